@@ -1,0 +1,198 @@
+//! Requests, responses and exchanges, each byte kept as it was on the wire.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use enum_map::Enum;
+use strum::IntoStaticStr;
+
+use crate::packet::Timestamp;
+use crate::tcp::event::Peers;
+
+/// Names one exchange within a run: the connection's serial number and the request's place on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId {
+    /// [`ConnId::serial`](crate::tcp::event::ConnId::serial) of its connection.
+    pub connection: u64,
+    /// Its place among the exchanges of the connection, from 0.
+    pub index: u32,
+}
+
+impl fmt::Display for ExchangeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.connection, self.index)
+    }
+}
+
+/// A request, and its response once that is known. It comes out of the http room twice: when the
+/// request is whole ([`Moment::Asked`]), so that a shadow need not wait for production's answer,
+/// and when nothing more will come of it ([`Moment::Ended`]). A request that never becomes whole
+/// and a response whose request was not seen come out once, at `Ended`.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// Its name within the run.
+    pub id: ExchangeId,
+    /// Which of the two times this is.
+    pub moment: Moment,
+    /// Who talked, and where it was seen.
+    pub peers: Arc<Peers>,
+    /// What was asked, if it was seen.
+    pub request: Option<Arc<Message>>,
+    /// What was answered, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
+    /// responses are not kept here.
+    pub response: Option<Arc<Message>>,
+}
+
+/// When an exchange leaves the http room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// The last byte of the request was seen.
+    Asked,
+    /// Nothing more will be added: answered, or its connection ended, or cannot be read further.
+    Ended,
+}
+
+/// A request or a response (RFC 9112 §2.1).
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// When its first byte was seen.
+    pub started: Timestamp,
+    /// When its last byte was seen (so far, if it is incomplete).
+    pub finished: Timestamp,
+    /// Start line and field lines.
+    pub head: Head,
+    /// Its content and how it was framed.
+    pub body: Body,
+    /// Why it is not whole; `None` for a whole one.
+    pub incomplete: Option<Incomplete>,
+    /// Every way in which it can be read in two ways, without repetition.
+    pub flaws: Vec<Flaw>,
+}
+
+/// Start line and field lines, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The exact bytes, from the first of the start line to the end of the empty line.
+    pub raw: Bytes,
+    /// Where the parts of the start line are in `raw`.
+    pub start: StartLine,
+    /// The field lines in their order.
+    pub headers: Vec<HeaderLine>,
+}
+
+/// The parts of a start line, as ranges of [`Head::raw`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartLine {
+    /// A request line (RFC 9112 §3).
+    Request {
+        /// The method token.
+        method: Range<u32>,
+        /// The request target, in whichever of the four forms it came.
+        target: Range<u32>,
+        /// The minor version: 0 or 1.
+        minor_version: u8,
+    },
+    /// A status line (RFC 9112 §4).
+    Status {
+        /// The status code.
+        code: u16,
+        /// The reason phrase; may be empty.
+        reason: Range<u32>,
+        /// The minor version: 0 or 1.
+        minor_version: u8,
+    },
+}
+
+/// One field line, as ranges of [`Head::raw`] (or of [`Body::trailer_bytes`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderLine {
+    /// The field name as sent.
+    pub name: Range<u32>,
+    /// The field value without the white space around it.
+    pub value: Range<u32>,
+    /// The whole line with its line end.
+    pub line: Range<u32>,
+}
+
+/// Where a body ends (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none.
+    #[default]
+    None,
+    /// After so many bytes (`Content-Length`).
+    Length(u64),
+    /// After the last chunk and its trailers.
+    Chunked,
+    /// When the sender closes the connection.
+    UntilClose,
+}
+
+/// The content of a message.
+#[derive(Clone, Debug, Default)]
+pub struct Body {
+    /// How it was framed.
+    pub framing: BodyLength,
+    /// Its length in bytes after de-chunking, before any content decoding.
+    pub length: u64,
+    /// SHA-256 of the same bytes, when it was asked for.
+    pub sha256: Option<[u8; 32]>,
+    /// The bytes as on the wire, chunk framing and trailers included, when they were asked for.
+    pub wire: Kept,
+    /// The raw trailer section of a chunked body, without the empty line that ends it.
+    pub trailer_bytes: Bytes,
+    /// The trailer field lines, as ranges of `trailer_bytes`.
+    pub trailers: Vec<HeaderLine>,
+}
+
+/// What was kept of a body.
+#[derive(Clone, Debug, Default)]
+pub enum Kept {
+    /// Nothing was asked for, or there is nothing.
+    #[default]
+    Nothing,
+    /// All of it.
+    Memory(Bytes),
+    /// All of it, in an unlinked temporary file, because it is longer than memory should hold.
+    File(Arc<std::fs::File>),
+    /// It was longer than the limit; none of it was kept.
+    TooLarge,
+}
+
+/// Why a message is not whole: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Incomplete {
+    /// Bytes of it were never seen.
+    Gap,
+    /// Its connection ended before it did.
+    Closed,
+    /// Its connection was reset before it ended.
+    Reset,
+    /// Its connection was idle for too long.
+    Idle,
+    /// Its connection was forgotten because the table was full.
+    Evicted,
+    /// The input ended before it did.
+    EndOfInput,
+}
+
+/// What makes a message readable in two ways; such a message is not replayed unless asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Flaw {
+    /// `Content-Length` values that differ.
+    ConflictingLengths,
+    /// Both `Content-Length` and `Transfer-Encoding`.
+    LengthAndTransferEncoding,
+}
+
+impl Head {
+    /// The bytes of one of this head's ranges; empty when the range is not inside it.
+    #[must_use]
+    pub fn bytes(&self, range: &Range<u32>) -> &[u8] {
+        self.raw.get(range.start as usize..range.end as usize).unwrap_or_default()
+    }
+}

@@ -1,0 +1,3 @@
+//! `StreamEvent`s in, `Exchange`s out.
+
+pub mod message;

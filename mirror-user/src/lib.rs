@@ -1,0 +1,29 @@
+//! `mirror` shadows production HTTP traffic without standing in its path.
+//!
+//! The rooms, in the order in which a packet meets them:
+//!
+//! ```text
+//! kernel ──PacketRecord──► source ──Packet──► decode ──Segment──► tcp ──StreamEvent──► http
+//!                                                                                       │
+//!              replay, files, reports ◄── sink ◄──Cleared── rules ◄──────Exchange───────┘
+//! ```
+//!
+//! The two outer doors, [`source`] and [`sink`], are traits; the rooms between them are plain
+//! structs that push into a reused `Vec`. Nothing calls backwards. `docs/life-of-a-packet.md`
+//! walks the same way with one packet in hand.
+#![forbid(unsafe_code)]
+
+pub mod packet;
+pub mod source;
+
+pub mod decode;
+
+pub mod tcp;
+
+pub mod http;
+
+pub mod rules;
+
+pub mod sink;
+
+pub mod stats;

@@ -1,0 +1,4 @@
+//! The command `mirror`.
+#![forbid(unsafe_code)]
+
+fn main() {}

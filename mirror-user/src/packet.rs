@@ -1,0 +1,74 @@
+//! What comes through the front door: one packet as it was on a link, and when.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// Nanoseconds since the Unix epoch. Lasts until the year 2554.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// A time from nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero when it is before (captured clocks may step back).
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How a packet's first bytes are to be read. Others are refused by the source, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LinkType {
+    /// Ethernet II (`LINKTYPE_ETHERNET`, 1).
+    Ethernet,
+    /// An IPv4 or IPv6 header comes first (`LINKTYPE_RAW`, 101; also 12, 14, 228 and 229).
+    RawIp,
+    /// Linux cooked capture (`LINKTYPE_LINUX_SLL`, 113).
+    LinuxSll,
+    /// Linux cooked capture v2 (`LINKTYPE_LINUX_SLL2`, 276).
+    LinuxSll2,
+    /// BSD loopback: the address family in either byte order (`LINKTYPE_NULL`, 0, and
+    /// `LINKTYPE_LOOP`, 108).
+    Null,
+}
+
+/// Which interface of its source a packet was seen on: an index into
+/// [`PacketSource::interfaces`](crate::source::PacketSource::interfaces).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct InterfaceId(pub u32);
+
+/// One packet of a link. The bytes are a slice of a larger chunk that the source filled once;
+/// whoever keeps some of them beyond the next packet copies what it keeps, so that a few bytes
+/// never hold a whole chunk in memory.
+#[derive(Clone, Debug)]
+pub struct Packet {
+    /// When it was seen.
+    pub at: Timestamp,
+    /// What `data` begins with.
+    pub link: LinkType,
+    /// Where it was seen.
+    pub interface: InterfaceId,
+    /// Its length on the link in bytes; more than `data.len()` when the capture cut it (snaplen).
+    pub wire_len: u32,
+    /// The bytes, from the link header on.
+    pub data: Bytes,
+}
+
+impl fmt::Display for InterfaceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

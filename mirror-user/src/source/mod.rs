@@ -1,0 +1,42 @@
+//! The front door: packets of live interfaces or of files come in, `Packet`s go out.
+//!
+//! Live sources never block the kernel and count what it could not hand over; file sources wait
+//! for the reader and lose nothing. Remembers the chunk that is being filled, nothing else.
+
+use std::time::Duration;
+
+use crate::packet::Packet;
+use crate::stats::Account;
+
+/// Where packets come from.
+pub trait PacketSource: Send {
+    /// The next packet, or why there is none now. Waits at most `wait`, so that a stop is heard.
+    ///
+    /// # Errors
+    /// When the source cannot go on: the file became unreadable, the ring is gone. What was read
+    /// before stands.
+    fn next(&mut self, wait: Duration) -> anyhow::Result<Next>;
+
+    /// The names of the interfaces that [`Packet::interface`] counts. Grows while packets come.
+    fn interfaces(&self) -> &[String];
+
+    /// What happened before `next`: packets seen, handed over, and lost by reason. Complete only
+    /// after [`Next::End`].
+    fn account(&mut self) -> Account;
+
+    /// Things the operator should know at the end, such as a file that was cut short.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The answer of a source. None of them is an error.
+#[derive(Debug)]
+pub enum Next {
+    /// A packet.
+    Packet(Packet),
+    /// Nothing came within the wait; ask again.
+    Idle,
+    /// Nothing will come any more.
+    End,
+}

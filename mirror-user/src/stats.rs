@@ -1,0 +1,90 @@
+//! One counter for each way in which something can be lost, and the sums that prove that nothing
+//! was lost in silence: seen = delivered + the sum over dropped(reason).
+
+use std::fmt;
+
+use enum_map::{EnumArray, EnumMap};
+use serde::Serialize;
+
+/// A counter for each reason of one enum. The reason's name is its counter's name.
+pub struct Tally<R: EnumArray<u64>>(EnumMap<R, u64>);
+
+impl<R: EnumArray<u64>> Default for Tally<R> {
+    fn default() -> Self {
+        Self(EnumMap::default())
+    }
+}
+
+impl<R: EnumArray<u64> + Into<&'static str>> Tally<R> {
+    /// Counts one.
+    pub fn count(&mut self, reason: R) {
+        self.add(reason, 1);
+    }
+
+    /// Counts `n`.
+    pub fn add(&mut self, reason: R, n: u64) {
+        let counter = &mut self.0[reason];
+        *counter = counter.saturating_add(n);
+    }
+
+    /// How many were counted for `reason`.
+    #[must_use]
+    pub fn get(&self, reason: R) -> u64 {
+        self.0[reason]
+    }
+
+    /// How many were counted for all reasons together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// Every reason that was counted at least once, with its name.
+    pub fn non_zero(&self) -> impl Iterator<Item = (&'static str, u64)> + '_
+    where
+        R: Copy,
+    {
+        self.0.iter().filter(|(_, n)| **n > 0).map(|(reason, n)| (reason.into(), *n))
+    }
+}
+
+impl<R: EnumArray<u64> + Into<&'static str> + Copy> fmt::Debug for Tally<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.non_zero()).finish()
+    }
+}
+
+/// One line of the final proof: so many came in, so many went on, the others were dropped and why.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Account {
+    /// What is counted and where: `packets`, `requests`, `shadow requests`.
+    pub name: &'static str,
+    /// How many came in.
+    pub seen: u64,
+    /// How many went on.
+    pub delivered: u64,
+    /// The others, by the name of the reason; zeros are left out.
+    pub dropped: Vec<(&'static str, u64)>,
+}
+
+impl Account {
+    /// True when seen = delivered + the sum over dropped(reason).
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let dropped: u64 = self.dropped.iter().map(|(_, n)| n).sum();
+        self.delivered.checked_add(dropped) == Some(self.seen)
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: seen {} = delivered {}", self.name, self.seen, self.delivered)?;
+        for (reason, n) in &self.dropped {
+            write!(f, " + {reason} {n}")?;
+        }
+        if !self.balances() {
+            write!(f, " (does not balance)")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! `Segment`s in, `StreamEvent`s out.
+
+pub mod event;
+pub mod seq;

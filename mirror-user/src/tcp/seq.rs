@@ -1,0 +1,34 @@
+//! TCP sequence numbers: 32 bits that wrap (RFC 9293 §3.4).
+
+use std::fmt;
+
+/// A sequence number. There is no `PartialOrd`: "before" on a circle is not transitive, so the
+/// order is only asked for with a name, between numbers less than 2³¹ apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SeqNumber(pub u32);
+
+impl SeqNumber {
+    /// The number `n` bytes further on.
+    #[must_use]
+    pub const fn advanced_by(self, n: u32) -> Self {
+        Self(self.0.wrapping_add(n))
+    }
+
+    /// How far this is after `origin`; negative when it is before.
+    #[must_use]
+    pub const fn distance_from(self, origin: Self) -> i32 {
+        self.0.wrapping_sub(origin.0).cast_signed()
+    }
+
+    /// True when this comes after `other`.
+    #[must_use]
+    pub const fn is_after(self, other: Self) -> bool {
+        self.distance_from(other) > 0
+    }
+}
+
+impl fmt::Display for SeqNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,1 +1,68 @@
-fn main() {}
+//! The tasks of this repository: `cargo xtask help`.
+#![forbid(unsafe_code)]
+
+mod corpus;
+mod setup;
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, bail, ensure};
+
+const HELP: &str = "\
+cargo xtask demo              set up what is missing, then run `mirror demo`
+cargo xtask test              set up what is missing, then run every test that can run here
+cargo xtask lint              formatting, clippy and documentation, warnings as errors
+cargo xtask ebpf [--check]    build the kernel object; --check compares it with the checked-in one
+cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
+cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
+cargo xtask bench WHAT        measure side by side with peers: offline
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[&str]) -> anyhow::Result<()> {
+    match args {
+        ["demo", flags @ ..] => {
+            cargo(&["build", "--release", "--package", "mirror-user"])?;
+            run_command(Command::new(root().join("target/release/mirror")).arg("demo").args(flags))
+        }
+        ["test"] => test::run(),
+        ["lint"] => test::lint(),
+        ["corpus", directory] => corpus::run(Path::new(directory), None),
+        ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
+        ["help" | "--help" | "-h"] | [] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        _ => bail!("{}: no such task\n\n{HELP}", args.join(" ")),
+    }
+}
+
+/// The top of the checkout.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+}
+
+/// Runs cargo at the top of the checkout.
+fn cargo(args: &[&str]) -> anyhow::Result<()> {
+    run_command(Command::new(env!("CARGO")).args(args).current_dir(root()))
+}
+
+/// Runs a command and fails when it does.
+fn run_command(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("{name}: cannot be run"))?;
+    ensure!(status.success(), "{name}: ended with {status}");
+    Ok(())
+}

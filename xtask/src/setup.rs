@@ -1,0 +1,89 @@
+//! What the tests need beyond Rust, and how it gets onto this machine.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::run_command;
+
+/// A program and the Debian package that brings it.
+pub(crate) struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// Real servers, clients and judges for the kernel tests.
+pub(crate) const TEST_TOOLS: &[Tool] = &[
+    Tool { program: "nginx", package: "nginx-light" },
+    Tool { program: "curl", package: "curl" },
+    Tool { program: "wrk", package: "wrk" },
+    Tool { program: "tshark", package: "tshark" },
+    Tool { program: "ip", package: "iproute2" },
+    Tool { program: "tc", package: "iproute2" },
+    Tool { program: "ethtool", package: "ethtool" },
+    Tool { program: "bpftool", package: "bpftool" },
+];
+
+/// The peers of `cargo xtask bench offline`.
+pub(crate) const BENCH_TOOLS: &[Tool] = &[
+    Tool { program: "nginx", package: "nginx-light" },
+    Tool { program: "wrk", package: "wrk" },
+    Tool { program: "tcpdump", package: "tcpdump" },
+    Tool { program: "tcpflow", package: "tcpflow" },
+    Tool { program: "tshark", package: "tshark" },
+];
+
+/// Installs what is missing where this process may (root on Debian), otherwise says what to
+/// install. True when everything is there at the end.
+pub(crate) fn ensure_tools(tools: &[Tool]) -> bool {
+    let missing = || -> Vec<&'static str> {
+        let mut packages: Vec<_> =
+            tools.iter().filter(|tool| !on_path(tool.program)).map(|tool| tool.package).collect();
+        packages.dedup();
+        packages
+    };
+    let packages = missing();
+    if packages.is_empty() {
+        return true;
+    }
+    if is_root() && on_path("apt-get") {
+        println!("installing {}", packages.join(" "));
+        if let Err(error) = apt_install(&packages) {
+            eprintln!("{error:#}");
+        }
+    }
+    let packages = missing();
+    if !packages.is_empty() {
+        eprintln!(
+            "missing: apt-get install {} (or your system's packages of these programs)",
+            packages.join(" ")
+        );
+    }
+    packages.is_empty()
+}
+
+/// Installs Debian packages without questions.
+pub(crate) fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+        command
+    };
+    run_command(apt().arg("update"))?;
+    run_command(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))
+}
+
+/// True when `program` is in one of the folders of `PATH` or where Debian keeps system programs.
+pub(crate) fn on_path(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .any(|folder| folder.join(program).is_file())
+}
+
+/// True when this process runs as root.
+pub(crate) fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(Path::new("/proc/self")).is_ok_and(|metadata| metadata.uid() == 0)
+}

@@ -1,0 +1,39 @@
+//! `cargo xtask test` and `cargo xtask lint`.
+
+use std::process::Command;
+
+use crate::{cargo, root, run_command, setup};
+
+/// Everything that can run here. What cannot is shown by cargo as ignored, with its reason.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let tools = setup::ensure_tools(setup::TEST_TOOLS);
+    cargo(&["test", "--workspace"])?;
+    if setup::is_root() && tools {
+        // One thread: network namespaces are cheap, the two cores of a small machine are not.
+        cargo(&[
+            "test",
+            "--package",
+            "mirror-user",
+            "--test",
+            "kernel",
+            "--",
+            "--ignored",
+            "--test-threads=1",
+        ])?;
+    } else {
+        println!("the kernel tests were not run: they need root and the programs named above");
+    }
+    Ok(())
+}
+
+/// Formatting, clippy and documentation; warnings are errors.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run_command(
+        Command::new(env!("CARGO"))
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .current_dir(root()),
+    )
+}

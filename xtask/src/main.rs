@@ -1,6 +1,7 @@
 //! The tasks of this repository: `cargo xtask help`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod corpus;
 mod setup;
 mod test;
@@ -39,8 +40,10 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         }
         ["test"] => test::run(),
         ["lint"] => test::lint(),
+        ["bless"] => test::bless(),
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
+        ["bench", what @ ..] => bench::run(what),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
             Ok(())

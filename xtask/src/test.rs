@@ -37,3 +37,14 @@ pub(crate) fn lint() -> anyhow::Result<()> {
             .current_dir(root()),
     )
 }
+
+/// Rewrites `pcaps/` from the scenes, then shows what changed.
+pub(crate) fn bless() -> anyhow::Result<()> {
+    run_command(
+        Command::new(env!("CARGO"))
+            .args(["test", "--quiet", "--package", "mirror-user", "--test", "pipeline"])
+            .env("MIRROR_BLESS", "1")
+            .current_dir(root()),
+    )?;
+    run_command(Command::new("git").args(["status", "--short", "pcaps"]).current_dir(root()))
+}

@@ -1,0 +1,192 @@
+//! The captures that the benches read: one of real traffic, one that is generated.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use etherparse::PacketBuilder;
+
+/// How large the capture of real traffic becomes.
+const MIXED_BYTES: u64 = 400_000_000;
+
+/// How many packets a generated capture holds.
+const GENERATED_PACKETS: u32 = 1_200_000;
+
+/// How long making the real capture may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A child process that ends with its owner.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is reaped.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// GETs and POSTs of 100 B to 50 KB over keep-alive connections, nginx and wrk on loopback,
+/// written by tcpdump.
+#[expect(clippy::disallowed_methods, reason = "the capture grows in real time")]
+pub(super) fn mixed(file: &Path) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    println!("making a capture of {} MB with nginx, wrk and tcpdump", MIXED_BYTES / 1_000_000);
+    let _nginx = nginx(folder.path(), port)?;
+    let mut tcpdump = Guard(
+        Command::new("tcpdump")
+            .args(["-i", "lo", "-s", "0", "-B", "131072", "-U", "-w"])
+            .arg(file)
+            .arg(format!("tcp port {port}"))
+            .stderr(Stdio::null())
+            .spawn()
+            .context("tcpdump: cannot be run")?,
+    );
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let reached = |bytes: u64, child: &mut Child| -> anyhow::Result<()> {
+        while fs::metadata(file).map_or(0, |metadata| metadata.len()) < bytes {
+            ensure!(
+                std::time::Instant::now() < deadline,
+                "the capture did not grow to {bytes} bytes in time"
+            );
+            ensure!(
+                child.try_wait()?.is_none(),
+                "tcpdump ended early: it needs the right to capture on lo"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    };
+    reached(1, &mut tcpdump.0)?;
+    let script = folder.path().join("mixed.lua");
+    fs::write(&script, WRK_SCRIPT)?;
+    let wrk = Guard(
+        Command::new("wrk")
+            .args(["-t1", "-c16", "-d100s", "-s"])
+            .arg(&script)
+            .arg(format!("http://127.0.0.1:{port}"))
+            .stdout(Stdio::null())
+            .spawn()
+            .context("wrk: cannot be run")?,
+    );
+    reached(MIXED_BYTES, &mut tcpdump.0)?;
+    drop(wrk);
+    // SIGINT lets tcpdump write out what it holds.
+    let status = Command::new("kill").args(["-INT", &tcpdump.0.id().to_string()]).status()?;
+    ensure!(status.success(), "tcpdump could not be ended");
+    tcpdump.0.wait()?;
+    Ok(())
+}
+
+const WRK_SCRIPT: &str = r#"
+math.randomseed(1)
+local sizes = {100, 500, 2000, 8000, 20000, 50000}
+local bodies = {}
+for _, size in ipairs(sizes) do bodies[size] = string.rep("x", size) end
+request = function()
+  local size = sizes[math.random(#sizes)]
+  if math.random(3) == 1 then
+    return wrk.format("POST", "/post", {["Content-Type"] = "text/plain"}, bodies[size])
+  end
+  return wrk.format("GET", "/get/" .. size .. ".txt?n=" .. math.random(100000))
+end
+"#;
+
+fn nginx(folder: &Path, port: u16) -> anyhow::Result<Guard> {
+    let files = folder.join("get");
+    fs::create_dir(&files)?;
+    for size in [100, 500, 2_000, 8_000, 20_000, 50_000] {
+        fs::write(files.join(format!("{size}.txt")), "y".repeat(size))?;
+    }
+    let folder_name = folder.display();
+    let config = folder.join("nginx.conf");
+    fs::write(
+        &config,
+        format!(
+            "daemon off; user root; worker_processes 1; pid {folder_name}/nginx.pid; error_log stderr crit;\n\
+             events {{}}\n\
+             http {{ access_log off; keepalive_requests 1000000; client_max_body_size 1m; client_body_buffer_size 64k;\n\
+             client_body_temp_path {folder_name}/body; proxy_temp_path {folder_name}/proxy;\n\
+             fastcgi_temp_path {folder_name}/fcgi; uwsgi_temp_path {folder_name}/uwsgi; scgi_temp_path {folder_name}/scgi;\n\
+             server {{ listen 127.0.0.1:{port}; root {folder_name}; location /post {{ return 200 \"posted\"; }} }} }}\n"
+        ),
+    )?;
+    let child =
+        Command::new("nginx").arg("-c").arg(&config).spawn().context("nginx: cannot be run")?;
+    let mut nginx = Guard(child);
+    wait_for_port(port, &mut nginx.0)?;
+    Ok(nginx)
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for a real server")]
+fn wait_for_port(port: u16, child: &mut Child) -> anyhow::Result<()> {
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        ensure!(child.try_wait()?.is_none(), "nginx ended early");
+        ensure!(std::time::Instant::now() < deadline, "nginx does not listen on port {port}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// A capture in which `connections` connections are open at once and take turns, a request and an
+/// answer each; returns how many packets it holds.
+pub(super) fn open_connections(file: &Path, connections: u32) -> anyhow::Result<u64> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
+    // The header of a little-endian pcap file with nanoseconds, version 2.4, Ethernet.
+    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    let mut packets: u64 = 0;
+    let mut write = |client: u32,
+                     from_client: bool,
+                     seq: u32,
+                     ack: u32,
+                     flags: (bool, bool),
+                     payload: &[u8]| {
+        let [_, a, b, c] = client.to_be_bytes();
+        let (client_address, port) = ([10, a, b, c], 40_000);
+        let server = [192, 0, 2, 1];
+        let builder = PacketBuilder::ethernet2([2; 6], [4; 6]);
+        let builder = if from_client {
+            builder.ipv4(client_address, server, 64).tcp(port, 80, seq, 65_000)
+        } else {
+            builder.ipv4(server, client_address, 64).tcp(80, port, seq, 65_000)
+        };
+        let builder = if flags.0 { builder.syn() } else { builder };
+        let builder = if flags.1 { builder.ack(ack) } else { builder };
+        let mut packet = Vec::with_capacity(builder.size(payload.len()));
+        builder.write(&mut packet, payload)?;
+        packets += 1;
+        let length = u32::try_from(packet.len())?.to_le_bytes();
+        let (seconds, nanos) = (packets / 1_000_000, packets % 1_000_000 * 1_000);
+        out.write_all(&u32::try_from(seconds)?.to_le_bytes())?;
+        out.write_all(&u32::try_from(nanos)?.to_le_bytes())?;
+        out.write_all(&length)?;
+        out.write_all(&length)?;
+        out.write_all(&packet)?;
+        anyhow::Ok(())
+    };
+    for client in 0..connections {
+        write(client, true, 0, 0, (true, false), b"")?;
+        write(client, false, 0, 1, (true, true), b"")?;
+    }
+    let request = b"GET /item?id=1234 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n";
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
+    let (asked, answered) = (u32::try_from(request.len())?, u32::try_from(answer.len())?);
+    let rounds = (GENERATED_PACKETS / connections).saturating_sub(2) / 2;
+    for round in 0..rounds {
+        let (client_seq, server_seq) = (1 + round * asked, 1 + round * answered);
+        for client in 0..connections {
+            write(client, true, client_seq, server_seq, (false, true), request)?;
+            write(client, false, server_seq, client_seq + asked, (false, true), answer)?;
+        }
+    }
+    out.flush()?;
+    Ok(packets)
+}

@@ -1,0 +1,103 @@
+//! `cargo xtask bench WHAT`: measured side by side with peers, in one run, as ratios. These
+//! figures speak of this machine and this moment; only ratios of one run mean something.
+
+mod capture;
+mod offline;
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use wait4::Wait4;
+
+/// How often each command is run; the table shows medians.
+const ROUNDS: usize = 5;
+
+/// Runs the bench that `args` name.
+pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
+    match args {
+        ["offline"] => offline::run(None),
+        ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
+        _ => bail!("usage: cargo xtask bench offline [--pcap FILE]"),
+    }
+}
+
+/// One command under measurement.
+struct Contender {
+    name: &'static str,
+    command: Vec<String>,
+    runs: Vec<Run>,
+}
+
+/// What one run cost.
+#[derive(Clone, Copy)]
+struct Run {
+    wall: Duration,
+    cpu: Duration,
+    peak_kib: u64,
+}
+
+impl Contender {
+    fn new(name: &'static str, command: &[&str]) -> Self {
+        Self {
+            name,
+            command: command.iter().map(|&part| part.to_owned()).collect(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// Runs the command once, its output thrown away.
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
+    fn measure(&mut self) -> anyhow::Result<()> {
+        let Some((program, args)) = self.command.split_first() else {
+            bail!("{}: no command", self.name);
+        };
+        let started = std::time::Instant::now();
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(File::create("/dev/null")?)
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("{program}: cannot be run"))?;
+        let used = child.wait4()?;
+        let wall = started.elapsed();
+        ensure!(used.status.success(), "{}: ended with {}", self.command.join(" "), used.status);
+        let cpu = used.rusage.utime + used.rusage.stime;
+        // The kernel tells the peak in KiB (getrusage(2)), the crate in bytes.
+        self.runs.push(Run { wall, cpu, peak_kib: used.rusage.maxrss / 1024 });
+        Ok(())
+    }
+
+    fn median<T: Ord + Copy>(&self, part: impl Fn(&Run) -> T) -> Option<T> {
+        let mut parts: Vec<T> = self.runs.iter().map(part).collect();
+        parts.sort_unstable();
+        parts.get(parts.len() / 2).copied()
+    }
+
+    fn wall(&self) -> Duration {
+        self.median(|run| run.wall).unwrap_or_default()
+    }
+
+    fn cpu(&self) -> Duration {
+        self.median(|run| run.cpu).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peak = self.median(|run| run.peak_kib).unwrap_or_default();
+        write!(
+            f,
+            "{:28} wall {:8.3} s   cpu {:8.3} s   peak {:8.1} MiB   ({} runs)",
+            self.name,
+            self.wall().as_secs_f64(),
+            self.cpu().as_secs_f64(),
+            peak as f64 / 1024.0,
+            self.runs.len()
+        )
+    }
+}

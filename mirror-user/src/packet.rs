@@ -43,6 +43,43 @@ pub enum LinkType {
     /// BSD loopback: the address family in either byte order (`LINKTYPE_NULL`, 0, and
     /// `LINKTYPE_LOOP`, 108).
     Null,
+    /// The Point-to-Point Protocol (`LINKTYPE_PPP`, 9, and `LINKTYPE_PPP_HDLC`, 50).
+    Ppp,
+    /// Linux netfilter's log, as of `tcpdump -i nflog` (`LINKTYPE_NFLOG`, 239).
+    Nflog,
+}
+
+impl LinkType {
+    /// The link type of a number as capture files write it (tcpdump.org's LINKTYPE list); `None`
+    /// when `decode` cannot read it.
+    #[must_use]
+    pub const fn from_number(number: u16) -> Option<Self> {
+        Some(match number {
+            0 | 108 => Self::Null,
+            1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            // 12 and 14 are DLT_RAW of BSD and OpenBSD, which some writers put in files as it is.
+            12 | 14 | 101 | 228 | 229 => Self::RawIp,
+            113 => Self::LinuxSll,
+            239 => Self::Nflog,
+            276 => Self::LinuxSll2,
+            _ => return None,
+        })
+    }
+
+    /// The number that capture files are given for it.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Null => 0,
+            Self::Ethernet => 1,
+            Self::Ppp => 9,
+            Self::RawIp => 101,
+            Self::LinuxSll => 113,
+            Self::Nflog => 239,
+            Self::LinuxSll2 => 276,
+        }
+    }
 }
 
 /// Which interface of its source a packet was seen on: an index into

@@ -1,4 +1,27 @@
 //! `Packet`s in, `Segment`s out, or the reason why not.
+//!
+//! Reads through MAC headers, VLAN tags, MPLS, PPPoE and tunnels (VXLAN, Geneve, GRE, ERSPAN,
+//! IP in IP, GTP-U, L2TP) down to the innermost IP header, puts fragments together, and gives the
+//! TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
+//! a moment ago on another interface. Remembers unfinished datagrams and the fingerprints of the
+//! last few thousand segments, both bounded by [`Limits`]. Never copies a payload except out of
+//! fragments.
+//!
+//! Checksums are not verified. A capture on the sending host sees packets before the network card
+//! has filled them in, so a wrong one says nothing about what the receiver got; tshark does the
+//! same by default. A packet that was damaged on the way and sent again is sorted out by `tcp`
+//! like any other retransmission.
+
+mod duplicate;
+mod fragment;
+mod ip;
+mod link;
+mod plain;
+mod rest;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod tunnel;
 
 use std::net::SocketAddr;
 
@@ -6,8 +29,24 @@ use bytes::Bytes;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
-use crate::packet::{InterfaceId, Timestamp};
+use self::duplicate::Duplicates;
+use self::fragment::Fragments;
+use self::ip::{Carrier, Payload, protocol};
+use self::link::Layer;
+pub(crate) use self::plain::Plain;
+use self::rest::Rest;
+use crate::packet::{InterfaceId, Packet, Timestamp};
+use crate::stats::{Account, Tally};
 use crate::tcp::seq::SeqNumber;
+
+pub use self::duplicate::DUPLICATE_SLOTS;
+pub use self::fragment::{
+    DatagramEnd, FRAGMENT_TIMEOUT, MAX_FRAGMENT_BYTES, MAX_FRAGMENTED_DATAGRAMS,
+};
+
+/// Headers that are read before a packet is given up. A VXLAN packet on a tagged link has seven
+/// before its TCP header, so this leaves room for four tunnels in one another.
+pub const MAX_HEADERS: u8 = 32;
 
 /// One TCP segment (RFC 9293 §3.1) and where it was seen.
 #[derive(Clone, Debug)]
@@ -73,10 +112,155 @@ pub enum Skip {
     NotIp,
     /// IP, but not TCP.
     NotTcp,
-    /// Part of a fragmented datagram.
+    /// Part of a fragmented datagram of which other parts were missing. The part that completes
+    /// it gives the segment; [`Decoder::datagrams`] says how many were completed.
     Fragment,
     /// Cut before the end of its headers.
     Truncated,
     /// Headers that contradict themselves.
     Malformed,
+    /// More than [`MAX_HEADERS`] headers in one another.
+    TooDeep,
+    /// The same packet as one a moment before, seen on another interface or twice on this one.
+    Duplicate,
+}
+
+/// What the decoder may remember.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of unfinished datagrams.
+    pub fragment_bytes: usize,
+    /// Unfinished datagrams.
+    pub fragmented_datagrams: usize,
+    /// Segments that are known again when they are seen a second time; 0 lets duplicates pass.
+    pub duplicate_slots: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fragment_bytes: MAX_FRAGMENT_BYTES,
+            fragmented_datagrams: MAX_FRAGMENTED_DATAGRAMS,
+            duplicate_slots: DUPLICATE_SLOTS,
+        }
+    }
+}
+
+/// Turns packets into segments.
+pub struct Decoder {
+    fragments: Fragments,
+    duplicates: Duplicates,
+    delivered: u64,
+    skipped: Tally<Skip>,
+}
+
+impl Decoder {
+    /// A decoder that remembers nothing yet.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            fragments: Fragments::new(limits.fragment_bytes, limits.fragmented_datagrams),
+            duplicates: Duplicates::new(limits.duplicate_slots),
+            delivered: 0,
+            skipped: Tally::default(),
+        }
+    }
+
+    /// The packet's segment. Its payload is a slice of the packet's bytes, or has bytes of its own
+    /// when it came in fragments.
+    ///
+    /// # Errors
+    /// The reason why there is none, which is counted.
+    pub fn push(&mut self, packet: &Packet) -> Result<Segment, Skip> {
+        let outcome = match Plain::read(packet) {
+            Some(Plain { carrier, rest, .. }) => {
+                let origin = Origin { packet, data: &packet.data };
+                segment::read(&mut self.duplicates, origin, &carrier, rest)
+            }
+            None => self.walk_from_link(packet),
+        };
+        match &outcome {
+            Ok(_) => self.delivered = self.delivered.saturating_add(1),
+            Err(reason) => self.skipped.count(*reason),
+        }
+        outcome
+    }
+
+    /// Packets taken, segments given, and the others by reason.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        Account {
+            name: "segments",
+            seen: self.delivered.saturating_add(self.skipped.total()),
+            delivered: self.delivered,
+            dropped: self.skipped.non_zero().collect(),
+        }
+    }
+
+    /// How fragmented datagrams ended. Those that still wait are not among them.
+    #[must_use]
+    pub fn datagrams(&self) -> &Tally<DatagramEnd> {
+        self.fragments.ends()
+    }
+
+    fn walk_from_link(&mut self, packet: &Packet) -> Result<Segment, Skip> {
+        let beyond = (packet.wire_len as usize).saturating_sub(packet.data.len());
+        let rest = Rest { bytes: &packet.data, beyond };
+        let (layer, rest) = link::open(packet.link, rest)?;
+        self.walk(Origin { packet, data: &packet.data }, At::Layer(layer), rest, MAX_HEADERS)
+    }
+
+    /// Reads header after header until one is TCP's.
+    fn walk(
+        &mut self,
+        origin: Origin<'_>,
+        mut at: At,
+        mut rest: Rest<'_>,
+        headers: u8,
+    ) -> Result<Segment, Skip> {
+        for left in (0..headers).rev() {
+            let payload = match at {
+                At::Payload(carrier) if carrier.protocol == protocol::TCP => {
+                    return segment::read(&mut self.duplicates, origin, &carrier, rest);
+                }
+                At::Payload(carrier) if ip::is_extension(&carrier) => ip::extension(carrier, rest)?,
+                At::Payload(carrier) => {
+                    let (layer, inner) = tunnel::read(carrier.protocol, rest)?;
+                    (at, rest) = (At::Layer(layer), inner);
+                    continue;
+                }
+                At::Layer(Layer::Ip) => ip::read(rest)?,
+                At::Layer(layer) => {
+                    let (layer, inner) = link::read(layer, rest)?;
+                    (at, rest) = (At::Layer(layer), inner);
+                    continue;
+                }
+            };
+            match payload {
+                Payload::Whole(carrier, inner) => (at, rest) = (At::Payload(carrier), inner),
+                Payload::Part(part) => {
+                    let (carrier, whole) = self.fragments.push(origin.packet.at, &part)?;
+                    let rest = Rest { bytes: &whole, beyond: 0 };
+                    let origin = Origin { data: &whole, ..origin };
+                    return self.walk(origin, At::Payload(carrier), rest, left);
+                }
+            }
+        }
+        Err(Skip::TooDeep)
+    }
+}
+
+/// Where a segment comes from: its packet, and the bytes that it is a slice of (the packet's, or
+/// those of a datagram that was put together).
+#[derive(Clone, Copy)]
+struct Origin<'a> {
+    packet: &'a Packet,
+    data: &'a Bytes,
+}
+
+/// What is to be read next.
+#[derive(Clone, Copy)]
+enum At {
+    Layer(Layer),
+    Payload(Carrier),
 }

@@ -3,6 +3,10 @@
 //! Live sources never block the kernel and count what it could not hand over; file sources wait
 //! for the reader and lose nothing. Remembers the chunk that is being filled, nothing else.
 
+pub mod folder;
+pub mod pcap;
+pub mod recorder;
+
 use std::time::Duration;
 
 use crate::packet::Packet;

@@ -1,0 +1,199 @@
+//! What lies between the link and IP: MAC headers, VLAN tags, MPLS, PPP.
+
+use super::Skip;
+use super::rest::Rest;
+use crate::packet::LinkType;
+
+/// What a header is followed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layer {
+    /// An Ethernet II or IEEE 802.3 frame.
+    Ethernet,
+    /// What this EtherType names.
+    EtherType(u16),
+    /// IEEE 802.2 logical link control.
+    Llc,
+    /// MPLS label stack entries (RFC 3032).
+    Mpls,
+    /// A PPP frame, from the protocol field on.
+    Ppp,
+    /// A PPP frame that may begin with address and control fields (RFC 1662 §3.1).
+    FramedPpp,
+    /// IPv4 or IPv6, told apart by the version.
+    Ip,
+}
+
+/// Values of the EtherType field (IEEE 802 numbers), and those of GRE's protocol type.
+pub(super) mod ether_type {
+    pub(in super::super) const IPV4: u16 = 0x0800;
+    pub(in super::super) const IPV6: u16 = 0x86dd;
+    pub(in super::super) const VLAN: u16 = 0x8100;
+    pub(in super::super) const PROVIDER_VLAN: u16 = 0x88a8;
+    /// Tags of double tagging before 802.1ad, still in use.
+    pub(in super::super) const OLD_VLANS: [u16; 2] = [0x9100, 0x9200];
+    pub(in super::super) const MPLS: u16 = 0x8847;
+    pub(in super::super) const MPLS_UPSTREAM: u16 = 0x8848;
+    pub(in super::super) const PPPOE_SESSION: u16 = 0x8864;
+    /// Transparent Ethernet bridging, in GRE (NVGRE) and Geneve.
+    pub(in super::super) const ETHERNET: u16 = 0x6558;
+    pub(in super::super) const FABRIC_PATH: u16 = 0x8903;
+    pub(in super::super) const PROVIDER_BACKBONE: u16 = 0x88e7;
+    pub(in super::super) const PPP_IN_GRE: u16 = 0x880b;
+    pub(in super::super) const ERSPAN: u16 = 0x88be;
+    pub(in super::super) const ERSPAN_III: u16 = 0x22eb;
+    /// Values below are lengths of 802.3 frames.
+    pub(in super::super) const FIRST: u16 = 0x0600;
+}
+
+/// Reads the header that the source put before the frame.
+pub(super) fn open(link: LinkType, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    match link {
+        LinkType::Ethernet => Ok((Layer::Ethernet, rest)),
+        LinkType::RawIp => Ok((Layer::Ip, rest)),
+        LinkType::Null => {
+            let (family, rest) = rest.header::<4>()?;
+            let low = u32::from_le_bytes(*family).min(u32::from_be_bytes(*family));
+            match low {
+                // AF_INET; AF_INET6 of Linux, NetBSD, FreeBSD and Darwin.
+                2 | 10 | 24 | 28 | 30 => Ok((Layer::Ip, rest)),
+                _ => Err(Skip::NotIp),
+            }
+        }
+        LinkType::LinuxSll => {
+            let (header, rest) = rest.header::<16>()?;
+            let [.., high, low] = *header;
+            Ok((cooked(u16::from_be_bytes([high, low])), rest))
+        }
+        LinkType::LinuxSll2 => {
+            let (header, rest) = rest.header::<20>()?;
+            let [high, low, ..] = *header;
+            Ok((cooked(u16::from_be_bytes([high, low])), rest))
+        }
+        LinkType::Ppp => Ok((Layer::FramedPpp, rest)),
+        LinkType::Nflog => nflog(rest),
+    }
+}
+
+/// Protocol of a cooked header: an EtherType, or Linux's own number for 802.3 and 802.2.
+fn cooked(protocol: u16) -> Layer {
+    match protocol {
+        0x0001 => Layer::Ethernet,
+        0x0004 => Layer::Llc,
+        other => Layer::EtherType(other),
+    }
+}
+
+/// Attributes in the byte order of the capturing host, which nothing tells; the payload is one
+/// of them (`NFULA_PAYLOAD`, 9).
+fn nflog(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    let mut rest = rest.skip(4)?;
+    // The attributes of one packet: about twenty kinds.
+    for _ in 0..32 {
+        let (header, _) = rest.header::<4>()?;
+        let &[a, b, c, d] = header;
+        let (mut len, mut kind) = (u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
+        if kind > 255 {
+            (len, kind) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        }
+        if len < 4 {
+            return Err(Skip::Malformed);
+        }
+        if kind == 9 {
+            let len = usize::from(len).saturating_sub(4);
+            return Ok((Layer::Ip, rest.skip(4)?.limit(len)));
+        }
+        rest = rest.skip(usize::from(len).next_multiple_of(4))?;
+    }
+    Err(Skip::Malformed)
+}
+
+/// Reads one header.
+pub(super) fn read(layer: Layer, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    match layer {
+        Layer::Ethernet => {
+            let kind = rest.u16(12)?;
+            Ok((typed(kind), rest.skip(14)?))
+        }
+        Layer::EtherType(kind) => after(kind, rest),
+        Layer::Llc => {
+            let (header, rest) = rest.header::<8>()?;
+            match *header {
+                // SNAP with an EtherType: OUI zero, or that of bridged 802.3.
+                [0xaa, 0xaa, 0x03, 0, 0, 0 | 0xf8, high, low] => {
+                    Ok((Layer::EtherType(u16::from_be_bytes([high, low])), rest))
+                }
+                _ => Err(Skip::NotIp),
+            }
+        }
+        Layer::Mpls => mpls(rest),
+        Layer::Ppp => ppp(rest),
+        Layer::FramedPpp => match rest.bytes {
+            [0xff, 0x03, ..] => ppp(rest.skip(2)?),
+            _ => ppp(rest),
+        },
+        Layer::Ip => Ok((Layer::Ip, rest)),
+    }
+}
+
+fn typed(kind: u16) -> Layer {
+    if kind < ether_type::FIRST { Layer::Llc } else { Layer::EtherType(kind) }
+}
+
+fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    use ether_type as is;
+    match kind {
+        // Some exporters put one version's number before the other's header; the version in the
+        // header decides.
+        is::IPV4 | is::IPV6 => Ok((Layer::Ip, rest)),
+        is::VLAN | is::PROVIDER_VLAN => tagged(rest),
+        kind if is::OLD_VLANS.contains(&kind) => tagged(rest),
+        is::MPLS | is::MPLS_UPSTREAM => Ok((Layer::Mpls, rest)),
+        is::PPPOE_SESSION => {
+            let (&[version, code, _, _, high, low], rest) = rest.header::<6>()?;
+            if version != 0x11 || code != 0 {
+                return Err(Skip::Malformed);
+            }
+            Ok((Layer::Ppp, rest.limit(usize::from(u16::from_be_bytes([high, low])))))
+        }
+        is::ETHERNET => Ok((Layer::Ethernet, rest)),
+        // The tag's remaining two bytes; the inner frame is whole.
+        is::FABRIC_PATH => Ok((Layer::Ethernet, rest.skip(2)?)),
+        // 802.1ah: the four bytes of the I-TAG.
+        is::PROVIDER_BACKBONE => Ok((Layer::Ethernet, rest.skip(4)?)),
+        _ => Err(Skip::NotIp),
+    }
+}
+
+fn tagged(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    let (&[_, _, high, low], rest) = rest.header::<4>()?;
+    Ok((typed(u16::from_be_bytes([high, low])), rest))
+}
+
+/// One label. What follows the last is not said anywhere: IP by its version, else a pseudowire,
+/// with a control word (RFC 4385: first nibble 0) or without.
+fn mpls(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    let (&[_, _, bottom, _], rest) = rest.header::<4>()?;
+    if bottom & 1 == 0 {
+        return Ok((Layer::Mpls, rest));
+    }
+    match rest.u8(0)? >> 4 {
+        4 | 6 => Ok((Layer::Ip, rest)),
+        0 => Ok((Layer::Ethernet, rest.skip(4)?)),
+        _ => Ok((Layer::Ethernet, rest)),
+    }
+}
+
+fn ppp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    // RFC 1661 §6.5: an odd first byte is a compressed protocol field.
+    let first = rest.u8(0)?;
+    let (protocol, rest) = if first & 1 == 1 {
+        (u16::from(first), rest.skip(1)?)
+    } else {
+        (rest.u16(0)?, rest.skip(2)?)
+    };
+    match protocol {
+        0x0021 | 0x0057 => Ok((Layer::Ip, rest)),
+        0x0281 | 0x0283 => Ok((Layer::Mpls, rest)),
+        _ => Err(Skip::NotIp),
+    }
+}

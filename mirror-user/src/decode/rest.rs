@@ -1,0 +1,46 @@
+//! The part of a packet that is still to be read.
+
+use super::Skip;
+
+/// What follows the headers read so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rest<'a> {
+    /// What was captured of it.
+    pub(super) bytes: &'a [u8],
+    /// How much more of it there was on the wire.
+    pub(super) beyond: usize,
+}
+
+impl<'a> Rest<'a> {
+    /// Splits a header of `N` bytes off.
+    pub(super) fn header<const N: usize>(self) -> Result<(&'a [u8; N], Self), Skip> {
+        let (header, bytes) = self.bytes.split_first_chunk().ok_or(Skip::Truncated)?;
+        Ok((header, Self { bytes, ..self }))
+    }
+
+    /// Leaves `n` bytes out.
+    pub(super) fn skip(self, n: usize) -> Result<Self, Skip> {
+        let bytes = self.bytes.get(n..).ok_or(Skip::Truncated)?;
+        Ok(Self { bytes, ..self })
+    }
+
+    /// The first `n` bytes as they were on the wire: what comes after them is padding, a trailer
+    /// or another packet's; what is missing of them was cut off.
+    pub(super) fn limit(self, n: usize) -> Self {
+        match self.bytes.get(..n) {
+            Some(bytes) => Self { bytes, beyond: 0 },
+            None => Self { bytes: self.bytes, beyond: n.saturating_sub(self.bytes.len()) },
+        }
+    }
+
+    /// The big-endian number at `at`.
+    pub(super) fn u16(self, at: usize) -> Result<u16, Skip> {
+        let bytes = self.bytes.get(at..).and_then(<[u8]>::first_chunk).ok_or(Skip::Truncated)?;
+        Ok(u16::from_be_bytes(*bytes))
+    }
+
+    /// The byte at `at`.
+    pub(super) fn u8(self, at: usize) -> Result<u8, Skip> {
+        self.bytes.get(at).copied().ok_or(Skip::Truncated)
+    }
+}

@@ -1,0 +1,163 @@
+//! A folder of capture files as one source, as `tcpdump -C` and `-G` leave them.
+//!
+//! The files are read one after another, in the order of their first packets' times, which is
+//! the order in which they were written whatever their names. Refuses a folder without captures;
+//! files that are none are left out with a warning. Remembers the names of the files and of the
+//! interfaces.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+
+use super::pcap::FileSource;
+use super::{Next, PacketSource};
+use crate::packet::{InterfaceId, Packet, Timestamp};
+use crate::stats::Account;
+
+/// All captures of a folder.
+pub struct FolderSource {
+    /// Still to be read; the next one last.
+    waiting: Vec<PathBuf>,
+    current: Option<FileSource>,
+    interfaces: Vec<String>,
+    /// Where the present file's interfaces stand among all.
+    places: Vec<InterfaceId>,
+    account: Account,
+    warnings: Vec<String>,
+}
+
+/// Opens what `--from` names: a file, a folder, or `-` for the standard input.
+///
+/// # Errors
+/// When there is nothing that can be read. The message names it.
+pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Box<dyn PacketSource>> {
+    let path = path.as_ref();
+    Ok(if path.is_dir() {
+        Box::new(FolderSource::open(path)?)
+    } else {
+        Box::new(FileSource::open(path)?)
+    })
+}
+
+impl FolderSource {
+    /// Looks for captures in a folder, not in those within it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or holds no capture.
+    pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
+        let path = path.as_ref();
+        let entries = std::fs::read_dir(path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+        let mut captures = Vec::new();
+        let mut warnings = Vec::new();
+        for entry in entries {
+            let file = entry.map_err(|e| anyhow!("{}: {e}", path.display()))?.path();
+            if !file.is_file() {
+                continue;
+            }
+            match first_time(&file) {
+                Ok(time) => captures.push((time, file)),
+                Err(error) => warnings.push(format!("left out: {error:#}")),
+            }
+        }
+        if captures.is_empty() {
+            bail!(
+                "{}: no capture in this folder; give one with pcap or pcapng files",
+                path.display()
+            );
+        }
+        // The names decide between files that begin at the same time.
+        captures.sort_by(|a, b| b.cmp(a));
+        warnings.sort();
+        Ok(Self {
+            waiting: captures.into_iter().map(|(_, file)| file).collect(),
+            current: None,
+            interfaces: Vec::new(),
+            places: Vec::new(),
+            account: Account { name: "packets", ..Account::default() },
+            warnings,
+        })
+    }
+
+    /// The present file, or the next one, or `None` when all were read.
+    fn current(&mut self) -> anyhow::Result<Option<&mut FileSource>> {
+        if self.current.is_none() {
+            let Some(file) = self.waiting.pop() else { return Ok(None) };
+            self.current = Some(FileSource::open(&file)?);
+            self.places.clear();
+        }
+        Ok(self.current.as_mut())
+    }
+
+    fn close_current(&mut self) {
+        let Some(mut file) = self.current.take() else { return };
+        self.warnings.extend(file.warnings());
+        add(&mut self.account, file.account());
+    }
+
+    /// Gives a packet's interface its place among those of all files; the same name is the same.
+    fn place(&mut self, mut packet: Packet) -> Packet {
+        let local = packet.interface.0 as usize;
+        if let Some(file) = &self.current {
+            for name in file.interfaces().iter().skip(self.places.len()) {
+                let place = self.interfaces.iter().position(|known| known == name);
+                let place = place.unwrap_or_else(|| {
+                    self.interfaces.push(name.clone());
+                    self.interfaces.len().saturating_sub(1)
+                });
+                self.places.push(InterfaceId(u32::try_from(place).unwrap_or(u32::MAX)));
+            }
+        }
+        packet.interface = self.places.get(local).copied().unwrap_or_default();
+        packet
+    }
+}
+
+/// When the first packet of a capture was seen; those without packets come last.
+fn first_time(file: &Path) -> anyhow::Result<Timestamp> {
+    match FileSource::open(file)?.next(Duration::ZERO)? {
+        Next::Packet(packet) => Ok(packet.at),
+        Next::Idle | Next::End => Ok(Timestamp::from_nanos(u64::MAX)),
+    }
+}
+
+fn add(sum: &mut Account, part: Account) {
+    sum.seen = sum.seen.saturating_add(part.seen);
+    sum.delivered = sum.delivered.saturating_add(part.delivered);
+    for (reason, n) in part.dropped {
+        match sum.dropped.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, total)) => *total = total.saturating_add(n),
+            None => sum.dropped.push((reason, n)),
+        }
+    }
+}
+
+impl PacketSource for FolderSource {
+    fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
+        while let Some(file) = self.current()? {
+            match file.next(wait)? {
+                Next::Packet(packet) => return Ok(Next::Packet(self.place(packet))),
+                Next::Idle => return Ok(Next::Idle),
+                Next::End => self.close_current(),
+            }
+        }
+        Ok(Next::End)
+    }
+
+    fn interfaces(&self) -> &[String] {
+        &self.interfaces
+    }
+
+    fn account(&mut self) -> Account {
+        let mut account = self.account.clone();
+        if let Some(file) = &mut self.current {
+            add(&mut account, file.account());
+        }
+        account
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let of_current = self.current.iter().flat_map(FileSource::warnings);
+        self.warnings.iter().cloned().chain(of_current).collect()
+    }
+}

@@ -1,0 +1,297 @@
+//! Packets of capture files: pcap and pcapng, told apart by their first bytes; gzip'ed too.
+//!
+//! In comes a file or a stream (`-`), read in large chunks; out go packets that are slices of
+//! those chunks. Refuses what is no capture, and one whose packets all have a link type that
+//! `decode` cannot read. A file that ends within a record, or turns to nonsense, gives what it
+//! holds before that and a warning. Remembers one chunk and the names of interfaces.
+
+mod chunk;
+mod classic;
+mod ng;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use enum_map::Enum;
+use pcap_file::DataLink;
+use strum::IntoStaticStr;
+
+use self::chunk::Chunks;
+use self::classic::Classic;
+use self::ng::Ng;
+use super::{Next, PacketSource};
+use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
+use crate::stats::{Account, Tally};
+
+/// The longest packet that is believed. Linux's largest is 512 KiB (BIG TCP, `GSO_MAX_SIZE`);
+/// a length beyond this is a file that is damaged there.
+pub const MAX_PACKET_BYTES: usize = 16 * 1024 * 1024;
+
+/// Why a record gave no packet: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum Lost {
+    /// Of an interface whose link type cannot be decoded.
+    UnsupportedLink,
+    /// Of an interface that its section does not describe.
+    UnknownInterface,
+    /// Not whole when the file ended.
+    CutShort,
+    /// Not a record: what comes from there on cannot be read.
+    Corrupt,
+}
+
+/// One packet as a file holds it.
+struct Record {
+    interface: u32,
+    /// None for Simple Packet Blocks, which have no time: they take that of the packet before.
+    at: Option<Timestamp>,
+    wire_len: u32,
+    data: Bytes,
+}
+
+/// What came next in a file.
+enum Step {
+    Packet(Record),
+    /// A section began; interfaces count from 0 again.
+    Section,
+    /// An interface was described.
+    Interface,
+    /// A packet of an interface that was not described.
+    UnknownInterface,
+    Stop(Stop),
+}
+
+/// Why a file gives no more.
+#[derive(Clone, Copy)]
+enum Stop {
+    End,
+    CutShort,
+    Corrupt,
+}
+
+enum Format {
+    Classic(Classic),
+    Ng(Ng),
+}
+
+/// Where packets of one interface go: its place among all names, and how they begin.
+#[derive(Clone, Copy)]
+struct Known {
+    id: InterfaceId,
+    link: Option<LinkType>,
+}
+
+/// Packets of one capture file.
+pub struct FileSource {
+    name: String,
+    chunks: Chunks,
+    format: Format,
+    /// By the numbers that the present section uses.
+    known: Vec<Known>,
+    interfaces: Vec<String>,
+    unsupported: Option<u16>,
+    latest: Timestamp,
+    delivered: u64,
+    lost: Tally<Lost>,
+    warnings: Vec<String>,
+    ended: bool,
+}
+
+impl FileSource {
+    /// Opens a capture file; `-` is the standard input.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no capture, or has a link type that cannot be decoded. The
+    /// message names the file.
+    pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
+        let path = path.as_ref();
+        if path == Path::new("-") {
+            return Self::from_reader("standard input", Box::new(std::io::stdin()));
+        }
+        let file = File::open(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
+        Self::from_reader(&path.display().to_string(), Box::new(file))
+    }
+
+    /// Reads a capture from a stream; `name` is what messages call it, and its
+    /// last part is the name of interfaces that have none.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_reader(name: &str, reader: Box<dyn Read + Send>) -> anyhow::Result<Self> {
+        let mut chunks = Chunks::new(reader);
+        let whole = chunks.want(4).with_context(|| format!("{name}: it cannot be read"))?;
+        let magic = match chunks.window().first_chunk::<4>() {
+            Some(magic) => *magic,
+            None if chunks.window().is_empty() => bail!("{name}: it is empty; nothing to read"),
+            None => [0; 4],
+        };
+        let format = if whole && classic::is_pcap(magic) {
+            Classic::open(&mut chunks).map(Format::Classic)
+        } else if whole && magic == ng::MAGIC {
+            Ng::open(&mut chunks).map(Format::Ng)
+        } else {
+            bail!(
+                "{name}: it is neither pcap nor pcapng; give a file that `tcpdump -w` or Wireshark wrote"
+            );
+        };
+        let format = format.with_context(|| name.to_owned())?;
+        let mut source = Self {
+            name: name.to_owned(),
+            chunks,
+            format,
+            known: Vec::new(),
+            interfaces: Vec::new(),
+            unsupported: None,
+            latest: Timestamp::default(),
+            delivered: 0,
+            lost: Tally::default(),
+            warnings: Vec::new(),
+            ended: false,
+        };
+        if let Format::Classic(classic) = &source.format {
+            let link = classic.link();
+            source.describe(link, None);
+            source.refuse_unsupported()?;
+        }
+        Ok(source)
+    }
+
+    /// Gives an interface its place. The same name is the same interface, in every section.
+    fn describe(&mut self, number: u16, name: Option<&str>) {
+        let link = LinkType::from_number(number);
+        if link.is_none() {
+            self.unsupported = Some(number);
+        }
+        let file = Path::new(&self.name).file_name().unwrap_or_default().to_string_lossy();
+        let name = name.unwrap_or(&file);
+        let place = self.interfaces.iter().position(|known| known == name);
+        let place = place.unwrap_or_else(|| {
+            self.interfaces.push(name.to_owned());
+            self.interfaces.len().saturating_sub(1)
+        });
+        let id = InterfaceId(u32::try_from(place).unwrap_or(u32::MAX));
+        self.known.push(Known { id, link });
+    }
+
+    /// An error when nothing of this file can be decoded.
+    fn refuse_unsupported(&self) -> anyhow::Result<()> {
+        let Some(number) = self.unsupported else { return Ok(()) };
+        if self.delivered > 0 || self.known.iter().any(|known| known.link.is_some()) {
+            return Ok(());
+        }
+        bail!(
+            "{}: link type {number} ({:?}) is not supported; capture on an Ethernet, \
+             loopback, tunnel or `any` interface",
+            self.name,
+            DataLink::from(u32::from(number)),
+        )
+    }
+
+    fn step(&mut self) -> std::io::Result<Step> {
+        let step = match &mut self.format {
+            Format::Classic(classic) => classic.next(&mut self.chunks)?,
+            Format::Ng(ng) => ng.next(&mut self.chunks)?,
+        };
+        if let (Step::Interface, Format::Ng(ng)) = (&step, &self.format)
+            && let Some(interface) = ng.interfaces().last().cloned()
+        {
+            self.describe(interface.link, interface.name.as_deref());
+        }
+        Ok(step)
+    }
+
+    fn packet(&mut self, record: Record) -> Option<Packet> {
+        let Some(known) = self.known.get(record.interface as usize) else {
+            self.lost.count(Lost::UnknownInterface);
+            return None;
+        };
+        let Some(link) = known.link else {
+            self.lost.count(Lost::UnsupportedLink);
+            return None;
+        };
+        self.delivered = self.delivered.saturating_add(1);
+        // Some writers forget the length on the wire, or count one header less than they wrote.
+        let wire_len = record.wire_len.max(u32::try_from(record.data.len()).unwrap_or(u32::MAX));
+        self.latest = record.at.unwrap_or(self.latest);
+        Some(Packet { at: self.latest, link, interface: known.id, wire_len, data: record.data })
+    }
+
+    fn stop(&mut self, stop: Stop) -> anyhow::Result<()> {
+        self.ended = true;
+        let (name, offset, delivered) = (&self.name, self.chunks.offset(), self.delivered);
+        match stop {
+            Stop::End => {}
+            Stop::CutShort => {
+                self.lost.count(Lost::CutShort);
+                self.warnings.push(format!(
+                    "{name}: cut short in its last record, at byte {offset}; \
+                     the {delivered} packets before were read"
+                ));
+            }
+            Stop::Corrupt => {
+                self.lost.count(Lost::Corrupt);
+                self.warnings.push(format!(
+                    "{name}: damaged at byte {offset}; the {delivered} packets before were read, \
+                     what comes after cannot be"
+                ));
+            }
+        }
+        let unsupported = self.lost.get(Lost::UnsupportedLink);
+        if unsupported > 0 {
+            if delivered == 0 {
+                self.known.retain(|known| known.link.is_none());
+                self.refuse_unsupported()?;
+            }
+            self.warnings.push(format!(
+                "{name}: {unsupported} packets of interfaces with an unsupported link type left out"
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl PacketSource for FileSource {
+    fn next(&mut self, _wait: Duration) -> anyhow::Result<Next> {
+        while !self.ended {
+            let step = self.step().with_context(|| {
+                format!("{}: reading failed at byte {}", self.name, self.chunks.offset())
+            })?;
+            match step {
+                Step::Packet(record) => {
+                    if let Some(packet) = self.packet(record) {
+                        return Ok(Next::Packet(packet));
+                    }
+                }
+                Step::Section => self.known.clear(),
+                Step::Interface => {}
+                Step::UnknownInterface => self.lost.count(Lost::UnknownInterface),
+                Step::Stop(stop) => self.stop(stop)?,
+            }
+        }
+        Ok(Next::End)
+    }
+
+    fn interfaces(&self) -> &[String] {
+        &self.interfaces
+    }
+
+    fn account(&mut self) -> Account {
+        Account {
+            name: "packets",
+            seen: self.delivered.saturating_add(self.lost.total()),
+            delivered: self.delivered,
+            dropped: self.lost.non_zero().collect(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
+}

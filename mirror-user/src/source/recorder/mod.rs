@@ -1,0 +1,222 @@
+//! Packets as they were seen, written to a capture file that tcpdump and Wireshark read.
+//!
+//! In come packets of a source, out go the same packets; on the way each one that `tcp` would see
+//! is written to a `.pcap` or `.pcapng` file, before any rule has looked at it. What is written is
+//! byte for byte what was seen, except for what the network card would have filled in (see
+//! [`checksum`]). Refuses packets of two link types in one `.pcap`, which has room for one. A file
+//! that can be written no more, as on a full disk, costs the packets after that, which are counted.
+
+mod checksum;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Duration;
+
+use enum_map::Enum;
+use strum::IntoStaticStr;
+
+use self::file::CaptureFile;
+use super::{Next, PacketSource};
+use crate::decode::{Decoder, Limits, Skip};
+use crate::packet::Packet;
+use crate::stats::{Account, Tally};
+
+/// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
+/// and more than Linux hands over by default (GRO and BIG TCP together below 192 KiB).
+pub const SNAPLEN_BYTES: u32 = 262_144;
+
+/// Why a packet was not written: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotWritten {
+    /// Not TCP of a watched port, so that `tcp` would not see it either.
+    NotWatched,
+    /// Written before, on another interface.
+    Duplicate,
+    /// Of another link type than the packets before, in a format that has one for all.
+    OtherLinkType,
+    /// Refused by the file: the disk is full, the pipe closed.
+    WriteFailed,
+}
+
+/// Writes packets to a capture file.
+pub struct Recorder {
+    file: CaptureFile,
+    written: u64,
+    lost: Tally<NotWritten>,
+    failure: Option<String>,
+}
+
+impl Recorder {
+    /// Creates the file, or empties it: pcapng when its name ends so, else pcap; `-` is the
+    /// standard output, as pcap. Packets longer than `snaplen` bytes are cut.
+    ///
+    /// # Errors
+    /// When it cannot be created, or its name has another extension.
+    pub fn create(path: impl AsRef<Path>, snaplen: u32) -> anyhow::Result<Self> {
+        let file = CaptureFile::create(path.as_ref(), snaplen)?;
+        Ok(Self { file, written: 0, lost: Tally::default(), failure: None })
+    }
+
+    /// Writes a packet. `interfaces` are the source's, which [`Packet::interface`] counts.
+    ///
+    /// # Errors
+    /// When it could not be written, and why; it is counted. Later ones may be tried again.
+    pub fn write(&mut self, packet: &Packet, interfaces: &[String]) -> anyhow::Result<()> {
+        // What follows half a record would be read as nonsense.
+        if self.failure.is_some() {
+            self.lost.count(NotWritten::WriteFailed);
+            return Ok(());
+        }
+        if !self.file.takes(packet.link) {
+            self.lost.count(NotWritten::OtherLinkType);
+            return Err(self.file.other_link_type());
+        }
+        match self.file.write(packet, interfaces) {
+            Ok(()) => self.written = self.written.saturating_add(1),
+            Err(error) => {
+                self.lost.count(NotWritten::WriteFailed);
+                return Err(self.fail(&error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what is buffered.
+    ///
+    /// # Errors
+    /// When the file takes no more.
+    pub fn flush(&mut self) -> anyhow::Result<()> {
+        if self.failure.is_some() {
+            return Ok(());
+        }
+        self.file.flush().map_err(|error| self.fail(&error))
+    }
+
+    /// Ends the file: all that was written is in it. A file without packets is readable too.
+    ///
+    /// # Errors
+    /// When not all of it could be written.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        if let Some(failure) = &self.failure {
+            anyhow::bail!("{failure}");
+        }
+        self.file.finish().map_err(|error| self.fail(&error))
+    }
+
+    /// Packets given, written, and the others by reason. What is buffered counts as written until
+    /// [`flush`](Self::flush) fails.
+    #[must_use]
+    pub fn account(&self) -> Account {
+        Account {
+            name: "recorded packets",
+            seen: self.written.saturating_add(self.lost.total()),
+            delivered: self.written,
+            dropped: self.lost.non_zero().collect(),
+        }
+    }
+
+    fn fail(&mut self, error: &anyhow::Error) -> anyhow::Error {
+        let failure =
+            format!("{}: {error:#}; the packets from there on are lost", self.file.name());
+        // Those that were still buffered did not arrive either.
+        let buffered = self.file.buffered().min(self.written);
+        self.written = self.written.saturating_sub(buffered);
+        self.lost.add(NotWritten::WriteFailed, buffered);
+        self.failure = Some(failure.clone());
+        anyhow::Error::msg(failure)
+    }
+}
+
+/// A source that writes down what passes through it.
+pub struct Recording<S> {
+    source: S,
+    recorder: Recorder,
+    /// Of its own: the pipeline's decoder must see each packet once.
+    decoder: Decoder,
+    /// All ports when empty.
+    ports: Vec<u16>,
+    warnings: Vec<String>,
+}
+
+impl<S: PacketSource> Recording<S> {
+    /// Records the packets of `source` that `tcp` would see: TCP of the given ports, or of all
+    /// ports when none is given, each packet once; and fragments, whose ports are not known yet.
+    pub fn new(source: S, recorder: Recorder, ports: Vec<u16>) -> Self {
+        let decoder = Decoder::new(Limits::default());
+        Self { source, recorder, decoder, ports, warnings: Vec::new() }
+    }
+
+    /// Ends the file and says what was recorded. Call it before the source is dropped; it may be
+    /// called again.
+    pub fn recorded(&mut self) -> Account {
+        let finished = self.recorder.finish();
+        self.note(finished);
+        self.recorder.account()
+    }
+
+    fn record(&mut self, packet: &Packet) {
+        let reason = match self.decoder.push(packet) {
+            Ok(segment) => {
+                let ports = [segment.source.port(), segment.destination.port()];
+                let is_watched =
+                    self.ports.is_empty() || ports.iter().any(|port| self.ports.contains(port));
+                (!is_watched).then_some(NotWritten::NotWatched)
+            }
+            Err(Skip::Fragment) => None,
+            Err(Skip::Duplicate) => Some(NotWritten::Duplicate),
+            Err(_) => Some(NotWritten::NotWatched),
+        };
+        match reason {
+            Some(reason) => self.recorder.lost.count(reason),
+            None => {
+                let outcome = self.recorder.write(packet, self.source.interfaces());
+                self.note(outcome);
+            }
+        }
+    }
+
+    /// Keeps what went wrong, each thing once.
+    fn note(&mut self, outcome: anyhow::Result<()>) {
+        if let Err(error) = outcome {
+            let warning = format!("{error:#}");
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+}
+
+impl<S: PacketSource> PacketSource for Recording<S> {
+    fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
+        let next = self.source.next(wait)?;
+        match &next {
+            Next::Packet(packet) => self.record(packet),
+            // Whoever reads the file or the pipe meanwhile sees all that came until now.
+            Next::Idle => {
+                let flushed = self.recorder.flush();
+                self.note(flushed);
+            }
+            Next::End => {
+                self.recorded();
+            }
+        }
+        Ok(next)
+    }
+
+    fn interfaces(&self) -> &[String] {
+        self.source.interfaces()
+    }
+
+    fn account(&mut self) -> Account {
+        self.source.account()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.source.warnings();
+        warnings.extend(self.warnings.iter().cloned());
+        warnings
+    }
+}

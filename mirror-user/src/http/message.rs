@@ -9,7 +9,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use crate::packet::Timestamp;
-use crate::tcp::event::Peers;
+use crate::tcp::event::{Peers, Side};
 
 /// Names one exchange within a run: the connection's serial number and the request's place on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -157,7 +157,8 @@ pub enum Kept {
     Memory(Bytes),
     /// All of it, in an unlinked temporary file, because it is longer than memory should hold.
     File(Arc<std::fs::File>),
-    /// It was longer than the limit; none of it was kept.
+    /// It was longer than a limit, or there was no room; none of it was kept. The http room's
+    /// statistics count it by reason.
     TooLarge,
 }
 
@@ -177,19 +178,144 @@ pub enum Incomplete {
     Evicted,
     /// The input ended before it did.
     EndOfInput,
+    /// Refused: it has a flaw for which RFC 9112 has a server answer 400 and a client distrust what
+    /// came (see [`Flaw::refuses`]). Its bytes may all have been seen.
+    Refused,
 }
 
 /// What makes a message readable in two ways; such a message is not replayed unless asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Flaw {
+    /// `Content-Length` more than once, always with the same value (RFC 9110 §8.6).
+    RepeatedLength,
     /// `Content-Length` values that differ.
     ConflictingLengths,
-    /// Both `Content-Length` and `Transfer-Encoding`.
+    /// A `Content-Length` that is no decimal number of at most 64 bits: signs, blanks, parameters.
+    BadLength,
+    /// Both `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.1).
     LengthAndTransferEncoding,
+    /// `Transfer-Encoding` in an HTTP/1.0 message (RFC 9112 §6.1).
+    TransferEncodingInHttp10,
+    /// A `Transfer-Encoding` list with empty elements.
+    OddTransferEncoding,
+    /// A transfer coding that nobody registered, `chunked` twice, or a request whose last coding
+    /// is not `chunked` (RFC 9112 §6.1, §6.3, §7).
+    BadTransferEncoding,
+    /// A line that ends in LF alone (RFC 9112 §2.2).
+    BareLf,
+    /// A CR that no LF follows (RFC 9112 §2.2).
+    BareCr,
+    /// A field value that goes on in the next line (RFC 9112 §5.2).
+    ObsFold,
+    /// A continued line that bears the name of a framing field.
+    FoldedFraming,
+    /// White space between field name and colon (RFC 9112 §5.1).
+    SpaceBeforeColon,
+    /// White space before the first field line (RFC 9112 §2.2).
+    SpaceBeforeFields,
+    /// A field line without a colon.
+    NoColon,
+    /// A field name that is no token.
+    BadFieldName,
+    /// A control character, such as NUL, in a field value.
+    BadFieldValue,
+    /// More or other white space in the start line than one space between its parts.
+    StartLineSpace,
+    /// `Host` more than once (RFC 9112 §3.2).
+    RepeatedHost,
+    /// A target that names one authority and a `Host` that names another (RFC 9112 §3.2.2).
+    HostMismatch,
+    /// A line of the PROXY protocol came before it; it is not part of the message.
+    ProxyLine,
+    /// White space after a chunk size.
+    ChunkSpace,
+    /// A chunk size that is no hexadecimal number of at most 64 bits, or is followed by junk.
+    BadChunkSize,
+    /// Chunk data that is not followed by CRLF.
+    BadChunkEnd,
+    /// A trailer section with a line that is no field line, or that is too long.
+    BadTrailer,
+    /// It follows bytes of the same side that could not be read, so it may be part of them.
+    AfterRefusal,
+}
+
+impl Flaw {
+    /// True when the framing of the rest of its side is lost with it: where this message ends
+    /// cannot be known.
+    #[must_use]
+    pub const fn loses_framing(self) -> bool {
+        matches!(
+            self,
+            Self::ConflictingLengths
+                | Self::BadLength
+                | Self::BadTransferEncoding
+                | Self::FoldedFraming
+                | Self::BadChunkSize
+                | Self::BadChunkEnd
+                | Self::BadTrailer
+        )
+    }
+
+    /// True when RFC 9112 has a recipient refuse the message ([`Incomplete::Refused`]); otherwise it
+    /// may be read, but not everyone reads it alike. Recipients of responses are asked to bear more
+    /// than recipients of requests.
+    #[must_use]
+    pub const fn refuses(self, side: Side) -> bool {
+        self.loses_framing()
+            || matches!(side, Side::Client)
+                && matches!(
+                    self,
+                    Self::BareCr
+                        | Self::SpaceBeforeColon
+                        | Self::SpaceBeforeFields
+                        | Self::NoColon
+                        | Self::BadFieldName
+                        | Self::BadFieldValue
+                        | Self::RepeatedHost
+                )
+    }
 }
 
 impl Head {
+    /// The method; empty for a response.
+    #[must_use]
+    pub fn method(&self) -> &[u8] {
+        match &self.start {
+            StartLine::Request { method, .. } => self.bytes(method),
+            StartLine::Status { .. } => &[],
+        }
+    }
+
+    /// The request target as sent; empty for a response.
+    #[must_use]
+    pub fn target(&self) -> &[u8] {
+        match &self.start {
+            StartLine::Request { target, .. } => self.bytes(target),
+            StartLine::Status { .. } => &[],
+        }
+    }
+
+    /// The status code; `None` for a request.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.start {
+            StartLine::Status { code, .. } => Some(code),
+            StartLine::Request { .. } => None,
+        }
+    }
+
+    /// Every field's name and value in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + '_ {
+        self.headers.iter().map(|line| (self.bytes(&line.name), self.bytes(&line.value)))
+    }
+
+    /// The first value of the field called `name`, in any case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
     /// The bytes of one of this head's ranges; empty when the range is not inside it.
     #[must_use]
     pub fn bytes(&self, range: &Range<u32>) -> &[u8] {

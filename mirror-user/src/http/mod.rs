@@ -1,3 +1,181 @@
 //! `StreamEvent`s in, `Exchange`s out.
+//!
+//! Reads both sides of each connection as HTTP/1 (RFC 9112) and pairs requests with responses. A
+//! request comes out when it is whole, and again with its response when nothing more will come.
+//!
+//! Refuses what has no readable start line or no knowable end, and connections that are not HTTP/1
+//! (any more); each by name ([`Refusal`], [`NotHttp`]). What is readable in two ways is read as the
+//! RFC prefers and told ([`Flaw`](message::Flaw)). A gap in a body costs that message and no
+//! other; a gap that loses the framing ends the message, and the next one is looked for.
+//!
+//! Remembers, for each open connection, the requests that wait for their response, the messages
+//! under way and what [`HttpOptions`] asks to keep of them; all that within
+//! [`HttpOptions::max_held`]. Never waits, never looks at a clock.
 
+use crate::packet::Timestamp;
+use crate::tcp::event::{Change, Side, StreamEvent};
+
+mod chunk;
+mod conn;
+mod content;
+mod fields;
+mod flaws;
+mod framing;
+mod head;
+mod keep;
 pub mod message;
+mod reader;
+mod stats;
+mod waiting;
+
+#[cfg(test)]
+mod tests;
+
+pub use content::Content;
+pub use keep::{BodyKeep, KeepLimits};
+pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
+
+use conn::Conn;
+use keep::Budget;
+use message::{Exchange, HeaderLine};
+
+/// What to keep, and how much.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Keep heads: exact bytes and field lines. Without them messages are counted, paired and
+    /// framed all the same, but [`Head::raw`](message::Head::raw) is empty.
+    pub heads: bool,
+    /// What to keep of requests' bodies.
+    pub request_body: BodyKeep,
+    /// What to keep of responses' bodies.
+    pub response_body: BodyKeep,
+    /// Bytes of one head; a longer one is [`Refusal::HeadTooLarge`].
+    pub max_head: usize,
+    /// Requests of one connection that may wait for their responses; for those beyond, requests and
+    /// responses come out unpaired ([`Unpaired::TooManyWaiting`]).
+    pub max_waiting: usize,
+    /// Bytes that all connections together may hold in memory: heads, bodies, waiting exchanges.
+    pub max_held: u64,
+}
+
+impl Default for HttpOptions {
+    /// Heads are kept, bodies counted. 64 KiB is eight times what common servers take as a head;
+    /// 1,000 requests are ten times what pipelining clients send ahead; 256 MiB is what a
+    /// production host can spare.
+    fn default() -> Self {
+        Self {
+            heads: true,
+            request_body: BodyKeep::Count,
+            response_body: BodyKeep::Count,
+            max_head: 64 * 1024,
+            max_waiting: 1_000,
+            max_held: 256 << 20,
+        }
+    }
+}
+
+impl HttpOptions {
+    fn keep(&self, side: Side) -> BodyKeep {
+        match side {
+            Side::Client => self.request_body,
+            Side::Server => self.response_body,
+        }
+    }
+}
+
+/// The HTTP of every open connection.
+pub struct HttpTable {
+    options: HttpOptions,
+    /// By [`ConnId::slot`](crate::tcp::event::ConnId::slot).
+    conns: Vec<Option<Conn>>,
+    stats: HttpStats,
+    budget: Budget,
+    lines: Vec<HeaderLine>,
+}
+
+impl HttpTable {
+    /// A table without connections.
+    #[must_use]
+    pub fn new(options: HttpOptions) -> Self {
+        let budget = Budget::new(options.max_held);
+        Self { options, conns: Vec::new(), stats: HttpStats::default(), budget, lines: Vec::new() }
+    }
+
+    /// Takes what happened on a connection; adds to `out` what that makes known.
+    pub fn push(&mut self, event: StreamEvent, out: &mut Vec<Exchange>) {
+        let StreamEvent { conn: id, at, change } = event;
+        let Self { options, conns, stats, budget, lines } = self;
+        let mut room = Room { options, stats, budget, lines, out, at };
+        let slot = id.slot as usize;
+        if let Change::Opened { peers, midstream } = change {
+            if conns.len() <= slot {
+                conns.resize_with(slot + 1, || None);
+            }
+            room.stats.connections += 1;
+            if let Some(entry) = conns.get_mut(slot) {
+                *entry = Some(Conn::new(id.serial, peers, midstream));
+            }
+            return;
+        }
+        let Some(entry) = conns.get_mut(slot) else { return };
+        let Some(conn) = entry.as_mut().filter(|conn| conn.serial() == id.serial) else { return };
+        match change {
+            Change::Opened { .. } => {}
+            Change::Data(side, bytes) => conn.data(side, &bytes, &mut room),
+            Change::Gap(side, missing) => conn.gap(side, missing, &mut room),
+            Change::Finished(side) => conn.finished(side, &mut room),
+            Change::Closed(reason) => {
+                conn.closed(reason, &mut room);
+                *entry = None;
+            }
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn stats(&self) -> &HttpStats {
+        &self.stats
+    }
+
+    /// Bytes held now, and the most that were ever held, against [`HttpOptions::max_held`].
+    #[must_use]
+    pub fn held(&self) -> (u64, u64) {
+        (self.budget.held(), self.budget.most())
+    }
+}
+
+/// What connections share while one event is taken.
+struct Room<'a> {
+    options: &'a HttpOptions,
+    stats: &'a mut HttpStats,
+    budget: &'a mut Budget,
+    /// The field lines of the head that was read last.
+    lines: &'a mut Vec<HeaderLine>,
+    out: &'a mut Vec<Exchange>,
+    at: Timestamp,
+}
+
+impl Room<'_> {
+    fn side(&mut self, side: Side) -> &mut SideStats {
+        match side {
+            Side::Client => &mut self.stats.requests,
+            Side::Server => &mut self.stats.responses,
+        }
+    }
+
+    /// Counts bytes of messages.
+    fn read(&mut self, side: Side, n: usize) {
+        self.side(side).message_bytes += n as u64;
+    }
+
+    /// Counts bytes that are part of no message.
+    fn unread(&mut self, side: Side, why: Unread, n: usize) {
+        self.side(side).unread.add(why, n as u64);
+    }
+
+    /// Counts and drops all the bytes that are left.
+    fn drop_all(&mut self, side: Side, why: Unread, data: &mut &[u8]) {
+        self.unread(side, why, data.len());
+        *data = &[];
+    }
+}

@@ -1,0 +1,479 @@
+//! One connection: its two sides, and which response answers which request.
+//!
+//! Responses come in the order of their requests (RFC 9112 §9.3.2), so the oldest waiting request
+//! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
+//! when the connection is seen from its middle) that count is of no use, but time is: a client that
+//! does not pipeline waits, so the newest request that started before a response is the one that is
+//! answered, and the older ones lost theirs. On a connection that does pipeline, nothing can be
+//! known any more; its messages then come out unpaired.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Room;
+use super::framing::{self, Asked};
+use super::head::{self, Parsed};
+use super::message::{BodyLength, Exchange, ExchangeId, Incomplete, Message, Moment, StartLine};
+use super::reader::{Begin, Gap, Met, Reader};
+use super::stats::{NotHttp, Refusal, Unpaired, Unread};
+use super::waiting::{Queue, Waiting};
+use crate::tcp::event::{CloseReason, Peers, Side};
+
+/// A connection that is read.
+#[derive(Debug)]
+pub(super) struct Conn {
+    serial: u64,
+    peers: Arc<Peers>,
+    client: Reader,
+    server: Reader,
+    waiting: Queue,
+    next_index: u32,
+    /// Requests that ended without a place in the queue and whose responses are to come.
+    overflow: u32,
+    /// The request under way has no place in the queue; its index.
+    outside: Option<u32>,
+    /// What the response under way answers.
+    answering: Answering,
+    pairing: Pairing,
+    /// Two requests were seen to wait at once.
+    pipelined: bool,
+    /// The request under way says `Connection: close`.
+    closing: bool,
+    /// It is not HTTP/1, or not any more.
+    over: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answering {
+    /// The oldest waiting request.
+    Oldest,
+    /// Nothing yet: it is an interim response.
+    Interim,
+    /// No request that was seen; the index of the exchange.
+    Nothing(u32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pairing {
+    /// In order.
+    Certain,
+    /// By time.
+    Uncertain,
+    /// Not at all.
+    Lost,
+}
+
+impl Conn {
+    pub(super) fn new(serial: u64, peers: Arc<Peers>, midstream: bool) -> Self {
+        Self {
+            serial,
+            peers,
+            client: Reader::new(Side::Client, midstream),
+            server: Reader::new(Side::Server, midstream),
+            waiting: Queue::default(),
+            next_index: 0,
+            overflow: 0,
+            outside: None,
+            answering: Answering::Interim,
+            pairing: if midstream { Pairing::Uncertain } else { Pairing::Certain },
+            pipelined: false,
+            closing: false,
+            over: false,
+        }
+    }
+
+    pub(super) fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    fn reader(&mut self, side: Side) -> &mut Reader {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Server => &mut self.server,
+        }
+    }
+
+    /// Takes the next bytes of one side.
+    pub(super) fn data(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
+        room.side(side).bytes += bytes.len() as u64;
+        self.read(side, bytes, room);
+    }
+
+    fn read(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
+        let mut data = bytes;
+        while !data.is_empty() {
+            if self.over {
+                room.drop_all(side, Unread::NotHttp, &mut data);
+                return;
+            }
+            match self.reader(side).read(&mut data, room) {
+                Met::Nothing => {}
+                Met::Head(parsed, raw) => match side {
+                    Side::Client => self.request(parsed, raw, &mut data, room),
+                    Side::Server => self.response(parsed, raw, &mut data, room),
+                },
+                Met::End => self.end(side, None, room),
+                Met::Bad(flaw) => {
+                    self.reader(side).flaw(flaw);
+                    self.end(side, None, room);
+                    self.refuse(side, &mut data, Refusal::Framing, room);
+                }
+                Met::Refused(refusal) => self.refuse(side, &mut data, refusal, room),
+                Met::NotHttp(protocol, refusal) => {
+                    // A client that spoke HTTP makes its server's first words a bad response.
+                    if self.reader(side.other()).has_begun() {
+                        self.refuse(side, &mut data, refusal, room);
+                    } else {
+                        self.leave(protocol, room);
+                    }
+                }
+                Met::HeldTooMuch => self.decide(room),
+            }
+        }
+    }
+
+    fn request(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let Parsed { start, mut facts, len, asked } = parsed;
+        let minor_version = match start {
+            StartLine::Request { minor_version, .. } | StartLine::Status { minor_version, .. } => {
+                minor_version
+            }
+        };
+        let framing = framing::request(&mut facts, minor_version);
+        let (close, may_switch) =
+            (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
+        let lost = facts.flaws.losing_framing().is_some();
+        let framing = if lost { BodyLength::None } else { framing };
+        let parsed = Parsed { start, facts, len, asked };
+        if !self.client.begin(Begin { parsed, raw, framing }, room) {
+            return self.refuse(Side::Client, data, Refusal::NoRoom, room);
+        }
+        self.closing = close && !may_switch;
+        let index = self.index();
+        let started = self.client.started();
+        if self.overflow > 0 || self.waiting.len() >= room.options.max_waiting {
+            self.outside = Some(index);
+        } else {
+            let (request, response) = (None, None);
+            let waiting =
+                Waiting { index, started, asked, may_switch, request, response, charged: 0 };
+            self.waiting.push(waiting);
+        }
+        if lost {
+            self.end(Side::Client, None, room);
+            self.refuse(Side::Client, data, Refusal::Framing, room);
+        } else if self.client.is_bodiless() {
+            self.end(Side::Client, None, room);
+        }
+    }
+
+    fn index(&mut self) -> u32 {
+        let index = self.next_index;
+        self.next_index = index.wrapping_add(1);
+        index
+    }
+
+    fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let Parsed { start, mut facts, len, asked } = parsed;
+        let StartLine::Status { code, minor_version, .. } = start else { return };
+        let interim = code < 200 && code != 101;
+        self.answering = if interim { Answering::Interim } else { self.answered(room) };
+        let request = match self.answering {
+            Answering::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
+            Answering::Interim | Answering::Nothing(_) => None,
+        };
+        let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
+        let framing = framing::response(&mut facts, minor_version, code, asked_for);
+        let lost = facts.flaws.losing_framing().is_some();
+        let framing = if lost { BodyLength::None } else { framing };
+        let parsed = Parsed { start, facts, len, asked };
+        if !self.server.begin(Begin { parsed, raw, framing }, room) {
+            return self.refuse(Side::Server, data, Refusal::NoRoom, room);
+        }
+        let switched = match code {
+            101 => Some(NotHttp::Upgraded),
+            200..300 if asked_for == Asked::Connect => Some(NotHttp::Tunnel),
+            _ => None,
+        };
+        if lost || self.server.is_bodiless() {
+            self.end(Side::Server, None, room);
+        }
+        if lost {
+            self.refuse(Side::Server, data, Refusal::Framing, room);
+        }
+        match switched {
+            Some(why) => self.leave(why, room),
+            None if may_switch && !interim => self.release(room),
+            None => {}
+        }
+    }
+
+    /// Finds out what the final response that has just started answers.
+    fn answered(&mut self, room: &mut Room<'_>) -> Answering {
+        let started = self.server.started();
+        match self.pairing {
+            Pairing::Certain => {
+                let mut open = self.waiting.iter().filter(|waiting| waiting.response.is_none());
+                match (open.next(), open.next()) {
+                    (Some(_), second) => {
+                        self.pipelined |= second.is_some_and(|second| second.started <= started);
+                        return Answering::Oldest;
+                    }
+                    (None, _) => self.overflow = self.overflow.saturating_sub(1),
+                }
+            }
+            Pairing::Uncertain => {
+                let before = self.waiting.iter().filter(|w| w.started <= started).count();
+                if before > 1 && (self.pipelined || self.sent_together()) {
+                    self.lose_pairing(room);
+                } else if before > 0 {
+                    for _ in 1..before {
+                        self.give_up_oldest(Unpaired::Unanswered, room);
+                    }
+                    self.pairing = Pairing::Certain;
+                    return Answering::Oldest;
+                }
+            }
+            Pairing::Lost => {}
+        }
+        Answering::Nothing(self.index())
+    }
+
+    /// True when a waiting request started with the last byte of the one before it.
+    fn sent_together(&self) -> bool {
+        let mut before: Option<&Waiting> = None;
+        self.waiting.iter().any(|waiting| {
+            let end = before.replace(waiting).and_then(|w| w.request.as_ref()).map(|r| r.finished);
+            end == Some(waiting.started)
+        })
+    }
+
+    fn lose_pairing(&mut self, room: &mut Room<'_>) {
+        self.pairing = Pairing::Lost;
+        self.overflow = 0;
+        while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
+            self.give_up_oldest(Unpaired::Uncertain, room);
+        }
+    }
+
+    /// A message of `side` has ended, whole or cut.
+    fn end(&mut self, side: Side, cut: Option<Incomplete>, room: &mut Room<'_>) {
+        let Some((message, charged)) = self.reader(side).finish(cut, room) else { return };
+        match side {
+            Side::Client => self.end_request(message, charged, room),
+            Side::Server => self.end_response(message, charged, room),
+        }
+    }
+
+    fn end_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
+        if std::mem::take(&mut self.closing) {
+            self.client.end();
+        }
+        let seen_whole = match message.incomplete {
+            None => true,
+            // A refused message whose end is known: who replays attacks wants it in time.
+            Some(Incomplete::Refused) => !message.flaws.iter().any(|flaw| flaw.loses_framing()),
+            Some(_) => false,
+        };
+        if let Some(index) = self.outside.take() {
+            if seen_whole {
+                self.emit(index, Moment::Asked, Some(message.clone()), None, room);
+            }
+            self.emit(index, Moment::Ended, Some(message), None, room);
+            self.overflow = self.overflow.saturating_add(1);
+            room.stats.unpaired.count(Unpaired::TooManyWaiting);
+            room.budget.give(charged);
+            return;
+        }
+        let Some(waiting) = self.waiting.back() else { return };
+        waiting.request = Some(message.clone());
+        waiting.charged += charged;
+        let (index, answered) = (waiting.index, waiting.response.is_some());
+        if waiting.may_switch && !answered && !self.server.has_ended() {
+            self.client.await_answer();
+        }
+        if seen_whole {
+            self.emit(index, Moment::Asked, Some(message), None, room);
+        }
+        if answered {
+            self.end_oldest(room);
+        } else if self.server.has_ended() {
+            self.give_up_oldest(Unpaired::Unanswered, room);
+        } else if self.pairing == Pairing::Lost {
+            self.give_up_oldest(Unpaired::Uncertain, room);
+        }
+    }
+
+    fn end_response(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
+        match std::mem::replace(&mut self.answering, Answering::Interim) {
+            Answering::Interim => {
+                room.stats.interim += 1;
+                room.budget.give(charged);
+            }
+            Answering::Nothing(index) => {
+                self.emit(index, Moment::Ended, None, Some(message), room);
+                room.stats.unpaired.count(match self.pairing {
+                    Pairing::Lost => Unpaired::Uncertain,
+                    Pairing::Certain | Pairing::Uncertain => Unpaired::Unsolicited,
+                });
+                room.budget.give(charged);
+            }
+            Answering::Oldest => {
+                let Some(oldest) = self.waiting.front() else { return };
+                oldest.response = Some(message);
+                oldest.charged += charged;
+                if oldest.request.is_some() {
+                    self.end_oldest(room);
+                }
+            }
+        }
+    }
+
+    /// The oldest exchange has ended as it should.
+    fn end_oldest(&mut self, room: &mut Room<'_>) {
+        let Some(Waiting { index, request, response, charged, .. }) = self.waiting.pop() else {
+            return;
+        };
+        room.stats.paired += u64::from(request.is_some() && response.is_some());
+        self.emit(index, Moment::Ended, request, response, room);
+        room.budget.give(charged);
+    }
+
+    /// The oldest exchange has ended without a response.
+    fn give_up_oldest(&mut self, why: Unpaired, room: &mut Room<'_>) {
+        if self.waiting.front().is_some_and(|waiting| waiting.response.is_none()) {
+            room.stats.unpaired.count(why);
+        }
+        self.end_oldest(room);
+    }
+
+    fn emit(
+        &self,
+        index: u32,
+        moment: Moment,
+        request: Option<Arc<Message>>,
+        response: Option<Arc<Message>>,
+        room: &mut Room<'_>,
+    ) {
+        let id = ExchangeId { connection: self.serial, index };
+        room.out.push(Exchange { id, moment, peers: self.peers.clone(), request, response });
+    }
+
+    fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
+        self.reader(side).refuse(data, refusal, room);
+        self.doubt();
+    }
+
+    /// Messages may have been lost.
+    fn doubt(&mut self) {
+        if self.overflow > 0 {
+            self.pairing = Pairing::Lost;
+        } else if self.pairing == Pairing::Certain {
+            self.pairing = Pairing::Uncertain;
+        }
+    }
+
+    /// Bytes of one side were never seen.
+    pub(super) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
+        if self.over {
+            return;
+        }
+        match self.reader(side).gap(missing, room) {
+            Gap::Within => {}
+            Gap::End => self.end(side, None, room),
+            Gap::Lost => {
+                self.end(side, Some(Incomplete::Gap), room);
+                self.reader(side).lose(Incomplete::Gap, room);
+                self.doubt();
+            }
+        }
+    }
+
+    /// One side has sent everything.
+    pub(super) fn finished(&mut self, side: Side, room: &mut Room<'_>) {
+        if self.over {
+            return;
+        }
+        self.stop(side, Incomplete::Closed, self.reader_is_until_close(side), room);
+        if side == Side::Server {
+            while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
+                self.give_up_oldest(Unpaired::Unanswered, room);
+            }
+        }
+    }
+
+    fn reader_is_until_close(&self, side: Side) -> bool {
+        side == Side::Server && self.server.is_until_close()
+    }
+
+    fn stop(&mut self, side: Side, why: Incomplete, whole: bool, room: &mut Room<'_>) {
+        if self.reader(side).held().is_some() {
+            // It may still be answered.
+            return;
+        }
+        self.reader(side).cut_head(why, room);
+        self.end(side, (!whole).then_some(why), room);
+        self.reader(side).end();
+    }
+
+    /// The connection has ended.
+    pub(super) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
+        let why = match reason {
+            CloseReason::Fin | CloseReason::Reused => Incomplete::Closed,
+            CloseReason::Reset => Incomplete::Reset,
+            CloseReason::Idle => Incomplete::Idle,
+            CloseReason::Evicted => Incomplete::Evicted,
+            CloseReason::EndOfInput => Incomplete::EndOfInput,
+        };
+        if self.client.held().is_some() {
+            self.decide(room);
+        }
+        if !self.over {
+            for side in [Side::Client, Side::Server] {
+                self.stop(side, why, false, room);
+            }
+        }
+        while self.waiting.len() > 0 {
+            self.give_up_oldest(Unpaired::Unanswered, room);
+        }
+    }
+
+    /// It is not HTTP/1, or not any more: what is under way ends.
+    fn leave(&mut self, why: NotHttp, room: &mut Room<'_>) {
+        room.stats.not_http.count(why);
+        self.over = true;
+        if let Some(held) = self.client.release() {
+            room.unread(Side::Client, Unread::NotHttp, held.bytes.len());
+        }
+        for side in [Side::Client, Side::Server] {
+            self.reader(side).cut_head(Incomplete::Closed, room);
+            self.end(side, Some(Incomplete::Closed), room);
+        }
+        while self.waiting.len() > 0 {
+            self.give_up_oldest(Unpaired::Unanswered, room);
+        }
+    }
+
+    /// The server stayed with HTTP/1: what the client sent meanwhile is read as such.
+    fn release(&mut self, room: &mut Room<'_>) {
+        let Some(held) = self.client.release() else { return };
+        let now = std::mem::replace(&mut room.at, held.at);
+        self.read(Side::Client, &held.bytes, room);
+        if held.gap {
+            self.client.lose(Incomplete::Gap, room);
+            self.doubt();
+        }
+        room.at = now;
+    }
+
+    /// No answer tells what the client's bytes after CONNECT or Upgrade are: their looks must.
+    fn decide(&mut self, room: &mut Room<'_>) {
+        let Some(held) = self.client.held() else { return };
+        if held.bytes.is_empty() || head::may_start(Side::Client, &held.bytes) {
+            self.release(room);
+        } else {
+            self.leave(NotHttp::Upgraded, room);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Where a body ends (RFC 9112 §6.3, in its order).
+
+use super::fields::{Coding, Facts};
+use super::message::{BodyLength, Flaw};
+
+/// What the request asked, as far as it decides how its response is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// HEAD: the response has no body.
+    Head,
+    /// CONNECT: a 2xx response begins a tunnel.
+    Connect,
+    /// Any other method, or a request that was not seen.
+    Other,
+}
+
+/// The framing of a request. Adds to the flaws.
+pub(super) fn request(facts: &mut Facts, minor_version: u8) -> BodyLength {
+    coding_flaws(facts, minor_version);
+    match facts.coding {
+        Coding::Chunked => {
+            if facts.has_bad_coding() {
+                facts.flaws.add(Flaw::BadTransferEncoding);
+            }
+            BodyLength::Chunked
+        }
+        Coding::Other => {
+            facts.flaws.add(Flaw::BadTransferEncoding);
+            BodyLength::None
+        }
+        Coding::None => facts.length.map_or(BodyLength::None, BodyLength::Length),
+    }
+}
+
+/// The framing of a final response. Adds to the flaws.
+pub(super) fn response(
+    facts: &mut Facts,
+    minor_version: u8,
+    code: u16,
+    asked: Asked,
+) -> BodyLength {
+    let tunnel = asked == Asked::Connect && (200..300).contains(&code);
+    if asked == Asked::Head || tunnel || matches!(code, 100..=199 | 204 | 304) {
+        // Lengths and codings say what a GET would have brought: nothing depends on them.
+        facts.flaws.remove_framing();
+        return BodyLength::None;
+    }
+    coding_flaws(facts, minor_version);
+    match facts.coding {
+        Coding::Chunked => BodyLength::Chunked,
+        Coding::Other => BodyLength::UntilClose,
+        Coding::None => facts.length.map_or(BodyLength::UntilClose, BodyLength::Length),
+    }
+}
+
+fn coding_flaws(facts: &mut Facts, minor_version: u8) {
+    if facts.coding == Coding::None {
+        return;
+    }
+    if facts.has_length() {
+        facts.flaws.add(Flaw::LengthAndTransferEncoding);
+    }
+    if minor_version == 0 {
+        facts.flaws.add(Flaw::TransferEncodingInHttp10);
+    }
+}

@@ -1,0 +1,224 @@
+//! Keeping bodies: in memory, beyond a threshold in an unlinked temporary file, beyond a limit not
+//! at all; and their digest.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::message::Kept;
+use super::stats::NotKept;
+
+/// What to keep of the bodies of one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyKeep {
+    /// Their length.
+    #[default]
+    Count,
+    /// Their length and SHA-256.
+    Digest,
+    /// Their bytes as on the wire.
+    Keep(KeepLimits),
+}
+
+impl BodyKeep {
+    /// True when the SHA-256 is asked for.
+    pub(super) fn digests(self) -> bool {
+        match self {
+            Self::Count => false,
+            Self::Digest => true,
+            Self::Keep(limits) => limits.digest,
+        }
+    }
+}
+
+/// The digest of no bytes.
+pub(super) fn empty_digest() -> [u8; 32] {
+    Sha256::digest([]).into()
+}
+
+/// How much of a body to keep, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepLimits {
+    /// Also compute its SHA-256.
+    pub digest: bool,
+    /// Bytes of one body that stay in memory; a longer one goes to an unlinked temporary file.
+    pub memory: u64,
+    /// Bytes of one body that are kept at all; a longer one is [`Kept::TooLarge`].
+    pub total: u64,
+}
+
+impl Default for KeepLimits {
+    /// 1 MiB in memory, which holds nearly every request, and 1 GiB on disk.
+    fn default() -> Self {
+        Self { digest: false, memory: 1 << 20, total: 1 << 30 }
+    }
+}
+
+/// Bytes that the room holds, against its limit.
+#[derive(Debug)]
+pub(super) struct Budget {
+    held: u64,
+    most: u64,
+    limit: u64,
+}
+
+impl Budget {
+    pub(super) fn new(limit: u64) -> Self {
+        Self { held: 0, most: 0, limit }
+    }
+
+    /// Takes `n` bytes if there is room for them.
+    pub(super) fn take(&mut self, n: u64) -> bool {
+        let held = self.held.saturating_add(n);
+        if held > self.limit {
+            return false;
+        }
+        self.held = held;
+        self.most = self.most.max(held);
+        true
+    }
+
+    /// Gives `n` bytes back.
+    pub(super) fn give(&mut self, n: u64) {
+        self.held = self.held.saturating_sub(n);
+    }
+
+    /// Bytes held now.
+    pub(super) fn held(&self) -> u64 {
+        self.held
+    }
+
+    /// The most bytes that were ever held.
+    pub(super) fn most(&self) -> u64 {
+        self.most
+    }
+}
+
+/// Spooled bytes are written in blocks of this many bytes.
+const SPOOL_BLOCK: usize = 64 * 1024;
+
+/// What is being kept of one body.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    sha256: Option<Sha256>,
+    wire: Wire,
+    limits: KeepLimits,
+    length: u64,
+    /// Bytes taken from the budget.
+    charged: u64,
+}
+
+#[derive(Debug)]
+enum Wire {
+    /// Only the digest was asked for.
+    Unasked,
+    Memory(Vec<u8>),
+    File(BufWriter<File>),
+    Dropped(NotKept),
+}
+
+/// A body as it was kept.
+pub(super) struct KeptBody {
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) wire: Kept,
+    pub(super) not_kept: Option<NotKept>,
+    /// Bytes of the budget that it still holds.
+    pub(super) charged: u64,
+}
+
+impl Keeper {
+    /// A keeper for one body, unless counting is enough.
+    pub(super) fn new(keep: BodyKeep) -> Option<Box<Self>> {
+        let (digest, wire, limits) = match keep {
+            BodyKeep::Count => return None,
+            BodyKeep::Digest => (true, Wire::Unasked, KeepLimits::default()),
+            BodyKeep::Keep(limits) => (limits.digest, Wire::Memory(Vec::new()), limits),
+        };
+        let sha256 = digest.then(Sha256::new);
+        Some(Box::new(Self { sha256, wire, limits, length: 0, charged: 0 }))
+    }
+
+    /// Takes the next bytes of the content.
+    pub(super) fn content(&mut self, bytes: &[u8]) {
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
+    }
+
+    /// Takes the next bytes as they were on the wire.
+    pub(super) fn wire(&mut self, bytes: &[u8], budget: &mut Budget) {
+        self.length = self.length.saturating_add(bytes.len() as u64);
+        if let Err(why) = self.store(bytes, budget) {
+            self.wire = Wire::Dropped(why);
+            budget.give(self.charged);
+            self.charged = 0;
+        }
+    }
+
+    fn store(&mut self, bytes: &[u8], budget: &mut Budget) -> Result<(), NotKept> {
+        let too_large = self.length > self.limits.total;
+        match &mut self.wire {
+            Wire::Unasked | Wire::Dropped(_) => Ok(()),
+            _ if too_large => Err(NotKept::TooLarge),
+            Wire::Memory(held) if self.length <= self.limits.memory => {
+                let before = held.capacity();
+                held.reserve(bytes.len());
+                let grown = (held.capacity() - before) as u64;
+                if !budget.take(grown) {
+                    return Err(NotKept::NoRoom);
+                }
+                self.charged += grown;
+                held.extend_from_slice(bytes);
+                Ok(())
+            }
+            Wire::Memory(held) => {
+                if !budget.take(SPOOL_BLOCK as u64) {
+                    return Err(NotKept::NoRoom);
+                }
+                self.charged += SPOOL_BLOCK as u64;
+                let file = spool(held, bytes).map_err(|_| NotKept::SpoolFailed)?;
+                budget.give(self.charged - SPOOL_BLOCK as u64);
+                self.charged = SPOOL_BLOCK as u64;
+                self.wire = Wire::File(file);
+                Ok(())
+            }
+            Wire::File(file) => file.write_all(bytes).map_err(|_| NotKept::SpoolFailed),
+        }
+    }
+
+    /// Ends it.
+    pub(super) fn finish(self, budget: &mut Budget) -> KeptBody {
+        let sha256 = self.sha256.map(|sha256| sha256.finalize().into());
+        let mut charged = self.charged;
+        let mut give_back = || budget.give(std::mem::take(&mut charged));
+        let (wire, not_kept) = match self.wire {
+            Wire::Unasked => (Kept::Nothing, None),
+            Wire::Memory(held) if held.is_empty() => (Kept::Nothing, None),
+            Wire::Memory(held) => {
+                let held = held.into_boxed_slice();
+                budget.give(charged.saturating_sub(held.len() as u64));
+                charged = charged.min(held.len() as u64);
+                (Kept::Memory(Bytes::from(held)), None)
+            }
+            Wire::File(file) => {
+                give_back();
+                match file.into_inner() {
+                    Ok(file) => (Kept::File(Arc::new(file)), None),
+                    Err(_) => (Kept::TooLarge, Some(NotKept::SpoolFailed)),
+                }
+            }
+            Wire::Dropped(why) => (Kept::TooLarge, Some(why)),
+        };
+        KeptBody { sha256, wire, not_kept, charged }
+    }
+}
+
+fn spool(held: &[u8], bytes: &[u8]) -> io::Result<BufWriter<File>> {
+    let mut file = BufWriter::with_capacity(SPOOL_BLOCK, tempfile::tempfile()?);
+    file.write_all(held)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}

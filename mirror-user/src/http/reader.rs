@@ -1,0 +1,573 @@
+//! One side of a connection: where in which message it is, and what the next bytes are.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Room;
+use super::chunk::{Chunks, Piece};
+use super::fields;
+use super::flaws::Flaws;
+use super::head::{self, Outcome, Parsed};
+use super::keep::{self, Keeper};
+use super::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
+use super::stats::{NotHttp, Refusal, Unread};
+use crate::packet::Timestamp;
+use crate::tcp::event::Side;
+
+/// What a message costs beside its bytes, for the budget.
+const MESSAGE_COST: u64 = 512;
+
+/// Reads one side.
+#[derive(Debug)]
+pub(super) struct Reader {
+    side: Side,
+    state: State,
+    /// A message of this side was read to the end of its head.
+    begun: bool,
+    /// What is read now was found by its looks, so it may be something else.
+    guessed: bool,
+    /// Something before on this side was refused.
+    refused: bool,
+    /// Bytes of the message under way were never seen.
+    gap: bool,
+    /// Flaws of the message under way.
+    flaws: Flaws,
+    started: Timestamp,
+    finished: Timestamp,
+    /// Content bytes so far.
+    length: u64,
+    message: Option<Arc<Message>>,
+    keeper: Option<Box<Keeper>>,
+    /// The beginning of a head, copied because the rest is still to come.
+    partial: Vec<u8>,
+    /// Bytes taken from the budget.
+    charged: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A message may start.
+    Start,
+    /// In a head; its bytes so far are in `partial`, and its first line was looked at or not.
+    Head { line_seen: bool },
+    /// In a body with so many bytes to come.
+    Length(u64),
+    /// In a chunked body.
+    Chunked(Box<Chunks>),
+    /// In a body that ends with the connection.
+    UntilClose,
+    /// Framing was lost: looking for the next message.
+    Resync,
+    /// What comes may be another protocol; the other side's answer will tell.
+    Await(Box<Held>),
+    /// Nothing is to come, or nothing is read any more.
+    Ended { told: bool },
+}
+
+/// Bytes that wait for the answer to CONNECT or Upgrade.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
+    pub(super) at: Timestamp,
+    /// Bytes after them are missing.
+    pub(super) gap: bool,
+}
+
+/// More than this many bytes after a CONNECT or Upgrade request are not held.
+const MAX_HELD: usize = 16 * 1024;
+
+/// What the reader met.
+pub(super) enum Met {
+    /// The end of the bytes.
+    Nothing,
+    /// A head; its field lines are in the scratch space.
+    Head(Parsed, Bytes),
+    /// The end of the message.
+    End,
+    /// The message cannot be read on.
+    Bad(Flaw),
+    /// Something that is no message.
+    Refused(Refusal),
+    /// Something else than HTTP/1, or else a reason to refuse it.
+    NotHttp(NotHttp, Refusal),
+    /// Too many bytes while it is not known which protocol they are.
+    HeldTooMuch,
+}
+
+impl Reader {
+    pub(super) fn new(side: Side, midstream: bool) -> Self {
+        Self {
+            side,
+            state: if midstream { State::Resync } else { State::Start },
+            begun: false,
+            guessed: false,
+            refused: false,
+            gap: false,
+            flaws: Flaws::default(),
+            started: Timestamp::default(),
+            finished: Timestamp::default(),
+            length: 0,
+            message: None,
+            keeper: None,
+            partial: Vec::new(),
+            charged: 0,
+        }
+    }
+
+    /// When the message under way, or the last one, started.
+    pub(super) fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// True from the end of the first head on.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended { .. })
+    }
+
+    pub(super) fn is_until_close(&self) -> bool {
+        matches!(self.state, State::UntilClose)
+    }
+
+    /// Reads on until something is met; takes what it read from `data`.
+    pub(super) fn read(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        match &mut self.state {
+            State::Length(left) => {
+                let n = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
+                *left -= n as u64;
+                let ended = *left == 0;
+                self.take(data, 0, n, room);
+                if ended { Met::End } else { Met::Nothing }
+            }
+            State::Chunked(_) => self.chunked(data, room),
+            State::UntilClose => {
+                self.take(data, 0, data.len(), room);
+                Met::Nothing
+            }
+            State::Start => self.start(data, room),
+            State::Head { .. } => self.head(data, room),
+            State::Resync => self.resync(data, room),
+            State::Await(held) => {
+                if held.gap || held.bytes.len() + data.len() > MAX_HELD {
+                    return Met::HeldTooMuch;
+                }
+                held.at = room.at;
+                held.bytes.extend_from_slice(data);
+                *data = &[];
+                Met::Nothing
+            }
+            State::Ended { .. } => self.after_end(data, room),
+        }
+    }
+
+    fn chunked(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        while let State::Chunked(chunks) = &mut self.state {
+            match chunks.next(data) {
+                Piece::Content(framing, n) => self.take(data, framing, n, room),
+                Piece::Framing(n) => self.take(data, n, 0, room),
+                Piece::End(n) => {
+                    self.take(data, n, 0, room);
+                    return self.end_of_chunks(room);
+                }
+                Piece::Bad(flaw) => return Met::Bad(flaw),
+            }
+            if data.is_empty() {
+                break;
+            }
+        }
+        Met::Nothing
+    }
+
+    /// Takes bytes of the body: so many of framing, then so many of content.
+    fn take(&mut self, data: &mut &[u8], framing: usize, content: usize, room: &mut Room<'_>) {
+        let taken = framing + content;
+        self.length += content as u64;
+        self.finished = room.at;
+        room.read(self.side, taken);
+        let (body, rest) = data.split_at_checked(taken).unwrap_or((data, &[]));
+        *data = rest;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.content(body.get(framing..).unwrap_or_default());
+            keeper.wire(body, room.budget);
+        }
+    }
+
+    fn end_of_chunks(&mut self, room: &mut Room<'_>) -> Met {
+        let State::Chunked(chunks) = std::mem::replace(&mut self.state, State::Start) else {
+            return Met::End;
+        };
+        if chunks.spaced {
+            self.flaws.add(Flaw::ChunkSpace);
+        }
+        if chunks.bare_lf {
+            self.flaws.add(Flaw::BareLf);
+        }
+        if chunks.trailer.is_empty() {
+            return Met::End;
+        }
+        room.lines.clear();
+        let flaws = fields::split(&chunks.trailer, 0, room.lines);
+        if flaws.refuse(Side::Client) {
+            return Met::Bad(Flaw::BadTrailer);
+        }
+        self.flaws.join(flaws);
+        if room.options.heads
+            && let Some(message) = self.message.as_mut().and_then(Arc::get_mut)
+        {
+            message.body.trailers = room.lines.clone();
+            message.body.trailer_bytes = Bytes::from(chunks.trailer);
+        }
+        Met::End
+    }
+
+    /// Bytes after the last message that the side may send.
+    fn after_end(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        skip_empty_lines(self.side, data, room);
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        room.drop_all(self.side, Unread::Refused, data);
+        let State::Ended { told } = &mut self.state else { return Met::Nothing };
+        if std::mem::replace(told, true) { Met::Nothing } else { Met::Refused(Refusal::AfterClose) }
+    }
+
+    fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        skip_empty_lines(self.side, data, room);
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        self.started = room.at;
+        let input = data.get(..room.options.max_head).unwrap_or(data);
+        match head::parse(self.side, input, room.lines) {
+            Outcome::Head(parsed) => {
+                let (raw, rest) = data.split_at_checked(parsed.len).unwrap_or((data, &[]));
+                *data = rest;
+                let raw =
+                    if room.options.heads { Bytes::copy_from_slice(raw) } else { Bytes::new() };
+                Met::Head(parsed, raw)
+            }
+            // Also when its first line is bad: there may be a reason that is no fault of it.
+            Outcome::Partial | Outcome::Refused(_) => {
+                self.state = State::Head { line_seen: false };
+                self.head(data, room)
+            }
+        }
+    }
+
+    /// A head that goes on in later bytes. Each byte is copied once and searched once.
+    fn head(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        let before = self.partial.len();
+        let wanted = room.options.max_head.saturating_sub(before).min(data.len());
+        let capacity = self.partial.capacity();
+        self.partial.extend_from_slice(data.get(..wanted).unwrap_or_default());
+        let grown = (self.partial.capacity() - capacity) as u64;
+        self.charged += grown;
+        if !room.budget.take(grown) {
+            self.charged -= grown;
+            return self.no_message(before, data, Refusal::NoRoom, room);
+        }
+        if let State::Head { line_seen: false } = self.state {
+            if let Some(line) = head::proxy_line(self.side, &self.partial, self.begun) {
+                *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
+                room.unread(self.side, Unread::BetweenMessages, line);
+                self.forget_partial(room);
+                self.flaws.add(Flaw::ProxyLine);
+                self.state = State::Start;
+                return self.start(data, room);
+            }
+            let line_seen = memchr::memchr(b'\n', &self.partial).is_some();
+            if let Some(refusal) = head::refuse_start(self.side, &self.partial) {
+                return self.no_message(before, data, refusal, room);
+            }
+            self.state = State::Head { line_seen };
+        }
+        let Some(end) = head::find_end(&self.partial, before.saturating_sub(2)) else {
+            if self.partial.len() >= room.options.max_head {
+                return self.no_message(before, data, Refusal::HeadTooLarge, room);
+            }
+            *data = &[];
+            return Met::Nothing;
+        };
+        self.partial.truncate(end);
+        match head::parse(self.side, &self.partial, room.lines) {
+            Outcome::Head(parsed) => {
+                *data = data.get(end.saturating_sub(before)..).unwrap_or_default();
+                let raw = if room.options.heads {
+                    Bytes::from(std::mem::take(&mut self.partial).into_boxed_slice())
+                } else {
+                    Bytes::new()
+                };
+                self.forget_partial(room);
+                Met::Head(parsed, raw)
+            }
+            Outcome::Refused(refusal) => self.no_message(before, data, refusal, room),
+            Outcome::Partial => self.no_message(before, data, Refusal::RequestLine, room),
+        }
+    }
+
+    fn forget_partial(&mut self, room: &mut Room<'_>) {
+        self.partial = Vec::new();
+        room.budget.give(std::mem::take(&mut self.charged));
+    }
+
+    /// What is read is not the beginning of a message. Of `partial`, the first `before` bytes came
+    /// earlier than `data`.
+    fn no_message(
+        &mut self,
+        before: usize,
+        data: &mut &[u8],
+        refusal: Refusal,
+        room: &mut Room<'_>,
+    ) -> Met {
+        let protocol = (!self.begun && !self.guessed)
+            .then(|| head::other_protocol(self.side, &self.partial))
+            .flatten();
+        self.forget_partial(room);
+        let guessed = std::mem::take(&mut self.guessed);
+        let why = match protocol {
+            Some(_) => Unread::NotHttp,
+            None if guessed && !self.refused => Unread::Resync,
+            None => Unread::Refused,
+        };
+        room.unread(self.side, why, before);
+        room.drop_all(self.side, why, data);
+        self.state = State::Resync;
+        match protocol {
+            Some(protocol) => Met::NotHttp(protocol, refusal),
+            None if guessed => Met::Nothing,
+            None => Met::Refused(refusal),
+        }
+    }
+
+    /// Looks for the next message where framing was lost: at the start of a segment, and, where
+    /// nothing was refused before, also after the end of a line.
+    fn resync(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if !self.begun && !self.refused && head::is_tls_record(data) {
+            room.drop_all(self.side, Unread::NotHttp, data);
+            return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
+        }
+        let why = if self.refused { Unread::Refused } else { Unread::Resync };
+        let found = if head::may_start(self.side, data) {
+            Some(0)
+        } else if self.refused {
+            None
+        } else {
+            head::find_start(self.side, data)
+        };
+        let Some(found) = found else {
+            room.drop_all(self.side, why, data);
+            return Met::Nothing;
+        };
+        *data = data.get(found..).unwrap_or_default();
+        room.unread(self.side, why, found);
+        self.guessed = true;
+        self.state = State::Start;
+        self.start(data, room)
+    }
+
+    /// Begins the message whose head was met. False when there is no room for it.
+    pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
+        let Begin { parsed, raw, framing } = head;
+        let charge = MESSAGE_COST + raw.len() as u64;
+        if !room.budget.take(charge) {
+            return false;
+        }
+        self.charged += charge;
+        self.begun = true;
+        self.guessed = false;
+        self.gap = false;
+        self.length = 0;
+        self.finished = room.at;
+        self.flaws.join(parsed.facts.flaws);
+        if self.refused {
+            self.flaws.add(Flaw::AfterRefusal);
+        }
+        room.read(self.side, parsed.len);
+        room.side(self.side).messages += 1;
+        let headers = if room.options.heads { room.lines.clone() } else { Vec::new() };
+        self.message = Some(Arc::new(Message {
+            started: self.started,
+            finished: room.at,
+            head: Head { raw, start: parsed.start, headers },
+            body: Body { framing, ..Body::default() },
+            incomplete: None,
+            flaws: Vec::new(),
+        }));
+        self.keeper = match framing {
+            BodyLength::None | BodyLength::Length(0) => None,
+            _ => Keeper::new(room.options.keep(self.side)),
+        };
+        self.state = match framing {
+            BodyLength::None => State::Start,
+            BodyLength::Length(n) => State::Length(n),
+            BodyLength::Chunked => State::Chunked(Box::default()),
+            BodyLength::UntilClose => State::UntilClose,
+        };
+        true
+    }
+
+    /// True when the message that has just begun has no body to read.
+    pub(super) fn is_bodiless(&self) -> bool {
+        matches!(self.state, State::Start | State::Length(0))
+    }
+
+    /// Adds a flaw to the message under way.
+    pub(super) fn flaw(&mut self, flaw: Flaw) {
+        self.flaws.add(flaw);
+    }
+
+    /// Ends the message under way and hands it out, with the bytes of the budget that it holds.
+    pub(super) fn finish(
+        &mut self,
+        cut: Option<Incomplete>,
+        room: &mut Room<'_>,
+    ) -> Option<(Arc<Message>, u64)> {
+        let mut whole = self.message.take()?;
+        let flaws = std::mem::take(&mut self.flaws);
+        self.state = State::Start;
+        let refused = (!flaws.is_empty() && flaws.refuse(self.side)).then_some(Incomplete::Refused);
+        let gap = std::mem::take(&mut self.gap).then_some(Incomplete::Gap);
+        let incomplete = refused.or(gap).or(cut);
+        let mut charged = std::mem::take(&mut self.charged);
+        let message = Arc::get_mut(&mut whole).expect("a message is shared only when it has ended");
+        message.finished = self.finished;
+        message.incomplete = incomplete;
+        message.flaws.extend(flaws.iter());
+        message.body.length = self.length;
+        if let Some(keeper) = self.keeper.take() {
+            let kept = keeper.finish(room.budget);
+            charged += kept.charged;
+            message.body.sha256 = kept.sha256;
+            message.body.wire = kept.wire;
+            if let Some(why) = kept.not_kept {
+                room.side(self.side).not_kept.count(why);
+            }
+        } else if room.options.keep(self.side).digests() {
+            message.body.sha256 = Some(keep::empty_digest());
+        }
+        let stats = room.side(self.side);
+        for flaw in flaws.iter() {
+            stats.flaws.count(flaw);
+        }
+        match incomplete {
+            None => stats.whole += 1,
+            Some(why) => stats.incomplete.count(why),
+        }
+        Some((whole, charged))
+    }
+
+    /// Passes over `n` bytes that were never seen (0: an unknown number). False when that loses
+    /// the framing, and with it the message under way.
+    pub(super) fn gap(&mut self, n: u64, room: &mut Room<'_>) -> Gap {
+        let stats = room.side(self.side);
+        stats.gap_bytes = stats.gap_bytes.saturating_add(n);
+        let kept = match &mut self.state {
+            State::Length(left) if n > 0 && n <= *left => {
+                *left -= n;
+                true
+            }
+            State::Chunked(chunks) => n > 0 && chunks.skip(n),
+            State::UntilClose | State::Ended { .. } => true,
+            State::Await(held) => {
+                held.gap = true;
+                true
+            }
+            State::Start | State::Head { .. } | State::Length(_) | State::Resync => false,
+        };
+        if kept {
+            self.gap = self.message.is_some();
+            return if matches!(self.state, State::Length(0)) { Gap::End } else { Gap::Within };
+        }
+        stats.lost_framing += 1;
+        Gap::Lost
+    }
+
+    /// Framing is lost: the next message is looked for. A head under way is cut.
+    pub(super) fn lose(&mut self, why: Incomplete, room: &mut Room<'_>) {
+        self.cut_head(why, room);
+        self.flaws = Flaws::default();
+        self.state = State::Resync;
+    }
+
+    /// The side cannot be read on after what was refused.
+    pub(super) fn refuse(&mut self, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
+        room.side(self.side).refused.count(refusal);
+        room.drop_all(self.side, Unread::Refused, data);
+        self.flaws = Flaws::default();
+        self.refused = true;
+        if !self.has_ended() {
+            self.state = State::Resync;
+        }
+    }
+
+    /// A head that will not end any more.
+    pub(super) fn cut_head(&mut self, why: Incomplete, room: &mut Room<'_>) {
+        if !self.partial.is_empty() {
+            let stats = room.side(self.side);
+            stats.cut_heads.count(why);
+            stats.unread.add(Unread::CutHead, self.partial.len() as u64);
+            self.forget_partial(room);
+        }
+    }
+
+    /// What comes may be another protocol, until [`release`](Self::release).
+    pub(super) fn await_answer(&mut self) {
+        self.state = State::Await(Box::default());
+    }
+
+    /// What comes, and what was held, is HTTP/1 after all.
+    pub(super) fn release(&mut self) -> Option<Held> {
+        let held = match &mut self.state {
+            State::Await(held) => std::mem::take(&mut **held),
+            _ => return None,
+        };
+        self.state = State::Start;
+        Some(held)
+    }
+
+    /// What is held until the answer comes.
+    pub(super) fn held(&self) -> Option<&Held> {
+        match &self.state {
+            State::Await(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Nothing more is to be read; bytes that come nevertheless are refused.
+    pub(super) fn end(&mut self) {
+        self.state = State::Ended { told: false };
+    }
+}
+
+/// A head that was met, and how its body is framed.
+pub(super) struct Begin {
+    pub(super) parsed: Parsed,
+    pub(super) raw: Bytes,
+    pub(super) framing: BodyLength,
+}
+
+/// What a gap did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// What follows it can be read on.
+    Within,
+    /// It covers the rest of the body.
+    End,
+    /// Framing is lost.
+    Lost,
+}
+
+fn skip_empty_lines(side: Side, data: &mut &[u8], room: &mut Room<'_>) {
+    let blank = data.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    if blank > 0 {
+        *data = data.get(blank..).unwrap_or_default();
+        room.unread(side, Unread::BetweenMessages, blank);
+    }
+}

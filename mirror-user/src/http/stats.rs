@@ -1,0 +1,170 @@
+//! What the http room counts.
+
+use enum_map::Enum;
+use strum::IntoStaticStr;
+
+use super::message::{Flaw, Incomplete};
+use crate::stats::{Account, Tally};
+
+/// Why one side of a connection could not be read on as it was: "it was refused for its …". The
+/// side is searched for a next message at the start of a segment, and what is found there bears
+/// [`Flaw::AfterRefusal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Refusal {
+    /// A request line without three parts.
+    RequestLine,
+    /// An HTTP/0.9 request.
+    Http09,
+    /// A method that is no token.
+    Method,
+    /// A target with a control character.
+    Target,
+    /// A version other than HTTP/1.0 and HTTP/1.1.
+    Version,
+    /// No status line where one was due.
+    StatusLine,
+    /// A status that is no number of three digits.
+    Status,
+    /// A head longer than [`HttpOptions::max_head`](super::HttpOptions::max_head).
+    HeadTooLarge,
+    /// Lengths, codings or chunks from which the end of the message cannot be known.
+    Framing,
+    /// Bytes after a request with `Connection: close`, or after the end of the side.
+    AfterClose,
+    /// A head for which there was no room
+    /// ([`HttpOptions::max_held`](super::HttpOptions::max_held)).
+    NoRoom,
+}
+
+/// Why a connection is not read as HTTP/1 (any more): "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotHttp {
+    /// TLS records.
+    Tls,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+    /// Another protocol.
+    Unknown,
+    /// Upgraded by `101 Switching Protocols`.
+    Upgraded,
+    /// A tunnel after CONNECT.
+    Tunnel,
+}
+
+/// Why bytes are part of no message: "they were …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Unread {
+    /// On a connection that is not HTTP/1, or not any more.
+    NotHttp,
+    /// Empty lines before a start line, or a line of the PROXY protocol.
+    BetweenMessages,
+    /// After a gap, or before the first message start of a connection seen from its middle.
+    Resync,
+    /// In or after something that was refused.
+    Refused,
+    /// In a head that never ended.
+    CutHead,
+}
+
+/// Why a body that should have been kept was not: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotKept {
+    /// Longer than the limit for one body.
+    TooLarge,
+    /// Too much, together with all that was held.
+    NoRoom,
+    /// Not writable to a temporary file.
+    SpoolFailed,
+}
+
+/// Why a request and a response were not paired: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Unpaired {
+    /// A response that no request waited for.
+    Unsolicited,
+    /// A request whose connection, or whose server's side, ended first.
+    Unanswered,
+    /// A request or response around a gap of a pipelining connection.
+    Uncertain,
+    /// A request beyond [`HttpOptions::max_waiting`](super::HttpOptions::max_waiting).
+    TooManyWaiting,
+}
+
+/// What happened to the messages of one side.
+#[derive(Debug, Default)]
+pub struct SideStats {
+    /// Heads that were read.
+    pub messages: u64,
+    /// Messages that were whole and not refused.
+    pub whole: u64,
+    /// The others.
+    pub incomplete: Tally<Incomplete>,
+    /// Heads that began and never ended.
+    pub cut_heads: Tally<Incomplete>,
+    /// Bytes that came in.
+    pub bytes: u64,
+    /// Bytes that are part of a message.
+    pub message_bytes: u64,
+    /// The other bytes.
+    pub unread: Tally<Unread>,
+    /// Bytes that the capture never saw, as far as their number is known.
+    pub gap_bytes: u64,
+    /// Gaps that lost the framing.
+    pub lost_framing: u64,
+    /// Ways in which messages can be read in two ways; a message counts once for each.
+    pub flaws: Tally<Flaw>,
+    /// Times that the side could not be read on.
+    pub refused: Tally<Refusal>,
+    /// Bodies that should have been kept and were not.
+    pub not_kept: Tally<NotKept>,
+}
+
+/// Everything that the http room counted.
+#[derive(Debug, Default)]
+pub struct HttpStats {
+    /// Connections opened.
+    pub connections: u64,
+    /// Connections that are not HTTP/1, or not any more.
+    pub not_http: Tally<NotHttp>,
+    /// The client's side.
+    pub requests: SideStats,
+    /// The server's side, interim responses included.
+    pub responses: SideStats,
+    /// Interim (1xx) responses; they are part of `responses.whole`.
+    pub interim: u64,
+    /// Exchanges with both request and response.
+    pub paired: u64,
+    /// Exchanges with one of them.
+    pub unpaired: Tally<Unpaired>,
+}
+
+impl HttpStats {
+    /// The proofs that nothing was lost in silence: of requests, of responses, and of the bytes of
+    /// each side. They balance when no message is under way, as after the end of the input.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        let messages = |name, side: &SideStats| Account {
+            name,
+            seen: side.messages,
+            delivered: side.whole,
+            dropped: side.incomplete.non_zero().collect(),
+        };
+        let bytes = |name, side: &SideStats| Account {
+            name,
+            seen: side.bytes,
+            delivered: side.message_bytes,
+            dropped: side.unread.non_zero().collect(),
+        };
+        vec![
+            messages("requests", &self.requests),
+            messages("responses", &self.responses),
+            bytes("client bytes", &self.requests),
+            bytes("server bytes", &self.responses),
+        ]
+    }
+}

@@ -1,0 +1,5 @@
+//! The http room, tested as conversations.
+
+mod cases;
+mod pairing;
+mod talk;

@@ -1,0 +1,69 @@
+//! The requests of one connection that wait for their responses, oldest first.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::framing::Asked;
+use super::message::Message;
+use crate::packet::Timestamp;
+
+/// One exchange that has not ended.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    /// Its place on the connection.
+    pub(super) index: u32,
+    /// When its request started.
+    pub(super) started: Timestamp,
+    /// What was asked.
+    pub(super) asked: Asked,
+    /// The answer decides whether the connection stays HTTP/1.
+    pub(super) may_switch: bool,
+    /// The request, when it has ended.
+    pub(super) request: Option<Arc<Message>>,
+    /// The response, when it ended before the request did.
+    pub(super) response: Option<Arc<Message>>,
+    /// Bytes of the budget that it holds.
+    pub(super) charged: u64,
+}
+
+/// A queue whose first entry costs no allocation: most connections never have a second.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    first: Option<Waiting>,
+    rest: VecDeque<Waiting>,
+}
+
+impl Queue {
+    pub(super) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        if self.first.is_none() {
+            self.first = Some(waiting);
+        } else {
+            self.rest.push_back(waiting);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let popped = self.first.take();
+        self.first = self.rest.pop_front();
+        if self.rest.is_empty() && self.rest.capacity() > 8 {
+            self.rest = VecDeque::new();
+        }
+        popped
+    }
+
+    pub(super) fn front(&mut self) -> Option<&mut Waiting> {
+        self.first.as_mut()
+    }
+
+    pub(super) fn back(&mut self) -> Option<&mut Waiting> {
+        self.rest.back_mut().or(self.first.as_mut())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.first.iter().chain(&self.rest)
+    }
+}

@@ -1,9 +1,20 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
+//!
+//! Refuses what is itself a shadow. Decides from the request's head alone, so that both moments of
+//! an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
+//! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
+//! sent: files and reports want those exchanges too. Remembers nothing.
+
+pub mod host;
+pub mod tag;
 
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
-use crate::http::message::Exchange;
+use crate::http::message::{Exchange, Head};
+
+/// The header that marks a shadow; a captured request that bears it is never shadowed again.
+pub const SHADOW_MARK: &str = "X-Shadow-Request";
 
 /// An exchange that may leave. Only [`Rules::clear`] makes one, so that a reviewer who wants to
 /// know what can leave has to read this room alone.
@@ -29,7 +40,7 @@ pub enum Dropped {
 }
 
 /// What may leave, and how.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {}
 
 impl Rules {
@@ -38,6 +49,18 @@ impl Rules {
     /// # Errors
     /// Why it may not.
     pub fn clear(&self, exchange: Exchange) -> Result<Cleared, Dropped> {
-        Ok(Cleared { exchange })
+        match &exchange.request {
+            Some(request) if bears_mark(&request.head) => Err(Dropped::AlreadyShadow),
+            _ => Ok(Cleared { exchange }),
+        }
     }
 }
+
+fn bears_mark(head: &Head) -> bool {
+    head.headers
+        .iter()
+        .any(|header| head.bytes(&header.name).eq_ignore_ascii_case(SHADOW_MARK.as_bytes()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

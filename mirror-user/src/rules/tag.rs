@@ -1,0 +1,402 @@
+//! A cleared exchange in, the exact bytes that go to a target out, or the reason why none do.
+//!
+//! The bytes are the captured ones but for this:
+//! - `Host` by [`HostPolicy`], and the authority of an absolute-form target with it: RFC 9112
+//!   §3.2.2 has the server ignore `Host` then, so that a mark in `Host` alone would not be seen.
+//! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
+//!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
+//! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
+//!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
+//!   sent at once. Never what frames or routes the request, whatever `Connection` lists.
+//! - `Content-Length` given several times with one value is given once (RFC 9112 §6.3).
+//!
+//! The body goes out as it was framed, chunk extensions and trailers included.
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use enum_map::Enum;
+use strum::IntoStaticStr;
+
+pub use super::host::HostPolicy;
+use super::{Cleared, SHADOW_MARK};
+use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, StartLine};
+
+/// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
+/// slice holds a large chunk of captured bytes in memory while it waits to be sent.
+const SHORT_BODY_BYTES: usize = 16 * 1024;
+
+/// A `baggage` line longer than this would no longer have to be passed on (W3C Baggage §3.3.2).
+const MAX_BAGGAGE_BYTES: usize = 8192;
+
+const BAGGAGE_KEY: &[u8] = b"synthetic_request";
+const BAGGAGE_MEMBER: &[u8] = b"synthetic_request=true";
+
+/// How shadow requests are marked.
+#[derive(Clone, Debug, Default)]
+pub struct Marks {
+    /// What becomes of the host.
+    pub host: HostPolicy,
+    /// What the shadow is to do with the request.
+    pub mode: Mode,
+    /// What `X-Shadow-Id` begins with, so that the shadows of two runs have different names.
+    pub run: String,
+    /// What becomes of a request that can be read in two ways.
+    pub ambiguous: Ambiguous,
+}
+
+/// What the shadow is to do with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What it does with any request.
+    #[default]
+    Replay,
+    /// Carry it out and roll it back at the end (`X-Shadow-Mode: rollback`).
+    Rollback,
+}
+
+/// What becomes of a request that can be read in two ways (request smuggling, RFC 9112 §11.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ambiguous {
+    /// It is not sent.
+    #[default]
+    Hold,
+    /// Its framing is sent byte for byte as it came, and nothing is sent behind it.
+    Send,
+}
+
+/// Why a cleared request is not replayed: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum NotSent {
+    /// Not seen, or not a request.
+    NoRequest,
+    /// Not seen whole.
+    Incomplete,
+    /// Readable in two ways.
+    Ambiguous,
+    /// A wish to stop talking HTTP on the connection: CONNECT, or Upgrade to something else.
+    Tunnel,
+    /// Longer in its body than what is kept of one.
+    BodyTooLarge,
+    /// Captured without its body.
+    BodyNotKept,
+}
+
+/// A request as it is sent to a target.
+#[derive(Clone, Debug)]
+pub struct ShadowRequest {
+    /// The head, and the body when that is short.
+    pub front: Bytes,
+    /// The body when it is long.
+    pub rest: Rest,
+    /// True for HEAD, whose answer has no body whatever its headers say (RFC 9112 §6.3).
+    pub is_head: bool,
+    /// True when nothing may follow on its connection: the client said that nothing would, or
+    /// HTTP/1.0, or an ambiguous request after which the two ends may disagree where the next begins.
+    pub is_last: bool,
+    /// True when it has no host, so that nothing marks it but its headers.
+    pub host_missing: bool,
+}
+
+/// What is sent behind [`ShadowRequest::front`].
+#[derive(Clone, Debug)]
+pub enum Rest {
+    /// Nothing.
+    Nothing,
+    /// These bytes.
+    Memory(Bytes),
+    /// All bytes of this file.
+    File(Arc<File>),
+}
+
+impl ShadowRequest {
+    /// How many bytes of memory it holds.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let rest = match &self.rest {
+            Rest::Memory(bytes) => bytes.len(),
+            Rest::Nothing | Rest::File(_) => 0,
+        };
+        self.front.len().saturating_add(rest)
+    }
+}
+
+impl Cleared {
+    /// The request as it is sent to the target whose host and port are `target`.
+    ///
+    /// # Errors
+    /// Why it is not sent.
+    pub fn shadow_request(&self, marks: &Marks, target: &str) -> Result<ShadowRequest, NotSent> {
+        let request = self.exchange.request.as_deref().ok_or(NotSent::NoRequest)?;
+        let lines = Lines::read(request)?;
+        let ambiguous = !request.flaws.is_empty();
+        if request.incomplete.is_some() {
+            return Err(NotSent::Incomplete);
+        }
+        if ambiguous && marks.ambiguous == Ambiguous::Hold {
+            return Err(NotSent::Ambiguous);
+        }
+        if lines.method == b"CONNECT" || lines.asks_for_tunnel() {
+            return Err(NotSent::Tunnel);
+        }
+        let body = body_of(request)?;
+
+        let mut front = Vec::with_capacity(capacity(lines.head, &body));
+        let host_missing = lines.write(marks, target, ambiguous, &mut front);
+        write_marks(marks, self.exchange.id, lines.baggage().is_none(), &mut front);
+        front.extend_from_slice(lines.empty_line());
+        let rest = match body {
+            Rest::Memory(bytes) if bytes.len() <= SHORT_BODY_BYTES => {
+                front.extend_from_slice(&bytes);
+                Rest::Nothing
+            }
+            other => other,
+        };
+        Ok(ShadowRequest {
+            front: front.into(),
+            rest,
+            is_head: lines.method == b"HEAD",
+            is_last: ambiguous || lines.minor_version == 0 || lines.connection_lists(b"close"),
+            host_missing,
+        })
+    }
+}
+
+fn body_of(request: &Message) -> Result<Rest, NotSent> {
+    match (&request.body.wire, request.body.framing) {
+        (Kept::Memory(bytes), _) => Ok(Rest::Memory(bytes.clone())),
+        (Kept::File(file), _) => Ok(Rest::File(Arc::clone(file))),
+        (Kept::TooLarge, _) => Err(NotSent::BodyTooLarge),
+        (Kept::Nothing, BodyLength::None | BodyLength::Length(0)) => Ok(Rest::Nothing),
+        (Kept::Nothing, _) => Err(NotSent::BodyNotKept),
+    }
+}
+
+/// Room for the head, the marks and a short body, so that the buffer is allocated once.
+fn capacity(head: &Head, body: &Rest) -> usize {
+    const MARKS: usize = 192;
+    let short_body = match body {
+        Rest::Memory(bytes) if bytes.len() <= SHORT_BODY_BYTES => bytes.len(),
+        _ => 0,
+    };
+    head.raw.len().saturating_add(short_body).saturating_add(MARKS)
+}
+
+fn write_marks(marks: &Marks, id: ExchangeId, add_baggage: bool, out: &mut Vec<u8>) {
+    write!(out, "{SHADOW_MARK}: 1\r\nX-Shadow-Id: {}-{id}\r\n", marks.run)
+        .expect("writing to a Vec cannot fail");
+    if marks.mode == Mode::Rollback {
+        out.extend_from_slice(b"X-Shadow-Mode: rollback\r\n");
+    }
+    if add_baggage {
+        out.extend_from_slice(b"baggage: ");
+        out.extend_from_slice(BAGGAGE_MEMBER);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// What a header line means to a replay.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Host,
+    ContentLength,
+    Baggage,
+    Upgrade,
+    /// Dropped by its name.
+    HopByHop,
+    /// Dropped when `Connection` lists it.
+    Other,
+    /// Never dropped.
+    Framing,
+}
+
+impl Role {
+    fn of(name: &[u8]) -> Self {
+        const ROLES: [(&[u8], Role); 13] = [
+            (b"host", Role::Host),
+            (b"te", Role::HopByHop),
+            (b"expect", Role::HopByHop),
+            (b"baggage", Role::Baggage),
+            (b"upgrade", Role::Upgrade),
+            (b"connection", Role::HopByHop),
+            (b"keep-alive", Role::HopByHop),
+            (b"content-length", Role::ContentLength),
+            (b"proxy-connection", Role::HopByHop),
+            (b"transfer-encoding", Role::Framing),
+            // A stranger's claim about our own marks would contradict them.
+            (b"x-shadow-id", Role::HopByHop),
+            (b"x-shadow-mode", Role::HopByHop),
+            (b"x-shadow-request", Role::HopByHop),
+        ];
+        ROLES
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map_or(Self::Other, |(_, role)| *role)
+    }
+}
+
+/// A request's head, taken apart once.
+struct Lines<'a> {
+    head: &'a Head,
+    method: &'a [u8],
+    target: &'a Range<u32>,
+    minor_version: u8,
+}
+
+impl<'a> Lines<'a> {
+    fn read(request: &'a Message) -> Result<Self, NotSent> {
+        let head = &request.head;
+        let StartLine::Request { method, target, minor_version } = &head.start else {
+            return Err(NotSent::NoRequest);
+        };
+        Ok(Self { head, method: head.bytes(method), target, minor_version: *minor_version })
+    }
+
+    fn named(&self, name: &'static [u8]) -> impl Iterator<Item = &'a HeaderLine> {
+        let head = self.head;
+        head.headers.iter().filter(move |line| head.bytes(&line.name).eq_ignore_ascii_case(name))
+    }
+
+    fn connection_lists(&self, option: &[u8]) -> bool {
+        self.named(b"connection").any(|line| {
+            members(self.head.bytes(&line.value)).any(|listed| listed.eq_ignore_ascii_case(option))
+        })
+    }
+
+    /// True for an Upgrade to anything but h2c, which is an offer that a server may pass over
+    /// (RFC 9110 §7.8) and that some clients make with every first request.
+    fn asks_for_tunnel(&self) -> bool {
+        self.named(b"upgrade").any(|line| {
+            members(self.head.bytes(&line.value))
+                .any(|protocol| !protocol.is_empty() && !protocol.eq_ignore_ascii_case(b"h2c"))
+        })
+    }
+
+    /// The `baggage` line that gets our member: the last one that is kept.
+    fn baggage(&self) -> Option<&'a HeaderLine> {
+        if self.connection_lists(b"baggage") { None } else { self.named(b"baggage").last() }
+    }
+
+    /// Writes the start line and the captured lines that stay; true when there is no host.
+    fn write(&self, marks: &Marks, target: &str, ambiguous: bool, out: &mut Vec<u8>) -> bool {
+        let Self { head, .. } = *self;
+        let mut host_missing = !self.write_start_line(marks, target, out);
+        let has_connection = self.named(b"connection").next().is_some();
+        let baggage = self.baggage();
+        let mut length_written = false;
+        for line in &head.headers {
+            let name = head.bytes(&line.name);
+            let value = head.bytes(&line.value);
+            match Role::of(name) {
+                Role::HopByHop | Role::Upgrade => {}
+                Role::Baggage | Role::Other if has_connection && self.connection_lists(name) => {}
+                Role::Host => {
+                    host_missing &= value.is_empty();
+                    self.write_line(line, out, |out| marks.host.apply(value, target, out));
+                }
+                Role::ContentLength if !ambiguous => {
+                    if !length_written {
+                        length_written = true;
+                        let length = members(value).next().unwrap_or_default();
+                        self.write_line(line, out, |out| out.extend_from_slice(length));
+                    }
+                }
+                Role::Baggage if baggage.is_some_and(|last| last == line) => {
+                    self.write_line(line, out, |out| write_baggage(value, out));
+                }
+                Role::Baggage | Role::ContentLength | Role::Framing | Role::Other => {
+                    out.extend_from_slice(head.bytes(&line.line));
+                }
+            }
+        }
+        host_missing
+    }
+
+    /// Writes the start line; true when its target names a host.
+    fn write_start_line(&self, marks: &Marks, target: &str, out: &mut Vec<u8>) -> bool {
+        let line_end = self.head.headers.first().map_or_else(
+            || self.end().saturating_sub(self.empty_line().len()),
+            |line| line.line.start as usize,
+        );
+        let line = self.head.raw.get(..line_end).unwrap_or_default();
+        let Some(host) = authority_host(self.head.bytes(self.target)) else {
+            out.extend_from_slice(line);
+            return false;
+        };
+        let start = (self.target.start as usize).saturating_add(host.start);
+        let end = (self.target.start as usize).saturating_add(host.end);
+        let host = line.get(start..end).unwrap_or_default();
+        out.extend_from_slice(line.get(..start).unwrap_or_default());
+        marks.host.apply(host, target, out);
+        out.extend_from_slice(line.get(end..).unwrap_or_default());
+        !host.is_empty()
+    }
+
+    /// Writes a line with another value; what surrounds the value stays.
+    fn write_line(&self, line: &HeaderLine, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(self.head.bytes(&(line.line.start..line.value.start)));
+        value(out);
+        out.extend_from_slice(self.head.bytes(&(line.value.end..line.line.end)));
+    }
+
+    fn end(&self) -> usize {
+        self.head.raw.len()
+    }
+
+    fn empty_line(&self) -> &'a [u8] {
+        if self.head.raw.ends_with(b"\r\n") { b"\r\n" } else { b"\n" }
+    }
+}
+
+/// The members of a comma-separated list, without the white space around them.
+fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Where the host and port are in an absolute-form target; `None` for the other forms.
+fn authority_host(target: &[u8]) -> Option<Range<usize>> {
+    if target.starts_with(b"/") {
+        return None;
+    }
+    let start = memchr::memmem::find(target, b"://")?.checked_add(3)?;
+    // Behind a `?` or `/` the "://" would belong to a path or query.
+    if target.get(..start)?.iter().filter(|byte| matches!(byte, b'/' | b'?')).count() > 2 {
+        return None;
+    }
+    let after = target.get(start..)?;
+    let length =
+        after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
+    let authority = after.get(..length)?;
+    let user = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
+    Some(start.saturating_add(user)..start.saturating_add(length))
+}
+
+/// Writes a baggage list with our member: in the place of one with its key, else behind the others.
+fn write_baggage(value: &[u8], out: &mut Vec<u8>) {
+    let key = |member: &[u8]| -> bool {
+        let end =
+            member.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(member.len());
+        member.get(..end).unwrap_or_default().trim_ascii() == BAGGAGE_KEY
+    };
+    let length = value.len().saturating_add(1).saturating_add(BAGGAGE_MEMBER.len());
+    if length > MAX_BAGGAGE_BYTES {
+        out.extend_from_slice(value);
+    } else if members(value).any(key) {
+        for (i, member) in value.split(|byte| *byte == b',').enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(if key(member.trim_ascii()) { BAGGAGE_MEMBER } else { member });
+        }
+    } else {
+        out.extend_from_slice(value);
+        if !value.trim_ascii().is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(BAGGAGE_MEMBER);
+    }
+}

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read};
 
 use bytes::{Bytes, BytesMut};
 
+use super::Stop;
+
 /// How much one read asks for. Large enough that the system call does not show (one for some
 /// hundred packets), small enough that a chunk is still in a cache when its packets are looked at.
 /// Between 256 KiB and 1 MiB no difference could be measured.
@@ -23,6 +25,8 @@ pub(super) struct Chunks {
     filled: usize,
     spare: Vec<Bytes>,
     ended: bool,
+    /// The reader itself said that there should have been more.
+    ended_early: bool,
     /// Bytes taken or skipped so far: where in the file the window begins.
     offset: u64,
 }
@@ -30,7 +34,16 @@ pub(super) struct Chunks {
 impl Chunks {
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
         let (chunk, spare) = (Bytes::new(), Vec::new());
-        Self { reader, chunk, taken: 0, filled: 0, spare, ended: false, offset: 0 }
+        Self {
+            reader,
+            chunk,
+            taken: 0,
+            filled: 0,
+            spare,
+            ended: false,
+            ended_early: false,
+            offset: 0,
+        }
     }
 
     /// What was read and not yet taken.
@@ -41,6 +54,11 @@ impl Chunks {
     /// Where in the file the window begins.
     pub(super) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Why there is no further record, when the window was found too small for one.
+    pub(super) fn stop(&self) -> Stop {
+        if self.window().is_empty() && !self.ended_early { Stop::End } else { Stop::CutShort }
     }
 
     /// Reads on until the window holds `need` bytes. False when the reader ended before.
@@ -75,6 +93,11 @@ impl Chunks {
                 }
                 Ok(n) => filled = filled.saturating_add(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Of gzip, when the file was cut short.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    (self.ended, self.ended_early) = (true, true);
+                    break;
+                }
                 Err(error) => {
                     outcome = Err(error);
                     break;

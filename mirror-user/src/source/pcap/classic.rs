@@ -88,8 +88,7 @@ impl Classic {
     fn missing(&self, chunks: &mut Chunks) -> std::io::Result<Option<Step>> {
         let header_bytes = RECORD_HEADER_BYTES.saturating_add(self.extra);
         if !chunks.want(header_bytes)? {
-            let stop = if chunks.window().is_empty() { Stop::End } else { Stop::CutShort };
-            return Ok(Some(Step::Stop(stop)));
+            return Ok(Some(Step::Stop(chunks.stop())));
         }
         let Some(len) = self.field(chunks.window(), 8) else {
             return Ok(Some(Step::Stop(Stop::CutShort)));

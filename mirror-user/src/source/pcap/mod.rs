@@ -12,13 +12,14 @@ mod ng;
 mod tests;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use enum_map::Enum;
+use flate2::read::MultiGzDecoder;
 use pcap_file::DataLink;
 use strum::IntoStaticStr;
 
@@ -125,7 +126,8 @@ impl FileSource {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_reader(name: &str, reader: Box<dyn Read + Send>) -> anyhow::Result<Self> {
-        let mut chunks = Chunks::new(reader);
+        let mut chunks =
+            Chunks::new(unpacked(reader).with_context(|| format!("{name}: it cannot be read"))?);
         let whole = chunks.want(4).with_context(|| format!("{name}: it cannot be read"))?;
         let magic = match chunks.window().first_chunk::<4>() {
             Some(magic) => *magic,
@@ -255,6 +257,15 @@ impl FileSource {
         }
         Ok(())
     }
+}
+
+/// What is in a gzip file, or the reader as it was.
+fn unpacked(mut reader: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
+    let mut first = Vec::new();
+    reader.by_ref().take(2).read_to_end(&mut first)?;
+    let is_gzip = first == [0x1f, 0x8b];
+    let whole = Cursor::new(first).chain(reader);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 impl PacketSource for FileSource {

@@ -160,8 +160,7 @@ impl Ng {
     /// The next block's type and length; turns to its byte order when it opens a section.
     fn block(&mut self, chunks: &mut Chunks) -> std::io::Result<Result<Block, Stop>> {
         if !chunks.want(BLOCK_FRAME_BYTES)? {
-            let stop = if chunks.window().is_empty() { Stop::End } else { Stop::CutShort };
-            return Ok(Err(stop));
+            return Ok(Err(chunks.stop()));
         }
         let window = chunks.window();
         if window.starts_with(&MAGIC) {

@@ -134,6 +134,15 @@ fn tunnels_are_looked_into() {
         over_udp(2152, &[0x30, 255, 0, 0, 0, 0, 0, 1], &v4),
         over_udp(2152, &[0x34, 255, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0], &v6),
         over_udp(1701, &[0x40, 2, 0, 0, 0, 1, 0, 1, 0xff, 3, 0, 0x21], &v4),
+        over_udp(3544, &[], &v6),
+        over_udp(3544, &[&[0, 1, 2, 3][..], &[7; 14], &[0, 0, 1, 1, 2, 2, 2, 2]].concat(), &v6),
+        over_udp(5072, &[&[0x42, 0x52, 0x11, 41][..], &[7; 40]].concat(), &v6),
+        carried_by(
+            47,
+            &[&[0, 0, 0x82, 0x00, 0x88, 0x01][..], &[7; 24], &[0xaa, 0xaa, 3, 0, 0, 0, 8, 0]]
+                .concat(),
+            &v4,
+        ),
         carried_by(4, &[], &over_udp(4789, &[8, 0, 0, 0, 0, 0, 5, 0], &frame)),
     ];
     for (number, bytes) in cases.into_iter().enumerate() {
@@ -189,6 +198,13 @@ fn what_the_snaplen_cut_off_is_told() {
             Err(reason) => assert_eq!((reason, kept < 40), (Skip::Truncated, true)),
         }
     }
+}
+
+#[test]
+fn a_header_that_promises_more_than_the_packet_had_is_not_believed() {
+    let mut bytes = ipv4(b"GET");
+    bytes[2..4].copy_from_slice(&30_000_u16.to_be_bytes());
+    assert_payload(&packet(LinkType::RawIp, bytes), b"GET");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub(super) struct Chunks {
     ended: bool,
     /// The reader itself said that there should have been more.
     ended_early: bool,
+    /// Bytes that come next and are to be left out.
+    unwanted: usize,
     /// Bytes taken or skipped so far: where in the file the window begins.
     offset: u64,
 }
@@ -42,6 +44,7 @@ impl Chunks {
             spare,
             ended: false,
             ended_early: false,
+            unwanted: 0,
             offset: 0,
         }
     }
@@ -58,14 +61,27 @@ impl Chunks {
 
     /// Why there is no further record, when the window was found too small for one.
     pub(super) fn stop(&self) -> Stop {
-        if self.window().is_empty() && !self.ended_early { Stop::End } else { Stop::CutShort }
+        if self.window().is_empty() && self.unwanted == 0 && !self.ended_early {
+            Stop::End
+        } else {
+            Stop::CutShort
+        }
     }
 
     /// Reads on until the window holds `need` bytes. False when the reader ended before.
     ///
     /// # Errors
-    /// When the reader fails; the window stands.
+    /// When the reader fails, or has nothing now (`WouldBlock`). The window stands, so that it can
+    /// be asked again.
     pub(super) fn want(&mut self, need: usize) -> io::Result<bool> {
+        while self.unwanted > 0 {
+            if self.window().is_empty() && !self.refill(1)? {
+                return Ok(false);
+            }
+            let step = self.unwanted.min(self.window().len());
+            self.skip_window(step);
+            self.unwanted = self.unwanted.saturating_sub(step);
+        }
         if self.window().len() >= need {
             return Ok(true);
         }
@@ -157,22 +173,8 @@ impl Chunks {
         self.offset = self.offset.saturating_add(len as u64);
     }
 
-    /// Leaves out the next `len` bytes without holding more than a chunk of them. False when the
-    /// reader ended before.
-    ///
-    /// # Errors
-    /// When the reader fails.
-    pub(super) fn skip(&mut self, mut len: usize) -> io::Result<bool> {
-        loop {
-            let step = len.min(self.window().len());
-            self.skip_window(step);
-            len = len.saturating_sub(step);
-            if len == 0 {
-                return Ok(true);
-            }
-            if !self.refill(1)? {
-                return Ok(false);
-            }
-        }
+    /// Leaves out the next `len` bytes, of which no more than a chunk is ever held.
+    pub(super) fn skip(&mut self, len: usize) {
+        self.unwanted = self.unwanted.saturating_add(len);
     }
 }

@@ -6,6 +6,7 @@ use pcap_file::pcap::{PcapHeader, PcapParser};
 use pcap_file::{DataLink, PcapError, TsResolution};
 
 use super::chunk::Chunks;
+use super::pipe::patiently;
 use super::{MAX_PACKET_BYTES, Record, Step, Stop};
 use crate::packet::Timestamp;
 
@@ -34,7 +35,7 @@ pub(super) fn is_pcap(magic: [u8; 4]) -> bool {
 impl Classic {
     /// Reads the file header.
     pub(super) fn open(chunks: &mut Chunks) -> anyhow::Result<Self> {
-        if !chunks.want(FILE_HEADER_BYTES)? {
+        if !patiently(|| chunks.want(FILE_HEADER_BYTES))? {
             bail!("it ends within its file header");
         }
         let header = chunks.take(FILE_HEADER_BYTES);

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -7,7 +7,6 @@ use etherparse::{PacketBuilder, SlicedPacket, TransportSlice};
 
 use super::*;
 use crate::packet::{InterfaceId, LinkType, Timestamp};
-use crate::source::folder::FolderSource;
 use crate::source::pcap::FileSource;
 
 fn packet(n: u64, link: LinkType, data: Vec<u8>) -> Packet {
@@ -233,31 +232,6 @@ fn only_watched_ports_are_recorded_and_each_packet_once() {
     assert!(account.balances());
     assert_eq!(account.dropped, [("not_watched", 2), ("duplicate", 1)]);
     assert_eq!(read_back(&output).0.len(), 1);
-}
-
-#[test]
-fn a_folder_is_read_in_the_order_of_first_packets() {
-    let folder = tempfile::tempdir().unwrap();
-    let one = |n| packet(n, LinkType::Ethernet, frame(8080, &[n as u8]));
-    capture(folder.path(), "a.pcap", &[one(30), one(31)]);
-    capture(folder.path(), "b.pcapng", &[one(10), one(40)]);
-    capture(folder.path(), "c.pcapng", &[one(20)]);
-    File::create(folder.path().join("notes.txt")).unwrap();
-    let mut source = FolderSource::open(folder.path()).unwrap();
-    let mut seen = Vec::new();
-    while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
-        let name = source.interfaces()[packet.interface.0 as usize].clone();
-        seen.push((packet.data.last().copied().unwrap(), name));
-    }
-    let expected = [(10, "eth0"), (40, "eth0"), (20, "eth0"), (30, "a.pcap"), (31, "a.pcap")];
-    assert_eq!(seen, expected.map(|(n, name)| (n, name.to_owned())));
-    assert!(source.account().balances());
-    assert_eq!(source.account().seen, 5);
-    assert_eq!(source.warnings().len(), 1);
-
-    let empty = tempfile::tempdir().unwrap();
-    let error = FolderSource::open(empty.path()).err().unwrap().to_string();
-    assert!(error.contains("no capture in this folder"), "{error}");
 }
 
 #[test]

@@ -20,7 +20,12 @@ fn read(path: &str) -> anyhow::Result<()> {
     let mut source = mirror_user::source::folder::open(path)?;
     let mut decoder = Decoder::new(Limits::default());
     let (mut packets, mut bytes, mut payload) = (0_u64, 0_u64, 0_u64);
-    while let Next::Packet(packet) = source.next(Duration::ZERO)? {
+    loop {
+        let packet = match source.next(Duration::ZERO)? {
+            Next::Packet(packet) => packet,
+            Next::Idle => continue,
+            Next::End => break,
+        };
         packets += 1;
         bytes += packet.data.len() as u64;
         if let Ok(segment) = decoder.push(&packet) {

@@ -13,6 +13,8 @@ pub(super) enum Layer {
     EtherType(u16),
     /// IEEE 802.2 logical link control.
     Llc,
+    /// An IEEE 802.11 frame.
+    Wlan,
     /// MPLS label stack entries (RFC 3032).
     Mpls,
     /// A PPP frame, from the protocol field on.
@@ -125,6 +127,7 @@ pub(super) fn read(layer: Layer, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Sk
                 _ => Err(Skip::NotIp),
             }
         }
+        Layer::Wlan => wlan(rest),
         Layer::Mpls => mpls(rest),
         Layer::Ppp => ppp(rest),
         Layer::FramedPpp => match rest.bytes {
@@ -167,6 +170,27 @@ fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
 fn tagged(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let (&[_, _, high, low], rest) = rest.header::<4>()?;
     Ok((typed(u16::from_be_bytes([high, low])), rest))
+}
+
+/// A data frame as an access point sends it through a tunnel to its controller.
+fn wlan(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    const DATA: u8 = 0x08;
+    const NO_DATA: u8 = 0x40;
+    const QOS: u8 = 0x80;
+    const MORE_FRAGMENTS: u8 = 0x04;
+    const PROTECTED: u8 = 0x40;
+    const HT_CONTROL: u8 = 0x80;
+    let (&[kind, flags], _) = rest.header::<2>()?;
+    let is_plain_data = kind & 0x0c == DATA && kind & NO_DATA == 0;
+    if !is_plain_data || flags & (PROTECTED | MORE_FRAGMENTS) != 0 {
+        return Err(Skip::NotIp);
+    }
+    // A fourth address where the frame goes from one access point to another.
+    let mut len: usize = if flags & 0x03 == 0x03 { 30 } else { 24 };
+    if kind & QOS != 0 {
+        len = len.saturating_add(if flags & HT_CONTROL != 0 { 6 } else { 2 });
+    }
+    Ok((Layer::Llc, rest.skip(len)?))
 }
 
 /// One label. What follows the last is not said anywhere: IP by its version, else a pseudowire,

@@ -1,8 +1,8 @@
 //! `Packet`s in, `Segment`s out, or the reason why not.
 //!
 //! Reads through MAC headers, VLAN tags, MPLS, PPPoE and tunnels (VXLAN, Geneve, GRE, ERSPAN,
-//! IP in IP, GTP-U, L2TP) down to the innermost IP header, puts fragments together, and gives the
-//! TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
+//! IP in IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE) down to the innermost IP
+//! header, puts fragments together, and gives the TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
 //! a moment ago on another interface. Remembers unfinished datagrams and the fingerprints of the
 //! last few thousand segments, both bounded by [`Limits`]. Never copies a payload except out of
 //! fragments.

@@ -1,9 +1,11 @@
 //! The way that nearly all packets take: a link header, at most two VLAN tags, an IP header
 //! without extensions or fragments, TCP.
 //!
-//! Measured over one in-order capture on one core: this takes 14 ns a packet where
-//! `etherparse::LaxSlicedPacket::from_ethernet` takes 56 ns, of a budget of 60 to 80 ns for the
-//! whole room. Whatever does not fit is left to the walk, which reads any order of headers.
+//! Measured on a 400 MB capture in cache: with this the whole of [`Decoder::push`] takes 36 ns a
+//! packet (43 ns with the table of duplicates), where `etherparse::LaxSlicedPacket` takes 44 ns for
+//! the headers alone. Whatever does not fit is left to the walk, which reads any order of headers.
+//!
+//! [`Decoder::push`]: super::Decoder::push
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -25,11 +25,15 @@ impl<'a> Rest<'a> {
     }
 
     /// The first `n` bytes as they were on the wire: what comes after them is padding, a trailer
-    /// or another packet's; what is missing of them was cut off.
+    /// or another packet's; what is missing of them was cut off. A header that promises more than
+    /// the packet had on the wire is not believed: the bytes that are there count.
     pub(super) fn limit(self, n: usize) -> Self {
         match self.bytes.get(..n) {
             Some(bytes) => Self { bytes, beyond: 0 },
-            None => Self { bytes: self.bytes, beyond: n.saturating_sub(self.bytes.len()) },
+            None => {
+                let missing = n.saturating_sub(self.bytes.len());
+                Self { bytes: self.bytes, beyond: missing.min(self.beyond) }
+            }
         }
     }
 

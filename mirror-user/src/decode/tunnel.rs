@@ -9,8 +9,10 @@ use super::rest::Rest;
 mod port {
     pub(super) const L2TP: u16 = 1701;
     pub(super) const GTP_USER: u16 = 2152;
+    pub(super) const TEREDO: u16 = 3544;
     pub(super) const VXLAN: u16 = 4789;
     pub(super) const VXLAN_GPE: u16 = 4790;
+    pub(super) const AYIYA: u16 = 5072;
     pub(super) const GENEVE: u16 = 6081;
     pub(super) const MPLS: u16 = 6635;
     pub(super) const VXLAN_LINUX: u16 = 8472;
@@ -44,9 +46,13 @@ fn udp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         port::MPLS => Ok((Layer::Mpls, rest)),
         port::GTP_USER => gtp(rest),
         port::L2TP => l2tp(rest),
-        // These two answer from their well-known port to whatever port they were asked from.
+        port::TEREDO => teredo(rest),
+        port::AYIYA => ayiya(rest),
+        // These answer from their well-known port to whatever port they were asked from.
         _ if source == port::GTP_USER => gtp(rest),
         _ if source == port::L2TP => l2tp(rest),
+        _ if source == port::TEREDO => teredo(rest),
+        _ if source == port::AYIYA => ayiya(rest),
         _ => Err(Skip::NotTcp),
     }
 }
@@ -104,6 +110,30 @@ fn gtp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     Ok((Layer::Ip, rest))
 }
 
+/// IPv6 through address translators (RFC 4380 §5.1.1), after at most two indications.
+fn teredo(mut rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    if let [0, 1, id_len, auth_len, ..] = *rest.bytes {
+        // Identifier and authentication value, then a nonce of eight bytes and a confirmation.
+        rest = rest.skip(usize::from(id_len).saturating_add(usize::from(auth_len) + 13))?;
+    }
+    if let [0, 0, ..] = rest.bytes {
+        rest = rest.skip(8)?;
+    }
+    if rest.u8(0)? >> 4 == 6 { Ok((Layer::Ip, rest)) } else { Err(Skip::NotTcp) }
+}
+
+/// IPv6 of tunnel brokers (draft-massar-v6ops-ayiya): identity and signature, then the packet.
+fn ayiya(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    const FORWARD: u8 = 1;
+    let (&[id, signature, operation, next, ..], rest) = rest.header::<8>()?;
+    if operation & 0x0f != FORWARD || next != protocol::IPV6 {
+        return Err(Skip::NotTcp);
+    }
+    let id_len = 1_usize << (id >> 4);
+    let signature_len = usize::from(signature >> 4).saturating_mul(4);
+    Ok((Layer::Ip, rest.skip(id_len)?.skip(signature_len)?))
+}
+
 /// L2TPv2 data messages (RFC 2661 §3.1).
 fn l2tp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let (&[flags, version], rest) = rest.header::<2>()?;
@@ -147,6 +177,8 @@ fn gre(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
             let has_subheader = rest.u8(11)? & 1 != 0;
             Ok((Layer::Ethernet, rest.skip(if has_subheader { 20 } else { 12 })?))
         }
+        // Aruba's access points number their 802.11 frames by queue.
+        (0, 0x8200..=0x83ff | 0x9000) => Ok((Layer::Wlan, rest)),
         (0, kind) => Ok((Layer::EtherType(kind), rest)),
         (1, ether_type::PPP_IN_GRE) => {
             Ok((Layer::FramedPpp, rest.skip(word(version & ACKNOWLEDGMENT != 0))?))

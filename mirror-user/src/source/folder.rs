@@ -161,3 +161,53 @@ impl PacketSource for FolderSource {
         self.warnings.iter().cloned().chain(of_current).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::LinkType;
+    use crate::source::recorder::{Recorder, SNAPLEN_BYTES};
+
+    fn capture(path: PathBuf, times: &[u8]) {
+        let mut recorder = Recorder::create(path, SNAPLEN_BYTES).unwrap();
+        for time in times {
+            let packet = Packet {
+                at: Timestamp::from_nanos(u64::from(*time)),
+                link: LinkType::Ethernet,
+                interface: InterfaceId(0),
+                wire_len: 1,
+                data: vec![*time].into(),
+            };
+            recorder.write(&packet, &["eth0".to_owned()]).unwrap();
+        }
+        recorder.finish().unwrap();
+    }
+
+    #[test]
+    fn files_are_read_in_the_order_of_their_first_packets() {
+        let folder = tempfile::tempdir().unwrap();
+        capture(folder.path().join("a.pcap"), &[30, 31]);
+        capture(folder.path().join("b.pcapng"), &[10, 40]);
+        capture(folder.path().join("c.pcapng"), &[20]);
+        capture(folder.path().join("d.pcapng"), &[]);
+        std::fs::write(folder.path().join("notes.txt"), "no capture").unwrap();
+        let mut source = FolderSource::open(folder.path()).unwrap();
+        let mut seen = Vec::new();
+        while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+            let name = source.interfaces()[packet.interface.0 as usize].clone();
+            seen.push((packet.data[0], name));
+        }
+        let expected = [(10, "eth0"), (40, "eth0"), (20, "eth0"), (30, "a.pcap"), (31, "a.pcap")];
+        assert_eq!(seen, expected.map(|(n, name)| (n, name.to_owned())));
+        assert!(source.account().balances());
+        assert_eq!(source.account().seen, 5);
+        assert_eq!(source.warnings().len(), 1);
+    }
+
+    #[test]
+    fn a_folder_without_captures_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = open(folder.path()).err().unwrap().to_string();
+        assert!(error.contains("no capture in this folder"), "{error}");
+    }
+}

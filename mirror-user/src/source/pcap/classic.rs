@@ -6,6 +6,7 @@ use pcap_file::pcap::{PcapHeader, PcapParser};
 use pcap_file::{DataLink, PcapError, TsResolution};
 
 use super::chunk::Chunks;
+use super::pipe::patiently;
 use super::{MAX_PACKET_BYTES, Record, Step, Stop};
 use crate::packet::Timestamp;
 
@@ -34,7 +35,7 @@ pub(super) fn is_pcap(magic: [u8; 4]) -> bool {
 impl Classic {
     /// Reads the file header.
     pub(super) fn open(chunks: &mut Chunks) -> anyhow::Result<Self> {
-        if !chunks.want(FILE_HEADER_BYTES)? {
+        if !patiently(|| chunks.want(FILE_HEADER_BYTES))? {
             bail!("it ends within its file header");
         }
         let header = chunks.take(FILE_HEADER_BYTES);
@@ -88,8 +89,7 @@ impl Classic {
     fn missing(&self, chunks: &mut Chunks) -> std::io::Result<Option<Step>> {
         let header_bytes = RECORD_HEADER_BYTES.saturating_add(self.extra);
         if !chunks.want(header_bytes)? {
-            let stop = if chunks.window().is_empty() { Stop::End } else { Stop::CutShort };
-            return Ok(Some(Step::Stop(stop)));
+            return Ok(Some(Step::Stop(chunks.stop())));
         }
         let Some(len) = self.field(chunks.window(), 8) else {
             return Ok(Some(Step::Stop(Stop::CutShort)));

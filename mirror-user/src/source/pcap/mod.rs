@@ -8,23 +8,27 @@
 mod chunk;
 mod classic;
 mod ng;
+mod pipe;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Cursor, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use enum_map::Enum;
+use flate2::read::MultiGzDecoder;
 use pcap_file::DataLink;
 use strum::IntoStaticStr;
 
 use self::chunk::Chunks;
 use self::classic::Classic;
 use self::ng::Ng;
+use self::pipe::{Pipe, patiently};
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::stats::{Account, Tally};
@@ -105,7 +109,7 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens a capture file; `-` is the standard input.
+    /// Opens a capture file; `-` is the standard input, of which the first bytes are waited for.
     ///
     /// # Errors
     /// When it cannot be read, is no capture, or has a link type that cannot be decoded. The
@@ -113,7 +117,10 @@ impl FileSource {
     pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
         let path = path.as_ref();
         if path == Path::new("-") {
-            return Self::from_reader("standard input", Box::new(std::io::stdin()));
+            // Without `Stdin`'s own buffer, which would hold bytes that polling cannot see.
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+            let stdin = File::from(stdin.context("standard input: it is closed")?);
+            return Self::from_reader("standard input", Box::new(Pipe(stdin)));
         }
         let file = File::open(path).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         Self::from_reader(&path.display().to_string(), Box::new(file))
@@ -125,8 +132,10 @@ impl FileSource {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn from_reader(name: &str, reader: Box<dyn Read + Send>) -> anyhow::Result<Self> {
-        let mut chunks = Chunks::new(reader);
-        let whole = chunks.want(4).with_context(|| format!("{name}: it cannot be read"))?;
+        let mut chunks =
+            Chunks::new(unpacked(reader).with_context(|| format!("{name}: it cannot be read"))?);
+        let whole =
+            patiently(|| chunks.want(4)).with_context(|| format!("{name}: it cannot be read"))?;
         let magic = match chunks.window().first_chunk::<4>() {
             Some(magic) => *magic,
             None if chunks.window().is_empty() => bail!("{name}: it is empty; nothing to read"),
@@ -257,12 +266,27 @@ impl FileSource {
     }
 }
 
+/// What is in a gzip file, or the reader as it was.
+fn unpacked(mut reader: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
+    let mut first = Vec::new();
+    patiently(|| {
+        let missing = 2_u64.saturating_sub(first.len() as u64);
+        reader.by_ref().take(missing).read_to_end(&mut first)
+    })?;
+    let is_gzip = first == [0x1f, 0x8b];
+    let whole = Cursor::new(first).chain(reader);
+    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+}
+
 impl PacketSource for FileSource {
     fn next(&mut self, _wait: Duration) -> anyhow::Result<Next> {
         while !self.ended {
-            let step = self.step().with_context(|| {
-                format!("{}: reading failed at byte {}", self.name, self.chunks.offset())
-            })?;
+            let step = match self.step() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Next::Idle),
+                step => step.with_context(|| {
+                    format!("{}: reading failed at byte {}", self.name, self.chunks.offset())
+                })?,
+            };
             match step {
                 Step::Packet(record) => {
                     if let Some(packet) = self.packet(record) {

@@ -9,6 +9,7 @@
 use anyhow::bail;
 
 use super::chunk::Chunks;
+use super::pipe::patiently;
 use super::{MAX_PACKET_BYTES, Record, Step, Stop};
 use crate::packet::Timestamp;
 
@@ -114,7 +115,7 @@ impl Ng {
     /// Reads the first section header.
     pub(super) fn open(chunks: &mut Chunks) -> anyhow::Result<Self> {
         let mut ng = Self::default();
-        match ng.next(chunks)? {
+        match patiently(|| ng.next(chunks))? {
             Step::Section => Ok(ng),
             _ => bail!("its section header is not valid"),
         }
@@ -138,9 +139,7 @@ impl Ng {
                 }
                 SECTION_HEADER | INTERFACE_DESCRIPTION => MAX_DESCRIPTION_BYTES,
                 _ => {
-                    if !chunks.skip(block.len)? {
-                        return Ok(Step::Stop(Stop::CutShort));
-                    }
+                    chunks.skip(block.len);
                     continue;
                 }
             };
@@ -160,8 +159,7 @@ impl Ng {
     /// The next block's type and length; turns to its byte order when it opens a section.
     fn block(&mut self, chunks: &mut Chunks) -> std::io::Result<Result<Block, Stop>> {
         if !chunks.want(BLOCK_FRAME_BYTES)? {
-            let stop = if chunks.window().is_empty() { Stop::End } else { Stop::CutShort };
-            return Ok(Err(stop));
+            return Ok(Err(chunks.stop()));
         }
         let window = chunks.window();
         if window.starts_with(&MAGIC) {

@@ -24,21 +24,21 @@ pub(super) fn complete<'a>(packet: &Packet, copy: &'a mut Vec<u8>) -> Option<&'a
     let (network, transport) = (plain.network, plain.transport);
     let pseudo_header = pseudo_header(plain.addresses(), segment.len());
     let field = segment.get(TCP_CHECKSUM..)?.first_chunk::<2>()?;
-    // The sum of the segment with its partial sum in place is the sum of both, as it should be.
-    let right = !fold(sum(segment));
-    let is_partial = u16::from_be_bytes(*field) == fold(pseudo_header)
-        // In the one case of 65536 where the partial sum is also the right checksum.
-        && fold(pseudo_header.saturating_add(sum(segment))) != u16::MAX;
+    let completed = (u16::from_be_bytes(*field) == fold(pseudo_header))
+        // With the pseudo-header's sum in its place, the segment's sum is the one that is asked for.
+        .then(|| !fold(sum(segment)))
+        // One value in 65536 is the partial sum and the right checksum alike.
+        .filter(|right| right.to_be_bytes() != *field);
     let total = packet.data.len().checked_sub(network)?;
     let ip = packet.data.get(network..transport)?;
     let lacks_total = matches!(ip, [first, _, 0, 0, ..] if first >> 4 == 4);
     let total = u16::try_from(total).ok().filter(|_| lacks_total);
-    if !is_partial && total.is_none() {
+    if completed.is_none() && total.is_none() {
         return None;
     }
     copy.clear();
     copy.extend_from_slice(&packet.data);
-    if is_partial {
+    if let Some(right) = completed {
         let field = transport.checked_add(TCP_CHECKSUM)?;
         copy.get_mut(field..)?.first_chunk_mut::<2>()?.copy_from_slice(&right.to_be_bytes());
     }

@@ -2,8 +2,8 @@
 //!
 //! In come packets of a source, out go the same packets; on the way each one that `tcp` would see
 //! is written to a `.pcap` or `.pcapng` file, before any rule has looked at it. What is written is
-//! byte for byte what was seen, except for what the network card would have filled in (see
-//! [`checksum`]). Refuses packets of two link types in one `.pcap`, which has room for one. A file
+//! byte for byte what was seen, except for checksums and lengths that the network card would have
+//! filled in. Refuses packets of two link types in one `.pcap`, which has room for one. A file
 //! that can be written no more, as on a full disk, costs the packets after that, which are counted.
 
 mod checksum;

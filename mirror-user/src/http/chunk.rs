@@ -90,6 +90,11 @@ impl Chunks {
         Piece::Framing(used)
     }
 
+    /// True when bytes of the body were read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.at != At::Size || self.line > 0
+    }
+
     /// One byte that is neither data nor trailer.
     fn framing(&mut self, byte: u8) -> Result<(), Flaw> {
         match (self.at, byte) {

@@ -107,6 +107,13 @@ impl Conn {
                 room.drop_all(side, Unread::NotHttp, &mut data);
                 return;
             }
+            if side == Side::Server
+                && matches!(self.answering, Answering::Nothing(_))
+                && self.server.has_no_body_after_all(data)
+            {
+                // It answers a HEAD that was not seen.
+                self.end(side, None, room);
+            }
             match self.reader(side).read(&mut data, room) {
                 Met::Nothing => {}
                 Met::Head(parsed, raw) => match side {
@@ -147,6 +154,7 @@ impl Conn {
         let framing = if lost { BodyLength::None } else { framing };
         let parsed = Parsed { start, facts, len, asked };
         if !self.client.begin(Begin { parsed, raw, framing }, room) {
+            room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
         }
         self.closing = close && !may_switch;
@@ -189,6 +197,7 @@ impl Conn {
         let framing = if lost { BodyLength::None } else { framing };
         let parsed = Parsed { start, facts, len, asked };
         if !self.server.begin(Begin { parsed, raw, framing }, room) {
+            room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);
         }
         let switched = match code {

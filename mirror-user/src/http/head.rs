@@ -119,7 +119,9 @@ fn gather(
         let name_end = name_start + header.name.len();
         // An empty value need not point into the input.
         let value_start = if header.value.is_empty() {
-            name_end + 1
+            let after = raw.get(name_end + 1..).unwrap_or_default();
+            let blank = after.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
+            name_end + 1 + blank
         } else {
             header.value.as_ptr().addr().wrapping_sub(base)
         };
@@ -345,7 +347,10 @@ pub(super) fn may_start(side: Side, line: &[u8]) -> bool {
             let text = line.get(..whole.unwrap_or(line.len())).unwrap_or_default();
             let text = text.strip_suffix(b"\r").unwrap_or(text);
             let method = text.split(|&b| b == b' ').next().unwrap_or_default();
-            if method.len() > LONGEST_METHOD || !fields::is_token(method) {
+            let known = |m: &&[u8]| {
+                if method.len() < text.len() { *m == method } else { m.starts_with(method) }
+            };
+            if !METHODS.iter().any(known) {
                 return false;
             }
             if whole.is_some() {
@@ -357,10 +362,45 @@ pub(super) fn may_start(side: Side, line: &[u8]) -> bool {
     }
 }
 
-/// Longer words are no method where the beginning of a message has to be guessed. The longest
-/// registered one, `UPDATEREDIRECTREF`, has 17 bytes.
-const LONGEST_METHOD: usize = 24;
-
+/// Methods by which a request is recognised where its beginning has to be guessed: those registered
+/// with IANA that are in use, and those of caches and UPnP. Any token would do otherwise, but after
+/// a gap `EAD / HTTP/1.1` is not a request.
+const METHODS: [&[u8]; 34] = [
+    b"GET",
+    b"POST",
+    b"HEAD",
+    b"PUT",
+    b"DELETE",
+    b"OPTIONS",
+    b"PATCH",
+    b"CONNECT",
+    b"TRACE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"REPORT",
+    b"SEARCH",
+    b"ACL",
+    b"BIND",
+    b"UNBIND",
+    b"REBIND",
+    b"CHECKIN",
+    b"CHECKOUT",
+    b"MERGE",
+    b"MKACTIVITY",
+    b"MKCALENDAR",
+    b"VERSION-CONTROL",
+    b"LINK",
+    b"PURGE",
+    b"NOTIFY",
+    b"SUBSCRIBE",
+    b"UNSUBSCRIBE",
+    b"M-SEARCH",
+];
 /// Where in `data`, after its first line, a message seems to start.
 pub(super) fn find_start(side: Side, data: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', data).map(|lf| lf + 1).find(|&at| {
@@ -411,8 +451,6 @@ pub(super) fn proxy_line(side: Side, text: &[u8], begun: bool) -> Option<usize> 
 
 /// Which protocol `text`, the first that a side sent, belongs to, if it is not HTTP/1.
 pub(super) fn other_protocol(side: Side, text: &[u8]) -> Option<NotHttp> {
-    const METHODS: [&[u8]; 9] =
-        [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH"];
     if text.first() == Some(&TLS_HANDSHAKE) {
         return Some(NotHttp::Tls);
     }

@@ -337,8 +337,20 @@ impl Reader {
             None => Unread::Refused,
         };
         room.unread(self.side, why, before);
-        room.drop_all(self.side, why, data);
         self.state = State::Resync;
+        if guessed && !self.refused {
+            // What was guessed too early may hide the true start: it is looked for in this segment,
+            // or, when the guess began with this segment, after its first line.
+            let line = if before > 0 {
+                0
+            } else {
+                memchr::memchr(b'\n', data).map_or(data.len(), |lf| lf + 1)
+            };
+            room.unread(self.side, why, line);
+            *data = data.get(line..).unwrap_or_default();
+        } else {
+            room.drop_all(self.side, why, data);
+        }
         match protocol {
             Some(protocol) => Met::NotHttp(protocol, refusal),
             None if guessed => Met::Nothing,
@@ -413,6 +425,17 @@ impl Reader {
         true
     }
 
+    /// True when the message under way may have no body although its head says so, because it is not
+    /// known what it answers, and `data`, where its body should begin, looks like the next message.
+    pub(super) fn has_no_body_after_all(&self, data: &[u8]) -> bool {
+        const STATUS_LINE: &[u8] = b"HTTP/1.";
+        self.length == 0
+            && self.message.is_some()
+            && !self.gap
+            && !matches!(self.state, State::Chunked(ref chunks) if chunks.has_begun())
+            && data.starts_with(STATUS_LINE)
+    }
+
     /// True when the message that has just begun has no body to read.
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.state, State::Start | State::Length(0))
@@ -450,7 +473,7 @@ impl Reader {
                 room.side(self.side).not_kept.count(why);
             }
         } else if room.options.keep(self.side).digests() {
-            message.body.sha256 = Some(keep::empty_digest());
+            message.body.sha256 = Some(keep::EMPTY_DIGEST);
         }
         let stats = room.side(self.side);
         for flaw in flaws.iter() {

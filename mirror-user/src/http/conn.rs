@@ -14,7 +14,9 @@ use bytes::Bytes;
 use super::Room;
 use super::framing::{self, Asked};
 use super::head::{self, Parsed};
-use super::message::{BodyLength, Exchange, ExchangeId, Incomplete, Message, Moment, StartLine};
+use super::message::{
+    BodyLength, Exchange, ExchangeId, Flaw, Incomplete, Message, Moment, StartLine,
+};
 use super::reader::{Begin, Gap, Met, Reader};
 use super::stats::{NotHttp, Refusal, Unpaired, Unread};
 use super::waiting::{Queue, Waiting};
@@ -40,6 +42,8 @@ pub(super) struct Conn {
     pipelined: bool,
     /// The request under way says `Connection: close`.
     closing: bool,
+    /// What the client sends is not HTTP/1; whether the server answers so is not known yet.
+    client_is_foreign: bool,
     /// It is not HTTP/1, or not any more.
     over: bool,
 }
@@ -79,6 +83,7 @@ impl Conn {
             pairing: if midstream { Pairing::Uncertain } else { Pairing::Certain },
             pipelined: false,
             closing: false,
+            client_is_foreign: false,
             over: false,
         }
     }
@@ -103,7 +108,7 @@ impl Conn {
     fn read(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
         let mut data = bytes;
         while !data.is_empty() {
-            if self.over {
+            if self.over || side == Side::Client && self.client_is_foreign {
                 room.drop_all(side, Unread::NotHttp, &mut data);
                 return;
             }
@@ -128,15 +133,26 @@ impl Conn {
                 }
                 Met::Refused(refusal) => self.refuse(side, &mut data, refusal, room),
                 Met::NotHttp(protocol, refusal) => {
-                    // A client that spoke HTTP makes its server's first words a bad response.
-                    if self.reader(side.other()).has_begun() {
-                        self.refuse(side, &mut data, refusal, room);
-                    } else {
-                        self.leave(protocol, room);
-                    }
+                    self.foreign(side, protocol, refusal, room);
                 }
                 Met::HeldTooMuch => self.decide(room),
             }
+        }
+    }
+
+    /// The first bytes of `side` are no HTTP/1.
+    fn foreign(&mut self, side: Side, protocol: NotHttp, refusal: Refusal, room: &mut Room<'_>) {
+        if self.reader(side.other()).has_begun() {
+            // The other side spoke HTTP/1, so this is a bad message.
+            self.refuse(side, &mut &[][..], refusal, room);
+        } else if side == Side::Client && matches!(protocol, NotHttp::Tls | NotHttp::Unknown) {
+            // A server of HTTP/1 may answer 400 to anything.
+            room.stats.not_http.count(protocol);
+            self.client_is_foreign = true;
+        } else if self.client_is_foreign {
+            self.over = true;
+        } else {
+            self.leave(protocol, room);
         }
     }
 
@@ -152,6 +168,7 @@ impl Conn {
             (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
+        let simple = facts.flaws.contains(Flaw::Http09);
         let parsed = Parsed { start, facts, len, asked };
         if !self.client.begin(Begin { parsed, raw, framing }, room) {
             room.unread(Side::Client, Unread::Refused, len);
@@ -170,7 +187,8 @@ impl Conn {
         }
         if lost {
             self.end(Side::Client, None, room);
-            self.refuse(Side::Client, data, Refusal::Framing, room);
+            let refusal = if simple { Refusal::Http09 } else { Refusal::Framing };
+            self.refuse(Side::Client, data, refusal, room);
         } else if self.client.is_bodiless() {
             self.end(Side::Client, None, room);
         }
@@ -318,6 +336,8 @@ impl Conn {
         match std::mem::replace(&mut self.answering, Answering::Interim) {
             Answering::Interim => {
                 room.stats.interim += 1;
+                let index = self.waiting.front().map_or(self.next_index, |waiting| waiting.index);
+                self.emit(index, Moment::Interim, None, Some(message), room);
                 room.budget.give(charged);
             }
             Answering::Nothing(index) => {

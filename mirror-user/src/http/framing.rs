@@ -47,6 +47,8 @@ pub(super) fn response(
     }
     coding_flaws(facts, minor_version);
     match facts.coding {
+        // HTTP/1.0 knows no codings; clients go by the length or the close.
+        _ if minor_version == 0 => facts.length.map_or(BodyLength::UntilClose, BodyLength::Length),
         Coding::Chunked => BodyLength::Chunked,
         Coding::Other => BodyLength::UntilClose,
         Coding::None => facts.length.map_or(BodyLength::UntilClose, BodyLength::Length),

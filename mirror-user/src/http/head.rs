@@ -228,6 +228,7 @@ fn slowly(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Outcome {
     };
     let (start, odd_space) = match started {
         Ok(start) => start,
+        Err(Refusal::Http09) => return http09(text, line.len()),
         Err(refusal) => return Outcome::Refused(refusal),
     };
     let Some(end) = find_end(input, first) else { return Outcome::Partial };
@@ -239,7 +240,14 @@ fn slowly(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Outcome {
     if odd_space {
         facts.flaws.add(Flaw::StartLineSpace);
     }
-    let flaws = fields::split(raw, line.len(), lines);
+    for &byte in text {
+        match byte {
+            b'\r' => facts.flaws.add(Flaw::BareCr),
+            0..0x20 | 0x7f if byte != b'\t' => facts.flaws.add(Flaw::BadFieldValue),
+            _ => {}
+        }
+    }
+    let flaws = fields::split(side, raw, line.len(), lines);
     facts.flaws.join(flaws);
     for line in lines.iter() {
         facts.note(slice(raw, &line.name), slice(raw, &line.value));
@@ -252,6 +260,18 @@ fn slowly(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Outcome {
     Outcome::Head(Parsed { start, facts, asked, len: end })
 }
 
+/// An HTTP/0.9 request, which is its first line and nothing else.
+fn http09(text: &[u8], len: usize) -> Outcome {
+    let mut words = words(text);
+    let (Some(method), Some(target)) = (words.next(), words.next()) else {
+        return Outcome::Refused(Refusal::RequestLine);
+    };
+    let mut facts = Facts::default();
+    facts.flaws.add(Flaw::Http09);
+    let start = StartLine::Request { method, target, minor_version: 0 };
+    Outcome::Head(Parsed { start, facts, asked: Asked::Other, len })
+}
+
 /// A request line, and whether its parts stand apart by anything but one space.
 fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
     if text.first() == Some(&b' ') {
@@ -262,11 +282,8 @@ fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
         return Err(Refusal::RequestLine);
     };
     let Some(version) = words.next() else {
-        return Err(if slice(text, &method) == b"GET" {
-            Refusal::Http09
-        } else {
-            Refusal::RequestLine
-        });
+        let simple = slice(text, &method) == b"GET" && slice(text, &target).starts_with(b"/");
+        return Err(if simple { Refusal::Http09 } else { Refusal::RequestLine });
     };
     if words.next().is_some() {
         return Err(Refusal::RequestLine);

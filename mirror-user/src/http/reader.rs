@@ -213,7 +213,7 @@ impl Reader {
             return Met::End;
         }
         room.lines.clear();
-        let flaws = fields::split(&chunks.trailer, 0, room.lines);
+        let flaws = fields::split(self.side, &chunks.trailer, 0, room.lines);
         if flaws.refuse(Side::Client) {
             return Met::Bad(Flaw::BadTrailer);
         }
@@ -273,6 +273,7 @@ impl Reader {
             self.charged -= grown;
             return self.no_message(before, data, Refusal::NoRoom, room);
         }
+        let mut simple = None;
         if let State::Head { line_seen: false } = self.state {
             if let Some(line) = head::proxy_line(self.side, &self.partial, self.begun) {
                 *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
@@ -283,12 +284,17 @@ impl Reader {
                 return self.start(data, room);
             }
             let line_seen = memchr::memchr(b'\n', &self.partial).is_some();
-            if let Some(refusal) = head::refuse_start(self.side, &self.partial) {
-                return self.no_message(before, data, refusal, room);
+            match head::refuse_start(self.side, &self.partial) {
+                Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
+                Some(refusal) => return self.no_message(before, data, refusal, room),
+                None => self.state = State::Head { line_seen },
             }
-            self.state = State::Head { line_seen };
         }
-        let Some(end) = head::find_end(&self.partial, before.saturating_sub(2)) else {
+        let end = match simple {
+            Some(lf) => Some(lf + 1),
+            None => head::find_end(&self.partial, before.saturating_sub(2)),
+        };
+        let Some(end) = end else {
             if self.partial.len() >= room.options.max_head {
                 return self.no_message(before, data, Refusal::HeadTooLarge, room);
             }

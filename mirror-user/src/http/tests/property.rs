@@ -231,7 +231,7 @@ proptest! {
             let (mut fast, mut slow) = (Vec::new(), Vec::new());
             let Outcome::Head(parsed) = head::parse(side, &raw, &mut fast) else { panic!() };
             let line = memchr::memchr(b'\n', &raw).unwrap() + 1;
-            let flaws = fields::split(&raw, line, &mut slow);
+            let flaws = fields::split(side, &raw, line, &mut slow);
             prop_assert_eq!(parsed.len, raw.len());
             prop_assert_eq!(fast, slow);
             prop_assert_eq!(parsed.facts.flaws, flaws);

@@ -25,12 +25,34 @@ fn other_protocols_are_told_by_their_first_bytes() {
             for bytes in bytes.chunks(piece) {
                 talk.client(bytes);
             }
-            talk.server(OK).closed(CloseReason::Fin);
+            talk.server("something").closed(CloseReason::Fin);
             let stats = talk.table.stats();
             assert_eq!(stats.not_http.get(expected), 1, "{bytes:?}");
             assert_eq!(stats.requests.unread.get(Unread::NotHttp), bytes.len() as u64);
             assert!(talk.out.is_empty());
         }
+    }
+}
+
+#[test]
+fn an_answer_in_http_to_another_protocol_is_read() {
+    let mut talk = Talk::new();
+    talk.client(b"\x16\x03\x01\x02\x00").server("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
+    talk.closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["- -> 400"]);
+    assert_eq!(talk.table.stats().not_http.get(NotHttp::Tls), 1);
+}
+
+#[test]
+fn an_http_0_9_request_is_told_and_refused() {
+    for piece in [1, 100] {
+        let mut talk = Talk::new();
+        for bytes in b"GET /old\r\n".chunks(piece) {
+            talk.client(bytes);
+        }
+        talk.server("<p>old</p>").closed(CloseReason::Fin);
+        assert_eq!(talk.ended(), ["/old! -> -"]);
+        assert_eq!(talk.table.stats().requests.refused.get(Refusal::Http09), 1);
     }
 }
 

@@ -170,7 +170,7 @@ impl Conn {
         let framing = if lost { BodyLength::None } else { framing };
         let simple = facts.flaws.contains(Flaw::Http09);
         let parsed = Parsed { start, facts, len, asked };
-        if !self.client.begin(Begin { parsed, raw, framing }, room) {
+        if !self.client.begin(Begin { parsed, raw, framing, unless_chunked: None }, room) {
             room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
         }
@@ -211,10 +211,12 @@ impl Conn {
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
         let framing = framing::response(&mut facts, minor_version, code, asked_for);
+        let unless_chunked =
+            framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let parsed = Parsed { start, facts, len, asked };
-        if !self.server.begin(Begin { parsed, raw, framing }, room) {
+        if !self.server.begin(Begin { parsed, raw, framing, unless_chunked }, room) {
             room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);
         }

@@ -47,12 +47,20 @@ pub(super) fn response(
     }
     coding_flaws(facts, minor_version);
     match facts.coding {
-        // HTTP/1.0 knows no codings; clients go by the length or the close.
-        _ if minor_version == 0 => facts.length.map_or(BodyLength::UntilClose, BodyLength::Length),
         Coding::Chunked => BodyLength::Chunked,
         Coding::Other => BodyLength::UntilClose,
         Coding::None => facts.length.map_or(BodyLength::UntilClose, BodyLength::Length),
     }
+}
+
+/// How else the body of a response may be framed that says `chunked` in a way that not every server
+/// means and not every client heeds: in HTTP/1.0, with a space before the colon, or beside a
+/// length. Its first bytes tell.
+pub(super) fn unless_chunked(facts: &Facts) -> Option<BodyLength> {
+    const DOUBTS: [Flaw; 3] =
+        [Flaw::TransferEncodingInHttp10, Flaw::SpaceBeforeColon, Flaw::LengthAndTransferEncoding];
+    (facts.coding == Coding::Chunked && DOUBTS.iter().any(|flaw| facts.flaws.contains(*flaw)))
+        .then(|| facts.length.map_or(BodyLength::UntilClose, BodyLength::Length))
 }
 
 fn coding_flaws(facts: &mut Facts, minor_version: u8) {

@@ -37,6 +37,8 @@ pub(super) struct Reader {
     finished: Timestamp,
     /// Content bytes so far.
     length: u64,
+    /// How the body is framed if its first bytes show that it is not chunked.
+    unless_chunked: Option<BodyLength>,
     message: Option<Arc<Message>>,
     keeper: Option<Box<Keeper>>,
     /// The beginning of a head, copied because the rest is still to come.
@@ -63,6 +65,18 @@ enum State {
     Await(Box<Held>),
     /// Nothing is to come, or nothing is read any more.
     Ended { told: bool },
+}
+
+impl State {
+    /// Before a body with this framing.
+    fn body(framing: BodyLength) -> Self {
+        match framing {
+            BodyLength::None => Self::Start,
+            BodyLength::Length(n) => Self::Length(n),
+            BodyLength::Chunked => Self::Chunked(Box::default()),
+            BodyLength::UntilClose => Self::UntilClose,
+        }
+    }
 }
 
 /// Bytes that wait for the answer to CONNECT or Upgrade.
@@ -108,6 +122,7 @@ impl Reader {
             started: Timestamp::default(),
             finished: Timestamp::default(),
             length: 0,
+            unless_chunked: None,
             message: None,
             keeper: None,
             partial: Vec::new(),
@@ -168,6 +183,15 @@ impl Reader {
     }
 
     fn chunked(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if let Some(framing) = self.unless_chunked.take()
+            && !Chunks::may_begin(data)
+        {
+            if let Some(message) = self.message.as_mut().and_then(Arc::get_mut) {
+                message.body.framing = framing;
+            }
+            self.state = State::body(framing);
+            return if self.is_bodiless() { Met::End } else { self.read(data, room) };
+        }
         while let State::Chunked(chunks) = &mut self.state {
             match chunks.next(data) {
                 Piece::Content(framing, n) => self.take(data, framing, n, room),
@@ -392,7 +416,7 @@ impl Reader {
 
     /// Begins the message whose head was met. False when there is no room for it.
     pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
-        let Begin { parsed, raw, framing } = head;
+        let Begin { parsed, raw, framing, unless_chunked } = head;
         let charge = MESSAGE_COST + raw.len() as u64;
         if !room.budget.take(charge) {
             return false;
@@ -422,12 +446,8 @@ impl Reader {
             BodyLength::None | BodyLength::Length(0) => None,
             _ => Keeper::new(room.options.keep(self.side)),
         };
-        self.state = match framing {
-            BodyLength::None => State::Start,
-            BodyLength::Length(n) => State::Length(n),
-            BodyLength::Chunked => State::Chunked(Box::default()),
-            BodyLength::UntilClose => State::UntilClose,
-        };
+        self.state = State::body(framing);
+        self.unless_chunked = unless_chunked;
         true
     }
 
@@ -580,6 +600,8 @@ pub(super) struct Begin {
     pub(super) parsed: Parsed,
     pub(super) raw: Bytes,
     pub(super) framing: BodyLength,
+    /// How it is framed if its first bytes show that it is not chunked.
+    pub(super) unless_chunked: Option<BodyLength>,
 }
 
 /// What a gap did.

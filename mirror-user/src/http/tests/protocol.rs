@@ -171,3 +171,20 @@ fn a_head_that_a_gap_cuts_is_counted_and_the_next_one_is_found() {
     assert_eq!(talk.ended(), ["/1 -> 200"]);
     assert_eq!(talk.table.stats().requests.cut_heads.get(Incomplete::Gap), 1);
 }
+
+#[test]
+fn a_doubtful_chunked_response_is_read_as_its_first_bytes_show() {
+    let doubts = [
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n",
+    ];
+    for head in doubts {
+        for (body, length) in [("2\r\nhi\r\n0\r\n\r\n", 2), ("hello world!", 12)] {
+            let mut talk = Talk::new();
+            talk.client(GET).server(format!("{head}Content-Length: 12\r\n\r\n{body}"));
+            assert_eq!(talk.ended(), ["/1 -> 200"], "{head}{body}");
+            assert_eq!(talk.out[1].response.as_ref().unwrap().body.length, length);
+        }
+    }
+}

@@ -12,6 +12,11 @@ pub(super) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(is_tchar)
 }
 
+/// The bytes of one range of a head; empty when it is not inside.
+pub(super) fn slice<'a>(raw: &'a [u8], range: &Range<u32>) -> &'a [u8] {
+    raw.get(range.start as usize..range.end as usize).unwrap_or_default()
+}
+
 /// A length or an offset within a head as it is stored. Heads are far shorter than 4 GiB.
 pub(super) fn offset(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)

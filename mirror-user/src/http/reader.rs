@@ -8,12 +8,14 @@ use super::Room;
 use super::chunk::{Chunks, Piece};
 use super::fields;
 use super::flaws::Flaws;
-use super::head::{self, Outcome, Parsed};
+use super::head::Parsed;
 use super::keep::{self, Keeper};
 use super::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
 use super::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
+
+mod seek;
 
 /// What a message costs beside its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
@@ -251,169 +253,6 @@ impl Reader {
         Met::End
     }
 
-    /// Bytes after the last message that the side may send.
-    fn after_end(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        skip_empty_lines(self.side, data, room);
-        if data.is_empty() {
-            return Met::Nothing;
-        }
-        room.drop_all(self.side, Unread::Refused, data);
-        let State::Ended { told } = &mut self.state else { return Met::Nothing };
-        if std::mem::replace(told, true) { Met::Nothing } else { Met::Refused(Refusal::AfterClose) }
-    }
-
-    fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        skip_empty_lines(self.side, data, room);
-        if data.is_empty() {
-            return Met::Nothing;
-        }
-        self.started = room.at;
-        let input = data.get(..room.options.max_head).unwrap_or(data);
-        match head::parse(self.side, input, room.lines) {
-            Outcome::Head(parsed) => {
-                let (raw, rest) = data.split_at_checked(parsed.len).unwrap_or((data, &[]));
-                *data = rest;
-                let raw =
-                    if room.options.heads { Bytes::copy_from_slice(raw) } else { Bytes::new() };
-                Met::Head(parsed, raw)
-            }
-            // Also when its first line is bad: there may be a reason that is no fault of it.
-            Outcome::Partial | Outcome::Refused(_) => {
-                self.state = State::Head { line_seen: false };
-                self.head(data, room)
-            }
-        }
-    }
-
-    /// A head that goes on in later bytes. Each byte is copied once and searched once.
-    fn head(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        let before = self.partial.len();
-        let wanted = room.options.max_head.saturating_sub(before).min(data.len());
-        let capacity = self.partial.capacity();
-        self.partial.extend_from_slice(data.get(..wanted).unwrap_or_default());
-        let grown = (self.partial.capacity() - capacity) as u64;
-        self.charged += grown;
-        if !room.budget.take(grown) {
-            self.charged -= grown;
-            return self.no_message(before, data, Refusal::NoRoom, room);
-        }
-        let mut simple = None;
-        if let State::Head { line_seen: false } = self.state {
-            if let Some(line) = head::proxy_line(self.side, &self.partial, self.begun) {
-                *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
-                room.unread(self.side, Unread::BetweenMessages, line);
-                self.forget_partial(room);
-                self.flaws.add(Flaw::ProxyLine);
-                self.state = State::Start;
-                return self.start(data, room);
-            }
-            let line_seen = memchr::memchr(b'\n', &self.partial).is_some();
-            match head::refuse_start(self.side, &self.partial) {
-                Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
-                Some(refusal) => return self.no_message(before, data, refusal, room),
-                None => self.state = State::Head { line_seen },
-            }
-        }
-        let end = match simple {
-            Some(lf) => Some(lf + 1),
-            None => head::find_end(&self.partial, before.saturating_sub(2)),
-        };
-        let Some(end) = end else {
-            if self.partial.len() >= room.options.max_head {
-                return self.no_message(before, data, Refusal::HeadTooLarge, room);
-            }
-            *data = &[];
-            return Met::Nothing;
-        };
-        self.partial.truncate(end);
-        match head::parse(self.side, &self.partial, room.lines) {
-            Outcome::Head(parsed) => {
-                *data = data.get(end.saturating_sub(before)..).unwrap_or_default();
-                let raw = if room.options.heads {
-                    Bytes::from(std::mem::take(&mut self.partial).into_boxed_slice())
-                } else {
-                    Bytes::new()
-                };
-                self.forget_partial(room);
-                Met::Head(parsed, raw)
-            }
-            Outcome::Refused(refusal) => self.no_message(before, data, refusal, room),
-            Outcome::Partial => self.no_message(before, data, Refusal::RequestLine, room),
-        }
-    }
-
-    fn forget_partial(&mut self, room: &mut Room<'_>) {
-        self.partial = Vec::new();
-        room.budget.give(std::mem::take(&mut self.charged));
-    }
-
-    /// What is read is not the beginning of a message. Of `partial`, the first `before` bytes came
-    /// earlier than `data`.
-    fn no_message(
-        &mut self,
-        before: usize,
-        data: &mut &[u8],
-        refusal: Refusal,
-        room: &mut Room<'_>,
-    ) -> Met {
-        let protocol = (!self.begun && !self.guessed)
-            .then(|| head::other_protocol(self.side, &self.partial))
-            .flatten();
-        self.forget_partial(room);
-        let guessed = std::mem::take(&mut self.guessed);
-        let why = match protocol {
-            Some(_) => Unread::NotHttp,
-            None if guessed && !self.refused => Unread::Resync,
-            None => Unread::Refused,
-        };
-        room.unread(self.side, why, before);
-        self.state = State::Resync;
-        if guessed && !self.refused {
-            // What was guessed too early may hide the true start: it is looked for in this segment,
-            // or, when the guess began with this segment, after its first line.
-            let line = if before > 0 {
-                0
-            } else {
-                memchr::memchr(b'\n', data).map_or(data.len(), |lf| lf + 1)
-            };
-            room.unread(self.side, why, line);
-            *data = data.get(line..).unwrap_or_default();
-        } else {
-            room.drop_all(self.side, why, data);
-        }
-        match protocol {
-            Some(protocol) => Met::NotHttp(protocol, refusal),
-            None if guessed => Met::Nothing,
-            None => Met::Refused(refusal),
-        }
-    }
-
-    /// Looks for the next message where framing was lost: at the start of a segment, and, where
-    /// nothing was refused before, also after the end of a line.
-    fn resync(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        if !self.begun && !self.refused && head::is_tls_record(data) {
-            room.drop_all(self.side, Unread::NotHttp, data);
-            return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
-        }
-        let why = if self.refused { Unread::Refused } else { Unread::Resync };
-        let found = if head::may_start(self.side, data) {
-            Some(0)
-        } else if self.refused {
-            None
-        } else {
-            head::find_start(self.side, data)
-        };
-        let Some(found) = found else {
-            room.drop_all(self.side, why, data);
-            return Met::Nothing;
-        };
-        *data = data.get(found..).unwrap_or_default();
-        room.unread(self.side, why, found);
-        self.guessed = true;
-        self.state = State::Start;
-        self.start(data, room)
-    }
-
     /// Begins the message whose head was met. False when there is no room for it.
     pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
         let Begin { parsed, raw, framing, unless_chunked } = head;
@@ -613,12 +452,4 @@ pub(super) enum Gap {
     End,
     /// Framing is lost.
     Lost,
-}
-
-fn skip_empty_lines(side: Side, data: &mut &[u8], room: &mut Room<'_>) {
-    let blank = data.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    if blank > 0 {
-        *data = data.get(blank..).unwrap_or_default();
-        room.unread(side, Unread::BetweenMessages, blank);
-    }
 }

@@ -194,8 +194,8 @@ pub(super) fn refuse_start(side: Side, text: &[u8]) -> Option<Refusal> {
 }
 
 /// The length of the PROXY protocol's line (version 1) that `text` begins with.
-pub(super) fn proxy_line(side: Side, text: &[u8], begun: bool) -> Option<usize> {
-    if side == Side::Server || begun || !text.starts_with(b"PROXY ") {
+pub(super) fn proxy_line(text: &[u8]) -> Option<usize> {
+    if !text.starts_with(b"PROXY ") {
         return None;
     }
     memchr::memchr(b'\n', text).map(|lf| lf + 1)

@@ -31,7 +31,11 @@ impl Conn {
                 }
             }
             Pairing::Uncertain => {
-                let before = self.waiting.iter().filter(|w| w.started <= started).count();
+                let before = self
+                    .waiting
+                    .iter()
+                    .filter(|w| w.response.is_none() && w.started <= started)
+                    .count();
                 if before > 1 && (self.pipelined || self.sent_together()) {
                     self.lose_pairing(room);
                 } else if before > 0 {

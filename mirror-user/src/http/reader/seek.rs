@@ -10,6 +10,10 @@ use crate::http::start;
 use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::tcp::event::Side;
 
+/// A start line that comes in pieces is looked at with each piece up to this length, so that other
+/// protocols are recognised by their first bytes, and then again when it is whole.
+const LONGEST_WORD: usize = 256;
+
 impl Reader {
     /// Bytes after the last message that the side may send.
     pub(super) fn after_end(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
@@ -37,12 +41,39 @@ impl Reader {
                     if room.options.heads { Bytes::copy_from_slice(raw) } else { Bytes::new() };
                 Met::Head(parsed, raw)
             }
-            // Also when its first line is bad: there may be a reason that is no fault of it.
-            Outcome::Partial | Outcome::Refused(_) => {
+            Outcome::Partial => {
                 self.state = State::Head { line_seen: false };
                 self.head(data, room)
             }
+            Outcome::Refused(refusal) => match self.proxy_line(data) {
+                Some(line) => self.after_proxy_line(line, 0, data, room),
+                None => self.no_message(0, data, refusal, room),
+            },
         }
+    }
+
+    /// The length of the line of the PROXY protocol that `text` begins with; there is at most one.
+    fn proxy_line(&self, text: &[u8]) -> Option<usize> {
+        let may_come =
+            self.side == Side::Client && !self.begun && !self.flaws.contains(Flaw::ProxyLine);
+        if may_come { start::proxy_line(text) } else { None }
+    }
+
+    /// The next message comes after a line of the PROXY protocol, of which `before` bytes came
+    /// earlier than `data`.
+    fn after_proxy_line(
+        &mut self,
+        line: usize,
+        before: usize,
+        data: &mut &[u8],
+        room: &mut Room<'_>,
+    ) -> Met {
+        *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
+        room.unread(self.side, Unread::BetweenMessages, line);
+        self.forget_partial(room);
+        self.flaws.add(Flaw::ProxyLine);
+        self.state = State::Start;
+        self.start(data, room)
     }
 
     /// A head that goes on in later bytes. Each byte is copied once and searched once.
@@ -59,19 +90,17 @@ impl Reader {
         }
         let mut simple = None;
         if let State::Head { line_seen: false } = self.state {
-            if let Some(line) = start::proxy_line(self.side, &self.partial, self.begun) {
-                *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
-                room.unread(self.side, Unread::BetweenMessages, line);
-                self.forget_partial(room);
-                self.flaws.add(Flaw::ProxyLine);
-                self.state = State::Start;
-                return self.start(data, room);
+            if let Some(line) = self.proxy_line(&self.partial) {
+                return self.after_proxy_line(line, before, data, room);
             }
-            let line_seen = memchr::memchr(b'\n', &self.partial).is_some();
-            match start::refuse_start(self.side, &self.partial) {
-                Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
-                Some(refusal) => return self.no_message(before, data, refusal, room),
-                None => self.state = State::Head { line_seen },
+            let added = self.partial.get(before..).unwrap_or_default();
+            let line_seen = memchr::memchr(b'\n', added).is_some();
+            if line_seen || before < LONGEST_WORD {
+                match start::refuse_start(self.side, &self.partial) {
+                    Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
+                    Some(refusal) => return self.no_message(before, data, refusal, room),
+                    None => self.state = State::Head { line_seen },
+                }
             }
         }
         let end = match simple {
@@ -117,7 +146,10 @@ impl Reader {
         room: &mut Room<'_>,
     ) -> Met {
         let protocol = (!self.begun && !self.guessed)
-            .then(|| start::other_protocol(self.side, &self.partial))
+            .then(|| {
+                let text = if before > 0 { &self.partial } else { *data };
+                start::other_protocol(self.side, text)
+            })
             .flatten();
         self.forget_partial(room);
         let guessed = std::mem::take(&mut self.guessed);

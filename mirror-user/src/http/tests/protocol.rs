@@ -188,3 +188,14 @@ fn a_doubtful_chunked_response_is_read_as_its_first_bytes_show() {
         }
     }
 }
+
+#[test]
+fn one_line_of_the_proxy_protocol_is_passed_over_and_told() {
+    let mut talk = Talk::new();
+    talk.client("PROXY TCP4 192.0.2.1 192.0.2.2 56324 80\r\n").client(GET).server(OK);
+    assert_eq!(talk.ended(), ["/1 -> 200"]);
+    assert_eq!(talk.out[0].request.as_ref().unwrap().flaws, [Flaw::ProxyLine]);
+    let mut talk = Talk::new();
+    talk.client("PROXY UNKNOWN\r\n".repeat(100_000));
+    assert_eq!(talk.table.stats().not_http.get(NotHttp::Unknown), 1);
+}

@@ -90,6 +90,19 @@ impl Chunks {
         Piece::Framing(used)
     }
 
+    /// True when `input` may begin a chunked body: with a chunk size, as far as it goes.
+    pub(super) fn may_begin(input: &[u8]) -> bool {
+        let mut trial = Self::default();
+        let line =
+            memchr::memchr(b'\n', input).map_or(input, |lf| input.get(..lf).unwrap_or(input));
+        !matches!(trial.next(line), Piece::Bad(_))
+    }
+
+    /// True when bytes of the body were read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.at != At::Size || self.line > 0
+    }
+
     /// One byte that is neither data nor trailer.
     fn framing(&mut self, byte: u8) -> Result<(), Flaw> {
         match (self.at, byte) {

@@ -1,11 +1,4 @@
 //! One connection: its two sides, and which response answers which request.
-//!
-//! Responses come in the order of their requests (RFC 9112 §9.3.2), so the oldest waiting request
-//! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
-//! when the connection is seen from its middle) that count is of no use, but time is: a client that
-//! does not pipeline waits, so the newest request that started before a response is the one that is
-//! answered, and the older ones lost theirs. On a connection that does pipeline, nothing can be
-//! known any more; its messages then come out unpaired.
 
 use std::sync::Arc;
 
@@ -13,12 +6,15 @@ use bytes::Bytes;
 
 use super::Room;
 use super::framing::{self, Asked};
-use super::head::{self, Parsed};
-use super::message::{BodyLength, Exchange, ExchangeId, Incomplete, Message, Moment, StartLine};
+use super::head::Parsed;
+use super::message::{BodyLength, Flaw, Incomplete, StartLine};
 use super::reader::{Begin, Gap, Met, Reader};
+use super::start;
 use super::stats::{NotHttp, Refusal, Unpaired, Unread};
 use super::waiting::{Queue, Waiting};
 use crate::tcp::event::{CloseReason, Peers, Side};
+
+mod pairing;
 
 /// A connection that is read.
 #[derive(Debug)]
@@ -40,6 +36,8 @@ pub(super) struct Conn {
     pipelined: bool,
     /// The request under way says `Connection: close`.
     closing: bool,
+    /// What the client sends is not HTTP/1; whether the server answers so is not known yet.
+    client_is_foreign: bool,
     /// It is not HTTP/1, or not any more.
     over: bool,
 }
@@ -79,6 +77,7 @@ impl Conn {
             pairing: if midstream { Pairing::Uncertain } else { Pairing::Certain },
             pipelined: false,
             closing: false,
+            client_is_foreign: false,
             over: false,
         }
     }
@@ -103,9 +102,16 @@ impl Conn {
     fn read(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
         let mut data = bytes;
         while !data.is_empty() {
-            if self.over {
+            if self.over || side == Side::Client && self.client_is_foreign {
                 room.drop_all(side, Unread::NotHttp, &mut data);
                 return;
+            }
+            if side == Side::Server
+                && matches!(self.answering, Answering::Nothing(_))
+                && self.server.has_no_body_after_all(data)
+            {
+                // It answers a HEAD that was not seen.
+                self.end(side, None, room);
             }
             match self.reader(side).read(&mut data, room) {
                 Met::Nothing => {}
@@ -121,15 +127,26 @@ impl Conn {
                 }
                 Met::Refused(refusal) => self.refuse(side, &mut data, refusal, room),
                 Met::NotHttp(protocol, refusal) => {
-                    // A client that spoke HTTP makes its server's first words a bad response.
-                    if self.reader(side.other()).has_begun() {
-                        self.refuse(side, &mut data, refusal, room);
-                    } else {
-                        self.leave(protocol, room);
-                    }
+                    self.foreign(side, protocol, refusal, room);
                 }
                 Met::HeldTooMuch => self.decide(room),
             }
+        }
+    }
+
+    /// The first bytes of `side` are no HTTP/1.
+    fn foreign(&mut self, side: Side, protocol: NotHttp, refusal: Refusal, room: &mut Room<'_>) {
+        if self.reader(side.other()).has_begun() {
+            // The other side spoke HTTP/1, so this is a bad message.
+            self.refuse(side, &mut &[][..], refusal, room);
+        } else if side == Side::Client && matches!(protocol, NotHttp::Tls | NotHttp::Unknown) {
+            // A server of HTTP/1 may answer 400 to anything.
+            room.stats.not_http.count(protocol);
+            self.client_is_foreign = true;
+        } else if self.client_is_foreign {
+            self.over = true;
+        } else {
+            self.leave(protocol, room);
         }
     }
 
@@ -145,8 +162,10 @@ impl Conn {
             (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
+        let simple = facts.flaws.contains(Flaw::Http09);
         let parsed = Parsed { start, facts, len, asked };
-        if !self.client.begin(Begin { parsed, raw, framing }, room) {
+        if !self.client.begin(Begin { parsed, raw, framing, unless_chunked: None }, room) {
+            room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
         }
         self.closing = close && !may_switch;
@@ -162,16 +181,11 @@ impl Conn {
         }
         if lost {
             self.end(Side::Client, None, room);
-            self.refuse(Side::Client, data, Refusal::Framing, room);
+            let refusal = if simple { Refusal::Http09 } else { Refusal::Framing };
+            self.refuse(Side::Client, data, refusal, room);
         } else if self.client.is_bodiless() {
             self.end(Side::Client, None, room);
         }
-    }
-
-    fn index(&mut self) -> u32 {
-        let index = self.next_index;
-        self.next_index = index.wrapping_add(1);
-        index
     }
 
     fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
@@ -185,10 +199,13 @@ impl Conn {
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
         let framing = framing::response(&mut facts, minor_version, code, asked_for);
+        let unless_chunked =
+            framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let parsed = Parsed { start, facts, len, asked };
-        if !self.server.begin(Begin { parsed, raw, framing }, room) {
+        if !self.server.begin(Begin { parsed, raw, framing, unless_chunked }, room) {
+            room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);
         }
         let switched = match code {
@@ -209,54 +226,6 @@ impl Conn {
         }
     }
 
-    /// Finds out what the final response that has just started answers.
-    fn answered(&mut self, room: &mut Room<'_>) -> Answering {
-        let started = self.server.started();
-        match self.pairing {
-            Pairing::Certain => {
-                let mut open = self.waiting.iter().filter(|waiting| waiting.response.is_none());
-                match (open.next(), open.next()) {
-                    (Some(_), second) => {
-                        self.pipelined |= second.is_some_and(|second| second.started <= started);
-                        return Answering::Oldest;
-                    }
-                    (None, _) => self.overflow = self.overflow.saturating_sub(1),
-                }
-            }
-            Pairing::Uncertain => {
-                let before = self.waiting.iter().filter(|w| w.started <= started).count();
-                if before > 1 && (self.pipelined || self.sent_together()) {
-                    self.lose_pairing(room);
-                } else if before > 0 {
-                    for _ in 1..before {
-                        self.give_up_oldest(Unpaired::Unanswered, room);
-                    }
-                    self.pairing = Pairing::Certain;
-                    return Answering::Oldest;
-                }
-            }
-            Pairing::Lost => {}
-        }
-        Answering::Nothing(self.index())
-    }
-
-    /// True when a waiting request started with the last byte of the one before it.
-    fn sent_together(&self) -> bool {
-        let mut before: Option<&Waiting> = None;
-        self.waiting.iter().any(|waiting| {
-            let end = before.replace(waiting).and_then(|w| w.request.as_ref()).map(|r| r.finished);
-            end == Some(waiting.started)
-        })
-    }
-
-    fn lose_pairing(&mut self, room: &mut Room<'_>) {
-        self.pairing = Pairing::Lost;
-        self.overflow = 0;
-        while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
-            self.give_up_oldest(Unpaired::Uncertain, room);
-        }
-    }
-
     /// A message of `side` has ended, whole or cut.
     fn end(&mut self, side: Side, cut: Option<Incomplete>, room: &mut Room<'_>) {
         let Some((message, charged)) = self.reader(side).finish(cut, room) else { return };
@@ -266,112 +235,9 @@ impl Conn {
         }
     }
 
-    fn end_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
-        if std::mem::take(&mut self.closing) {
-            self.client.end();
-        }
-        let seen_whole = match message.incomplete {
-            None => true,
-            // A refused message whose end is known: who replays attacks wants it in time.
-            Some(Incomplete::Refused) => !message.flaws.iter().any(|flaw| flaw.loses_framing()),
-            Some(_) => false,
-        };
-        if let Some(index) = self.outside.take() {
-            if seen_whole {
-                self.emit(index, Moment::Asked, Some(message.clone()), None, room);
-            }
-            self.emit(index, Moment::Ended, Some(message), None, room);
-            self.overflow = self.overflow.saturating_add(1);
-            room.stats.unpaired.count(Unpaired::TooManyWaiting);
-            room.budget.give(charged);
-            return;
-        }
-        let Some(waiting) = self.waiting.back() else { return };
-        waiting.request = Some(message.clone());
-        waiting.charged += charged;
-        let (index, answered) = (waiting.index, waiting.response.is_some());
-        if waiting.may_switch && !answered && !self.server.has_ended() {
-            self.client.await_answer();
-        }
-        if seen_whole {
-            self.emit(index, Moment::Asked, Some(message), None, room);
-        }
-        if answered {
-            self.end_oldest(room);
-        } else if self.server.has_ended() {
-            self.give_up_oldest(Unpaired::Unanswered, room);
-        } else if self.pairing == Pairing::Lost {
-            self.give_up_oldest(Unpaired::Uncertain, room);
-        }
-    }
-
-    fn end_response(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
-        match std::mem::replace(&mut self.answering, Answering::Interim) {
-            Answering::Interim => {
-                room.stats.interim += 1;
-                room.budget.give(charged);
-            }
-            Answering::Nothing(index) => {
-                self.emit(index, Moment::Ended, None, Some(message), room);
-                room.stats.unpaired.count(match self.pairing {
-                    Pairing::Lost => Unpaired::Uncertain,
-                    Pairing::Certain | Pairing::Uncertain => Unpaired::Unsolicited,
-                });
-                room.budget.give(charged);
-            }
-            Answering::Oldest => {
-                let Some(oldest) = self.waiting.front() else { return };
-                oldest.response = Some(message);
-                oldest.charged += charged;
-                if oldest.request.is_some() {
-                    self.end_oldest(room);
-                }
-            }
-        }
-    }
-
-    /// The oldest exchange has ended as it should.
-    fn end_oldest(&mut self, room: &mut Room<'_>) {
-        let Some(Waiting { index, request, response, charged, .. }) = self.waiting.pop() else {
-            return;
-        };
-        room.stats.paired += u64::from(request.is_some() && response.is_some());
-        self.emit(index, Moment::Ended, request, response, room);
-        room.budget.give(charged);
-    }
-
-    /// The oldest exchange has ended without a response.
-    fn give_up_oldest(&mut self, why: Unpaired, room: &mut Room<'_>) {
-        if self.waiting.front().is_some_and(|waiting| waiting.response.is_none()) {
-            room.stats.unpaired.count(why);
-        }
-        self.end_oldest(room);
-    }
-
-    fn emit(
-        &self,
-        index: u32,
-        moment: Moment,
-        request: Option<Arc<Message>>,
-        response: Option<Arc<Message>>,
-        room: &mut Room<'_>,
-    ) {
-        let id = ExchangeId { connection: self.serial, index };
-        room.out.push(Exchange { id, moment, peers: self.peers.clone(), request, response });
-    }
-
     fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
         self.reader(side).refuse(data, refusal, room);
         self.doubt();
-    }
-
-    /// Messages may have been lost.
-    fn doubt(&mut self) {
-        if self.overflow > 0 {
-            self.pairing = Pairing::Lost;
-        } else if self.pairing == Pairing::Certain {
-            self.pairing = Pairing::Uncertain;
-        }
     }
 
     /// Bytes of one side were never seen.
@@ -470,7 +336,7 @@ impl Conn {
     /// No answer tells what the client's bytes after CONNECT or Upgrade are: their looks must.
     fn decide(&mut self, room: &mut Room<'_>) {
         let Some(held) = self.client.held() else { return };
-        if held.bytes.is_empty() || head::may_start(Side::Client, &held.bytes) {
+        if held.bytes.is_empty() || start::may_start(Side::Client, &held.bytes) {
             self.release(room);
         } else {
             self.leave(NotHttp::Upgraded, room);

@@ -4,11 +4,17 @@ use std::ops::Range;
 
 use super::flaws::Flaws;
 use super::message::{Flaw, HeaderLine};
+use crate::tcp::event::Side;
 
 /// Token characters (RFC 9110 §5.6.2).
 pub(super) fn is_token(bytes: &[u8]) -> bool {
     let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     !bytes.is_empty() && bytes.iter().all(is_tchar)
+}
+
+/// The bytes of one range of a head; empty when it is not inside.
+pub(super) fn slice<'a>(raw: &'a [u8], range: &Range<u32>) -> &'a [u8] {
+    raw.get(range.start as usize..range.end as usize).unwrap_or_default()
 }
 
 /// A length or an offset within a head as it is stored. Heads are far shorter than 4 GiB.
@@ -18,7 +24,7 @@ pub(super) fn offset(n: usize) -> u32 {
 
 /// Takes apart the field lines of `raw` from `from` up to the empty line or the end, whatever they
 /// look like, and says what is wrong with them. Ranges are into `raw`.
-pub(super) fn split(raw: &[u8], from: usize, lines: &mut Vec<HeaderLine>) -> Flaws {
+pub(super) fn split(side: Side, raw: &[u8], from: usize, lines: &mut Vec<HeaderLine>) -> Flaws {
     let mut flaws = Flaws::default();
     let mut start = from;
     while let Some(rest) = raw.get(start..).filter(|rest| !rest.is_empty()) {
@@ -43,8 +49,8 @@ pub(super) fn split(raw: &[u8], from: usize, lines: &mut Vec<HeaderLine>) -> Fla
             }
         }
         match text {
-            [b' ' | b'\t', ..] => fold(text, start..start + len, lines, &mut flaws),
-            _ => field(text, start..start + len, lines, &mut flaws),
+            [b' ' | b'\t', ..] => fold(side, text, start..start + len, lines, &mut flaws),
+            _ => field(side, text, start..start + len, lines, &mut flaws),
         }
         start += len;
     }
@@ -52,23 +58,32 @@ pub(super) fn split(raw: &[u8], from: usize, lines: &mut Vec<HeaderLine>) -> Fla
 }
 
 /// A line that begins with white space: part of the value before it (RFC 9112 §5.2).
-fn fold(text: &[u8], line: Range<usize>, lines: &mut [HeaderLine], flaws: &mut Flaws) {
+fn fold(side: Side, text: &[u8], line: Range<usize>, lines: &mut [HeaderLine], flaws: &mut Flaws) {
     let Some(last) = lines.last_mut() else {
         flaws.add(Flaw::SpaceBeforeFields);
         return;
     };
     flaws.add(Flaw::ObsFold);
     let trimmed = text.trim_ascii();
-    if let Some(colon) = memchr::memchr(b':', trimmed)
+    // In a response, a fold is white space and the space before a colon is to be taken away
+    // (RFC 9112 §5.1, §5.2): framing is what then stands there.
+    if side == Side::Client
+        && let Some(colon) = memchr::memchr(b':', trimmed)
         && is_framing(trimmed.get(..colon).unwrap_or_default().trim_ascii())
     {
-        flaws.add(Flaw::FoldedFraming);
+        flaws.add(Flaw::HiddenFraming);
     }
     last.value.end = offset(line.start + text.trim_ascii_end().len()).max(last.value.end);
     last.line.end = offset(line.end);
 }
 
-fn field(text: &[u8], line: Range<usize>, lines: &mut Vec<HeaderLine>, flaws: &mut Flaws) {
+fn field(
+    side: Side,
+    text: &[u8],
+    line: Range<usize>,
+    lines: &mut Vec<HeaderLine>,
+    flaws: &mut Flaws,
+) {
     let Some(colon) = memchr::memchr(b':', text) else {
         flaws.add(Flaw::NoColon);
         return;
@@ -77,8 +92,8 @@ fn field(text: &[u8], line: Range<usize>, lines: &mut Vec<HeaderLine>, flaws: &m
     let name = sent_name.trim_ascii_end();
     if name.len() < sent_name.len() {
         flaws.add(Flaw::SpaceBeforeColon);
-        if is_framing(name) {
-            flaws.add(Flaw::FoldedFraming);
+        if side == Side::Client && is_framing(name) {
+            flaws.add(Flaw::HiddenFraming);
         }
     }
     if !is_token(name) {

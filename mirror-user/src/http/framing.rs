@@ -53,6 +53,16 @@ pub(super) fn response(
     }
 }
 
+/// How else the body of a response may be framed that says `chunked` in a way that not every server
+/// means and not every client heeds: in HTTP/1.0, with a space before the colon, or beside a
+/// length. Its first bytes tell.
+pub(super) fn unless_chunked(facts: &Facts) -> Option<BodyLength> {
+    const DOUBTS: [Flaw; 3] =
+        [Flaw::TransferEncodingInHttp10, Flaw::SpaceBeforeColon, Flaw::LengthAndTransferEncoding];
+    (facts.coding == Coding::Chunked && DOUBTS.iter().any(|flaw| facts.flaws.contains(*flaw)))
+        .then(|| facts.length.map_or(BodyLength::UntilClose, BodyLength::Length))
+}
+
 fn coding_flaws(facts: &mut Facts, minor_version: u8) {
     if facts.coding == Coding::None {
         return;

@@ -41,7 +41,7 @@ pub struct Exchange {
     /// What was asked, if it was seen.
     pub request: Option<Arc<Message>>,
     /// What was answered, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
-    /// responses are not kept here.
+    /// responses come at [`Moment::Interim`] alone.
     pub response: Option<Arc<Message>>,
 }
 
@@ -50,6 +50,9 @@ pub struct Exchange {
 pub enum Moment {
     /// The last byte of the request was seen.
     Asked,
+    /// An interim (1xx) response came, which is in `response`; `request` is empty. The exchange goes
+    /// on.
+    Interim,
     /// Nothing more will be added: answered, or its connection ended, or cannot be read further.
     Ended,
 }
@@ -208,8 +211,8 @@ pub enum Flaw {
     BareCr,
     /// A field value that goes on in the next line (RFC 9112 §5.2).
     ObsFold,
-    /// A continued line that bears the name of a framing field.
-    FoldedFraming,
+    /// A continued line, or a space before a colon, that hides a framing field from some.
+    HiddenFraming,
     /// White space between field name and colon (RFC 9112 §5.1).
     SpaceBeforeColon,
     /// White space before the first field line (RFC 9112 §2.2).
@@ -236,6 +239,8 @@ pub enum Flaw {
     BadChunkEnd,
     /// A trailer section with a line that is no field line, or that is too long.
     BadTrailer,
+    /// It is an HTTP/0.9 request: a line, no fields, no version.
+    Http09,
     /// It follows bytes of the same side that could not be read, so it may be part of them.
     AfterRefusal,
 }
@@ -250,7 +255,8 @@ impl Flaw {
             Self::ConflictingLengths
                 | Self::BadLength
                 | Self::BadTransferEncoding
-                | Self::FoldedFraming
+                | Self::HiddenFraming
+                | Self::Http09
                 | Self::BadChunkSize
                 | Self::BadChunkEnd
                 | Self::BadTrailer

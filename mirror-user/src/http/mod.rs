@@ -25,6 +25,7 @@ mod head;
 mod keep;
 pub mod message;
 mod reader;
+mod start;
 mod stats;
 mod waiting;
 

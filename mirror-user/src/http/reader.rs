@@ -8,12 +8,14 @@ use super::Room;
 use super::chunk::{Chunks, Piece};
 use super::fields;
 use super::flaws::Flaws;
-use super::head::{self, Outcome, Parsed};
+use super::head::Parsed;
 use super::keep::{self, Keeper};
 use super::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
 use super::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
+
+mod seek;
 
 /// What a message costs beside its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
@@ -37,6 +39,8 @@ pub(super) struct Reader {
     finished: Timestamp,
     /// Content bytes so far.
     length: u64,
+    /// How the body is framed if its first bytes show that it is not chunked.
+    unless_chunked: Option<BodyLength>,
     message: Option<Arc<Message>>,
     keeper: Option<Box<Keeper>>,
     /// The beginning of a head, copied because the rest is still to come.
@@ -63,6 +67,18 @@ enum State {
     Await(Box<Held>),
     /// Nothing is to come, or nothing is read any more.
     Ended { told: bool },
+}
+
+impl State {
+    /// Before a body with this framing.
+    fn body(framing: BodyLength) -> Self {
+        match framing {
+            BodyLength::None => Self::Start,
+            BodyLength::Length(n) => Self::Length(n),
+            BodyLength::Chunked => Self::Chunked(Box::default()),
+            BodyLength::UntilClose => Self::UntilClose,
+        }
+    }
 }
 
 /// Bytes that wait for the answer to CONNECT or Upgrade.
@@ -108,6 +124,7 @@ impl Reader {
             started: Timestamp::default(),
             finished: Timestamp::default(),
             length: 0,
+            unless_chunked: None,
             message: None,
             keeper: None,
             partial: Vec::new(),
@@ -168,6 +185,15 @@ impl Reader {
     }
 
     fn chunked(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if let Some(framing) = self.unless_chunked.take()
+            && !Chunks::may_begin(data)
+        {
+            if let Some(message) = self.message.as_mut().and_then(Arc::get_mut) {
+                message.body.framing = framing;
+            }
+            self.state = State::body(framing);
+            return if self.is_bodiless() { Met::End } else { self.read(data, room) };
+        }
         while let State::Chunked(chunks) = &mut self.state {
             match chunks.next(data) {
                 Piece::Content(framing, n) => self.take(data, framing, n, room),
@@ -213,7 +239,7 @@ impl Reader {
             return Met::End;
         }
         room.lines.clear();
-        let flaws = fields::split(&chunks.trailer, 0, room.lines);
+        let flaws = fields::split(self.side, &chunks.trailer, 0, room.lines);
         if flaws.refuse(Side::Client) {
             return Met::Bad(Flaw::BadTrailer);
         }
@@ -227,154 +253,9 @@ impl Reader {
         Met::End
     }
 
-    /// Bytes after the last message that the side may send.
-    fn after_end(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        skip_empty_lines(self.side, data, room);
-        if data.is_empty() {
-            return Met::Nothing;
-        }
-        room.drop_all(self.side, Unread::Refused, data);
-        let State::Ended { told } = &mut self.state else { return Met::Nothing };
-        if std::mem::replace(told, true) { Met::Nothing } else { Met::Refused(Refusal::AfterClose) }
-    }
-
-    fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        skip_empty_lines(self.side, data, room);
-        if data.is_empty() {
-            return Met::Nothing;
-        }
-        self.started = room.at;
-        let input = data.get(..room.options.max_head).unwrap_or(data);
-        match head::parse(self.side, input, room.lines) {
-            Outcome::Head(parsed) => {
-                let (raw, rest) = data.split_at_checked(parsed.len).unwrap_or((data, &[]));
-                *data = rest;
-                let raw =
-                    if room.options.heads { Bytes::copy_from_slice(raw) } else { Bytes::new() };
-                Met::Head(parsed, raw)
-            }
-            // Also when its first line is bad: there may be a reason that is no fault of it.
-            Outcome::Partial | Outcome::Refused(_) => {
-                self.state = State::Head { line_seen: false };
-                self.head(data, room)
-            }
-        }
-    }
-
-    /// A head that goes on in later bytes. Each byte is copied once and searched once.
-    fn head(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        let before = self.partial.len();
-        let wanted = room.options.max_head.saturating_sub(before).min(data.len());
-        let capacity = self.partial.capacity();
-        self.partial.extend_from_slice(data.get(..wanted).unwrap_or_default());
-        let grown = (self.partial.capacity() - capacity) as u64;
-        self.charged += grown;
-        if !room.budget.take(grown) {
-            self.charged -= grown;
-            return self.no_message(before, data, Refusal::NoRoom, room);
-        }
-        if let State::Head { line_seen: false } = self.state {
-            if let Some(line) = head::proxy_line(self.side, &self.partial, self.begun) {
-                *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
-                room.unread(self.side, Unread::BetweenMessages, line);
-                self.forget_partial(room);
-                self.flaws.add(Flaw::ProxyLine);
-                self.state = State::Start;
-                return self.start(data, room);
-            }
-            let line_seen = memchr::memchr(b'\n', &self.partial).is_some();
-            if let Some(refusal) = head::refuse_start(self.side, &self.partial) {
-                return self.no_message(before, data, refusal, room);
-            }
-            self.state = State::Head { line_seen };
-        }
-        let Some(end) = head::find_end(&self.partial, before.saturating_sub(2)) else {
-            if self.partial.len() >= room.options.max_head {
-                return self.no_message(before, data, Refusal::HeadTooLarge, room);
-            }
-            *data = &[];
-            return Met::Nothing;
-        };
-        self.partial.truncate(end);
-        match head::parse(self.side, &self.partial, room.lines) {
-            Outcome::Head(parsed) => {
-                *data = data.get(end.saturating_sub(before)..).unwrap_or_default();
-                let raw = if room.options.heads {
-                    Bytes::from(std::mem::take(&mut self.partial).into_boxed_slice())
-                } else {
-                    Bytes::new()
-                };
-                self.forget_partial(room);
-                Met::Head(parsed, raw)
-            }
-            Outcome::Refused(refusal) => self.no_message(before, data, refusal, room),
-            Outcome::Partial => self.no_message(before, data, Refusal::RequestLine, room),
-        }
-    }
-
-    fn forget_partial(&mut self, room: &mut Room<'_>) {
-        self.partial = Vec::new();
-        room.budget.give(std::mem::take(&mut self.charged));
-    }
-
-    /// What is read is not the beginning of a message. Of `partial`, the first `before` bytes came
-    /// earlier than `data`.
-    fn no_message(
-        &mut self,
-        before: usize,
-        data: &mut &[u8],
-        refusal: Refusal,
-        room: &mut Room<'_>,
-    ) -> Met {
-        let protocol = (!self.begun && !self.guessed)
-            .then(|| head::other_protocol(self.side, &self.partial))
-            .flatten();
-        self.forget_partial(room);
-        let guessed = std::mem::take(&mut self.guessed);
-        let why = match protocol {
-            Some(_) => Unread::NotHttp,
-            None if guessed && !self.refused => Unread::Resync,
-            None => Unread::Refused,
-        };
-        room.unread(self.side, why, before);
-        room.drop_all(self.side, why, data);
-        self.state = State::Resync;
-        match protocol {
-            Some(protocol) => Met::NotHttp(protocol, refusal),
-            None if guessed => Met::Nothing,
-            None => Met::Refused(refusal),
-        }
-    }
-
-    /// Looks for the next message where framing was lost: at the start of a segment, and, where
-    /// nothing was refused before, also after the end of a line.
-    fn resync(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        if !self.begun && !self.refused && head::is_tls_record(data) {
-            room.drop_all(self.side, Unread::NotHttp, data);
-            return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
-        }
-        let why = if self.refused { Unread::Refused } else { Unread::Resync };
-        let found = if head::may_start(self.side, data) {
-            Some(0)
-        } else if self.refused {
-            None
-        } else {
-            head::find_start(self.side, data)
-        };
-        let Some(found) = found else {
-            room.drop_all(self.side, why, data);
-            return Met::Nothing;
-        };
-        *data = data.get(found..).unwrap_or_default();
-        room.unread(self.side, why, found);
-        self.guessed = true;
-        self.state = State::Start;
-        self.start(data, room)
-    }
-
     /// Begins the message whose head was met. False when there is no room for it.
     pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
-        let Begin { parsed, raw, framing } = head;
+        let Begin { parsed, raw, framing, unless_chunked } = head;
         let charge = MESSAGE_COST + raw.len() as u64;
         if !room.budget.take(charge) {
             return false;
@@ -404,13 +285,20 @@ impl Reader {
             BodyLength::None | BodyLength::Length(0) => None,
             _ => Keeper::new(room.options.keep(self.side)),
         };
-        self.state = match framing {
-            BodyLength::None => State::Start,
-            BodyLength::Length(n) => State::Length(n),
-            BodyLength::Chunked => State::Chunked(Box::default()),
-            BodyLength::UntilClose => State::UntilClose,
-        };
+        self.state = State::body(framing);
+        self.unless_chunked = unless_chunked;
         true
+    }
+
+    /// True when the message under way may have no body although its head says so, because it is not
+    /// known what it answers, and `data`, where its body should begin, looks like the next message.
+    pub(super) fn has_no_body_after_all(&self, data: &[u8]) -> bool {
+        const STATUS_LINE: &[u8] = b"HTTP/1.";
+        self.length == 0
+            && self.message.is_some()
+            && !self.gap
+            && !matches!(self.state, State::Chunked(ref chunks) if chunks.has_begun())
+            && data.starts_with(STATUS_LINE)
     }
 
     /// True when the message that has just begun has no body to read.
@@ -450,7 +338,7 @@ impl Reader {
                 room.side(self.side).not_kept.count(why);
             }
         } else if room.options.keep(self.side).digests() {
-            message.body.sha256 = Some(keep::empty_digest());
+            message.body.sha256 = Some(keep::EMPTY_DIGEST);
         }
         let stats = room.side(self.side);
         for flaw in flaws.iter() {
@@ -551,6 +439,8 @@ pub(super) struct Begin {
     pub(super) parsed: Parsed,
     pub(super) raw: Bytes,
     pub(super) framing: BodyLength,
+    /// How it is framed if its first bytes show that it is not chunked.
+    pub(super) unless_chunked: Option<BodyLength>,
 }
 
 /// What a gap did.
@@ -562,12 +452,4 @@ pub(super) enum Gap {
     End,
     /// Framing is lost.
     Lost,
-}
-
-fn skip_empty_lines(side: Side, data: &mut &[u8], room: &mut Room<'_>) {
-    let blank = data.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-    if blank > 0 {
-        *data = data.get(blank..).unwrap_or_default();
-        room.unread(side, Unread::BetweenMessages, blank);
-    }
 }

@@ -1,5 +1,8 @@
 //! The http room, tested as conversations.
 
 mod cases;
+mod limits;
 mod pairing;
+mod property;
+mod protocol;
 mod talk;

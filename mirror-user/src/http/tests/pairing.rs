@@ -173,3 +173,12 @@ fn requests_without_an_answer_end_when_the_server_has_finished() {
     assert_eq!(talk.ended(), ["/1 -> -", "/2 -> -"]);
     talk.closed(CloseReason::Fin);
 }
+
+#[test]
+fn a_second_answer_to_a_request_under_way_is_unsolicited() {
+    let mut talk = Talk::midstream();
+    talk.client("POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\na");
+    talk.server(ok(413, "")).gap(Side::Server, 0).server(ok(400, "")).client("bc");
+    talk.closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["- -> 400", "/a -> 413"]);
+}

@@ -1,0 +1,186 @@
+//! Which response answers which request.
+//!
+//! Responses come in the order of their requests (RFC 9112 §9.3.2), so the oldest waiting request
+//! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
+//! when the connection is seen from its middle) that count is of no use, but time is: a client that
+//! does not pipeline waits, so the newest request that started before a response is the one that is
+//! answered, and the older ones lost theirs. On a connection that does pipeline, nothing can be
+//! known any more; its messages then come out unpaired.
+
+use std::sync::Arc;
+
+use super::{Answering, Conn, Pairing};
+use crate::http::Room;
+use crate::http::message::{Exchange, ExchangeId, Incomplete, Message, Moment};
+use crate::http::stats::Unpaired;
+use crate::http::waiting::Waiting;
+
+impl Conn {
+    /// Finds out what the final response that has just started answers.
+    pub(super) fn answered(&mut self, room: &mut Room<'_>) -> Answering {
+        let started = self.server.started();
+        match self.pairing {
+            Pairing::Certain => {
+                let mut open = self.waiting.iter().filter(|waiting| waiting.response.is_none());
+                match (open.next(), open.next()) {
+                    (Some(_), second) => {
+                        self.pipelined |= second.is_some_and(|second| second.started <= started);
+                        return Answering::Oldest;
+                    }
+                    (None, _) => self.overflow = self.overflow.saturating_sub(1),
+                }
+            }
+            Pairing::Uncertain => {
+                let before = self
+                    .waiting
+                    .iter()
+                    .filter(|w| w.response.is_none() && w.started <= started)
+                    .count();
+                if before > 1 && (self.pipelined || self.sent_together()) {
+                    self.lose_pairing(room);
+                } else if before > 0 {
+                    for _ in 1..before {
+                        self.give_up_oldest(Unpaired::Unanswered, room);
+                    }
+                    self.pairing = Pairing::Certain;
+                    return Answering::Oldest;
+                }
+            }
+            Pairing::Lost => {}
+        }
+        Answering::Nothing(self.index())
+    }
+
+    /// True when a waiting request started with the last byte of the one before it.
+    fn sent_together(&self) -> bool {
+        let mut before: Option<&Waiting> = None;
+        self.waiting.iter().any(|waiting| {
+            let end = before.replace(waiting).and_then(|w| w.request.as_ref()).map(|r| r.finished);
+            end == Some(waiting.started)
+        })
+    }
+
+    fn lose_pairing(&mut self, room: &mut Room<'_>) {
+        self.pairing = Pairing::Lost;
+        self.overflow = 0;
+        while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
+            self.give_up_oldest(Unpaired::Uncertain, room);
+        }
+    }
+
+    pub(super) fn end_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
+        if std::mem::take(&mut self.closing) {
+            self.client.end();
+        }
+        let seen_whole = match message.incomplete {
+            None => true,
+            // A refused message whose end is known: who replays attacks wants it in time.
+            Some(Incomplete::Refused) => !message.flaws.iter().any(|flaw| flaw.loses_framing()),
+            Some(_) => false,
+        };
+        if let Some(index) = self.outside.take() {
+            if seen_whole {
+                self.emit(index, Moment::Asked, Some(message.clone()), None, room);
+            }
+            self.emit(index, Moment::Ended, Some(message), None, room);
+            self.overflow = self.overflow.saturating_add(1);
+            room.stats.unpaired.count(Unpaired::TooManyWaiting);
+            room.budget.give(charged);
+            return;
+        }
+        let Some(waiting) = self.waiting.back() else { return };
+        waiting.request = Some(message.clone());
+        waiting.charged += charged;
+        let (index, answered) = (waiting.index, waiting.response.is_some());
+        if waiting.may_switch && !answered && !self.server.has_ended() {
+            self.client.await_answer();
+        }
+        if seen_whole {
+            self.emit(index, Moment::Asked, Some(message), None, room);
+        }
+        if answered {
+            self.end_oldest(room);
+        } else if self.server.has_ended() {
+            self.give_up_oldest(Unpaired::Unanswered, room);
+        } else if self.pairing == Pairing::Lost {
+            self.give_up_oldest(Unpaired::Uncertain, room);
+        }
+    }
+
+    pub(super) fn end_response(
+        &mut self,
+        message: Arc<Message>,
+        charged: u64,
+        room: &mut Room<'_>,
+    ) {
+        match std::mem::replace(&mut self.answering, Answering::Interim) {
+            Answering::Interim => {
+                room.stats.interim += 1;
+                let index = self.waiting.front().map_or(self.next_index, |waiting| waiting.index);
+                self.emit(index, Moment::Interim, None, Some(message), room);
+                room.budget.give(charged);
+            }
+            Answering::Nothing(index) => {
+                self.emit(index, Moment::Ended, None, Some(message), room);
+                room.stats.unpaired.count(match self.pairing {
+                    Pairing::Lost => Unpaired::Uncertain,
+                    Pairing::Certain | Pairing::Uncertain => Unpaired::Unsolicited,
+                });
+                room.budget.give(charged);
+            }
+            Answering::Oldest => {
+                let Some(oldest) = self.waiting.front() else { return };
+                oldest.response = Some(message);
+                oldest.charged += charged;
+                if oldest.request.is_some() {
+                    self.end_oldest(room);
+                }
+            }
+        }
+    }
+
+    /// The oldest exchange has ended as it should.
+    fn end_oldest(&mut self, room: &mut Room<'_>) {
+        let Some(Waiting { index, request, response, charged, .. }) = self.waiting.pop() else {
+            return;
+        };
+        room.stats.paired += u64::from(request.is_some() && response.is_some());
+        self.emit(index, Moment::Ended, request, response, room);
+        room.budget.give(charged);
+    }
+
+    /// The oldest exchange has ended without a response.
+    pub(super) fn give_up_oldest(&mut self, why: Unpaired, room: &mut Room<'_>) {
+        if self.waiting.front().is_some_and(|waiting| waiting.response.is_none()) {
+            room.stats.unpaired.count(why);
+        }
+        self.end_oldest(room);
+    }
+
+    pub(super) fn emit(
+        &self,
+        index: u32,
+        moment: Moment,
+        request: Option<Arc<Message>>,
+        response: Option<Arc<Message>>,
+        room: &mut Room<'_>,
+    ) {
+        let id = ExchangeId { connection: self.serial, index };
+        room.out.push(Exchange { id, moment, peers: self.peers.clone(), request, response });
+    }
+
+    /// Messages may have been lost.
+    pub(super) fn doubt(&mut self) {
+        if self.overflow > 0 {
+            self.pairing = Pairing::Lost;
+        } else if self.pairing == Pairing::Certain {
+            self.pairing = Pairing::Uncertain;
+        }
+    }
+
+    pub(super) fn index(&mut self) -> u32 {
+        let index = self.next_index;
+        self.next_index = index.wrapping_add(1);
+        index
+    }
+}

@@ -1,0 +1,216 @@
+//! Between messages: where the next one starts, and when its head is whole.
+
+use bytes::Bytes;
+
+use super::{Met, Reader, State};
+use crate::http::Room;
+use crate::http::head::{self, Outcome};
+use crate::http::message::Flaw;
+use crate::http::start;
+use crate::http::stats::{NotHttp, Refusal, Unread};
+use crate::tcp::event::Side;
+
+/// A start line that comes in pieces is looked at with each piece up to this length, so that other
+/// protocols are recognised by their first bytes, and then again when it is whole.
+const LONGEST_WORD: usize = 256;
+
+impl Reader {
+    /// Bytes after the last message that the side may send.
+    pub(super) fn after_end(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        skip_empty_lines(self.side, data, room);
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        room.drop_all(self.side, Unread::Refused, data);
+        let State::Ended { told } = &mut self.state else { return Met::Nothing };
+        if std::mem::replace(told, true) { Met::Nothing } else { Met::Refused(Refusal::AfterClose) }
+    }
+
+    pub(super) fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        skip_empty_lines(self.side, data, room);
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        self.started = room.at;
+        let input = data.get(..room.options.max_head).unwrap_or(data);
+        match head::parse(self.side, input, room.lines) {
+            Outcome::Head(parsed) => {
+                let (raw, rest) = data.split_at_checked(parsed.len).unwrap_or((data, &[]));
+                *data = rest;
+                let raw =
+                    if room.options.heads { Bytes::copy_from_slice(raw) } else { Bytes::new() };
+                Met::Head(parsed, raw)
+            }
+            Outcome::Partial => {
+                self.state = State::Head { line_seen: false };
+                self.head(data, room)
+            }
+            Outcome::Refused(refusal) => match self.proxy_line(data) {
+                Some(line) => self.after_proxy_line(line, 0, data, room),
+                None => self.no_message(0, data, refusal, room),
+            },
+        }
+    }
+
+    /// The length of the line of the PROXY protocol that `text` begins with; there is at most one.
+    fn proxy_line(&self, text: &[u8]) -> Option<usize> {
+        let may_come =
+            self.side == Side::Client && !self.begun && !self.flaws.contains(Flaw::ProxyLine);
+        if may_come { start::proxy_line(text) } else { None }
+    }
+
+    /// The next message comes after a line of the PROXY protocol, of which `before` bytes came
+    /// earlier than `data`.
+    fn after_proxy_line(
+        &mut self,
+        line: usize,
+        before: usize,
+        data: &mut &[u8],
+        room: &mut Room<'_>,
+    ) -> Met {
+        *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
+        room.unread(self.side, Unread::BetweenMessages, line);
+        self.forget_partial(room);
+        self.flaws.add(Flaw::ProxyLine);
+        self.state = State::Start;
+        self.start(data, room)
+    }
+
+    /// A head that goes on in later bytes. Each byte is copied once and searched once.
+    pub(super) fn head(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        let before = self.partial.len();
+        let wanted = room.options.max_head.saturating_sub(before).min(data.len());
+        let capacity = self.partial.capacity();
+        self.partial.extend_from_slice(data.get(..wanted).unwrap_or_default());
+        let grown = (self.partial.capacity() - capacity) as u64;
+        self.charged += grown;
+        if !room.budget.take(grown) {
+            self.charged -= grown;
+            return self.no_message(before, data, Refusal::NoRoom, room);
+        }
+        let mut simple = None;
+        if let State::Head { line_seen: false } = self.state {
+            if let Some(line) = self.proxy_line(&self.partial) {
+                return self.after_proxy_line(line, before, data, room);
+            }
+            let added = self.partial.get(before..).unwrap_or_default();
+            let line_seen = memchr::memchr(b'\n', added).is_some();
+            if line_seen || before < LONGEST_WORD {
+                match start::refuse_start(self.side, &self.partial) {
+                    Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
+                    Some(refusal) => return self.no_message(before, data, refusal, room),
+                    None => self.state = State::Head { line_seen },
+                }
+            }
+        }
+        let end = match simple {
+            Some(lf) => Some(lf + 1),
+            None => head::find_end(&self.partial, before.saturating_sub(2)),
+        };
+        let Some(end) = end else {
+            if self.partial.len() >= room.options.max_head {
+                return self.no_message(before, data, Refusal::HeadTooLarge, room);
+            }
+            *data = &[];
+            return Met::Nothing;
+        };
+        self.partial.truncate(end);
+        match head::parse(self.side, &self.partial, room.lines) {
+            Outcome::Head(parsed) => {
+                *data = data.get(end.saturating_sub(before)..).unwrap_or_default();
+                let raw = if room.options.heads {
+                    Bytes::from(std::mem::take(&mut self.partial).into_boxed_slice())
+                } else {
+                    Bytes::new()
+                };
+                self.forget_partial(room);
+                Met::Head(parsed, raw)
+            }
+            Outcome::Refused(refusal) => self.no_message(before, data, refusal, room),
+            Outcome::Partial => self.no_message(before, data, Refusal::RequestLine, room),
+        }
+    }
+
+    pub(super) fn forget_partial(&mut self, room: &mut Room<'_>) {
+        self.partial = Vec::new();
+        room.budget.give(std::mem::take(&mut self.charged));
+    }
+
+    /// What is read is not the beginning of a message. Of `partial`, the first `before` bytes came
+    /// earlier than `data`.
+    fn no_message(
+        &mut self,
+        before: usize,
+        data: &mut &[u8],
+        refusal: Refusal,
+        room: &mut Room<'_>,
+    ) -> Met {
+        let protocol = (!self.begun && !self.guessed)
+            .then(|| {
+                let text = if before > 0 { &self.partial } else { *data };
+                start::other_protocol(self.side, text)
+            })
+            .flatten();
+        self.forget_partial(room);
+        let guessed = std::mem::take(&mut self.guessed);
+        let why = match protocol {
+            Some(_) => Unread::NotHttp,
+            None if guessed && !self.refused => Unread::Resync,
+            None => Unread::Refused,
+        };
+        room.unread(self.side, why, before);
+        self.state = State::Resync;
+        if guessed && !self.refused {
+            // What was guessed too early may hide the true start: it is looked for in this segment,
+            // or, when the guess began with this segment, after its first line.
+            let line = if before > 0 {
+                0
+            } else {
+                memchr::memchr(b'\n', data).map_or(data.len(), |lf| lf + 1)
+            };
+            room.unread(self.side, why, line);
+            *data = data.get(line..).unwrap_or_default();
+        } else {
+            room.drop_all(self.side, why, data);
+        }
+        match protocol {
+            Some(protocol) => Met::NotHttp(protocol, refusal),
+            None if guessed => Met::Nothing,
+            None => Met::Refused(refusal),
+        }
+    }
+
+    /// Looks for the next message where framing was lost: at the start of a segment, and, where
+    /// nothing was refused before, also after the end of a line.
+    pub(super) fn resync(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if !self.begun && !self.refused && start::is_tls_record(data) {
+            room.drop_all(self.side, Unread::NotHttp, data);
+            return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
+        }
+        let why = if self.refused { Unread::Refused } else { Unread::Resync };
+        let found = if start::may_start(self.side, data) {
+            Some(0)
+        } else if self.refused {
+            None
+        } else {
+            start::find_start(self.side, data)
+        };
+        let Some(found) = found else {
+            room.drop_all(self.side, why, data);
+            return Met::Nothing;
+        };
+        *data = data.get(found..).unwrap_or_default();
+        room.unread(self.side, why, found);
+        self.guessed = true;
+        self.state = State::Start;
+        self.start(data, room)
+    }
+}
+
+fn skip_empty_lines(side: Side, data: &mut &[u8], room: &mut Room<'_>) {
+    let blank = data.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+    if blank > 0 {
+        *data = data.get(blank..).unwrap_or_default();
+        room.unread(side, Unread::BetweenMessages, blank);
+    }
+}

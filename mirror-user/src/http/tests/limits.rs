@@ -1,0 +1,157 @@
+//! What is kept, and how much at most.
+
+use std::io::Read;
+
+use super::talk::{CONN, Talk, everything, peers};
+use crate::http::message::{Kept, Moment};
+use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits, NotKept, Refusal, Unpaired};
+use crate::packet::Timestamp;
+use crate::tcp::event::{Change, CloseReason, ConnId, Side, StreamEvent};
+
+fn keeping(memory: u64, total: u64) -> HttpOptions {
+    let keep = BodyKeep::Keep(KeepLimits { digest: true, memory, total });
+    HttpOptions { request_body: keep, ..everything() }
+}
+
+fn post(talk: &mut Talk, length: usize) {
+    talk.client(format!("POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\n\r\n"));
+    let body: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+    for piece in body.chunks(1448) {
+        talk.client(piece);
+    }
+}
+
+#[test]
+fn a_long_body_goes_to_a_file_and_comes_back() {
+    let mut talk = Talk::with(keeping(10_000, 1 << 20), false);
+    post(&mut talk, 300_000);
+    assert!(talk.table.held().1 < 200_000);
+    let request = talk.out[0].request.clone().unwrap();
+    assert!(matches!(request.body.wire, Kept::File(_)));
+    for _ in 0..2 {
+        let mut bytes = Vec::new();
+        request.body.content().unwrap().read_to_end(&mut bytes).unwrap();
+        assert!(bytes.iter().enumerate().all(|(i, &byte)| byte == (i % 251) as u8));
+        assert_eq!(bytes.len(), 300_000);
+    }
+    talk.closed(CloseReason::Fin);
+}
+
+#[test]
+fn the_content_of_a_chunked_body_comes_back_from_memory_and_file() {
+    for memory in [10, 1 << 20] {
+        let mut talk = Talk::with(keeping(memory, 1 << 20), false);
+        talk.client("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..5_000 {
+            talk.client("7;x=y\r\n0123456\r\n");
+        }
+        talk.client("0\r\nX-Sum: 9\r\n\r\n").closed(CloseReason::Fin);
+        let request = talk.out[0].request.clone().unwrap();
+        let mut text = String::new();
+        request.body.content().unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "0123456".repeat(5_000));
+        assert_eq!(request.body.length, 35_000);
+        assert_eq!(&request.body.trailer_bytes[..], b"X-Sum: 9\r\n");
+    }
+}
+
+#[test]
+fn a_body_beyond_its_limit_is_read_and_not_kept() {
+    let mut talk = Talk::with(keeping(1_000, 5_000), false);
+    post(&mut talk, 20_000);
+    let request = talk.out[0].request.clone().unwrap();
+    assert!(matches!(request.body.wire, Kept::TooLarge));
+    assert!(request.body.content().is_none());
+    assert!(request.incomplete.is_none());
+    assert_eq!(request.body.length, 20_000);
+    assert_eq!(talk.table.stats().requests.not_kept.get(NotKept::TooLarge), 1);
+    talk.closed(CloseReason::Fin);
+}
+
+#[test]
+fn all_that_is_held_stays_within_the_limit() {
+    let options = HttpOptions { max_held: 100_000, ..keeping(1 << 20, 1 << 20) };
+    let mut table = HttpTable::new(options);
+    let mut out = Vec::new();
+    let mut push = |table: &mut HttpTable, slot: u32, change: Change| {
+        let conn = ConnId { slot, serial: u64::from(slot) };
+        let at = Timestamp::from_nanos(0);
+        table.push(StreamEvent { conn, at, change }, &mut out);
+        out.clear();
+    };
+    for slot in 0..100 {
+        push(&mut table, slot, Change::Opened { peers: peers(), midstream: false });
+        let head = b"POST /a HTTP/1.1\r\nContent-Length: 9000\r\n\r\n".as_slice();
+        push(&mut table, slot, Change::Data(Side::Client, head.into()));
+        push(&mut table, slot, Change::Data(Side::Client, vec![0; 8000].into()));
+    }
+    assert!(table.held().1 <= 100_000);
+    let refused = table.stats().requests.refused.get(Refusal::NoRoom);
+    for slot in 0..100 {
+        push(&mut table, slot, Change::Data(Side::Client, vec![0; 1000].into()));
+        push(&mut table, slot, Change::Closed(CloseReason::Fin));
+    }
+    let requests = &table.stats().requests;
+    assert_eq!(requests.whole + refused, 100);
+    assert!(requests.not_kept.get(NotKept::NoRoom) > 20, "{requests:?}");
+    assert_eq!(table.held().0, 0);
+}
+
+#[test]
+fn a_head_of_ten_megabytes_is_refused_at_the_limit() {
+    let mut talk = Talk::new();
+    talk.client("GET /a HTTP/1.1\r\nX: ");
+    for _ in 0..10_000 {
+        talk.client([b'x'; 1000]);
+    }
+    assert!(talk.table.held().1 <= 2 * 64 * 1024);
+    assert_eq!(talk.table.stats().requests.refused.get(Refusal::HeadTooLarge), 1);
+    talk.closed(CloseReason::Fin);
+    assert!(talk.out.is_empty());
+}
+
+#[test]
+fn a_head_may_come_byte_by_byte() {
+    let mut talk = Talk::new();
+    let head = format!("GET /a HTTP/1.1\r\nHost: a.test\r\nX: {}\r\n\r\n", "x\r\n y".repeat(3_000));
+    for byte in head.as_bytes() {
+        talk.client([*byte]);
+    }
+    assert_eq!(talk.out.len(), 1);
+    assert_eq!(&talk.out[0].request.as_ref().unwrap().head.raw[..], head.as_bytes());
+    talk.closed(CloseReason::Fin);
+}
+
+#[test]
+fn a_hundred_thousand_requests_in_one_segment_are_all_told() {
+    let mut talk = Talk::new();
+    talk.client("GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n".repeat(100_000));
+    talk.server("HTTP/1.1 204 Fine\r\n\r\n".repeat(100_000)).closed(CloseReason::Fin);
+    let stats = talk.table.stats();
+    assert_eq!((stats.requests.whole, stats.responses.whole), (100_000, 100_000));
+    assert_eq!(stats.paired, 1_000);
+    assert_eq!(stats.unpaired.get(Unpaired::TooManyWaiting), 99_000);
+    assert_eq!(talk.moment(Moment::Asked).len(), 100_000);
+}
+
+#[test]
+fn without_heads_the_same_is_counted_and_nothing_is_held_but_the_message() {
+    let mut talk = Talk::with(HttpOptions { heads: false, ..HttpOptions::default() }, false);
+    post(&mut talk, 5_000);
+    talk.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").closed(CloseReason::Fin);
+    let exchange = talk.out.last().unwrap();
+    let request = exchange.request.as_ref().unwrap();
+    assert_eq!((request.body.length, request.head.raw.len()), (5_000, 0));
+    assert_eq!(exchange.response.as_ref().unwrap().head.status(), Some(200));
+    assert_eq!(talk.table.stats().paired, 1);
+}
+
+#[test]
+fn events_of_a_slot_that_was_given_to_another_connection_are_ignored() {
+    let mut talk = Talk::new();
+    let stale = ConnId { serial: CONN.serial - 1, ..CONN };
+    let change = Change::Data(Side::Client, "GET / HTTP/1.1\r\n\r\n".into());
+    let event = StreamEvent { conn: stale, at: Timestamp::from_nanos(0), change };
+    talk.table.push(event, &mut talk.out);
+    assert!(talk.out.is_empty());
+}

@@ -20,7 +20,21 @@ impl Flow {
         if self.trouble.is_none() {
             return;
         }
-        while self.step(End::Low, desk) || self.step(End::High, desk) {}
+        while self.step(End::Low, desk) || self.step(End::High, desk) || self.untie(desk) {}
+    }
+
+    /// When the next bytes of both ends are there and each acknowledges the other's, one of them
+    /// was sent again, with a later acknowledgment than at first. The client spoke first.
+    fn untie(&mut self, desk: &mut Desk<'_>) -> bool {
+        let tied = [End::Low, End::High].into_iter().all(|end| {
+            let next = self.halves[end].next;
+            let first = self.half_trouble(end).and_then(|h| h.waiting.first());
+            first.is_some_and(|piece| !piece.start.is_after(next))
+        });
+        if tied {
+            self.take_first(self.client.unwrap_or(End::Low), desk);
+        }
+        tied
     }
 
     /// Tells the first waiting piece of `end`, if it is next and need not wait for the peer.

@@ -275,7 +275,11 @@ fn one_direction_alone_is_told() {
     }
     assert_eq!(told.story(), format!("open c:{}", "a".repeat(50)));
     told.push([talk.server(b"here I am")]);
-    assert_eq!(told.end(), "s:here I am end_of_input");
+    assert_eq!(
+        told.end(),
+        "s-10 s:here I am end_of_input",
+        "the last answer was not acknowledged yet"
+    );
 }
 
 #[test]

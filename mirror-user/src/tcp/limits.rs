@@ -1,0 +1,79 @@
+//! What the tcp room may hold, and how long it waits; all times are packet time.
+
+use std::time::Duration;
+
+use super::roles::PortSet;
+
+/// The limits of a [`FlowTable`](super::FlowTable).
+#[derive(Clone, Debug)]
+pub struct TcpLimits {
+    /// Connections remembered, of any state. A flow takes about 150 bytes, so the default of
+    /// 262,144 is some 40 MiB when full; counted as `evicted` beyond.
+    pub connections: usize,
+    /// Out-of-order bytes held for one connection, with [`PIECE_OVERHEAD`] for each segment. The
+    /// default of 4 MiB is near Linux's largest automatic receive buffer (6 MiB, half of it payload).
+    /// Beyond it the first hole is given up. May be passed by one segment within a push.
+    pub held_per_connection: usize,
+    /// The same for all connections together; 64 MiB.
+    pub held_in_all: usize,
+    /// Out-of-order segments held for one side of a connection; bounds the search in them.
+    pub held_segments: usize,
+    /// How long a hole that the receiver acknowledged may still be filled: captures of several
+    /// queues or interfaces are reordered by less than a few milliseconds.
+    pub grace: Duration,
+    /// The same in segments of the connection, for captures that are denser than that.
+    pub grace_segments: u32,
+    /// How long an unacknowledged hole waits for its retransmission when the receiver's side is
+    /// seen too: seven back-offs of Linux's first 200 ms time-out take 25 s.
+    pub hole_wait: Duration,
+    /// The same when only the sender is seen, where no acknowledgment can tell.
+    pub blind_hole_wait: Duration,
+    /// How far ahead of the expected byte a segment may lie. Windows are known only up to their
+    /// scale, so this is one bound for all: twice the 32 MiB that tuned hosts let a window grow to.
+    pub window: u32,
+    /// After so much silence a connection is closed as idle.
+    pub idle: Duration,
+    /// After so much silence a connection whose handshake did not end is forgotten; Linux answers
+    /// SYNs for 63 s.
+    pub half_open: Duration,
+    /// So long a closed connection is remembered, so that its late segments do not open another
+    /// one; Linux's TIME-WAIT.
+    pub linger: Duration,
+    /// Ports that servers listen on, if known; decides who is the client when no SYN was seen.
+    pub server_ports: PortSet,
+}
+
+/// What a held segment costs beside its bytes: its entry in the queue and its allocation.
+pub const PIECE_OVERHEAD: usize = 80;
+
+/// More bytes than this in one segment are not believed, whatever the packet claims; 1 MiB is
+/// beyond the 512 KiB of BIG TCP (Linux 6.3).
+pub(super) const MAX_CUT: u32 = 1 << 20;
+
+/// The largest window there is, 65,535 · 2¹⁴ (RFC 7323 §2.3): no acknowledgment can be further
+/// ahead of what was seen and still be told from one that is behind.
+pub(super) const MAX_ACK_AHEAD: i32 = 1 << 30;
+
+/// So many segments, each beginning where the one before ended, move a side to a place outside
+/// its window: the capture lost more than a window, which a forger would have to keep up.
+pub(super) const STRAYS_TO_MOVE: u8 = 4;
+
+impl Default for TcpLimits {
+    fn default() -> Self {
+        Self {
+            connections: 262_144,
+            held_per_connection: 4 << 20,
+            held_in_all: 64 << 20,
+            held_segments: 4096,
+            grace: Duration::from_millis(20),
+            grace_segments: 32,
+            hole_wait: Duration::from_secs(30),
+            blind_hole_wait: Duration::from_secs(2),
+            window: 64 << 20,
+            idle: Duration::from_secs(3600),
+            half_open: Duration::from_secs(63),
+            linger: Duration::from_secs(60),
+            server_ports: PortSet::default(),
+        }
+    }
+}

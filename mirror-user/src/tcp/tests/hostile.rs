@@ -1,0 +1,75 @@
+use proptest::prelude::*;
+
+use super::talk::{Talk, Told};
+use crate::decode::{Flags, Segment};
+use crate::packet::{InterfaceId, Timestamp};
+use crate::tcp::TcpLimits;
+use crate::tcp::event::Side;
+use crate::tcp::seq::SeqNumber;
+
+#[test]
+fn a_million_half_open_connections_stay_within_the_table() {
+    let limits = TcpLimits { connections: 10_000, ..TcpLimits::default() };
+    let mut told = Told::new(limits);
+    let mut living = Talk::new(1, 2);
+    told.push(living.handshake());
+    told.push([living.client(b"ask")]);
+    for i in 0..1_000_000_u32 {
+        let mut talk = Talk::new(i, 0);
+        talk.client = (std::net::Ipv4Addr::from_bits(0x0b00_0000 + i), 1234).into();
+        told.push([talk.segment(Side::Client, Flags::SYN, b"")]);
+    }
+    assert_eq!(told.table.len(), 10_000);
+    assert_eq!(told.table.stats().evicted_unopened, 1_000_000 - 9_999);
+    told.push([living.server(b"answer")]);
+    assert_eq!(told.end(), "open c:ask s:answer end_of_input");
+}
+
+/// Numbers near each other and near the wrap, so that they meet.
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![0_u32..40, (u32::MAX - 20)..=u32::MAX, any::<u32>()]
+}
+
+prop_compose! {
+    fn segment()(
+        ends in (0_u16..3, 0_u16..3), v6 in any::<bool>(), seq in number(), ack in number(),
+        flags in any::<u8>(), length in 0_usize..30, cut in prop_oneof![8 => Just(0), 1 => 0_u32..9, 1 => any::<u32>()],
+        at in prop_oneof![4 => 0_u64..1_000_000_000, 1 => any::<u64>()],
+    ) -> Segment {
+        let address = |port| match v6 {
+            true => (std::net::Ipv6Addr::LOCALHOST, port).into(),
+            false => (std::net::Ipv4Addr::LOCALHOST, port).into(),
+        };
+        Segment {
+            at: Timestamp::from_nanos(at), interface: InterfaceId(0),
+            source: address(ends.0), destination: address(ends.1),
+            seq: SeqNumber(seq), ack: SeqNumber(ack), window: 0, flags: Flags(flags),
+            payload: vec![b'A'; length].into(), cut,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn no_segments_panic_or_leave_anything_behind(
+        segments in prop::collection::vec(segment(), 0..80), connections in 1_usize..6,
+    ) {
+        let limits = TcpLimits {
+            connections, held_per_connection: 700, held_in_all: 900, held_segments: 5,
+            ..TcpLimits::default()
+        };
+        let mut told = Told::new(limits);
+        let n = segments.len() as u64;
+        for segment in segments {
+            let at = segment.at;
+            told.push([segment]);
+            prop_assert!(told.table.held() <= 900);
+            prop_assert!(told.table.len() <= connections);
+            prop_assert!(told.table.stats().bytes().balances());
+            told.table.expire(at, &mut told.events);
+        }
+        told.end();
+        prop_assert_eq!(told.table.stats().segments.total(), n);
+    }
+}

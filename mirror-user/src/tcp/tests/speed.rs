@@ -1,0 +1,50 @@
+//! `cargo test --release -p mirror-user --lib tcp::tests::speed -- --ignored --nocapture`
+
+use std::time::Instant;
+
+use super::talk::{Talk, Told};
+use crate::decode::Segment;
+use crate::tcp::TcpLimits;
+
+#[test]
+#[ignore = "a measurement: prints nanoseconds for each in-order segment"]
+#[expect(clippy::disallowed_methods, reason = "it measures")]
+fn nanoseconds_for_each_segment() {
+    for connections in [1_u32, 1_000, 100_000] {
+        let mut told = Told::new(TcpLimits::default());
+        let mut talks: Vec<Talk> = (0..connections)
+            .map(|i| {
+                let mut talk = Talk::new(i, !i);
+                talk.client = (std::net::Ipv4Addr::from_bits(0x0b00_0000 + i), 1234).into();
+                told.push(talk.handshake());
+                told.push([talk.client(b"first")]);
+                talk
+            })
+            .collect();
+        told.events.clear();
+        let text = [b'x'; 1000];
+        let (mut spent, mut count) = (std::time::Duration::ZERO, 0_u32);
+        while count < 1_000_000 {
+            let mut batch: Vec<Segment> = Vec::with_capacity(200_000);
+            'full: loop {
+                for talk in &mut talks {
+                    batch.push(talk.client(&text));
+                    batch.push(talk.server(&text));
+                    if batch.len() >= 200_000 {
+                        break 'full;
+                    }
+                }
+            }
+            count += batch.len() as u32;
+            let before = Instant::now();
+            for segment in batch {
+                told.table.push(segment, &mut told.events);
+                if told.events.len() >= 1024 {
+                    told.events.clear();
+                }
+            }
+            spent += before.elapsed();
+        }
+        eprintln!("{connections} connections: {} ns", spent.as_nanos() / u128::from(count));
+    }
+}

@@ -368,10 +368,9 @@ proptest! {
         target in "[!-~]{1,40}", name in "[!-9;-~]{1,20}", value in "[!-~]{0,40}",
     ) {
         let wire = format!("GET {target} HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n");
-        if let Ok(cleared) = Rules::default().clear(asked(0, 0, wire.as_bytes())) {
-            if let Ok(shadow) = cleared.shadow_request(&marks(), "t") {
-                prop_assert!(shadow.front.ends_with(b"\r\n\r\n"));
-            }
+        let cleared = Rules::default().clear(asked(0, 0, wire.as_bytes()));
+        if let Some(Ok(shadow)) = cleared.ok().map(|c| c.shadow_request(&marks(), "t")) {
+            prop_assert!(shadow.front.ends_with(b"\r\n\r\n"));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The back door: `Cleared` exchanges come in and go to a target or a file.
 
+pub mod replay;
+
 use crate::rules::Cleared;
 use crate::stats::Account;
 

@@ -1,0 +1,217 @@
+//! Shadow requests from the pipeline's thread in, batches of them out on the engine's thread.
+//!
+//! Everything that was accepted and has no outcome yet counts against one limit, wherever it is:
+//! here, in a session's queue, or on its way. Each request carries a [`Ticket`] that gives its room
+//! back and counts its outcome exactly once, whatever becomes of it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::progress::{Counters, NotDelivered};
+use super::{Limits, WhenFull};
+use crate::packet::Timestamp;
+use crate::rules::tag::ShadowRequest;
+
+/// What a waiting request costs beside its bytes: its place in queues and its share of a session.
+const JOB_OVERHEAD_BYTES: usize = 512;
+
+/// How often a thread that waits for room looks whether it was stopped.
+const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// A request on its way to the target.
+pub(super) struct Job {
+    /// The captured connection it belongs to.
+    pub(super) connection: u64,
+    /// When its first byte was captured.
+    pub(super) started: Timestamp,
+    pub(super) request: ShadowRequest,
+    pub(super) ticket: Ticket,
+}
+
+/// What both threads see.
+pub(super) struct Queue {
+    pub(super) counters: Counters,
+    /// Wakes the engine: something came, the queue was closed, or the last ticket was given back.
+    pub(super) wake: Notify,
+    stop: Arc<AtomicBool>,
+    abandoned: AtomicBool,
+    limits: Limits,
+    intake: Mutex<Intake>,
+    room: Condvar,
+    producer_waits: AtomicBool,
+    outstanding: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Intake {
+    jobs: Vec<Job>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(limits: Limits, stop: Arc<AtomicBool>) -> Self {
+        Self {
+            counters: Counters::new(),
+            wake: Notify::new(),
+            stop,
+            abandoned: AtomicBool::new(false),
+            limits,
+            intake: Mutex::default(),
+            room: Condvar::new(),
+            producer_waits: AtomicBool::new(false),
+            outstanding: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Takes a request, or counts why not. Waits for room only when `when_full` says so.
+    pub(super) fn push(
+        self: &Arc<Self>,
+        connection: u64,
+        started: Timestamp,
+        request: ShadowRequest,
+        when_full: WhenFull,
+    ) {
+        let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
+        if let Err(why) = self.wait_for_room(bytes, when_full) {
+            self.counters.count_dropped(why);
+            return;
+        }
+        self.outstanding.fetch_add(1, SeqCst);
+        self.bytes.fetch_add(bytes, Relaxed);
+        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None };
+        let job = Job { connection, started, request, ticket };
+        let mut intake = self.intake();
+        if intake.closed {
+            drop(intake);
+            drop(job); // counts it as stopped; nobody would ever take it
+            return;
+        }
+        intake.jobs.push(job);
+        let first = intake.jobs.len() == 1;
+        drop(intake);
+        if first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Nothing will come any more.
+    pub(super) fn close(&self) {
+        self.intake().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Stops this replay alone.
+    pub(super) fn abandon(&self) {
+        self.abandoned.store(true, Relaxed);
+        self.close();
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Relaxed) || self.abandoned.load(Relaxed)
+    }
+
+    /// Swaps what has come into the empty `batch`; true when nothing will come any more.
+    pub(super) fn take(&self, batch: &mut Vec<Job>) -> bool {
+        let mut intake = self.intake();
+        std::mem::swap(&mut intake.jobs, batch);
+        intake.closed
+    }
+
+    /// The engine has ended: who waits for room waits in vain, and what came last is dropped.
+    pub(super) fn end(&self) {
+        self.close();
+        self.room.notify_one();
+        let mut left = Vec::new();
+        self.take(&mut left);
+    }
+
+    /// Requests without an outcome.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding.load(SeqCst)
+    }
+
+    fn wait_for_room(&self, bytes: usize, when_full: WhenFull) -> Result<(), NotDelivered> {
+        if self.has_room(bytes) {
+            return Ok(());
+        }
+        if when_full == WhenFull::Drop {
+            return Err(NotDelivered::QueueFull);
+        }
+        let mut intake = self.intake();
+        loop {
+            self.producer_waits.store(true, SeqCst);
+            if self.stopped() || intake.closed {
+                return Err(NotDelivered::Stopped);
+            }
+            if self.has_room(bytes) {
+                self.producer_waits.store(false, SeqCst);
+                return Ok(());
+            }
+            intake = self
+                .room
+                .wait_timeout(intake, STOP_CHECK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// A request that is larger than all room may come alone.
+    fn has_room(&self, bytes: usize) -> bool {
+        let outstanding = self.outstanding.load(SeqCst);
+        let held = self.bytes.load(Relaxed);
+        outstanding == 0
+            || (outstanding < self.limits.queue_requests
+                && held.saturating_add(bytes) <= self.limits.queue_bytes)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
+        let left = self.outstanding.fetch_sub(1, SeqCst).saturating_sub(1);
+        if left == 0 {
+            self.wake.notify_one();
+        }
+        // Half empty, so that a thread that waits is woken once for many requests.
+        if self.producer_waits.load(SeqCst)
+            && left <= self.limits.queue_requests / 2
+            && self.bytes.load(Relaxed) <= self.limits.queue_bytes / 2
+        {
+            self.producer_waits.store(false, SeqCst);
+            drop(self.intake());
+            self.room.notify_one();
+        }
+    }
+
+    fn intake(&self) -> MutexGuard<'_, Intake> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts the outcome of one request and gives its room back, once, when it is dropped. Without an
+/// outcome the request was stopped.
+pub(super) struct Ticket {
+    queue: Arc<Queue>,
+    bytes: usize,
+    outcome: Option<Result<u16, NotDelivered>>,
+}
+
+impl Ticket {
+    /// It was answered with this status, or why not.
+    pub(super) fn settle(mut self, outcome: Result<u16, NotDelivered>) {
+        self.outcome = Some(outcome);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        match self.outcome.unwrap_or(Err(NotDelivered::Stopped)) {
+            Ok(status) => self.queue.counters.count_answer(status),
+            Err(why) => self.queue.counters.count_dropped(why),
+        }
+        self.queue.give_back(self.bytes);
+    }
+}

@@ -1,0 +1,245 @@
+//! One connection to the target: a request out, its answer in, read and dropped.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use super::Timeouts;
+use super::answer::{AnswerReader, Progress};
+use super::progress::NotDelivered;
+use super::target::is_over;
+use crate::rules::tag::{Rest, ShadowRequest};
+
+/// How much of an answer is read at once, and of a body that waits in a file. One buffer serves
+/// all connections, as nothing of it is kept between two reads.
+pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// A buffer that all connections of the engine's thread share.
+pub(super) type Scratch = RefCell<Box<[u8]>>;
+
+/// An answer that was read to its end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    /// True when the connection can take another request.
+    pub(super) reusable: bool,
+}
+
+/// An open connection.
+pub(super) struct Upstream {
+    stream: TcpStream,
+    reader: AnswerReader,
+}
+
+impl Upstream {
+    pub(super) fn new(stream: TcpStream) -> Self {
+        Self { stream, reader: AnswerReader::new() }
+    }
+
+    /// Ready when a connection on which nothing is expected has ended, or has got bytes that
+    /// answer nothing.
+    pub(super) fn poll_over(&mut self, scratch: &Scratch, cx: &mut Context<'_>) -> Poll<()> {
+        let mut scratch = scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        Pin::new(&mut self.stream).poll_read(cx, &mut buffer).map(|_| ())
+    }
+
+    /// Asks the kernel whether the target has closed it meanwhile.
+    pub(super) fn is_over(&self) -> bool {
+        is_over(&self.stream)
+    }
+
+    /// Sends a request and reads its answer. After an error the connection is of no more use.
+    pub(super) async fn exchange(
+        &mut self,
+        request: &ShadowRequest,
+        timeouts: &Timeouts,
+        scratch: &Scratch,
+        alarm: &mut Alarm,
+        now: Instant,
+    ) -> Result<Answered, NotDelivered> {
+        self.reader.expect(request.is_head);
+        let mut outgoing = Outgoing::new(request);
+        let total = now + timeouts.total;
+        let mut first_byte = None;
+        poll_fn(|cx| {
+            // An error here is not the last word: the target may have answered and hung up before
+            // it had the whole request. What there is to read decides.
+            let written = outgoing.poll(&mut self.stream, scratch, cx);
+            if let Poll::Ready(Err(Failed::Body)) = written {
+                return Poll::Ready(Err(NotDelivered::BodyUnreadable));
+            }
+            if let Poll::Ready(answer) = self.poll_answer(scratch, cx) {
+                return Poll::Ready(answer.map(|answered| Answered {
+                    reusable: answered.reusable && outgoing.done && !outgoing.failed,
+                    ..answered
+                }));
+            }
+            let deadline = if self.reader.has_begun() || !outgoing.done {
+                total
+            } else {
+                *first_byte
+                    .get_or_insert_with(|| total.min(outgoing.done_at(now) + timeouts.first_byte))
+            };
+            alarm.poll(deadline, cx).map(|()| Err(NotDelivered::AnswerTimeout))
+        })
+        .await
+    }
+
+    fn poll_answer(
+        &mut self,
+        scratch: &Scratch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Answered, NotDelivered>> {
+        let mut scratch = scratch.borrow_mut();
+        loop {
+            let mut buffer = ReadBuf::new(&mut scratch);
+            if let Err(why) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                return Poll::Ready(Err(lost(&why)));
+            }
+            let progress = if buffer.filled().is_empty() {
+                self.reader.end().ok_or(NotDelivered::Closed)
+            } else {
+                self.reader.push(buffer.filled()).map_err(|_| NotDelivered::BadAnswer)
+            };
+            match progress {
+                Ok(Progress::Wanting) => {}
+                Ok(Progress::Whole { status, reusable }) => {
+                    return Poll::Ready(Ok(Answered { status, reusable }));
+                }
+                Err(why) => return Poll::Ready(Err(why)),
+            }
+        }
+    }
+}
+
+fn lost(why: &io::Error) -> NotDelivered {
+    match why.kind() {
+        io::ErrorKind::TimedOut => NotDelivered::AnswerTimeout,
+        _ => NotDelivered::Reset,
+    }
+}
+
+enum Failed {
+    Body,
+    Connection,
+}
+
+/// What is still to be written of a request.
+struct Outgoing<'a> {
+    request: &'a ShadowRequest,
+    /// Bytes written so far, the front's and the rest's together.
+    at: u64,
+    /// Nothing is left to be written, or nothing can be.
+    done: bool,
+    failed: bool,
+    slow: bool,
+}
+
+impl<'a> Outgoing<'a> {
+    fn new(request: &'a ShadowRequest) -> Self {
+        Self { request, at: 0, done: false, failed: false, slow: false }
+    }
+
+    /// When the last byte was written: `began`, but for a request that took several turns, so that
+    /// the clock is asked for no other.
+    fn done_at(&self, began: Instant) -> Instant {
+        if self.slow { Instant::from_std(super::engine::now()) } else { began }
+    }
+
+    fn poll(
+        &mut self,
+        stream: &mut TcpStream,
+        scratch: &Scratch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Failed>> {
+        while !self.done {
+            let polled = self.poll_write(stream, scratch, cx);
+            match polled {
+                Poll::Pending => {
+                    self.slow = true;
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(0)) => self.done = true,
+                Poll::Ready(Ok(n)) => self.at = self.at.saturating_add(n as u64),
+                Poll::Ready(Err(why)) => {
+                    self.done = true;
+                    self.failed = true;
+                    return Poll::Ready(Err(why));
+                }
+            }
+            if let Rest::Nothing = self.request.rest {
+                self.done |= self.at >= self.request.front.len() as u64;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes some of what comes next; 0 when nothing is left.
+    fn poll_write(
+        &self,
+        stream: &mut TcpStream,
+        scratch: &Scratch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Failed>> {
+        let front = self.request.front.get(usize::try_from(self.at).unwrap_or(usize::MAX)..);
+        let behind = self.at.saturating_sub(self.request.front.len() as u64);
+        let stream = Pin::new(stream);
+        let written = match (front, &self.request.rest) {
+            (Some(front), Rest::Memory(rest)) if !front.is_empty() => {
+                let slices = [io::IoSlice::new(front), io::IoSlice::new(rest)];
+                stream.poll_write_vectored(cx, &slices)
+            }
+            (Some(front), _) if !front.is_empty() => stream.poll_write(cx, front),
+            (_, Rest::Nothing) => return Poll::Ready(Ok(0)),
+            (_, Rest::Memory(rest)) => {
+                let rest = rest.get(usize::try_from(behind).unwrap_or(usize::MAX)..);
+                match rest {
+                    None | Some([]) => return Poll::Ready(Ok(0)),
+                    Some(rest) => stream.poll_write(cx, rest),
+                }
+            }
+            (_, Rest::File(file)) => {
+                let mut scratch = scratch.borrow_mut();
+                match file.read_at(&mut scratch, behind) {
+                    Err(_) => return Poll::Ready(Err(Failed::Body)),
+                    Ok(0) => return Poll::Ready(Ok(0)),
+                    Ok(n) => stream.poll_write(cx, scratch.get(..n).unwrap_or_default()),
+                }
+            }
+        };
+        written.map_err(|_| Failed::Connection)
+    }
+}
+
+/// One timer for all waits of a session. Deadlines mostly move forward, from request to request;
+/// it is set anew only when it fires early or must fire sooner, not for each of them.
+pub(super) struct Alarm(Pin<Box<Sleep>>);
+
+impl Alarm {
+    pub(super) fn new() -> Self {
+        Self(Box::pin(tokio::time::sleep(Duration::from_secs(3600))))
+    }
+
+    /// Ready at `deadline`.
+    pub(super) fn poll(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.0.deadline() > deadline {
+                self.0.as_mut().reset(deadline);
+            }
+            ready!(self.0.as_mut().poll(cx));
+            if self.0.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            self.0.as_mut().reset(deadline);
+        }
+    }
+}

@@ -13,6 +13,10 @@
 //! walks the same way with one packet in hand.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod config;
+pub mod pipeline;
+
 pub mod packet;
 pub mod source;
 
@@ -26,4 +30,10 @@ pub mod rules;
 
 pub mod sink;
 
+pub mod progress;
+pub mod shutdown;
 pub mod stats;
+pub mod summary;
+pub mod watch;
+
+

@@ -1,4 +1,64 @@
-//! The command `mirror`.
+//! The command `mirror`: parse, configure, run, exit code.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::io::{self, ErrorKind};
+use std::process::ExitCode;
+
+use clap::Parser;
+use mirror_user::cli::{Cli, Command};
+use mirror_user::config::{Config, SummaryForm};
+use mirror_user::shutdown::Stop;
+use mirror_user::summary::Summary;
+use mirror_user::{demo, doctor};
+
+/// Exit code for "could not do it"; clap's own for a command line that cannot be read.
+const COULD_NOT: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("mirror: {error:#}");
+            ExitCode::from(COULD_NOT)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let config = match &command {
+        Command::Replay(args) => Config::for_replay(args)?,
+        Command::Capture(args) => Config::for_capture(args)?,
+        Command::Inspect(args) => Config::for_inspect(args)?,
+        Command::Doctor(args) => return doctor::run(args.json),
+        Command::Demo(args) => return demo::run(args.offline),
+    };
+    let stop = Stop::on_signals()?;
+    let form = config.summary_form();
+    if let Some(time) = config.run_for() {
+        stop.request_after(time);
+    }
+    let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
+    tell(&summary, form)?;
+    outcome
+}
+
+fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
+    for warning in &summary.warnings {
+        eprintln!("mirror: {warning}");
+    }
+    match form {
+        SummaryForm::Text => print!("{summary}"),
+        SummaryForm::TextBeside => eprint!("{summary}"),
+        SummaryForm::Json => println!("{}", serde_json::to_string(summary)?),
+    }
+    Ok(())
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}

@@ -39,6 +39,11 @@ impl<R: EnumArray<u64> + Into<&'static str>> Tally<R> {
         self.0.values().sum()
     }
 
+    /// Every reason and its count, zeros included.
+    pub fn iter(&self) -> impl Iterator<Item = (R, u64)> + '_ {
+        self.0.iter().map(|(reason, n)| (reason, *n))
+    }
+
     /// Every reason that was counted at least once, with its name.
     pub fn non_zero(&self) -> impl Iterator<Item = (&'static str, u64)> + '_
     where
@@ -73,18 +78,5 @@ impl Account {
     pub fn balances(&self) -> bool {
         let dropped: u64 = self.dropped.iter().map(|(_, n)| n).sum();
         self.delivered.checked_add(dropped) == Some(self.seen)
-    }
-}
-
-impl fmt::Display for Account {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: seen {} = delivered {}", self.name, self.seen, self.delivered)?;
-        for (reason, n) in &self.dropped {
-            write!(f, " + {reason} {n}")?;
-        }
-        if !self.balances() {
-            write!(f, " (does not balance)")?;
-        }
-        Ok(())
     }
 }

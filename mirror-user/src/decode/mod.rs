@@ -38,6 +38,7 @@ use self::rest::Rest;
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::{Account, Tally};
 use crate::tcp::seq::SeqNumber;
+use crate::watch::Ports;
 
 pub use self::duplicate::DUPLICATE_SLOTS;
 pub use self::fragment::{
@@ -123,6 +124,8 @@ pub enum Skip {
     TooDeep,
     /// The same packet as one a moment before, seen on another interface or twice on this one.
     Duplicate,
+    /// Between ports that are not watched.
+    NotWatched,
 }
 
 /// What the decoder may remember.
@@ -148,6 +151,7 @@ impl Default for Limits {
 
 /// Turns packets into segments.
 pub struct Decoder {
+    ports: Ports,
     fragments: Fragments,
     duplicates: Duplicates,
     delivered: u64,
@@ -155,15 +159,22 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that remembers nothing yet.
+    /// A decoder that remembers nothing yet and watches all ports.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
+            ports: Ports::default(),
             fragments: Fragments::new(limits.fragment_bytes, limits.fragmented_datagrams),
             duplicates: Duplicates::new(limits.duplicate_slots),
             delivered: 0,
             skipped: Tally::default(),
         }
+    }
+
+    /// Lets only the segments of `ports` through.
+    #[must_use]
+    pub fn watching(self, ports: Ports) -> Self {
+        Self { ports, ..self }
     }
 
     /// The packet's segment. Its payload is a slice of the packet's bytes, or has bytes of its own
@@ -179,6 +190,10 @@ impl Decoder {
             }
             None => self.walk_from_link(packet),
         };
+        let outcome = outcome.and_then(|segment| {
+            let watched = self.ports.watch(segment.source.port(), segment.destination.port());
+            if watched { Ok(segment) } else { Err(Skip::NotWatched) }
+        });
         match &outcome {
             Ok(_) => self.delivered = self.delivered.saturating_add(1),
             Err(reason) => self.skipped.count(*reason),

@@ -124,6 +124,17 @@ pub struct SideStats {
     pub not_kept: Tally<NotKept>,
 }
 
+impl SideStats {
+    /// The messages that were begun and are not whole: cut in their heads or after them.
+    fn lost(&self) -> Tally<Incomplete> {
+        let mut lost = Tally::default();
+        for tally in [&self.incomplete, &self.cut_heads] {
+            tally.iter().for_each(|(reason, n)| lost.add(reason, n));
+        }
+        lost
+    }
+}
+
 /// Everything that the http room counted.
 #[derive(Debug, Default)]
 pub struct HttpStats {
@@ -144,15 +155,24 @@ pub struct HttpStats {
 }
 
 impl HttpStats {
+    /// Counts that explain the accounts, by name; zeros are left out.
+    #[must_use]
+    pub fn notes(&self) -> Vec<(&'static str, u64)> {
+        let mut notes = vec![("connections", self.connections), ("interim", self.interim), ("paired", self.paired)];
+        notes.extend(self.unpaired.non_zero());
+        notes.extend(self.not_http.non_zero());
+        notes
+    }
+
     /// The proofs that nothing was lost in silence: of requests, of responses, and of the bytes of
     /// each side. They balance when no message is under way, as after the end of the input.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {
         let messages = |name, side: &SideStats| Account {
             name,
-            seen: side.messages,
+            seen: side.messages.saturating_add(side.cut_heads.total()),
             delivered: side.whole,
-            dropped: side.incomplete.non_zero().collect(),
+            dropped: side.lost().non_zero().collect(),
         };
         let bytes = |name, side: &SideStats| Account {
             name,

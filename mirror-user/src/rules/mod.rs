@@ -29,6 +29,16 @@ impl Cleared {
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
+
+    /// The name of the reason why a replay would not send its request; `None` when it would.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        let request = self.exchange.request.as_deref()?;
+        if bears_mark(&request.head) {
+            return Some(Dropped::AlreadyShadow.into());
+        }
+        tag::sendable(request, tag::Ambiguous::Hold).err().map(Into::into)
+    }
 }
 
 /// Why an exchange may not leave: "it was …".
@@ -40,8 +50,21 @@ pub enum Dropped {
 }
 
 /// What may leave, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {}
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// What becomes of requests that are shadows themselves.
+    pub shadows: Shadows,
+}
+
+/// What becomes of requests that are shadows themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shadows {
+    /// They do not leave, so that a shadow is never shadowed.
+    #[default]
+    Drop,
+    /// They leave: for reports, which show what was seen.
+    Keep,
+}
 
 impl Rules {
     /// Clears an exchange to leave.
@@ -50,7 +73,7 @@ impl Rules {
     /// Why it may not.
     pub fn clear(&self, exchange: Exchange) -> Result<Cleared, Dropped> {
         match &exchange.request {
-            Some(request) if bears_mark(&request.head) => Err(Dropped::AlreadyShadow),
+            Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => Err(Dropped::AlreadyShadow),
             _ => Ok(Cleared { exchange }),
         }
     }

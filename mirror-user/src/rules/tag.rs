@@ -132,17 +132,8 @@ impl Cleared {
     /// Why it is not sent.
     pub fn shadow_request(&self, marks: &Marks, target: &str) -> Result<ShadowRequest, NotSent> {
         let request = self.exchange.request.as_deref().ok_or(NotSent::NoRequest)?;
-        let lines = Lines::read(request)?;
+        let lines = sendable(request, marks.ambiguous)?;
         let ambiguous = !request.flaws.is_empty();
-        if request.incomplete.is_some() {
-            return Err(NotSent::Incomplete);
-        }
-        if ambiguous && marks.ambiguous == Ambiguous::Hold {
-            return Err(NotSent::Ambiguous);
-        }
-        if lines.method == b"CONNECT" || lines.asks_for_tunnel() {
-            return Err(NotSent::Tunnel);
-        }
         let body = body_of(request)?;
 
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
@@ -164,6 +155,21 @@ impl Cleared {
             host_missing,
         })
     }
+}
+
+/// The request's lines, if it may be sent at all.
+pub(super) fn sendable(request: &Message, ambiguous: Ambiguous) -> Result<Lines<'_>, NotSent> {
+    let lines = Lines::read(request)?;
+    if request.incomplete.is_some() {
+        return Err(NotSent::Incomplete);
+    }
+    if !request.flaws.is_empty() && ambiguous == Ambiguous::Hold {
+        return Err(NotSent::Ambiguous);
+    }
+    if lines.method == b"CONNECT" || lines.asks_for_tunnel() {
+        return Err(NotSent::Tunnel);
+    }
+    Ok(lines)
 }
 
 fn body_of(request: &Message) -> Result<Rest, NotSent> {
@@ -240,7 +246,7 @@ impl Role {
 }
 
 /// A request's head, taken apart once.
-struct Lines<'a> {
+pub(super) struct Lines<'a> {
     head: &'a Head,
     method: &'a [u8],
     target: &'a Range<u32>,

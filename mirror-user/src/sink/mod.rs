@@ -1,9 +1,12 @@
 //! The back door: `Cleared` exchanges come in and go to a target or a file.
 
+pub mod jsonl;
 pub mod replay;
+pub mod table;
 
 use crate::rules::Cleared;
 use crate::stats::Account;
+use crate::summary::Note;
 
 /// Where cleared exchanges go.
 ///
@@ -13,6 +16,12 @@ pub trait Sink {
     /// What it is called in summaries and messages.
     fn name(&self) -> &str;
 
+    /// The names that [`Peers::interface`](crate::tcp::event::Peers::interface) counts; told again
+    /// whenever there are more of them, before the first exchange that needs them.
+    fn interfaces(&mut self, names: &[String]) {
+        let _ = names;
+    }
+
     /// Takes an exchange; called at each [`Moment`](crate::http::message::Moment), of which most
     /// sinks use one.
     ///
@@ -20,11 +29,29 @@ pub trait Sink {
     /// When the sink can take nothing any more, such as a disk that is full.
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()>;
 
+    /// Called when nothing came for a moment: a good time to show what was held back for speed.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    fn idle(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Ends it: what is queued is delivered or counted.
     ///
     /// # Errors
     /// When what was accepted before could not be delivered.
     fn finish(&mut self) -> anyhow::Result<()>;
+
+    /// Things the operator should know at the end.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Counts that explain the account.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
 
     /// What it was given, what it delivered, and what it dropped by reason. Complete after
     /// [`finish`](Self::finish).

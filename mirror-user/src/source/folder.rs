@@ -156,6 +156,13 @@ impl PacketSource for FolderSource {
         account
     }
 
+    fn stop(&mut self) {
+        self.waiting.clear();
+        if let Some(file) = &mut self.current {
+            file.stop();
+        }
+    }
+
     fn warnings(&self) -> Vec<String> {
         let of_current = self.current.iter().flat_map(FileSource::warnings);
         self.warnings.iter().cloned().chain(of_current).collect()

@@ -9,7 +9,7 @@ pub mod recorder;
 
 use std::time::Duration;
 
-use crate::packet::Packet;
+use crate::packet::{Packet, Timestamp};
 use crate::stats::Account;
 
 /// Where packets come from.
@@ -27,6 +27,15 @@ pub trait PacketSource: Send {
     /// What happened before `next`: packets seen, handed over, and lost by reason. Complete only
     /// after [`Next::End`].
     fn account(&mut self) -> Account;
+
+    /// What time it is at the source when it answers [`Next::Idle`]; `None` for files, whose time
+    /// moves with their packets alone.
+    fn now(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Takes no further packets in. What was taken is still handed over; then comes [`Next::End`].
+    fn stop(&mut self);
 
     /// Things the operator should know at the end, such as a file that was cut short.
     fn warnings(&self) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::roles::PortSet;
+use crate::watch::Ports;
 
 /// The limits of a [`FlowTable`](super::FlowTable).
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub struct TcpLimits {
     /// one; Linux's TIME-WAIT.
     pub linger: Duration,
     /// Ports that servers listen on, if known; decides who is the client when no SYN was seen.
-    pub server_ports: PortSet,
+    pub server_ports: Ports,
 }
 
 /// What a held segment costs beside its bytes: its entry in the queue and its allocation.
@@ -73,7 +73,7 @@ impl Default for TcpLimits {
             idle: Duration::from_secs(3600),
             half_open: Duration::from_secs(63),
             linger: Duration::from_secs(60),
-            server_ports: PortSet::default(),
+            server_ports: Ports::default(),
         }
     }
 }

@@ -36,7 +36,6 @@ mod table;
 mod waiting;
 
 pub use limits::TcpLimits;
-pub use roles::PortSet;
 pub use table::FlowTable;
 
 #[cfg(test)]

@@ -1,41 +1,13 @@
 //! Who is the client of a connection whose SYN was not seen.
 
-use std::fmt;
-
 use super::key::{End, FlowKey};
-
-/// A set of TCP ports.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct PortSet(Vec<u16>);
-
-impl FromIterator<u16> for PortSet {
-    fn from_iter<I: IntoIterator<Item = u16>>(ports: I) -> Self {
-        let mut ports: Vec<u16> = ports.into_iter().collect();
-        ports.sort_unstable();
-        ports.dedup();
-        Self(ports)
-    }
-}
-
-impl PortSet {
-    /// True when `port` is in it.
-    #[must_use]
-    pub fn contains(&self, port: u16) -> bool {
-        self.0.binary_search(&port).is_ok()
-    }
-}
-
-impl fmt::Debug for PortSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(&self.0).finish()
-    }
-}
+use crate::watch::Ports;
 
 /// Which end is the client, from the known server ports, else from the first payload and who sent
 /// it, else from the port numbers: the lower one is the server's.
 pub(super) fn client_end(
     key: &FlowKey,
-    server_ports: &PortSet,
+    server_ports: &Ports,
     first: Option<(End, &[u8])>,
 ) -> End {
     let [low, high] = [End::Low, End::High].map(|end| key.address(end).port());

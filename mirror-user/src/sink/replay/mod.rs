@@ -37,6 +37,7 @@ use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
 use crate::stats::Account;
+use crate::summary::Note;
 
 /// How a replay is done.
 #[derive(Clone, Debug)]
@@ -160,9 +161,7 @@ impl ReplaySink {
         ReplayMonitor(Arc::clone(&self.queue))
     }
 
-    /// Things the operator should know at the end.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    fn host_and_mark_warnings(&self) -> Vec<String> {
         let counters = &self.queue.counters;
         let mut warnings = Vec::new();
         if self.when_full == WhenFull::Drop && counters.unmarked.load(Relaxed) {
@@ -221,6 +220,22 @@ impl Sink for ReplaySink {
             Some(Ok(ended)) => ended,
             Some(Err(_)) => Err(anyhow!("{}: the replay's thread panicked", self.target)),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.host_and_mark_warnings()
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let progress = self.monitor().progress();
+        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(progress.classes);
+        let late = [
+            ("late_p50_us", progress.late_p50.as_micros()),
+            ("late_p99_us", progress.late_p99.as_micros()),
+        ];
+        let late = late.map(|(name, micros)| (name, u64::try_from(micros).unwrap_or(u64::MAX)));
+        let connected = ("connections", progress.connected);
+        Note::new("answers", classes.chain([connected]).chain(late)).into_iter().collect()
     }
 
     fn account(&self) -> Account {

@@ -232,7 +232,7 @@ impl FileSource {
         Some(Packet { at: self.latest, link, interface: known.id, wire_len, data: record.data })
     }
 
-    fn stop(&mut self, stop: Stop) -> anyhow::Result<()> {
+    fn end(&mut self, stop: Stop) -> anyhow::Result<()> {
         self.ended = true;
         let (name, offset, delivered) = (&self.name, self.chunks.offset(), self.delivered);
         match stop {
@@ -296,7 +296,7 @@ impl PacketSource for FileSource {
                 Step::Section => self.known.clear(),
                 Step::Interface => {}
                 Step::UnknownInterface => self.lost.count(Lost::UnknownInterface),
-                Step::Stop(stop) => self.stop(stop)?,
+                Step::Stop(stop) => self.end(stop)?,
             }
         }
         Ok(Next::End)
@@ -313,6 +313,10 @@ impl PacketSource for FileSource {
             delivered: self.delivered,
             dropped: self.lost.non_zero().collect(),
         }
+    }
+
+    fn stop(&mut self) {
+        self.ended = true;
     }
 
     fn warnings(&self) -> Vec<String> {

@@ -20,7 +20,7 @@ use strum::IntoStaticStr;
 use self::file::CaptureFile;
 use super::{Next, PacketSource};
 use crate::decode::{Decoder, Limits, Skip};
-use crate::packet::Packet;
+use crate::packet::{Packet, Timestamp};
 use crate::stats::{Account, Tally};
 
 /// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
@@ -212,6 +212,14 @@ impl<S: PacketSource> PacketSource for Recording<S> {
 
     fn account(&mut self) -> Account {
         self.source.account()
+    }
+
+    fn now(&self) -> Option<Timestamp> {
+        self.source.now()
+    }
+
+    fn stop(&mut self) {
+        self.source.stop();
     }
 
     fn warnings(&self) -> Vec<String> {

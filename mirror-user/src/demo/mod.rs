@@ -1,0 +1,122 @@
+//! `mirror demo`: a small production, its customers and a shadow, all in this process, and real
+//! packets between them.
+//!
+//! Where the process may capture, packets are copied from `lo` while customers and production talk;
+//! elsewhere the same conversation comes from the capture file that is built in. Either way the
+//! requests pass the rooms that `mirror replay` uses, and arrive at a real server.
+
+mod server;
+
+use std::io::{Cursor, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::config::Config;
+use crate::demo::server::Server;
+use crate::doctor;
+use crate::http::message::Message;
+use crate::shutdown::Stop;
+use crate::summary::Summary;
+
+/// The customer's session for hosts that may not capture; see `pcaps/README.md`.
+const RECORDED: &[u8] = include_bytes!("../../../pcaps/demo.pcap");
+
+/// How many requests each form of the show has.
+const REQUESTS: usize = 3;
+
+/// How long the last request may take from production to the shadow before the show is given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What customers ask, each on a connection of its own: `{host}` stands for production's address.
+const ASKED: [&str; REQUESTS] = [
+    "GET /items?page=2 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+    "POST /cart HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\
+     Connection: close\r\n\r\n{\"item\":\"tea\"}",
+    "POST /upload HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+     4\r\nWiki\r\n5\r\npedia\r\n0\r\n\r\n",
+];
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
+
+/// Runs the show; live where this host may capture, unless `offline`.
+///
+/// # Errors
+/// When loopback cannot be used, or the requests do not arrive at the shadow.
+pub fn run(offline: bool) -> anyhow::Result<()> {
+    let shadow = Server::start(SHADOW_ANSWER)?;
+    let stop = Stop::on_signals()?;
+    let summary = if !offline && doctor::examine().can_capture() {
+        live(&shadow, &stop)?
+    } else {
+        recorded(&shadow, &stop)?
+    };
+    println!("\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080");
+    Ok(())
+}
+
+fn live(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
+    let production = Server::start(ANSWER)?;
+    println!("production listens on {}, the shadow on {}", production.address, shadow.address);
+    let pipeline = Config::for_live_demo(production.address.port(), shadow.address)?.pipeline(stop)?;
+    println!("the kernel program is attached to lo: production's packets are copied there, none is held up\n");
+    let running = thread::spawn({
+        let stop = stop.clone();
+        move || pipeline.run(&stop)
+    });
+    for request in ASKED {
+        ask(production.address, request)?;
+        let asked = production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
+        show("customer → production", &asked);
+        show("  mirror → shadow", &arrival(shadow)?);
+    }
+    stop.request();
+    let (summary, outcome) = running.join().map_err(|_| anyhow::anyhow!("the pipeline ended early"))?;
+    outcome?;
+    ensure!(summary.balances(), "the sums do not balance");
+    Ok(summary)
+}
+
+fn recorded(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
+    println!("the shadow listens on {}; production's packets come from a capture file", shadow.address);
+    println!("(to copy live packets, `mirror doctor` says what this host would need)\n");
+    let pipeline = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?.pipeline(stop)?;
+    let (summary, outcome) = pipeline.run(stop);
+    outcome?;
+    for _ in 0..REQUESTS {
+        show("mirror → shadow", &arrival(shadow)?);
+    }
+    ensure!(summary.balances(), "the sums do not balance");
+    Ok(summary)
+}
+
+fn ask(production: SocketAddr, request: &str) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(production).context("production: cannot be reached")?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).context("production: no answer")?;
+    ensure!(answer == ANSWER, "production: another answer than it gave");
+    Ok(())
+}
+
+fn arrival(shadow: &Server) -> anyhow::Result<Arc<Message>> {
+    shadow.arrived_rx.recv_timeout(PATIENCE).context("the shadow got no request")
+}
+
+/// Prints a request's head, its marks pointed at.
+fn show(way: &str, request: &Message) {
+    println!("{way}");
+    for line in String::from_utf8_lossy(&request.head.raw).lines().filter(|line| !line.is_empty()) {
+        let lower = line.to_ascii_lowercase();
+        let marked = lower.starts_with("x-shadow-")
+            || lower.starts_with("baggage:")
+            || (lower.starts_with("host:") && lower.contains("-shadow"));
+        println!("    {line}{}", if marked { "    ← mark" } else { "" });
+    }
+    println!("    ({} bytes of body)", request.body.length);
+}

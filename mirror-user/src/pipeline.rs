@@ -1,0 +1,219 @@
+//! The rooms joined: what a packet meets, in order, on one thread.
+//!
+//! One thread reads, reassembles, parses and clears, because handing a packet to another thread
+//! costs more than all of it. Live, the ring in front of this thread takes up the bursts; behind
+//! it, each sink that waits for a network has a bounded queue and a thread of its own. A
+//! connection therefore always lies in one worker's hands; with several workers the symmetric flow
+//! key would choose among them.
+
+use std::time::Duration;
+
+use crate::decode::{Decoder, Skip};
+use crate::http::HttpTable;
+use crate::http::message::{Exchange, Moment};
+use crate::packet::{Packet, Timestamp};
+use crate::progress::Progress;
+use crate::rules::{Dropped, Rules};
+use crate::shutdown::Stop;
+use crate::sink::Sink;
+use crate::source::recorder::Recorder;
+use crate::source::{Next, PacketSource};
+use crate::stats::{Account, Tally};
+use crate::summary::{Note, Summary};
+use crate::tcp::FlowTable;
+use crate::tcp::event::StreamEvent;
+
+/// How long the source may wait for a packet before it must say that none came. Bounds how late a
+/// stop is heard and how long a time-out of the tcp room is late while the link is idle.
+const IDLE_WAIT: Duration = Duration::from_millis(10);
+
+/// How many packets are read between two looks at the stop signal and the progress line.
+const PACKETS_PER_LOOK: u32 = 1_024;
+
+/// Every room of one run.
+pub struct Pipeline {
+    /// The front door.
+    pub source: Box<dyn PacketSource>,
+    /// Packets to segments.
+    pub decoder: Decoder,
+    /// Writes down the packets that became segments, as they were seen.
+    pub recorder: Option<Recorder>,
+    /// Segments to streams.
+    pub flows: FlowTable,
+    /// Streams to exchanges.
+    pub http: HttpTable,
+    /// Exchanges to cleared ones.
+    pub rules: Rules,
+    /// The back doors.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// What is shown while it runs.
+    pub progress: Progress,
+}
+
+/// What moves between the rooms, and what is counted there. The `Vec`s are reused for every packet.
+#[derive(Default)]
+struct Corridors {
+    events: Vec<StreamEvent>,
+    exchanges: Vec<Exchange>,
+    packets: u64,
+    requests: u64,
+    cleared: u64,
+    dropped: Tally<Dropped>,
+    interfaces: usize,
+}
+
+/// True at one moment of every request: when it was asked, or at its end if it never became whole.
+fn is_first_moment(exchange: &Exchange) -> bool {
+    match (exchange.moment, &exchange.request) {
+        (Moment::Asked, _) => true,
+        (Moment::Ended, Some(request)) => request.incomplete.is_some(),
+        (Moment::Ended, None) | (Moment::Interim, _) => false,
+    }
+}
+
+impl Pipeline {
+    /// Runs until the source ends or `stop` is requested, then finishes every room.
+    ///
+    /// # Errors
+    /// When the source or a sink cannot go on. The summary then still holds for what came before.
+    pub fn run(mut self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
+        let mut corridors = Corridors::default();
+        let outcome = self.pump(&mut corridors, stop);
+        let finished = self.finish(&mut corridors);
+        let summary = self.summarize(&corridors);
+        self.progress.finish();
+        (summary, outcome.and(finished))
+    }
+
+    fn pump(&mut self, corridors: &mut Corridors, stop: &Stop) -> anyhow::Result<()> {
+        let mut until_look = PACKETS_PER_LOOK;
+        loop {
+            match self.source.next(IDLE_WAIT)? {
+                Next::Packet(packet) => {
+                    self.take(&packet, corridors)?;
+                    until_look -= 1;
+                }
+                Next::Idle => {
+                    self.idle(corridors)?;
+                    until_look = 0;
+                }
+                Next::End => return Ok(()),
+            }
+            if until_look == 0 {
+                until_look = PACKETS_PER_LOOK;
+                self.progress.show(corridors.packets, corridors.requests);
+                if stop.requested() {
+                    self.source.stop();
+                }
+            }
+        }
+    }
+
+    /// The way of a packet.
+    fn take(&mut self, packet: &Packet, corridors: &mut Corridors) -> anyhow::Result<()> {
+        corridors.packets += 1;
+        let decoded = self.decoder.push(packet);
+        if let Some(recorder) = &mut self.recorder
+            // A fragment's ports are known only when all of its datagram has come.
+            && matches!(decoded, Ok(_) | Err(Skip::Fragment))
+        {
+            recorder.write(packet, self.source.interfaces())?;
+        }
+        let Ok(segment) = decoded else {
+            return Ok(());
+        };
+        self.flows.push(segment, &mut corridors.events);
+        self.flows.expire(packet.at, &mut corridors.events);
+        self.pass_on(corridors)
+    }
+
+    /// Time passes on an idle link, too: what waits for a time-out is let go.
+    fn idle(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
+        if let Some(now) = self.source.now() {
+            self.expire(now, corridors)?;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush()?;
+        }
+        self.sinks.iter_mut().try_for_each(|sink| sink.idle())
+    }
+
+    fn expire(&mut self, now: Timestamp, corridors: &mut Corridors) -> anyhow::Result<()> {
+        self.flows.expire(now, &mut corridors.events);
+        self.pass_on(corridors)
+    }
+
+    /// From the streams to the sinks.
+    fn pass_on(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
+        if corridors.events.is_empty() {
+            return Ok(());
+        }
+        for event in corridors.events.drain(..) {
+            self.http.push(event, &mut corridors.exchanges);
+        }
+        if corridors.exchanges.is_empty() {
+            return Ok(());
+        }
+        let interfaces = self.source.interfaces();
+        if interfaces.len() > corridors.interfaces {
+            corridors.interfaces = interfaces.len();
+            self.sinks.iter_mut().for_each(|sink| sink.interfaces(interfaces));
+        }
+        for exchange in corridors.exchanges.drain(..) {
+            let counts = is_first_moment(&exchange);
+            corridors.requests += u64::from(counts);
+            match self.rules.clear(exchange) {
+                Ok(cleared) => {
+                    corridors.cleared += u64::from(counts);
+                    for sink in &mut self.sinks {
+                        sink.accept(&cleared)?;
+                    }
+                }
+                Err(why) if counts => corridors.dropped.count(why),
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
+        self.flows.finish(&mut corridors.events);
+        let mut outcome = self.pass_on(corridors);
+        if let Some(recorder) = &mut self.recorder {
+            outcome = outcome.and(recorder.finish());
+        }
+        for sink in &mut self.sinks {
+            // Every sink is finished, whatever happened to the one before it.
+            outcome = outcome.and(sink.finish());
+        }
+        outcome
+    }
+
+    fn summarize(&mut self, corridors: &Corridors) -> Summary {
+        let requests = Account {
+            name: "cleared",
+            seen: corridors.requests,
+            delivered: corridors.cleared,
+            dropped: corridors.dropped.non_zero().collect(),
+        };
+        let mut accounts = vec![self.source.account(), self.decoder.account(), self.flows.stats().bytes()];
+        accounts.extend(self.http.stats().accounts());
+        accounts.push(requests);
+        accounts.extend(self.sinks.iter().map(|sink| sink.account()));
+        accounts.extend(self.recorder.as_ref().map(Recorder::account));
+        let tcp = self.flows.stats();
+        let notes = [
+            Note::new("segments", tcp.segments.non_zero()),
+            Note::new("gaps", tcp.gaps.non_zero()),
+            Note::new("closed", tcp.closed.non_zero()),
+            Note::new("http", self.http.stats().notes()),
+        ];
+        let mut notes: Vec<Note> = notes.into_iter().flatten().collect();
+        let mut warnings = self.source.warnings();
+        for sink in &self.sinks {
+            notes.extend(sink.notes());
+            warnings.extend(sink.warnings());
+        }
+        Summary { accounts, notes, warnings }
+    }
+}

@@ -1,0 +1,200 @@
+//! One exchange a line, in the format of `docs/exchange-json.md`: for people, scripts and golden
+//! files. Bytes that are not UTF-8 are shown as ISO 8859-1, as RFC 9110 §5.5 has it of old.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, Read, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+
+use crate::http::message::{Body, HeaderLine, Message, Moment, StartLine};
+use crate::packet::Timestamp;
+use crate::rules::Cleared;
+use crate::sink::Sink;
+use crate::stats::Account;
+
+/// Writes each exchange when nothing more will come of it.
+pub struct JsonLines {
+    out: BufWriter<Box<dyn Write + Send>>,
+    bodies: bool,
+    interfaces: Vec<String>,
+    seen: u64,
+    written: u64,
+}
+
+impl JsonLines {
+    /// Lines to `out`, with or without the bodies' bytes.
+    #[must_use]
+    pub fn new(out: Box<dyn Write + Send>, bodies: bool) -> Self {
+        Self { out: BufWriter::new(out), bodies, interfaces: Vec::new(), seen: 0, written: 0 }
+    }
+
+    fn write(&mut self, cleared: &Cleared) -> io::Result<()> {
+        let exchange = cleared.exchange();
+        let interface = self.interfaces.get(exchange.peers.interface.0 as usize);
+        let bodies = self.bodies;
+        let line = ExchangeLine {
+            id: exchange.id.to_string(),
+            client: exchange.peers.client.to_string(),
+            server: exchange.peers.server.to_string(),
+            interface: interface.map_or("", String::as_str),
+            request: exchange.request.as_deref().map(|request| MessageLine::new(request, bodies)).transpose()?,
+            response: exchange.response.as_deref().map(|response| MessageLine::new(response, bodies)).transpose()?,
+            skipped: cleared.refusal(),
+        };
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl Sink for JsonLines {
+    fn name(&self) -> &str {
+        "json"
+    }
+
+    fn interfaces(&mut self, names: &[String]) {
+        self.interfaces = names.to_vec();
+    }
+
+    fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
+        let exchange = cleared.exchange();
+        if exchange.moment == Moment::Ended {
+            self.seen += 1;
+            self.write(cleared)?;
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn idle(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    fn account(&self) -> Account {
+        let failed = self.seen - self.written;
+        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
+        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+    }
+}
+
+#[derive(Serialize)]
+struct ExchangeLine<'a> {
+    id: String,
+    client: String,
+    server: String,
+    interface: &'a str,
+    request: Option<MessageLine<'a>>,
+    response: Option<MessageLine<'a>>,
+    skipped: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct MessageLine<'a> {
+    time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
+    version: &'static str,
+    headers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    trailers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    body_length: u64,
+    body_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaws: Vec<&'static str>,
+}
+
+impl<'a> MessageLine<'a> {
+    fn new(message: &'a Message, bodies: bool) -> io::Result<Self> {
+        let head = &message.head;
+        let body = &message.body;
+        let mut line = Self {
+            time: rfc3339(message.started),
+            method: None,
+            target: None,
+            host: None,
+            status: None,
+            reason: None,
+            version: "1.1",
+            headers: fields(&head.raw, &head.headers),
+            trailers: fields(&body.trailer_bytes, &body.trailers),
+            body_length: body.length,
+            body_sha256: body.sha256.map(|digest| hex(&digest)),
+            body: if bodies { content(body)? } else { None },
+            complete: message.incomplete.is_none(),
+            why: message.incomplete.map(Into::into),
+            flaws: message.flaws.iter().map(|flaw| (*flaw).into()).collect(),
+        };
+        let minor_version = match &head.start {
+            StartLine::Request { method, target, minor_version } => {
+                line.method = Some(text(head.bytes(method)));
+                line.target = Some(text(head.bytes(target)));
+                line.host = head.field("host").map(text);
+                *minor_version
+            }
+            StartLine::Status { code, reason, minor_version } => {
+                line.status = Some(*code);
+                line.reason = Some(text(head.bytes(reason)));
+                *minor_version
+            }
+        };
+        if minor_version == 0 {
+            line.version = "1.0";
+        }
+        Ok(line)
+    }
+}
+
+/// The content in base64; `None` when it was not kept. An incomplete body is told as far as it can
+/// be read.
+fn content(body: &Body) -> io::Result<Option<String>> {
+    let Some(mut content) = body.content() else { return Ok(None) };
+    let mut bytes = Vec::new();
+    match content.read_to_end(&mut bytes) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+        Err(error) => return Err(error),
+    }
+    Ok(Some(BASE64.encode(bytes)))
+}
+
+fn fields<'a>(bytes: &'a [u8], lines: &[HeaderLine]) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let part = |range: &std::ops::Range<u32>| {
+        text(bytes.get(range.start as usize..range.end as usize).unwrap_or_default())
+    };
+    lines.iter().map(|line| (part(&line.name), part(&line.value))).collect()
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// RFC 3339 in UTC with nanoseconds; the epoch for a time that jiff cannot hold.
+fn rfc3339(at: Timestamp) -> String {
+    let nanos = i128::from(at.as_nanos());
+    let at = jiff::Timestamp::from_nanosecond(nanos).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{at:.9}")
+}

@@ -1,0 +1,134 @@
+//! One exchange a line for a person at a terminal.
+
+use std::io::{self, BufWriter, Write};
+
+use crate::http::message::{Exchange, Message, Moment, StartLine};
+use crate::packet::Timestamp;
+use crate::rules::Cleared;
+use crate::sink::Sink;
+use crate::stats::Account;
+
+/// Longest target that is shown; the JSON form has all of it.
+const TARGET_CHARS: usize = 48;
+
+/// Writes each exchange when nothing more will come of it.
+pub struct Table {
+    out: BufWriter<Box<dyn Write + Send>>,
+    seen: u64,
+    written: u64,
+}
+
+impl Table {
+    /// Lines to `out`.
+    #[must_use]
+    pub fn new(out: Box<dyn Write + Send>) -> Self {
+        Self { out: BufWriter::new(out), seen: 0, written: 0 }
+    }
+
+    fn write(&mut self, exchange: &Exchange) -> io::Result<()> {
+        if self.written == 0 {
+            writeln!(
+                self.out,
+                "{:12}  {:21}  {:21}  {:6}  {:>7}  {:>9}  {:>9}  METHOD AND TARGET",
+                "TIME", "CLIENT", "SERVER", "STATUS", "MS", "ASKED", "ANSWERED"
+            )?;
+        }
+        let request = exchange.request.as_deref();
+        let response = exchange.response.as_deref();
+        let started = request.or(response).map(|message| message.started).unwrap_or_default();
+        write!(
+            self.out,
+            "{:12}  {:21}  {:21}  {:6}  {:>7}  {:>9}  {:>9}  {}",
+            time_of_day(started),
+            exchange.peers.client.to_string(),
+            exchange.peers.server.to_string(),
+            response.map_or_else(|| "-".to_owned(), status),
+            milliseconds(request, response),
+            length(request),
+            length(response),
+            request.map_or_else(|| "(request not seen)".to_owned(), method_and_target),
+        )?;
+        for (side, message) in [("request", request), ("response", response)] {
+            let Some(message) = message else { continue };
+            if let Some(why) = message.incomplete {
+                write!(self.out, "  [{side} incomplete: {}]", <&str>::from(why))?;
+            }
+            for flaw in &message.flaws {
+                write!(self.out, "  [{side}: {}]", <&str>::from(*flaw))?;
+            }
+        }
+        writeln!(self.out)
+    }
+}
+
+impl Sink for Table {
+    fn name(&self) -> &str {
+        "table"
+    }
+
+    fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
+        let exchange = cleared.exchange();
+        if exchange.moment == Moment::Ended {
+            self.seen += 1;
+            self.write(exchange)?;
+            self.written += 1;
+        }
+        Ok(())
+    }
+
+    fn idle(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+
+    fn account(&self) -> Account {
+        let failed = self.seen - self.written;
+        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
+        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+    }
+}
+
+fn status(message: &Message) -> String {
+    match message.head.start {
+        StartLine::Status { code, .. } => code.to_string(),
+        StartLine::Request { .. } => "-".to_owned(),
+    }
+}
+
+/// From the first byte of the request to the last of the answer.
+fn milliseconds(request: Option<&Message>, response: Option<&Message>) -> String {
+    match (request, response) {
+        (Some(request), Some(response)) => {
+            let micros = response.finished.since(request.started).as_micros();
+            format!("{}.{:03}", micros / 1_000, micros % 1_000)
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+fn length(message: Option<&Message>) -> String {
+    message.map_or_else(|| "-".to_owned(), |message| message.body.length.to_string())
+}
+
+/// Escaped, as a captured byte must not move a terminal's cursor.
+fn method_and_target(message: &Message) -> String {
+    let StartLine::Request { method, target, .. } = &message.head.start else {
+        return String::new();
+    };
+    let method = message.head.bytes(method).escape_ascii().to_string();
+    let target = message.head.bytes(target).escape_ascii().to_string();
+    match target.char_indices().nth(TARGET_CHARS) {
+        Some((end, _)) => format!("{method} {}…", target.get(..end).unwrap_or_default()),
+        None => format!("{method} {target}"),
+    }
+}
+
+/// Time of day in UTC with milliseconds.
+fn time_of_day(at: Timestamp) -> String {
+    let millis = at.as_nanos() / 1_000_000;
+    let (seconds, millis) = (millis / 1_000, millis % 1_000);
+    format!("{:02}:{:02}:{:02}.{millis:03}", seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60)
+}

@@ -1,0 +1,112 @@
+//! What is said at the end of a run: the sums that prove that nothing was lost in silence.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::stats::Account;
+
+/// The end of a run. Its JSON form is that of `--json`.
+#[derive(Debug, Default, Serialize)]
+pub struct Summary {
+    /// One account for each seam, in the order in which a packet meets them.
+    pub accounts: Vec<Account>,
+    /// Further counts that are no losses, by name.
+    pub notes: Vec<Note>,
+    /// What the operator should know, such as a file that was cut short.
+    pub warnings: Vec<String>,
+}
+
+/// Counts of one room that explain its account.
+#[derive(Debug, Serialize)]
+pub struct Note {
+    /// What is counted.
+    pub name: &'static str,
+    /// Each count by its name.
+    pub counts: Vec<(String, u64)>,
+}
+
+impl Note {
+    /// A note without its zeros; `None` when nothing is left.
+    pub fn new<N: Into<String>>(
+        name: &'static str,
+        counts: impl IntoIterator<Item = (N, u64)>,
+    ) -> Option<Self> {
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.into(), n)).collect();
+        (!counts.is_empty()).then_some(Self { name, counts })
+    }
+}
+
+impl Summary {
+    /// True when every account balances.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.accounts.iter().all(Account::balances)
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self
+            .accounts
+            .iter()
+            .map(|account| account.name.len())
+            .chain(self.notes.iter().map(|note| note.name.len()))
+            .max()
+            .unwrap_or(0);
+        for Account { name, seen, delivered, dropped } in &self.accounts {
+            write!(f, "{name:width$}  seen {} = delivered {}", grouped(*seen), grouped(*delivered))?;
+            for (reason, n) in dropped {
+                write!(f, " + {reason} {}", grouped(*n))?;
+            }
+            writeln!(f)?;
+        }
+        for Note { name, counts } in &self.notes {
+            let counts: Vec<String> =
+                counts.iter().map(|(name, n)| format!("{name} {}", grouped(*n))).collect();
+            writeln!(f, "{name:width$}  {}", counts.join(", "))?;
+        }
+        if !self.balances() {
+            writeln!(f, "the sums do not balance: please report this with the summary")?;
+        }
+        Ok(())
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+    }
+
+    #[test]
+    fn a_summary_says_when_a_sum_does_not_hold() {
+        let whole = Account { name: "packets", seen: 3, delivered: 2, dropped: vec![("ring_full", 1)] };
+        let torn = Account { name: "requests", seen: 3, delivered: 2, dropped: vec![] };
+        let mut summary = Summary { accounts: vec![whole], ..Summary::default() };
+        assert_eq!(summary.to_string(), "packets  seen 3 = delivered 2 + ring_full 1\n");
+        summary.accounts.push(torn);
+        assert!(!summary.balances());
+        assert!(summary.to_string().contains("do not balance"));
+    }
+}

@@ -1,0 +1,167 @@
+//! What a person at the terminal gets: help, results, and one line that says what to do.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use support::wire::Talk;
+use support::{Workspace, mirror, mirror_with_input};
+
+const GET: &str = "GET /items HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+fn one_get() -> Vec<u8> {
+    Talk::new().open().client(GET).server(OK).close().pcap()
+}
+
+#[test]
+fn help_names_every_command() {
+    let mut run = mirror(&["--help"]).exits_with(0);
+    for command in ["replay", "capture", "inspect", "doctor", "demo"] {
+        run = run.says(command);
+    }
+}
+
+#[test]
+fn inspect_shows_a_table_and_then_what_was_skipped() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["inspect", "--from", &file])
+        .exits_with(0)
+        .says("GET /items")
+        .says("200")
+        .says("packets")
+        .says("seen");
+}
+
+#[test]
+fn standard_input_is_a_source() {
+    mirror_with_input(&["inspect", "--json", "--from", "-"], &one_get()).exits_with(0).says(r#""target":"/items""#);
+}
+
+#[test]
+fn a_file_cut_short_gives_what_it_holds_and_a_warning() {
+    let workspace = Workspace::new();
+    let whole = one_get();
+    let file = workspace.file("cut.pcap", &whole[..whole.len() - 10]);
+    let run = mirror(&["inspect", "--json", "--from", &file]).exits_with(0).says(r#""target":"/items""#);
+    assert!(run.stderr().contains("cut short"), "{}", run.stderr());
+}
+
+#[test]
+fn a_port_leaves_the_others_out() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["inspect", "--summary", "--from", &file, "--port", "9999"]).exits_with(0).says("not_watched");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    mirror(&["inspect", "--from", "/nowhere/day.pcap"]).exits_with(2).complains(&["/nowhere/day.pcap", "no such file"]);
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_told() {
+    let workspace = Workspace::new();
+    let file = workspace.file("notes.pcap", b"these are my notes, not packets");
+    mirror(&["inspect", "--from", &file]).exits_with(2).complains(&["notes.pcap", "not a capture"]);
+}
+
+#[test]
+fn an_unsupported_link_type_is_named() {
+    let workspace = Workspace::new();
+    let mut pcap = one_get();
+    pcap[20..24].copy_from_slice(&105_u32.to_le_bytes());
+    let file = workspace.file("wifi.pcap", &pcap);
+    mirror(&["inspect", "--from", &file]).exits_with(2).complains(&["wifi.pcap", "105"]);
+}
+
+#[test]
+fn port_0_is_refused() {
+    mirror(&["replay", "--from", "lo", "--port", "0", "--to", "http://127.0.0.1:9"])
+        .exits_with(2)
+        .complains(&["--port", "0"]);
+}
+
+#[test]
+fn live_capture_asks_which_ports() {
+    mirror(&["inspect", "--from", "lo", "--summary"]).exits_with(2).complains(&["lo", "--port"]);
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_told_with_those_that_are() {
+    mirror(&["inspect", "--from", "nosuch0", "--port", "80"]).exits_with(2).complains(&["nosuch0", "lo"]);
+}
+
+#[test]
+fn a_target_that_is_no_http_url_is_refused() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["replay", "--from", &file, "--to", "ftp://staging"]).exits_with(2).complains(&["ftp://staging", "http"]);
+}
+
+#[test]
+fn a_target_that_cannot_be_reached_is_told() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    mirror(&["replay", "--from", &file, "--to", &format!("http://{closed}")])
+        .exits_with(2)
+        .complains(&[&closed.to_string(), "refused"]);
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["capture", "--from", &file, "--to", "/nowhere/out.pcap"]).exits_with(2).complains(&["/nowhere/out.pcap"]);
+}
+
+#[test]
+fn an_ending_that_is_no_format_is_told_with_those_that_are() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["capture", "--from", &file, "--to", "out.txt"]).exits_with(2).complains(&["out.txt", ".pcapng", ".jsonl"]);
+}
+
+#[test]
+fn capture_writes_a_file_that_reads_the_same() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    let direct = mirror(&["inspect", "--json", "--from", &file]).exits_with(0).stdout();
+    for name in ["copy.pcap", "copy.pcapng"] {
+        let copy = workspace.path(name).to_str().expect("a plain path").to_owned();
+        mirror(&["capture", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
+        assert_eq!(mirror(&["inspect", "--json", "--from", &copy]).exits_with(0).stdout(), direct, "{name}");
+    }
+    let lines = workspace.path("copy.jsonl").to_str().expect("a plain path").to_owned();
+    mirror(&["capture", "--from", &file, "--to", &lines]).exits_with(0);
+    assert_eq!(std::fs::read_to_string(&lines).expect("the file"), direct);
+}
+
+#[test]
+fn the_json_summary_is_json_and_its_sums_hold() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    let out = workspace.path("out.pcap").to_str().expect("a plain path").to_owned();
+    let run = mirror(&["capture", "--json", "--from", &file, "--to", &out]).exits_with(0);
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout()).expect("JSON");
+    let accounts = summary["accounts"].as_array().expect("accounts");
+    assert!(accounts.len() >= 4, "{summary}");
+    for account in accounts {
+        let dropped: u64 =
+            account["dropped"].as_array().expect("reasons").iter().map(|pair| pair[1].as_u64().expect("a count")).sum();
+        let delivered = account["delivered"].as_u64().expect("a count");
+        assert_eq!(account["seen"].as_u64(), Some(delivered + dropped), "{account}");
+    }
+}
+
+#[test]
+fn doctor_says_whether_this_host_can_capture() {
+    let run = mirror(&["doctor"]);
+    assert!(run.stdout().contains("kernel"), "{}", run.stdout());
+}
+
+#[test]
+fn the_demo_needs_no_privileges() {
+    mirror(&["demo", "--offline"]).exits_with(0).says("X-Shadow-Request: 1").says("-shadow");
+}

@@ -1,0 +1,135 @@
+//! A capture replayed to real targets: what arrived, in which order, when, and how failure is told.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::time::Duration;
+
+use support::target::{Behaviour, Target};
+use support::wire::Talk;
+use support::{Workspace, mirror};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: shop.example:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n\r\n")
+}
+
+fn replay(talk: &Talk, target: &Target, flags: &[&str]) -> support::Run {
+    let workspace = Workspace::new();
+    let file = workspace.file("talk.pcap", &talk.pcap());
+    let to = format!("http://{}", target.address());
+    let mut args = vec!["replay", "--from", &file, "--to", &to, "--json"];
+    args.extend(flags);
+    mirror(&args)
+}
+
+/// The account of the replay sink: seen, delivered, and each dropped reason.
+fn replayed(run: &support::Run) -> (u64, u64, Vec<(String, u64)>) {
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout()).expect("a JSON summary");
+    let accounts = summary["accounts"].as_array().expect("accounts");
+    let account = accounts.iter().find(|account| account["name"] == "replay").expect("the replay's account");
+    let dropped = account["dropped"].as_array().expect("reasons").iter();
+    let dropped: Vec<(String, u64)> = dropped
+        .map(|pair| (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count")))
+        .collect();
+    let (seen, delivered) = (account["seen"].as_u64().expect("a count"), account["delivered"].as_u64().expect("a count"));
+    assert_eq!(seen, delivered + dropped.iter().map(|(_, n)| n).sum::<u64>(), "{summary}");
+    (seen, delivered, dropped)
+}
+
+#[test]
+fn requests_arrive_in_order_marked_and_otherwise_byte_for_byte() {
+    let target = Target::start(Behaviour::Answer);
+    let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (2, 2, vec![]));
+    let received = target.wait_for(2, PATIENCE);
+    for (request, path) in received.iter().zip(["/1", "/2"]) {
+        let head = String::from_utf8_lossy(&request.head).into_owned();
+        let before_marks = format!("GET {path} HTTP/1.1\r\nHost: shop.example-shadow:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n");
+        assert!(head.starts_with(&before_marks), "{head}");
+        assert!(head.contains("\r\nX-Shadow-Request: 1\r\n"), "{head}");
+        assert!(head.contains("\r\nbaggage: synthetic_request=true\r\n"), "{head}");
+        assert!(head.contains("\r\nX-Shadow-Id: "), "{head}");
+    }
+}
+
+#[test]
+fn a_shadow_is_never_shadowed_again() {
+    let target = Target::start(Behaviour::Answer);
+    let shadow = "GET /s HTTP/1.1\r\nHost: a.example\r\nx-shadow-request: 1\r\n\r\n";
+    let talk = Talk::new().open().client(shadow).server(OK).client(get("/1")).server(OK).close();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (1, 1, vec![]));
+    assert!(run.stdout().contains(r#"["already_shadow",1]"#), "{}", run.stdout());
+    assert_eq!(target.wait_for(1, PATIENCE).len(), 1);
+}
+
+#[test]
+fn a_request_that_is_not_whole_is_never_sent() {
+    let target = Target::start(Behaviour::Answer);
+    let post = "POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 100\r\n\r\nonly this much";
+    let talk = Talk::new().open().client(get("/1")).server(OK).client(post).reset();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (1, 1, vec![]));
+    assert!(run.stdout().contains(r#"["reset",1]"#), "{}", run.stdout());
+}
+
+#[test]
+fn what_can_be_read_in_two_ways_is_sent_only_when_asked() {
+    let post = "POST /a HTTP/1.1\r\nHost: a.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let talk = Talk::new().open().client(post).server(OK).close();
+    let target = Target::start(Behaviour::Answer);
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (1, 0, vec![("ambiguous".to_owned(), 1)]));
+    let run = replay(&talk, &target, &["--speed", "max", "--ambiguous", "send"]).exits_with(0);
+    assert_eq!(replayed(&run), (1, 1, vec![]));
+    let head = String::from_utf8_lossy(&target.wait_for(1, PATIENCE)[0].head).into_owned();
+    assert!(head.contains("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n"), "{head}");
+}
+
+#[test]
+fn recorded_time_is_kept_and_can_be_divided() {
+    let talk = Talk::new().open().client(get("/1")).server(OK).pause_millis(400).client(get("/2")).server(OK).close();
+    for (speed, at_least) in [("1", 390), ("4", 95)] {
+        let target = Target::start(Behaviour::Answer);
+        replay(&talk, &target, &["--speed", speed]).exits_with(0);
+        let received = target.wait_for(2, PATIENCE);
+        let gap = received[1].at.duration_since(received[0].at);
+        assert!(gap >= Duration::from_millis(at_least), "speed {speed}: only {gap:?} apart");
+    }
+}
+
+#[test]
+fn a_target_that_never_answers_costs_counted_requests() {
+    let target = Target::start(Behaviour::NeverAnswer);
+    let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
+    let run = replay(&talk, &target, &["--speed", "max", "--answer-timeout", "200ms"]).exits_with(0);
+    let (seen, delivered, _) = replayed(&run);
+    assert_eq!((seen, delivered), (2, 0));
+}
+
+#[test]
+fn a_target_that_resets_costs_counted_requests() {
+    let target = Target::start(Behaviour::ResetMidAnswer);
+    let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    let (seen, delivered, _) = replayed(&run);
+    assert_eq!((seen, delivered), (2, 0));
+}
+
+#[test]
+fn host_can_be_kept_named_or_the_targets_own() {
+    let talk = Talk::new().open().client(get("/1")).server(OK).close();
+    let target = Target::start(Behaviour::Answer);
+    let own = target.address().to_string();
+    for (policy, host) in [("keep", "shop.example:8080"), ("staging.example", "staging.example"), ("target", own.as_str())] {
+        let target = Target::start_at_same_address_or_new(&target);
+        replay(&talk, &target, &["--speed", "max", "--host", policy]).exits_with(0);
+        let received = target.wait_for(1, PATIENCE);
+        let head = String::from_utf8_lossy(&received.last().expect("one").head).into_owned();
+        assert!(head.contains(&format!("\r\nHost: {host}\r\n")), "{policy}: {head}");
+    }
+}

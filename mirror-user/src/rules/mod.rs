@@ -5,6 +5,7 @@
 //! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
 //! sent: files and reports want those exchanges too. Remembers nothing.
 
+mod baggage;
 pub mod host;
 pub mod tag;
 

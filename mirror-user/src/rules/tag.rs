@@ -21,6 +21,7 @@ use bytes::Bytes;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use super::baggage;
 pub use super::host::HostPolicy;
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, StartLine};
@@ -28,12 +29,6 @@ use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Messa
 /// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
 const SHORT_BODY_BYTES: usize = 16 * 1024;
-
-/// A `baggage` line longer than this would no longer have to be passed on (W3C Baggage §3.3.2).
-const MAX_BAGGAGE_BYTES: usize = 8192;
-
-const BAGGAGE_KEY: &[u8] = b"synthetic_request";
-const BAGGAGE_MEMBER: &[u8] = b"synthetic_request=true";
 
 /// How shadow requests are marked.
 #[derive(Clone, Debug, Default)]
@@ -200,7 +195,7 @@ fn write_marks(marks: &Marks, id: ExchangeId, add_baggage: bool, out: &mut Vec<u
     }
     if add_baggage {
         out.extend_from_slice(b"baggage: ");
-        out.extend_from_slice(BAGGAGE_MEMBER);
+        out.extend_from_slice(baggage::MEMBER);
         out.extend_from_slice(b"\r\n");
     }
 }
@@ -292,7 +287,7 @@ impl<'a> Lines<'a> {
         let Self { head, .. } = *self;
         let mut host_missing = !self.write_start_line(marks, target, out);
         let has_connection = self.named(b"connection").next().is_some();
-        let baggage = self.baggage();
+        let last_baggage = self.baggage();
         let mut length_written = false;
         for line in &head.headers {
             let name = head.bytes(&line.name);
@@ -311,8 +306,8 @@ impl<'a> Lines<'a> {
                         self.write_line(line, out, |out| out.extend_from_slice(length));
                     }
                 }
-                Role::Baggage if baggage.is_some_and(|last| last == line) => {
-                    self.write_line(line, out, |out| write_baggage(value, out));
+                Role::Baggage if last_baggage.is_some_and(|last| last == line) => {
+                    self.write_line(line, out, |out| baggage::append(value, out));
                 }
                 Role::Baggage | Role::ContentLength | Role::Framing | Role::Other => {
                     out.extend_from_slice(head.bytes(&line.line));
@@ -359,7 +354,7 @@ impl<'a> Lines<'a> {
 }
 
 /// The members of a comma-separated list, without the white space around them.
-fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
@@ -379,30 +374,4 @@ fn authority_host(target: &[u8]) -> Option<Range<usize>> {
     let authority = after.get(..length)?;
     let user = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
     Some(start.saturating_add(user)..start.saturating_add(length))
-}
-
-/// Writes a baggage list with our member: in the place of one with its key, else behind the others.
-fn write_baggage(value: &[u8], out: &mut Vec<u8>) {
-    let key = |member: &[u8]| -> bool {
-        let end =
-            member.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(member.len());
-        member.get(..end).unwrap_or_default().trim_ascii() == BAGGAGE_KEY
-    };
-    let length = value.len().saturating_add(1).saturating_add(BAGGAGE_MEMBER.len());
-    if length > MAX_BAGGAGE_BYTES {
-        out.extend_from_slice(value);
-    } else if members(value).any(key) {
-        for (i, member) in value.split(|byte| *byte == b',').enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
-            out.extend_from_slice(if key(member.trim_ascii()) { BAGGAGE_MEMBER } else { member });
-        }
-    } else {
-        out.extend_from_slice(value);
-        if !value.trim_ascii().is_empty() {
-            out.push(b',');
-        }
-        out.extend_from_slice(BAGGAGE_MEMBER);
-    }
 }

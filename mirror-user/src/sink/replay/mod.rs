@@ -8,8 +8,8 @@
 //! connections; when there is more, a live replay drops it and a file waits. A target that is dead,
 //! slow or resets costs counted requests and nothing else; nothing is ever sent a second time.
 //!
-//! Two threads: the pipeline's, which makes the bytes and hands them over ([`queue`]), and the
-//! engine's own, with one task for each captured connection ([`engine`], [`session`]).
+//! Two threads: the pipeline's, which makes the bytes and hands them over (`queue`), and the
+//! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;
 mod engine;

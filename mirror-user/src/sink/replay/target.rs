@@ -137,7 +137,17 @@ fn plain(why: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+    use std::time::Duration;
+
+    use mirror_common::REPLAY_MARK;
+    use socket2::SockRef;
+
+    use super::super::progress::Counters;
     use super::Target;
+
+    /// Far more than loopback takes.
+    const LONGEST: Duration = Duration::from_secs(60);
 
     #[test]
     fn target_is_a_plain_http_url() {
@@ -171,7 +181,18 @@ mod tests {
     fn probe_names_the_target_that_refuses() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let target = Target::parse(&format!("http://{free}")).unwrap();
-        let why = target.probe(std::time::Duration::from_secs(5)).unwrap_err().to_string();
+        let why = target.probe(LONGEST).unwrap_err().to_string();
         assert_eq!(why, format!("{free}: connection refused; is the target running?"));
+    }
+
+    #[test]
+    fn connection_bears_the_mark_or_says_that_it_does_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let counters = Counters::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(target.connect(0, LONGEST, &counters)).unwrap();
+        let marked = SockRef::from(&stream).mark().unwrap() == REPLAY_MARK;
+        assert_eq!(marked, !counters.unmarked.load(Relaxed));
     }
 }

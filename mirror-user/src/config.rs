@@ -183,6 +183,39 @@ impl Config {
         Ok(Self { source, ports, output, rules, run_for, summary })
     }
 
+    /// A replay of the built-in capture to `shadow`, as fast as it goes.
+    pub(crate) fn for_recorded_demo(reader: Box<dyn Read + Send>, shadow: SocketAddr) -> anyhow::Result<Self> {
+        let source = Source::Reader { name: "the built-in capture", reader };
+        Self::for_demo(source, Ports::default(), shadow, Pace::Max, WhenFull::Wait)
+    }
+
+    /// A replay of what passes `port` on `lo` to `shadow`.
+    pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
+        let source = Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
+    }
+
+    fn for_demo(
+        source: Source,
+        ports: Ports,
+        shadow: SocketAddr,
+        pace: Pace,
+        when_full: WhenFull,
+    ) -> anyhow::Result<Self> {
+        let target = Target::parse(&format!("http://{shadow}"))?;
+        let marks = Marks { run: run_name(), ..Marks::default() };
+        let (limits, timeouts) = (Limits::default(), Timeouts::default());
+        let options = ReplayOptions { marks, pace, when_full, limits, timeouts };
+        Ok(Self {
+            source,
+            ports,
+            output: Output::Replay { target, options },
+            rules: Rules::default(),
+            run_for: None,
+            summary: SummaryForm::Text,
+        })
+    }
+
     /// How the summary is to be told.
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {

@@ -35,5 +35,4 @@ pub mod shutdown;
 pub mod stats;
 pub mod summary;
 pub mod watch;
-
-
+pub mod demo;

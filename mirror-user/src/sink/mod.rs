@@ -12,7 +12,7 @@ use crate::summary::Note;
 ///
 /// `accept` never waits when the source is live: a sink with a slow other side has a bounded queue
 /// of its own, and drops and counts what does not fit.
-pub trait Sink {
+pub trait Sink: Send {
     /// What it is called in summaries and messages.
     fn name(&self) -> &str;
 

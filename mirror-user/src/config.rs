@@ -25,10 +25,11 @@ use crate::sink::Sink;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, ReplaySink, Target, Timeouts, WhenFull};
 use crate::sink::table::Table;
+use crate::source::PacketSource;
 use crate::source::folder;
+use crate::source::live::{self, DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::recorder::Recorder;
-use crate::source::PacketSource;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::Ports;
 
@@ -89,7 +90,10 @@ impl Config {
             "target" => HostPolicy::Target,
             name => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(!name.is_empty() && name.chars().all(plain), "--host: {name:?} is no host name");
+                ensure!(
+                    !name.is_empty() && name.chars().all(plain),
+                    "--host: {name:?} is no host name"
+                );
                 HostPolicy::Name(name.to_owned())
             }
         };
@@ -104,7 +108,10 @@ impl Config {
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
             ..Limits::default()
         };
-        ensure!(limits.connections > 0, "--max-connections 0: nothing could be sent; give 1 or more");
+        ensure!(
+            limits.connections > 0,
+            "--max-connections 0: nothing could be sent; give 1 or more"
+        );
         let timeouts = Timeouts {
             connect: args.connect_timeout,
             first_byte: args.answer_timeout,
@@ -136,12 +143,19 @@ impl Config {
             ),
         };
         let to_stdout = args.to.as_os_str() == "-";
-        ensure!(!(to_stdout && args.report.json), "--json: standard output holds the packets; write them to a file");
-        Self::new(&args.source, output, match (args.report.json, to_stdout) {
-            (true, _) => SummaryForm::Json,
-            (false, true) => SummaryForm::TextBeside,
-            (false, false) => SummaryForm::Text,
-        })
+        ensure!(
+            !(to_stdout && args.report.json),
+            "--json: standard output holds the packets; write them to a file"
+        );
+        Self::new(
+            &args.source,
+            output,
+            match (args.report.json, to_stdout) {
+                (true, _) => SummaryForm::Json,
+                (false, true) => SummaryForm::TextBeside,
+                (false, false) => SummaryForm::Text,
+            },
+        )
     }
 
     /// What `mirror inspect` means.
@@ -165,7 +179,13 @@ impl Config {
         let ports = Ports::new(source.ports.clone());
         let run_for = source.run_for;
         let source = Source::new(source)?;
+        let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
+            if let Output::Replay { target, options } = &mut output {
+                live::refuse_captured(target, &ports)?;
+                options.pace = Pace::Live;
+                options.when_full = WhenFull::Drop;
+            }
             ensure!(
                 !ports.as_slice().is_empty(),
                 "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
@@ -184,14 +204,18 @@ impl Config {
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
-    pub(crate) fn for_recorded_demo(reader: Box<dyn Read + Send>, shadow: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn for_recorded_demo(
+        reader: Box<dyn Read + Send>,
+        shadow: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let source = Source::Reader { name: "the built-in capture", reader };
         Self::for_demo(source, Ports::default(), shadow, Pace::Max, WhenFull::Wait)
     }
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source = Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        let source =
+            Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 
@@ -240,7 +264,10 @@ impl Config {
             source: self.source.open(&self.ports)?,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
             recorder,
-            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..TcpLimits::default() }),
+            flows: FlowTable::new(TcpLimits {
+                server_ports: self.ports.clone(),
+                ..TcpLimits::default()
+            }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,
@@ -251,7 +278,8 @@ impl Config {
 
 impl Source {
     fn new(args: &SourceArgs) -> anyhow::Result<Self> {
-        let (files, interfaces): (Vec<&String>, Vec<&String>) = args.from.iter().partition(|from| is_file(from));
+        let (files, interfaces): (Vec<&String>, Vec<&String>) =
+            args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
             ([], _) => Ok(Self::Live {
                 interfaces: interfaces.into_iter().cloned().collect(),
@@ -260,7 +288,9 @@ impl Source {
             }),
             (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
             ([file, ..], [interface, ..]) => {
-                bail!("--from: {file} is a file and {interface} an interface; give one kind at a time")
+                bail!(
+                    "--from: {file} is a file and {interface} an interface; give one kind at a time"
+                )
             }
         }
     }
@@ -268,7 +298,22 @@ impl Source {
     fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
         match self {
             Self::Live { interfaces, hook, ring_bytes } => {
-                todo!()
+                let ring_bytes = match ring_bytes {
+                    Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
+                    None => DEFAULT_RING_BYTES,
+                };
+                let hook = match hook {
+                    HookArg::Tc => Hook::Tc,
+                    HookArg::Clsact => Hook::Clsact,
+                    HookArg::Xdp => Hook::Xdp,
+                };
+                let ports = ports.clone();
+                Ok(Box::new(LiveSource::attach(&LiveOptions {
+                    interfaces,
+                    ports,
+                    hook,
+                    ring_bytes,
+                })?))
             }
             Self::Files(files) => folder::open(files.first().expect("one")),
             Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
@@ -282,7 +327,10 @@ fn is_file(from: &str) -> bool {
     let endings = ["pcap", "pcapng", "cap"];
     from == "-"
         || from.contains('/')
-        || path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
+        || path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .is_some_and(|ending| endings.contains(&ending))
         || path.exists()
 }
 
@@ -303,7 +351,11 @@ impl Output {
             },
             Self::JsonLines { bodies: true, .. } => {
                 let keep = KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY };
-                HttpOptions { request_body: BodyKeep::Keep(keep), response_body: BodyKeep::Keep(keep), ..counted }
+                HttpOptions {
+                    request_body: BodyKeep::Keep(keep),
+                    response_body: BodyKeep::Keep(keep),
+                    ..counted
+                }
             }
         }
     }

@@ -30,9 +30,10 @@ pub mod rules;
 
 pub mod sink;
 
+pub mod demo;
+pub mod privileges;
 pub mod progress;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;
 pub mod watch;
-pub mod demo;

@@ -26,7 +26,11 @@ impl Progress {
     /// Shows the counts.
     pub fn show(&self, packets: u64, requests: u64) {
         if !self.0.is_hidden() {
-            self.0.set_message(format!("{} packets, {} requests", HumanCount(packets), HumanCount(requests)));
+            self.0.set_message(format!(
+                "{} packets, {} requests",
+                HumanCount(packets),
+                HumanCount(requests)
+            ));
         }
     }
 

@@ -56,7 +56,12 @@ impl fmt::Display for Summary {
             .max()
             .unwrap_or(0);
         for Account { name, seen, delivered, dropped } in &self.accounts {
-            write!(f, "{name:width$}  seen {} = delivered {}", grouped(*seen), grouped(*delivered))?;
+            write!(
+                f,
+                "{name:width$}  seen {} = delivered {}",
+                grouped(*seen),
+                grouped(*delivered)
+            )?;
             for (reason, n) in dropped {
                 write!(f, " + {reason} {}", grouped(*n))?;
             }
@@ -101,7 +106,8 @@ mod tests {
 
     #[test]
     fn a_summary_says_when_a_sum_does_not_hold() {
-        let whole = Account { name: "packets", seen: 3, delivered: 2, dropped: vec![("ring_full", 1)] };
+        let whole =
+            Account { name: "packets", seen: 3, delivered: 2, dropped: vec![("ring_full", 1)] };
         let torn = Account { name: "requests", seen: 3, delivered: 2, dropped: vec![] };
         let mut summary = Summary { accounts: vec![whole], ..Summary::default() };
         assert_eq!(summary.to_string(), "packets  seen 3 = delivered 2 + ring_full 1\n");

@@ -4,6 +4,7 @@
 //! for the reader and lose nothing. Remembers the chunk that is being filled, nothing else.
 
 pub mod folder;
+pub mod live;
 pub mod pcap;
 pub mod recorder;
 

@@ -1,0 +1,73 @@
+//! What became of the packets that the kernel program saw.
+
+/// What became of one packet; every packet has exactly one outcome, so that the packets seen are
+/// the sum of all. The number is the place of its counter in a CPU's entry of the counter map.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Copied into the ring.
+    Copied = 0,
+    /// Neither IPv4 nor IPv6, or not TCP.
+    NotTcp = 1,
+    /// TCP between ports that are not watched.
+    NotWatched = 2,
+    /// Watched, but a bare acknowledgment: it carries no payload, no SYN, no FIN and no RST.
+    NoPayload = 3,
+    /// Bears the mark of mirror's own connections.
+    OwnReplay = 4,
+    /// Its headers end before they should.
+    Malformed = 5,
+    /// Watched, but the ring had no room for it.
+    RingFull = 6,
+    /// Watched, but longer than [`MAX_PACKET_BYTES`](crate::MAX_PACKET_BYTES).
+    TooLarge = 7,
+    /// Watched, but the kernel did not let its bytes be read.
+    Unreadable = 8,
+}
+
+impl Outcome {
+    /// Every outcome, in the order of the counters.
+    pub const ALL: [Self; 9] = [
+        Self::Copied,
+        Self::NotTcp,
+        Self::NotWatched,
+        Self::NoPayload,
+        Self::OwnReplay,
+        Self::Malformed,
+        Self::RingFull,
+        Self::TooLarge,
+        Self::Unreadable,
+    ];
+
+    /// Its name in summaries.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::NotTcp => "not_tcp",
+            Self::NotWatched => "not_watched",
+            Self::NoPayload => "no_payload",
+            Self::OwnReplay => "own_replay",
+            Self::Malformed => "malformed",
+            Self::RingFull => "ring_full",
+            Self::TooLarge => "too_large",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// Place of the counter of bytes that were copied; it is no outcome.
+pub const BYTES: usize = Outcome::ALL.len();
+/// Place of the counter of fragments among the copied packets; it is no outcome.
+pub const FRAGMENTS: usize = BYTES + 1;
+/// Counters of one CPU.
+pub const COUNTERS: usize = FRAGMENTS + 1;
+
+// The number of an outcome is its place in `ALL`.
+const _: () = {
+    let mut place = 0;
+    while place < Outcome::ALL.len() {
+        assert!(Outcome::ALL[place] as usize == place);
+        place += 1;
+    }
+};

@@ -1,0 +1,30 @@
+//! Names of programs and maps, for the loader and for the test that looks into the object.
+
+/// TC, packets that come in on a device with Ethernet headers.
+pub const INGRESS: &str = "mirror_ingress";
+/// TC, packets that go out on a device with Ethernet headers.
+pub const EGRESS: &str = "mirror_egress";
+/// TC, packets that come in on a device without link headers (tun, IPIP, …).
+pub const INGRESS_IP: &str = "mirror_ingress_ip";
+/// TC, packets that go out on a device without link headers.
+pub const EGRESS_IP: &str = "mirror_egress_ip";
+/// XDP, packets that come in on a device with Ethernet headers.
+pub const XDP: &str = "mirror_xdp";
+
+/// The ring of packet records.
+pub const PACKETS: &str = "PACKETS";
+/// The bitmap of watched ports.
+pub const PORTS: &str = "PORTS";
+/// [`Settings`](crate::Settings), one entry.
+pub const SETTINGS: &str = "SETTINGS";
+/// Counters, one entry a CPU.
+pub const COUNTERS: &str = "COUNTERS";
+/// Where a record is put together, one entry a CPU.
+pub const SCRATCH: &str = "SCRATCH";
+/// 1 while the reader sleeps and wants to be woken by the next record.
+pub const ASLEEP: &str = "ASLEEP";
+
+/// Every program of the object.
+pub const PROGRAMS: [&str; 5] = [INGRESS, EGRESS, INGRESS_IP, EGRESS_IP, XDP];
+/// Every map of the object.
+pub const MAPS: [&str; 6] = [PACKETS, PORTS, SETTINGS, COUNTERS, SCRATCH, ASLEEP];

@@ -1,0 +1,60 @@
+//! The kernel half of `mirror`: looks at each packet, decides whether it is watched, and copies it
+//! into a ring. It reads and never writes, and every way through it lets the packet pass: TC
+//! programs answer "next program, please", the XDP program `XDP_PASS`.
+#![no_std]
+#![no_main]
+
+mod capture;
+mod headers;
+mod maps;
+mod packet;
+
+use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use mirror_common::{Direction, Link};
+
+use crate::packet::{Skb, XdpBuffer};
+
+#[classifier]
+pub fn mirror_ingress(context: TcContext) -> i32 {
+    look(context, Direction::Ingress, Link::Ethernet)
+}
+
+#[classifier]
+pub fn mirror_egress(context: TcContext) -> i32 {
+    look(context, Direction::Egress, Link::Ethernet)
+}
+
+#[classifier]
+pub fn mirror_ingress_ip(context: TcContext) -> i32 {
+    look(context, Direction::Ingress, Link::Ip)
+}
+
+#[classifier]
+pub fn mirror_egress_ip(context: TcContext) -> i32 {
+    look(context, Direction::Egress, Link::Ip)
+}
+
+#[xdp]
+pub fn mirror_xdp(context: XdpContext) -> u32 {
+    capture::look(&XdpBuffer(context), Direction::Ingress, Link::Ethernet);
+    XDP_PASS
+}
+
+/// `TC_ACT_UNSPEC` is `TCX_NEXT`, and in a clsact filter "go on as if this filter were not there".
+#[inline(always)]
+fn look(context: TcContext, direction: Direction, link: Link) -> i32 {
+    capture::look(&Skb(context), direction, link);
+    TC_ACT_UNSPEC
+}
+
+/// The kernel offers its ring buffer and time helpers to GPL-compatible programs alone.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}

@@ -1,0 +1,38 @@
+//! The maps, each with its size and why.
+
+use aya_ebpf::macros::map;
+use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
+use mirror_common::counter::COUNTERS as COUNTER_PLACES;
+use mirror_common::{MAX_PACKET_BYTES, PORT_WORDS, Settings};
+
+/// Packets to user space. User space sets the size when it loads the program.
+#[map]
+pub static PACKETS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// One bit for each TCP port that is watched: 8 KiB, two look-ups a packet, no hashing.
+#[map]
+pub static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+
+/// What user space may change while packets pass.
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+
+/// What became of the packets: one entry, so that one look-up serves all counters.
+#[map]
+pub static COUNTERS: PerCpuArray<[u64; COUNTER_PLACES]> = PerCpuArray::with_max_entries(1, 0);
+
+/// Where a record is put together before it goes into the ring. An array with an entry for each
+/// CPU, as values of per-CPU maps may not exceed 32 KiB; user space sets the number of entries.
+#[map]
+pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
+
+/// 1 while the reader sleeps without a time-out and wants to be woken by the next record.
+#[map]
+pub static ASLEEP: Array<u32> = Array::with_max_entries(1, 0);
+
+/// The record's header and the packet behind it, as they will stand in the ring.
+#[repr(C, align(8))]
+pub struct Scratch {
+    pub record: mirror_common::PacketRecord,
+    pub packet: [u8; MAX_PACKET_BYTES as usize],
+}

@@ -1,0 +1,243 @@
+//! The kernel program and its maps. The only file that knows `aya`.
+
+use std::fs::File;
+use std::ops::Deref;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program};
+use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpMode};
+use aya::util::KernelVersion;
+use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use mirror_common::counter::COUNTERS;
+use mirror_common::{Link, Outcome, PORT_WORDS, REPLAY_MARK, Settings, names, port_bit};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::Hook;
+use super::device::Device;
+use crate::privileges;
+use crate::watch::Ports;
+
+/// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
+static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Links of TCX (Linux 6.6), which the kernel removes with the process.
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+    /// Links of XDP, which the kernel removes with the process.
+    Xdp,
+}
+
+/// The loaded program.
+pub(super) struct Kernel {
+    /// `None` once it is detached; the maps live on.
+    object: Option<Ebpf>,
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, [u64; COUNTERS]>,
+    asleep: Array<MapData, u32>,
+    path: Path,
+    /// Held while filters of ours are attached by clsact; see [`claim`].
+    claims: Vec<File>,
+}
+
+impl Kernel {
+    /// Loads the program with a ring of `ring_bytes`.
+    pub(super) fn load(ring_bytes: u32) -> anyhow::Result<Self> {
+        privileges::check_capture()?;
+        let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
+        let mut object = EbpfLoader::new()
+            .map_max_entries(names::PACKETS, ring_bytes)
+            .map_max_entries(names::SCRATCH, u32::try_from(cpus)?)
+            .load(OBJECT)
+            .context(
+                "the kernel program could not be loaded; `mirror doctor` says what this host lacks",
+            )?;
+        Ok(Self {
+            ring: RingBuf::try_from(take_map(&mut object, names::PACKETS)?)?,
+            counters: PerCpuArray::try_from(take_map(&mut object, names::COUNTERS)?)?,
+            asleep: Array::try_from(take_map(&mut object, names::ASLEEP)?)?,
+            object: Some(object),
+            path: Path::Tcx,
+            claims: Vec::new(),
+        })
+    }
+
+    /// Tells the program what to watch.
+    pub(super) fn configure(&mut self, ports: &Ports, wake_bytes: u32) -> anyhow::Result<()> {
+        let object = self.object.as_mut().context("detached already")?;
+        let mut words: Array<_, u64> = Array::try_from(map_mut(object, names::PORTS)?)?;
+        for word in 0..PORT_WORDS {
+            let bits = ports.as_slice().iter().map(|port| port_bit(*port));
+            let bits =
+                bits.filter(|(place, _)| *place == word).fold(0, |bits, (_, bit)| bits | bit);
+            if bits != 0 {
+                words.set(word, bits, 0)?;
+            }
+        }
+        let settings = Settings { skip_mark: REPLAY_MARK, wake_bytes };
+        let mut entry: Array<_, [u8; size_of::<Settings>()]> =
+            Array::try_from(map_mut(object, names::SETTINGS)?)?;
+        entry.set(0, settings.to_bytes(), 0)?;
+        Ok(())
+    }
+
+    /// Attaches the program to a device: to both directions, but on `lo`, where each packet that
+    /// goes out comes in again, and by XDP to ingress alone.
+    pub(super) fn attach(&mut self, device: &Device, hook: Hook) -> anyhow::Result<()> {
+        self.path = match hook {
+            Hook::Xdp => return self.attach_xdp(device),
+            Hook::Tc if has_tcx() => Path::Tcx,
+            Hook::Tc | Hook::Clsact => Path::Clsact,
+        };
+        if self.path == Path::Clsact {
+            self.claims.push(claim(device)?);
+            match qdisc_add_clsact(&device.name) {
+                // Someone else's, whose filters stay as they are.
+                Ok(()) | Err(TcError::AlreadyAttached) => {}
+                Err(error) => return Err(error).context("no clsact qdisc could be added"),
+            }
+        }
+        let (ingress, egress) = match device.link {
+            Link::Ethernet => (names::INGRESS, names::EGRESS),
+            Link::Ip => (names::INGRESS_IP, names::EGRESS_IP),
+        };
+        self.attach_tc(device, ingress, TcAttachType::Ingress)?;
+        if !device.loopback {
+            self.attach_tc(device, egress, TcAttachType::Egress)?;
+        }
+        Ok(())
+    }
+
+    fn attach_tc(
+        &mut self,
+        device: &Device,
+        name: &str,
+        direction: TcAttachType,
+    ) -> anyhow::Result<()> {
+        let options = match self.path {
+            Path::Clsact => TcAttachOptions::Netlink(NlOptions::default()),
+            Path::Tcx | Path::Xdp => TcAttachOptions::TcxOrder(LinkOrder::default()),
+        };
+        let program: &mut SchedClassifier = self.program(name)?.try_into()?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("{name}: refused by the kernel's verifier"))?;
+        }
+        program
+            .attach_with_options(&device.name, direction, options)
+            .context("cannot be attached to")?;
+        Ok(())
+    }
+
+    fn attach_xdp(&mut self, device: &Device) -> anyhow::Result<()> {
+        self.path = Path::Xdp;
+        let program: &mut Xdp = self.program(names::XDP)?.try_into()?;
+        if program.fd().is_err() {
+            program.load().context("mirror_xdp: refused by the kernel's verifier")?;
+        }
+        // In the driver where it can, in the stack otherwise (loopback has no driver).
+        if program.attach(&device.name, XdpMode::Default).is_err() {
+            program.attach(&device.name, XdpMode::Skb).context("cannot be attached to")?;
+        }
+        Ok(())
+    }
+
+    fn program(&mut self, name: &str) -> anyhow::Result<&mut aya::programs::Program> {
+        let object = self.object.as_mut().context("detached already")?;
+        object.program_mut(name).with_context(|| format!("{name}: not in the kernel object"))
+    }
+
+    pub(super) fn path(&self) -> Path {
+        self.path
+    }
+
+    /// Detaches the program. When this returns it runs nowhere any more, so that the counters stand
+    /// still; what is in the ring can still be read.
+    pub(super) fn detach(&mut self) {
+        self.object = None;
+        self.claims.clear();
+    }
+
+    /// The next entry of the ring; its space is given back when it is dropped.
+    pub(super) fn next_entry(&mut self) -> Option<impl Deref<Target = [u8]> + '_> {
+        self.ring.next()
+    }
+
+    /// True when no entry waits.
+    pub(super) fn is_empty(&self) -> anyhow::Result<bool> {
+        Ok(self.poll(Duration::ZERO)? == 0)
+    }
+
+    /// Waits until entries are told of, at most `wait`.
+    pub(super) fn wait(&self, wait: Duration) -> anyhow::Result<()> {
+        self.poll(wait).map(drop)
+    }
+
+    fn poll(&self, wait: Duration) -> anyhow::Result<usize> {
+        let timeout = Timespec::try_from(wait).context("a wait that is too long")?;
+        match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&timeout)) {
+            Ok(ready) => Ok(ready),
+            // A signal: whoever waits looks at the stop flag.
+            Err(rustix::io::Errno::INTR) => Ok(0),
+            Err(error) => Err(error).context("the ring cannot be waited for"),
+        }
+    }
+
+    /// Tells the program whether the next record is to wake the reader.
+    pub(super) fn set_asleep(&mut self, asleep: bool) -> anyhow::Result<()> {
+        Ok(self.asleep.set(0, u32::from(asleep), 0)?)
+    }
+
+    /// How many packets had each outcome.
+    pub(super) fn outcomes(&self) -> Vec<(Outcome, u64)> {
+        let cpus = self.counters.get(&0, 0).ok();
+        let sum = |outcome: Outcome| {
+            let of_cpu =
+                |counters: &[u64; COUNTERS]| counters.get(outcome as usize).copied().unwrap_or(0);
+            cpus.iter().flat_map(|cpus| cpus.iter()).map(of_cpu).sum()
+        };
+        Outcome::ALL.into_iter().map(|outcome| (outcome, sum(outcome))).collect()
+    }
+}
+
+/// True when the kernel has TCX links.
+pub(super) fn has_tcx() -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+}
+
+/// Filters of clsact outlive a process that is killed. Whoever holds the device's lock file alone
+/// knows that those it finds belong to nobody, and removes them; then the lock is shared with other
+/// mirrors on the same device, and the kernel gives it back however the process ends.
+fn claim(device: &Device) -> anyhow::Result<File> {
+    let path = format!("/run/mirror-clsact-{}.lock", device.name.replace('/', "_"));
+    let file = File::create(&path).with_context(|| format!("{path}: cannot be written"))?;
+    if file.try_lock().is_ok() {
+        for (name, direction) in [
+            (names::INGRESS, TcAttachType::Ingress),
+            (names::EGRESS, TcAttachType::Egress),
+            (names::INGRESS_IP, TcAttachType::Ingress),
+            (names::EGRESS_IP, TcAttachType::Egress),
+        ] {
+            // Fails where there is none, which is the ordinary case.
+            let _ = qdisc_detach_program(&device.name, direction, name);
+        }
+        file.unlock()?;
+    }
+    file.lock_shared().with_context(|| format!("{path}: cannot be locked"))?;
+    Ok(file)
+}
+
+fn take_map(object: &mut Ebpf, name: &str) -> anyhow::Result<aya::maps::Map> {
+    object.take_map(name).with_context(|| format!("{name}: not in the kernel object"))
+}
+
+fn map_mut<'a>(object: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::maps::Map> {
+    match object.map_mut(name) {
+        Some(map) => Ok(map),
+        None => bail!("{name}: not in the kernel object"),
+    }
+}

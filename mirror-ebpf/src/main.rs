@@ -16,26 +16,31 @@ use mirror_common::{Direction, Link};
 
 use crate::packet::{Skb, XdpBuffer};
 
+/// Comes in on a device with Ethernet headers.
 #[classifier]
 pub fn mirror_ingress(context: TcContext) -> i32 {
     look(context, Direction::Ingress, Link::Ethernet)
 }
 
+/// Goes out on a device with Ethernet headers.
 #[classifier]
 pub fn mirror_egress(context: TcContext) -> i32 {
     look(context, Direction::Egress, Link::Ethernet)
 }
 
+/// Comes in on a device without link headers.
 #[classifier]
 pub fn mirror_ingress_ip(context: TcContext) -> i32 {
     look(context, Direction::Ingress, Link::Ip)
 }
 
+/// Goes out on a device without link headers.
 #[classifier]
 pub fn mirror_egress_ip(context: TcContext) -> i32 {
     look(context, Direction::Egress, Link::Ip)
 }
 
+/// Comes in, before the network stack.
 #[xdp]
 pub fn mirror_xdp(context: XdpContext) -> u32 {
     capture::look(&XdpBuffer(context), Direction::Ingress, Link::Ethernet);

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use mirror_user::cli::{Cli, Command};
 use mirror_user::config::{Config, SummaryForm};
-use mirror_user::demo;
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
+use mirror_user::{demo, doctor};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -31,7 +31,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
-        Command::Doctor(_) => anyhow::bail!("soon"),
+        Command::Doctor(args) => return doctor::run(args.json),
         Command::Demo(args) => return demo::run(args.offline),
     };
     let stop = Stop::on_signals()?;

@@ -3,6 +3,7 @@
 
 mod bench;
 mod corpus;
+mod ebpf;
 mod setup;
 mod test;
 
@@ -38,6 +39,8 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
             cargo(&["build", "--release", "--package", "mirror-user"])?;
             run_command(Command::new(root().join("target/release/mirror")).arg("demo").args(flags))
         }
+        ["ebpf"] => ebpf::build(),
+        ["ebpf", "--check"] => ebpf::check(),
         ["test"] => test::run(),
         ["lint"] => test::lint(),
         ["bless"] => test::bless(),

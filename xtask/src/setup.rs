@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::run_command;
@@ -80,6 +80,13 @@ pub(crate) fn on_path(program: &str) -> bool {
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
         .any(|folder| folder.join(program).is_file())
+}
+
+/// True when `program` is on the path or where `cargo install` puts programs.
+pub(crate) fn on_path_or_cargo_bin(program: &str) -> bool {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    on_path(program) || home.is_some_and(|home| home.join("bin").join(program).is_file())
 }
 
 /// True when this process runs as root.

@@ -17,6 +17,7 @@ use anyhow::{Context, ensure};
 
 use crate::config::Config;
 use crate::demo::server::Server;
+use crate::doctor;
 
 use crate::http::message::Message;
 use crate::shutdown::Stop;
@@ -33,14 +34,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What customers ask, each on a connection of its own: `{host}` stands for production's address.
 const ASKED: [&str; REQUESTS] = [
-    "GET /items?page=2 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+    "GET /items?page=2 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n",
     "POST /cart HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\
-     Connection: close\r\n\r\n{\"item\":\"tea\"}",
-    "POST /upload HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+     \r\n{\"item\":\"tea\"}",
+    "POST /upload HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n\
      4\r\nWiki\r\n5\r\npedia\r\n0\r\n\r\n",
 ];
 
-const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello";
+const ANSWER: &[u8; 43] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 
 /// Runs the show; live where this host may capture, unless `offline`.
@@ -50,7 +51,11 @@ const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshado
 pub fn run(offline: bool) -> anyhow::Result<()> {
     let shadow = Server::start(SHADOW_ANSWER)?;
     let stop = Stop::on_signals()?;
-    let summary = if !offline && false { live(&shadow, &stop)? } else { recorded(&shadow, &stop)? };
+    let summary = if !offline && doctor::examine().can_capture() {
+        live(&shadow, &stop)?
+    } else {
+        recorded(&shadow, &stop)?
+    };
     println!("\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080");
     Ok(())
 }
@@ -103,9 +108,9 @@ fn ask(production: SocketAddr, request: &str) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(production).context("production: cannot be reached")?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).context("production: no answer")?;
-    ensure!(answer == ANSWER, "production: another answer than it gave");
+    let mut answer = [0; ANSWER.len()];
+    stream.read_exact(&mut answer).context("production: no answer")?;
+    ensure!(answer == *ANSWER, "production: another answer than it gave");
     Ok(())
 }
 

@@ -67,6 +67,14 @@ impl Kernel {
         })
     }
 
+    /// Has the verifier look at the TC programs.
+    pub(super) fn verify(&mut self) -> anyhow::Result<()> {
+        for name in [names::INGRESS, names::EGRESS, names::INGRESS_IP, names::EGRESS_IP] {
+            self.tc_program(name)?;
+        }
+        Ok(())
+    }
+
     /// Tells the program what to watch.
     pub(super) fn configure(&mut self, ports: &Ports, wake_bytes: u32) -> anyhow::Result<()> {
         let object = self.object.as_mut().context("detached already")?;
@@ -123,14 +131,20 @@ impl Kernel {
             Path::Clsact => TcAttachOptions::Netlink(NlOptions::default()),
             Path::Tcx | Path::Xdp => TcAttachOptions::TcxOrder(LinkOrder::default()),
         };
-        let program: &mut SchedClassifier = self.program(name)?.try_into()?;
-        if program.fd().is_err() {
-            program.load().with_context(|| format!("{name}: refused by the kernel's verifier"))?;
-        }
+        let program = self.tc_program(name)?;
         program
             .attach_with_options(&device.name, direction, options)
             .context("cannot be attached to")?;
         Ok(())
+    }
+
+    /// A TC program, loaded.
+    fn tc_program(&mut self, name: &str) -> anyhow::Result<&mut SchedClassifier> {
+        let program: &mut SchedClassifier = self.program(name)?.try_into()?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("{name}: refused by the kernel's verifier"))?;
+        }
+        Ok(program)
     }
 
     fn attach_xdp(&mut self, device: &Device) -> anyhow::Result<()> {

@@ -222,6 +222,14 @@ fn choose(names: &[String]) -> anyhow::Result<Vec<Device>> {
     Ok(chosen)
 }
 
+/// Loads every program and lets go of them again: whether this host could capture.
+///
+/// # Errors
+/// Why it could not.
+pub fn try_load() -> anyhow::Result<()> {
+    Kernel::load(MIN_RING_BYTES)?.verify()
+}
+
 /// Refuses a target that is itself captured: one of this host's own addresses on a watched port.
 ///
 /// # Errors

@@ -1,0 +1,210 @@
+//! Whether this host can capture, and if not, what is missing: the facts, and what to do.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::ensure;
+use rustix::system::uname;
+use serde::Serialize;
+
+use crate::privileges;
+use crate::source::live::Device;
+
+/// The first kernel with a BPF ring buffer, which nothing can replace.
+const RING_BUFFER: (u32, u32) = (5, 8);
+/// The oldest kernel that mirror is meant for.
+const OLDEST: (u32, u32) = (5, 15);
+/// The first kernel with TCX links.
+const TCX: (u32, u32) = (6, 6);
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    findings: Vec<Finding>,
+    interfaces: Vec<Interface>,
+}
+
+/// One fact.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    found: String,
+    verdict: Verdict,
+    /// What to do where the verdict is not good.
+    advice: Option<String>,
+}
+
+/// What a fact means for live capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Verdict {
+    Good,
+    /// Capture works, but something is not as good as it may be.
+    Lesser,
+    /// No capture without it.
+    Missing,
+}
+
+#[derive(Debug, Serialize)]
+struct Interface {
+    name: String,
+    up: bool,
+    first_header: &'static str,
+}
+
+/// `mirror doctor`.
+///
+/// # Errors
+/// When this host cannot capture, after the report was printed.
+pub fn run(json: bool) -> anyhow::Result<()> {
+    let report = examine();
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    ensure!(report.can_capture(), "this host cannot capture live; files can be read all the same");
+    Ok(())
+}
+
+/// Looks at this host and this process. Changes nothing.
+#[must_use]
+pub fn examine() -> Report {
+    let release = uname().release().to_string_lossy().into_owned();
+    let version = version_of(&release);
+    let mut findings = vec![kernel(&release, version), attachment(version), btf()];
+    findings.extend(privileges::CAPTURE.iter().map(capability));
+    findings.push(object());
+    let interfaces = Device::all().unwrap_or_default().into_iter().map(|device| Interface {
+        name: device.name,
+        up: device.up,
+        first_header: match device.link {
+            mirror_common::Link::Ethernet => "Ethernet",
+            mirror_common::Link::Ip => "IP",
+        },
+    });
+    Report { findings, interfaces: interfaces.collect() }
+}
+
+fn kernel(release: &str, version: Option<(u32, u32)>) -> Finding {
+    let (verdict, advice) = match version {
+        Some(version) if version >= OLDEST => (Verdict::Good, None),
+        Some(version) if version >= RING_BUFFER => {
+            (Verdict::Lesser, Some("mirror is tested from Linux 5.15 on".to_owned()))
+        }
+        _ => (
+            Verdict::Missing,
+            Some("the ring buffer needs Linux 5.8; use 5.15 or later".to_owned()),
+        ),
+    };
+    Finding { what: "kernel", found: release.to_owned(), verdict, advice }
+}
+
+fn attachment(version: Option<(u32, u32)>) -> Finding {
+    let tcx = version.is_some_and(|version| version >= TCX);
+    Finding {
+        what: "attached by",
+        found: if tcx { "TCX" } else { "clsact" }.to_owned(),
+        verdict: if tcx { Verdict::Good } else { Verdict::Lesser },
+        advice: (!tcx).then(|| {
+            "filters of clsact outlive a mirror that is killed; its next start removes them (TCX needs 6.6)".to_owned()
+        }),
+    }
+}
+
+fn btf() -> Finding {
+    let there = Path::new("/sys/kernel/btf/vmlinux").exists();
+    Finding {
+        what: "BTF",
+        found: if there { "present" } else { "absent" }.to_owned(),
+        verdict: if there { Verdict::Good } else { Verdict::Lesser },
+        advice: (!there)
+            .then(|| "not needed; `bpftool prog dump` shows less without it".to_owned()),
+    }
+}
+
+fn capability(capability: &privileges::Capability) -> Finding {
+    let held = capability.is_held();
+    Finding {
+        what: capability.name,
+        found: format!("{} ({})", if held { "held" } else { "not held" }, capability.purpose),
+        verdict: if held { Verdict::Good } else { Verdict::Missing },
+        advice: (!held).then(|| {
+            "run as root, or `setcap cap_bpf,cap_perfmon,cap_net_admin+ep mirror`".to_owned()
+        }),
+    }
+}
+
+/// The proof of the pudding: the kernel's verifier takes the programs, or says why not.
+fn object() -> Finding {
+    let outcome = crate::source::live::try_load();
+    Finding {
+        what: "kernel program",
+        found: match &outcome {
+            Ok(()) => "loads".to_owned(),
+            Err(_) => "does not load".to_owned(),
+        },
+        verdict: if outcome.is_ok() { Verdict::Good } else { Verdict::Missing },
+        advice: outcome.err().map(|error| format!("{error:#}")),
+    }
+}
+
+/// `6.18.44-generic` is (6, 18).
+fn version_of(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+impl Report {
+    /// True when nothing is missing for live capture.
+    #[must_use]
+    pub fn can_capture(&self) -> bool {
+        self.findings.iter().all(|finding| finding.verdict != Verdict::Missing)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { what, found, verdict, advice } in &self.findings {
+            let mark = match verdict {
+                Verdict::Good => "ok     ",
+                Verdict::Lesser => "note   ",
+                Verdict::Missing => "MISSING",
+            };
+            writeln!(f, "{mark}  {what:14}  {found}")?;
+            if let Some(advice) = advice {
+                writeln!(f, "         {:14}  {advice}", "")?;
+            }
+        }
+        writeln!(f, "\ninterfaces (for --from):")?;
+        for Interface { name, up, first_header } in &self.interfaces {
+            let state = if *up { "up" } else { "down" };
+            writeln!(f, "         {name:14}  {state:4}  begins with {first_header}")?;
+        }
+        if self.can_capture() {
+            writeln!(f, "\nthis host can capture: mirror inspect --from lo --port 8080")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_begins_with_its_version() {
+        assert_eq!(version_of("6.18.44-fc"), Some((6, 18)));
+        assert_eq!(version_of("5.15.0-91-generic"), Some((5, 15)));
+        assert_eq!(version_of("rolling"), None);
+    }
+
+    #[test]
+    fn the_report_names_every_capability_and_interface() {
+        let text = examine().to_string();
+        for capability in privileges::CAPTURE {
+            assert!(text.contains(capability.name), "{text}");
+        }
+        assert!(text.contains("lo"), "{text}");
+    }
+}

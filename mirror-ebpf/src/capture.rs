@@ -68,8 +68,11 @@ fn copy<B: Buffer>(packet: &B, direction: Direction, link: Link) -> Outcome {
     // SAFETY: the entry belongs to this CPU. Programs at these hooks run to their end before
     // another one runs on the same CPU.
     let scratch = unsafe { &mut *scratch };
-    // The verifier follows a mask where it loses the comparison above: 1..=MAX_PACKET_BYTES.
-    let bounded = ((len - 1) & (MAX_PACKET_BYTES - 1)) + 1;
+    // The verifier follows a mask where it loses the comparisons above: 1..=MAX_PACKET_BYTES. The
+    // compiler must not know them here, or it would take the mask away as needless.
+    // SAFETY: `len` is a variable of this function.
+    let unknown = unsafe { ptr::read_volatile(&len) };
+    let bounded = (unknown.wrapping_sub(1) & (MAX_PACKET_BYTES - 1)) + 1;
     scratch.record = record(&origin, direction, link, bounded);
     let to = scratch.packet.as_mut_ptr();
     // SAFETY: `packet` holds MAX_PACKET_BYTES, and `bounded` is no more than that.

@@ -308,12 +308,10 @@ impl Source {
                     HookArg::Xdp => Hook::Xdp,
                 };
                 let ports = ports.clone();
-                Ok(Box::new(LiveSource::attach(&LiveOptions {
-                    interfaces,
-                    ports,
-                    hook,
-                    ring_bytes,
-                })?))
+                let source =
+                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
+                eprintln!("mirror: attached to {source}; Ctrl-C ends it");
+                Ok(Box::new(source))
             }
             Self::Files(files) => folder::open(files.first().expect("one")),
             Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),

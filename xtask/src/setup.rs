@@ -21,8 +21,9 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "tshark", package: "tshark" },
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "tc", package: "iproute2" },
-    Tool { program: "ethtool", package: "ethtool" },
-    Tool { program: "bpftool", package: "bpftool" },
+    Tool { program: "ss", package: "iproute2" },
+    Tool { program: "python3", package: "python3-minimal" },
+    Tool { program: "tcpreplay", package: "tcpreplay" },
 ];
 
 /// The peers of `cargo xtask bench offline`.

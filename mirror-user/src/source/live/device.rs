@@ -1,15 +1,11 @@
-//! The network devices of this host, as `/sys/class/net` tells of them.
+//! The network devices of this thread's network namespace. The only file that knows `nix`.
 
-use std::fs;
 use std::io;
-use std::path::Path;
 
 use mirror_common::Link;
-
-/// `IFF_UP` of `linux/if.h`.
-const IFF_UP: u32 = 1;
-/// `IFF_LOOPBACK` of `linux/if.h`.
-const IFF_LOOPBACK: u32 = 8;
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
+use nix::net::if_::InterfaceFlags;
+use nix::sys::socket::SockaddrLike;
 
 /// A network device that can be captured on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,30 +23,29 @@ pub struct Device {
 }
 
 impl Device {
-    /// Every device whose packets can be read, by index.
+    /// Every device whose packets can be read, by index. Asked of the kernel by netlink, because
+    /// `/sys/class/net` shows the namespace in which it was mounted.
     ///
     /// # Errors
-    /// When `/sys/class/net` cannot be listed.
+    /// When the kernel does not answer.
     pub fn all() -> io::Result<Vec<Self>> {
-        let mut devices: Vec<Self> = fs::read_dir("/sys/class/net")?
-            .filter_map(Result::ok)
-            .filter_map(|entry| Self::read(&entry.path()))
-            .collect();
+        let mut devices: Vec<Self> =
+            getifaddrs()?.filter_map(|address| Self::read(&address)).collect();
         devices.sort_by_key(|device| device.index);
         Ok(devices)
     }
 
-    /// `None` for a device that went away meanwhile, or whose packets cannot be read.
-    fn read(folder: &Path) -> Option<Self> {
-        let text = |file: &str| fs::read_to_string(folder.join(file)).ok();
-        let flags = text("flags")?;
-        let flags = u32::from_str_radix(flags.trim().trim_start_matches("0x"), 16).ok()?;
+    /// Each device has one address of the link layer, which tells its index and type.
+    fn read(address: &InterfaceAddress) -> Option<Self> {
+        let link = address.address.as_ref()?;
+        link.family()?;
+        let link = link.as_link_addr()?;
         Some(Self {
-            name: folder.file_name()?.to_str()?.to_owned(),
-            index: text("ifindex")?.trim().parse().ok()?,
-            up: flags & IFF_UP != 0,
-            loopback: flags & IFF_LOOPBACK != 0,
-            link: link_of(text("type")?.trim().parse().ok()?)?,
+            name: address.interface_name.clone(),
+            index: u32::try_from(link.ifindex()).ok()?,
+            up: address.flags.contains(InterfaceFlags::IFF_UP),
+            loopback: address.flags.contains(InterfaceFlags::IFF_LOOPBACK),
+            link: link_of(link.hatype())?,
         })
     }
 }
@@ -63,5 +58,16 @@ fn link_of(hardware: u16) -> Option<Link> {
         // Raw IP, tunnel, tunnel6, SIT, IPGRE, IP6GRE, none (tun, WireGuard).
         519 | 768 | 769 | 776 | 778 | 823 | 65534 => Some(Link::Ip),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_has_a_loopback() {
+        let devices = Device::all().unwrap();
+        assert!(devices.iter().any(|device| device.loopback && device.name == "lo"), "{devices:?}");
     }
 }

@@ -22,9 +22,12 @@ use crate::watch::Ports;
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");
 
+/// "There is one already", of `errno(3)`.
+const EEXIST: i32 = rustix::io::Errno::EXIST.raw_os_error();
+
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub(super) enum Path {
     /// Links of TCX (Linux 6.6), which the kernel removes with the process.
     Tcx,
     /// Filters of a clsact qdisc.
@@ -105,8 +108,9 @@ impl Kernel {
         if self.path == Path::Clsact {
             self.claims.push(claim(device)?);
             match qdisc_add_clsact(&device.name) {
+                Ok(()) => {}
                 // Someone else's, whose filters stay as they are.
-                Ok(()) | Err(TcError::AlreadyAttached) => {}
+                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(EEXIST) => {}
                 Err(error) => return Err(error).context("no clsact qdisc could be added"),
             }
         }

@@ -12,6 +12,7 @@
 mod device;
 mod kernel;
 
+use std::fmt;
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -20,15 +21,13 @@ use bytes::{BufMut, BytesMut};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
-pub use device::Device;
-pub use kernel::Path;
-
-use self::kernel::Kernel;
+use self::kernel::{Kernel, Path};
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::sink::replay::Target;
 use crate::stats::Account;
 use crate::watch::Ports;
+pub use device::Device;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -126,12 +125,6 @@ impl LiveSource {
         })
     }
 
-    /// How the program is attached.
-    #[must_use]
-    pub fn path(&self) -> Path {
-        self.kernel.path()
-    }
-
     /// The next packet that waits in the ring.
     fn take(&mut self) -> anyhow::Result<Option<Packet>> {
         while let Some(entry) = self.kernel.next_entry() {
@@ -176,6 +169,18 @@ impl LiveSource {
             self.kernel.wait(wait)?;
         }
         self.kernel.set_asleep(false)
+    }
+}
+
+impl fmt::Display for LiveSource {
+    /// What was attached to, and how.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = match self.kernel.path() {
+            Path::Tcx => "TCX",
+            Path::Clsact => "clsact",
+            Path::Xdp => "XDP",
+        };
+        write!(f, "{} by {path}", self.names.join(", "))
     }
 }
 

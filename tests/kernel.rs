@@ -1,0 +1,445 @@
+//! The real program in the real kernel: two network namespaces with a cable between them, nginx as
+//! production in one, curl as its customer in the other.
+//!
+//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::Command;
+
+use aya::programs::{SchedClassifier, TcAttachType};
+use netns::{CABLE, Lab, Mirror, PATIENCE, succeed, until};
+use serde_json::Value;
+use support::target::{Behaviour, RawRequest, Target};
+use support::wire::Talk;
+
+/// The account of this name: seen, delivered, and what was dropped.
+fn account(summary: &Value, name: &str) -> (u64, u64, Vec<(String, u64)>) {
+    let accounts = summary["accounts"].as_array().expect("accounts");
+    let account = accounts.iter().find(|account| account["name"] == name);
+    let account = account.unwrap_or_else(|| panic!("no account {name} in {summary:#}"));
+    let dropped = account["dropped"].as_array().expect("reasons").iter();
+    let dropped = dropped.map(|pair| {
+        (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count"))
+    });
+    (
+        account["seen"].as_u64().expect("a count"),
+        account["delivered"].as_u64().expect("a count"),
+        dropped.collect(),
+    )
+}
+
+fn dropped(summary: &Value, name: &str, reason: &str) -> u64 {
+    account(summary, name).2.iter().find(|(known, _)| known == reason).map_or(0, |(_, n)| *n)
+}
+
+/// Fails unless every account balances and what one seam delivers the next sees.
+#[track_caller]
+fn assert_sums(summary: &Value) {
+    for name in
+        summary["accounts"].as_array().expect("accounts").iter().map(|account| &account["name"])
+    {
+        let (seen, delivered, dropped) = account(summary, name.as_str().expect("a name"));
+        let sum = delivered + dropped.iter().map(|(_, n)| n).sum::<u64>();
+        assert_eq!(seen, sum, "{name} in {summary:#}");
+    }
+    assert_eq!(account(summary, "kernel").1, account(summary, "segments").0, "{summary:#}");
+    assert_eq!(account(summary, "cleared").1, account(summary, "shadow requests").0, "{summary:#}");
+}
+
+/// Shadows the server's port 8080 to a target in the same namespace while `customers` ask, and
+/// returns what the target got, and the summary.
+fn shadow(
+    lab: &mut Lab,
+    flags: &[&str],
+    requests: usize,
+    customers: impl FnOnce(&Lab),
+) -> (Vec<RawRequest>, Value) {
+    lab.start_nginx();
+    let target = Target::start(Behaviour::Answer);
+    let url = target.url();
+    let mut args = vec!["replay", "--port", "8080", "--to", &url, "--json"];
+    args.extend(flags);
+    let mirror = Mirror::start(lab, &args);
+    customers(lab);
+    let received = target.wait_for(requests, PATIENCE);
+    let summary = mirror.summary();
+    assert_sums(&summary);
+    assert_eq!(account(&summary, "shadow requests").1, requests as u64, "{summary:#}");
+    (received, summary)
+}
+
+fn targets(received: &[RawRequest]) -> Vec<String> {
+    received.iter().map(RawRequest::target).collect()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn requests_over_ipv4_and_ipv6_are_shadowed_with_their_marks() {
+    Lab::run(|lab| {
+        let (received, _) = shadow(lab, &["--from", CABLE], 2, |lab| {
+            lab.curl(&["http://10.77.0.1:8080/four"]);
+            lab.curl(&["http://[fd00:77::1]:8080/six", "-H", "Host: shop.example:8080"]);
+        });
+        assert_eq!(targets(&received), ["/four", "/six"]);
+        for request in &received {
+            assert_eq!(request.header("X-Shadow-Request").as_deref(), Some("1"));
+            assert_eq!(request.header("baggage").as_deref(), Some("synthetic_request=true"));
+        }
+        assert_eq!(
+            received[0].header("Host").as_deref(),
+            Some("10.77.0.1:8080"),
+            "no suffix on addresses"
+        );
+        assert_eq!(received[1].header("Host").as_deref(), Some("shop.example-shadow:8080"));
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn requests_of_one_connection_keep_their_order_and_their_connection() {
+    Lab::run(|lab| {
+        let (received, _) = shadow(lab, &["--from", CABLE], 20, |lab| {
+            let urls: Vec<String> = (0..20).map(|n| format!("http://10.77.0.1:8080/{n}")).collect();
+            lab.curl(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+        });
+        assert_eq!(targets(&received), (0..20).map(|n| format!("/{n}")).collect::<Vec<_>>());
+        assert!(received.iter().all(|request| request.connection == received[0].connection));
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_large_post_in_gro_packets_arrives_whole() {
+    Lab::run(|lab| {
+        let (received, summary) = shadow(lab, &["--from", CABLE], 1, |lab| {
+            let file = lab.file("body", 1 << 20);
+            lab.curl(&[
+                "-H",
+                "Expect:",
+                "--data-binary",
+                &format!("@{file}"),
+                "http://10.77.0.1:8080/post",
+            ]);
+        });
+        assert_eq!(received[0].body.len(), 1 << 20);
+        assert!(received[0].body.iter().all(|byte| *byte == b'x'));
+        let (_, packets, _) = account(&summary, "kernel");
+        assert!(packets < 400, "{packets} packets for 1 MiB: GRO packets were not seen as such");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn packets_in_a_vlan_are_seen_and_keep_their_tag() {
+    Lab::run(|lab| {
+        let request = "GET /vlan HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+        let talk = Talk::new()
+            .in_vlan(7)
+            .open()
+            .client(request)
+            .server("HTTP/1.1 204 No Content\r\n\r\n")
+            .close();
+        let file = lab.path("out.pcap").to_str().expect("a plain path").to_owned();
+        let capture = Mirror::start(
+            lab,
+            &["capture", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
+        );
+        let (received, _) =
+            shadow(lab, &["--from", CABLE], 1, |lab| lab.send("vlan.pcap", &talk.pcap()));
+        assert_eq!(targets(&received), ["/vlan"]);
+        let packets = account(&capture.summary(), "segments").1;
+        let tagged = succeed(Command::new("tshark").args(["-r", &file, "-Y", "vlan.id == 7"]));
+        assert_eq!(String::from_utf8_lossy(&tagged.stdout).lines().count() as u64, packets);
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn on_lo_each_packet_counts_once() {
+    Lab::run(|lab| {
+        let (received, summary) = shadow(lab, &["--from", "lo"], 1, |_| {
+            succeed(Command::new("curl").args(["--silent", "http://127.0.0.1:8080/lo"]));
+        });
+        assert_eq!(targets(&received), ["/lo"]);
+        assert_eq!(dropped(&summary, "segments", "duplicate"), 0, "{summary:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn any_means_every_interface_and_sees_each_request_once() {
+    Lab::run(|lab| {
+        let (received, _) = shadow(lab, &["--from", "any"], 2, |lab| {
+            lab.curl(&["http://10.77.0.1:8080/cable"]);
+            succeed(Command::new("curl").args(["--silent", "http://127.0.0.1:8080/lo"]));
+        });
+        assert_eq!(targets(&received), ["/cable", "/lo"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn xdp_and_clsact_capture_too() {
+    for hook in ["xdp", "clsact"] {
+        Lab::run(move |lab| {
+            let (received, _) = shadow(lab, &["--from", CABLE, "--hook", hook], 2, |lab| {
+                let file = lab.file("body", 100_000);
+                lab.curl(&["http://10.77.0.1:8080/small"]);
+                lab.curl(&[
+                    "-H",
+                    "Expect:",
+                    "--data-binary",
+                    &format!("@{file}"),
+                    "http://10.77.0.1:8080/post",
+                ]);
+            });
+            assert_eq!(targets(&received), ["/small", "/post"], "{hook}");
+            assert_eq!(received[1].body.len(), 100_000, "{hook}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn what_the_ring_cannot_hold_is_counted_and_costs_only_what_it_touched() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Answer);
+        let url = target.url();
+        let args = [
+            "replay",
+            "--from",
+            CABLE,
+            "--port",
+            "8080",
+            "--to",
+            &url,
+            "--ring-size",
+            "512KiB",
+            "--json",
+        ];
+        let mut mirror = Mirror::start(lab, &args);
+        lab.curl(&["http://10.77.0.1:8080/before"]);
+        target.wait_for(1, PATIENCE);
+        // A reader that gets no processor at all, and sixteen times what the ring holds.
+        mirror.signal("-STOP");
+        lab.curl(&["-o", "/dev/null", "http://10.77.0.1:8080/big"]);
+        mirror.signal("-CONT");
+        // Customers go on until the reader is back, which shows by the first that arrives.
+        let mut asked = 0;
+        until("requests arrive again", || {
+            lab.curl(&[&format!("http://10.77.0.1:8080/after/{asked}")]);
+            asked += 1;
+            target.received().iter().any(|request| request.target().starts_with("/after"))
+        });
+        let summary = mirror.summary();
+        assert!(dropped(&summary, "kernel", "ring_full") > 0, "{summary:#}");
+        assert_sums(&summary);
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn shadows_of_our_own_are_passed_over() {
+    Lab::run(|lab| {
+        // The target is on the client's host, on the same port: its traffic passes the same cable.
+        lab.start_nginx();
+        let mut shadow = lab.client("python3");
+        shadow.args(["-m", "http.server", "8080", "--bind", "10.77.0.2"]);
+        let mut shadow = shadow.stderr(std::process::Stdio::null()).spawn().expect("a server");
+        until("the shadow listens", || std::net::TcpStream::connect("10.77.0.2:8080").is_ok());
+        let to = ["--to", "http://10.77.0.2:8080"];
+        let mirror = Mirror::start(
+            lab,
+            &["replay", "--from", CABLE, "--port", "8080", to[0], to[1], "--json"],
+        );
+        lab.curl(&["http://10.77.0.1:8080/one"]);
+        until("the shadow request went out", || mirror_counts_own(lab));
+        let summary = mirror.summary();
+        shadow.kill().expect("a child");
+        shadow.wait().expect("a child");
+        assert_sums(&summary);
+        assert!(dropped(&summary, "kernel", "own_replay") > 0, "{summary:#}");
+        assert_eq!(account(&summary, "shadow requests").0, 1, "{summary:#}");
+    });
+}
+
+/// The shadow's connection shows among the sockets of the namespace.
+fn mirror_counts_own(_lab: &Lab) -> bool {
+    let sockets =
+        succeed(Command::new("ss").args(["--tcp", "--all", "--numeric", "dst", "10.77.0.2:8080"]));
+    String::from_utf8_lossy(&sockets.stdout).contains("10.77.0.2:8080")
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_target_that_is_captured_itself_is_refused() {
+    Lab::run(|_| {
+        support::mirror(&[
+            "replay",
+            "--from",
+            CABLE,
+            "--port",
+            "8080",
+            "--to",
+            "http://10.77.0.1:8080",
+        ])
+        .exits_with(2)
+        .complains(&["10.77.0.1:8080", "captured itself"]);
+    });
+}
+
+/// True when any program is attached to the cable by TCX or XDP.
+fn is_attached() -> bool {
+    let by_tcx = [TcAttachType::Ingress, TcAttachType::Egress].into_iter().any(|direction| {
+        let (_, programs) =
+            SchedClassifier::query_tcx(CABLE, direction).expect("the kernel has TCX");
+        !programs.is_empty()
+    });
+    let link = succeed(Command::new("ip").args(["link", "show", "dev", CABLE]));
+    by_tcx || String::from_utf8_lossy(&link.stdout).contains("xdp")
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_mirror_that_is_killed_leaves_nothing_attached() {
+    for hook in ["tc", "xdp"] {
+        Lab::run(move |lab| {
+            let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--hook", hook];
+            let mirror = Mirror::start(lab, &args);
+            assert!(is_attached());
+            mirror.kill();
+            until("nothing is attached", || !is_attached());
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn filters_that_a_killed_mirror_left_are_removed_by_the_next_and_foreign_ones_stay() {
+    Lab::run(|lab| {
+        let tc = |line: &str| succeed(Command::new("tc").args(line.split(' ')));
+        let filters = || {
+            String::from_utf8_lossy(&tc(&format!("filter show dev {CABLE} ingress")).stdout)
+                .into_owned()
+        };
+        tc(&format!("qdisc add dev {CABLE} clsact"));
+        tc(&format!("filter add dev {CABLE} ingress pref 7 protocol all u32 match u32 0 0"));
+        let args = [
+            "inspect",
+            "--from",
+            CABLE,
+            "--port",
+            "8080",
+            "--summary",
+            "--json",
+            "--hook",
+            "clsact",
+        ];
+        Mirror::start(lab, &args).kill();
+        assert!(filters().contains("mirror_ingress"), "{}", filters());
+        let second = Mirror::start(lab, &args);
+        assert_eq!(
+            filters().lines().filter(|line| line.contains("mirror_ingress")).count(),
+            1,
+            "{}",
+            filters()
+        );
+        second.summary();
+        assert!(!filters().contains("mirror_ingress"), "{}", filters());
+        assert!(filters().contains("u32"), "{}", filters());
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn two_mirrors_on_one_interface_both_see_everything() {
+    for hook in ["tc", "clsact"] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let args = [
+                "inspect",
+                "--from",
+                CABLE,
+                "--port",
+                "8080",
+                "--summary",
+                "--json",
+                "--hook",
+                hook,
+            ];
+            let both = [Mirror::start(lab, &args), Mirror::start(lab, &args)];
+            lab.curl(&["http://10.77.0.1:8080/1", "http://10.77.0.1:8080/2"]);
+            for mirror in both {
+                let summary = mirror.summary();
+                assert_eq!(account(&summary, "requests").1, 2, "{hook}: {summary:#}");
+            }
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_capture_of_gro_packets_reads_the_same_in_tshark() {
+    for ending in ["pcap", "pcapng"] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let file =
+                lab.path(&format!("out.{ending}")).to_str().expect("a plain path").to_owned();
+            let mirror = Mirror::start(
+                lab,
+                &["capture", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
+            );
+            let body = lab.file("body", 300_000);
+            lab.curl(&["http://10.77.0.1:8080/first"]);
+            lab.curl(&[
+                "-H",
+                "Expect:",
+                "--data-binary",
+                &format!("@{body}"),
+                "http://10.77.0.1:8080/post",
+            ]);
+            lab.curl(&["-o", "/dev/null", "http://10.77.0.1:8080/big"]);
+            mirror.summary();
+            let checked = ["-o", "tcp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"];
+            let tshark = |filter: &str, fields: &[&str]| {
+                let mut command = Command::new("tshark");
+                command.args(["-r", &file, "-Y", filter, "-T", "fields"]).args(checked);
+                fields.iter().for_each(|field| {
+                    command.args(["-e", field]);
+                });
+                String::from_utf8_lossy(&succeed(&mut command).stdout).into_owned()
+            };
+            assert_eq!(
+                tshark("http.request", &["http.request.uri"]),
+                "/first\n/post\n/big\n",
+                "{ending}"
+            );
+            assert_eq!(
+                tshark("http.response", &["http.response.code"]),
+                "200\n200\n200\n",
+                "{ending}"
+            );
+            assert_eq!(
+                tshark("tcp.checksum.status == 0 || ip.checksum.status == 0", &["frame.number"]),
+                "",
+                "{ending}"
+            );
+        });
+    }
+}
+
+#[test]
+fn the_object_holds_the_programs_and_maps_that_the_loader_names() {
+    let object =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../mirror-ebpf/mirror-ebpf.o"))
+            .expect("the object");
+    let text = String::from_utf8_lossy(&object);
+    for name in mirror_common::names::PROGRAMS.iter().chain(&mirror_common::names::MAPS) {
+        assert!(text.contains(&format!("{name}\0")), "{name}");
+    }
+}

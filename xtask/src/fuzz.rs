@@ -1,0 +1,56 @@
+//! `cargo xtask fuzz SECONDS`: every fuzz target for so long, one after the other, seeded from the
+//! captures of this repository.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+
+use crate::{root, run_command, setup};
+
+/// The targets of `fuzz/`, each with the longest input that is worth its time.
+const TARGETS: [(&str, u32); 4] =
+    [("decode", 4_096), ("tcp", 8_192), ("http", 16_384), ("pipeline", 262_144)];
+
+/// Fuzzes each target for `seconds`; fails with the first finding, whose input cargo-fuzz keeps.
+pub(crate) fn run(seconds: u32) -> anyhow::Result<()> {
+    let nightly =
+        Command::new("rustc").args(["+nightly", "--version"]).stdout(Stdio::null()).status();
+    ensure!(
+        nightly.is_ok_and(|status| status.success()),
+        "fuzzing needs a nightly compiler: rustup toolchain install nightly"
+    );
+    if !setup::on_path_or_cargo_bin("cargo-fuzz") {
+        run_command(Command::new(env!("CARGO")).args(["install", "--locked", "cargo-fuzz"]))?;
+    }
+    seed()?;
+    for (target, max_len) in TARGETS {
+        println!("{target}: {seconds} s");
+        run_command(
+            Command::new("cargo")
+                .args(["+nightly", "fuzz", "run", target, "--"])
+                .arg(format!("-max_total_time={seconds}"))
+                .arg(format!("-max_len={max_len}"))
+                .arg("-print_final_stats=1")
+                .env_remove("RUSTUP_TOOLCHAIN")
+                .current_dir(root()),
+        )
+        .with_context(|| format!("{target}: a finding; its input is in fuzz/artifacts/{target}"))?;
+    }
+    Ok(())
+}
+
+/// Captures are inputs of the whole pipeline as they are.
+fn seed() -> anyhow::Result<()> {
+    let corpus = root().join("fuzz/corpus/pipeline");
+    fs::create_dir_all(&corpus)?;
+    for entry in fs::read_dir(root().join("pcaps"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == "pcap")
+            && let Some(name) = path.file_name()
+        {
+            fs::copy(&path, corpus.join(name))?;
+        }
+    }
+    Ok(())
+}

@@ -2,11 +2,16 @@
 
 use std::process::Command;
 
-use crate::{cargo, root, run_command, setup};
+use crate::{cargo, ebpf, root, run_command, setup};
 
 /// Everything that can run here. What cannot is shown by cargo as ignored, with its reason.
 pub(crate) fn run() -> anyhow::Result<()> {
     let tools = setup::ensure_tools(setup::TEST_TOOLS);
+    if setup::is_root() || ebpf::is_ready() {
+        ebpf::check()?;
+    } else {
+        println!("the kernel object was not compared with its source: `cargo xtask ebpf` says what that needs");
+    }
     cargo(&["test", "--workspace"])?;
     if setup::is_root() && tools {
         // One thread: network namespaces are cheap, the two cores of a small machine are not.

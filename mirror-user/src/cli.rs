@@ -106,7 +106,12 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "N|max", default_value = "1", value_parser = parse_speed, help_heading = "Replay")]
     pub speed: Speed,
     /// The Host that the target sees: as recorded, with `-shadow` before its port, the target's own, or NAME
-    #[arg(long, value_name = "keep|suffix|target|NAME", default_value = "suffix", help_heading = "Marking")]
+    #[arg(
+        long,
+        value_name = "keep|suffix|target|NAME",
+        default_value = "suffix",
+        help_heading = "Marking"
+    )]
     pub host: String,
     /// Append the suffix to IP addresses, too
     #[arg(long, help_heading = "Marking")]
@@ -220,7 +225,8 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| "a time with its unit, such as 500ms, 30s or 5m".into())
+    humantime::parse_duration(text)
+        .map_err(|_| "a time with its unit, such as 500ms, 30s or 5m".into())
 }
 
 /// Bytes with an optional binary unit: `65536`, `64KiB`, `16M`.

@@ -30,9 +30,9 @@ pub mod rules;
 
 pub mod sink;
 
+pub mod demo;
 pub mod progress;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;
 pub mod watch;
-pub mod demo;

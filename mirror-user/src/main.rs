@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use mirror_user::cli::{Cli, Command};
 use mirror_user::config::{Config, SummaryForm};
+use mirror_user::demo;
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::demo;
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;

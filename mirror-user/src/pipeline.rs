@@ -196,7 +196,8 @@ impl Pipeline {
             delivered: corridors.cleared,
             dropped: corridors.dropped.non_zero().collect(),
         };
-        let mut accounts = vec![self.source.account(), self.decoder.account(), self.flows.stats().bytes()];
+        let mut accounts =
+            vec![self.source.account(), self.decoder.account(), self.flows.stats().bytes()];
         accounts.extend(self.http.stats().accounts());
         accounts.push(requests);
         accounts.extend(self.sinks.iter().map(|sink| sink.account()));

@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use etherparse::{IpFragOffset, PacketBuilder, PacketBuilderStep, IpHeaders, Ipv4Header, Ipv6Header, IpNumber, VlanId};
+use etherparse::{
+    IpFragOffset, IpHeaders, IpNumber, Ipv4Header, Ipv6Header, PacketBuilder, PacketBuilderStep,
+    VlanId,
+};
 
 /// Time between two packets of a conversation: long enough to be seen, short enough for replay at
 /// recorded speed in tests.
@@ -203,7 +206,8 @@ impl Talk {
 
 /// Several conversations at once, by time.
 pub fn interleaved(talks: &[Talk]) -> Vec<u8> {
-    let mut packets: Vec<TimedPacket> = talks.iter().flat_map(|talk| talk.packets.clone()).collect();
+    let mut packets: Vec<TimedPacket> =
+        talks.iter().flat_map(|talk| talk.packets.clone()).collect();
     packets.sort_by_key(|packet| packet.nanos);
     pcap(&packets)
 }

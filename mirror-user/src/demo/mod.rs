@@ -25,6 +25,9 @@ use crate::summary::Summary;
 /// The customer's session for hosts that may not capture; see `pcaps/README.md`.
 const RECORDED: &[u8] = include_bytes!("../../../pcaps/demo.pcap");
 
+/// Whether the live form is built in.
+const MAY_CAPTURE: bool = false;
+
 /// How many requests each form of the show has.
 const REQUESTS: usize = 3;
 
@@ -50,11 +53,8 @@ const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshado
 pub fn run(offline: bool) -> anyhow::Result<()> {
     let shadow = Server::start(SHADOW_ANSWER)?;
     let stop = Stop::on_signals()?;
-    let summary = if !offline && false {
-        live(&shadow, &stop)?
-    } else {
-        recorded(&shadow, &stop)?
-    };
+    let summary =
+        if !offline && MAY_CAPTURE { live(&shadow, &stop)? } else { recorded(&shadow, &stop)? };
     println!("\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080");
     Ok(())
 }
@@ -62,29 +62,38 @@ pub fn run(offline: bool) -> anyhow::Result<()> {
 fn live(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
     let production = Server::start(ANSWER)?;
     println!("production listens on {}, the shadow on {}", production.address, shadow.address);
-    let pipeline = Config::for_live_demo(production.address.port(), shadow.address)?.pipeline(stop)?;
-    println!("the kernel program is attached to lo: production's packets are copied there, none is held up\n");
+    let pipeline =
+        Config::for_live_demo(production.address.port(), shadow.address)?.pipeline(stop)?;
+    println!(
+        "the kernel program is attached to lo: production's packets are copied there, none is held up\n"
+    );
     let running = thread::spawn({
         let stop = stop.clone();
         move || pipeline.run(&stop)
     });
     for request in ASKED {
         ask(production.address, request)?;
-        let asked = production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
+        let asked =
+            production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
         show("customer → production", &asked);
         show("  mirror → shadow", &*arrival(shadow)?);
     }
     stop.request();
-    let (summary, outcome) = running.join().map_err(|_| anyhow::anyhow!("the pipeline ended early"))?;
+    let (summary, outcome) =
+        running.join().map_err(|_| anyhow::anyhow!("the pipeline ended early"))?;
     outcome?;
     ensure!(summary.balances(), "the sums do not balance");
     Ok(summary)
 }
 
 fn recorded(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
-    println!("the shadow listens on {}; production's packets come from a capture file", shadow.address);
+    println!(
+        "the shadow listens on {}; production's packets come from a capture file",
+        shadow.address
+    );
     println!("(to copy live packets, `mirror doctor` says what this host would need)\n");
-    let pipeline = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?.pipeline(stop)?;
+    let pipeline = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?
+        .pipeline(stop)?;
     let (summary, outcome) = pipeline.run(stop);
     outcome?;
     for _ in 0..REQUESTS {

@@ -26,7 +26,8 @@ pub(super) struct Server {
 impl Server {
     /// Starts it; each request is answered with `answer`.
     pub(super) fn start(answer: &'static [u8]) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("127.0.0.1: cannot listen")?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("127.0.0.1: cannot listen")?;
         let address = listener.local_addr().context("127.0.0.1: has no address")?;
         // connections --requests--> whoever shows them
         let (arrived_tx, arrived_rx) = unbounded();

@@ -158,7 +158,11 @@ impl HttpStats {
     /// Counts that explain the accounts, by name; zeros are left out.
     #[must_use]
     pub fn notes(&self) -> Vec<(&'static str, u64)> {
-        let mut notes = vec![("connections", self.connections), ("interim", self.interim), ("paired", self.paired)];
+        let mut notes = vec![
+            ("connections", self.connections),
+            ("interim", self.interim),
+            ("paired", self.paired),
+        ];
         notes.extend(self.unpaired.non_zero());
         notes.extend(self.not_http.non_zero());
         notes

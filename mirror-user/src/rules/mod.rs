@@ -74,7 +74,9 @@ impl Rules {
     /// Why it may not.
     pub fn clear(&self, exchange: Exchange) -> Result<Cleared, Dropped> {
         match &exchange.request {
-            Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => Err(Dropped::AlreadyShadow),
+            Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => {
+                Err(Dropped::AlreadyShadow)
+            }
             _ => Ok(Cleared { exchange }),
         }
     }

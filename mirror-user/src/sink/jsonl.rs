@@ -39,8 +39,16 @@ impl JsonLines {
             client: exchange.peers.client.to_string(),
             server: exchange.peers.server.to_string(),
             interface: interface.map_or("", String::as_str),
-            request: exchange.request.as_deref().map(|request| MessageLine::new(request, bodies)).transpose()?,
-            response: exchange.response.as_deref().map(|response| MessageLine::new(response, bodies)).transpose()?,
+            request: exchange
+                .request
+                .as_deref()
+                .map(|request| MessageLine::new(request, bodies))
+                .transpose()?,
+            response: exchange
+                .response
+                .as_deref()
+                .map(|response| MessageLine::new(response, bodies))
+                .transpose()?,
             skipped: cleared.refusal(),
         };
         serde_json::to_writer(&mut self.out, &line)?;

@@ -5,11 +5,7 @@ use crate::watch::Ports;
 
 /// Which end is the client, from the known server ports, else from the first payload and who sent
 /// it, else from the port numbers: the lower one is the server's.
-pub(super) fn client_end(
-    key: &FlowKey,
-    server_ports: &Ports,
-    first: Option<(End, &[u8])>,
-) -> End {
+pub(super) fn client_end(key: &FlowKey, server_ports: &Ports, first: Option<(End, &[u8])>) -> End {
     let [low, high] = [End::Low, End::High].map(|end| key.address(end).port());
     match (server_ports.contains(low), server_ports.contains(high)) {
         (true, false) => return End::High,

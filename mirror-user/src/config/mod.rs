@@ -1,43 +1,30 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
-use std::fs::OpenOptions;
+mod output;
+mod source;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 
+use self::output::{Opened, Output};
+use self::source::Source;
 use crate::cli::{
     AmbiguousArg, CaptureArgs, HookArg, InspectArgs, ModeArg, ReplayArgs, SourceArgs, Speed,
 };
 use crate::decode::{self, Decoder};
-use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use crate::http::HttpTable;
 use crate::pipeline::Pipeline;
-use crate::progress::Progress;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::Sink;
-use crate::sink::jsonl::JsonLines;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, ReplaySink, Target, Timeouts, WhenFull};
-use crate::sink::table::Table;
-use crate::source::folder;
-use crate::source::pcap::FileSource;
-use crate::source::recorder::Recorder;
-use crate::source::PacketSource;
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::Ports;
-
-/// The longest packet that a packet file declares: the kernel's largest GRO packet of 64 KiB and
-/// its headers fit four times.
-const SNAPLEN: u32 = 256 * 1024;
-
-/// Bodies up to this length are part of a JSON line; longer ones are told by length and digest.
-const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// One run, checked.
 pub struct Config {
@@ -47,22 +34,6 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
-}
-
-/// Where packets come from.
-enum Source {
-    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
-    Files(Vec<PathBuf>),
-    Reader { name: &'static str, reader: Box<dyn Read + Send> },
-}
-
-/// Where they go.
-enum Output {
-    Replay { target: Target, options: ReplayOptions },
-    Packets(PathBuf),
-    JsonLines { file: Option<PathBuf>, bodies: bool },
-    Table,
-    Counts,
 }
 
 /// How the summary is told.
@@ -89,7 +60,10 @@ impl Config {
             "target" => HostPolicy::Target,
             name => {
                 let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(!name.is_empty() && name.chars().all(plain), "--host: {name:?} is no host name");
+                ensure!(
+                    !name.is_empty() && name.chars().all(plain),
+                    "--host: {name:?} is no host name"
+                );
                 HostPolicy::Name(name.to_owned())
             }
         };
@@ -104,7 +78,10 @@ impl Config {
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
             ..Limits::default()
         };
-        ensure!(limits.connections > 0, "--max-connections 0: nothing could be sent; give 1 or more");
+        ensure!(
+            limits.connections > 0,
+            "--max-connections 0: nothing could be sent; give 1 or more"
+        );
         let timeouts = Timeouts {
             connect: args.connect_timeout,
             first_byte: args.answer_timeout,
@@ -136,12 +113,19 @@ impl Config {
             ),
         };
         let to_stdout = args.to.as_os_str() == "-";
-        ensure!(!(to_stdout && args.report.json), "--json: standard output holds the packets; write them to a file");
-        Self::new(&args.source, output, match (args.report.json, to_stdout) {
-            (true, _) => SummaryForm::Json,
-            (false, true) => SummaryForm::TextBeside,
-            (false, false) => SummaryForm::Text,
-        })
+        ensure!(
+            !(to_stdout && args.report.json),
+            "--json: standard output holds the packets; write them to a file"
+        );
+        Self::new(
+            &args.source,
+            output,
+            match (args.report.json, to_stdout) {
+                (true, _) => SummaryForm::Json,
+                (false, true) => SummaryForm::TextBeside,
+                (false, false) => SummaryForm::Text,
+            },
+        )
     }
 
     /// What `mirror inspect` means.
@@ -184,14 +168,18 @@ impl Config {
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
-    pub(crate) fn for_recorded_demo(reader: Box<dyn Read + Send>, shadow: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn for_recorded_demo(
+        reader: Box<dyn Read + Send>,
+        shadow: SocketAddr,
+    ) -> anyhow::Result<Self> {
         let source = Source::Reader { name: "the built-in capture", reader };
         Self::for_demo(source, Ports::default(), shadow, Pace::Max, WhenFull::Wait)
     }
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source = Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        let source =
+            Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 
@@ -234,100 +222,20 @@ impl Config {
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
         let http = self.output.http_options();
-        let prints = matches!(self.output, Output::Table | Output::JsonLines { file: None, .. });
-        let (recorder, sinks) = self.output.open(stop)?;
+        let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         Ok(Pipeline {
             source: self.source.open(&self.ports)?,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
             recorder,
-            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..TcpLimits::default() }),
+            flows: FlowTable::new(TcpLimits {
+                server_ports: self.ports.clone(),
+                ..TcpLimits::default()
+            }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,
-            progress: Progress::new(!(prints && io::stdout().is_terminal())),
+            progress,
         })
-    }
-}
-
-impl Source {
-    fn new(args: &SourceArgs) -> anyhow::Result<Self> {
-        let (files, interfaces): (Vec<&String>, Vec<&String>) = args.from.iter().partition(|from| is_file(from));
-        match (files.as_slice(), interfaces.as_slice()) {
-            ([], _) => Ok(Self::Live {
-                interfaces: interfaces.into_iter().cloned().collect(),
-                hook: args.hook,
-                ring_bytes: args.ring_size,
-            }),
-            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
-            ([file, ..], [interface, ..]) => {
-                bail!("--from: {file} is a file and {interface} an interface; give one kind at a time")
-            }
-        }
-    }
-
-    fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
-        match self {
-            Self::Live { interfaces, hook, ring_bytes } => {
-                todo!()
-            }
-            Self::Files(files) => folder::open(files.first().expect("one")),
-            Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
-        }
-    }
-}
-
-/// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
-fn is_file(from: &str) -> bool {
-    let path = Path::new(from);
-    let endings = ["pcap", "pcapng", "cap"];
-    from == "-"
-        || from.contains('/')
-        || path.extension().and_then(|ending| ending.to_str()).is_some_and(|ending| endings.contains(&ending))
-        || path.exists()
-}
-
-impl Output {
-    /// What the http room has to keep for this output.
-    fn http_options(&self) -> HttpOptions {
-        let counted = HttpOptions::default();
-        match self {
-            Self::Replay { .. } => {
-                HttpOptions { request_body: BodyKeep::Keep(KeepLimits::default()), ..counted }
-            }
-            Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
-            Self::Table => counted,
-            Self::JsonLines { bodies: false, .. } => HttpOptions {
-                request_body: BodyKeep::Digest,
-                response_body: BodyKeep::Digest,
-                ..counted
-            },
-            Self::JsonLines { bodies: true, .. } => {
-                let keep = KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY };
-                HttpOptions { request_body: BodyKeep::Keep(keep), response_body: BodyKeep::Keep(keep), ..counted }
-            }
-        }
-    }
-
-    fn open(self, stop: &Stop) -> anyhow::Result<(Option<Recorder>, Vec<Box<dyn Sink>>)> {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        let mut recorder = None;
-        match self {
-            Self::Replay { target, options } => {
-                target.probe(options.timeouts.connect)?;
-                sinks.push(Box::new(ReplaySink::start(target, options, stop.flag())?));
-            }
-            Self::Packets(file) => recorder = Some(Recorder::create(file, SNAPLEN)?),
-            Self::JsonLines { file, bodies } => {
-                let out: Box<dyn Write + Send> = match file {
-                    Some(file) => create(&file)?,
-                    None => Box::new(io::stdout()),
-                };
-                sinks.push(Box::new(JsonLines::new(out, bodies)));
-            }
-            Self::Table => sinks.push(Box::new(Table::new(Box::new(io::stdout())))),
-            Self::Counts => {}
-        }
-        Ok((recorder, sinks))
     }
 }
 
@@ -335,16 +243,4 @@ impl Output {
 fn run_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random >> 32)
-}
-
-/// A new file that its owner alone may read: captured traffic holds credentials.
-fn create(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{}: cannot be written", path.display()))?;
-    Ok(Box::new(file))
 }

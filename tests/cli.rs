@@ -1,4 +1,10 @@
 //! What a person at the terminal gets: help, results, and one line that says what to do.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -35,7 +41,9 @@ fn inspect_shows_a_table_and_then_what_was_skipped() {
 
 #[test]
 fn standard_input_is_a_source() {
-    mirror_with_input(&["inspect", "--json", "--from", "-"], &one_get()).exits_with(0).says(r#""target":"/items""#);
+    mirror_with_input(&["inspect", "--json", "--from", "-"], &one_get())
+        .exits_with(0)
+        .says(r#""target":"/items""#);
 }
 
 #[test]
@@ -43,7 +51,8 @@ fn a_file_cut_short_gives_what_it_holds_and_a_warning() {
     let workspace = Workspace::new();
     let whole = one_get();
     let file = workspace.file("cut.pcap", &whole[..whole.len() - 10]);
-    let run = mirror(&["inspect", "--json", "--from", &file]).exits_with(0).says(r#""target":"/items""#);
+    let run =
+        mirror(&["inspect", "--json", "--from", &file]).exits_with(0).says(r#""target":"/items""#);
     assert!(run.stderr().contains("cut short"), "{}", run.stderr());
 }
 
@@ -51,12 +60,16 @@ fn a_file_cut_short_gives_what_it_holds_and_a_warning() {
 fn a_port_leaves_the_others_out() {
     let workspace = Workspace::new();
     let file = workspace.file("one.pcap", &one_get());
-    mirror(&["inspect", "--summary", "--from", &file, "--port", "9999"]).exits_with(0).says("not_watched");
+    mirror(&["inspect", "--summary", "--from", &file, "--port", "9999"])
+        .exits_with(0)
+        .says("not_watched");
 }
 
 #[test]
 fn a_missing_file_is_named() {
-    mirror(&["inspect", "--from", "/nowhere/day.pcap"]).exits_with(2).complains(&["/nowhere/day.pcap", "no such file"]);
+    mirror(&["inspect", "--from", "/nowhere/day.pcap"])
+        .exits_with(2)
+        .complains(&["/nowhere/day.pcap", "no such file"]);
 }
 
 #[test]
@@ -89,21 +102,28 @@ fn live_capture_asks_which_ports() {
 
 #[test]
 fn an_interface_that_is_not_there_is_told_with_those_that_are() {
-    mirror(&["inspect", "--from", "nosuch0", "--port", "80"]).exits_with(2).complains(&["nosuch0", "lo"]);
+    mirror(&["inspect", "--from", "nosuch0", "--port", "80"])
+        .exits_with(2)
+        .complains(&["nosuch0", "lo"]);
 }
 
 #[test]
 fn a_target_that_is_no_http_url_is_refused() {
     let workspace = Workspace::new();
     let file = workspace.file("one.pcap", &one_get());
-    mirror(&["replay", "--from", &file, "--to", "ftp://staging"]).exits_with(2).complains(&["ftp://staging", "http"]);
+    mirror(&["replay", "--from", &file, "--to", "ftp://staging"])
+        .exits_with(2)
+        .complains(&["ftp://staging", "http"]);
 }
 
 #[test]
 fn a_target_that_cannot_be_reached_is_told() {
     let workspace = Workspace::new();
     let file = workspace.file("one.pcap", &one_get());
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a port")
+        .local_addr()
+        .expect("its address");
     mirror(&["replay", "--from", &file, "--to", &format!("http://{closed}")])
         .exits_with(2)
         .complains(&[&closed.to_string(), "refused"]);
@@ -113,14 +133,18 @@ fn a_target_that_cannot_be_reached_is_told() {
 fn an_output_that_cannot_be_written_is_told() {
     let workspace = Workspace::new();
     let file = workspace.file("one.pcap", &one_get());
-    mirror(&["capture", "--from", &file, "--to", "/nowhere/out.pcap"]).exits_with(2).complains(&["/nowhere/out.pcap"]);
+    mirror(&["capture", "--from", &file, "--to", "/nowhere/out.pcap"])
+        .exits_with(2)
+        .complains(&["/nowhere/out.pcap"]);
 }
 
 #[test]
 fn an_ending_that_is_no_format_is_told_with_those_that_are() {
     let workspace = Workspace::new();
     let file = workspace.file("one.pcap", &one_get());
-    mirror(&["capture", "--from", &file, "--to", "out.txt"]).exits_with(2).complains(&["out.txt", ".pcapng", ".jsonl"]);
+    mirror(&["capture", "--from", &file, "--to", "out.txt"])
+        .exits_with(2)
+        .complains(&["out.txt", ".pcapng", ".jsonl"]);
 }
 
 #[test]
@@ -131,7 +155,11 @@ fn capture_writes_a_file_that_reads_the_same() {
     for name in ["copy.pcap", "copy.pcapng"] {
         let copy = workspace.path(name).to_str().expect("a plain path").to_owned();
         mirror(&["capture", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
-        assert_eq!(mirror(&["inspect", "--json", "--from", &copy]).exits_with(0).stdout(), direct, "{name}");
+        assert_eq!(
+            mirror(&["inspect", "--json", "--from", &copy]).exits_with(0).stdout(),
+            direct,
+            "{name}"
+        );
     }
     let lines = workspace.path("copy.jsonl").to_str().expect("a plain path").to_owned();
     mirror(&["capture", "--from", &file, "--to", &lines]).exits_with(0);
@@ -148,8 +176,12 @@ fn the_json_summary_is_json_and_its_sums_hold() {
     let accounts = summary["accounts"].as_array().expect("accounts");
     assert!(accounts.len() >= 4, "{summary}");
     for account in accounts {
-        let dropped: u64 =
-            account["dropped"].as_array().expect("reasons").iter().map(|pair| pair[1].as_u64().expect("a count")).sum();
+        let dropped: u64 = account["dropped"]
+            .as_array()
+            .expect("reasons")
+            .iter()
+            .map(|pair| pair[1].as_u64().expect("a count"))
+            .sum();
         let delivered = account["delivered"].as_u64().expect("a count");
         assert_eq!(account["seen"].as_u64(), Some(delivered + dropped), "{account}");
     }

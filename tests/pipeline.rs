@@ -1,5 +1,11 @@
 //! Every scene gives exactly the capture and the exchanges that `pcaps/` holds. `cargo xtask bless`
 //! rewrites them; the change then shows as a diff.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -35,7 +41,8 @@ fn every_scene_gives_its_golden_capture_and_exchanges() {
     for scene in scenes::all() {
         let capture = pcaps().join(format!("{}.pcap", scene.name));
         hold(&capture, &scene.pcap);
-        let run = mirror(&["inspect", "--json", "--from", capture.to_str().expect("a plain path")]).exits_with(0);
+        let run = mirror(&["inspect", "--json", "--from", capture.to_str().expect("a plain path")])
+            .exits_with(0);
         hold(&pcaps().join(format!("{}.jsonl", scene.name)), run.stdout().as_bytes());
     }
 }

@@ -1,4 +1,10 @@
 //! A capture replayed to real targets: what arrived, in which order, when, and how failure is told.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -13,7 +19,9 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn get(path: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: shop.example:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n\r\n")
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: shop.example:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n\r\n"
+    )
 }
 
 fn replay(talk: &Talk, target: &Target, flags: &[&str]) -> support::Run {
@@ -29,12 +37,20 @@ fn replay(talk: &Talk, target: &Target, flags: &[&str]) -> support::Run {
 fn replayed(run: &support::Run) -> (u64, u64, Vec<(String, u64)>) {
     let summary: serde_json::Value = serde_json::from_str(&run.stdout()).expect("a JSON summary");
     let accounts = summary["accounts"].as_array().expect("accounts");
-    let account = accounts.iter().find(|account| account["name"] == "replay").expect("the replay's account");
+    let account = accounts
+        .iter()
+        .find(|account| account["name"] == "shadow requests")
+        .expect("the replay's account");
     let dropped = account["dropped"].as_array().expect("reasons").iter();
     let dropped: Vec<(String, u64)> = dropped
-        .map(|pair| (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count")))
+        .map(|pair| {
+            (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count"))
+        })
         .collect();
-    let (seen, delivered) = (account["seen"].as_u64().expect("a count"), account["delivered"].as_u64().expect("a count"));
+    let (seen, delivered) = (
+        account["seen"].as_u64().expect("a count"),
+        account["delivered"].as_u64().expect("a count"),
+    );
     assert_eq!(seen, delivered + dropped.iter().map(|(_, n)| n).sum::<u64>(), "{summary}");
     (seen, delivered, dropped)
 }
@@ -48,7 +64,9 @@ fn requests_arrive_in_order_marked_and_otherwise_byte_for_byte() {
     let received = target.wait_for(2, PATIENCE);
     for (request, path) in received.iter().zip(["/1", "/2"]) {
         let head = String::from_utf8_lossy(&request.head).into_owned();
-        let before_marks = format!("GET {path} HTTP/1.1\r\nHost: shop.example-shadow:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n");
+        let before_marks = format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.example-shadow:8080\r\naCCept:  */*\r\nCookie: a=1; b=2\r\n"
+        );
         assert!(head.starts_with(&before_marks), "{head}");
         assert!(head.contains("\r\nX-Shadow-Request: 1\r\n"), "{head}");
         assert!(head.contains("\r\nbaggage: synthetic_request=true\r\n"), "{head}");
@@ -92,7 +110,14 @@ fn what_can_be_read_in_two_ways_is_sent_only_when_asked() {
 
 #[test]
 fn recorded_time_is_kept_and_can_be_divided() {
-    let talk = Talk::new().open().client(get("/1")).server(OK).pause_millis(400).client(get("/2")).server(OK).close();
+    let talk = Talk::new()
+        .open()
+        .client(get("/1"))
+        .server(OK)
+        .pause_millis(400)
+        .client(get("/2"))
+        .server(OK)
+        .close();
     for (speed, at_least) in [("1", 390), ("4", 95)] {
         let target = Target::start(Behaviour::Answer);
         replay(&talk, &target, &["--speed", speed]).exits_with(0);
@@ -104,16 +129,19 @@ fn recorded_time_is_kept_and_can_be_divided() {
 
 #[test]
 fn a_target_that_never_answers_costs_counted_requests() {
-    let target = Target::start(Behaviour::NeverAnswer);
+    let target = Target::start(Behaviour::Silence);
     let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
-    let run = replay(&talk, &target, &["--speed", "max", "--answer-timeout", "200ms"]).exits_with(0);
+    let run =
+        replay(&talk, &target, &["--speed", "max", "--answer-timeout", "200ms"]).exits_with(0);
     let (seen, delivered, _) = replayed(&run);
     assert_eq!((seen, delivered), (2, 0));
 }
 
 #[test]
 fn a_target_that_resets_costs_counted_requests() {
-    let target = Target::start(Behaviour::ResetMidAnswer);
+    let target = Target::start(Behaviour::AnswerAndReset(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npart".to_vec(),
+    ));
     let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
     let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
     let (seen, delivered, _) = replayed(&run);
@@ -123,13 +151,18 @@ fn a_target_that_resets_costs_counted_requests() {
 #[test]
 fn host_can_be_kept_named_or_the_targets_own() {
     let talk = Talk::new().open().client(get("/1")).server(OK).close();
-    let target = Target::start(Behaviour::Answer);
-    let own = target.address().to_string();
-    for (policy, host) in [("keep", "shop.example:8080"), ("staging.example", "staging.example"), ("target", own.as_str())] {
-        let target = Target::start_at_same_address_or_new(&target);
+    let policies = [
+        ("keep", Some("shop.example:8080")),
+        ("staging.example", Some("staging.example")),
+        ("target", None),
+    ];
+    for (policy, host) in policies {
+        let target = Target::start(Behaviour::Answer);
+        let own = target.address().to_string();
+        let host = host.unwrap_or(&own);
         replay(&talk, &target, &["--speed", "max", "--host", policy]).exits_with(0);
         let received = target.wait_for(1, PATIENCE);
-        let head = String::from_utf8_lossy(&received.last().expect("one").head).into_owned();
+        let head = String::from_utf8_lossy(&received[0].head).into_owned();
         assert!(head.contains(&format!("\r\nHost: {host}\r\n")), "{policy}: {head}");
     }
 }

@@ -30,9 +30,8 @@ pub mod rules;
 
 pub mod sink;
 
-pub mod doctor;
-
 pub mod demo;
+pub mod doctor;
 pub mod privileges;
 pub mod progress;
 pub mod shutdown;

@@ -80,3 +80,42 @@ impl Account {
         self.delivered.checked_add(dropped) == Some(self.seen)
     }
 }
+
+/// `requests  seen 3 = delivered 2 + incomplete 1`; a width pads the name.
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = f.width().unwrap_or(0);
+        let (seen, delivered) = (grouped(self.seen), grouped(self.delivered));
+        write!(f, "{:width$}  seen {seen} = delivered {delivered}", self.name)?;
+        for (reason, n) in &self.dropped {
+            write!(f, " + {reason} {}", grouped(*n))?;
+        }
+        Ok(())
+    }
+}
+
+/// `1234567` as `1,234,567`.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
+    }
+}

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::stats::Account;
+use crate::stats::{Account, grouped};
 
 /// The end of a run. Its JSON form is that of `--json`.
 #[derive(Debug, Default, Serialize)]
@@ -55,17 +55,8 @@ impl fmt::Display for Summary {
             .chain(self.notes.iter().map(|note| note.name.len()))
             .max()
             .unwrap_or(0);
-        for Account { name, seen, delivered, dropped } in &self.accounts {
-            write!(
-                f,
-                "{name:width$}  seen {} = delivered {}",
-                grouped(*seen),
-                grouped(*delivered)
-            )?;
-            for (reason, n) in dropped {
-                write!(f, " + {reason} {}", grouped(*n))?;
-            }
-            writeln!(f)?;
+        for account in &self.accounts {
+            writeln!(f, "{account:width$}")?;
         }
         for Note { name, counts } in &self.notes {
             let counts: Vec<String> =
@@ -79,30 +70,9 @@ impl fmt::Display for Summary {
     }
 }
 
-/// `1234567` as `1,234,567`.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        assert_eq!(grouped(0), "0");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(grouped(1_000), "1,000");
-        assert_eq!(grouped(12_345_678), "12,345,678");
-    }
 
     #[test]
     fn a_summary_says_when_a_sum_does_not_hold() {

@@ -10,7 +10,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     if setup::is_root() || ebpf::is_ready() {
         ebpf::check()?;
     } else {
-        println!("the kernel object was not compared with its source: `cargo xtask ebpf` says what that needs");
+        println!(
+            "the kernel object was not compared with its source: `cargo xtask ebpf` says what that needs"
+        );
     }
     cargo(&["test", "--workspace"])?;
     if setup::is_root() && tools {

@@ -1,9 +1,9 @@
-//! A folder of capture files as one source, as `tcpdump -C` and `-G` leave them.
+//! Several capture files as one source, such as `tcpdump -C` and `-G` leave them.
 //!
 //! The files are read one after another, in the order of their first packets' times, which is
 //! the order in which they were written whatever their names. Refuses a folder without captures;
-//! files that are none are left out with a warning. Remembers the names of the files and of the
-//! interfaces.
+//! files of a folder that are none are left out with a warning. Remembers the names of the files
+//! and of the interfaces.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::Account;
 
-/// All captures of a folder.
+/// All captures of a folder, or of several files and folders.
 pub struct FolderSource {
     /// Still to be read; the next one last.
     waiting: Vec<PathBuf>,
@@ -27,47 +27,42 @@ pub struct FolderSource {
     warnings: Vec<String>,
 }
 
-/// Opens what `--from` names: a file, a folder, or `-` for the standard input.
+/// Opens what `--from` names, each a file, a folder, or `-` for the standard input.
 ///
 /// # Errors
-/// When there is nothing that can be read. The message names it.
-pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Box<dyn PacketSource>> {
-    let path = path.as_ref();
-    Ok(if path.is_dir() {
-        Box::new(FolderSource::open(path)?)
-    } else {
-        Box::new(FileSource::open(path)?)
-    })
+/// When there is nothing that can be read, or the standard input is not alone. The message names
+/// it.
+pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Box<dyn PacketSource>> {
+    if let [path] = paths
+        && !path.as_ref().is_dir()
+    {
+        return Ok(Box::new(FileSource::open(path)?));
+    }
+    Ok(Box::new(FolderSource::open(paths)?))
 }
 
 impl FolderSource {
-    /// Looks for captures in a folder, not in those within it.
+    /// Looks at each of these files, and for captures in each of these folders, not in those
+    /// within it.
     ///
     /// # Errors
-    /// When the folder cannot be read or holds no capture.
-    pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
-        let path = path.as_ref();
-        let entries = std::fs::read_dir(path).map_err(|e| anyhow!("{}: {e}", path.display()))?;
+    /// When a file or folder cannot be read, or a folder holds no capture.
+    pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
         let mut captures = Vec::new();
         let mut warnings = Vec::new();
-        for entry in entries {
-            let file = entry.map_err(|e| anyhow!("{}: {e}", path.display()))?.path();
-            if !file.is_file() {
-                continue;
+        for path in paths.iter().map(AsRef::as_ref) {
+            if path == Path::new("-") {
+                bail!("-: the standard input cannot be put in order with others; give it alone");
+            } else if path.is_dir() {
+                captures.extend(captures_in(path, &mut warnings)?);
+            } else {
+                captures.push((first_time(path)?, path.to_owned()));
             }
-            match first_time(&file) {
-                Ok(time) => captures.push((time, file)),
-                Err(error) => warnings.push(format!("left out: {error:#}")),
-            }
-        }
-        if captures.is_empty() {
-            bail!(
-                "{}: no capture in this folder; give one with pcap or pcapng files",
-                path.display()
-            );
         }
         // The names decide between files that begin at the same time.
         captures.sort_by(|a, b| b.cmp(a));
+        // The same file, named twice or also found in a folder, is read once.
+        captures.dedup();
         warnings.sort();
         Ok(Self {
             waiting: captures.into_iter().map(|(_, file)| file).collect(),
@@ -111,6 +106,29 @@ impl FolderSource {
         packet.interface = self.places.get(local).copied().unwrap_or_default();
         packet
     }
+}
+
+/// The captures of one folder with the times of their first packets.
+fn captures_in(
+    folder: &Path,
+    warnings: &mut Vec<String>,
+) -> anyhow::Result<Vec<(Timestamp, PathBuf)>> {
+    let name = folder.display();
+    let mut captures = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| anyhow!("{name}: {e}"))? {
+        let file = entry.map_err(|e| anyhow!("{name}: {e}"))?.path();
+        if !file.is_file() {
+            continue;
+        }
+        match first_time(&file) {
+            Ok(time) => captures.push((time, file)),
+            Err(error) => warnings.push(format!("left out: {error:#}")),
+        }
+    }
+    if captures.is_empty() {
+        bail!("{name}: no capture in this folder; give one with pcap or pcapng files");
+    }
+    Ok(captures)
 }
 
 /// When the first packet of a capture was seen; those without packets come last.
@@ -198,13 +216,13 @@ mod tests {
         capture(folder.path().join("c.pcapng"), &[20]);
         capture(folder.path().join("d.pcapng"), &[]);
         std::fs::write(folder.path().join("notes.txt"), "no capture").unwrap();
-        let mut source = FolderSource::open(folder.path()).unwrap();
+        let mut source = FolderSource::open(&[folder.path()]).unwrap();
         let mut seen = Vec::new();
         while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
             let name = source.interfaces()[packet.interface.0 as usize].clone();
             seen.push((packet.data[0], name));
         }
-        let expected = [(10, "eth0"), (40, "eth0"), (20, "eth0"), (30, "a.pcap"), (31, "a.pcap")];
+        let expected = [(10, "eth0"), (40, "eth0"), (20, "eth0"), (30, ""), (31, "")];
         assert_eq!(seen, expected.map(|(n, name)| (n, name.to_owned())));
         assert!(source.account().balances());
         assert_eq!(source.account().seen, 5);
@@ -214,7 +232,30 @@ mod tests {
     #[test]
     fn a_folder_without_captures_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let error = open(folder.path()).err().unwrap().to_string();
+        let error = open(&[folder.path()]).err().unwrap().to_string();
         assert!(error.contains("no capture in this folder"), "{error}");
+    }
+
+    #[test]
+    fn files_and_folders_are_put_in_order_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let alone = tempfile::tempdir().unwrap();
+        capture(folder.path().join("a.pcap"), &[30]);
+        capture(folder.path().join("b.pcap"), &[10]);
+        let between = alone.path().join("c.pcap");
+        capture(between.clone(), &[20]);
+        let again = folder.path().join("a.pcap");
+        let mut source = open(&[between.as_path(), folder.path(), again.as_path()]).unwrap();
+        let mut seen = Vec::new();
+        while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+            seen.push(packet.data[0]);
+        }
+        assert_eq!(seen, [10, 20, 30]);
+    }
+
+    #[test]
+    fn the_standard_input_is_read_alone() {
+        let error = open(&["-", "a.pcap"]).err().unwrap().to_string();
+        assert!(error.contains("give it alone"), "{error}");
     }
 }

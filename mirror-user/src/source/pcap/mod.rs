@@ -126,8 +126,7 @@ impl FileSource {
         Self::from_reader(&path.display().to_string(), Box::new(file))
     }
 
-    /// Reads a capture from a stream; `name` is what messages call it, and its
-    /// last part is the name of interfaces that have none.
+    /// Reads a capture from a stream; `name` is what messages call it.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -178,8 +177,7 @@ impl FileSource {
         if link.is_none() {
             self.unsupported = Some(number);
         }
-        let file = Path::new(&self.name).file_name().unwrap_or_default().to_string_lossy();
-        let name = name.unwrap_or(&file);
+        let name = name.unwrap_or_default();
         let place = self.interfaces.iter().position(|known| known == name);
         let place = place.unwrap_or_else(|| {
             self.interfaces.push(name.to_owned());

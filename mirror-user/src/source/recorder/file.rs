@@ -2,8 +2,9 @@
 //! nanoseconds.
 
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -81,7 +82,7 @@ impl CaptureFile {
         let inner: Box<dyn Write + Send> = if is_stdout {
             Box::new(io::stdout())
         } else {
-            Box::new(File::create(path).map_err(|error| {
+            Box::new(create_private(path).map_err(|error| {
                 anyhow!(
                     "{name}: it cannot be created ({error}); choose a folder that you may write to"
                 )
@@ -193,6 +194,11 @@ impl CaptureFile {
         }
         Ok(())
     }
+}
+
+/// Creates a file that its owner alone may read, or empties one: packets hold credentials.
+pub(crate) fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// The records are written by hand: `pcap-file`'s writer cannot be flushed.

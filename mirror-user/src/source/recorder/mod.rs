@@ -1,7 +1,7 @@
 //! Packets as they were seen, written to a capture file that tcpdump and Wireshark read.
 //!
-//! In come packets of a source, out go the same packets; on the way each one that `tcp` would see
-//! is written to a `.pcap` or `.pcapng` file, before any rule has looked at it. What is written is
+//! In come the packets that `decode` made segments of, and the fragments; out goes a `.pcap` or
+//! `.pcapng` file, before any rule has looked at them. What is written is
 //! byte for byte what was seen, except for checksums and lengths that the network card would have
 //! filled in. Refuses packets of two link types in one `.pcap`, which has room for one. A file
 //! that can be written no more, as on a full disk, costs the packets after that, which are counted.
@@ -12,15 +12,13 @@ mod file;
 mod tests;
 
 use std::path::Path;
-use std::time::Duration;
 
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::file::CaptureFile;
-use super::{Next, PacketSource};
-use crate::decode::{Decoder, Limits, Skip};
-use crate::packet::{Packet, Timestamp};
+pub(crate) use self::file::create_private;
+use crate::packet::Packet;
 use crate::stats::{Account, Tally};
 
 /// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
@@ -31,10 +29,6 @@ pub const SNAPLEN_BYTES: u32 = 262_144;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotWritten {
-    /// Not TCP of a watched port, so that `tcp` would not see it either.
-    NotWatched,
-    /// Written before, on another interface.
-    Duplicate,
     /// Of another link type than the packets before, in a format that has one for all.
     OtherLinkType,
     /// Refused by the file: the disk is full, the pipe closed.
@@ -127,104 +121,5 @@ impl Recorder {
         self.lost.add(NotWritten::WriteFailed, buffered);
         self.failure = Some(failure.clone());
         anyhow::Error::msg(failure)
-    }
-}
-
-/// A source that writes down what passes through it.
-pub struct Recording<S> {
-    source: S,
-    recorder: Recorder,
-    /// Of its own: the pipeline's decoder must see each packet once.
-    decoder: Decoder,
-    /// All ports when empty.
-    ports: Vec<u16>,
-    warnings: Vec<String>,
-}
-
-impl<S: PacketSource> Recording<S> {
-    /// Records the packets of `source` that `tcp` would see: TCP of the given ports, or of all
-    /// ports when none is given, each packet once; and fragments, whose ports are not known yet.
-    pub fn new(source: S, recorder: Recorder, ports: Vec<u16>) -> Self {
-        let decoder = Decoder::new(Limits::default());
-        Self { source, recorder, decoder, ports, warnings: Vec::new() }
-    }
-
-    /// Ends the file and says what was recorded. Call it before the source is dropped; it may be
-    /// called again.
-    pub fn recorded(&mut self) -> Account {
-        let finished = self.recorder.finish();
-        self.note(finished);
-        self.recorder.account()
-    }
-
-    fn record(&mut self, packet: &Packet) {
-        let reason = match self.decoder.push(packet) {
-            Ok(segment) => {
-                let ports = [segment.source.port(), segment.destination.port()];
-                let is_watched =
-                    self.ports.is_empty() || ports.iter().any(|port| self.ports.contains(port));
-                (!is_watched).then_some(NotWritten::NotWatched)
-            }
-            Err(Skip::Fragment) => None,
-            Err(Skip::Duplicate) => Some(NotWritten::Duplicate),
-            Err(_) => Some(NotWritten::NotWatched),
-        };
-        match reason {
-            Some(reason) => self.recorder.lost.count(reason),
-            None => {
-                let outcome = self.recorder.write(packet, self.source.interfaces());
-                self.note(outcome);
-            }
-        }
-    }
-
-    /// Keeps what went wrong, each thing once.
-    fn note(&mut self, outcome: anyhow::Result<()>) {
-        if let Err(error) = outcome {
-            let warning = format!("{error:#}");
-            if !self.warnings.contains(&warning) {
-                self.warnings.push(warning);
-            }
-        }
-    }
-}
-
-impl<S: PacketSource> PacketSource for Recording<S> {
-    fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
-        let next = self.source.next(wait)?;
-        match &next {
-            Next::Packet(packet) => self.record(packet),
-            // Whoever reads the file or the pipe meanwhile sees all that came until now.
-            Next::Idle => {
-                let flushed = self.recorder.flush();
-                self.note(flushed);
-            }
-            Next::End => {
-                self.recorded();
-            }
-        }
-        Ok(next)
-    }
-
-    fn interfaces(&self) -> &[String] {
-        self.source.interfaces()
-    }
-
-    fn account(&mut self) -> Account {
-        self.source.account()
-    }
-
-    fn now(&self) -> Option<Timestamp> {
-        self.source.now()
-    }
-
-    fn stop(&mut self) {
-        self.source.stop();
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.source.warnings();
-        warnings.extend(self.warnings.iter().cloned());
-        warnings
     }
 }

@@ -1,44 +1,31 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
-use std::fs::OpenOptions;
+mod output;
+mod source;
+
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::Read;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 
+use self::output::{Opened, Output};
+use self::source::Source;
 use crate::cli::{
     AmbiguousArg, CaptureArgs, HookArg, InspectArgs, ModeArg, ReplayArgs, SourceArgs, Speed,
 };
 use crate::decode::{self, Decoder};
-use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use crate::http::HttpTable;
 use crate::pipeline::Pipeline;
-use crate::progress::Progress;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::Sink;
-use crate::sink::jsonl::JsonLines;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, ReplaySink, Target, Timeouts, WhenFull};
-use crate::sink::table::Table;
-use crate::source::PacketSource;
-use crate::source::folder;
-use crate::source::live::{self, DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
-use crate::source::pcap::FileSource;
-use crate::source::recorder::Recorder;
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::Ports;
-
-/// The longest packet that a packet file declares: the kernel's largest GRO packet of 64 KiB and
-/// its headers fit four times.
-const SNAPLEN: u32 = 256 * 1024;
-
-/// Bodies up to this length are part of a JSON line; longer ones are told by length and digest.
-const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// One run, checked.
 pub struct Config {
@@ -48,22 +35,6 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
-}
-
-/// Where packets come from.
-enum Source {
-    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
-    Files(Vec<PathBuf>),
-    Reader { name: &'static str, reader: Box<dyn Read + Send> },
-}
-
-/// Where they go.
-enum Output {
-    Replay { target: Target, options: ReplayOptions },
-    Packets(PathBuf),
-    JsonLines { file: Option<PathBuf>, bodies: bool },
-    Table,
-    Counts,
 }
 
 /// How the summary is told.
@@ -258,8 +229,7 @@ impl Config {
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
         let http = self.output.http_options();
-        let prints = matches!(self.output, Output::Table | Output::JsonLines { file: None, .. });
-        let (recorder, sinks) = self.output.open(stop)?;
+        let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         Ok(Pipeline {
             source: self.source.open(&self.ports)?,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
@@ -271,113 +241,8 @@ impl Config {
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,
-            progress: Progress::new(!(prints && io::stdout().is_terminal())),
+            progress,
         })
-    }
-}
-
-impl Source {
-    fn new(args: &SourceArgs) -> anyhow::Result<Self> {
-        let (files, interfaces): (Vec<&String>, Vec<&String>) =
-            args.from.iter().partition(|from| is_file(from));
-        match (files.as_slice(), interfaces.as_slice()) {
-            ([], _) => Ok(Self::Live {
-                interfaces: interfaces.into_iter().cloned().collect(),
-                hook: args.hook,
-                ring_bytes: args.ring_size,
-            }),
-            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
-            ([file, ..], [interface, ..]) => {
-                bail!(
-                    "--from: {file} is a file and {interface} an interface; give one kind at a time"
-                )
-            }
-        }
-    }
-
-    fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
-        match self {
-            Self::Live { interfaces, hook, ring_bytes } => {
-                let ring_bytes = match ring_bytes {
-                    Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
-                    None => DEFAULT_RING_BYTES,
-                };
-                let hook = match hook {
-                    HookArg::Tc => Hook::Tc,
-                    HookArg::Clsact => Hook::Clsact,
-                    HookArg::Xdp => Hook::Xdp,
-                };
-                let ports = ports.clone();
-                let source =
-                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
-                eprintln!("mirror: attached to {source}; Ctrl-C ends it");
-                Ok(Box::new(source))
-            }
-            Self::Files(files) => folder::open(files.first().expect("one")),
-            Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
-        }
-    }
-}
-
-/// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
-fn is_file(from: &str) -> bool {
-    let path = Path::new(from);
-    let endings = ["pcap", "pcapng", "cap"];
-    from == "-"
-        || from.contains('/')
-        || path
-            .extension()
-            .and_then(|ending| ending.to_str())
-            .is_some_and(|ending| endings.contains(&ending))
-        || path.exists()
-}
-
-impl Output {
-    /// What the http room has to keep for this output.
-    fn http_options(&self) -> HttpOptions {
-        let counted = HttpOptions::default();
-        match self {
-            Self::Replay { .. } => {
-                HttpOptions { request_body: BodyKeep::Keep(KeepLimits::default()), ..counted }
-            }
-            Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
-            Self::Table => counted,
-            Self::JsonLines { bodies: false, .. } => HttpOptions {
-                request_body: BodyKeep::Digest,
-                response_body: BodyKeep::Digest,
-                ..counted
-            },
-            Self::JsonLines { bodies: true, .. } => {
-                let keep = KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY };
-                HttpOptions {
-                    request_body: BodyKeep::Keep(keep),
-                    response_body: BodyKeep::Keep(keep),
-                    ..counted
-                }
-            }
-        }
-    }
-
-    fn open(self, stop: &Stop) -> anyhow::Result<(Option<Recorder>, Vec<Box<dyn Sink>>)> {
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        let mut recorder = None;
-        match self {
-            Self::Replay { target, options } => {
-                target.probe(options.timeouts.connect)?;
-                sinks.push(Box::new(ReplaySink::start(target, options, stop.flag())?));
-            }
-            Self::Packets(file) => recorder = Some(Recorder::create(file, SNAPLEN)?),
-            Self::JsonLines { file, bodies } => {
-                let out: Box<dyn Write + Send> = match file {
-                    Some(file) => create(&file)?,
-                    None => Box::new(io::stdout()),
-                };
-                sinks.push(Box::new(JsonLines::new(out, bodies)));
-            }
-            Self::Table => sinks.push(Box::new(Table::new(Box::new(io::stdout())))),
-            Self::Counts => {}
-        }
-        Ok((recorder, sinks))
     }
 }
 
@@ -385,16 +250,4 @@ impl Output {
 fn run_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random >> 32)
-}
-
-/// A new file that its owner alone may read: captured traffic holds credentials.
-fn create(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("{}: cannot be written", path.display()))?;
-    Ok(Box::new(file))
 }

@@ -1,0 +1,105 @@
+//! Where things go: what each output needs of the http room, and how it is opened.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::http::{BodyKeep, HttpOptions, KeepLimits};
+use crate::progress::Progress;
+use crate::shutdown::Stop;
+use crate::sink::Sink;
+use crate::sink::jsonl::JsonLines;
+use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
+use crate::sink::table::Table;
+use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
+
+/// Bodies up to this length are part of a JSON line; longer ones are told by length and digest.
+const MAX_JSON_BODY: u64 = 1 << 20;
+
+/// Where they go.
+#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
+pub(super) enum Output {
+    Replay { target: Target, options: ReplayOptions },
+    Packets(PathBuf),
+    JsonLines { file: Option<PathBuf>, bodies: bool },
+    Table,
+    Counts,
+}
+
+/// An output's rooms, opened.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) recorder: Option<Recorder>,
+    pub(super) sinks: Vec<Box<dyn Sink>>,
+    pub(super) progress: Progress,
+}
+
+impl Output {
+    /// What the http room has to keep for this output.
+    pub(super) fn http_options(&self) -> HttpOptions {
+        let counted = HttpOptions::default();
+        match self {
+            Self::Replay { .. } => {
+                HttpOptions { request_body: BodyKeep::Keep(KeepLimits::default()), ..counted }
+            }
+            Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
+            Self::Table => counted,
+            Self::JsonLines { bodies: false, .. } => HttpOptions {
+                request_body: BodyKeep::Digest,
+                response_body: BodyKeep::Digest,
+                ..counted
+            },
+            Self::JsonLines { bodies: true, .. } => {
+                let keep = KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY };
+                HttpOptions {
+                    request_body: BodyKeep::Keep(keep),
+                    response_body: BodyKeep::Keep(keep),
+                    ..counted
+                }
+            }
+        }
+    }
+
+    /// Opens the files, reaches the target.
+    ///
+    /// # Errors
+    /// When it cannot be written or reached; the message names it.
+    pub(super) fn open(self, stop: &Stop) -> anyhow::Result<Opened> {
+        let mut opened = Opened::default();
+        let mut prints = false;
+        let mut monitor = None;
+        match self {
+            Self::Replay { target, options } => {
+                target.probe(options.timeouts.connect)?;
+                let sink = ReplaySink::start(target, options, stop.flag())?;
+                monitor = Some(sink.monitor());
+                opened.sinks.push(Box::new(sink));
+            }
+            Self::Packets(file) => {
+                opened.recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
+            }
+            Self::JsonLines { file, bodies } => {
+                prints = file.is_none();
+                let out: Box<dyn Write + Send> = match file {
+                    Some(file) => Box::new(
+                        create_private(&file)
+                            .with_context(|| format!("{}: cannot be written", file.display()))?,
+                    ),
+                    None => Box::new(io::stdout()),
+                };
+                opened.sinks.push(Box::new(JsonLines::new(out, bodies)));
+            }
+            Self::Table => {
+                prints = true;
+                opened.sinks.push(Box::new(Table::new(Box::new(io::stdout()))));
+            }
+            Self::Counts => {}
+        }
+        // Exchanges on the same terminal would tear the line, and show that it runs.
+        if !(prints && io::stdout().is_terminal()) {
+            opened.progress = Progress::on_terminal(monitor);
+        }
+        Ok(opened)
+    }
+}

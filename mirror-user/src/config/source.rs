@@ -1,0 +1,75 @@
+//! Where packets come from: what `--from` means.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+
+use crate::cli::{HookArg, SourceArgs};
+use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
+use crate::source::pcap::FileSource;
+use crate::source::{PacketSource, folder};
+use crate::watch::Ports;
+
+/// Where packets come from.
+pub(super) enum Source {
+    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
+    Files(Vec<PathBuf>),
+    Reader { name: &'static str, reader: Box<dyn Read + Send> },
+}
+
+impl Source {
+    pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
+        let (files, interfaces): (Vec<&String>, Vec<&String>) =
+            args.from.iter().partition(|from| is_file(from));
+        match (files.as_slice(), interfaces.as_slice()) {
+            ([], _) => Ok(Self::Live {
+                interfaces: interfaces.into_iter().cloned().collect(),
+                hook: args.hook,
+                ring_bytes: args.ring_size,
+            }),
+            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
+            ([file, ..], [interface, ..]) => {
+                bail!(
+                    "--from: {file} is a file and {interface} an interface; give one kind at a time"
+                )
+            }
+        }
+    }
+
+    pub(super) fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
+        match self {
+            Self::Live { interfaces, hook, ring_bytes } => {
+                let ring_bytes = match ring_bytes {
+                    Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
+                    None => DEFAULT_RING_BYTES,
+                };
+                let hook = match hook {
+                    HookArg::Tc => Hook::Tc,
+                    HookArg::Clsact => Hook::Clsact,
+                    HookArg::Xdp => Hook::Xdp,
+                };
+                let ports = ports.clone();
+                let source =
+                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
+                eprintln!("mirror: attached to {source}; Ctrl-C ends it");
+                Ok(Box::new(source))
+            }
+            Self::Files(files) => folder::open(&files),
+            Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
+        }
+    }
+}
+
+/// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
+fn is_file(from: &str) -> bool {
+    let path = Path::new(from);
+    let endings = ["pcap", "pcapng", "cap"];
+    from == "-"
+        || from.contains('/')
+        || path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .is_some_and(|ending| endings.contains(&ending))
+        || path.exists()
+}

@@ -17,7 +17,7 @@ fn main() {
 fn read(path: &str) -> anyhow::Result<()> {
     #[expect(clippy::disallowed_methods, reason = "measures how long reading takes")]
     let start = Instant::now();
-    let mut source = mirror_user::source::folder::open(path)?;
+    let mut source = mirror_user::source::folder::open(&[path])?;
     let mut decoder = Decoder::new(Limits::default());
     let (mut packets, mut bytes, mut payload) = (0_u64, 0_u64, 0_u64);
     loop {

@@ -108,7 +108,7 @@ fn nginx(folder: &Path, port: u16) -> anyhow::Result<Guard> {
     fs::write(
         &config,
         format!(
-            "daemon off; user root; worker_processes 1; pid {folder_name}/nginx.pid; error_log stderr crit;\n\
+            "daemon off; master_process off; user root; pid {folder_name}/nginx.pid; error_log stderr crit;\n\
              events {{}}\n\
              http {{ access_log off; keepalive_requests 1000000; client_max_body_size 1m; client_body_buffer_size 64k;\n\
              client_body_temp_path {folder_name}/body; proxy_temp_path {folder_name}/proxy;\n\

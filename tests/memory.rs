@@ -1,0 +1,102 @@
+//! A body that is longer than all memory that the run may take: it streams through.
+#![allow(unreachable_pub, reason = "the support module is shared")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{BufWriter, Write};
+use std::process::{Child, Command, Stdio};
+
+use etherparse::PacketBuilder;
+
+use support::binary;
+use support::target::{Behaviour, Target};
+
+/// Twice what may be held.
+const BODY_BYTES: u32 = 128 << 20;
+
+/// What a run may hold at its peak.
+const MOST_KIB: u64 = 64 << 10;
+
+const SEGMENT_BYTES: u32 = 32 << 10;
+
+/// Writes a POST with a long body as a capture, packet by packet.
+fn write_long_post(out: impl Write) -> std::io::Result<()> {
+    let mut out = BufWriter::new(out);
+    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        out.write_all(&word.to_le_bytes())?;
+    }
+    let mut millis = 0_u32;
+    let mut send = |seq: u32, syn: bool, payload: &[u8]| {
+        let builder =
+            PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 2], [10, 0, 0, 1], 64);
+        let builder = builder.tcp(40_000, 8080, seq, 65_000);
+        let builder = if syn { builder.syn() } else { builder.ack(1) };
+        let mut packet = Vec::new();
+        builder.write(&mut packet, payload).map_err(std::io::Error::other)?;
+        let length = u32::try_from(packet.len()).map_err(std::io::Error::other)?;
+        millis += 1;
+        for word in [millis / 1_000, millis % 1_000 * 1_000_000, length, length] {
+            out.write_all(&word.to_le_bytes())?;
+        }
+        out.write_all(&packet)
+    };
+    send(0, true, b"")?;
+    let head =
+        format!("POST /long HTTP/1.1\r\nHost: a.example\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
+    send(1, false, head.as_bytes())?;
+    let mut seq = 1 + u32::try_from(head.len()).map_err(std::io::Error::other)?;
+    let segment = vec![b'x'; SEGMENT_BYTES as usize];
+    for _ in 0..BODY_BYTES / SEGMENT_BYTES {
+        send(seq, false, &segment)?;
+        seq += SEGMENT_BYTES;
+    }
+    out.flush()
+}
+
+/// The most memory that a child held so far, in KiB (proc_pid_status(5)).
+fn peak_kib(child: &Child) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[track_caller]
+fn streams(args: &[&str]) {
+    let mut child = Command::new(binary())
+        .args(args)
+        .args(["--from", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("mirror can be run");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    write_long_post(&mut stdin).expect("mirror reads to the end");
+    // The pipe holds 64 KiB: all but those passed through, and the run still waits for more.
+    let peak = peak_kib(&child);
+    drop(stdin);
+    assert!(child.wait().expect("it ends").success());
+    assert!(peak <= MOST_KIB, "{args:?} held {peak} KiB, more than {MOST_KIB}");
+}
+
+#[test]
+fn a_long_body_streams_through_inspect() {
+    streams(&["inspect", "--summary"]);
+    streams(&["inspect", "--json"]);
+}
+
+#[test]
+fn a_long_body_streams_through_capture() {
+    let workspace = support::Workspace::new();
+    for name in ["out.pcap", "out.jsonl"] {
+        let out = workspace.path(name);
+        streams(&["capture", "--to", out.to_str().expect("a plain path")]);
+    }
+}
+
+#[test]
+fn a_long_body_streams_through_replay() {
+    let target = Target::start(Behaviour::Answer);
+    streams(&["replay", "--speed", "max", "--to", &target.url()]);
+}

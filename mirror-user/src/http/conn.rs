@@ -292,7 +292,8 @@ impl Conn {
             CloseReason::Evicted => Incomplete::Evicted,
             CloseReason::EndOfInput => Incomplete::EndOfInput,
         };
-        if self.client.held().is_some() {
+        // What is released may ask for an upgrade again, and hold what is left.
+        while self.client.held().is_some() {
             self.decide(room);
         }
         if !self.over {
@@ -327,8 +328,7 @@ impl Conn {
         let now = std::mem::replace(&mut room.at, held.at);
         self.read(Side::Client, &held.bytes, room);
         if held.gap {
-            self.client.lose(Incomplete::Gap, room);
-            self.doubt();
+            self.gap(Side::Client, 0, room);
         }
         room.at = now;
     }

@@ -189,7 +189,10 @@ fn compare_hosts(
         .iter()
         .find(|line| slice(raw, &line.name).eq_ignore_ascii_case(b"host"))
         .map(|line| slice(raw, &line.value));
-    let without_port = |host: &[u8]| host.strip_suffix(b":80").unwrap_or(host).to_ascii_lowercase();
+    let without_port = |host: &[u8]| {
+        let bare = host.strip_suffix(b":80").or(host.strip_suffix(b":443")).unwrap_or(host);
+        bare.to_ascii_lowercase()
+    };
     if host.is_some_and(|host| without_port(host) != without_port(authority)) {
         facts.flaws.add(Flaw::HostMismatch);
     }

@@ -96,6 +96,9 @@ impl Reader {
             let added = self.partial.get(before..).unwrap_or_default();
             let line_seen = memchr::memchr(b'\n', added).is_some();
             if line_seen || before < LONGEST_WORD {
+                if self.guessed && !start::may_start(self.side, &self.partial) {
+                    return self.no_message(before, data, Refusal::RequestLine, room);
+                }
                 match start::refuse_start(self.side, &self.partial) {
                     Some(Refusal::Http09) => simple = memchr::memchr(b'\n', &self.partial),
                     Some(refusal) => return self.no_message(before, data, refusal, room),

@@ -155,3 +155,13 @@ fn events_of_a_slot_that_was_given_to_another_connection_are_ignored() {
     talk.table.push(event, &mut talk.out);
     assert!(talk.out.is_empty());
 }
+
+#[test]
+fn an_idle_connection_costs_little() {
+    // A hundred thousand of them then cost less than 64 MiB.
+    assert!(
+        size_of::<Option<crate::http::conn::Conn>>() <= 640,
+        "{}",
+        size_of::<crate::http::conn::Conn>()
+    );
+}

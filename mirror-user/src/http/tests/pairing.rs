@@ -182,3 +182,11 @@ fn a_second_answer_to_a_request_under_way_is_unsolicited() {
     talk.closed(CloseReason::Fin);
     assert_eq!(talk.ended(), ["- -> 400", "/a -> 413"]);
 }
+
+#[test]
+fn the_end_of_a_body_does_not_spoil_the_method_that_follows_it() {
+    let mut talk = Talk::new();
+    talk.client(get("/1")).server(ok(201, "")).gap(Side::Client, 70).client("A");
+    talk.server(ok(202, "")).client(get("/3")).server(ok(203, "")).closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["/1 -> 201", "- -> 202", "/3 -> 203"]);
+}

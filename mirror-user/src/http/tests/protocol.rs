@@ -199,3 +199,11 @@ fn one_line_of_the_proxy_protocol_is_passed_over_and_told() {
     talk.client("PROXY UNKNOWN\r\n".repeat(100_000));
     assert_eq!(talk.table.stats().not_http.get(NotHttp::Unknown), 1);
 }
+
+#[test]
+fn a_gap_behind_an_upgrade_ends_what_is_read_after_all() {
+    let mut talk = Talk::new();
+    talk.client(UPGRADE.to_owned() + UPGRADE + "POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc");
+    talk.gap(Side::Client, 3).closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["/ws -> -", "/ws -> -", "/a! -> -"]);
+}

@@ -129,7 +129,9 @@ fn read_disputes(file: &Path) -> anyhow::Result<Disputes> {
     let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| match line.split('\t').collect::<Vec<_>>()[..] {
-            [capture, client, class] => Ok(((capture.to_owned(), client.to_owned()), class.to_owned())),
+            [capture, client, class] => {
+                Ok(((capture.to_owned(), client.to_owned()), class.to_owned()))
+            }
             _ => anyhow::bail!("{}: not capture, client, class: {line}", file.display()),
         })
         .collect()
@@ -252,7 +254,8 @@ fn read_expected(file: &Path) -> anyhow::Result<BTreeMap<StreamKey, Vec<Row>>> {
         if dir == "res" && status.starts_with('1') && status != "101" {
             continue;
         }
-        let key = (address_and_port(client, cport), address_and_port(server, sport), direction(dir));
+        let key =
+            (address_and_port(client, cport), address_and_port(server, sport), direction(dir));
         streams.entry(key).or_default().push(Row {
             grade: grade.to_owned(),
             counts: counts.trim_end().to_owned(),

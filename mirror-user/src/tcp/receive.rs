@@ -216,7 +216,9 @@ impl Flow {
         let ahead = piece.start.distance_from(half.next);
         let probe = ahead == -1 && piece.span() <= 1;
         let fits = (0..=desk.limits.window.cast_signed()).contains(&ahead) || probe;
-        if !half.known || (!half.seen && !fits && piece.span() > 0) {
+        // What it sends outweighs a number that only its peer told, when they are a window apart.
+        let far = ahead.unsigned_abs() > desk.limits.window;
+        if !half.known || (!half.seen && !fits && (piece.span() > 0 || far)) {
             half.next = piece.start;
         }
         (half.known, half.seen) = (true, true);

@@ -56,7 +56,8 @@ impl Side {
 pub struct StreamEvent {
     /// The connection.
     pub conn: ConnId,
-    /// The time of the segment that caused it.
+    /// The time of the segment that it speaks of: for bytes that had to wait, when they were seen;
+    /// for all else, when it became known.
     pub at: Timestamp,
     /// What happened.
     pub change: Change,

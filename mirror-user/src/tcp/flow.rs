@@ -163,8 +163,13 @@ impl Flow {
     }
 
     pub(super) fn tell(&self, change: Change, desk: &mut Desk<'_>) {
+        self.tell_of(change, desk.at, desk);
+    }
+
+    /// Tells what happened at `at`, which is earlier than now for what had to wait.
+    fn tell_of(&self, change: Change, at: Timestamp, desk: &mut Desk<'_>) {
         let conn = ConnId { slot: desk.slot, serial: self.serial };
-        desk.out.push(StreamEvent { conn, at: desk.at, change });
+        desk.out.push(StreamEvent { conn, at, change });
     }
 
     /// Tells the connection, if that was not done.
@@ -194,13 +199,19 @@ impl Flow {
     }
 
     /// Tells payload of `end` that is next in its stream.
-    pub(super) fn tell_data(&mut self, end: End, payload: Bytes, desk: &mut Desk<'_>) {
+    pub(super) fn tell_data(
+        &mut self,
+        end: End,
+        payload: Bytes,
+        at: Timestamp,
+        desk: &mut Desk<'_>,
+    ) {
         if payload.is_empty() {
             return;
         }
         desk.stats.bytes_delivered += payload.len() as u64;
         self.open(desk);
-        self.tell(Change::Data(self.side(end), payload), desk);
+        self.tell_of(Change::Data(self.side(end), payload), at, desk);
     }
 
     /// Takes a piece that begins at `next`.
@@ -210,7 +221,7 @@ impl Flow {
             self.tell_gap(end, 1, GapReason::Acknowledged, desk);
         }
         self.halves[end].next = piece.end();
-        self.tell_data(end, piece.payload, desk);
+        self.tell_data(end, piece.payload, piece.at, desk);
         if piece.cut > 0 {
             self.tell_gap(end, piece.cut, GapReason::Cut, desk);
         }

@@ -38,7 +38,7 @@ impl Flow {
             return if same_ack { Fate::DuplicateAck } else { Fate::Ack };
         }
         half.next = half.next.advanced_by(segment.payload.len() as u32);
-        self.tell_data(from, segment.payload, desk);
+        self.tell_data(from, segment.payload, segment.at, desk);
         Fate::InOrder
     }
 
@@ -183,7 +183,8 @@ impl Flow {
             self.client = Some(roles::client_end(&desk.birth.key, ports, Some(first_payload)));
         }
         let cut = segment.cut.min(MAX_CUT);
-        let piece = Piece { start: segment.seq, payload: segment.payload, cut, fin, ack };
+        let at = segment.at;
+        let piece = Piece { start: segment.seq, payload: segment.payload, cut, fin, ack, at };
         self.meet(from, &piece, desk);
 
         let half = &self.halves[from];

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::limits::PIECE_OVERHEAD;
 use super::seq::SeqNumber;
+use crate::packet::Timestamp;
 
 /// The text of one segment, and its FIN.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(super) struct Piece {
     pub(super) fin: bool,
     /// What its sender acknowledged of the other side; told after that.
     pub(super) ack: Option<SeqNumber>,
+    /// When its segment was seen, however much later it is told.
+    pub(super) at: Timestamp,
 }
 
 impl Piece {

@@ -24,7 +24,7 @@ impl Conn {
                 let mut open = self.waiting.iter().filter(|waiting| waiting.response.is_none());
                 match (open.next(), open.next()) {
                     (Some(_), second) => {
-                        self.pipelined |= second.is_some_and(|second| second.started <= started);
+                        self.pipelined |= second.is_some_and(|second| second.started < started);
                         return Answering::Oldest;
                     }
                     (None, _) => self.overflow = self.overflow.saturating_sub(1),

@@ -2,6 +2,12 @@
 //! production in one, curl as its customer in the other.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking, and the support module is shared"
+)]
 
 #[path = "support/netns.rs"]
 mod netns;
@@ -36,9 +42,9 @@ fn dropped(summary: &Value, name: &str, reason: &str) -> u64 {
     account(summary, name).2.iter().find(|(known, _)| known == reason).map_or(0, |(_, n)| *n)
 }
 
-/// Fails unless every account balances and what one seam delivers the next sees.
+/// Fails unless every account balances and what the kernel delivers the next room sees.
 #[track_caller]
-fn assert_sums(summary: &Value) {
+fn assert_balance(summary: &Value) {
     for name in
         summary["accounts"].as_array().expect("accounts").iter().map(|account| &account["name"])
     {
@@ -47,6 +53,12 @@ fn assert_sums(summary: &Value) {
         assert_eq!(seen, sum, "{name} in {summary:#}");
     }
     assert_eq!(account(summary, "kernel").1, account(summary, "segments").0, "{summary:#}");
+}
+
+/// The same, up to the shadows.
+#[track_caller]
+fn assert_sums(summary: &Value) {
+    assert_balance(summary);
     assert_eq!(account(summary, "cleared").1, account(summary, "shadow requests").0, "{summary:#}");
 }
 
@@ -155,6 +167,118 @@ fn packets_in_a_vlan_are_seen_and_keep_their_tag() {
         let tagged = succeed(Command::new("tshark").args(["-r", &file, "-Y", "vlan.id == 7"]));
         assert_eq!(String::from_utf8_lossy(&tagged.stdout).lines().count() as u64, packets);
     });
+}
+
+/// The request of `talk` is seen when `rewrite` has changed the bytes of each of its packets.
+#[track_caller]
+fn assert_seen(lab: &Lab, talk: Talk, rewrite: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) -> Value {
+    let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
+    let mirror = Mirror::start(lab, &args);
+    lab.send("rewritten.pcap", &talk.rewritten(rewrite).pcap());
+    let summary = mirror.summary();
+    assert_balance(&summary);
+    assert_eq!(account(&summary, "requests").1, 1, "{summary:#}");
+    assert_eq!(dropped(&summary, "kernel", "malformed"), 0, "{summary:#}");
+    summary
+}
+
+/// One request and its answer between two addresses.
+fn one_request(client: &str, server: &str) -> Talk {
+    Talk::between(client, server)
+        .open()
+        .client("GET /rare HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        .server("HTTP/1.1 204 No Content\r\n\r\n")
+        .close()
+}
+
+/// Where the header behind the Ethernet header begins.
+const NETWORK: usize = 14;
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn two_vlan_tags_are_walked() {
+    Lab::run(|lab| {
+        let talk = one_request("10.77.0.2:40000", "10.77.0.1:8080");
+        assert_seen(lab, talk, |mut packet| {
+            packet.splice(12..12, [0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 7]);
+            vec![packet]
+        });
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn ipv6_extension_headers_are_walked_also_far_behind() {
+    /// The longest that RFC 8200 §4.6 can say, in eight bytes beyond the first eight.
+    const LONGEST: u8 = 255;
+    Lab::run(|lab| {
+        for (namespace, device) in [(lab.server(), CABLE), (lab.client_name(), "cli")] {
+            succeed(
+                Command::new("ip").args(["-n", &namespace, "link", "set", device, "mtu", "9000"]),
+            );
+        }
+        // Near; far; and so far that the kernel keeps the packet in pieces.
+        for extensions in [vec![0_u8], vec![LONGEST], vec![LONGEST, LONGEST]] {
+            let talk = one_request("[fd00:77::2]:40000", "[fd00:77::1]:8080");
+            assert_seen(lab, talk, |mut packet| {
+                const DESTINATION_OPTIONS: u8 = 60;
+                for len in &extensions {
+                    let next_header = packet[NETWORK + 6];
+                    let mut extension = vec![0; (usize::from(*len) + 1) * 8];
+                    extension[..2].copy_from_slice(&[next_header, *len]);
+                    let payload_len = [packet[NETWORK + 4], packet[NETWORK + 5]];
+                    let added = u16::try_from(extension.len()).expect("a header");
+                    let payload_len = u16::from_be_bytes(payload_len) + added;
+                    packet[NETWORK + 4..NETWORK + 6].copy_from_slice(&payload_len.to_be_bytes());
+                    packet[NETWORK + 6] = DESTINATION_OPTIONS;
+                    packet.splice(NETWORK + 40..NETWORK + 40, extension);
+                }
+                vec![packet]
+            });
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn fragments_are_copied_and_counted() {
+    Lab::run(|lab| {
+        let talk = one_request("10.77.0.2:40000", "10.77.0.1:8080");
+        let summary = assert_seen(lab, talk, |packet| {
+            // TCP's fixed header in the first piece, everything else in the second.
+            const FIRST: usize = 24;
+            let (headers, tcp) = packet.split_at(NETWORK + 20);
+            if tcp.len() <= FIRST {
+                return vec![packet];
+            }
+            let piece = |payload: &[u8], place: u16| {
+                let mut piece = headers.to_vec();
+                let total_len = u16::try_from(20 + payload.len()).expect("a piece");
+                piece[NETWORK + 2..NETWORK + 4].copy_from_slice(&total_len.to_be_bytes());
+                piece[NETWORK + 6..NETWORK + 8].copy_from_slice(&place.to_be_bytes());
+                let sum = checksum(&piece[NETWORK..NETWORK + 20]);
+                piece[NETWORK + 10..NETWORK + 12].copy_from_slice(&sum.to_be_bytes());
+                piece.extend_from_slice(payload);
+                piece
+            };
+            const MORE_FRAGMENTS: u16 = 0x2000;
+            let (first, second) = tcp.split_at(FIRST);
+            vec![piece(first, MORE_FRAGMENTS), piece(second, FIRST as u16 / 8)]
+        });
+        let notes = summary["notes"].to_string();
+        assert!(
+            notes.contains(r#"["fragments",4]"#),
+            "two of the request, two of the answer: {notes}"
+        );
+    });
+}
+
+/// Of an IPv4 header whose own field is taken for zero (RFC 791 §3.1).
+fn checksum(header: &[u8]) -> u16 {
+    let words = header.chunks(2).enumerate().filter(|(place, _)| *place != 5);
+    let sum: u32 = words.map(|(_, word)| u32::from(u16::from_be_bytes([word[0], word[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    !u16::try_from((folded & 0xffff) + (folded >> 16)).expect("folded twice")
 }
 
 #[test]

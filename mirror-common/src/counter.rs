@@ -65,9 +65,11 @@ pub const COUNTERS: usize = FRAGMENTS + 1;
 
 // The number of an outcome is its place in `ALL`.
 const _: () = {
+    let mut outcomes: &[Outcome] = &Outcome::ALL;
     let mut place = 0;
-    while place < Outcome::ALL.len() {
-        assert!(Outcome::ALL[place] as usize == place);
+    while let [outcome, rest @ ..] = outcomes {
+        assert!(*outcome as usize == place);
+        outcomes = rest;
         place += 1;
     }
 };

@@ -27,12 +27,13 @@ pub trait Buffer {
     #[inline(always)]
     fn read<T: Plain>(&self, offset: u32) -> Option<T> {
         let (start, end) = self.linear();
-        // The verifier wants to see that a variable offset is small.
-        let at = start + (offset as usize & MAX_OFFSET);
-        if at + size_of::<T>() <= end {
-            // SAFETY: the bytes lie before `end`, which the verifier checks once more; `Plain`
-            // types have no invalid values.
-            return Some(unsafe { ptr::read_unaligned(at as *const T) });
+        if offset <= MAX_OFFSET {
+            let at = start + offset as usize;
+            if at + size_of::<T>() <= end {
+                // SAFETY: the bytes lie before `end`, which the verifier checks once more; `Plain`
+                // types have no invalid values.
+                return Some(unsafe { ptr::read_unaligned(at as *const T) });
+            }
         }
         let mut value = MaybeUninit::<T>::uninit();
         // SAFETY: `value` is as large as is said, and is only taken for initialised when the
@@ -44,8 +45,9 @@ pub trait Buffer {
     }
 }
 
-/// Headers end well before this; see the bounds of `headers`.
-const MAX_OFFSET: usize = 0x7ff;
+/// The verifier wants to see that a variable offset is small. Headers that lie further back, behind
+/// IPv6 extension headers of up to 2 KiB each, cost a helper call.
+const MAX_OFFSET: u32 = 0x7ff;
 
 /// Types of which every bit pattern is a value.
 ///

@@ -209,7 +209,8 @@ impl Pipeline {
             Note::new("connections ended", tcp.closed.non_zero()),
             Note::new("http", self.http.stats().notes()),
         ];
-        let mut notes: Vec<Note> = notes.into_iter().flatten().collect();
+        let mut notes: Vec<Note> =
+            self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
         let mut warnings = self.source.warnings();
         for sink in &self.sinks {
             notes.extend(sink.notes());

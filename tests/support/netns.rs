@@ -70,6 +70,16 @@ impl Lab {
         }
     }
 
+    /// The name of the server's namespace.
+    pub(crate) fn server(&self) -> String {
+        format!("{}s", self.name)
+    }
+
+    /// The name of the client's namespace.
+    pub(crate) fn client_name(&self) -> String {
+        format!("{}c", self.name)
+    }
+
     /// Sends the packets of a capture into the client's end of the cable.
     pub(crate) fn send(&self, name: &str, pcap: &[u8]) {
         let file = self.path(name);

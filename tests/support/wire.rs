@@ -118,6 +118,18 @@ impl Talk {
         self
     }
 
+    /// Each packet replaced by those that `rewrite` makes of its bytes.
+    pub fn rewritten(mut self, rewrite: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) -> Self {
+        self.packets = self
+            .packets
+            .into_iter()
+            .flat_map(|TimedPacket { nanos, bytes }| {
+                rewrite(bytes).into_iter().map(move |bytes| TimedPacket { nanos, bytes })
+            })
+            .collect();
+        self
+    }
+
     /// The packets so far.
     pub fn packets(&self) -> &[TimedPacket] {
         &self.packets

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::packet::{Packet, Timestamp};
 use crate::stats::Account;
+use crate::summary::Note;
 
 /// Where packets come from.
 pub trait PacketSource: Send {
@@ -37,6 +38,11 @@ pub trait PacketSource: Send {
 
     /// Takes no further packets in. What was taken is still handed over; then comes [`Next::End`].
     fn stop(&mut self);
+
+    /// Counts that explain the account and are no losses.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
 
     /// Things the operator should know at the end, such as a file that was cut short.
     fn warnings(&self) -> Vec<String> {

@@ -210,15 +210,21 @@ impl Kernel {
         Ok(self.asleep.set(0, u32::from(asleep), 0)?)
     }
 
+    /// Every counter, summed over the processors; see [`mirror_common::counter`] for their places.
+    pub(super) fn counters(&self) -> [u64; COUNTERS] {
+        let mut sums = [0; COUNTERS];
+        // The map has exactly one entry, so that it can always be read.
+        for of_cpu in self.counters.get(&0, 0).iter().flat_map(|cpus| cpus.iter()) {
+            for (sum, n) in sums.iter_mut().zip(of_cpu) {
+                *sum += n;
+            }
+        }
+        sums
+    }
+
     /// How many packets had each outcome.
     pub(super) fn outcomes(&self) -> Vec<(Outcome, u64)> {
-        let cpus = self.counters.get(&0, 0).ok();
-        let sum = |outcome: Outcome| {
-            let of_cpu =
-                |counters: &[u64; COUNTERS]| counters.get(outcome as usize).copied().unwrap_or(0);
-            cpus.iter().flat_map(|cpus| cpus.iter()).map(of_cpu).sum()
-        };
-        Outcome::ALL.into_iter().map(|outcome| (outcome, sum(outcome))).collect()
+        Outcome::ALL.into_iter().zip(self.counters()).collect()
     }
 }
 

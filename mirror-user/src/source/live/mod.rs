@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use bytes::{BufMut, BytesMut};
+use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -26,6 +27,7 @@ use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::sink::replay::Target;
 use crate::stats::Account;
+use crate::summary::Note;
 use crate::watch::Ports;
 pub use device::Device;
 
@@ -190,7 +192,11 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
     /// Destination and source address, which stand before the tag.
     const ADDRESSES: usize = 12;
     const TAG: u32 = 4;
-    chunk.reserve(packet.len().saturating_add(TAG as usize).max(CHUNK_BYTES.min(chunk.capacity())));
+    let needed = packet.len().saturating_add(TAG as usize);
+    if chunk.capacity() < needed {
+        // Takes the old chunk again when none of its packets is held any more.
+        chunk.reserve(needed.max(CHUNK_BYTES));
+    }
     match packet.split_at_checked(ADDRESSES) {
         Some((addresses, rest)) if record.vlan_protocol != 0 => {
             chunk.extend_from_slice(addresses);
@@ -284,6 +290,14 @@ impl PacketSource for LiveSource {
     fn stop(&mut self) {
         self.kernel.detach();
         self.stopping = true;
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let counters = self.kernel.counters();
+        let count = |place: usize| counters.get(place).copied().unwrap_or(0);
+        Note::new("copied", [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))])
+            .into_iter()
+            .collect()
     }
 
     fn account(&mut self) -> Account {

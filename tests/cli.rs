@@ -103,7 +103,6 @@ fn live_capture_asks_which_ports() {
 }
 
 #[test]
-#[ignore = "waits for the live source"]
 fn an_interface_that_is_not_there_is_told_with_those_that_are() {
     mirror(&["inspect", "--from", "nosuch0", "--port", "80"])
         .exits_with(2)
@@ -191,7 +190,6 @@ fn the_json_summary_is_json_and_its_sums_hold() {
 }
 
 #[test]
-#[ignore = "waits for the doctor"]
 fn doctor_says_whether_this_host_can_capture() {
     let run = mirror(&["doctor"]);
     assert!(run.stdout().contains("kernel"), "{}", run.stdout());

@@ -25,7 +25,7 @@ use crate::tcp::event::StreamEvent;
 
 /// How long the source may wait for a packet before it must say that none came. Bounds how late a
 /// stop is heard and how long a time-out of the tcp room is late while the link is idle.
-const IDLE_WAIT: Duration = Duration::from_millis(10);
+const IDLE_WAIT: Duration = Duration::from_millis(20);
 
 /// How many packets are read between two looks at the stop signal and the progress line.
 const PACKETS_PER_LOOK: u32 = 1_024;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::Deref;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -185,22 +186,13 @@ impl Kernel {
         self.ring.next()
     }
 
-    /// True when no entry waits.
-    pub(super) fn is_empty(&self) -> anyhow::Result<bool> {
-        Ok(self.poll(Duration::ZERO)? == 0)
-    }
-
-    /// Waits until entries are told of, at most `wait`.
-    pub(super) fn wait(&self, wait: Duration) -> anyhow::Result<()> {
-        self.poll(wait).map(drop)
-    }
-
-    fn poll(&self, wait: Duration) -> anyhow::Result<usize> {
+    /// Waits until entries are told of, at most `wait`; true when there are some.
+    pub(super) fn wait(&self, wait: Duration) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(wait).context("a wait that is too long")?;
         match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&timeout)) {
-            Ok(ready) => Ok(ready),
+            Ok(ready) => Ok(ready > 0),
             // A signal: whoever waits looks at the stop flag.
-            Err(rustix::io::Errno::INTR) => Ok(0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error).context("the ring cannot be waited for"),
         }
     }
@@ -222,6 +214,11 @@ impl Kernel {
         sums
     }
 
+    /// How many packets had this outcome.
+    pub(super) fn count(&self, outcome: Outcome) -> u64 {
+        self.counters().get(outcome as usize).copied().unwrap_or(0)
+    }
+
     /// How many packets had each outcome.
     pub(super) fn outcomes(&self) -> Vec<(Outcome, u64)> {
         Outcome::ALL.into_iter().zip(self.counters()).collect()
@@ -230,14 +227,19 @@ impl Kernel {
 
 /// True when the kernel has TCX links.
 pub(super) fn has_tcx() -> bool {
+    // A kernel of that age may have been built without them; `lo` is always there to ask about.
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+        && SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
 
 /// Filters of clsact outlive a process that is killed. Whoever holds the device's lock file alone
 /// knows that those it finds belong to nobody, and removes them; then the lock is shared with other
 /// mirrors on the same device, and the kernel gives it back however the process ends.
 fn claim(device: &Device) -> anyhow::Result<File> {
-    let path = format!("/run/mirror-clsact-{}.lock", device.name.replace('/', "_"));
+    // Names of devices say something within their network namespace alone.
+    let namespace =
+        std::fs::metadata("/proc/thread-self/ns/net").context("/proc is not there")?.ino();
+    let path = format!("/run/mirror-clsact-{namespace}-{}.lock", device.name.replace('/', "_"));
     let file = File::create(&path).with_context(|| format!("{path}: cannot be written"))?;
     if file.try_lock().is_ok() {
         for (name, direction) in [

@@ -41,6 +41,9 @@ const LOOKS_IN_VAIN: u32 = 8;
 /// wake-ups is hardly to be measured any more, and no ring is near its end.
 const WAKE_BYTES: u32 = 64 * 1024;
 
+/// The name that means every interface that is up.
+const ANY: &str = "any";
+
 /// Packets are slices of chunks of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
 
@@ -85,6 +88,9 @@ pub struct LiveSource {
     /// Wall time minus CLOCK_MONOTONIC, nanoseconds.
     clock_offset: u64,
     looks_in_vain: u32,
+    /// The kernel program was told that the reader sleeps, and has not woken it since.
+    asleep: bool,
+    warnings: Vec<String>,
     handed_over: u64,
     /// Entries of the ring that are no packet records; none, unless the two halves differ.
     unreadable: u64,
@@ -111,10 +117,22 @@ impl LiveSource {
         }
         let mut kernel = Kernel::load(options.ring_bytes)?;
         kernel.configure(&options.ports, WAKE_BYTES)?;
-        for device in &devices {
-            kernel.attach(device, options.hook).with_context(|| device.name.clone())?;
+        let any = options.interfaces.iter().any(|name| name == ANY);
+        let mut warnings = Vec::new();
+        let mut attached = Vec::new();
+        for device in devices {
+            match kernel.attach(&device, options.hook).with_context(|| device.name.clone()) {
+                Ok(()) => attached.push(device),
+                // One that cannot be had must not cost the others, which nobody named either.
+                Err(error) if any => warnings.push(format!("left out: {error:#}")),
+                Err(error) => return Err(error),
+            }
         }
+        let devices = attached;
+        ensure!(!devices.is_empty(), "no interface could be attached to: {}", warnings.join("; "));
         Ok(Self {
+            warnings,
+            asleep: false,
             kernel,
             names: devices.iter().map(|device| device.name.clone()).collect(),
             devices,
@@ -146,6 +164,7 @@ impl LiveSource {
             drop(entry);
             let place = self.devices.iter().position(|device| device.index == record.interface);
             self.handed_over = self.handed_over.saturating_add(1);
+            self.looks_in_vain = 0;
             return Ok(Some(Packet {
                 at: Timestamp::from_nanos(record.at.saturating_add(self.clock_offset)),
                 link,
@@ -163,14 +182,19 @@ impl LiveSource {
     fn sleep(&mut self, wait: Duration) -> anyhow::Result<()> {
         if self.looks_in_vain < LOOKS_IN_VAIN {
             self.looks_in_vain += 1;
-            return self.kernel.wait(wait.min(LOOK));
+            return self.kernel.wait(wait.min(LOOK)).map(drop);
         }
-        self.kernel.set_asleep(true)?;
-        // What came before the kernel program knew would not wake anyone.
-        if self.kernel.is_empty()? {
-            self.kernel.wait(wait)?;
+        if !self.asleep {
+            self.asleep = true;
+            self.kernel.set_asleep(true)?;
         }
-        self.kernel.set_asleep(false)
+        // What came before the kernel program knew wakes nobody, but it is seen before the wait.
+        // What it was putting into the ring at that very moment is seen when the wait is over.
+        if self.kernel.wait(wait)? {
+            // Whoever woke the reader took the note away; it may be still there otherwise.
+            self.asleep = false;
+        }
+        Ok(())
     }
 }
 
@@ -215,7 +239,7 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
 /// The devices that `names` mean, each once.
 fn choose(names: &[String]) -> anyhow::Result<Vec<Device>> {
     let all = Device::all().context("interfaces: cannot be listed")?;
-    if names.iter().any(|name| name == "any") {
+    if names.iter().any(|name| name == ANY) {
         let up: Vec<Device> = all.into_iter().filter(|device| device.up).collect();
         ensure!(!up.is_empty(), "any: no interface is up");
         return Ok(up);
@@ -269,7 +293,6 @@ fn nanos(clock: ClockId) -> u64 {
 impl PacketSource for LiveSource {
     fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
         if let Some(packet) = self.take()? {
-            self.looks_in_vain = 0;
             return Ok(Next::Packet(packet));
         }
         if self.stopping {
@@ -300,6 +323,17 @@ impl PacketSource for LiveSource {
             .collect()
     }
 
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        let lost = self.kernel.count(Outcome::RingFull);
+        if lost > 0 {
+            warnings.push(format!(
+                "{lost} packets did not fit into the ring; give it more by --ring-size, or watch fewer ports"
+            ));
+        }
+        warnings
+    }
+
     fn account(&mut self) -> Account {
         let counts = self.kernel.outcomes();
         let seen = counts.iter().map(|(_, n)| n).sum();
@@ -308,8 +342,7 @@ impl PacketSource for LiveSource {
             .filter(|(outcome, n)| *outcome != Outcome::Copied && *n > 0)
             .map(|(outcome, n)| (outcome.name(), *n))
             .collect();
-        let copied =
-            counts.iter().find(|(outcome, _)| *outcome == Outcome::Copied).map_or(0, |(_, n)| *n);
+        let copied = self.kernel.count(Outcome::Copied);
         let in_ring = copied.saturating_sub(self.handed_over).saturating_sub(self.unreadable);
         let rest = [("in_ring", in_ring), ("unreadable_record", self.unreadable)];
         dropped.extend(rest.into_iter().filter(|(_, n)| *n > 0));

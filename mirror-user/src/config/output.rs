@@ -10,6 +10,7 @@ use crate::progress::Progress;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::jsonl::JsonLines;
+use crate::sink::lines::Lines;
 use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
@@ -88,11 +89,11 @@ impl Output {
                     ),
                     None => Box::new(io::stdout()),
                 };
-                opened.sinks.push(Box::new(JsonLines::new(out, bodies)));
+                opened.sinks.push(Box::new(Lines::new(Box::new(JsonLines { bodies }), out)));
             }
             Self::Table => {
                 prints = true;
-                opened.sinks.push(Box::new(Table::new(Box::new(io::stdout()))));
+                opened.sinks.push(Box::new(Lines::new(Box::new(Table), Box::new(io::stdout()))));
             }
             Self::Counts => {}
         }

@@ -2,91 +2,39 @@
 //! files. Bytes that are not UTF-8 are shown as ISO 8859-1, as RFC 9110 §5.5 has it of old.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::http::message::{Body, HeaderLine, Message, Moment, StartLine};
+use crate::http::message::{Body, HeaderLine, Message, StartLine};
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
-use crate::sink::Sink;
-use crate::stats::Account;
+use crate::sink::lines::Form;
 
-/// Writes each exchange when nothing more will come of it.
+/// One JSON object a line.
+#[derive(Clone, Copy, Debug)]
 pub struct JsonLines {
-    out: BufWriter<Box<dyn Write + Send>>,
-    bodies: bool,
-    interfaces: Vec<String>,
-    seen: u64,
-    written: u64,
+    /// With the bodies' bytes, as far as they were kept.
+    pub bodies: bool,
 }
 
-impl JsonLines {
-    /// Lines to `out`, with or without the bodies' bytes.
-    #[must_use]
-    pub fn new(out: Box<dyn Write + Send>, bodies: bool) -> Self {
-        Self { out: BufWriter::new(out), bodies, interfaces: Vec::new(), seen: 0, written: 0 }
-    }
-
-    fn write(&mut self, cleared: &Cleared) -> io::Result<()> {
+impl Form for JsonLines {
+    fn write(&self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()> {
         let exchange = cleared.exchange();
-        let interface = self.interfaces.get(exchange.peers.interface.0 as usize);
-        let bodies = self.bodies;
+        let message = |message| MessageLine::new(message, self.bodies);
         let line = ExchangeLine {
             id: exchange.id.to_string(),
             client: exchange.peers.client.to_string(),
             server: exchange.peers.server.to_string(),
-            interface: interface.map_or("", String::as_str),
-            request: exchange
-                .request
-                .as_deref()
-                .map(|request| MessageLine::new(request, bodies))
-                .transpose()?,
-            response: exchange
-                .response
-                .as_deref()
-                .map(|response| MessageLine::new(response, bodies))
-                .transpose()?,
+            interface,
+            request: exchange.request.as_deref().map(message).transpose()?,
+            response: exchange.response.as_deref().map(message).transpose()?,
             skipped: cleared.refusal(),
         };
-        serde_json::to_writer(&mut self.out, &line)?;
-        self.out.write_all(b"\n")
-    }
-}
-
-impl Sink for JsonLines {
-    fn name(&self) -> &str {
-        "json"
-    }
-
-    fn interfaces(&mut self, names: &[String]) {
-        self.interfaces = names.to_vec();
-    }
-
-    fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
-        let exchange = cleared.exchange();
-        if exchange.moment == Moment::Ended {
-            self.seen += 1;
-            self.write(cleared)?;
-            self.written += 1;
-        }
-        Ok(())
-    }
-
-    fn idle(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
-    }
-
-    fn finish(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
-    }
-
-    fn account(&self) -> Account {
-        let failed = self.seen - self.written;
-        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
-        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+        serde_json::to_writer(&mut *out, &line)?;
+        out.write_all(b"\n")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The back door: `Cleared` exchanges come in and go to a target or a file.
 
 pub mod jsonl;
+pub mod lines;
 pub mod replay;
 pub mod table;
 
@@ -13,9 +14,6 @@ use crate::summary::Note;
 /// `accept` never waits when the source is live: a sink with a slow other side has a bounded queue
 /// of its own, and drops and counts what does not fit.
 pub trait Sink: Send {
-    /// What it is called in summaries and messages.
-    fn name(&self) -> &str;
-
     /// The names that [`Peers::interface`](crate::tcp::event::Peers::interface) counts; told again
     /// whenever there are more of them, before the first exchange that needs them.
     fn interfaces(&mut self, names: &[String]) {

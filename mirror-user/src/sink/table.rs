@@ -1,43 +1,35 @@
 //! One exchange a line for a person at a terminal.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
-use crate::http::message::{Exchange, Message, Moment, StartLine};
+use crate::http::message::{Message, StartLine};
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
-use crate::sink::Sink;
-use crate::stats::Account;
+use crate::sink::lines::Form;
 
 /// Longest target that is shown; the JSON form has all of it.
 const TARGET_CHARS: usize = 48;
 
-/// Writes each exchange when nothing more will come of it.
-pub struct Table {
-    out: BufWriter<Box<dyn Write + Send>>,
-    seen: u64,
-    written: u64,
-}
+/// Columns for a person.
+#[derive(Clone, Copy, Debug)]
+pub struct Table;
 
-impl Table {
-    /// Lines to `out`.
-    #[must_use]
-    pub fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out: BufWriter::new(out), seen: 0, written: 0 }
+impl Form for Table {
+    fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{:12}  {:21}  {:21}  {:6}  {:>7}  {:>9}  {:>9}  METHOD AND TARGET",
+            "TIME", "CLIENT", "SERVER", "STATUS", "MS", "ASKED", "ANSWERED"
+        )
     }
 
-    fn write(&mut self, exchange: &Exchange) -> io::Result<()> {
-        if self.written == 0 {
-            writeln!(
-                self.out,
-                "{:12}  {:21}  {:21}  {:6}  {:>7}  {:>9}  {:>9}  METHOD AND TARGET",
-                "TIME", "CLIENT", "SERVER", "STATUS", "MS", "ASKED", "ANSWERED"
-            )?;
-        }
+    fn write(&self, cleared: &Cleared, _interface: &str, out: &mut dyn Write) -> io::Result<()> {
+        let exchange = cleared.exchange();
         let request = exchange.request.as_deref();
         let response = exchange.response.as_deref();
         let started = request.or(response).map(|message| message.started).unwrap_or_default();
         write!(
-            self.out,
+            out,
             "{:12}  {:21}  {:21}  {:6}  {:>7}  {:>9}  {:>9}  {}",
             time_of_day(started),
             exchange.peers.client.to_string(),
@@ -51,43 +43,13 @@ impl Table {
         for (side, message) in [("request", request), ("response", response)] {
             let Some(message) = message else { continue };
             if let Some(why) = message.incomplete {
-                write!(self.out, "  [{side} incomplete: {}]", <&str>::from(why))?;
+                write!(out, "  [{side} incomplete: {}]", <&str>::from(why))?;
             }
             for flaw in &message.flaws {
-                write!(self.out, "  [{side}: {}]", <&str>::from(*flaw))?;
+                write!(out, "  [{side}: {}]", <&str>::from(*flaw))?;
             }
         }
-        writeln!(self.out)
-    }
-}
-
-impl Sink for Table {
-    fn name(&self) -> &str {
-        "table"
-    }
-
-    fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
-        let exchange = cleared.exchange();
-        if exchange.moment == Moment::Ended {
-            self.seen += 1;
-            self.write(exchange)?;
-            self.written += 1;
-        }
-        Ok(())
-    }
-
-    fn idle(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
-    }
-
-    fn finish(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
-    }
-
-    fn account(&self) -> Account {
-        let failed = self.seen - self.written;
-        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
-        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+        writeln!(out)
     }
 }
 

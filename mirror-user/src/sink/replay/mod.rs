@@ -190,10 +190,6 @@ impl Drop for EndOfEngine<'_> {
 }
 
 impl Sink for ReplaySink {
-    fn name(&self) -> &str {
-        &self.target
-    }
-
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
         let exchange = cleared.exchange();
         let Some(request) = &exchange.request else { return Ok(()) };

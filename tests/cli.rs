@@ -253,3 +253,23 @@ fn two_link_types_need_a_pcapng() {
     let run = mirror(&["capture", "--from", &ethernet, "--from", &ip, "--to", &out]);
     let _ = run.exits_with(2).complains(&["out.pcap", ".pcapng"]);
 }
+
+#[test]
+fn whoever_reads_standard_output_may_stop_at_any_time() {
+    let workspace = Workspace::new();
+    let file = workspace.file("one.pcap", &one_get());
+    for form in [&["--json"][..], &["--summary"], &[]] {
+        let mut child = std::process::Command::new(support::binary())
+            .args(["inspect", "--from", &file])
+            .args(form)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("mirror can be run");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("mirror ends");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{form:?}: {stderr}");
+        assert!(!stderr.contains("Broken pipe"), "{form:?}: {stderr}");
+    }
+}

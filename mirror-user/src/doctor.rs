@@ -1,6 +1,7 @@
 //! Whether this host can capture, and if not, what is missing: the facts, and what to do.
 
 use std::fmt;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::ensure;
@@ -52,16 +53,16 @@ struct Interface {
     first_header: &'static str,
 }
 
-/// `mirror doctor`.
+/// `mirror doctor`, told to `out`.
 ///
 /// # Errors
 /// When this host cannot capture, after the report was printed.
-pub fn run(json: bool) -> anyhow::Result<()> {
+pub fn run(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let report = examine();
     if json {
-        println!("{}", serde_json::to_string(&report)?);
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
     } else {
-        print!("{report}");
+        write!(out, "{report}")?;
     }
     ensure!(report.can_capture(), "this host cannot capture live; files can be read all the same");
     Ok(())

@@ -1,7 +1,7 @@
 //! The command `mirror`: parse, configure, run, exit code.
 #![forbid(unsafe_code)]
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,8 +31,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
-        Command::Doctor(args) => return doctor::run(args.json),
-        Command::Demo(args) => return demo::run(args.offline),
+        Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()),
+        Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()),
     };
     let stop = Stop::on_signals()?;
     let form = config.summary_form();
@@ -40,18 +40,18 @@ fn run(command: Command) -> anyhow::Result<()> {
         stop.request_after(time);
     }
     let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
-    tell(&summary, form)?;
-    outcome
+    outcome.and(tell(&summary, form))
 }
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
     for warning in &summary.warnings {
         eprintln!("mirror: {warning}");
     }
+    // Not `print!`, which panics where the reader of a pipe has seen enough.
     match form {
-        SummaryForm::Text => print!("{summary}"),
-        SummaryForm::TextBeside => eprint!("{summary}"),
-        SummaryForm::Json => println!("{}", serde_json::to_string(summary)?),
+        SummaryForm::Text => write!(io::stdout(), "{summary}")?,
+        SummaryForm::TextBeside => write!(io::stderr(), "{summary}")?,
+        SummaryForm::Json => writeln!(io::stdout(), "{}", serde_json::to_string(summary)?)?,
     }
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 mod server;
 
-use std::io::{Cursor, Read, Write};
+use std::io::{self, Cursor, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -32,7 +32,7 @@ const REQUESTS: usize = 3;
 /// How long the last request may take from production to the shadow before the show is given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What customers ask, each on a connection of its own: `{host}` stands for production's address.
+/// What customers ask, each on a connection of its own.
 const ASKED: [&str; REQUESTS] = [
     "GET /items?page=2 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n",
     "POST /cart HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\
@@ -44,30 +44,38 @@ const ASKED: [&str; REQUESTS] = [
 const ANSWER: &[u8; 43] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 
-/// Runs the show; live where this host may capture, unless `offline`.
+/// Runs the show and tells it to `out`; live where this host may capture, unless `offline`.
 ///
 /// # Errors
 /// When loopback cannot be used, or the requests do not arrive at the shadow.
-pub fn run(offline: bool) -> anyhow::Result<()> {
+pub fn run(offline: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let shadow = Server::start(SHADOW_ANSWER)?;
     let stop = Stop::on_signals()?;
     let summary = if !offline && doctor::examine().can_capture() {
-        live(&shadow, &stop)?
+        live(&shadow, &stop, out)?
     } else {
-        recorded(&shadow, &stop)?
+        recorded(&shadow, &stop, out)?
     };
-    println!("\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080");
+    writeln!(
+        out,
+        "\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080"
+    )?;
     Ok(())
 }
 
-fn live(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
+fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Summary> {
     let production = Server::start(ANSWER)?;
-    println!("production listens on {}, the shadow on {}", production.address, shadow.address);
+    writeln!(
+        out,
+        "production listens on {}, the shadow on {}",
+        production.address, shadow.address
+    )?;
     let pipeline =
         Config::for_live_demo(production.address.port(), shadow.address)?.pipeline(stop)?;
-    println!(
+    writeln!(
+        out,
         "the kernel program is attached to lo: production's packets are copied there, none is held up\n"
-    );
+    )?;
     let running = thread::spawn({
         let stop = stop.clone();
         move || pipeline.run(&stop)
@@ -76,8 +84,8 @@ fn live(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
         ask(production.address, request)?;
         let asked =
             production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
-        show("customer → production", &asked);
-        show("  mirror → shadow", &*arrival(shadow)?);
+        show("customer → production", &asked, out)?;
+        show("  mirror → shadow", &*arrival(shadow)?, out)?;
     }
     stop.request();
     let (summary, outcome) =
@@ -87,18 +95,19 @@ fn live(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
     Ok(summary)
 }
 
-fn recorded(shadow: &Server, stop: &Stop) -> anyhow::Result<Summary> {
-    println!(
+fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Summary> {
+    writeln!(
+        out,
         "the shadow listens on {}; production's packets come from a capture file",
         shadow.address
-    );
-    println!("(to copy live packets, `mirror doctor` says what this host would need)\n");
+    )?;
+    writeln!(out, "(to copy live packets, `mirror doctor` says what this host would need)\n")?;
     let pipeline = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?
         .pipeline(stop)?;
     let (summary, outcome) = pipeline.run(stop);
     outcome?;
     for _ in 0..REQUESTS {
-        show("mirror → shadow", &*arrival(shadow)?);
+        show("mirror → shadow", &*arrival(shadow)?, out)?;
     }
     ensure!(summary.balances(), "the sums do not balance");
     Ok(summary)
@@ -119,14 +128,14 @@ fn arrival(shadow: &Server) -> anyhow::Result<Arc<Message>> {
 }
 
 /// Prints a request's head, its marks pointed at.
-fn show(way: &str, request: &Message) {
-    println!("{way}");
+fn show(way: &str, request: &Message, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{way}")?;
     for line in String::from_utf8_lossy(&request.head.raw).lines().filter(|line| !line.is_empty()) {
         let lower = line.to_ascii_lowercase();
         let marked = lower.starts_with("x-shadow-")
             || lower.starts_with("baggage:")
             || (lower.starts_with("host:") && lower.contains("-shadow"));
-        println!("    {line}{}", if marked { "    ← mark" } else { "" });
+        writeln!(out, "    {line}{}", if marked { "    ← mark" } else { "" })?;
     }
-    println!("    ({} bytes of body)", request.body.length);
+    writeln!(out, "    ({} bytes of body)", request.body.length)
 }

@@ -5,8 +5,8 @@
 //! kernel's clock becomes wall time here, once.
 //!
 //! The reader is woken as rarely as it may be, because a wake-up costs production more than the
-//! copying does. While packets come, it looks into the ring every [`LOOK`], and the kernel wakes it
-//! only when [`WAKE_BYTES`] wait. When nothing has come for a while, it says that it sleeps, and the
+//! copying does. While packets come, it looks into the ring every `LOOK`, and the kernel wakes it
+//! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
 //! next packet wakes it at once.
 
 mod device;

@@ -20,7 +20,7 @@ const GENERATED_PACKETS: u32 = 1_200_000;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A child process that ends with its owner.
-struct Guard(Child);
+pub(super) struct Guard(pub(super) Child);
 
 impl Drop for Guard {
     fn drop(&mut self) {

@@ -2,6 +2,7 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod live;
 mod offline;
 
 use std::fmt;
@@ -19,9 +20,10 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
+        ["live"] => live::run(),
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE]"),
+        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
     }
 }
 

@@ -229,15 +229,13 @@ impl Config {
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
         let http = self.output.http_options();
+        let tcp = self.source.tcp_limits();
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         Ok(Pipeline {
             source: self.source.open(&self.ports)?,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
             recorder,
-            flows: FlowTable::new(TcpLimits {
-                server_ports: self.ports.clone(),
-                ..TcpLimits::default()
-            }),
+            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,

@@ -9,6 +9,7 @@ use crate::cli::{HookArg, SourceArgs};
 use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
+use crate::tcp::TcpLimits;
 use crate::watch::Ports;
 
 /// Where packets come from.
@@ -34,6 +35,16 @@ impl Source {
                     "--from: {file} is a file and {interface} an interface; give one kind at a time"
                 )
             }
+        }
+    }
+
+    /// Nobody waits for what a file holds; another program's standard output may be live.
+    pub(super) fn tcp_limits(&self) -> TcpLimits {
+        match self {
+            Self::Files(files) if files.iter().all(|file| file.as_os_str() != "-") => {
+                TcpLimits::for_files()
+            }
+            Self::Live { .. } | Self::Files(_) | Self::Reader { .. } => TcpLimits::default(),
         }
     }
 

@@ -77,3 +77,12 @@ impl Default for TcpLimits {
         }
     }
 }
+
+impl TcpLimits {
+    /// For captures in files, which nobody waits for: they may have been merged from several, with
+    /// clocks and orders that are seconds apart.
+    #[must_use]
+    pub fn for_files() -> Self {
+        Self { grace: Duration::from_secs(5), grace_segments: 2048, ..Self::default() }
+    }
+}

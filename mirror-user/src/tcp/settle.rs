@@ -111,16 +111,24 @@ impl Flow {
     /// Gives up the holes of which it is time.
     pub(super) fn settle(&mut self, desk: &mut Desk<'_>) {
         self.drain(desk);
-        for end in [End::Low, End::High] {
-            while let Some(why) = self.overdue(end, desk) {
-                match self.hole_end(end) {
-                    Some(upto) => self.skip_to(end, upto, why, desk),
-                    None => self.take_first(end, desk),
-                }
-                self.drain(desk);
-            }
+        while self.give_up(End::Low, desk) || self.give_up(End::High, desk) {
+            self.drain(desk);
         }
         self.end_trouble();
+    }
+
+    /// Gives up the first hole of `end` if it is time.
+    fn give_up(&mut self, end: End, desk: &mut Desk<'_>) -> bool {
+        let Some(why) = self.overdue(end, desk) else { return false };
+        match self.hole_end(end) {
+            Some(upto) => self.skip_to(end, upto, why, desk),
+            // What is next waits for a hole of the peer, and that has its own time.
+            None if self.half_trouble(end.other()).is_some_and(|h| h.acked.is_some()) => {
+                return false;
+            }
+            None => self.take_first(end, desk),
+        }
+        true
     }
 
     fn overdue(&self, end: End, desk: &Desk<'_>) -> Option<GapReason> {
@@ -155,16 +163,21 @@ impl Flow {
         }
     }
 
-    /// Tells the first waiting piece of `end` and what can follow, whatever is missing before it.
+    /// Brings `end` on by a hole: its own, or its peer's if that is what its next bytes wait for.
     fn force(&mut self, end: End, why: GapReason, desk: &mut Desk<'_>) -> bool {
         let Some(first) = self.half_trouble(end).and_then(|h| h.waiting.first()) else {
             return false;
         };
-        let start = first.start;
+        let (start, ack) = (first.start, first.ack);
         if start.is_after(self.halves[end].next) {
             self.skip_to(end, start, why, desk);
+        } else if self.must_wait(end, ack)
+            && let Some(upto) = self.hole_end(end.other())
+        {
+            self.skip_to(end.other(), upto, why, desk);
+        } else {
+            self.take_first(end, desk);
         }
-        self.take_first(end, desk);
         self.drain(desk);
         true
     }

@@ -66,13 +66,20 @@ fn conversation() -> impl Strategy<Value = Vec<Vec<(Content, Content)>>> {
 struct Wire {
     packets: Vec<Bytes>,
     next: [u32; 2],
+    /// The client has the higher address.
+    swapped: bool,
 }
 
 impl Wire {
     fn send(&mut self, from: usize, syn: bool, fin: bool, payload: &[u8]) {
+        let (client, server) = if self.swapped {
+            ([10, 0, 0, 1], [10, 0, 0, 2])
+        } else {
+            ([10, 0, 0, 2], [10, 0, 0, 1])
+        };
         let (source, destination, ports) = match from {
-            0 => ([10, 0, 0, 2], [10, 0, 0, 1], (40_000, 8080)),
-            _ => ([10, 0, 0, 1], [10, 0, 0, 2], (8080, 40_000)),
+            0 => (client, server, (40_000, 8080)),
+            _ => (server, client, (8080, 40_000)),
         };
         let mut builder = PacketBuilder::ipv4(source, destination, 64).tcp(
             ports.0,
@@ -110,18 +117,25 @@ impl Wire {
 }
 
 fn read(packets: &[Bytes]) -> Vec<Told> {
+    let timed: Vec<_> = (1..).map(|n| n * STEP_NANOS).zip(packets.iter().cloned()).collect();
+    let exchanges = ended(&timed, TcpLimits::default());
+    exchanges.iter().map(told).collect()
+}
+
+/// The exchanges in the order in which they ended, from packets with their times in nanoseconds.
+fn ended(packets: &[(u64, Bytes)], limits: TcpLimits) -> Vec<Exchange> {
     let keep = BodyKeep::Keep(KeepLimits::default());
     let mut decoder = Decoder::new(Limits::default());
-    let mut flows = FlowTable::new(TcpLimits::default());
+    let mut flows = FlowTable::new(limits);
     let mut http = HttpTable::new(HttpOptions {
         request_body: keep,
         response_body: keep,
         ..HttpOptions::default()
     });
     let (mut events, mut exchanges) = (Vec::new(), Vec::new());
-    for (n, data) in (1_u64..).zip(packets) {
+    for (at, data) in packets {
         let packet = Packet {
-            at: Timestamp::from_nanos(n * STEP_NANOS),
+            at: Timestamp::from_nanos(*at),
             link: LinkType::RawIp,
             interface: InterfaceId(0),
             wire_len: u32::try_from(data.len()).expect("a short packet"),
@@ -140,7 +154,8 @@ fn read(packets: &[Bytes]) -> Vec<Told> {
     for account in accounts {
         assert!(account.balances(), "{account:?}");
     }
-    exchanges.iter().filter(|exchange| exchange.moment == Moment::Ended).map(told).collect()
+    exchanges.retain(|exchange| exchange.moment == Moment::Ended);
+    exchanges
 }
 
 fn told(exchange: &Exchange) -> Told {
@@ -176,7 +191,7 @@ proptest! {
         late in vec(0..=LATE, 1..60),
         again in vec(proptest::option::weighted(0.2, 0..=LATE), 1..60),
     ) {
-        let mut wire = Wire { packets: Vec::new(), next: isns };
+        let mut wire = Wire { packets: Vec::new(), next: isns, swapped: false };
         let mut cuts = cuts.into_iter().cycle();
         let mut expected = Vec::new();
         wire.send(0, true, false, b"");
@@ -217,5 +232,87 @@ proptest! {
         let packets: Vec<Bytes> =
             handshake.iter().cloned().chain(arriving.into_iter().map(|(_, packet)| packet)).collect();
         prop_assert_eq!(read(&packets), expected);
+    }
+}
+
+/// A body that tells whose it is and cannot be taken for the start of a message.
+fn numbered(n: usize, copies: usize, chunk: Option<usize>) -> Content {
+    Content { bytes: format!("({n})").repeat(copies).into_bytes(), chunk }
+}
+
+fn number_in(target: &[u8]) -> Option<usize> {
+    std::str::from_utf8(target).ok()?.strip_prefix('/')?.parse().ok()
+}
+
+proptest! {
+    #[test]
+    fn lost_packets_cost_at_most_the_messages_that_they_touched(
+        sizes in vec([(0..60_usize, proptest::option::of(1..90_usize)),
+                      (0..60_usize, proptest::option::of(1..90_usize))], 1..60),
+        isns in any::<[u32; 2]>(),
+        cuts in vec(1..200_usize, 1..40),
+        lost in vec(proptest::bool::weighted(0.1), 1..400),
+        pauses in vec(prop_oneof![
+            20 => Just(STEP_NANOS), 1 => Just(30_000_000), 1 => Just(40_000_000_000_u64),
+        ], 1..60),
+        swapped in any::<bool>(),
+        files in any::<bool>(),
+    ) {
+        let mut wire = Wire { packets: Vec::new(), next: isns, swapped };
+        let mut cuts = cuts.into_iter().cycle();
+        wire.send(0, true, false, b"");
+        wire.send(1, true, false, b"");
+        wire.send(0, false, false, b"");
+        let mut lost = lost.into_iter().cycle();
+        let mut pauses = pauses.into_iter().cycle();
+        let mut expected = Vec::new();
+        let mut losses = vec![false; 3];
+        for (n, [asked, answered]) in sizes.iter().enumerate() {
+            let request = numbered(n, asked.0, asked.1).message(&format!("POST /{n} HTTP/1.1"));
+            let response =
+                numbered(n, answered.0, answered.1).message(&format!("HTTP/1.1 {} Fine", 220 + n));
+            let mut touched = false;
+            for (from, message) in [(0, &request), (1, &response)] {
+                wire.send_cut(from, message, &mut cuts);
+                let before = losses.len();
+                losses.extend(lost.by_ref().take(wire.packets.len() - before));
+                touched |= losses[before..].contains(&true);
+                wire.send(1 - from, false, false, b"");
+                losses.extend(lost.next());
+            }
+            if !touched {
+                expected.push(Told {
+                    target: format!("/{n}").into_bytes(),
+                    status: u16::try_from(220 + n).ok(),
+                    bodies: [body_of(&request), body_of(&response)],
+                });
+            }
+        }
+        let mut at = 0;
+        let mut packets = Vec::new();
+        for (packet, lost) in wire.packets.into_iter().zip(losses) {
+            at += pauses.next().unwrap_or(STEP_NANOS);
+            if !lost {
+                packets.push((at, packet));
+            }
+        }
+        let limits = if files { TcpLimits::for_files() } else { TcpLimits::default() };
+        let exchanges = ended(&packets, limits);
+        for exchange in &exchanges {
+            if let (Some(request), Some(response)) = (&exchange.request, &exchange.response) {
+                let asked = number_in(request.head.target()).map(|n| 220 + n);
+                prop_assert_eq!(asked, response.head.status().map(usize::from));
+            }
+        }
+        let whole: Vec<Told> = exchanges
+            .iter()
+            .filter(|exchange| {
+                [&exchange.request, &exchange.response]
+                    .iter()
+                    .all(|m| m.as_ref().is_some_and(|m| m.incomplete.is_none()))
+            })
+            .map(told)
+            .collect();
+        prop_assert_eq!(whole, expected);
     }
 }

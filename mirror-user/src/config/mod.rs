@@ -229,7 +229,10 @@ impl Config {
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
         let http = self.output.http_options();
-        let tcp = self.source.tcp_limits();
+        let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
+            true => TcpLimits::for_files(),
+            false => TcpLimits::default(),
+        };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         Ok(Pipeline {
             source: self.source.open(&self.ports)?,

@@ -9,7 +9,6 @@ use crate::cli::{HookArg, SourceArgs};
 use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
-use crate::tcp::TcpLimits;
 use crate::watch::Ports;
 
 /// Where packets come from.
@@ -38,13 +37,11 @@ impl Source {
         }
     }
 
-    /// Nobody waits for what a file holds; another program's standard output may be live.
-    pub(super) fn tcp_limits(&self) -> TcpLimits {
+    /// True for files that are there; what is piped in may be live.
+    pub(super) fn is_recorded(&self) -> bool {
         match self {
-            Self::Files(files) if files.iter().all(|file| file.as_os_str() != "-") => {
-                TcpLimits::for_files()
-            }
-            Self::Live { .. } | Self::Files(_) | Self::Reader { .. } => TcpLimits::default(),
+            Self::Files(files) => files.iter().all(|file| file.as_os_str() != "-"),
+            Self::Live { .. } | Self::Reader { .. } => false,
         }
     }
 

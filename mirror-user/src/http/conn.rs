@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use enum_map::EnumMap;
 
 use super::Room;
 use super::framing::{self, Asked};
@@ -174,10 +175,16 @@ impl Conn {
         if self.overflow > 0 || self.waiting.len() >= room.options.max_waiting {
             self.outside = Some(index);
         } else {
-            let (request, response) = (None, None);
-            let waiting =
-                Waiting { index, started, asked, may_switch, request, response, charged: 0 };
-            self.waiting.push(waiting);
+            self.waiting.push(Waiting {
+                index,
+                started,
+                asked,
+                may_switch,
+                request: None,
+                response: None,
+                charged: 0,
+                doubts: EnumMap::default(),
+            });
         }
         if lost {
             self.end(Side::Client, None, room);
@@ -237,7 +244,7 @@ impl Conn {
 
     fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
         self.reader(side).refuse(data, refusal, room);
-        self.doubt();
+        self.doubt(side);
     }
 
     /// Bytes of one side were never seen.
@@ -251,7 +258,7 @@ impl Conn {
             Gap::Lost => {
                 self.end(side, Some(Incomplete::Gap), room);
                 self.reader(side).lose(Incomplete::Gap, room);
-                self.doubt();
+                self.doubt(side);
             }
         }
     }

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use enum_map::EnumMap;
+
 use super::framing::Asked;
 use super::message::Message;
 use crate::packet::Timestamp;
+use crate::tcp::event::Side;
 
 /// One exchange that has not ended.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub(super) struct Waiting {
     pub(super) response: Option<Arc<Message>>,
     /// Bytes of the budget that it holds.
     pub(super) charged: u64,
+    /// Messages of these sides may have been lost since it started.
+    pub(super) doubts: EnumMap<Side, bool>,
 }
 
 /// A queue whose first entry costs no allocation: most connections never have a second.

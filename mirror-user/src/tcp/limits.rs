@@ -79,10 +79,11 @@ impl Default for TcpLimits {
 }
 
 impl TcpLimits {
-    /// For captures in files, which nobody waits for: they may have been merged from several, with
-    /// clocks and orders that are seconds apart.
+    /// For captures in files, which nobody waits for: merged from several, they may be out of order
+    /// by seconds. An acknowledged hole waits as long as any other; the segments bound what is held.
     #[must_use]
     pub fn for_files() -> Self {
-        Self { grace: Duration::from_secs(5), grace_segments: 2048, ..Self::default() }
+        let live = Self::default();
+        Self { grace: live.hole_wait, grace_segments: 2048, ..live }
     }
 }

@@ -93,19 +93,54 @@ impl Flow {
     }
 
     /// Where the first hole of `end` ends: at the first waiting piece, or where its peer has
-    /// acknowledged to.
+    /// acknowledged to; first of all where the peer's next bytes were sent, for they come before
+    /// what is missing behind.
     fn hole_end(&self, end: End) -> Option<SeqNumber> {
         let next = self.halves[end].next;
         let half = self.half_trouble(end)?;
         let first = half.waiting.first().map(|p| p.start).filter(|start| start.is_after(next));
         let acked = half.acked.map(|acked| acked.upto);
-        match (first, acked) {
+        let upto = match (first, acked) {
             // Bytes that wait at `next` stand in the way of what was acknowledged behind them.
-            (None, _) if !half.waiting.is_empty() => None,
-            (Some(first), Some(acked)) if first.is_after(acked) => Some(acked),
-            (Some(first), _) => Some(first),
-            (None, acked) => acked,
+            (None, _) if !half.waiting.is_empty() => return None,
+            (Some(first), Some(acked)) if first.is_after(acked) => acked,
+            (Some(first), _) => first,
+            (None, acked) => acked?,
+        };
+        let sent_at = self.first_ack(end.other());
+        sent_at.filter(|ack| ack.is_after(next) && upto.is_after(*ack)).or(Some(upto))
+    }
+
+    /// What the first waiting piece of `end` acknowledges.
+    fn first_ack(&self, end: End) -> Option<SeqNumber> {
+        self.half_trouble(end)?.waiting.first()?.ack
+    }
+
+    /// The hole that stands in the way of `end`: its own or its peer's, and where it ends.
+    fn next_hole(&self, end: End) -> Option<(End, SeqNumber)> {
+        let peer = end.other();
+        match (self.hole_end(end), self.hole_end(peer)) {
+            (Some(_), Some(theirs)) if self.first_of_two_holes() == peer => Some((peer, theirs)),
+            (Some(own), _) => Some((end, own)),
+            (None, Some(theirs)) if self.must_wait(end, self.first_ack(end)) => {
+                Some((peer, theirs))
+            }
+            (None, _) => None,
         }
+    }
+
+    /// Whose hole was sent first, as far as what came behind them tells: it acknowledges the
+    /// other's hole or does not.
+    fn first_of_two_holes(&self) -> End {
+        let client = self.client.unwrap_or(End::Low);
+        let server = client.other();
+        let [asked, answered] = [self.first_ack(client), self.first_ack(server)];
+        let behind = |ack: Option<SeqNumber>, hole: End| {
+            ack.is_some_and(|ack| ack.is_after(self.halves[hole].next))
+        };
+        let server_first = !behind(answered, client)
+            && (behind(asked, server) || asked.is_none() && answered.is_some());
+        if server_first { server } else { client }
     }
 
     /// Gives up the holes of which it is time.
@@ -120,15 +155,17 @@ impl Flow {
     /// Gives up the first hole of `end` if it is time.
     fn give_up(&mut self, end: End, desk: &mut Desk<'_>) -> bool {
         let Some(why) = self.overdue(end, desk) else { return false };
-        match self.hole_end(end) {
-            Some(upto) => self.skip_to(end, upto, why, desk),
-            // What is next waits for a hole of the peer, and that has its own time.
-            None if self.half_trouble(end.other()).is_some_and(|h| h.acked.is_some()) => {
-                return false;
-            }
+        match self.next_hole(end) {
+            // The peer's hole has its own time.
+            Some((at, _)) if at != end && self.is_acked(at) => return false,
+            Some((at, upto)) => self.skip_to(at, upto, why, desk),
             None => self.take_first(end, desk),
         }
         true
+    }
+
+    fn is_acked(&self, end: End) -> bool {
+        self.half_trouble(end).is_some_and(|half| half.acked.is_some())
     }
 
     fn overdue(&self, end: End, desk: &Desk<'_>) -> Option<GapReason> {
@@ -165,18 +202,12 @@ impl Flow {
 
     /// Brings `end` on by a hole: its own, or its peer's if that is what its next bytes wait for.
     fn force(&mut self, end: End, why: GapReason, desk: &mut Desk<'_>) -> bool {
-        let Some(first) = self.half_trouble(end).and_then(|h| h.waiting.first()) else {
+        if self.half_trouble(end).is_none_or(|half| half.waiting.is_empty()) {
             return false;
-        };
-        let (start, ack) = (first.start, first.ack);
-        if start.is_after(self.halves[end].next) {
-            self.skip_to(end, start, why, desk);
-        } else if self.must_wait(end, ack)
-            && let Some(upto) = self.hole_end(end.other())
-        {
-            self.skip_to(end.other(), upto, why, desk);
-        } else {
-            self.take_first(end, desk);
+        }
+        match self.next_hole(end) {
+            Some((at, upto)) => self.skip_to(at, upto, why, desk),
+            None => self.take_first(end, desk),
         }
         self.drain(desk);
         true
@@ -188,10 +219,10 @@ impl Flow {
         self.drain(desk);
         for end in [client, client.other()] {
             while self.force(end, GapReason::Ended, desk) {}
-            if let Some(acked) = self.half_trouble(end).and_then(|h| h.acked) {
-                self.skip_to(end, acked.upto, GapReason::Acknowledged, desk);
+            while let Some((at, upto)) = self.next_hole(end) {
+                self.skip_to(at, upto, GapReason::Acknowledged, desk);
+                self.drain(desk);
             }
-            self.drain(desk);
         }
     }
 }

@@ -4,7 +4,8 @@
 //! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
 //! when the connection is seen from its middle) that count is of no use, but time is: a client that
 //! does not pipeline waits, so the newest request that started before a response is the one that is
-//! answered, and the older ones lost theirs. On a connection that does pipeline, nothing can be
+//! answered, and the older ones lost theirs; unless its own response and a request after it may both
+//! be among what was lost: then it comes out unpaired, as does that response. On a connection that does pipeline, nothing can be
 //! known any more; its messages then come out unpaired.
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::http::Room;
 use crate::http::message::{Exchange, ExchangeId, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
 use crate::http::waiting::Waiting;
+use crate::tcp::event::Side;
 
 impl Conn {
     /// Finds out what the final response that has just started answers.
@@ -31,13 +33,16 @@ impl Conn {
                 }
             }
             Pairing::Uncertain => {
-                let before = self
-                    .waiting
-                    .iter()
-                    .filter(|w| w.response.is_none() && w.started <= started)
-                    .count();
+                let open = || self.waiting.iter().filter(|w| w.response.is_none());
+                let before = open().filter(|w| w.started <= started).count();
+                let newest = before.checked_sub(1).and_then(|n| open().nth(n));
+                let in_doubt = newest.is_some_and(|w| w.doubts.values().all(|doubt| *doubt));
                 if before > 1 && (self.pipelined || self.sent_together()) {
                     self.lose_pairing(room);
+                } else if in_doubt {
+                    for _ in 0..before {
+                        self.give_up_oldest(Unpaired::Uncertain, room);
+                    }
                 } else if before > 0 {
                     for _ in 1..before {
                         self.give_up_oldest(Unpaired::Unanswered, room);
@@ -169,8 +174,11 @@ impl Conn {
         room.out.push(Exchange { id, moment, peers: self.peers.clone(), request, response });
     }
 
-    /// Messages may have been lost.
-    pub(super) fn doubt(&mut self) {
+    /// Messages of `side` may have been lost.
+    pub(super) fn doubt(&mut self, side: Side) {
+        if let Some(newest) = self.waiting.back() {
+            newest.doubts[side] = true;
+        }
         if self.overflow > 0 {
             self.pairing = Pairing::Lost;
         } else if self.pairing == Pairing::Certain {

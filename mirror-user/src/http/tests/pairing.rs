@@ -124,6 +124,14 @@ fn a_gap_over_the_end_of_a_response_costs_the_messages_it_touched() {
 }
 
 #[test]
+fn a_request_is_not_given_the_answer_of_the_lost_one_after_it() {
+    let mut talk = Talk::new();
+    talk.client(get("/1")).gap(Side::Server, 60).gap(Side::Client, 40).server(ok(202, ""));
+    talk.client(get("/3")).server(ok(203, ""));
+    assert_eq!(talk.ended(), ["/1 -> -", "- -> 202", "/3 -> 203"]);
+}
+
+#[test]
 fn nothing_is_paired_by_guess_where_a_pipelining_client_lost_a_response() {
     let mut talk = Talk::new();
     talk.client(get("/1") + &get("/2") + &get("/3")).gap(Side::Server, 0);

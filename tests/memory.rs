@@ -7,8 +7,10 @@ mod support;
 
 use std::io::{BufWriter, Write};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use sha2::{Digest, Sha256};
 
 use support::binary;
 use support::target::{Behaviour, Target};
@@ -19,7 +21,14 @@ const BODY_BYTES: u32 = 128 << 20;
 /// What a run may hold at its peak.
 const MOST_KIB: u64 = 64 << 10;
 
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const SEGMENT_BYTES: u32 = 32 << 10;
+
+/// The payload of the segment with this number; no two are alike.
+fn segment(n: u32) -> Vec<u8> {
+    n.to_le_bytes().repeat(SEGMENT_BYTES as usize / 4)
+}
 
 /// Writes a POST with a long body as a capture, packet by packet.
 fn write_long_post(out: impl Write) -> std::io::Result<()> {
@@ -47,9 +56,8 @@ fn write_long_post(out: impl Write) -> std::io::Result<()> {
         format!("POST /long HTTP/1.1\r\nHost: a.example\r\nContent-Length: {BODY_BYTES}\r\n\r\n");
     send(1, false, head.as_bytes())?;
     let mut seq = 1 + u32::try_from(head.len()).map_err(std::io::Error::other)?;
-    let segment = vec![b'x'; SEGMENT_BYTES as usize];
-    for _ in 0..BODY_BYTES / SEGMENT_BYTES {
-        send(seq, false, &segment)?;
+    for n in 0..BODY_BYTES / SEGMENT_BYTES {
+        send(seq, false, &segment(n))?;
         seq += SEGMENT_BYTES;
     }
     out.flush()
@@ -64,6 +72,12 @@ fn peak_kib(child: &Child) -> u64 {
 
 #[track_caller]
 fn streams(args: &[&str]) {
+    streams_until(args, || {});
+}
+
+/// As [`streams`]; the peak is taken after `done`, while the run still waits for more.
+#[track_caller]
+fn streams_until(args: &[&str], done: impl FnOnce()) {
     let mut child = Command::new(binary())
         .args(args)
         .args(["--from", "-"])
@@ -74,6 +88,7 @@ fn streams(args: &[&str]) {
     let mut stdin = child.stdin.take().expect("a pipe");
     write_long_post(&mut stdin).expect("mirror reads to the end");
     // The pipe holds 64 KiB: all but those passed through, and the run still waits for more.
+    done();
     let peak = peak_kib(&child);
     drop(stdin);
     assert!(child.wait().expect("it ends").success());
@@ -97,6 +112,14 @@ fn a_long_body_streams_through_capture() {
 
 #[test]
 fn a_long_body_streams_through_replay() {
-    let target = Target::start(Behaviour::Answer);
-    streams(&["replay", "--speed", "max", "--to", &target.url()]);
+    let target = Target::start(Behaviour::Digest);
+    let mut received = Vec::new();
+    streams_until(&["replay", "--speed", "max", "--to", &target.url()], || {
+        received = target.wait_for(1, PATIENCE);
+    });
+    let mut sha256 = Sha256::new();
+    for n in 0..BODY_BYTES / SEGMENT_BYTES {
+        sha256.update(segment(n));
+    }
+    assert_eq!(received[0].taken, Some((u64::from(BODY_BYTES), sha256.finalize().into())));
 }

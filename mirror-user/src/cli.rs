@@ -93,6 +93,10 @@ pub struct ReportArgs {
     pub json: bool,
 }
 
+/// The longest request body that is replayed unless asked: twice what 32 bits count, which is where
+/// uploads to real servers end, and little enough that a few fit on a disk.
+const MAX_BODY: &str = "8GiB";
+
 /// `mirror replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
@@ -128,6 +132,9 @@ pub struct ReplayArgs {
     /// Bytes of requests that may wait for the target, at most
     #[arg(long, value_name = "SIZE", default_value = "32MiB", value_parser = parse_bytes, help_heading = "Replay")]
     pub max_queue: u64,
+    /// Bytes of one request body, at most; longer than 1 MiB it waits in an unlinked temporary file
+    #[arg(long, value_name = "SIZE", default_value = MAX_BODY, value_parser = parse_bytes, help_heading = "Replay")]
+    pub max_body: u64,
     /// How long a connection to the target may take to be made
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Replay")]
     pub connect_timeout: Duration,

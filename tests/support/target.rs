@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use sha2::{Digest, Sha256};
+
 /// What a target does with each request.
 #[derive(Clone, Debug)]
 pub(crate) enum Behaviour {
@@ -25,6 +27,8 @@ pub(crate) enum Behaviour {
     AnswerEarly,
     /// Answers when [`Target::release`] was called, once for all.
     Hold,
+    /// Answers 200, and keeps no body but its length and digest ([`RawRequest::taken`]).
+    Digest,
     /// Never answers.
     Silence,
 }
@@ -40,6 +44,8 @@ pub(crate) struct RawRequest {
     pub(crate) head: Vec<u8>,
     /// The body as on the wire, chunk framing included.
     pub(crate) body: Vec<u8>,
+    /// The length and SHA-256 of a body that was not kept.
+    pub(crate) taken: Option<(u64, [u8; 32])>,
 }
 
 impl RawRequest {
@@ -207,13 +213,16 @@ fn serve(
         let at = now();
         if let Behaviour::AnswerEarly = behaviour {
             stream.write_all(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")?;
-            keep(shared, RawRequest { connection, at, head, body: Vec::new() });
+            keep(shared, RawRequest { connection, at, head, body: Vec::new(), taken: None });
             return stream.shutdown(Shutdown::Write);
         }
-        let body = read_body(&mut input, &head)?;
-        keep(shared, RawRequest { connection, at, head, body });
+        let (body, taken) = match behaviour {
+            Behaviour::Digest => (Vec::new(), Some(digest_body(&mut input, &head)?)),
+            _ => (read_body(&mut input, &head)?, None),
+        };
+        keep(shared, RawRequest { connection, at, head, body, taken });
         match behaviour {
-            Behaviour::Answer => {
+            Behaviour::Answer | Behaviour::Digest => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?
             }
             Behaviour::AnswerWith(bytes) => stream.write_all(bytes)?,
@@ -274,10 +283,29 @@ fn read_body(input: &mut impl BufRead, head: &[u8]) -> std::io::Result<Vec<u8>> 
             }
         }
     }
-    if let Some(length) = text.split("\r\ncontent-length:").nth(1) {
-        let length = length.lines().next().unwrap_or_default().trim();
-        let length = length.parse().map_err(std::io::Error::other)?;
-        input.by_ref().take(length).read_to_end(&mut body)?;
-    }
+    input.by_ref().take(content_length(&text)?).read_to_end(&mut body)?;
     Ok(body)
+}
+
+/// The `Content-Length` of a head in lower case; 0 without one.
+fn content_length(head: &str) -> std::io::Result<u64> {
+    let Some(length) = head.split("\r\ncontent-length:").nth(1) else { return Ok(0) };
+    length.lines().next().unwrap_or_default().trim().parse().map_err(std::io::Error::other)
+}
+
+/// Reads a body with a length, as far as it comes.
+fn digest_body(input: &mut impl BufRead, head: &[u8]) -> std::io::Result<(u64, [u8; 32])> {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let mut body = input.take(content_length(&head)?);
+    let (mut length, mut sha256) = (0, Sha256::new());
+    loop {
+        let here = body.fill_buf()?;
+        if here.is_empty() {
+            return Ok((length, sha256.finalize().into()));
+        }
+        sha256.update(here);
+        length += here.len() as u64;
+        let n = here.len();
+        body.consume(n);
+    }
 }

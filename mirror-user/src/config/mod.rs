@@ -17,7 +17,7 @@ use crate::cli::{
     AmbiguousArg, CaptureArgs, HookArg, InspectArgs, ModeArg, ReplayArgs, SourceArgs, Speed,
 };
 use crate::decode::{self, Decoder};
-use crate::http::HttpTable;
+use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::rules::{Rules, Shadows};
@@ -95,7 +95,8 @@ impl Config {
         };
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        Self::new(&args.source, Output::Replay { target, options }, summary)
+        let output = Output::Replay { target, options, max_body: args.max_body };
+        Self::new(&args.source, output, summary)
     }
 
     /// What `mirror capture` means.
@@ -152,7 +153,7 @@ impl Config {
         let source = Source::new(source)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
-            if let Output::Replay { target, options } = &mut output {
+            if let Output::Replay { target, options, .. } = &mut output {
                 live::refuse_captured(target, &ports)?;
                 options.pace = Pace::Live;
                 options.when_full = WhenFull::Drop;
@@ -204,7 +205,7 @@ impl Config {
         Ok(Self {
             source,
             ports,
-            output: Output::Replay { target, options },
+            output: Output::Replay { target, options, max_body: KeepLimits::default().total },
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,

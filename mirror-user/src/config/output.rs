@@ -21,9 +21,17 @@ const MAX_JSON_BODY: u64 = 1 << 20;
 /// Where they go.
 #[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub(super) enum Output {
-    Replay { target: Target, options: ReplayOptions },
+    /// With the bytes of the longest request body that is sent.
+    Replay {
+        target: Target,
+        options: ReplayOptions,
+        max_body: u64,
+    },
     Packets(PathBuf),
-    JsonLines { file: Option<PathBuf>, bodies: bool },
+    JsonLines {
+        file: Option<PathBuf>,
+        bodies: bool,
+    },
     Table,
     Counts,
 }
@@ -49,8 +57,9 @@ impl Output {
     pub(super) fn http_options(&self) -> HttpOptions {
         let counted = HttpOptions::default();
         match self {
-            Self::Replay { .. } => {
-                HttpOptions { request_body: BodyKeep::Keep(KeepLimits::default()), ..counted }
+            Self::Replay { max_body, .. } => {
+                let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
+                HttpOptions { request_body: BodyKeep::Keep(keep), ..counted }
             }
             Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
             Self::Table => counted,
@@ -79,7 +88,7 @@ impl Output {
         let mut prints = false;
         let mut monitor = None;
         match self {
-            Self::Replay { target, options } => {
+            Self::Replay { target, options, .. } => {
                 target.probe(options.timeouts.connect)?;
                 let sink = ReplaySink::start(target, options, stop.flag())?;
                 monitor = Some(sink.monitor());

@@ -155,11 +155,12 @@ impl Cleared {
 /// The request's lines, if it may be sent at all.
 pub(super) fn sendable(request: &Message, ambiguous: Ambiguous) -> Result<Lines<'_>, NotSent> {
     let lines = Lines::read(request)?;
-    if request.incomplete.is_some() {
-        return Err(NotSent::Incomplete);
-    }
+    // First, as it is the cause: where a request ends that says so twice is not known.
     if !request.flaws.is_empty() && ambiguous == Ambiguous::Hold {
         return Err(NotSent::Ambiguous);
+    }
+    if request.incomplete.is_some() {
+        return Err(NotSent::Incomplete);
     }
     if lines.method == b"CONNECT" || lines.asks_for_tunnel() {
         return Err(NotSent::Tunnel);

@@ -98,6 +98,23 @@ fn port_0_is_refused() {
 }
 
 #[test]
+fn live_requests_have_no_speed() {
+    mirror(&[
+        "replay",
+        "--from",
+        "lo",
+        "--port",
+        "80",
+        "--to",
+        "http://127.0.0.1:9",
+        "--speed",
+        "2",
+    ])
+    .exits_with(2)
+    .complains(&["--speed", "live"]);
+}
+
+#[test]
 fn live_capture_asks_which_ports() {
     mirror(&["inspect", "--from", "lo", "--summary"]).exits_with(2).complains(&["lo", "--port"]);
 }

@@ -106,9 +106,10 @@ pub struct ReplayArgs {
     /// The test endpoint
     #[arg(long, value_name = "URL", help_heading = "Replay")]
     pub to: String,
-    /// When requests of a file are sent: as recorded (1), N times faster, or as fast as the target takes them
-    #[arg(long, value_name = "N|max", default_value = "1", value_parser = parse_speed, help_heading = "Replay")]
-    pub speed: Speed,
+    /// When requests of a file are sent: as recorded (1), N times faster, or as fast as the target
+    /// takes them [default: 1]
+    #[arg(long, value_name = "N|max", value_parser = parse_speed, help_heading = "Replay")]
+    pub speed: Option<Speed>,
     /// The Host that the target sees: as recorded, with `-shadow` before its port, the target's own, or NAME
     #[arg(
         long,

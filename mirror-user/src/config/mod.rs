@@ -89,14 +89,20 @@ impl Config {
             total: args.answer_timeout.saturating_mul(3),
             ..Timeouts::default()
         };
-        let pace = match args.speed {
+        let pace = match args.speed.unwrap_or(Speed::Times(1.0)) {
             Speed::Times(speed) => Pace::Recorded { speed },
             Speed::Max => Pace::Max,
         };
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let output = Output::Replay { target, options, max_body: args.max_body };
-        Self::new(&args.source, output, summary)
+        let config = Self::new(&args.source, output, summary)?;
+        let live = matches!(config.source, Source::Live { .. });
+        ensure!(
+            !live || args.speed.is_none(),
+            "--speed: live requests go out at once; leave it out"
+        );
+        Ok(config)
     }
 
     /// What `mirror capture` means.

@@ -164,6 +164,7 @@ impl Conn {
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let simple = facts.flaws.contains(Flaw::Http09);
+        self.recover();
         let parsed = Parsed { start, facts, len, asked };
         if !self.client.begin(Begin { parsed, raw, framing, unless_chunked: None }, room) {
             room.unread(Side::Client, Unread::Refused, len);

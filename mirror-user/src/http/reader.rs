@@ -301,6 +301,11 @@ impl Reader {
             && data.starts_with(STATUS_LINE)
     }
 
+    /// When the last byte of a message was seen, unless one is under way.
+    pub(super) fn rests_since(&self) -> Option<Timestamp> {
+        self.message.is_none().then_some(self.finished)
+    }
+
     /// True when the message that has just begun has no body to read.
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.state, State::Start | State::Length(0))

@@ -6,9 +6,10 @@
 //! does not pipeline waits, so the newest request that started before a response is the one that is
 //! answered, and the older ones lost theirs; unless its own response and a request after it may both
 //! be among what was lost: then it comes out unpaired, as does that response. On a connection that does pipeline, nothing can be
-//! known any more; its messages then come out unpaired.
+//! known until it was quiet; its messages come out unpaired until then.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Answering, Conn, Pairing};
 use crate::http::Room;
@@ -16,6 +17,10 @@ use crate::http::message::{Exchange, ExchangeId, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
 use crate::http::waiting::Waiting;
 use crate::tcp::event::Side;
+
+/// After an answer and so much silence nothing that was asked is taken to be still unanswered: the
+/// answers of a pipeline follow each other sooner.
+const QUIET: Duration = Duration::from_secs(5);
 
 impl Conn {
     /// Finds out what the final response that has just started answers.
@@ -63,6 +68,22 @@ impl Conn {
             let end = before.replace(waiting).and_then(|w| w.request.as_ref()).map(|r| r.finished);
             end == Some(waiting.started)
         })
+    }
+
+    /// A request has started: pairing begins anew if everything before it was answered.
+    pub(super) fn recover(&mut self) {
+        if self.pairing != Pairing::Lost || self.overflow > 0 || self.waiting.len() > 0 {
+            return;
+        }
+        let (Some(asked), Some(answered)) = (self.client.rests_since(), self.server.rests_since())
+        else {
+            return;
+        };
+        let silence = self.client.started().as_nanos().saturating_sub(answered.as_nanos());
+        if answered >= asked && u128::from(silence) >= QUIET.as_nanos() {
+            self.pairing = Pairing::Certain;
+            self.pipelined = false;
+        }
     }
 
     fn lose_pairing(&mut self, room: &mut Room<'_>) {

@@ -140,6 +140,21 @@ fn nothing_is_paired_by_guess_where_a_pipelining_client_lost_a_response() {
 }
 
 #[test]
+fn a_pipelining_client_is_paired_again_after_its_connection_was_quiet() {
+    let mut talk = Talk::new();
+    talk.client(get("/1") + &get("/2") + &get("/3")).gap(Side::Server, 0);
+    talk.server(ok(202, "")).client(get("/4")).server(ok(203, "")).server(ok(204, ""));
+    talk.quiet(6).client(get("/5") + &get("/6")).server(ok(205, "") + &ok(206, ""));
+    talk.closed(CloseReason::Fin);
+    let paired: Vec<String> = talk
+        .ended()
+        .into_iter()
+        .filter(|told| !told.contains("- ") && !told.ends_with('-'))
+        .collect();
+    assert_eq!(paired, ["/5 -> 205", "/6 -> 206"]);
+}
+
+#[test]
 fn a_connection_seen_from_its_middle_is_read_from_the_next_message_on() {
     let mut talk = Talk::midstream();
     talk.client("the end of a body").server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");

@@ -47,6 +47,11 @@ impl Talk {
         talk
     }
 
+    pub(crate) fn quiet(&mut self, seconds: u64) -> &mut Self {
+        self.now += seconds * 1_000_000_000;
+        self
+    }
+
     pub(crate) fn change(&mut self, change: Change) {
         self.now += 1000;
         let at = Timestamp::from_nanos(self.now);

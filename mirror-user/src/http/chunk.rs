@@ -10,7 +10,7 @@ const MAX_TRAILER: usize = 64 * 1024;
 
 /// Where a chunked body is being read.
 #[derive(Debug)]
-pub(super) struct Chunks {
+pub(crate) struct Chunks {
     at: At,
     /// In a size: its value so far. In data: how much of the chunk is to come.
     value: u64,
@@ -39,7 +39,7 @@ enum At {
 
 /// What the next bytes of a chunked body are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(crate) enum Piece {
     /// So many bytes of framing; nothing follows in the input.
     Framing(usize),
     /// So many bytes of framing, then so many of content.
@@ -58,7 +58,7 @@ impl Default for Chunks {
 
 impl Chunks {
     /// Reads on to the next content, the end of the body, or the end of `input`.
-    pub(super) fn next(&mut self, input: &[u8]) -> Piece {
+    pub(crate) fn next(&mut self, input: &[u8]) -> Piece {
         let mut used = 0;
         while let Some(&byte) = input.get(used) {
             match self.at {

@@ -15,6 +15,7 @@
 use crate::packet::Timestamp;
 use crate::tcp::event::{Change, Side, StreamEvent};
 
+mod answer;
 mod chunk;
 mod conn;
 mod content;
@@ -32,6 +33,8 @@ mod waiting;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::{AnswerHeads, Unreadable};
+pub(crate) use chunk::{Chunks, Piece};
 pub use content::Content;
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};

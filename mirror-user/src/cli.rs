@@ -93,8 +93,8 @@ pub struct ReportArgs {
     pub json: bool,
 }
 
-/// The longest request body that is replayed unless asked: twice what 32 bits count, which is where
-/// uploads to real servers end, and little enough that a few fit on a disk.
+/// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
+/// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
 const MAX_BODY: &str = "8GiB";
 
 /// `mirror replay`.

@@ -450,6 +450,11 @@ fn a_mirror_that_is_killed_leaves_nothing_attached() {
     }
 }
 
+/// Counts what passes the cable, by this hook, and tells the sums as JSON.
+fn count_by(hook: &str) -> [&str; 9] {
+    ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json", "--hook", hook]
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn filters_that_a_killed_mirror_left_are_removed_by_the_next_and_foreign_ones_stay() {
@@ -461,17 +466,7 @@ fn filters_that_a_killed_mirror_left_are_removed_by_the_next_and_foreign_ones_st
         };
         tc(&format!("qdisc add dev {CABLE} clsact"));
         tc(&format!("filter add dev {CABLE} ingress pref 7 protocol all u32 match u32 0 0"));
-        let args = [
-            "inspect",
-            "--from",
-            CABLE,
-            "--port",
-            "8080",
-            "--summary",
-            "--json",
-            "--hook",
-            "clsact",
-        ];
+        let args = count_by("clsact");
         Mirror::start(lab, &args).kill();
         assert!(filters().contains("mirror_ingress"), "{}", filters());
         let second = Mirror::start(lab, &args);
@@ -493,17 +488,7 @@ fn two_mirrors_on_one_interface_both_see_everything() {
     for hook in ["tc", "clsact"] {
         Lab::run(move |lab| {
             lab.start_nginx();
-            let args = [
-                "inspect",
-                "--from",
-                CABLE,
-                "--port",
-                "8080",
-                "--summary",
-                "--json",
-                "--hook",
-                hook,
-            ];
+            let args = count_by(hook);
             let both = [Mirror::start(lab, &args), Mirror::start(lab, &args)];
             lab.curl(&["http://10.77.0.1:8080/1", "http://10.77.0.1:8080/2"]);
             for mirror in both {

@@ -202,12 +202,18 @@ impl Pipeline {
         accounts.push(requests);
         accounts.extend(self.sinks.iter().map(|sink| sink.account()));
         accounts.extend(self.recorder.as_ref().map(Recorder::account));
-        let tcp = self.flows.stats();
+        let (tcp, http) = (self.flows.stats(), self.http.stats());
         let notes = [
             Note::new("segments by kind", tcp.segments.non_zero()),
             Note::new("gaps", tcp.gaps.non_zero()),
             Note::new("connections ended", tcp.closed.non_zero()),
-            Note::new("http", self.http.stats().notes()),
+            Note::new("datagrams", self.decoder.datagrams().non_zero()),
+            Note::new("http", http.notes()),
+            Note::new("request flaws", http.requests.flaws.non_zero()),
+            Note::new("response flaws", http.responses.flaws.non_zero()),
+            Note::new("requests refused", http.requests.refused.non_zero()),
+            Note::new("responses refused", http.responses.refused.non_zero()),
+            Note::new("bodies not kept", http.requests.not_kept.non_zero()),
         ];
         let mut notes: Vec<Note> =
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();

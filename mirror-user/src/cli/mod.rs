@@ -1,0 +1,130 @@
+//! What can be typed. What it means is said in [`config`](crate::config).
+
+mod replay;
+mod source;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+pub use self::source::{HookArg, SourceArgs};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mirror",
+    version,
+    about = "Shadows production HTTP traffic without standing in its path",
+    long_about = "Shadows production HTTP traffic without standing in its path.\n\n\
+        A small kernel program copies the packets of chosen TCP ports; mirror puts the streams back together, \
+        reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
+        Capture files go the same way.",
+    after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
+        Exit codes: 0 done, 1 differences found, 2 could not do it.",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send a marked copy of every request to a test endpoint
+    #[command(after_help = "Examples:\n  \
+        mirror replay --from eth0 --port 8080 --to http://staging:8080\n  \
+        mirror replay --from day.pcap --to http://staging:8080 --speed 2\n  \
+        tcpdump -w - port 8080 | mirror replay --from - --to http://staging:8080")]
+    Replay(ReplayArgs),
+    /// Write what is seen to a file: .pcap, .pcapng or .jsonl
+    #[command(after_help = "Examples:\n  \
+        mirror capture --from eth0 --port 8080 --to day.pcap\n  \
+        mirror capture --from day.pcap --to day.jsonl\n\n\
+        Packet files hold the packets as they were seen, credentials and personal data included; \
+        they are created readable for their owner alone.")]
+    Capture(CaptureArgs),
+    /// Show what was seen, what was skipped, and why
+    #[command(after_help = "Examples:\n  \
+        mirror inspect --from day.pcap\n  \
+        mirror inspect --from day.pcap --json | jq .request.target\n  \
+        mirror inspect --from eth0 --port 8080 --summary")]
+    Inspect(InspectArgs),
+    /// Say whether this host can capture, and if not, what is missing
+    Doctor(DoctorArgs),
+    /// A self-contained show: a small production, a shadow, and real packets between them
+    Demo(DemoArgs),
+}
+
+/// How the end is told.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Print the summary as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// `mirror capture`.
+#[derive(Debug, Args)]
+pub struct CaptureArgs {
+    /// Where packets come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The file to write; its ending says which format
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub to: PathBuf,
+    /// Leave bodies out of .jsonl files
+    #[arg(long, help_heading = "Output")]
+    pub no_bodies: bool,
+    /// How the end is told.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `mirror inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// Where packets come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Print one exchange a line as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Print counts only
+    #[arg(long, help_heading = "Output")]
+    pub summary: bool,
+    /// Leave bodies out of the JSON (their length and digest stay)
+    #[arg(long, help_heading = "Output")]
+    pub no_bodies: bool,
+}
+
+/// `mirror doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print the findings as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `mirror demo`.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Read the shipped capture file even where live capture is possible
+    #[arg(long)]
+    pub offline: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,39 @@
+//! Where packets come from, as typed.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use super::values::{parse_bytes, parse_duration};
+
+/// Where packets come from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
+    #[arg(long, value_name = "IFACE|FILE|DIR|-", required = true)]
+    pub from: Vec<String>,
+    /// TCP port that production listens on; repeat for more. Needed for interfaces, optional for files
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
+    pub ports: Vec<u16>,
+    /// Where in the kernel packets are copied (interfaces only)
+    #[arg(long, value_enum, default_value_t = HookArg::Tc)]
+    pub hook: HookArg,
+    /// Size of the ring between kernel and user space, a power of two (interfaces only)
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub ring_size: Option<u64>,
+    /// Stop after this time (interfaces only); otherwise on Ctrl-C
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub run_for: Option<Duration>,
+}
+
+/// The kernel hook that copies packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookArg {
+    /// Ingress and egress: TCX where the kernel has it (6.6), clsact before
+    Tc,
+    /// Ingress and egress through clsact, even where the kernel has TCX
+    Clsact,
+    /// Ingress only, before the network stack
+    Xdp,
+}

@@ -1,0 +1,40 @@
+//! Values with units, read from text.
+
+use std::time::Duration;
+
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|_| "a time with its unit, such as 500ms, 30s or 5m".into())
+}
+
+/// Bytes with an optional binary unit: `65536`, `64KiB`, `16M`.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
+    let shift = match unit.as_str() {
+        "" | "b" => 0,
+        "k" | "kib" => 10,
+        "m" | "mib" => 20,
+        "g" | "gib" => 30,
+        _ => return Err("a number of bytes, such as 65536, 64KiB or 16MiB".into()),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|n| n.checked_mul(1 << shift))
+        .ok_or_else(|| "a number of bytes, such as 65536, 64KiB or 16MiB".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_read_with_binary_units() {
+        assert_eq!(parse_bytes("65536"), Ok(65536));
+        assert_eq!(parse_bytes("64KiB"), Ok(65536));
+        assert_eq!(parse_bytes("16m"), Ok(16 << 20));
+        assert!(parse_bytes("sixteen").is_err());
+        assert!(parse_bytes("99999999999G").is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! What `mirror replay` means.
+
+use anyhow::ensure;
+
+use super::output::Output;
+use super::source::Source;
+use super::{Config, SummaryForm, run_name};
+use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+
+impl Config {
+    /// What `mirror replay` means.
+    ///
+    /// # Errors
+    /// As [`for_capture`](Self::for_capture).
+    pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
+        let target = Target::parse(&args.to)?;
+        let host = match args.host.as_str() {
+            "keep" => HostPolicy::Keep,
+            "suffix" => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
+            "target" => HostPolicy::Target,
+            name => {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
+                ensure!(
+                    !name.is_empty() && name.chars().all(plain),
+                    "--host: {name:?} is no host name"
+                );
+                HostPolicy::Name(name.to_owned())
+            }
+        };
+        let mode = if args.mode == Some(ModeArg::Rollback) { Mode::Rollback } else { Mode::Replay };
+        let ambiguous = match args.ambiguous {
+            AmbiguousArg::Drop => Ambiguous::Hold,
+            AmbiguousArg::Send => Ambiguous::Send,
+        };
+        let marks = Marks { host, mode, run: run_name(), ambiguous };
+        let limits = Limits {
+            connections: args.max_connections,
+            queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
+            ..Limits::default()
+        };
+        ensure!(
+            limits.connections > 0,
+            "--max-connections 0: nothing could be sent; give 1 or more"
+        );
+        let timeouts = Timeouts {
+            connect: args.connect_timeout,
+            first_byte: args.answer_timeout,
+            total: args.answer_timeout.saturating_mul(3),
+            ..Timeouts::default()
+        };
+        let pace = match args.speed.unwrap_or(Speed::Times(1.0)) {
+            Speed::Times(speed) => Pace::Recorded { speed },
+            Speed::Max => Pace::Max,
+        };
+        let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
+        let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
+        let output = Output::Replay { target, options, max_body: args.max_body };
+        let config = Self::new(&args.source, output, summary)?;
+        let live = matches!(config.source, Source::Live { .. });
+        ensure!(
+            !live || args.speed.is_none(),
+            "--speed: live requests go out at once; leave it out"
+        );
+        Ok(config)
+    }
+}

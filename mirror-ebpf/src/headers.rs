@@ -1,6 +1,7 @@
 //! A bounds-checked walk from the link header to TCP.
 
 use mirror_common::Link;
+use mirror_common::flow::{Address, End, Ends};
 
 use crate::packet::Buffer;
 
@@ -32,8 +33,7 @@ pub enum Found {
 
 /// What decides about a TCP segment.
 pub struct Tcp {
-    pub source: u16,
-    pub destination: u16,
+    pub ends: Ends,
     /// Payload, or a flag that opens or ends a connection.
     pub speaks: bool,
 }
@@ -91,22 +91,25 @@ fn ipv4<B: Buffer>(packet: &B, at: u32) -> Option<Found> {
     let total_len = u32::from(u16::from_be_bytes([header[2], header[3]]));
     // Linux writes 0 where the packet is longer than the field can say (BIG TCP).
     let end = if total_len == 0 { packet.len() } else { at + total_len };
-    tcp(packet, at + header_len, end)
+    let [.., a, b, c, d, e, f, g, h] = header;
+    let addresses = (Address::v4([a, b, c, d]), Address::v4([e, f, g, h]));
+    tcp(packet, at + header_len, end, addresses)
 }
 
 #[inline(always)]
 fn ipv6<B: Buffer>(packet: &B, at: u32) -> Option<Found> {
-    let header: [u8; 8] = packet.read(at)?;
+    let header: [u8; 40] = packet.read(at)?;
     if header[0] >> 4 != 6 {
         return None;
     }
     let payload_len = u32::from(u16::from_be_bytes([header[4], header[5]]));
     let end = if payload_len == 0 { packet.len() } else { at + 40 + payload_len };
+    let addresses = (address_v6(&header, 8), address_v6(&header, 24));
     let mut next = header[6];
     let mut at = at + 40;
     for _ in 0..=MAX_EXTENSIONS {
         match next {
-            PROTOCOL_TCP => return tcp(packet, at, end),
+            PROTOCOL_TCP => return tcp(packet, at, end, addresses),
             // Hop-by-hop options, routing, destination options, mobility, HIP, Shim6.
             0 | 43 | 60 | 135 | 139 | 140 => {
                 let [following, len]: [u8; 2] = packet.read(at)?;
@@ -136,15 +139,28 @@ fn ipv6<B: Buffer>(packet: &B, at: u32) -> Option<Found> {
 }
 
 #[inline(always)]
-fn tcp<B: Buffer>(packet: &B, at: u32, end: u32) -> Option<Found> {
+fn address_v6(header: &[u8; 40], at: usize) -> Address {
+    let mut address = [0; 16];
+    address.copy_from_slice(&header[at..at + 16]);
+    Address::v6(address)
+}
+
+#[inline(always)]
+fn tcp<B: Buffer>(
+    packet: &B,
+    at: u32,
+    end: u32,
+    (source, destination): (Address, Address),
+) -> Option<Found> {
     let header: [u8; 14] = packet.read(at)?;
     let header_len = u32::from(header[12] >> 4) * 4;
     if header_len < 20 {
         return None;
     }
+    let source = End { address: source, port: u16::from_be_bytes([header[0], header[1]]) };
+    let port = u16::from_be_bytes([header[2], header[3]]);
     Some(Found::Tcp(Tcp {
-        source: u16::from_be_bytes([header[0], header[1]]),
-        destination: u16::from_be_bytes([header[2], header[3]]),
+        ends: Ends { source, destination: End { address: destination, port } },
         speaks: header[13] & FIN_SYN_RST != 0 || at + header_len < end,
     }))
 }

@@ -8,6 +8,10 @@ use crate::watch::{Choice, Nets, Ports, Sample, Side, Snaplen};
 
 /// What the flags ask for.
 pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
+    ensure!(
+        !args.ports.iter().any(|range| range.contains(&0)),
+        "--port 0: there is no such TCP port; give 1 to 65535"
+    );
     let mut snaplen = Snaplen::default();
     for part in &args.snaplen {
         match *part {

@@ -85,8 +85,11 @@ impl Outcome {
 pub const BYTES: usize = Outcome::ALL.len();
 /// Place of the counter of fragments among the copied packets; it is no outcome.
 pub const FRAGMENTS: usize = BYTES + 1;
+/// Place of the bytes that a CPU has added to the ring since it last asked how many wait there; the
+/// kernel program's own note.
+pub const SINCE_LOOK: usize = FRAGMENTS + 1;
 /// Counters of one CPU.
-pub const COUNTERS: usize = FRAGMENTS + 1;
+pub const COUNTERS: usize = SINCE_LOOK + 1;
 
 // The number of an outcome is its place in `ALL`.
 const _: () = {

@@ -13,19 +13,15 @@ impl Address {
     /// An IPv4 address.
     #[must_use]
     #[inline(always)]
-    pub const fn v4(bytes: [u8; 4]) -> Self {
-        Self { high: 0, low: 0xffff << 32 | u32::from_be_bytes(bytes) as u64 }
+    pub const fn v4(bits: u32) -> Self {
+        Self { high: 0, low: 0xffff << 32 | bits as u64 }
     }
 
-    /// An IPv6 address.
+    /// An IPv6 address, from its upper and lower 64 bits.
     #[must_use]
     #[inline(always)]
-    pub const fn v6(bytes: [u8; 16]) -> Self {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
-        Self {
-            high: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            low: u64::from_be_bytes([i, j, k, l, m, n, o, p]),
-        }
+    pub const fn v6(high: u64, low: u64) -> Self {
+        Self { high, low }
     }
 
     /// Its upper and lower 64 bits.
@@ -121,7 +117,7 @@ mod tests {
     use super::*;
 
     fn end(address: [u8; 4], port: u16) -> End {
-        End { address: Address::v4(address), port }
+        End { address: Address::v4(u32::from_be_bytes(address)), port }
     }
 
     fn flipped(ends: Ends) -> Ends {
@@ -130,8 +126,7 @@ mod tests {
 
     #[test]
     fn ipv4_addresses_are_mapped() {
-        let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1];
-        assert_eq!(Address::v4([10, 0, 0, 1]), Address::v6(mapped));
+        assert_eq!(Address::v4(0x0a00_0001), Address::v6(0, 0xffff_0a00_0001));
     }
 
     #[test]

@@ -352,7 +352,7 @@ mod tests {
     }
 
     fn ends(client: [u8; 4], server: [u8; 4]) -> Ends {
-        let end = |address, port| End { address: Address::v4(address), port };
+        let end = |address, port| End { address: Address::v4(u32::from_be_bytes(address)), port };
         Ends { source: end(client, 40_000), destination: end(server, 80) }
     }
 

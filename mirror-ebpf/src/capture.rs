@@ -5,7 +5,7 @@ use core::ptr;
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
 use aya_ebpf::maps::lpm_trie::Key;
-use mirror_common::counter::{BYTES, COUNTERS as COUNTERS_OF_CPU, FRAGMENTS};
+use mirror_common::counter::{BYTES, COUNTERS as COUNTERS_OF_CPU, FRAGMENTS, SINCE_LOOK};
 use mirror_common::flow::Address;
 use mirror_common::settings::{
     List, Listed, NET_KEY_BYTES, NET_KEY_TAG_BITS, Networks, Slot, net_key, port_bit,
@@ -148,7 +148,7 @@ fn copy<B: Buffer>(
     // SAFETY: the record and as many bytes of the packet as were just written lie one behind the
     // other in the same entry.
     let entry = unsafe { &*ptr::slice_from_raw_parts(ptr::from_ref(scratch).cast(), entry_len) };
-    match PACKETS.output::<[u8]>(entry, wake_up(settings, entry_len as u64)) {
+    match PACKETS.output::<[u8]>(entry, wake_up(settings, entry_len as u64, counters)) {
         Ok(()) => {
             counters[BYTES] += u64::from(bounded);
             Outcome::Copied
@@ -177,7 +177,7 @@ fn record(seen: &Seen, wire_len: u32, captured_len: u32) -> PacketRecord {
 /// it. So it is woken only when so many bytes wait that it should not sleep on, and when it has
 /// said that it sleeps without a time-out.
 #[inline(always)]
-fn wake_up(settings: &Settings, adding: u64) -> u64 {
+fn wake_up(settings: &Settings, adding: u64, counters: &mut [u64; COUNTERS_OF_CPU]) -> u64 {
     if let Some(asleep) = ASLEEP.get_ptr_mut(0) {
         // SAFETY: an aligned word of a map. Another CPU may write it at the same time, always 0.
         if unsafe { ptr::read_volatile(asleep) } != 0 {
@@ -186,9 +186,17 @@ fn wake_up(settings: &Settings, adding: u64) -> u64 {
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }
     }
-    let waiting = PACKETS.query(u64::from(BPF_RB_AVAIL_DATA));
+    // How many bytes wait is a question that makes this CPU wait for the reader's: it is asked
+    // when this one alone has added so many.
     let mark = u64::from(settings.wake_bytes);
-    // Once, where the mark is passed: a reader that is late is awake already.
-    let passes = waiting < mark && waiting + adding >= mark;
-    u64::from(if passes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+    counters[SINCE_LOOK] += adding;
+    if counters[SINCE_LOOK] < mark {
+        return u64::from(BPF_RB_NO_WAKEUP);
+    }
+    counters[SINCE_LOOK] = 0;
+    let waiting = PACKETS.query(u64::from(BPF_RB_AVAIL_DATA));
+    // With less it has just been there and looks again by itself; with far more it is late, and
+    // awake already.
+    let wakes = waiting >= mark && waiting < 4 * mark;
+    u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

@@ -160,8 +160,8 @@ fn end(address: SocketAddr) -> End {
 
 fn as_address(ip: IpAddr) -> Address {
     match ip {
-        IpAddr::V4(ip) => Address::v4(ip.octets()),
-        IpAddr::V6(ip) => Address::v6(ip.octets()),
+        IpAddr::V4(ip) => Address::v4(ip.to_bits()),
+        IpAddr::V6(ip) => Address::v6((ip.to_bits() >> 64) as u64, ip.to_bits() as u64),
     }
 }
 

@@ -119,8 +119,7 @@ impl Nets {
         self.lists().flat_map(|(list, table)| {
             table.0.iter().flat_map(move |(bits, networks)| {
                 networks.iter().map(move |([high, low], listed)| {
-                    let address = (u128::from(*high) << 64 | u128::from(*low)).to_be_bytes();
-                    (list, Address::v6(address), *bits, *listed)
+                    (list, Address::v6(*high, *low), *bits, *listed)
                 })
             })
         })

@@ -2,7 +2,9 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod lab;
 mod live;
+mod load;
 mod offline;
 
 use std::fmt;
@@ -20,10 +22,17 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live"] => live::run(),
+        ["live"] => live::run(live::ROUNDS),
+        ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        // By `live`, in the customers' namespace.
+        ["load", address, rate, seconds] => {
+            load::run(address.parse()?, rate.parse()?, seconds.parse()?)
+        }
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
+        _ => bail!(
+            "usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live [--rounds N]"
+        ),
     }
 }
 

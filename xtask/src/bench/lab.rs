@@ -78,6 +78,15 @@ impl Lab {
         Ok(lab)
     }
 
+    /// Both ends of the cable take packets as long as IPv4 can say.
+    pub(super) fn let_pass_large_packets(&self) -> anyhow::Result<()> {
+        for (namespace, device) in [(&self.server, CABLE), (&self.client, "cli")] {
+            let line = ["-n", namespace, "link", "set", device, "mtu", "65535"];
+            run_command(Command::new("ip").args(line))?;
+        }
+        Ok(())
+    }
+
     /// A command on the server's side.
     pub(super) fn server(&self, command: &[String], output: Stdio) -> anyhow::Result<Child> {
         let command: Vec<&str> = command.iter().map(String::as_str).collect();

@@ -69,7 +69,7 @@ pub(super) fn run(rounds: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn mirror(args: &[&str]) -> Vec<String> {
+pub(super) fn mirror(args: &[&str]) -> Vec<String> {
     let binary = root().join("target/release/mirror").display().to_string();
     [binary].into_iter().chain(args.iter().map(|&arg| arg.to_owned())).collect()
 }
@@ -132,7 +132,7 @@ fn during<T>(
     Ok((measured, used))
 }
 
-fn interrupt(child: &Guard) -> anyhow::Result<()> {
+pub(super) fn interrupt(child: &Guard) -> anyhow::Result<()> {
     run_command(Command::new("kill").args(["-INT", &child.0.id().to_string()]))
 }
 
@@ -205,7 +205,7 @@ fn prove(lab: &Lab, folder: &Path) -> anyhow::Result<Proof> {
 }
 
 /// Of a summary: packets that the kernel program wanted, and those that it lost, by reason.
-fn lost_in_kernel(summary: &Value) -> anyhow::Result<(u64, Vec<(String, u64)>)> {
+pub(super) fn lost_in_kernel(summary: &Value) -> anyhow::Result<(u64, Vec<(String, u64)>)> {
     let accounts = summary.get("accounts").and_then(Value::as_array).context("no accounts")?;
     let account = accounts.iter().find(|account| account.get("name") == Some(&"kernel".into()));
     let account = account.context("no account of the kernel")?;

@@ -6,6 +6,7 @@ mod lab;
 mod live;
 mod load;
 mod offline;
+mod program;
 
 use std::fmt;
 use std::fs::File;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
         ["live"] => live::run(live::ROUNDS),
         ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        ["kernel"] => program::run(),
         // By `live`, in the customers' namespace.
         ["load", address, rate, seconds] => {
             load::run(address.parse()?, rate.parse()?, seconds.parse()?)
@@ -31,7 +33,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live [--rounds N]"
+            "usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live [--rounds N], or cargo xtask bench kernel"
         ),
     }
 }

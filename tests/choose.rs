@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mirror_user::source::live::{Control, Hook, LiveOptions, LiveSource};
+use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource};
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
-use netns::{CABLE, Lab, Mirror};
+use netns::{CABLE, Lab, Mirror, until};
 use serde_json::Value;
 use summary::{account, assert_balance, dropped};
 
@@ -195,11 +195,16 @@ fn cut_answers_cost_only_themselves() {
 
 /// Attaches to the cable in this process.
 fn attach(choice: Choice) -> LiveSource {
+    attach_with_log(choice, KernelLog::Off)
+}
+
+fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
     LiveSource::attach(&LiveOptions {
         interfaces: vec![CABLE.to_owned()],
         watch: Watch::new(choice),
         hook: Hook::Tc,
         ring_bytes: 16 << 20,
+        log,
     })
     .unwrap()
 }
@@ -316,5 +321,55 @@ fn another_thread_lowers_the_sample_and_stops_the_copying() {
         ask(6);
         assert_eq!(numbers(&mut source, || true), [1, 3, 6]);
         assert!(source.account().balances());
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn the_kernel_program_says_what_became_of_packets() {
+    for hook in ["tc", "xdp"] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
+            let flags = ["--hook", hook, "--kernel-log", "trace"];
+            let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
+            lab.curl(&[&format!("{URL}/one")]);
+            until("it says so", || {
+                let said = mirror.said();
+                ["to 8080, 74 bytes: copied", "bytes: no_payload"]
+                    .iter()
+                    .all(|line| said.contains(line))
+            });
+            assert_eq!(account(&mirror.summary(), "requests").1, 1, "{hook}");
+        });
+    }
+}
+
+/// Instructions of this process's programs as the verifier left them, in bytes.
+fn translated() -> u32 {
+    let descriptors = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+    let told = descriptors.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+    let ids: Vec<u32> = told
+        .filter(|told| told.contains("prog_type:") && told.contains("run_cnt:"))
+        .filter_map(|told| {
+            told.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
+        })
+        .collect();
+    let programs = aya::programs::loaded_programs().filter_map(Result::ok);
+    programs.filter(|it| ids.contains(&it.id())).filter_map(|it| it.size_translated()).sum()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_kernel_log_that_is_off_is_not_in_the_program() {
+    Lab::run(|_| {
+        let [off, trace] = [KernelLog::Off, KernelLog::Trace].map(|log| {
+            let _source = attach_with_log(Choice::of_ports(Ports::new(vec![8080])), log);
+            translated()
+        });
+        assert!(off > 0, "the programs were not found");
+        // What is told takes 700 instructions of eight bytes in each of the two programs; off, the
+        // level's look-up is all that may be left.
+        assert!(trace - off > 2 * 600 * 8, "{off} bytes without, {trace} with the log");
     });
 }

@@ -13,6 +13,7 @@ use mirror_common::settings::{
 use mirror_common::{Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, Settings};
 
 use crate::headers::{self, Found};
+use crate::log;
 use crate::maps::{ASLEEP, COUNTERS, NETWORKS, PACKETS, SCRATCH, SETTINGS, SWITCH};
 use crate::packet::{Buffer, Origin};
 
@@ -27,6 +28,7 @@ pub fn look<B: Buffer>(packet: &B, direction: Direction, link: Link) {
     let counters = unsafe { &mut *counters };
     let outcome = judge_and_copy(packet, direction, link, counters);
     counters[outcome as usize] += 1;
+    log::note(packet, link, outcome);
 }
 
 /// From the cheapest question to the dearest.

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
-pub use self::source::{HookArg, SourceArgs};
+pub use self::source::{HookArg, KernelLogArg, SourceArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

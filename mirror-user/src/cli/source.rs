@@ -20,6 +20,9 @@ pub struct SourceArgs {
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub ring_size: Option<u64>,
+    /// Let the kernel program say what becomes of single packets, on standard error (interfaces only)
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = KernelLogArg::Off)]
+    pub kernel_log: KernelLogArg,
     /// Stop after this time (interfaces only); otherwise on Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
@@ -37,4 +40,18 @@ pub enum HookArg {
     Clsact,
     /// Ingress only, before the network stack
     Xdp,
+}
+
+/// How much the kernel program says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum KernelLogArg {
+    /// Nothing, which costs nothing
+    #[default]
+    Off,
+    /// Packets that were wanted and could not be had
+    Warn,
+    /// Packets of watched ports that carry something, too
+    Debug,
+    /// All packets
+    Trace,
 }

@@ -15,7 +15,7 @@ use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output};
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
@@ -136,8 +136,12 @@ impl Config {
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source =
-            Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        let source = Source::Live {
+            interfaces: vec!["lo".to_owned()],
+            hook: HookArg::Tc,
+            ring_bytes: None,
+            log: KernelLogArg::Off,
+        };
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 

@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::Hook;
 use super::control::{Control, Maps};
 use super::device::Device;
+use super::log::{KernelLog, Listener};
 use crate::privileges;
 use crate::watch::Watch;
 
@@ -46,6 +47,7 @@ pub(super) struct Kernel {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, [u64; COUNTERS]>,
     asleep: Array<MapData, u32>,
+    listener: Option<Listener>,
     path: Path,
     /// Held while filters of ours are attached by clsact; see [`claim`].
     claims: Vec<File>,
@@ -53,10 +55,12 @@ pub(super) struct Kernel {
 
 impl Kernel {
     /// Loads the program with a ring of `ring_bytes`.
-    pub(super) fn load(ring_bytes: u32) -> anyhow::Result<Self> {
+    pub(super) fn load(ring_bytes: u32, log: KernelLog) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
-        let mut object = EbpfLoader::new()
+        let mut loader = EbpfLoader::new();
+        log.prepare(&mut loader);
+        let mut object = loader
             .map_max_entries(names::PACKETS, ring_bytes)
             .map_max_entries(names::SCRATCH, u32::try_from(cpus)?)
             .load(OBJECT)
@@ -67,6 +71,7 @@ impl Kernel {
             ring: RingBuf::try_from(take_map(&mut object, names::PACKETS)?)?,
             counters: PerCpuArray::try_from(take_map(&mut object, names::COUNTERS)?)?,
             asleep: Array::try_from(take_map(&mut object, names::ASLEEP)?)?,
+            listener: log.listen(&mut object)?,
             object: Some(object),
             path: Path::Tcx,
             claims: Vec::new(),
@@ -188,6 +193,13 @@ impl Kernel {
             // A signal: whoever waits looks at the stop flag.
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error).context("the ring cannot be waited for"),
+        }
+    }
+
+    /// Prints what the program said of single packets since the last call.
+    pub(super) fn print_log(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.print();
         }
     }
 

@@ -12,6 +12,7 @@
 mod control;
 mod device;
 mod kernel;
+mod log;
 
 use std::fmt;
 use std::net::UdpSocket;
@@ -32,6 +33,7 @@ use crate::summary::Note;
 use crate::watch::{Choice, Ports, Watch};
 pub use control::Control;
 pub use device::Device;
+pub use log::KernelLog;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -67,6 +69,8 @@ pub struct LiveOptions {
     pub hook: Hook,
     /// Size of the ring in bytes, a power of two.
     pub ring_bytes: u32,
+    /// How much the kernel program says of single packets.
+    pub log: KernelLog,
 }
 
 /// Where in the kernel packets are copied.
@@ -118,7 +122,7 @@ impl LiveSource {
                 bail!("{}: has no Ethernet header, which XDP needs; use --hook tc", device.name);
             }
         }
-        let mut kernel = Kernel::load(options.ring_bytes)?;
+        let mut kernel = Kernel::load(options.ring_bytes, options.log)?;
         let control = kernel.configure(options.watch.clone(), WAKE_BYTES)?;
         let any = options.interfaces.iter().any(|name| name == ANY);
         let mut warnings = Vec::new();
@@ -199,6 +203,7 @@ impl LiveSource {
 
     /// Waits until something may have come, at most `wait`.
     fn sleep(&mut self, wait: Duration) -> anyhow::Result<()> {
+        self.kernel.print_log();
         if self.looks_in_vain < LOOKS_IN_VAIN {
             self.looks_in_vain += 1;
             return self.kernel.wait(wait.min(LOOK)).map(drop);
@@ -281,7 +286,7 @@ fn choose(names: &[String]) -> anyhow::Result<Vec<Device>> {
 /// # Errors
 /// Why it could not.
 pub fn try_load() -> anyhow::Result<()> {
-    Kernel::load(MIN_RING_BYTES)?.verify()
+    Kernel::load(MIN_RING_BYTES, KernelLog::Off)?.verify()
 }
 
 /// Refuses a target that is itself captured: one of this host's own addresses on a watched port.
@@ -331,6 +336,7 @@ impl PacketSource for LiveSource {
 
     fn stop(&mut self) {
         self.kernel.detach();
+        self.kernel.print_log();
         self.stopping = true;
     }
 

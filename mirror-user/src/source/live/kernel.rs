@@ -13,7 +13,8 @@ use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpM
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use mirror_common::counter::COUNTERS;
-use mirror_common::{Link, Outcome, names};
+use mirror_common::settings::{SLOTS, Slot};
+use mirror_common::{Link, MAX_PACKET_BYTES, Outcome, PacketRecord, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Hook;
@@ -51,18 +52,23 @@ pub(super) struct Kernel {
     path: Path,
     /// Held while filters of ours are attached by clsact; see [`claim`].
     claims: Vec<File>,
+    memory: [(&'static str, u64); 3],
 }
+
+/// Where a record is put together, for each processor that there can be.
+const SCRATCH_BYTES: u64 = size_of::<PacketRecord>() as u64 + MAX_PACKET_BYTES as u64;
 
 impl Kernel {
     /// Loads the program with a ring of `ring_bytes`.
     pub(super) fn load(ring_bytes: u32, log: KernelLog) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
+        let cpus = u32::try_from(cpus)?;
         let mut loader = EbpfLoader::new();
         log.prepare(&mut loader);
         let mut object = loader
             .map_max_entries(names::PACKETS, ring_bytes)
-            .map_max_entries(names::SCRATCH, u32::try_from(cpus)?)
+            .map_max_entries(names::SCRATCH, cpus)
             .load(OBJECT)
             .context(
                 "the kernel program could not be loaded; `mirror doctor` says what this host lacks",
@@ -75,6 +81,11 @@ impl Kernel {
             object: Some(object),
             path: Path::Tcx,
             claims: Vec::new(),
+            memory: [
+                ("ring_bytes", u64::from(ring_bytes)),
+                ("scratch_bytes", u64::from(cpus) * SCRATCH_BYTES),
+                ("settings_bytes", u64::from(SLOTS) * size_of::<Slot>() as u64),
+            ],
         })
     }
 
@@ -218,6 +229,11 @@ impl Kernel {
             }
         }
         sums
+    }
+
+    /// What the maps take of the kernel's memory, the small ones aside.
+    pub(super) fn memory(&self) -> [(&'static str, u64); 3] {
+        self.memory
     }
 
     /// How many packets had this outcome.

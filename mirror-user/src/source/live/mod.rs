@@ -343,8 +343,10 @@ impl PacketSource for LiveSource {
     fn notes(&self) -> Vec<Note> {
         let counters = self.kernel.counters();
         let count = |place: usize| counters.get(place).copied().unwrap_or(0);
-        Note::new("copied", [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))])
+        let copied = [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))];
+        [Note::new("copied", copied), Note::new("kernel memory", self.kernel.memory())]
             .into_iter()
+            .flatten()
             .collect()
     }
 

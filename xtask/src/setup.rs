@@ -27,7 +27,7 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
 ];
 
 /// The targets in `tests/` that need root and a kernel.
-pub(crate) const KERNEL_TESTS: &[&str] = &["kernel"];
+pub(crate) const KERNEL_TESTS: &[&str] = &["kernel", "choose"];
 
 /// What boots other kernels.
 pub(crate) const GUEST_TOOLS: &[Tool] = &[

@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod filter;
 mod replay;
 mod source;
 mod values;
@@ -8,8 +9,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
-pub use self::source::{HookArg, SourceArgs};
+pub use self::source::{HookArg, KernelLogArg, SourceArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -1,6 +1,7 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+mod filter;
 mod output;
 mod replay;
 mod source;
@@ -14,7 +15,7 @@ use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output};
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
@@ -24,12 +25,12 @@ use crate::shutdown::Stop;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
-use crate::watch::Ports;
+use crate::watch::{Choice, Ports, Watch};
 
 /// One run, checked.
 pub struct Config {
     source: Source,
-    ports: Ports,
+    watch: Watch,
     output: Output,
     rules: Rules,
     run_for: Option<Duration>,
@@ -96,24 +97,24 @@ impl Config {
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
-        ensure!(!source.ports.contains(&0), "--port 0: there is no such TCP port; give 1 to 65535");
-        let ports = Ports::new(source.ports.clone());
+        let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
         let source = Source::new(source)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { target, options, .. } = &mut output {
-                live::refuse_captured(target, &ports)?;
+                live::refuse_captured(target, &choice.ports)?;
                 options.pace = Pace::Live;
                 options.when_full = WhenFull::Drop;
             }
             ensure!(
-                !ports.as_slice().is_empty(),
+                !choice.ports.is_empty(),
                 "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
                 interfaces.join(", ")
             );
         } else {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
+            filter::ensure_of_files(&choice)?;
         }
         let rules = Rules {
             shadows: match &output {
@@ -121,7 +122,7 @@ impl Config {
                 _ => Shadows::Keep,
             },
         };
-        Ok(Self { source, ports, output, rules, run_for, summary })
+        Ok(Self { source, watch: Watch::new(choice), output, rules, run_for, summary })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -135,8 +136,12 @@ impl Config {
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source =
-            Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        let source = Source::Live {
+            interfaces: vec!["lo".to_owned()],
+            hook: HookArg::Tc,
+            ring_bytes: None,
+            log: KernelLogArg::Off,
+        };
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 
@@ -153,7 +158,7 @@ impl Config {
         let options = ReplayOptions { marks, pace, when_full, limits, timeouts };
         Ok(Self {
             source,
-            ports,
+            watch: Watch::new(Choice::of_ports(ports)),
             output: Output::Replay { target, options, max_body: KeepLimits::default().total },
             rules: Rules::default(),
             run_for: None,
@@ -184,11 +189,12 @@ impl Config {
             false => TcpLimits::default(),
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
+        let server_ports = self.watch.choice().ports.clone();
         Ok(Pipeline {
-            source: self.source.open(&self.ports)?,
-            decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
+            source: self.source.open(&self.watch)?,
+            decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
-            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),
+            flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,

@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use crate::cli::{HookArg, SourceArgs};
-use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
+use crate::cli::{HookArg, KernelLogArg, SourceArgs};
+use crate::source::live::{DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
-use crate::watch::Ports;
+use crate::watch::Watch;
 
 /// Where packets come from.
 pub(super) enum Source {
-    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
+    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64>, log: KernelLogArg },
     Files(Vec<PathBuf>),
     Reader { name: &'static str, reader: Box<dyn Read + Send> },
 }
@@ -27,6 +27,7 @@ impl Source {
                 interfaces: interfaces.into_iter().cloned().collect(),
                 hook: args.hook,
                 ring_bytes: args.ring_size,
+                log: args.kernel_log,
             }),
             (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
             ([file, ..], [interface, ..]) => {
@@ -45,9 +46,9 @@ impl Source {
         }
     }
 
-    pub(super) fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
+    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Box<dyn PacketSource>> {
         match self {
-            Self::Live { interfaces, hook, ring_bytes } => {
+            Self::Live { interfaces, hook, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -57,9 +58,15 @@ impl Source {
                     HookArg::Clsact => Hook::Clsact,
                     HookArg::Xdp => Hook::Xdp,
                 };
-                let ports = ports.clone();
+                let log = match log {
+                    KernelLogArg::Off => KernelLog::Off,
+                    KernelLogArg::Warn => KernelLog::Warn,
+                    KernelLogArg::Debug => KernelLog::Debug,
+                    KernelLogArg::Trace => KernelLog::Trace,
+                };
+                let watch = watch.clone();
                 let source =
-                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
+                    LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes, log })?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 Ok(Box::new(source))
             }

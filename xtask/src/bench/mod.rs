@@ -2,8 +2,11 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod lab;
 mod live;
+mod load;
 mod offline;
+mod program;
 
 use std::fmt;
 use std::fs::File;
@@ -20,10 +23,18 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live"] => live::run(),
+        ["live"] => live::run(live::ROUNDS),
+        ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        ["kernel"] => program::run(),
+        // By `live`, in the customers' namespace.
+        ["load", address, rate, seconds] => {
+            load::run(address.parse()?, rate.parse()?, seconds.parse()?)
+        }
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
+        _ => bail!(
+            "usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live [--rounds N], or cargo xtask bench kernel"
+        ),
     }
 }
 

@@ -62,8 +62,8 @@ fn replay_part(replay: &ReplayProgress) -> String {
         HumanCount(replay.queued.saturating_add(replay.in_flight)),
         HumanCount(dropped)
     );
-    if replay.late_p99 >= Duration::from_secs(1) {
-        part.push_str(&format!(", late by up to {}", HumanDuration(replay.late_p99)));
+    if replay.late.p99 >= Duration::from_secs(1) {
+        part.push_str(&format!(", late by up to {}", HumanDuration(replay.late.p99)));
     }
     part
 }

@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod pace;
 mod replay;
 mod source;
 mod values;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+pub use self::pace::{PaceArgs, Speed};
+pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::source::{HookArg, SourceArgs};
 
 /// The whole command line.

@@ -21,7 +21,7 @@ use crate::pipeline::Pipeline;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::sink::replay::{Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::Ports;
@@ -96,10 +96,20 @@ impl Config {
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
+        Self::with_passes(source, 1, output, summary)
+    }
+
+    /// Files are read `passes` times.
+    fn with_passes(
+        source: &SourceArgs,
+        passes: u32,
+        output: Output,
+        summary: SummaryForm,
+    ) -> anyhow::Result<Self> {
         ensure!(!source.ports.contains(&0), "--port 0: there is no such TCP port; give 1 to 65535");
         let ports = Ports::new(source.ports.clone());
         let run_for = source.run_for;
-        let source = Source::new(source)?;
+        let source = Source::new(source, passes)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { target, options, .. } = &mut output {
@@ -149,8 +159,7 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let target = Target::parse(&format!("http://{shadow}"))?;
         let marks = Marks { run: run_name(), ..Marks::default() };
-        let (limits, timeouts) = (Limits::default(), Timeouts::default());
-        let options = ReplayOptions { marks, pace, when_full, limits, timeouts };
+        let options = ReplayOptions::new(marks, pace, when_full);
         Ok(Self {
             source,
             ports,

@@ -11,7 +11,7 @@ use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
-use crate::sink::replay::{Pace, ReplayOptions, ReplaySink, Target};
+use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
 
@@ -48,7 +48,7 @@ impl Output {
     /// True when requests go out at the times of the capture, so that waiting would shift them.
     pub(super) fn keeps_pace(&self) -> bool {
         match self {
-            Self::Replay { options, .. } => matches!(options.pace, Pace::Recorded { .. }),
+            Self::Replay { options, .. } => options.pace.has_deadlines(),
             Self::Packets(_) | Self::JsonLines { .. } | Self::Table | Self::Counts => false,
         }
     }

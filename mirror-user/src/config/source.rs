@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, SourceArgs};
+use crate::source::again::RepeatedSource;
 use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -14,12 +15,13 @@ use crate::watch::Ports;
 /// Where packets come from.
 pub(super) enum Source {
     Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
-    Files(Vec<PathBuf>),
+    Files { paths: Vec<PathBuf>, passes: u32 },
     Reader { name: &'static str, reader: Box<dyn Read + Send> },
 }
 
 impl Source {
-    pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
+    /// Files are read `passes` times.
+    pub(super) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -28,7 +30,13 @@ impl Source {
                 hook: args.hook,
                 ring_bytes: args.ring_size,
             }),
-            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
+            (_, []) => {
+                ensure!(
+                    passes == 1 || !files.iter().any(|file| *file == "-"),
+                    "--loop: the standard input can be read once; write it to a file first"
+                );
+                Ok(Self::Files { paths: files.iter().map(PathBuf::from).collect(), passes })
+            }
             ([file, ..], [interface, ..]) => {
                 bail!(
                     "--from: {file} is a file and {interface} an interface; give one kind at a time"
@@ -40,7 +48,7 @@ impl Source {
     /// True for files that are there; what is piped in may be live.
     pub(super) fn is_recorded(&self) -> bool {
         match self {
-            Self::Files(files) => files.iter().all(|file| file.as_os_str() != "-"),
+            Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
             Self::Live { .. } | Self::Reader { .. } => false,
         }
     }
@@ -63,7 +71,8 @@ impl Source {
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 Ok(Box::new(source))
             }
-            Self::Files(files) => folder::open(&files),
+            Self::Files { paths, passes: 1 } => folder::open(&paths),
+            Self::Files { paths, passes } => Ok(Box::new(RepeatedSource::open(paths, passes)?)),
             Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
         }
     }

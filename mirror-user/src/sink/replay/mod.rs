@@ -12,14 +12,20 @@
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;
+mod connections;
+mod copies;
 mod engine;
 mod gate;
 mod pace;
 mod progress;
 mod queue;
+mod schedule;
 mod session;
 mod target;
+mod timer;
+mod times;
 mod upstream;
+mod window;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,11 +34,18 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-pub use self::pace::Pace;
+pub use self::connections::Connections;
+pub use self::copies::Copies;
+pub use self::pace::{Pace, Rate};
 pub use self::progress::{NotDelivered, ReplayProgress};
-use self::queue::Queue;
+use self::queue::{Patience, Queue};
+use self::schedule::Schedule;
+use self::session::SessionKey;
 pub use self::target::Target;
+pub use self::times::Quantiles;
+pub use self::window::{Point, Window};
 use crate::http::message::Moment;
+use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
@@ -44,8 +57,14 @@ use crate::summary::Note;
 pub struct ReplayOptions {
     /// How requests are marked.
     pub marks: Marks,
+    /// Which of them are replayed, by their recorded time.
+    pub window: Window,
     /// When they are due.
     pub pace: Pace,
+    /// How often each is sent.
+    pub copies: Copies,
+    /// Which connection they go over.
+    pub connections: Connections,
     /// What happens when the queue is full.
     pub when_full: WhenFull,
     /// How much is held at most.
@@ -54,14 +73,32 @@ pub struct ReplayOptions {
     pub timeouts: Timeouts,
 }
 
+impl ReplayOptions {
+    /// Everything once, within the usual limits.
+    #[must_use]
+    pub fn new(marks: Marks, pace: Pace, when_full: WhenFull) -> Self {
+        Self {
+            marks,
+            window: Window::default(),
+            pace,
+            copies: Copies::default(),
+            connections: Connections::default(),
+            when_full,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+        }
+    }
+}
+
 /// What happens to a request for which the queue has no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
     /// It is dropped and counted, so that `accept` never waits: for live sources. When the source
     /// ends, what is queued gets [`Timeouts::drain`].
     Drop,
-    /// `accept` waits: for files. When the source ends, what is queued is sent, however long that
-    /// takes, until the replay is stopped.
+    /// `accept` waits: for files. A request that has a time waits no longer than
+    /// [`Timeouts::late`] beyond it, so that a slow target bends the schedule by no more. When the
+    /// source ends, what is queued is sent, however long that takes, until the replay is stopped.
     Wait,
 }
 
@@ -98,6 +135,8 @@ pub struct Timeouts {
     pub first_byte: Duration,
     /// From the first byte of the request to the last of the answer.
     pub total: Duration,
+    /// For a request of a file to find room in the queue after its time.
+    pub late: Duration,
     /// For an upstream connection to be kept while its captured connection says nothing.
     pub idle: Duration,
     /// For what is queued when a live source ends or any replay is stopped.
@@ -112,6 +151,8 @@ impl Default for Timeouts {
             connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(10),
             total: Duration::from_secs(30),
+            // A burst may smear over a second; more would be another load than the recorded one.
+            late: Duration::from_secs(1),
             // Below nginx's keepalive_timeout of 75 s, so that mostly we hang up first.
             idle: Duration::from_secs(60),
             drain: Duration::from_secs(5),
@@ -122,7 +163,14 @@ impl Default for Timeouts {
 /// Replays to one target.
 pub struct ReplaySink {
     target: String,
-    marks: Marks,
+    /// One for each copy.
+    marks: Vec<Marks>,
+    window: Window,
+    /// How much later the capture's times are than when it was first read.
+    shift: Duration,
+    schedule: Schedule,
+    copies: Copies,
+    late: Duration,
     when_full: WhenFull,
     queue: Arc<Queue>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
@@ -140,8 +188,19 @@ impl ReplaySink {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let queue = Arc::new(Queue::new(options.limits.clone(), stop));
-        let authority = target.authority().to_owned();
-        let (marks, when_full) = (options.marks.clone(), options.when_full);
+        let copies = options.copies;
+        let mut sink = Self {
+            target: target.authority().to_owned(),
+            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
+            window: options.window.clone(),
+            shift: Duration::ZERO,
+            schedule: Schedule::new(options.pace),
+            copies,
+            late: options.timeouts.late,
+            when_full: options.when_full,
+            queue: Arc::clone(&queue),
+            engine: None,
+        };
         let engine = std::thread::Builder::new()
             .name("replay".into())
             .spawn({
@@ -152,13 +211,33 @@ impl ReplaySink {
                 }
             })
             .context("replay: no thread could be started")?;
-        Ok(Self { target: authority, marks, when_full, queue, engine: Some(engine) })
+        sink.engine = Some(engine);
+        Ok(sink)
     }
 
     /// A view of the counters for another thread.
     #[must_use]
     pub fn monitor(&self) -> ReplayMonitor {
         ReplayMonitor(Arc::clone(&self.queue))
+    }
+
+    fn replay(&mut self, cleared: &Cleared, started: Timestamp, copy: u32) {
+        let counters = &self.queue.counters;
+        let Some(marks) = self.marks.get(copy as usize) else { return };
+        let shadow = match cleared.shadow_request(marks, &self.target) {
+            Ok(shadow) => shadow,
+            Err(why) => return counters.count_dropped(why.into()),
+        };
+        counters.host_missing.fetch_add(u64::from(shadow.host_missing), Relaxed);
+        let connection = cleared.exchange().id.connection;
+        let offset = self.copies.offset(connection, copy);
+        let due = self.schedule.due(started, offset, engine::now);
+        let patience = match (self.when_full, due) {
+            (WhenFull::Drop, _) => Patience::None,
+            (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
+            (WhenFull::Wait, None) => Patience::Forever,
+        };
+        self.queue.push(SessionKey { connection, copy }, due, shadow, patience);
     }
 
     fn host_and_mark_warnings(&self) -> Vec<String> {
@@ -180,6 +259,15 @@ impl ReplaySink {
     }
 }
 
+/// Copies differ in the name of their run, so that each request has an `X-Shadow-Id` of its own.
+fn marks_of(marks: &Marks, copy: u32) -> Marks {
+    let mut marks = marks.clone();
+    if copy > 0 {
+        marks.run = format!("{}.{copy}", marks.run);
+    }
+    marks
+}
+
 /// However the engine ends, the pipeline does not wait for it any more.
 struct EndOfEngine<'a>(&'a Queue);
 
@@ -197,16 +285,21 @@ impl Sink for ReplaySink {
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
             return Ok(());
         }
-        let counters = &self.queue.counters;
-        counters.offered.fetch_add(1, Relaxed);
-        match cleared.shadow_request(&self.marks, &self.target) {
-            Ok(shadow) => {
-                counters.host_missing.fetch_add(u64::from(shadow.host_missing), Relaxed);
-                self.queue.push(exchange.id.connection, request.started, shadow, self.when_full);
+        let inside = self.window.contains(request.started.earlier(self.shift));
+        for copy in 0..self.copies.count {
+            self.queue.counters.offered.fetch_add(1, Relaxed);
+            if inside {
+                self.replay(cleared, request.started, copy);
+            } else {
+                self.queue.counters.count_dropped(NotDelivered::OutsideTime);
             }
-            Err(why) => counters.count_dropped(why.into()),
         }
         Ok(())
+    }
+
+    fn again(&mut self, shift: Duration) {
+        self.shift = shift;
+        self.schedule.again();
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -225,13 +318,8 @@ impl Sink for ReplaySink {
     fn notes(&self) -> Vec<Note> {
         let progress = self.monitor().progress();
         let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(progress.classes);
-        let late = [
-            ("late_p50_us", progress.late_p50.as_micros()),
-            ("late_p99_us", progress.late_p99.as_micros()),
-        ];
-        let late = late.map(|(name, micros)| (name, u64::try_from(micros).unwrap_or(u64::MAX)));
         let connected = ("connections", progress.connected);
-        Note::new("answers", classes.chain([connected]).chain(late)).into_iter().collect()
+        Note::new("answers", classes.chain([connected])).into_iter().collect()
     }
 
     fn account(&self) -> Account {

@@ -20,17 +20,13 @@ use crate::stats::Account;
 mod target;
 use target::{Behaviour, Target};
 
+mod load;
+
 /// Far more than anything here takes; a test that needs it has failed.
 const LONGEST: Duration = Duration::from_secs(60);
 
 fn options(pace: Pace, when_full: WhenFull) -> ReplayOptions {
-    ReplayOptions {
-        marks: Marks { run: "r".into(), ..Marks::default() },
-        pace,
-        when_full,
-        limits: Limits::default(),
-        timeouts: Timeouts::default(),
-    }
+    ReplayOptions::new(Marks { run: "r".into(), ..Marks::default() }, pace, when_full)
 }
 
 fn file() -> ReplayOptions {
@@ -436,7 +432,7 @@ fn recorded_gaps_are_kept_and_never_cut_short() {
     // late, that would be a fault of ours and of no slow machine's.
     assert!(since_first(1) + Duration::from_millis(20) >= Duration::from_millis(50));
     assert!(since_first(3) + Duration::from_millis(20) >= Duration::from_millis(150));
-    assert!(progress.late_p50 <= progress.late_p99);
+    assert!(progress.late.p50 <= progress.late.p99);
 }
 
 #[test]

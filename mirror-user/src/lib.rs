@@ -34,6 +34,7 @@ pub mod demo;
 pub mod doctor;
 pub mod privileges;
 pub mod progress;
+pub mod report;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;

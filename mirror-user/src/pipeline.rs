@@ -231,6 +231,7 @@ impl Pipeline {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());
         }
-        Summary { accounts, notes, warnings }
+        let replays = self.sinks.iter().filter_map(|sink| sink.report()).collect();
+        Summary { accounts, notes, replays, warnings }
     }
 }

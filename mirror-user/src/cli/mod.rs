@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod outcome;
 mod pace;
 mod replay;
 mod source;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::source::{HookArg, SourceArgs};
@@ -24,7 +26,7 @@ pub use self::source::{HookArg, SourceArgs};
         reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
         Capture files go the same way.",
     after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 differences found, 2 could not do it.",
+        Exit codes: 0 done, 1 differences found or a --fail-on bound crossed, 2 could not do it.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -40,6 +42,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror replay --from eth0 --port 8080 --to http://staging:8080\n  \
         mirror replay --from day.pcap --to http://staging:8080 --speed 2\n  \
+        mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
         tcpdump -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
     /// Write what is seen to a file: .pcap, .pcapng or .jsonl

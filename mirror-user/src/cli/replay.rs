@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::values::{parse_bytes, parse_duration};
-use super::{PaceArgs, ReportArgs, SourceArgs};
+use super::{OutcomeArgs, PaceArgs, SourceArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -55,9 +55,9 @@ pub struct ReplayArgs {
     /// How long the target may take to begin its answer, and how long it may pause inside it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Replay")]
     pub answer_timeout: Duration,
-    /// How the end is told.
+    /// What is told, and when it counts as failed.
     #[command(flatten)]
-    pub report: ReportArgs,
+    pub outcome: OutcomeArgs,
 }
 
 /// What a shadow request asks of the services that it meets.

@@ -8,6 +8,7 @@ mod source;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -18,6 +19,7 @@ use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::report::ReportFile;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
@@ -34,6 +36,7 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
+    report: Option<PathBuf>,
 }
 
 /// How the summary is told.
@@ -131,7 +134,7 @@ impl Config {
                 _ => Shadows::Keep,
             },
         };
-        Ok(Self { source, ports, output, rules, run_for, summary })
+        Ok(Self { source, ports, output, rules, run_for, summary, report: None })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -167,6 +170,7 @@ impl Config {
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,
+            report: None,
         })
     }
 
@@ -174,6 +178,14 @@ impl Config {
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {
         self.summary
+    }
+
+    /// Creates the file that gets the summary, if one is to.
+    ///
+    /// # Errors
+    /// When it cannot be written; the message names it.
+    pub fn report_file(&self) -> anyhow::Result<Option<ReportFile>> {
+        self.report.as_deref().map(ReportFile::create).transpose()
     }
 
     /// When the run is to end by itself.

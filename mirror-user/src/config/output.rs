@@ -86,12 +86,12 @@ impl Output {
     pub(super) fn open(self, stop: &Stop) -> anyhow::Result<Opened> {
         let mut opened = Opened::default();
         let mut prints = false;
-        let mut monitor = None;
+        let mut monitors = Vec::new();
         match self {
             Self::Replay { target, options, .. } => {
                 target.probe(options.timeouts.connect)?;
                 let sink = ReplaySink::start(target, options, stop.flag())?;
-                monitor = Some(sink.monitor());
+                monitors.push(sink.monitor());
                 opened.sinks.push(Box::new(sink));
             }
             Self::Packets(file) => {
@@ -116,7 +116,7 @@ impl Output {
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {
-            opened.progress = Progress::on_terminal(monitor);
+            opened.progress = Progress::on_terminal(monitors);
         }
         Ok(opened)
     }

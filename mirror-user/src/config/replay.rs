@@ -1,6 +1,10 @@
 //! What `mirror replay` means.
 
-use anyhow::ensure;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
 
 use super::output::Output;
 use super::source::Source;
@@ -10,6 +14,7 @@ use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{
     Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
 };
+use crate::source::recorder::create_private;
 
 impl Config {
     /// What `mirror replay` means.
@@ -59,16 +64,25 @@ impl Config {
             connections: args.pace.connections,
             limits,
             timeouts,
+            log: args.outcome.log_requests.as_deref().map(open_log).transpose()?,
+            fail_on: args.outcome.fail_on.clone(),
             ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
-        let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
+        let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
         let output = Output::Replay { target, options, max_body: args.max_body };
-        let config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        config.report = args.outcome.report.clone();
         if let Source::Live { .. } = config.source {
             refuse_for_live(&args.pace)?;
         }
         Ok(config)
     }
+}
+
+fn open_log(path: &Path) -> anyhow::Result<Arc<File>> {
+    let file =
+        create_private(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    Ok(Arc::new(file))
 }
 
 fn pace_of(args: &PaceArgs) -> Pace {

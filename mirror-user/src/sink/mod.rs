@@ -7,6 +7,7 @@ pub mod table;
 
 use std::time::Duration;
 
+use self::replay::ReplayReport;
 use crate::rules::Cleared;
 use crate::stats::Account;
 use crate::summary::Note;
@@ -57,6 +58,11 @@ pub trait Sink: Send {
     /// Counts that explain the account.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
+    }
+
+    /// What a replay came to.
+    fn report(&self) -> Option<ReplayReport> {
+        None
     }
 
     /// What it was given, what it delivered, and what it dropped by reason. Complete after

@@ -16,17 +16,21 @@ mod connections;
 mod copies;
 mod engine;
 mod gate;
+mod log;
 mod pace;
 mod progress;
 mod queue;
+mod report;
 mod schedule;
 mod session;
 mod target;
 mod timer;
 mod times;
 mod upstream;
+mod verdict;
 mod window;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -36,16 +40,19 @@ use anyhow::{Context, anyhow};
 
 pub use self::connections::Connections;
 pub use self::copies::Copies;
+use self::log::{RequestLog, What};
 pub use self::pace::{Pace, Rate};
-pub use self::progress::{NotDelivered, ReplayProgress};
-use self::queue::{Patience, Queue};
+pub use self::progress::{Blame, NotDelivered, ReplayProgress};
+use self::queue::{Order, Patience, Queue};
+pub use self::report::ReplayReport;
+pub(crate) use self::report::short;
 use self::schedule::Schedule;
 use self::session::SessionKey;
 pub use self::target::Target;
 pub use self::times::Quantiles;
+pub use self::verdict::{FailOn, Verdict};
 pub use self::window::{Point, Window};
-use crate::http::message::Moment;
-use crate::packet::Timestamp;
+use crate::http::message::{Message, Moment};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
@@ -71,6 +78,10 @@ pub struct ReplayOptions {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Where each request leaves a line.
+    pub log: Option<Arc<File>>,
+    /// When it counts as failed.
+    pub fail_on: Vec<FailOn>,
 }
 
 impl ReplayOptions {
@@ -86,6 +97,8 @@ impl ReplayOptions {
             when_full,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            log: None,
+            fail_on: Vec::new(),
         }
     }
 }
@@ -162,7 +175,7 @@ impl Default for Timeouts {
 
 /// Replays to one target.
 pub struct ReplaySink {
-    target: String,
+    target: Arc<str>,
     /// One for each copy.
     marks: Vec<Marks>,
     window: Window,
@@ -172,6 +185,8 @@ pub struct ReplaySink {
     copies: Copies,
     late: Duration,
     when_full: WhenFull,
+    log: Option<RequestLog>,
+    fail_on: Vec<FailOn>,
     queue: Arc<Queue>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -190,7 +205,7 @@ impl ReplaySink {
         let queue = Arc::new(Queue::new(options.limits.clone(), stop));
         let copies = options.copies;
         let mut sink = Self {
-            target: target.authority().to_owned(),
+            target: target.authority().into(),
             marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
             window: options.window.clone(),
             shift: Duration::ZERO,
@@ -198,6 +213,8 @@ impl ReplaySink {
             copies,
             late: options.timeouts.late,
             when_full: options.when_full,
+            log: options.log.clone().map(RequestLog::start).transpose()?,
+            fail_on: options.fail_on.clone(),
             queue: Arc::clone(&queue),
             engine: None,
         };
@@ -221,23 +238,36 @@ impl ReplaySink {
         ReplayMonitor(Arc::clone(&self.queue))
     }
 
-    fn replay(&mut self, cleared: &Cleared, started: Timestamp, copy: u32) {
-        let counters = &self.queue.counters;
+    fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
         let Some(marks) = self.marks.get(copy as usize) else { return };
-        let shadow = match cleared.shadow_request(marks, &self.target) {
-            Ok(shadow) => shadow,
-            Err(why) => return counters.count_dropped(why.into()),
+        let id = cleared.exchange().id;
+        let connection = id.connection;
+        let inside = self.window.contains(request.started.earlier(self.shift));
+        let shadow = match inside {
+            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
+            false => Err(NotDelivered::OutsideTime),
         };
-        counters.host_missing.fetch_add(u64::from(shadow.host_missing), Relaxed);
-        let connection = cleared.exchange().id.connection;
-        let offset = self.copies.offset(connection, copy);
-        let due = self.schedule.due(started, offset, engine::now);
+        let due = shadow.as_ref().ok().and_then(|_| {
+            let offset = self.copies.offset(connection, copy);
+            self.schedule.due(request.started, offset, engine::now)
+        });
+        let trace = self.log.as_ref().map(|log| {
+            let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
+            log.trace(what, due)
+        });
+        let shadow = match shadow {
+            Ok(shadow) => shadow,
+            Err(why) => return self.queue.counters.settle(Err(why), trace),
+        };
+        let host_missing = u64::from(shadow.host_missing);
+        self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
         let patience = match (self.when_full, due) {
             (WhenFull::Drop, _) => Patience::None,
             (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
             (WhenFull::Wait, None) => Patience::Forever,
         };
-        self.queue.push(SessionKey { connection, copy }, due, shadow, patience);
+        let session = SessionKey { connection, copy };
+        self.queue.push(Order { session, due, request: shadow, trace }, patience);
     }
 
     fn host_and_mark_warnings(&self) -> Vec<String> {
@@ -285,14 +315,9 @@ impl Sink for ReplaySink {
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
             return Ok(());
         }
-        let inside = self.window.contains(request.started.earlier(self.shift));
         for copy in 0..self.copies.count {
             self.queue.counters.offered.fetch_add(1, Relaxed);
-            if inside {
-                self.replay(cleared, request.started, copy);
-            } else {
-                self.queue.counters.count_dropped(NotDelivered::OutsideTime);
-            }
+            self.replay(cleared, request, copy);
         }
         Ok(())
     }
@@ -304,22 +329,32 @@ impl Sink for ReplaySink {
 
     fn finish(&mut self) -> anyhow::Result<()> {
         self.queue.close();
-        match self.engine.take().map(JoinHandle::join) {
+        let ended = match self.engine.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(ended)) => ended,
             Some(Err(_)) => Err(anyhow!("{}: the replay's thread panicked", self.target)),
+        };
+        if let Some(log) = &mut self.log {
+            log.finish();
         }
+        ended
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.host_and_mark_warnings()
+        let mut warnings = self.host_and_mark_warnings();
+        warnings.extend(self.log.as_ref().and_then(RequestLog::warning));
+        warnings
+    }
+
+    fn report(&self) -> Option<ReplayReport> {
+        let end = self.monitor().progress();
+        let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
+        Some(ReplayReport { target: self.target.to_string(), end, verdicts })
     }
 
     fn notes(&self) -> Vec<Note> {
-        let progress = self.monitor().progress();
-        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(progress.classes);
-        let connected = ("connections", progress.connected);
-        Note::new("answers", classes.chain([connected])).into_iter().collect()
+        let log = self.log.as_ref();
+        log.and_then(|log| Note::new("request log", log.counts())).into_iter().collect()
     }
 
     fn account(&self) -> Account {

@@ -6,6 +6,7 @@ use enum_map::{Enum, EnumMap};
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+use super::log::Trace;
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::stats::Account;
@@ -51,6 +52,43 @@ pub enum NotDelivered {
     Stopped,
 }
 
+/// Whose doing it is that a request was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Blame {
+    /// The target, or the way to it.
+    Target,
+    /// The capture, or the request itself: there was nothing that could be sent.
+    Capture,
+    /// The replay, which holds and waits for so much and no more, or was stopped.
+    Replay,
+    /// The operator, who asked for a part of the capture.
+    Choice,
+}
+
+impl NotDelivered {
+    /// Whose doing it is.
+    #[must_use]
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::NoRequest
+            | Self::Incomplete
+            | Self::Ambiguous
+            | Self::Tunnel
+            | Self::BodyTooLarge
+            | Self::BodyNotKept => Blame::Capture,
+            Self::OutsideTime => Blame::Choice,
+            Self::BodyUnreadable | Self::QueueFull | Self::Stopped => Blame::Replay,
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectFailed
+            | Self::Reset
+            | Self::Closed
+            | Self::AnswerTimeout
+            | Self::BadAnswer => Blame::Target,
+        }
+    }
+}
+
 impl From<NotSent> for NotDelivered {
     fn from(why: NotSent) -> Self {
         match why {
@@ -93,6 +131,9 @@ pub struct ReplayProgress {
     pub response: Quantiles,
     /// The others, by reason.
     pub dropped: Vec<(&'static str, u64)>,
+    /// The same, by whose doing it is.
+    #[serde(skip)]
+    pub blame: EnumMap<Blame, u64>,
 }
 
 /// The counters behind [`ReplayProgress`]. Each is written by one thread at a time.
@@ -128,7 +169,18 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_answer(&self, status: u16) {
+    /// Counts and logs how a request ended.
+    pub(super) fn settle(&self, outcome: Result<u16, NotDelivered>, trace: Option<Box<Trace>>) {
+        match outcome {
+            Ok(status) => self.count_answer(status),
+            Err(why) => self.count_dropped(why),
+        }
+        if let Some(trace) = trace {
+            trace.settle(outcome);
+        }
+    }
+
+    fn count_answer(&self, status: u16) {
         self.answered.fetch_add(1, Relaxed);
         let class = usize::from(status / 100).checked_sub(1);
         if let Some(counter) = class.and_then(|class| self.classes.get(class)) {
@@ -136,7 +188,7 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_dropped(&self, why: NotDelivered) {
+    fn count_dropped(&self, why: NotDelivered) {
         self.dropped[why].fetch_add(1, Relaxed);
     }
 
@@ -162,7 +214,16 @@ impl Counters {
             service: times.service,
             response: times.response,
             dropped: self.dropped(),
+            blame: self.blame(),
         }
+    }
+
+    fn blame(&self) -> EnumMap<Blame, u64> {
+        let mut blame = EnumMap::default();
+        for (why, count) in &self.dropped {
+            blame[why.blame()] += count.load(Relaxed);
+        }
+        blame
     }
 
     pub(super) fn account(&self) -> Account {

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Limits;
 use super::engine::now;
+use super::log::Trace;
 use super::progress::{Counters, NotDelivered};
 use super::session::SessionKey;
 use crate::rules::tag::ShadowRequest;
@@ -21,6 +22,17 @@ const JOB_OVERHEAD_BYTES: usize = 512;
 
 /// How often a thread that waits for room looks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(20);
+
+/// A request that is to be replayed.
+pub(super) struct Order {
+    /// The session it belongs to.
+    pub(super) session: SessionKey,
+    /// When it is to be sent; `None`: at once.
+    pub(super) due: Option<Instant>,
+    pub(super) request: ShadowRequest,
+    /// What is to be logged of it.
+    pub(super) trace: Option<Box<Trace>>,
+}
 
 /// A request on its way to the target.
 pub(super) struct Job {
@@ -81,21 +93,16 @@ impl Queue {
     }
 
     /// Takes a request, or counts why not. Waits for room as long as `patience` says.
-    pub(super) fn push(
-        self: &Arc<Self>,
-        session: SessionKey,
-        due: Option<Instant>,
-        request: ShadowRequest,
-        patience: Patience,
-    ) {
+    pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) {
+        let Order { session, due, request, trace } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
         if let Err(why) = self.wait_for_room(bytes, patience) {
-            self.counters.count_dropped(why);
+            self.counters.settle(Err(why), trace);
             return;
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None };
+        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, trace };
         let job = Job { session, due, request, ticket };
         let mut intake = self.intake();
         if intake.closed {
@@ -214,9 +221,17 @@ pub(super) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
     outcome: Option<Result<u16, NotDelivered>>,
+    trace: Option<Box<Trace>>,
 }
 
 impl Ticket {
+    /// It goes out now.
+    pub(super) fn sent(&self, begun: Instant) {
+        if let Some(trace) = &self.trace {
+            trace.sent(begun);
+        }
+    }
+
     /// It was answered with this status, or why not.
     pub(super) fn settle(mut self, outcome: Result<u16, NotDelivered>) {
         self.outcome = Some(outcome);
@@ -225,10 +240,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        match self.outcome.unwrap_or(Err(NotDelivered::Stopped)) {
-            Ok(status) => self.queue.counters.count_answer(status),
-            Err(why) => self.queue.counters.count_dropped(why),
-        }
+        let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
+        self.queue.counters.settle(outcome, self.trace.take());
         self.queue.give_back(self.bytes);
     }
 }

@@ -206,6 +206,7 @@ async fn carry_out<'a>(
     let counters = &engine.queue.counters;
     let begun = now();
     counters.times.sent(job.due, begun);
+    job.ticket.sent(begun);
     counters.sent.fetch_add(1, Relaxed);
     let _in_flight = InFlight::begin(counters);
     let outcome = mine

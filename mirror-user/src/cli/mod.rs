@@ -37,6 +37,7 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub enum Command {
     /// Send a marked copy of every request to a test endpoint
     #[command(after_help = "Examples:\n  \

@@ -3,6 +3,7 @@
 
 mod capture;
 mod live;
+pub(crate) mod load;
 mod offline;
 
 use std::fmt;

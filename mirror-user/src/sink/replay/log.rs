@@ -168,8 +168,8 @@ impl Trace {
     }
 
     /// It has ended.
-    pub(super) fn settle(self: Box<Self>, outcome: Result<u16, NotDelivered>) {
-        let Self { shared, what, started, due, begun } = *self;
+    pub(super) fn settle(self, outcome: Result<u16, NotDelivered>) {
+        let Self { shared, what, started, due, begun } = self;
         let (ended, begun) = (now(), begun.get());
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let between = |from: Option<Instant>, to: Option<Instant>| {

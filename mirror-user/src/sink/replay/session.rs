@@ -161,11 +161,10 @@ async fn next(
         }
         match session.pop_due() {
             Some(Ok(job)) => return Poll::Ready(Some(job)),
-            Some(Err(due)) => {
-                if session.timed.replace(Some(due)) != Some(due) {
-                    engine.timer.wake_at(due, session);
-                }
+            Some(Err(due)) if session.timed.replace(Some(due)) != Some(due) => {
+                engine.timer.wake_at(due, session);
             }
+            Some(Err(_)) => {}
             None if held.is_none() || alarm.poll(idle_until.into(), cx).is_ready() => {
                 return Poll::Ready(None);
             }

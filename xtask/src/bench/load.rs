@@ -8,8 +8,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{Timespec, epoll::CreateFlags};
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 use serde_json::{Value, json};
 
 /// How long answers are waited for after the last request.
@@ -17,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What each request is.
 const REQUEST: &[u8] = b"GET /item?id=1234 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n";
+
+/// What stands for the timer among the connections' numbers.
+const TIMER: u64 = u64::MAX;
 
 struct Connection {
     stream: TcpStream,
@@ -48,6 +54,9 @@ fn now() -> Instant {
 fn ask(address: SocketAddr, rate: f64, seconds: f64, connections: usize) -> anyhow::Result<Value> {
     let answer_bytes = answer_bytes(address)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+    // epoll's own timeout has milliseconds.
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
     let mut clients = Vec::with_capacity(connections);
     for index in 0..connections {
         let stream = TcpStream::connect(address).context("the server does not listen")?;
@@ -76,10 +85,14 @@ fn ask(address: SocketAddr, rate: f64, seconds: f64, connections: usize) -> anyh
             sent += 1;
         }
         let until = if sent < total { due(sent) } else { end };
-        let wait = Timespec::try_from(until.saturating_duration_since(now()))?;
+        // Setting it anew takes back that it has fired; zero would disarm it.
+        let wait = until.saturating_duration_since(now()).max(Duration::from_nanos(1));
+        let it_value = Timespec::try_from(wait)?;
+        let once = Itimerspec { it_interval: Timespec::default(), it_value };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
         events.clear();
-        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait))?;
-        for event in &events {
+        epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), None)?;
+        for event in events.iter().filter(|event| event.data.u64() != TIMER) {
             let index = usize::try_from(event.data.u64())?;
             let client = clients.get_mut(index).context("a connection")?;
             client.read(&mut buffer, answer_bytes, &mut micros)?;

@@ -81,7 +81,7 @@ pub(super) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn median(values: &mut [f64]) -> f64 {
+pub(super) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -102,7 +102,7 @@ impl Turn {
 }
 
 /// User and system time of a process: fields 14 and 15 of its `stat`, in hundredths of a second.
-fn cpu_time(id: u32) -> anyhow::Result<Duration> {
+pub(super) fn cpu_time(id: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("the process ended")?;
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -207,7 +207,7 @@ impl Lab {
 }
 
 /// A command that becomes the process in the namespace, so that its id is the child's.
-fn in_namespace(name: &str, command: &[&str]) -> Command {
+pub(super) fn in_namespace(name: &str, command: &[&str]) -> Command {
     let mut ip = Command::new("ip");
     ip.args(["netns", "exec", name]).args(command);
     ip

@@ -5,15 +5,19 @@ mod capture;
 mod live;
 pub(crate) mod load;
 mod offline;
+mod replay;
 
 use std::fmt;
 use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use wait4::Wait4;
+
+use crate::root;
 
 /// How often each command is run; the table shows medians.
 const ROUNDS: usize = 5;
@@ -22,10 +26,19 @@ const ROUNDS: usize = 5;
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
         ["live"] => live::run(),
+        ["replay"] => replay::run(&replay::PARTS),
+        ["replay", parts @ ..] => replay::run(parts),
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
+        _ => bail!(
+            "usage: cargo xtask bench live, replay [speed|lateness|memory|live]…, or offline [--pcap FILE]"
+        ),
     }
+}
+
+/// This program, built for speed: the client that others are measured with.
+fn load_command() -> String {
+    root().join("target/release/xtask").display().to_string()
 }
 
 /// One command under measurement.
@@ -53,8 +66,30 @@ impl Contender {
     }
 
     /// Runs the command once, its output thrown away.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
     fn measure(&mut self) -> anyhow::Result<()> {
+        self.run_into(File::create("/dev/null")?)
+    }
+
+    /// Runs the command once; what it cost.
+    fn turn(&mut self) -> anyhow::Result<Run> {
+        self.measure()?;
+        self.last()
+    }
+
+    /// Runs the command once; what it printed.
+    fn measure_and_hear(&mut self) -> anyhow::Result<String> {
+        let mut said = tempfile::tempfile()?;
+        self.run_into(said.try_clone()?)?;
+        said.rewind()?;
+        Ok(std::io::read_to_string(said)?)
+    }
+
+    fn last(&self) -> anyhow::Result<Run> {
+        self.runs.last().copied().with_context(|| format!("{}: never ran", self.name))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
+    fn run_into(&mut self, stdout: File) -> anyhow::Result<()> {
         let Some((program, args)) = self.command.split_first() else {
             bail!("{}: no command", self.name);
         };
@@ -62,7 +97,7 @@ impl Contender {
         let child = Command::new(program)
             .args(args)
             .stdin(Stdio::null())
-            .stdout(File::create("/dev/null")?)
+            .stdout(stdout)
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("{program}: cannot be run"))?;

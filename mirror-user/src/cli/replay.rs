@@ -52,7 +52,8 @@ pub struct ReplayArgs {
     /// How long a connection to the target may take to be made
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Replay")]
     pub connect_timeout: Duration,
-    /// How long the target may take to begin its answer, and how long it may pause inside it
+    /// How long the target may take none of a request, and how long it may take to begin its answer; it
+    /// has three times that to end it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Replay")]
     pub answer_timeout: Duration,
     /// What is told, and when it counts as failed.

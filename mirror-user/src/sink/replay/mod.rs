@@ -144,9 +144,10 @@ impl Default for Limits {
 pub struct Timeouts {
     /// To connect to one address.
     pub connect: Duration,
-    /// From the last byte of the request to the first of the answer.
+    /// From the last byte of the request to the first of the answer; and for the target to take none
+    /// of a request that is being sent.
     pub first_byte: Duration,
-    /// From the first byte of the request to the last of the answer.
+    /// From the last byte of the request to the last of the answer.
     pub total: Duration,
     /// For a request of a file to find room in the queue after its time.
     pub late: Duration,

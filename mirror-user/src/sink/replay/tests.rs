@@ -261,6 +261,23 @@ fn answer_that_never_ends_is_cut_by_the_total_time() {
 }
 
 #[test]
+fn target_that_takes_nothing_of_an_upload_is_given_up() {
+    // It accepts connections, and reads nothing.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", deaf.local_addr().unwrap());
+    let timeouts = Timeouts { first_byte: Duration::from_millis(50), ..Timeouts::default() };
+    let mut replay = Replay::to(&url, ReplayOptions { timeouts, ..file() });
+    replay.send(with(
+        asked(1, 0, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n"),
+        |request| {
+            request.body.framing = BodyLength::Length(50_000_000);
+            request.body.wire = Kept::Memory(Bytes::from(vec![b'x'; 50_000_000]));
+        },
+    ));
+    lost(&replay.end().0, NotDelivered::AnswerTimeout, 1);
+}
+
+#[test]
 fn garbage_is_counted() {
     let target = Target::start(Behaviour::AnswerWith(b"SSH-2.0-x\r\n".to_vec()));
     let mut replay = Replay::to(&target.url(), file());

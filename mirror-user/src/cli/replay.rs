@@ -49,6 +49,9 @@ pub struct ReplayArgs {
     /// Bytes of one request body, at most; longer than 1 MiB it waits in an unlinked temporary file
     #[arg(long, value_name = "SIZE", default_value = MAX_BODY, value_parser = parse_bytes, help_heading = "Replay")]
     pub max_body: u64,
+    /// Bytes of all request bodies that wait in temporary files, at most
+    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = parse_bytes, help_heading = "Replay")]
+    pub max_spool: u64,
     /// How long a connection to the target may take to be made
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Replay")]
     pub connect_timeout: Duration,

@@ -17,7 +17,7 @@ use self::output::{Opened, Output};
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
-use crate::http::{HttpTable, KeepLimits};
+use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::report::ReportFile;
 use crate::rules::tag::Marks;
@@ -166,7 +166,12 @@ impl Config {
         Ok(Self {
             source,
             ports,
-            output: Output::Replay { target, options, max_body: KeepLimits::default().total },
+            output: Output::Replay {
+                target,
+                options,
+                max_body: KeepLimits::default().total,
+                max_spool: HttpOptions::default().max_spooled,
+            },
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,

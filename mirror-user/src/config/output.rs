@@ -21,11 +21,12 @@ const MAX_JSON_BODY: u64 = 1 << 20;
 /// Where they go.
 #[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub(super) enum Output {
-    /// With the bytes of the longest request body that is sent.
+    /// With the bytes of the longest request body that is sent, and of all that may wait on disk.
     Replay {
         target: Target,
         options: ReplayOptions,
         max_body: u64,
+        max_spool: u64,
     },
     Packets(PathBuf),
     JsonLines {
@@ -57,9 +58,13 @@ impl Output {
     pub(super) fn http_options(&self) -> HttpOptions {
         let counted = HttpOptions::default();
         match self {
-            Self::Replay { max_body, .. } => {
+            Self::Replay { max_body, max_spool, .. } => {
                 let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
-                HttpOptions { request_body: BodyKeep::Keep(keep), ..counted }
+                HttpOptions {
+                    request_body: BodyKeep::Keep(keep),
+                    max_spooled: *max_spool,
+                    ..counted
+                }
             }
             Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
             Self::Table => counted,

@@ -69,7 +69,8 @@ impl Config {
             ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        let output = Output::Replay { target, options, max_body: args.max_body };
+        let output =
+            Output::Replay { target, options, max_body: args.max_body, max_spool: args.max_spool };
         let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
         config.report = args.outcome.report.clone();
         if let Source::Live { .. } = config.source {

@@ -161,7 +161,7 @@ fn every_byte_arrives_as_it_was_captured() {
     spooled.rewind().unwrap();
     replay.send(with(asked(1, 2, format!("{head}{lengths}\r\n").as_bytes()), |request| {
         request.body.framing = BodyLength::Length(1_000_000);
-        request.body.wire = Kept::File(Arc::new(spooled));
+        request.body.wire = Kept::File(Arc::new(spooled.into()));
     }));
 
     answered(&replay.end().0, 3);

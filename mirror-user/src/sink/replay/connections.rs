@@ -97,6 +97,11 @@ impl Pool {
         self.waiting.get() > 0
     }
 
+    /// True when a connection may be had without taking it from a request that is due.
+    pub(super) fn has_room(&self) -> bool {
+        self.permits.available_permits() > 0
+    }
+
     /// Gives a connection back that can take another request.
     pub(super) fn give_back(&self, held: Held<'_>) {
         self.spare.borrow_mut().push(held.connection);

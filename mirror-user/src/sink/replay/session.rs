@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connections::{Connections, Held};
 use super::engine::{Engine, now};
@@ -22,6 +22,10 @@ pub(super) struct SessionKey {
     pub(super) copy: u32,
 }
 
+/// How long before a request is due its session connects, as its client did: a handshake is no
+/// lateness. Three round trips of 30 ms, as TLS between two regions takes.
+const AHEAD: Duration = Duration::from_millis(100);
+
 /// What the engine and a session's task share.
 pub(super) struct Session {
     pub(super) key: SessionKey,
@@ -34,6 +38,8 @@ pub(super) struct Session {
     /// True while it stands in the engine's list of sessions that may be idle.
     pub(super) listed: Cell<bool>,
     evicted: Cell<bool>,
+    /// True once a connection was made, or tried, for the first request before it was due.
+    connected_ahead: Cell<bool>,
 }
 
 impl Session {
@@ -46,6 +52,7 @@ impl Session {
             idle: Cell::new(false),
             listed: Cell::new(false),
             evicted: Cell::new(false),
+            connected_ahead: Cell::new(false),
         }
     }
 
@@ -124,24 +131,45 @@ impl Drop for InFlight<'_> {
 pub(super) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
     let mut alarm = Alarm::new();
     let mut held: Option<Held<'_>> = None;
-    while let Some(job) = next(&session, &engine, &mut held, &mut alarm).await {
-        let outcome = carry_out(&job, &engine, &mut held, &mut alarm).await;
-        job.ticket.settle(outcome);
+    loop {
+        match next(&session, &engine, &mut held, &mut alarm).await {
+            Step::Connect => {
+                // If this fails, the request will try again when it is due, and be told why.
+                session.connected_ahead.set(true);
+                held = engine.connection().await.ok();
+            }
+            Step::Send(job) => {
+                session.connected_ahead.set(false);
+                let outcome = carry_out(&job, &engine, &mut held, &mut alarm).await;
+                job.ticket.settle(outcome);
+            }
+            Step::End => break,
+        }
     }
     engine.forget(&session);
 }
 
-/// The next request, once it is due; `None` when the session is over.
+/// What a session does next.
+enum Step {
+    /// Make a connection for a request that will be due soon.
+    Connect,
+    /// Send a request that is due.
+    Send(Job),
+    /// Nothing: it is over.
+    End,
+}
+
+/// What is to be done next, once there is something.
 async fn next(
     session: &Rc<Session>,
     engine: &Engine,
     held: &mut Option<Held<'_>>,
     alarm: &mut Alarm,
-) -> Option<Job> {
+) -> Step {
     if let Some(Ok(job)) = session.pop_due() {
         // What the runtime knows already: a target that answers and hangs up does both at once.
         poll_over(held, engine, &mut Context::from_waker(Waker::noop()));
-        return Some(job);
+        return Step::Send(job);
     }
     if engine.pool.is_wanted() {
         *held = None;
@@ -151,7 +179,7 @@ async fn next(
         session.idle.set(true);
     }
     let idle_until = now() + engine.timeouts.idle;
-    let job = poll_fn(|cx| {
+    let step = poll_fn(|cx| {
         if session.evicted.take() {
             *held = None;
         }
@@ -160,13 +188,22 @@ async fn next(
             session.drop_what_is_not_due();
         }
         match session.pop_due() {
-            Some(Ok(job)) => return Poll::Ready(Some(job)),
-            Some(Err(due)) if session.timed.replace(Some(due)) != Some(due) => {
-                engine.timer.wake_at(due, session);
+            Some(Ok(job)) => return Poll::Ready(Step::Send(job)),
+            Some(Err(due)) => {
+                let connects = held.is_none()
+                    && engine.pool.policy == Connections::Faithful
+                    && !session.connected_ahead.get()
+                    && engine.pool.has_room();
+                let until = due.checked_sub(AHEAD).filter(|_| connects).unwrap_or(due);
+                if connects && until <= now() {
+                    return Poll::Ready(Step::Connect);
+                }
+                if session.timed.replace(Some(until)) != Some(until) {
+                    engine.timer.wake_at(until, session);
+                }
             }
-            Some(Err(_)) => {}
             None if held.is_none() || alarm.poll(idle_until.into(), cx).is_ready() => {
-                return Poll::Ready(None);
+                return Poll::Ready(Step::End);
             }
             None => {}
         }
@@ -178,7 +215,7 @@ async fn next(
     if held.as_ref().is_some_and(|held| held.connection.upstream.is_over()) {
         *held = None;
     }
-    job
+    step
 }
 
 /// Lets go of a connection that the target has closed.

@@ -60,6 +60,23 @@ fn slow_target_shows_in_the_time_from_the_schedule() {
 }
 
 #[test]
+fn connection_is_made_before_its_request_is_due() {
+    let target = Target::start(Behaviour::Answer);
+    let mut replay = Replay::to(&target.url(), recorded(1.0));
+    replay.send(at(get(1, 0), 0));
+    replay.send(at(get(2, 0), 3_600_000));
+    replay.send(at(get(3, 0), 90));
+    // While nothing but the first was sent, the third has its connection, and the second, which is
+    // due in an hour, has none.
+    replay.wait_until("connected", |progress| progress.connected == 2);
+    assert!(replay.sink.monitor().progress().connected < 3);
+    replay.wait_until("sent", |progress| progress.sent == 2);
+    replay.stop.store(true, Relaxed);
+    let (account, progress) = replay.end();
+    assert_eq!((account.delivered, progress.connected), (2, 2));
+}
+
+#[test]
 fn rate_replaces_recorded_gaps_and_sessions_keep_their_order() {
     let target = Target::start(Behaviour::Answer);
     let rate: Rate = "100..200/1s".parse().unwrap();

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 use super::pace::Pace;
 use crate::packet::Timestamp;
 
+/// How long after the first request came it is due: the reader is ahead then, and the first
+/// connections are made.
+const HEAD_START: Duration = super::session::AHEAD;
+
 /// Ten years: a deadline that no replay reaches, where one cannot be computed.
 const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -26,7 +30,7 @@ impl Schedule {
     }
 
     /// When a request that was captured at `started` is due, `offset` later than it was captured;
-    /// `None`: at once. The first one is due when it comes, and those captured before it too. A
+    /// `None`: at once. The first one is due [`HEAD_START`] after it comes, and those captured before it too. A
     /// rate has no place for an offset: each request is due a slot after the one before.
     ///
     /// `now` is asked when a time begins.
@@ -38,7 +42,9 @@ impl Schedule {
     ) -> Option<Instant> {
         let latest = self.latest;
         let origin = &mut self.origin;
-        let mut origin = || *origin.get_or_insert_with(|| (started, latest.unwrap_or_else(&now)));
+        let mut origin = || {
+            *origin.get_or_insert_with(|| (started, latest.unwrap_or_else(|| now() + HEAD_START)))
+        };
         let due = match self.pace {
             Pace::Max => return None,
             Pace::Live if offset.is_zero() => return None,
@@ -77,7 +83,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::super::engine::now;
-    use super::Schedule;
+    use super::{HEAD_START, Schedule};
     use crate::packet::Timestamp;
     use crate::sink::replay::Pace;
 
@@ -89,7 +95,8 @@ mod tests {
         let now = now();
         let mut schedule = Schedule::new(pace);
         let due = |n: &u64| schedule.due(second(*n), Duration::ZERO, || now);
-        seconds.iter().map(due).map(|at| at.map(|at| at.duration_since(now))).collect()
+        let since_first = |at: Instant| at.duration_since(now + HEAD_START);
+        seconds.iter().map(due).map(|at| at.map(since_first)).collect()
     }
 
     #[test]
@@ -128,7 +135,7 @@ mod tests {
             // A clock that has moved on moves no deadline.
             let now = || start + Duration::from_secs(n);
             let at: Option<Instant> = schedule.due(second(n), Duration::ZERO, now);
-            at.map(|at| at.duration_since(start).as_secs())
+            at.map(|at| at.duration_since(start + HEAD_START).as_secs())
         };
         assert_eq!(due(&mut schedule, 0), Some(0));
         assert_eq!(due(&mut schedule, 7), Some(7));
@@ -139,10 +146,11 @@ mod tests {
 
     #[test]
     fn offset_moves_a_request_and_no_other() {
-        let start = now();
+        let came = now();
+        let start = came + HEAD_START;
         let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 });
         let offset = Duration::from_secs(3);
-        let mut due = |n, offset| schedule.due(second(n), offset, || start);
+        let mut due = |n, offset| schedule.due(second(n), offset, || came);
         assert_eq!(due(0, Duration::ZERO), Some(start));
         assert_eq!(due(0, offset), Some(start + offset));
         assert_eq!(due(1, Duration::ZERO), Some(start + Duration::from_secs(1)));

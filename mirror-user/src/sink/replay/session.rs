@@ -24,7 +24,7 @@ pub(super) struct SessionKey {
 
 /// How long before a request is due its session connects, as its client did: a handshake is no
 /// lateness. Three round trips of 30 ms, as TLS between two regions takes.
-const AHEAD: Duration = Duration::from_millis(100);
+pub(super) const AHEAD: Duration = Duration::from_millis(100);
 
 /// What the engine and a session's task share.
 pub(super) struct Session {

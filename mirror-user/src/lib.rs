@@ -32,6 +32,7 @@ pub mod sink;
 
 pub mod demo;
 pub mod doctor;
+pub mod priority;
 pub mod privileges;
 pub mod progress;
 pub mod report;

@@ -19,11 +19,12 @@ use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::priority;
 use crate::report::ReportFile;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::replay::{Pace, ReplayOptions, Target, WhenFull};
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::Ports;
@@ -119,6 +120,7 @@ impl Config {
                 live::refuse_captured(target, &ports)?;
                 options.pace = Pace::Live;
                 options.when_full = WhenFull::Drop;
+                options.limits.queue_requests = Limits::LIVE_REQUESTS;
             }
             ensure!(
                 !ports.as_slice().is_empty(),
@@ -204,6 +206,10 @@ impl Config {
     /// # Errors
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
+        if let Source::Live { .. } = self.source {
+            // Before any thread is started.
+            priority::give_way();
+        }
         let http = self.output.http_options();
         let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
             true => TcpLimits::for_files(),

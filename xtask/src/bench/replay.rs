@@ -181,8 +181,9 @@ impl Bench {
             let [alone, again, shadowed] =
                 [alone, again, shadowed].map(|said| number(&said, "/p99_us").unwrap_or(f64::NAN));
             println!(
-                "  round {round}: production's p99 alone {alone} us and {again} us, shadowed {shadowed} us; {:.3} % delivered, {cpu:.2} s of cpu a million",
-                100.0 * share
+                "  round {round}: production's p99 alone {alone} us and {again} us, shadowed {shadowed} us; {:.3} % delivered, {cpu:.2} s of cpu a million{}",
+                100.0 * share,
+                losses(&read(&self.scratch.join("report.json"))?)
             );
             ratios.push(shadowed / alone);
             noise.push(again / alone);
@@ -227,6 +228,14 @@ fn wrk_number(said: &str, label: &str) -> anyhow::Result<f64> {
 
 fn read(report: &Path) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&fs::read(report)?)?)
+}
+
+/// What was lost where, if anything was.
+fn losses(report: &Value) -> String {
+    let accounts = report["accounts"].as_array().into_iter().flatten();
+    let lost =
+        accounts.filter(|account| account["dropped"].as_array().is_some_and(|d| !d.is_empty()));
+    lost.map(|account| format!("; {} {}", account["name"], account["dropped"])).collect()
 }
 
 /// The number at a JSON pointer (RFC 6901).
@@ -284,14 +293,15 @@ impl Lab {
         ] {
             run_command(Command::new("ip").args(line.split(' ')))?;
         }
-        let nginx = |name: &str| -> anyhow::Result<Guard> {
+        let nginx = |name: &str, nice: &str| -> anyhow::Result<Guard> {
             let folder = scratch.join(name);
             fs::create_dir(&folder)?;
             let config = nginx_config(&folder, "8080")?;
-            let command = ["nginx", "-c", &config.to_string_lossy()];
+            let command = ["nice", "-n", nice, "nginx", "-c", &config.to_string_lossy()];
             Ok(Guard(in_namespace(name, &command).spawn().context("nginx: cannot be run")?))
         };
-        let nginx = [nginx(production)?, nginx(target)?];
+        // The target stands for another machine, and gives way as mirror does.
+        let nginx = [nginx(production, "0")?, nginx(target, "10")?];
         let lab = Self { names, _nginx: nginx };
         lab.wait_for_nginx(CUSTOMERS, "http://10.79.0.1:8080/")?;
         lab.wait_for_nginx(PRODUCTION, "http://10.80.0.2:8080/")?;

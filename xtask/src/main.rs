@@ -21,9 +21,7 @@ cargo xtask ebpf [--check]    build the kernel object; --check compares it with 
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
 cargo xtask fuzz SECONDS      fuzz every parser and the whole pipeline for so long each; or --smoke
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
-cargo xtask bench WHAT        measure side by side with peers: offline, live, replay
-cargo xtask load ADDRESS RATE SECONDS CONNECTIONS
-                              ask an HTTP server at a rate, whether or not it answers in time
+cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or the kernel program: kernel
 ";
 
 fn main() -> ExitCode {
@@ -53,7 +51,6 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
         ["bench", what @ ..] => bench::run(what),
-        ["load", plan @ ..] => bench::load::run(plan),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");
             Ok(())

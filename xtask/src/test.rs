@@ -29,6 +29,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             "mirror-user",
             "--test",
             "kernel",
+            "--test",
+            "choose",
             "--",
             "--ignored",
             "--test-threads=1",

@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod filter;
 mod outcome;
 mod pace;
 mod replay;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::FilterArgs;
 use super::values::{parse_bytes, parse_duration};
 
 /// Where packets come from.
@@ -13,9 +14,6 @@ pub struct SourceArgs {
     /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
     #[arg(long, value_name = "IFACE|FILE|DIR|-", required = true)]
     pub from: Vec<String>,
-    /// TCP port that production listens on; repeat for more. Needed for interfaces, optional for files
-    #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
-    pub ports: Vec<u16>,
     /// Where in the kernel packets are copied (interfaces only)
     #[arg(long, value_enum, default_value_t = HookArg::Tc)]
     pub hook: HookArg,
@@ -25,6 +23,9 @@ pub struct SourceArgs {
     /// Stop after this time (interfaces only); otherwise on Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
+    /// Which packets are wanted.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// The kernel hook that copies packets.

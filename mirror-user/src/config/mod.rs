@@ -1,6 +1,7 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+mod filter;
 mod output;
 mod replay;
 mod source;
@@ -27,12 +28,12 @@ use crate::shutdown::Stop;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
-use crate::watch::Ports;
+use crate::watch::{Choice, Ports, Watch};
 
 /// One run, checked.
 pub struct Config {
     source: Source,
-    ports: Ports,
+    watch: Watch,
     output: Output,
     rules: Rules,
     run_for: Option<Duration>,
@@ -110,25 +111,25 @@ impl Config {
         output: Output,
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
-        ensure!(!source.ports.contains(&0), "--port 0: there is no such TCP port; give 1 to 65535");
-        let ports = Ports::new(source.ports.clone());
+        let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
         let source = Source::new(source, passes)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { target, options, .. } = &mut output {
-                live::refuse_captured(target, &ports)?;
+                live::refuse_captured(target, &choice.ports)?;
                 options.pace = Pace::Live;
                 options.when_full = WhenFull::Drop;
                 options.limits.queue_requests = Limits::LIVE_REQUESTS;
             }
             ensure!(
-                !ports.as_slice().is_empty(),
+                !choice.ports.is_empty(),
                 "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
                 interfaces.join(", ")
             );
         } else {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
+            filter::ensure_of_files(&choice)?;
         }
         let rules = Rules {
             shadows: match &output {
@@ -136,7 +137,15 @@ impl Config {
                 _ => Shadows::Keep,
             },
         };
-        Ok(Self { source, ports, output, rules, run_for, summary, report: None })
+        Ok(Self {
+            source,
+            watch: Watch::new(choice),
+            output,
+            rules,
+            run_for,
+            summary,
+            report: None,
+        })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -167,7 +176,7 @@ impl Config {
         let options = ReplayOptions::new(marks, pace, when_full);
         Ok(Self {
             source,
-            ports,
+            watch: Watch::new(Choice::of_ports(ports)),
             output: Output::Replay {
                 target,
                 options,
@@ -216,11 +225,12 @@ impl Config {
             false => TcpLimits::default(),
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
+        let server_ports = self.watch.choice().ports.clone();
         Ok(Pipeline {
-            source: self.source.open(&self.ports)?,
-            decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
+            source: self.source.open(&self.watch)?,
+            decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
-            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),
+            flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,

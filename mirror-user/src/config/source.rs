@@ -10,7 +10,7 @@ use crate::source::again::RepeatedSource;
 use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
-use crate::watch::Ports;
+use crate::watch::Watch;
 
 /// Where packets come from.
 pub(super) enum Source {
@@ -53,7 +53,7 @@ impl Source {
         }
     }
 
-    pub(super) fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
+    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Box<dyn PacketSource>> {
         match self {
             Self::Live { interfaces, hook, ring_bytes } => {
                 let ring_bytes = match ring_bytes {
@@ -65,9 +65,9 @@ impl Source {
                     HookArg::Clsact => Hook::Clsact,
                     HookArg::Xdp => Hook::Xdp,
                 };
-                let ports = ports.clone();
+                let watch = watch.clone();
                 let source =
-                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
+                    LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes })?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 Ok(Box::new(source))
             }

@@ -2,9 +2,11 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod lab;
 mod live;
-pub(crate) mod load;
+mod load;
 mod offline;
+mod program;
 mod replay;
 
 use std::fmt;
@@ -17,28 +19,27 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use wait4::Wait4;
 
-use crate::root;
-
 /// How often each command is run; the table shows medians.
 const ROUNDS: usize = 5;
 
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live"] => live::run(),
-        ["replay"] => replay::run(&replay::PARTS),
-        ["replay", parts @ ..] => replay::run(parts),
+        ["live"] => live::run(live::ROUNDS),
+        ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        ["kernel"] => program::run(),
+        // By `live`, in the customers' namespace.
+        ["load", address, rate, seconds] => {
+            load::run(address.parse()?, rate.parse()?, seconds.parse()?)
+        }
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
+        ["replay"] => replay::run(&replay::PARTS),
+        ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench live, replay [speed|lateness|memory|live]…, or offline [--pcap FILE]"
+            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, or replay [speed|lateness|memory|live]…"
         ),
     }
-}
-
-/// This program, built for speed: the client that others are measured with.
-fn load_command() -> String {
-    root().join("target/release/xtask").display().to_string()
 }
 
 /// One command under measurement.

@@ -10,9 +10,10 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
+use super::Contender;
 use super::capture::{self, Guard};
-use super::live::{cpu_time, in_namespace, median};
-use super::{Contender, load_command};
+use super::lab::{cpu_time, in_namespace};
+use super::live::interrupt;
 use crate::{cargo, root, run_command, setup};
 
 /// How many connections everyone has.
@@ -49,7 +50,7 @@ pub(super) const PARTS: [&str; 4] = ["speed", "lateness", "memory", "live"];
 /// Measures these parts and prints a table for each. The live part needs root.
 pub(super) fn run(parts: &[&str]) -> anyhow::Result<()> {
     setup::ensure_tools(setup::BENCH_TOOLS);
-    cargo(&["build", "--release", "--package", "mirror-user", "--package", "xtask"])?;
+    cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir().context("no folder for the bench")?;
     let mirror = root().join("target/release/mirror").display().to_string();
     let bench = Bench { mirror, scratch: scratch.path().to_owned() };
@@ -173,15 +174,14 @@ impl Bench {
     fn live(&self) -> anyhow::Result<()> {
         let lab = Lab::new(&self.scratch)?;
         println!("live: {LIVE_RATE} requests/s over veth, {LIVE_SECONDS} s each, by turns:");
-        lab.ask(1.0)?;
+        lab.ask()?;
         let (mut ratios, mut delivered, mut noise) = (Vec::new(), Vec::new(), Vec::new());
         for round in 1..=ROUNDS {
-            let (alone, again) = (lab.ask(1.0)?, lab.ask(1.0)?);
+            let (alone, again) = (lab.ask()?, lab.ask()?);
             let (shadowed, share, cpu) = lab.ask_shadowed(self)?;
-            let [alone, again, shadowed] =
-                [alone, again, shadowed].map(|said| number(&said, "/p99_us").unwrap_or(f64::NAN));
+            let [alone, again, shadowed] = [alone, again, shadowed].map(|asked| asked.p99_micros);
             println!(
-                "  round {round}: production's p99 alone {alone} us and {again} us, shadowed {shadowed} us; {:.3} % delivered, {cpu:.2} s of cpu a million{}",
+                "  round {round}: production's p99 alone {alone:.0} us and {again:.0} us, shadowed {shadowed:.0} us; {:.3} % delivered, {cpu:.2} s of cpu a million{}",
                 100.0 * share,
                 losses(&read(&self.scratch.join("report.json"))?)
             );
@@ -236,6 +236,17 @@ fn losses(report: &Value) -> String {
     let lost =
         accounts.filter(|account| account["dropped"].as_array().is_some_and(|d| !d.is_empty()));
     lost.map(|account| format!("; {} {}", account["name"], account["dropped"])).collect()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What the customers saw.
+struct Asked {
+    answered: f64,
+    p99_micros: f64,
 }
 
 /// The number at a JSON pointer (RFC 6901).
@@ -327,19 +338,22 @@ impl Lab {
     }
 
     /// What the customers saw.
-    fn ask(&self, share: f64) -> anyhow::Result<Value> {
-        let rate = (f64::from(LIVE_RATE) * share).to_string();
-        let (seconds, connections) = (LIVE_SECONDS.to_string(), CONNECTIONS.to_string());
-        let load = load_command();
-        let load = [&*load, "load", "10.79.0.1:8080", &rate, &seconds, &connections];
+    fn ask(&self) -> anyhow::Result<Asked> {
+        let this = std::env::current_exe()?.display().to_string();
+        let (rate, seconds) = (LIVE_RATE.to_string(), LIVE_SECONDS.to_string());
+        let load = [&*this, "bench", "load", "10.79.0.1:8080", &rate, &seconds];
         let output = in_namespace(self.name(CUSTOMERS), &load).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Ok(serde_json::from_slice(&output.stdout)?)
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let numbers: Vec<f64> =
+            said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        let [answered, _, p99, ..] = numbers.as_slice() else { bail!("the load said: {said}") };
+        Ok(Asked { answered: *answered, p99_micros: p99 / 1e3 })
     }
 
     /// What they saw while mirror was there, which share of it was delivered to the target, and the
     /// CPU time that mirror took for a million requests.
-    fn ask_shadowed(&self, bench: &Bench) -> anyhow::Result<(Value, f64, f64)> {
+    fn ask_shadowed(&self, bench: &Bench) -> anyhow::Result<(Asked, f64, f64)> {
         let said = bench.scratch.join("mirror.txt");
         let report = bench.scratch.join("report.json");
         let report_name = report.to_string_lossy();
@@ -360,14 +374,13 @@ impl Lab {
         let mut mirror = Guard(mirror.spawn().context("mirror: cannot be run")?);
         wait_until_said(&said, "attached to", &mut mirror)?;
         let before = cpu_time(mirror.0.id())?;
-        let seen = self.ask(1.0)?;
+        let seen = self.ask()?;
         let cpu = cpu_time(mirror.0.id())?.saturating_sub(before);
-        run_command(Command::new("kill").args(["-INT", &mirror.0.id().to_string()]))?;
+        interrupt(&mirror)?;
         mirror.0.wait()?;
         let delivered = number(&read(&report)?, "/replays/0/answered")?;
-        let asked = number(&seen, "/answered")?;
-        // The client asks once more than it counts, to learn how long an answer is.
-        Ok((seen, (delivered - 1.0) / asked, cpu.as_secs_f64() * 1e6 / asked))
+        let (share, cpu) = (delivered / seen.answered, cpu.as_secs_f64() * 1e6 / seen.answered);
+        Ok((seen, share, cpu))
     }
 }
 

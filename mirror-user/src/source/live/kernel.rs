@@ -1,24 +1,26 @@
-//! The kernel program and its maps. The only file that knows `aya`.
+//! The kernel program and its maps. Beside `control` the only file that knows `aya`.
 
 use std::fs::File;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
+use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program};
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpMode};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use mirror_common::counter::COUNTERS;
-use mirror_common::{Link, Outcome, PORT_WORDS, REPLAY_MARK, Settings, names, port_bit};
+use mirror_common::{Link, Outcome, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Hook;
+use super::control::{Control, Maps};
 use super::device::Device;
 use crate::privileges;
-use crate::watch::Ports;
+use crate::watch::Watch;
 
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");
@@ -79,23 +81,15 @@ impl Kernel {
         Ok(())
     }
 
-    /// Tells the program what to watch.
-    pub(super) fn configure(&mut self, ports: &Ports, wake_bytes: u32) -> anyhow::Result<()> {
+    /// Tells the program what is wanted.
+    pub(super) fn configure(&mut self, watch: Watch, wake_bytes: u32) -> anyhow::Result<Control> {
         let object = self.object.as_mut().context("detached already")?;
-        let mut words: Array<_, u64> = Array::try_from(map_mut(object, names::PORTS)?)?;
-        for word in 0..PORT_WORDS {
-            let bits = ports.as_slice().iter().map(|port| port_bit(*port));
-            let bits =
-                bits.filter(|(place, _)| *place == word).fold(0, |bits, (_, bit)| bits | bit);
-            if bits != 0 {
-                words.set(word, bits, 0)?;
-            }
-        }
-        let settings = Settings { skip_mark: REPLAY_MARK, wake_bytes };
-        let mut entry: Array<_, [u8; size_of::<Settings>()]> =
-            Array::try_from(map_mut(object, names::SETTINGS)?)?;
-        entry.set(0, settings.to_bytes(), 0)?;
-        Ok(())
+        let maps = Maps {
+            switch: Array::try_from(take_map(object, names::SWITCH)?)?,
+            slots: Array::try_from(take_map(object, names::SETTINGS)?)?,
+            networks: LpmTrie::try_from(take_map(object, names::NETWORKS)?)?,
+        };
+        Control::new(maps, watch, wake_bytes)
     }
 
     /// Attaches the program to a device: to both directions, but on `lo`, where each packet that
@@ -259,11 +253,4 @@ fn claim(device: &Device) -> anyhow::Result<File> {
 
 fn take_map(object: &mut Ebpf, name: &str) -> anyhow::Result<aya::maps::Map> {
     object.take_map(name).with_context(|| format!("{name}: not in the kernel object"))
-}
-
-fn map_mut<'a>(object: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::maps::Map> {
-    match object.map_mut(name) {
-        Some(map) => Ok(map),
-        None => bail!("{name}: not in the kernel object"),
-    }
 }

@@ -9,6 +9,7 @@
 //! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
 //! next packet wakes it at once.
 
+mod control;
 mod device;
 mod kernel;
 
@@ -28,7 +29,8 @@ use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::sink::replay::Target;
 use crate::stats::Account;
 use crate::summary::Note;
-use crate::watch::Ports;
+use crate::watch::{Choice, Ports, Watch};
+pub use control::Control;
 pub use device::Device;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
@@ -59,8 +61,8 @@ const MIN_RING_BYTES: u32 = 512 * 1024;
 pub struct LiveOptions {
     /// Names of interfaces, or `any` for all that are up.
     pub interfaces: Vec<String>,
-    /// The ports to watch.
-    pub ports: Ports,
+    /// What is wanted of their packets.
+    pub watch: Watch,
     /// Where in the kernel packets are copied.
     pub hook: Hook,
     /// Size of the ring in bytes, a power of two.
@@ -82,6 +84,7 @@ pub enum Hook {
 /// Packets of live interfaces.
 pub struct LiveSource {
     kernel: Kernel,
+    control: Control,
     devices: Vec<Device>,
     names: Vec<String>,
     chunk: BytesMut,
@@ -116,7 +119,7 @@ impl LiveSource {
             }
         }
         let mut kernel = Kernel::load(options.ring_bytes)?;
-        kernel.configure(&options.ports, WAKE_BYTES)?;
+        let control = kernel.configure(options.watch.clone(), WAKE_BYTES)?;
         let any = options.interfaces.iter().any(|name| name == ANY);
         let mut warnings = Vec::new();
         let mut attached = Vec::new();
@@ -134,6 +137,7 @@ impl LiveSource {
             warnings,
             asleep: false,
             kernel,
+            control,
             names: devices.iter().map(|device| device.name.clone()).collect(),
             devices,
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
@@ -143,6 +147,21 @@ impl LiveSource {
             unreadable: 0,
             stopping: false,
         })
+    }
+
+    /// Changes what is copied, from any thread.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Lets another choice hold from now on, without detaching: each packet is judged by the old
+    /// one or by the new one as a whole.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; what held before still holds then.
+    pub fn reconfigure(&mut self, choice: &Choice) -> anyhow::Result<()> {
+        self.control.reconfigure(choice)
     }
 
     /// The next packet that waits in the ring.

@@ -9,6 +9,7 @@ mod source;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -17,12 +18,14 @@ use self::output::{Opened, Output};
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
 use crate::decode::{self, Decoder};
-use crate::http::{HttpTable, KeepLimits};
+use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::priority;
+use crate::report::ReportFile;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::{Choice, Ports, Watch};
@@ -35,6 +38,7 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
+    report: Option<PathBuf>,
 }
 
 /// How the summary is told.
@@ -97,15 +101,26 @@ impl Config {
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
+        Self::with_passes(source, 1, output, summary)
+    }
+
+    /// Files are read `passes` times.
+    fn with_passes(
+        source: &SourceArgs,
+        passes: u32,
+        output: Output,
+        summary: SummaryForm,
+    ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
-        let source = Source::new(source)?;
+        let source = Source::new(source, passes)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { target, options, .. } = &mut output {
                 live::refuse_captured(target, &choice.ports)?;
                 options.pace = Pace::Live;
                 options.when_full = WhenFull::Drop;
+                options.limits.queue_requests = Limits::LIVE_REQUESTS;
             }
             ensure!(
                 !choice.ports.is_empty(),
@@ -122,7 +137,15 @@ impl Config {
                 _ => Shadows::Keep,
             },
         };
-        Ok(Self { source, watch: Watch::new(choice), output, rules, run_for, summary })
+        Ok(Self {
+            source,
+            watch: Watch::new(choice),
+            output,
+            rules,
+            run_for,
+            summary,
+            report: None,
+        })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -154,15 +177,20 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let target = Target::parse(&format!("http://{shadow}"))?;
         let marks = Marks { run: run_name(), ..Marks::default() };
-        let (limits, timeouts) = (Limits::default(), Timeouts::default());
-        let options = ReplayOptions { marks, pace, when_full, limits, timeouts };
+        let options = ReplayOptions::new(marks, pace, when_full);
         Ok(Self {
             source,
             watch: Watch::new(Choice::of_ports(ports)),
-            output: Output::Replay { target, options, max_body: KeepLimits::default().total },
+            output: Output::Replay {
+                target,
+                options,
+                max_body: KeepLimits::default().total,
+                max_spool: HttpOptions::default().max_spooled,
+            },
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,
+            report: None,
         })
     }
 
@@ -170,6 +198,14 @@ impl Config {
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {
         self.summary
+    }
+
+    /// Creates the file that gets the summary, if one is to.
+    ///
+    /// # Errors
+    /// When it cannot be written; the message names it.
+    pub fn report_file(&self) -> anyhow::Result<Option<ReportFile>> {
+        self.report.as_deref().map(ReportFile::create).transpose()
     }
 
     /// When the run is to end by itself.
@@ -183,6 +219,10 @@ impl Config {
     /// # Errors
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
+        if let Source::Live { .. } = self.source {
+            // Before any thread is started.
+            priority::give_way();
+        }
         let http = self.output.http_options();
         let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
             true => TcpLimits::for_files(),

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod file;
 mod output;
+mod reload;
 mod replay;
 mod run;
 mod source;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output, To};
+use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
@@ -37,6 +39,8 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
+    /// Looks after the file that this run was made from.
+    watcher: Option<Watcher>,
 }
 
 /// How the summary is told.
@@ -126,8 +130,9 @@ impl Config {
                 _ => Shadows::Keep,
             },
             routes: None,
+            handover: None,
         };
-        Ok(Self { source, ports, output, rules, run_for, summary })
+        Ok(Self { source, ports, output, rules, run_for, summary, watcher: None })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -167,6 +172,7 @@ impl Config {
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,
+            watcher: None,
         })
     }
 
@@ -193,8 +199,12 @@ impl Config {
             false => TcpLimits::default(),
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
+        let source = self.source.open(&self.ports)?;
+        if let Some(watcher) = self.watcher {
+            watcher.start(stop.clone())?;
+        }
         Ok(Pipeline {
-            source: self.source.open(&self.ports)?,
+            source,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
             recorder,
             flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),

@@ -7,15 +7,19 @@
 
 mod baggage;
 pub mod edit;
+pub mod handover;
 pub mod host;
 pub mod route;
 pub mod sample;
 pub mod select;
 pub mod tag;
 
+use std::sync::Arc;
+
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use self::handover::Handover;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
 use crate::http::message::{Exchange, Head};
@@ -100,6 +104,8 @@ pub struct Rules {
     pub shadows: Shadows,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
+    /// Where other rules may come from while requests pass.
+    pub handover: Option<Arc<Handover>>,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -130,6 +136,9 @@ impl Rules {
 
     /// Where the rules send it.
     fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        if let Some(next) = self.handover.as_ref().and_then(|handover| handover.take()) {
+            self.routes.get_or_insert_default().replace(next);
+        }
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
             Some(request) => {
@@ -143,10 +152,11 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did.
+    /// What each rule did, and how often the rules changed.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
-        self.routes.as_ref().and_then(Routes::note).into_iter().collect()
+        let changed = self.handover.as_ref().and_then(|handover| handover.note());
+        self.routes.as_ref().and_then(Routes::note).into_iter().chain(changed).collect()
     }
 }
 

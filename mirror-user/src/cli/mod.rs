@@ -4,6 +4,7 @@ mod filter;
 mod outcome;
 mod pace;
 mod replay;
+mod run;
 mod source;
 mod values;
 
@@ -15,7 +16,9 @@ pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
+pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, SourceArgs};
+pub(crate) use self::values::{parse_bytes, parse_duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -61,6 +64,14 @@ pub enum Command {
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
+    /// Do what a configuration file says: several targets, rules, samples
+    #[command(after_help = "Examples:\n  \
+        mirror run --config mirror.yaml\n\n\
+        docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
+        or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
+    Run(RunArgs),
+    /// Check a configuration file, or print its schema
+    Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),
     /// A self-contained show: a small production, a shadow, and real packets between them

@@ -1,9 +1,13 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+pub mod command;
+pub mod file;
 mod filter;
 mod output;
+mod reload;
 mod replay;
+mod run;
 mod source;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,7 +18,8 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use self::output::{Opened, Output};
+use self::output::{Opened, Output, To};
+use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
 use crate::decode::{self, Decoder};
@@ -39,6 +44,8 @@ pub struct Config {
     run_for: Option<Duration>,
     summary: SummaryForm,
     report: Option<PathBuf>,
+    /// Looks after the file that this run was made from.
+    watcher: Option<Watcher>,
 }
 
 /// How the summary is told.
@@ -116,11 +123,13 @@ impl Config {
         let source = Source::new(source, passes)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
-            if let Output::Replay { target, options, .. } = &mut output {
-                live::refuse_captured(target, &choice.ports)?;
-                options.pace = Pace::Live;
-                options.when_full = WhenFull::Drop;
-                options.limits.queue_requests = Limits::LIVE_REQUESTS;
+            if let Output::Replay { targets, .. } = &mut output {
+                for To { target, options, .. } in targets {
+                    live::refuse_captured(target, &choice.ports)?;
+                    options.pace = Pace::Live;
+                    options.when_full = WhenFull::Drop;
+                    options.limits.queue_requests = Limits::LIVE_REQUESTS;
+                }
             }
             ensure!(
                 !choice.ports.is_empty(),
@@ -136,6 +145,8 @@ impl Config {
                 Output::Replay { .. } => Shadows::Drop,
                 _ => Shadows::Keep,
             },
+            routes: None,
+            handover: None,
         };
         Ok(Self {
             source,
@@ -145,6 +156,7 @@ impl Config {
             run_for,
             summary,
             report: None,
+            watcher: None,
         })
     }
 
@@ -182,8 +194,7 @@ impl Config {
             source,
             watch: Watch::new(Choice::of_ports(ports)),
             output: Output::Replay {
-                target,
-                options,
+                targets: vec![To { name: None, target, options }],
                 max_body: KeepLimits::default().total,
                 max_spool: HttpOptions::default().max_spooled,
             },
@@ -191,6 +202,7 @@ impl Config {
             run_for: None,
             summary: SummaryForm::Text,
             report: None,
+            watcher: None,
         })
     }
 
@@ -230,8 +242,12 @@ impl Config {
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         let server_ports = self.watch.choice().ports.clone();
+        let source = self.source.open(&self.watch)?;
+        if let Some(watcher) = self.watcher {
+            watcher.start(stop.clone())?;
+        }
         Ok(Pipeline {
-            source: self.source.open(&self.watch)?,
+            source,
             decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
             flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
-use super::output::Output;
+use super::output::{Output, To};
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
+use crate::rules::edit::Edits;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{
     Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
@@ -23,25 +24,19 @@ impl Config {
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
         let target = Target::parse(&args.to)?;
-        let host = match args.host.as_str() {
-            "keep" => HostPolicy::Keep,
-            "suffix" => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
-            "target" => HostPolicy::Target,
-            name => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(
-                    !name.is_empty() && name.chars().all(plain),
-                    "--host: {name:?} is no host name"
-                );
-                HostPolicy::Name(name.to_owned())
+        let host = match HostPolicy::parse(&args.host) {
+            Ok(HostPolicy::Suffix { .. }) => {
+                HostPolicy::Suffix { ip_literals: args.suffix_addresses }
             }
+            Ok(host) => host,
+            Err(error) => bail!("--host: {error}"),
         };
         let mode = if args.mode == Some(ModeArg::Rollback) { Mode::Rollback } else { Mode::Replay };
         let ambiguous = match args.ambiguous {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous };
+        let marks = Marks { host, mode, run: run_name(), ambiguous, edits: Edits::default() };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -69,8 +64,8 @@ impl Config {
             ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        let output =
-            Output::Replay { target, options, max_body: args.max_body, max_spool: args.max_spool };
+        let targets = vec![To { name: None, target, options }];
+        let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
         let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
         config.report = args.outcome.report.clone();
         if let Source::Live { .. } = config.source {

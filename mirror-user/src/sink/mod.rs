@@ -3,6 +3,7 @@
 pub mod jsonl;
 pub mod lines;
 pub mod replay;
+pub mod routed;
 pub mod table;
 
 use std::time::Duration;

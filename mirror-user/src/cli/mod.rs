@@ -6,6 +6,7 @@ mod pace;
 mod replay;
 mod run;
 mod source;
+mod target;
 mod values;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ pub use self::pace::{PaceArgs, Speed};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, SourceArgs};
+pub use self::target::{BreakerArg, TargetArgs};
 pub(crate) use self::values::{parse_bytes, parse_duration};
 
 /// The whole command line.

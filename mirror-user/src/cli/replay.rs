@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::values::{parse_bytes, parse_duration};
-use super::{OutcomeArgs, PaceArgs, SourceArgs};
+use super::{OutcomeArgs, PaceArgs, SourceArgs, TargetArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -17,9 +17,9 @@ pub struct ReplayArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The test endpoint
-    #[arg(long, value_name = "URL", help_heading = "Replay")]
-    pub to: String,
+    /// Where requests go.
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// When, how often, over which connections.
     #[command(flatten)]
     pub pace: PaceArgs,

@@ -9,6 +9,7 @@ mod reload;
 mod replay;
 mod run;
 mod source;
+mod target;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
@@ -30,7 +31,7 @@ use crate::report::ReportFile;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
+use crate::sink::replay::{BreakerOptions, Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::{Choice, Ports, Watch};
@@ -129,6 +130,7 @@ impl Config {
                     options.pace = Pace::Live;
                     options.when_full = WhenFull::Drop;
                     options.limits.queue_requests = Limits::LIVE_REQUESTS;
+                    options.breaker = Some(BreakerOptions::default());
                 }
             }
             ensure!(

@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 
-use super::output::{Output, To};
+use super::output::Output;
 use super::source::Source;
-use super::{Config, SummaryForm, run_name};
+use super::{Config, SummaryForm, run_name, target};
 use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
 use crate::rules::edit::Edits;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
-use crate::sink::replay::{
-    Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
-};
+use crate::sink::replay::{Copies, Limits, Pace, ReplayOptions, Timeouts, WhenFull, Window};
 use crate::source::recorder::create_private;
 
 impl Config {
@@ -23,7 +21,6 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let target = Target::parse(&args.to)?;
         let host = match HostPolicy::parse(&args.host) {
             Ok(HostPolicy::Suffix { .. }) => {
                 HostPolicy::Suffix { ip_literals: args.suffix_addresses }
@@ -64,12 +61,18 @@ impl Config {
             ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        let targets = vec![To { name: None, target, options }];
+        let targets = target::targets(&args.target, &options)?;
         let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
         let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
         config.report = args.outcome.report.clone();
-        if let Source::Live { .. } = config.source {
+        let is_live = matches!(config.source, Source::Live { .. });
+        if is_live {
             refuse_for_live(&args.pace)?;
+        }
+        if let Output::Replay { targets, .. } = &mut config.output {
+            for to in targets {
+                to.options.breaker = target::breaker(&args.target, is_live);
+            }
         }
         Ok(config)
     }

@@ -161,7 +161,7 @@ impl Engine {
             return Err(why);
         }
         let counters = &self.queue.counters;
-        match self.target.connect(self.pool.turn(), self.timeouts.connect, counters).await {
+        match self.dialer.connect(self.pool.turn(), self.timeouts.connect, counters).await {
             Ok(stream) => {
                 self.pool.gate.open();
                 counters.connections.fetch_add(1, Relaxed);

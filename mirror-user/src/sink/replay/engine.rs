@@ -4,13 +4,16 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use hashbrown::HashMap;
 use tokio::runtime::{Builder, LocalOptions};
 
+use super::breaker::{Breaker, Change, Pass, Seen};
 use super::connections::Pool;
+use super::dial::Dialer;
 use super::progress::NotDelivered;
 use super::queue::{Job, Queue};
 use super::session::{self, Session, SessionKey};
@@ -29,7 +32,8 @@ const MAX_SESSION_QUEUE: usize = 1024;
 /// What the sessions share.
 pub(super) struct Engine {
     pub(super) queue: Arc<Queue>,
-    pub(super) target: Target,
+    pub(super) dialer: Dialer,
+    pub(super) breaker: Option<RefCell<Breaker>>,
     pub(super) timeouts: Timeouts,
     pub(super) pool: Pool,
     pub(super) timer: Timer,
@@ -61,7 +65,8 @@ pub(super) fn run(
     };
     let engine = Rc::new(Engine {
         queue: Arc::clone(queue),
-        target,
+        dialer: Dialer::new(target),
+        breaker: options.breaker.map(|options| RefCell::new(Breaker::new(options))),
         timeouts: options.timeouts.clone(),
         pool: Pool::new(options.connections, options.limits.connections),
         timer,
@@ -131,5 +136,40 @@ impl Engine {
 
     pub(super) fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// Whether a request may go out now.
+    pub(super) fn pass(&self) -> Pass {
+        self.breaker.as_ref().map_or(Pass::Yes, |breaker| breaker.borrow_mut().pass(now()))
+    }
+
+    /// True while requests are refused because the target failed too often.
+    pub(super) fn is_open(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| breaker.borrow().is_open())
+    }
+
+    /// Tells the breaker how a request ended, and the operator what that changed.
+    pub(super) fn record(&self, pass: Pass, answered: Option<Duration>, now: std::time::Instant) {
+        let Some(breaker) = &self.breaker else { return };
+        let change = breaker.borrow_mut().record(pass, answered, now);
+        match change {
+            Some(Change::Opened(Seen { failed, all })) => {
+                self.queue.counters.breaker_opened.fetch_add(1, Relaxed);
+                self.say(&format!("{failed} of the last {all} requests failed; nothing is sent until it answers again"));
+            }
+            Some(Change::Closed) => self.say("answers again; everything is sent"),
+            Some(Change::StillOpen) | None => {}
+        }
+    }
+
+    /// The request that was to ask whether the target is well was given up.
+    pub(super) fn give_up_probe(&self, now: std::time::Instant) {
+        if let Some(breaker) = &self.breaker {
+            breaker.borrow_mut().give_up(now);
+        }
+    }
+
+    fn say(&self, what: &str) {
+        eprintln!("mirror: {}: {what}", self.dialer.authority());
     }
 }

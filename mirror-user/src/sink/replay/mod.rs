@@ -12,8 +12,10 @@
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;
+mod breaker;
 mod connections;
 mod copies;
+mod dial;
 mod engine;
 mod gate;
 mod log;
@@ -23,9 +25,11 @@ mod queue;
 mod report;
 mod schedule;
 mod session;
+mod stream;
 mod target;
 mod timer;
 mod times;
+mod tls;
 mod upstream;
 mod verdict;
 mod window;
@@ -38,6 +42,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
+pub use self::breaker::BreakerOptions;
 pub use self::connections::Connections;
 pub use self::copies::Copies;
 use self::log::{RequestLog, What};
@@ -50,6 +55,7 @@ use self::schedule::Schedule;
 use self::session::SessionKey;
 pub use self::target::Target;
 pub use self::times::Quantiles;
+pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};
 pub use self::window::{Point, Window};
 use crate::http::message::{Message, Moment};
@@ -78,6 +84,8 @@ pub struct ReplayOptions {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// When the target is left alone for a while; `None`: never.
+    pub breaker: Option<BreakerOptions>,
     /// Where each request leaves a line.
     pub log: Option<Arc<File>>,
     /// When it counts as failed.
@@ -97,6 +105,7 @@ impl ReplayOptions {
             when_full,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            breaker: None,
             log: None,
             fail_on: Vec::new(),
         }
@@ -361,8 +370,10 @@ impl Sink for ReplaySink {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let log = self.log.as_ref();
-        log.and_then(|log| Note::new("request log", log.counts())).into_iter().collect()
+        let log = self.log.as_ref().and_then(|log| Note::new("request log", log.counts()));
+        let opened = self.queue.counters.breaker_opened.load(Relaxed);
+        let breaker = Note::new("breaker", (opened > 0).then_some(("opened", opened)));
+        log.into_iter().chain(breaker).collect()
     }
 
     fn account(&self) -> Account {

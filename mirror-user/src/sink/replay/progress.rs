@@ -40,6 +40,10 @@ pub enum NotDelivered {
     ConnectTimeout,
     /// A connection that could not be made for another reason: no route, no local port.
     ConnectFailed,
+    /// A TLS handshake that failed: the target is not who it should be, or speaks no TLS.
+    HandshakeFailed,
+    /// Not sent, as the target had failed too often shortly before.
+    BreakerOpen,
     /// A reset before the answer was whole.
     Reset,
     /// The target's close before the answer was whole.
@@ -81,6 +85,8 @@ impl NotDelivered {
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ConnectFailed
+            | Self::HandshakeFailed
+            | Self::BreakerOpen
             | Self::Reset
             | Self::Closed
             | Self::AnswerTimeout
@@ -145,6 +151,8 @@ pub(super) struct Counters {
     pub(super) connections: AtomicU64,
     pub(super) connected: AtomicU64,
     pub(super) host_missing: AtomicU64,
+    /// How often the breaker opened.
+    pub(super) breaker_opened: AtomicU64,
     /// True once the kernel refused the socket mark.
     pub(super) unmarked: AtomicBool,
     classes: [AtomicU64; 5],
@@ -162,6 +170,7 @@ impl Counters {
             connections: AtomicU64::default(),
             connected: AtomicU64::default(),
             host_missing: AtomicU64::default(),
+            breaker_opened: AtomicU64::default(),
             unmarked: AtomicBool::default(),
             classes: Default::default(),
             dropped: EnumMap::default(),

@@ -9,9 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use super::breaker::Pass;
 use super::connections::{Connections, Held};
 use super::engine::{Engine, now};
-use super::progress::{Counters, NotDelivered};
+use super::progress::{Blame, Counters, NotDelivered};
 use super::queue::Job;
 use super::upstream::Alarm;
 
@@ -193,7 +194,8 @@ async fn next(
                 let connects = held.is_none()
                     && engine.pool.policy == Connections::Faithful
                     && !session.connected_ahead.get()
-                    && engine.pool.has_room();
+                    && engine.pool.has_room()
+                    && !engine.is_open();
                 let until = due.checked_sub(AHEAD).filter(|_| connects).unwrap_or(due);
                 if connects && until <= now() {
                     return Poll::Ready(Step::Connect);
@@ -229,6 +231,56 @@ fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>)
 }
 
 async fn carry_out<'a>(
+    job: &Job,
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    alarm: &mut Alarm,
+) -> Result<u16, NotDelivered> {
+    let pass = engine.pass();
+    if pass == Pass::No {
+        *held = None;
+        return Err(NotDelivered::BreakerOpen);
+    }
+    let mut judged = Judged { engine, pass, open: true };
+    let begun = now();
+    let outcome = send(job, engine, held, alarm).await;
+    judged.tell(outcome, begun);
+    outcome
+}
+
+/// Tells the breaker how a request ended; one that is given up on its way, too.
+struct Judged<'a> {
+    engine: &'a Engine,
+    pass: Pass,
+    open: bool,
+}
+
+impl Judged<'_> {
+    fn tell(&mut self, outcome: Result<u16, NotDelivered>, begun: Instant) {
+        let now = now();
+        match outcome {
+            Ok(_) => self.record(Some(now.saturating_duration_since(begun)), now),
+            Err(why) if why.blame() == Blame::Target => self.record(None, now),
+            // What it was not to blame for says nothing of it.
+            Err(_) => {}
+        }
+    }
+
+    fn record(&mut self, answered: Option<Duration>, now: Instant) {
+        self.open = false;
+        self.engine.record(self.pass, answered, now);
+    }
+}
+
+impl Drop for Judged<'_> {
+    fn drop(&mut self) {
+        if self.open && self.pass == Pass::Probe {
+            self.engine.give_up_probe(now());
+        }
+    }
+}
+
+async fn send<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,

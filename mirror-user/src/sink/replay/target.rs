@@ -1,41 +1,69 @@
-//! Where shadow requests go: a URL in, connections out. The only file that knows `socket2`.
+//! Where shadow requests go, as a URL says it.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::atomic::Ordering::Relaxed;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use mirror_common::REPLAY_MARK;
+use anyhow::{Context, bail, ensure};
 use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
 use url::Url;
 
-use super::progress::{Counters, NotDelivered};
+use super::tls::{Tls, TlsOptions};
 
 /// A place that answers HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Target {
     authority: String,
+    place: Place,
+    tls: Option<Tls>,
     addresses: Vec<SocketAddr>,
 }
 
+/// What is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
 impl Target {
-    /// Reads `http://HOST:PORT` and looks its name up. A path is refused: what is replayed keeps
-    /// its own, and a prefix would be a rewrite that nobody has asked for by name.
+    /// Reads `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`, trusting whom the system
+    /// trusts.
     ///
     /// # Errors
-    /// When it is not such a URL, or its name has no address.
+    /// As [`open`](Self::open).
     pub fn parse(text: &str) -> anyhow::Result<Self> {
+        Self::open(text, &TlsOptions::default())
+    }
+
+    /// Reads `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`, and looks a name up. The path
+    /// of a URL is refused: what is replayed keeps its own, and a prefix would be a rewrite that
+    /// nobody has asked for by name.
+    ///
+    /// # Errors
+    /// When it is no such target, its name has no address, or the TLS options cannot be used.
+    pub fn open(text: &str, tls: &TlsOptions) -> anyhow::Result<Self> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            ensure!(path.starts_with('/'), "{text}: give the socket's whole path, as unix:/PATH");
+            let place = Place::Unix(path.into());
+            // What a client of a local socket usually says.
+            return Ok(Self { authority: "localhost".into(), place, tls: None, addresses: vec![] });
+        }
         let url = Url::parse(text)
             .with_context(|| format!("{text}: not a URL; write http://HOST:PORT"))?;
-        match url.scheme() {
-            "http" => {}
-            "https" => bail!("{text}: https targets are not supported yet; use http"),
-            other => bail!("{text}: {other} is not a protocol to replay to; use http"),
-        }
+        let secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
+            other => bail!(
+                "{text}: {other} is not a protocol to replay to; use http, https or unix:/PATH"
+            ),
+        };
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            bail!("{text}: a target has no path of its own; write http://HOST:PORT");
+            bail!("{text}: a target has no path of its own; write {}://HOST:PORT", url.scheme());
         }
         if !url.username().is_empty() || url.password().is_some() {
             bail!("{text}: user and password in a target are not supported; leave them out");
@@ -49,14 +77,25 @@ impl Target {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
         };
-        let addresses: Vec<_> = (host.trim_matches(['[', ']']), port)
+        let host = host.trim_matches(['[', ']']);
+        let addresses: Vec<_> = (host, port)
             .to_socket_addrs()
             .with_context(|| format!("{host}: no address found; is the name right?"))?
             .collect();
         if addresses.is_empty() {
             bail!("{host}: no address found; is the name right?");
         }
-        Ok(Self { authority, addresses })
+        let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
+        let place = Place::Tcp { host: host.to_owned(), port };
+        Ok(Self { authority, place, tls, addresses })
+    }
+
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
     }
 
     /// Its host, and its port when the URL named one: what `--host target` writes.
@@ -76,6 +115,14 @@ impl Target {
     /// # Errors
     /// When no address accepts a connection within `timeout` each.
     pub fn probe(&self, timeout: Duration) -> anyhow::Result<()> {
+        if let Place::Unix(path) = &self.place {
+            return match UnixStream::connect(path) {
+                Ok(_) => Ok(()),
+                Err(why) => {
+                    bail!("{}: {}; is the target running?", path.display(), plain(&why))
+                }
+            };
+        }
         let mut last = None;
         for address in &self.addresses {
             match std::net::TcpStream::connect_timeout(address, timeout) {
@@ -86,43 +133,11 @@ impl Target {
         let why = last.map_or_else(|| "no address".to_owned(), |why| plain(&why));
         bail!("{}: {why}; is the target running?", self.authority)
     }
-
-    /// Connects to the first address that accepts, beginning with the `turn`th.
-    pub(super) async fn connect(
-        &self,
-        turn: usize,
-        timeout: Duration,
-        counters: &Counters,
-    ) -> Result<TcpStream, NotDelivered> {
-        let mut last = NotDelivered::ConnectFailed;
-        let first = turn.checked_rem(self.addresses.len()).unwrap_or(0);
-        for address in self.addresses.iter().cycle().skip(first).take(self.addresses.len()) {
-            last = match tokio::time::timeout(timeout, dial(*address, counters)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => {
-                    NotDelivered::ConnectRefused
-                }
-                Ok(Err(_)) => NotDelivered::ConnectFailed,
-                Err(_) => NotDelivered::ConnectTimeout,
-            };
-        }
-        Err(last)
-    }
-}
-
-async fn dial(address: SocketAddr, counters: &Counters) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Needs CAP_NET_ADMIN. Who may capture has it; who replays a file captures nothing again.
-    if SockRef::from(&socket).set_mark(REPLAY_MARK).is_err() {
-        counters.unmarked.store(true, Relaxed);
-    }
-    socket.set_nodelay(true)?;
-    socket.connect(address).await
 }
 
 /// True when the other end has closed, or sent what nobody asked for: nothing can be sent on it.
 /// Asks the kernel, because the readiness that the runtime remembers lags behind.
-pub(super) fn is_over(stream: &TcpStream) -> bool {
+pub(super) fn is_over(stream: &impl AsFd) -> bool {
     let mut byte = [std::mem::MaybeUninit::uninit(); 1];
     !matches!(SockRef::from(stream).peek(&mut byte), Err(why) if why.kind() == io::ErrorKind::WouldBlock)
 }
@@ -137,14 +152,9 @@ fn plain(why: &io::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering::Relaxed;
     use std::time::Duration;
 
-    use mirror_common::REPLAY_MARK;
-    use socket2::SockRef;
-
-    use super::super::progress::Counters;
-    use super::Target;
+    use super::{Place, Target};
 
     /// Far more than loopback takes.
     const LONGEST: Duration = Duration::from_secs(60);
@@ -158,13 +168,18 @@ mod tests {
         assert_eq!(target.authority(), "[::1]:8080");
         assert_eq!(target.addresses(), ["[::1]:8080".parse().unwrap()]);
         assert_eq!(Target::parse("http://127.0.0.1").unwrap().authority(), "127.0.0.1");
+        let target = Target::parse("unix:/run/app.sock").unwrap();
+        assert_eq!(*target.place(), Place::Unix("/run/app.sock".into()));
     }
 
     #[test]
     fn other_targets_are_refused_in_one_line_that_says_what_to_do() {
         for (text, wanted) in [
-            ("https://a", "https://a: https targets are not supported yet; use http"),
-            ("ftp://a", "ftp://a: ftp is not a protocol to replay to; use http"),
+            (
+                "ftp://a",
+                "ftp://a: ftp is not a protocol to replay to; use http, https or unix:/PATH",
+            ),
+            ("unix:run/a", "unix:run/a: give the socket's whole path, as unix:/PATH"),
             ("staging", "staging: not a URL; write http://HOST:PORT"),
             ("http://a/b", "http://a/b: a target has no path of its own; write http://HOST:PORT"),
             ("http://a:0", "http://a:0: port 0 cannot be connected to; name the target's port"),
@@ -183,16 +198,5 @@ mod tests {
         let target = Target::parse(&format!("http://{free}")).unwrap();
         let why = target.probe(LONGEST).unwrap_err().to_string();
         assert_eq!(why, format!("{free}: connection refused; is the target running?"));
-    }
-
-    #[test]
-    fn connection_bears_the_mark_or_says_that_it_does_not() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let counters = Counters::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let stream = runtime.block_on(target.connect(0, LONGEST, &counters)).unwrap();
-        let marked = SockRef::from(&stream).mark().unwrap() == REPLAY_MARK;
-        assert_eq!(marked, !counters.unmarked.load(Relaxed));
     }
 }

@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
 use super::answer::{AnswerReader, Progress};
 use super::progress::NotDelivered;
-use super::target::is_over;
+use super::stream::Stream;
 use crate::rules::tag::{Rest, ShadowRequest};
 
 /// How much of an answer is read at once, and of a body that waits in a file. One buffer serves
@@ -35,12 +34,12 @@ pub(super) struct Answered {
 
 /// An open connection.
 pub(super) struct Upstream {
-    stream: TcpStream,
+    stream: Stream,
     reader: AnswerReader,
 }
 
 impl Upstream {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self { stream, reader: AnswerReader::new() }
     }
 
@@ -54,7 +53,7 @@ impl Upstream {
 
     /// Asks the kernel whether the target has closed it meanwhile.
     pub(super) fn is_over(&self) -> bool {
-        is_over(&self.stream)
+        self.stream.is_over()
     }
 
     /// Sends a request and reads its answer. After an error the connection is of no more use.
@@ -146,12 +145,13 @@ struct Outgoing<'a> {
     /// Nothing is left to be written, or nothing can be.
     done: bool,
     failed: bool,
+    flushed: bool,
     slow: bool,
 }
 
 impl<'a> Outgoing<'a> {
     fn new(request: &'a ShadowRequest) -> Self {
-        Self { request, at: 0, done: false, failed: false, slow: false }
+        Self { request, at: 0, done: false, failed: false, flushed: false, slow: false }
     }
 
     /// When the last byte was written: `began`, but for a request that took several turns, so that
@@ -162,7 +162,7 @@ impl<'a> Outgoing<'a> {
 
     fn poll(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         scratch: &Scratch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Failed>> {
@@ -185,13 +185,18 @@ impl<'a> Outgoing<'a> {
                 self.done |= self.at >= self.request.front.len() as u64;
             }
         }
+        if !self.flushed && !self.failed {
+            // Under TLS the last record may still be on this side.
+            self.failed = ready!(Pin::new(stream).poll_flush(cx)).is_err();
+            self.flushed = true;
+        }
         Poll::Ready(Ok(()))
     }
 
     /// Writes some of what comes next; 0 when nothing is left.
     fn poll_write(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Stream,
         scratch: &Scratch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize, Failed>> {

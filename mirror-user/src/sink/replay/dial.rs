@@ -1,0 +1,218 @@
+//! Connections to a target: which of its addresses is tried, and how a connection is made.
+//!
+//! Remembers the addresses, which of them failed lately, and when the name was looked up last.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use mirror_common::REPLAY_MARK;
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+
+use super::engine::now;
+use super::progress::{Counters, NotDelivered};
+use super::stream::Stream;
+use super::target::{Place, Target};
+
+/// How old the addresses of a name may be. The system's resolver, which knows /etc/hosts and the
+/// search list as curl does, tells no TTL; this is what cluster DNS usually gives.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// How long an address that failed is tried after the others.
+const REST: Duration = Duration::from_secs(5);
+
+/// Makes connections to one target.
+pub(super) struct Dialer {
+    target: Target,
+    book: RefCell<Book>,
+}
+
+/// What is known of the target's addresses.
+struct Book {
+    addresses: Vec<Entry>,
+    looked_up: Instant,
+}
+
+struct Entry {
+    address: SocketAddr,
+    rests_until: Option<Instant>,
+}
+
+impl Book {
+    /// The addresses beginning with the `turn`th; those that failed lately come last.
+    fn in_order(&self, turn: usize, now: Instant) -> Vec<SocketAddr> {
+        let first = turn.checked_rem(self.addresses.len()).unwrap_or(0);
+        let from_first = self.addresses.iter().cycle().skip(first).take(self.addresses.len());
+        let mut order: Vec<&Entry> = from_first.collect();
+        order.sort_by_key(|entry| entry.rests_until.is_some_and(|until| until > now));
+        order.into_iter().map(|entry| entry.address).collect()
+    }
+
+    fn replace(&mut self, found: Vec<SocketAddr>) {
+        let rests = |address: &SocketAddr| {
+            let known = self.addresses.iter().find(|entry| entry.address == *address);
+            known.and_then(|entry| entry.rests_until)
+        };
+        self.addresses = found
+            .into_iter()
+            .map(|address| Entry { address, rests_until: rests(&address) })
+            .collect();
+    }
+
+    fn note(&mut self, address: SocketAddr, rests_until: Option<Instant>) {
+        if let Some(entry) = self.addresses.iter_mut().find(|entry| entry.address == address) {
+            entry.rests_until = rests_until;
+        }
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(target: Target) -> Self {
+        let addresses = target.addresses().iter();
+        let addresses =
+            addresses.map(|address| Entry { address: *address, rests_until: None }).collect();
+        Self { book: RefCell::new(Book { addresses, looked_up: now() }), target }
+    }
+
+    pub(super) fn authority(&self) -> &str {
+        self.target.authority()
+    }
+
+    /// Connects to the first address that accepts, beginning with the `turn`th; `timeout` is for
+    /// each, its TLS handshake included.
+    pub(super) async fn connect(
+        &self,
+        turn: usize,
+        timeout: Duration,
+        counters: &Counters,
+    ) -> Result<Stream, NotDelivered> {
+        let (host, port) = match self.target.place() {
+            Place::Unix(path) => {
+                let connected = tokio::time::timeout(timeout, UnixStream::connect(path)).await;
+                return outcome(connected).map(Stream::Unix);
+            }
+            Place::Tcp { host, port } => (host, *port),
+        };
+        self.look_up(host, port, timeout).await;
+        let mut last = NotDelivered::ConnectFailed;
+        let order = self.book.borrow().in_order(turn, now());
+        for address in order {
+            let attempt = tokio::time::timeout(timeout, self.dial(address, counters)).await;
+            let ended = match attempt {
+                Ok(Err(Failed::Handshake)) => Err(NotDelivered::HandshakeFailed),
+                Ok(Err(Failed::Connect(why))) => outcome(Ok(Err(why))),
+                Ok(Ok(stream)) => Ok(stream),
+                Err(elapsed) => outcome(Err(elapsed)),
+            };
+            match ended {
+                Ok(stream) => {
+                    self.book.borrow_mut().note(address, None);
+                    return Ok(stream);
+                }
+                Err(why) => {
+                    self.book.borrow_mut().note(address, Some(now() + REST));
+                    last = why;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Looks the name up again when its addresses are old. Those known stay when that fails: a
+    /// resolver's trouble is not the target's.
+    async fn look_up(&self, host: &str, port: u16, timeout: Duration) {
+        let now = now();
+        {
+            let mut book = self.book.borrow_mut();
+            if now.saturating_duration_since(book.looked_up) < LOOK_UP_EVERY {
+                return;
+            }
+            // At once, so that of many sessions one asks.
+            book.looked_up = now;
+        }
+        if let Ok(Ok(found)) = tokio::time::timeout(timeout, lookup_host((host, port))).await {
+            let found: Vec<SocketAddr> = found.collect();
+            if !found.is_empty() {
+                self.book.borrow_mut().replace(found);
+            }
+        }
+    }
+
+    async fn dial(&self, address: SocketAddr, counters: &Counters) -> Result<Stream, Failed> {
+        let stream = dial(address, counters).await.map_err(Failed::Connect)?;
+        match self.target.tls() {
+            None => Ok(Stream::Tcp(stream)),
+            Some(tls) => match tls.connect(stream).await {
+                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+                Err(_) => Err(Failed::Handshake),
+            },
+        }
+    }
+}
+
+enum Failed {
+    Connect(io::Error),
+    Handshake,
+}
+
+type Attempt<S> = Result<io::Result<S>, tokio::time::error::Elapsed>;
+
+fn outcome<S>(attempt: Attempt<S>) -> Result<S, NotDelivered> {
+    match attempt {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(NotDelivered::ConnectRefused)
+        }
+        Ok(Err(_)) => Err(NotDelivered::ConnectFailed),
+        Err(_) => Err(NotDelivered::ConnectTimeout),
+    }
+}
+
+async fn dial(address: SocketAddr, counters: &Counters) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Needs CAP_NET_ADMIN. Who may capture has it; who replays a file captures nothing again.
+    if SockRef::from(&socket).set_mark(REPLAY_MARK).is_err() {
+        counters.unmarked.store(true, Relaxed);
+    }
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far more than loopback takes.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn connection_bears_the_mark_or_says_that_it_does_not() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let counters = Counters::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dialer = Dialer::new(target);
+        let stream = runtime.block_on(dialer.connect(0, LONGEST, &counters)).ok().unwrap();
+        let Stream::Tcp(stream) = stream else { panic!("plain TCP") };
+        let marked = SockRef::from(&stream).mark().unwrap() == REPLAY_MARK;
+        assert_eq!(marked, !counters.unmarked.load(Relaxed));
+    }
+
+    #[test]
+    fn an_address_that_failed_rests_while_the_others_serve() {
+        let start = now();
+        let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
+        let mut book = Book { addresses: Vec::new(), looked_up: start };
+        book.replace(vec![address(1), address(2), address(3)]);
+        assert_eq!(book.in_order(1, start), [address(2), address(3), address(1)]);
+        book.note(address(2), Some(start + REST));
+        assert_eq!(book.in_order(1, start), [address(3), address(1), address(2)]);
+        assert_eq!(book.in_order(1, start + REST), [address(2), address(3), address(1)]);
+        // The name has other addresses now; what is known of those that stay is kept.
+        book.replace(vec![address(2), address(4)]);
+        assert_eq!(book.in_order(0, start), [address(4), address(2)]);
+    }
+}

@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod marks;
 mod replay;
 mod source;
 mod values;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
 pub use self::source::{HookArg, SourceArgs};
 

@@ -1,6 +1,7 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+mod marks;
 mod output;
 mod replay;
 mod source;
@@ -18,8 +19,8 @@ use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::rules::Rules;
 use crate::rules::tag::Marks;
-use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 use crate::source::live;
@@ -115,11 +116,9 @@ impl Config {
         } else {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
         }
-        let rules = Rules {
-            shadows: match &output {
-                Output::Replay { .. } => Shadows::Drop,
-                _ => Shadows::Keep,
-            },
+        let rules = match &output {
+            Output::Replay { .. } => Rules::for_targets(),
+            _ => Rules::for_reports(),
         };
         Ok(Self { source, ports, output, rules, run_for, summary })
     }
@@ -155,7 +154,7 @@ impl Config {
             source,
             ports,
             output: Output::Replay { target, options, max_body: KeepLimits::default().total },
-            rules: Rules::default(),
+            rules: Rules::for_targets(),
             run_for: None,
             summary: SummaryForm::Text,
         })

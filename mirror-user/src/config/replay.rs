@@ -34,7 +34,14 @@ impl Config {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous };
+        let marks = Marks {
+            host,
+            mode,
+            run: run_name(),
+            ambiguous,
+            trace: args.marks.trace(),
+            baggage: args.marks.baggage(),
+        };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -57,7 +64,9 @@ impl Config {
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let output = Output::Replay { target, options, max_body: args.max_body };
-        let config = Self::new(&args.source, output, summary)?;
+        let mut config = Self::new(&args.source, output, summary)?;
+        config.rules.probes = args.noise.probes.into();
+        config.rules.retries = args.noise.retries.into();
         let live = matches!(config.source, Source::Live { .. });
         ensure!(
             !live || args.speed.is_none(),

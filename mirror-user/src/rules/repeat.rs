@@ -10,7 +10,7 @@
 //! are no repeats of each other: method, target and host count with it.
 
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashSet;
 
@@ -75,9 +75,7 @@ impl Repeats {
     }
 
     fn digest(&self, request_id: &[u8], head: &Head) -> u64 {
-        let mut hasher = self.hasher.build_hasher();
-        (request_id, head.method(), head.target(), head.field("host")).hash(&mut hasher);
-        hasher.finish()
+        self.hasher.hash_one((request_id, head.method(), head.target(), head.field("host")))
     }
 }
 

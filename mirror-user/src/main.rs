@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mirror_user::cli::{Cli, Command};
-use mirror_user::config::{Config, SummaryForm};
+use mirror_user::cli::{Cli, Command, ConfigCommand};
+use mirror_user::config::{Config, SummaryForm, convert};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
 use mirror_user::{demo, doctor};
@@ -31,6 +31,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
+        Command::Config(args) => return configure(&args.command),
         Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()),
         Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()),
     };
@@ -41,6 +42,12 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
     let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
     outcome.and(tell(&summary, form))
+}
+
+fn configure(command: &ConfigCommand) -> anyhow::Result<()> {
+    match command {
+        ConfigCommand::Convert(args) => convert::run(args, &mut io::stdout(), &mut io::stderr()),
+    }
 }
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod convert;
 mod marks;
 mod replay;
 mod source;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::convert::{ConfigArgs, ConfigCommand, ConvertArgs, OriginArg};
 pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
 pub use self::source::{HookArg, SourceArgs};
@@ -55,6 +57,8 @@ pub enum Command {
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
+    /// Work with configuration files
+    Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),
     /// A self-contained show: a small production, a shadow, and real packets between them

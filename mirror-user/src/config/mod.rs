@@ -1,6 +1,7 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+pub mod convert;
 mod marks;
 mod output;
 mod replay;

@@ -299,9 +299,13 @@ fn what_an_importer_leaves_out_is_told_by_line_beside_the_native_file() {
         ("gateway-api", "gateway-api.yaml", "http://shop-next.prod.svc.cluster.local:8080"),
     ] {
         let file = format!("{samples}/{file}");
-        let run = mirror(&["config", "convert", "--from", from, &file]).exits_with(0).says(target);
+        let run = mirror(&["config", "convert", "--port", "8080", "--from", from, &file])
+            .exits_with(0)
+            .says(target);
         assert!(run.stderr().contains(&format!("{file}:")), "{}", run.stderr());
         assert!(run.stderr().contains("dropped "), "{}", run.stderr());
+        let native = mirror_with_input(&["config", "check", "-"], run.stdout().as_bytes());
+        native.exits_with(0).says("valid; 1 targets, 2 rules");
     }
 }
 

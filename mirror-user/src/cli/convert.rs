@@ -1,29 +1,8 @@
-//! `mirror config`, as typed.
+//! `mirror config convert`, as typed.
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
-
-/// `mirror config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// What to do with it.
-    #[command(subcommand)]
-    pub command: ConfigCommand,
-}
-
-/// The verbs of `mirror config`.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Turn another system's mirroring into a native file
-    #[command(after_help = "Examples:\n  \
-        mirror config convert --from istio reviews.yaml > mirror.yaml\n  \
-        kubectl get httproute,service -o yaml | mirror config convert --from gateway-api -\n\n\
-        Every field that was dropped, approximated or refused is told on standard error with its \
-        line. Nothing is printed when something was refused: the result would capture more than \
-        the original.")]
-    Convert(ConvertArgs),
-}
+use clap::{Args, ValueEnum};
 
 /// `mirror config convert`.
 #[derive(Debug, Args)]
@@ -31,6 +10,12 @@ pub struct ConvertArgs {
     /// Whose file it is
     #[arg(long, value_enum, value_name = "SYSTEM")]
     pub from: OriginArg,
+    /// The interface that the native file captures on
+    #[arg(long, value_name = "NAME", default_value = "any")]
+    pub interface: String,
+    /// The TCP port that production listens on, as the server sees it (repeat it for more)
+    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
     /// The file, which may hold many documents, or `-`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,

@@ -3,6 +3,7 @@
 mod convert;
 mod marks;
 mod replay;
+mod run;
 mod source;
 mod values;
 
@@ -10,10 +11,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::convert::{ConfigArgs, ConfigCommand, ConvertArgs, OriginArg};
+pub use self::convert::{ConvertArgs, OriginArg};
 pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, SourceArgs};
+pub(crate) use self::values::{parse_bytes, parse_duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -57,7 +60,13 @@ pub enum Command {
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
-    /// Work with configuration files
+    /// Do what a configuration file says: several targets, rules, samples
+    #[command(after_help = "Examples:\n  \
+        mirror run --config mirror.yaml\n\n\
+        docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
+        or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
+    Run(RunArgs),
+    /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),

@@ -1,10 +1,13 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+pub mod command;
 pub mod convert;
+pub mod file;
 mod marks;
 mod output;
 mod replay;
+mod run;
 mod source;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use self::output::{Opened, Output};
+use self::output::{Opened, Output, To};
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
@@ -104,10 +107,12 @@ impl Config {
         let source = Source::new(source)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
-            if let Output::Replay { target, options, .. } = &mut output {
-                live::refuse_captured(target, &ports)?;
-                options.pace = Pace::Live;
-                options.when_full = WhenFull::Drop;
+            if let Output::Replay { targets, .. } = &mut output {
+                for To { target, options, .. } in targets {
+                    live::refuse_captured(target, &ports)?;
+                    options.pace = Pace::Live;
+                    options.when_full = WhenFull::Drop;
+                }
             }
             ensure!(
                 !ports.as_slice().is_empty(),
@@ -154,7 +159,10 @@ impl Config {
         Ok(Self {
             source,
             ports,
-            output: Output::Replay { target, options, max_body: KeepLimits::default().total },
+            output: Output::Replay {
+                targets: vec![To { name: None, target, options }],
+                max_body: KeepLimits::default().total,
+            },
             rules: Rules::for_targets(),
             run_for: None,
             summary: SummaryForm::Text,

@@ -1,11 +1,12 @@
 //! What `mirror replay` means.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
-use super::output::Output;
+use super::output::{Output, To};
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::rules::edit::Edits;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 
@@ -16,18 +17,12 @@ impl Config {
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
         let target = Target::parse(&args.to)?;
-        let host = match args.host.as_str() {
-            "keep" => HostPolicy::Keep,
-            "suffix" => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
-            "target" => HostPolicy::Target,
-            name => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(
-                    !name.is_empty() && name.chars().all(plain),
-                    "--host: {name:?} is no host name"
-                );
-                HostPolicy::Name(name.to_owned())
+        let host = match HostPolicy::parse(&args.host) {
+            Ok(HostPolicy::Suffix { .. }) => {
+                HostPolicy::Suffix { ip_literals: args.suffix_addresses }
             }
+            Ok(host) => host,
+            Err(error) => bail!("--host: {error}"),
         };
         let mode = if args.mode == Some(ModeArg::Rollback) { Mode::Rollback } else { Mode::Replay };
         let ambiguous = match args.ambiguous {
@@ -41,6 +36,7 @@ impl Config {
             ambiguous,
             trace: args.marks.trace(),
             baggage: args.marks.baggage(),
+            edits: Edits::default(),
         };
         let limits = Limits {
             connections: args.max_connections,
@@ -63,7 +59,8 @@ impl Config {
         };
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        let output = Output::Replay { target, options, max_body: args.max_body };
+        let targets = vec![To { name: None, target, options }];
+        let output = Output::Replay { targets, max_body: args.max_body };
         let mut config = Self::new(&args.source, output, summary)?;
         config.rules.probes = args.noise.probes.into();
         config.rules.retries = args.noise.retries.into();

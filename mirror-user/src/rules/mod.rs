@@ -1,15 +1,20 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
 //!
-//! Refuses what is itself a shadow, and on request probes and further attempts at a request that
-//! was let out. All moments of an exchange get the same answer. What is left out of a *replay* and
-//! nothing else (an incomplete request, a tunnel) is refused in [`tag`], where a cleared exchange
-//! becomes the bytes that are sent: files and reports want those exchanges too. Remembers digests of
-//! recent requests that say which attempt they are.
+//! Refuses what is itself a shadow, what the rules ([`route`]) let go nowhere, and on request probes
+//! and further attempts at a request that was let out. All moments of an exchange get the same
+//! answer. What is left out of a *replay* and nothing else (an incomplete request, a tunnel) is
+//! refused in [`tag`], where a cleared exchange becomes the bytes that are sent: files and reports
+//! want those exchanges too. Remembers how often each rule decided, and digests of recent requests
+//! that say which attempt they are.
 
 mod baggage;
+pub mod edit;
 pub mod host;
 mod probe;
 mod repeat;
+pub mod route;
+pub mod sample;
+pub mod select;
 pub mod tag;
 pub mod trace;
 
@@ -17,7 +22,10 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::repeat::Repeats;
+use self::route::{Priority, Route, Routes, Stayed, TargetId};
+use self::select::Facts;
 use crate::http::message::{Exchange, Head};
+use crate::summary::Note;
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";
@@ -27,6 +35,8 @@ pub const SHADOW_MARK: &str = "X-Shadow-Request";
 #[derive(Clone, Debug)]
 pub struct Cleared {
     exchange: Exchange,
+    /// `None` where no rules are given: it goes everywhere.
+    route: Option<Route>,
 }
 
 impl Cleared {
@@ -34,6 +44,24 @@ impl Cleared {
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
+    }
+
+    /// True when the rules send it to `target`.
+    #[must_use]
+    pub fn goes_to(&self, target: TargetId) -> bool {
+        self.route.is_none_or(|route| route.targets.contains(target))
+    }
+
+    /// Whether it stays when there is room for some alone.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.route.map(|route| route.priority).unwrap_or_default()
+    }
+
+    /// The place of the rule that let it out, from 0; `None` where no rules are given.
+    #[must_use]
+    pub fn rule(&self) -> Option<u16> {
+        self.route.map(|route| route.rule)
     }
 
     /// The name of the reason why a replay would not send its request; `None` when it would.
@@ -57,6 +85,22 @@ pub enum Dropped {
     Probe,
     /// A further attempt of a proxy at a request that was let out.
     Retry,
+    /// Matched by no rule, or its request was not seen.
+    NotMatched,
+    /// Matched by a rule without targets.
+    Shielded,
+    /// Matched, and not in the rule's sample.
+    SampledOut,
+}
+
+impl From<Stayed> for Dropped {
+    fn from(stayed: Stayed) -> Self {
+        match stayed {
+            Stayed::NotMatched => Self::NotMatched,
+            Stayed::Shielded(_) => Self::Shielded,
+            Stayed::SampledOut(_) => Self::SampledOut,
+        }
+    }
 }
 
 /// What may leave, and how.
@@ -68,6 +112,8 @@ pub struct Rules {
     pub probes: Noise,
     /// What becomes of further attempts at one request.
     pub retries: Noise,
+    /// Which requests go where; everything goes everywhere when there are none.
+    pub routes: Option<Routes>,
     repeats: Repeats,
 }
 
@@ -120,7 +166,29 @@ impl Rules {
         if self.retries == Noise::Drop && self.repeats.is_repeat(&exchange) {
             return Err(Dropped::Retry);
         }
-        Ok(Cleared { exchange })
+        let route = self.route(&exchange)?;
+        Ok(Cleared { exchange, route })
+    }
+
+    /// Where the rules send it.
+    fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        let Some(routes) = &mut self.routes else { return Ok(None) };
+        let decided = match &exchange.request {
+            Some(request) => {
+                routes.decide(&Facts::new(&request.head, &exchange.peers), exchange.id)
+            }
+            None => Err(Stayed::NotMatched),
+        };
+        if exchange.is_first_moment() {
+            routes.count(decided);
+        }
+        Ok(Some(decided?))
+    }
+
+    /// What each rule did.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        self.routes.as_ref().and_then(Routes::note).into_iter().collect()
     }
 }
 

@@ -6,6 +6,7 @@
 //! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
 //!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
 //! - `traceparent` names a trace of the shadow's own, and `tracestate` is dropped ([`Trace`]).
+//! - Fields and the path's first segments change as the target's [`Edits`] say.
 //! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
 //!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
 //!   sent at once. Never what frames or routes the request, whatever `Connection` lists.
@@ -23,6 +24,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::baggage;
+use super::edit::Edits;
 pub use super::host::HostPolicy;
 use super::trace::{LINK, Trace, TraceIds, TraceParent};
 use super::{Cleared, SHADOW_MARK};
@@ -48,6 +50,8 @@ pub struct Marks {
     pub trace: Trace,
     /// What becomes of `baggage`.
     pub baggage: Baggage,
+    /// What its target sees otherwise.
+    pub edits: Edits,
 }
 
 /// What becomes of `baggage`.
@@ -153,6 +157,7 @@ impl Cleared {
         let host_missing = lines.write(&to, ambiguous, &mut front);
         let add_baggage = marks.baggage == Baggage::Add && lines.baggage().is_none();
         write_marks(marks, self.exchange.id, add_baggage, &mut front);
+        marks.edits.write(&mut front);
         front.extend_from_slice(lines.empty_line());
         let rest = match body {
             Rest::Memory(bytes) if bytes.len() <= SHORT_BODY_BYTES => {
@@ -330,6 +335,7 @@ impl<'a> Lines<'a> {
                 Role::HopByHop | Role::Upgrade => {}
                 Role::Baggage | Role::TraceParent | Role::TraceState | Role::Other
                     if has_connection && self.connection_lists(name) => {}
+                Role::TraceParent | Role::TraceState | Role::Other if marks.edits.hides(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));
@@ -366,7 +372,7 @@ impl<'a> Lines<'a> {
         );
         let line = self.head.raw.get(..line_end).unwrap_or_default();
         let Some(host) = authority_host(self.head.bytes(self.target)) else {
-            out.extend_from_slice(line);
+            self.write_path(self.target.start as usize, line, marks, out);
             return false;
         };
         let start = (self.target.start as usize).saturating_add(host.start);
@@ -374,7 +380,7 @@ impl<'a> Lines<'a> {
         let host = line.get(start..end).unwrap_or_default();
         out.extend_from_slice(line.get(..start).unwrap_or_default());
         marks.host.apply(host, target, out);
-        out.extend_from_slice(line.get(end..).unwrap_or_default());
+        self.write_path(end, line, marks, out);
         !host.is_empty()
     }
 
@@ -403,6 +409,19 @@ impl<'a> Lines<'a> {
             out.extend_from_slice(captured);
             out.extend_from_slice(b"\r\n");
         }
+    }
+
+    /// Writes the start line from where its path begins; what stands before an origin-form path is
+    /// the method.
+    fn write_path(&self, start: usize, line: &[u8], marks: &Marks, out: &mut Vec<u8>) {
+        if start == self.target.start as usize {
+            out.extend_from_slice(line.get(..start).unwrap_or_default());
+        }
+        let end = self.target.end as usize;
+        let (front, rest) = marks.edits.path(line.get(start..end).unwrap_or_default());
+        out.extend_from_slice(front);
+        out.extend_from_slice(rest);
+        out.extend_from_slice(line.get(end..).unwrap_or_default());
     }
 
     /// Writes a line with another value; what surrounds the value stays.

@@ -3,6 +3,7 @@
 pub mod jsonl;
 pub mod lines;
 pub mod replay;
+pub mod routed;
 pub mod table;
 
 use crate::rules::Cleared;

@@ -7,12 +7,14 @@ use anyhow::{Context, bail, ensure};
 
 use super::{Fate, MAX_FILE_BYTES, Origin, convert};
 use crate::cli::{ConvertArgs, OriginArg};
+use crate::config::file::SourceSpec;
+use crate::rules::select::PortRange;
 
 /// Writes the native file to `out` and what became of other fields to `notes`.
 ///
 /// # Errors
 /// When the file cannot be read, or something in it was refused.
-pub fn run(args: &ConvertArgs, out: &mut impl Write, notes: &mut impl Write) -> anyhow::Result<()> {
+pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> anyhow::Result<()> {
     let name = args.file.display();
     let input: Box<dyn Read> = match args.file.to_str() {
         Some("-") => Box::new(io::stdin()),
@@ -27,7 +29,12 @@ pub fn run(args: &ConvertArgs, out: &mut impl Write, notes: &mut impl Write) -> 
         text.len() as u64 <= MAX_FILE_BYTES,
         "{name}: longer than {MAX_FILE_BYTES} bytes; convert it in parts"
     );
-    let conversion = convert(args.from.into(), &text);
+    let source = SourceSpec {
+        from: vec![args.interface.clone()],
+        ports: args.ports.iter().map(|port| PortRange { first: *port, last: *port }).collect(),
+        ..SourceSpec::default()
+    };
+    let conversion = convert(args.from.into(), &text, source);
     for finding in &conversion.findings {
         writeln!(notes, "{name}:{finding}")?;
     }

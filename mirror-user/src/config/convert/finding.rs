@@ -41,9 +41,21 @@ impl fmt::Display for Finding {
 
 /// The findings of a conversion, in the order in which they were made.
 #[derive(Debug, Default)]
-pub(super) struct Findings(pub(super) Vec<Finding>);
+pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
+    pub(super) fn any_refused(&self) -> bool {
+        self.0.iter().any(|finding| finding.fate == Fate::Refused)
+    }
+
+    /// Each of them once, by its line.
+    pub(super) fn by_line(self) -> Vec<Finding> {
+        let Self(mut findings) = self;
+        findings.sort_by_key(|finding| finding.line);
+        findings.dedup();
+        findings
+    }
+
     pub(super) fn dropped(&mut self, line: usize, field: impl fmt::Display, why: &str) {
         self.push(Fate::Dropped, line, field, why);
     }

@@ -11,9 +11,10 @@ use std::cmp::Reverse;
 
 use self::matching::Scope;
 use super::finding::Findings;
-use super::native::{Match, Path, PathKind, Rule};
+use super::native::Rule;
 use super::node::Node;
 use super::service::{Services, namespace};
+use crate::rules::select::{HostPattern, Match, PathKind};
 
 const APPLIED: &str = "the server's wire shows it applied already";
 const OWN: &str = "production's own routing";
@@ -53,7 +54,6 @@ pub(super) fn rules(
             _ => rules.push(rule),
         }
     }
-    number_repeats(&mut rules);
     rules
 }
 
@@ -80,17 +80,6 @@ fn unseen_hosts(route: &Node, documents: &[Node], findings: &mut Findings) {
     }
 }
 
-/// A rule whose matches do not stand together is several; each needs a name of its own.
-fn number_repeats(rules: &mut [Rule]) {
-    let names: Vec<String> = rules.iter().map(|rule| rule.name.clone()).collect();
-    for (place, rule) in rules.iter_mut().enumerate() {
-        let before = names.iter().take(place).filter(|name| **name == rule.name).count();
-        if before > 0 {
-            rule.name = format!("{} ({})", rule.name, before.saturating_add(1));
-        }
-    }
-}
-
 /// One match of one rule for one host.
 struct Entry {
     /// When its route was made.
@@ -106,11 +95,13 @@ impl Entry {
     fn precedence(&self) -> impl Ord + use<> {
         let one = self.rule.matches.first().cloned().unwrap_or_default();
         let Match { hosts, path, methods, headers, query, .. } = &one;
-        let host = hosts.first().map_or("", String::as_str);
-        let path = path.as_ref().map(|Path { kind, text, .. }| match kind {
-            PathKind::Exact => (0, Reverse(text.len())),
-            PathKind::Segments | PathKind::Prefix => (1, Reverse(text.trim_end_matches('/').len())),
-            PathKind::Regex => (2, Reverse(text.len())),
+        let host = hosts.first().map(ToString::to_string).unwrap_or_default();
+        let path = path.as_ref().map(|path| match &path.kind {
+            PathKind::Exact(text) => (0, Reverse(text.len())),
+            PathKind::Segments(text) | PathKind::Prefix(text) => {
+                (1, Reverse(text.trim_end_matches('/').len()))
+            }
+            PathKind::Regex(pattern) => (2, Reverse(pattern.as_str().len())),
         });
         (
             (Reverse(host.trim_start_matches('*').len()), Reverse(host.len())),
@@ -144,11 +135,18 @@ impl<'a> Route<'a> {
     }
 
     fn entries(&self, document: &Node, entries: &mut Vec<Entry>, findings: &mut Findings) {
-        let mut hosts: Vec<&str> = Vec::new();
+        let mut hosts: Vec<Option<HostPattern>> = Vec::new();
         let mut rules: &[Node] = &[];
         for (key, node) in document.field("spec").map(Node::fields).unwrap_or_default() {
             match key.name.as_str() {
-                "hostnames" => hosts.extend(node.items().iter().filter_map(Node::text)),
+                "hostnames" => {
+                    for name in node.items() {
+                        match name.text().unwrap_or_default().parse() {
+                            Ok(host) => hosts.push(Some(host)),
+                            Err(why) => findings.refused(name.line, "hostnames", &why),
+                        }
+                    }
+                }
                 "rules" => rules = node.items(),
                 "parentRefs" => {
                     let why = "it says at which Gateway the route is: capture behind that one, and \
@@ -161,10 +159,10 @@ impl<'a> Route<'a> {
         for (index, rule) in rules.iter().enumerate() {
             let rule = self.rule(rule, index, findings);
             // Without hostnames, those of the Gateway's listener count, which are not in the file.
-            for host in if hosts.is_empty() { &[""][..] } else { &hosts } {
+            for host in if hosts.is_empty() { &[None][..] } else { &hosts } {
                 for one in &rule.matches {
                     let mut one = one.clone();
-                    one.hosts.extend((!host.is_empty()).then(|| (*host).to_owned()));
+                    one.hosts.extend(host.clone());
                     entries.push(Entry {
                         created: self.created.to_owned(),
                         route: self.name.clone(),
@@ -180,11 +178,11 @@ impl<'a> Route<'a> {
         let targets = self.targets(node, &path, findings);
         let scope = Scope { mirrors: !targets.is_empty() };
         let mut matches = Vec::new();
-        let mut name = format!("{}/{index}", self.name);
+        let mut name = format!("{}-{index}", self.name);
         for (key, node) in node.fields() {
             let field = format!("{path}.{}", key.name);
             match key.name.as_str() {
-                "name" => name = format!("{name} {}", node.text().unwrap_or_default()),
+                "name" => name = format!("{name}-{}", node.text().unwrap_or_default()),
                 "filters" => {}
                 "matches" => {
                     for (index, one) in node.items().iter().enumerate() {
@@ -204,7 +202,7 @@ impl<'a> Route<'a> {
         if matches.is_empty() {
             matches.push(Match::default());
         }
-        Rule { name, matches, targets }
+        Rule { line: node.line, name, matches, targets }
     }
 
     /// A mirror of one backend would get the requests of all.

@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use self::matching::Scope;
 use super::finding::Findings;
-use super::native::{Match, Portion, Rule, Target};
+use super::native::{Rule, Target};
 use super::node::{Node, Value};
 use super::service::{Services, Wanted, full_name, namespace};
+use crate::rules::sample::Portion;
+use crate::rules::select::{HostPattern, Match};
 
 const APPLIED: &str = "the server's wire shows it applied already";
 const NOT_REACHED: &str = "what it answers or breaks does not reach the server, or is not mirrored";
@@ -70,14 +72,18 @@ impl Group {
 
     fn rules(self) -> Vec<Rule> {
         let Self { hosts, name, routes } = self;
-        let hosts: Vec<_> = if hosts == ["*"] { Vec::new() } else { hosts };
+        let patterns: Vec<HostPattern> = match hosts.as_slice() {
+            [any] if any == "*" => Vec::new(),
+            hosts => hosts.iter().filter_map(|host| host.parse().ok()).collect(),
+        };
         let with_hosts = |mut rule: Rule| {
-            rule.matches.iter_mut().for_each(|one| one.hosts.clone_from(&hosts));
+            rule.matches.iter_mut().for_each(|one| one.hosts.clone_from(&patterns));
             rule
         };
         let is_catch_all = |rule: &Rule| rule.matches.iter().any(|one| *one == Match::default());
         let end = (!routes.iter().any(is_catch_all)).then(|| Rule {
-            name: format!("{name}/no route"),
+            line: 0,
+            name: format!("{name}-no-route"),
             matches: vec![Match::default()],
             targets: Vec::new(),
         });
@@ -97,7 +103,9 @@ impl VirtualService {
             .chain(wild)
             .map(|hosts| Group {
                 name: match hosts.first() {
-                    Some(host) if host.starts_with('*') => format!("{name} {host}"),
+                    Some(host) if host.starts_with('*') => {
+                        format!("{name}-{}", host.trim_start_matches(['*', '.']))
+                    }
                     _ => name.clone(),
                 },
                 routes: routes.clone(),
@@ -119,6 +127,9 @@ impl VirtualService {
             match key.name.as_str() {
                 "hosts" => {
                     for host in node.items().iter().filter_map(Node::text) {
+                        if let Err(why) = host.parse::<HostPattern>() {
+                            findings.refused(key.line, "hosts", &why);
+                        }
                         service.hosts.extend(spellings(host, namespace));
                     }
                 }
@@ -167,12 +178,12 @@ impl Reader<'_> {
         let path = format!("http[{index}]");
         let targets = self.targets(route, &path, findings);
         let scope = Scope { mirrors: !targets.is_empty() };
-        let mut name = format!("{}/{index}", self.service);
+        let mut name = format!("{}-{index}", self.service);
         let mut matches = Vec::new();
         for (key, node) in route.fields() {
             let field = format!("{path}.{}", key.name);
             match key.name.as_str() {
-                "name" => name = format!("{name} {}", node.text().unwrap_or_default()),
+                "name" => name = format!("{name}-{}", node.text().unwrap_or_default()),
                 "match" => {
                     for (index, one) in node.items().iter().enumerate() {
                         let field = format!("{field}[{index}]");
@@ -203,7 +214,7 @@ impl Reader<'_> {
         if matches.is_empty() {
             matches.push(Match::default());
         }
-        Rule { name, matches, targets }
+        Rule { line: route.line, name, matches, targets }
     }
 
     /// Where a route is mirrored to; explicit zeros are left out.
@@ -238,7 +249,7 @@ impl Reader<'_> {
         }
         wanted
             .into_iter()
-            .filter(|(_, portion, _)| !portion.is_none())
+            .filter(|(_, portion, _)| *portion != Portion::NONE)
             .filter_map(|(node, portion, path)| {
                 let url = self.destination(node, &path, findings)?;
                 Some(Target { url, portion, timeout })
@@ -294,14 +305,14 @@ impl Reader<'_> {
 
 /// The portion of a message `Percent`; its number is 0 where it is left out, as in every proto3.
 fn value(node: &Node, path: &str, findings: &mut Findings) -> Portion {
-    node.field("value").map_or(Portion::Millionths(0), |value| percent(value, path, findings))
+    node.field("value").map_or(Portion::NONE, |value| percent(value, path, findings))
 }
 
 fn percent(node: &Node, path: &str, findings: &mut Findings) -> Portion {
     let percent = node.text().and_then(|text| text.parse::<f64>().ok());
     let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) else {
         findings.refused(node.line, path, "the percentage must be a number from 0 to 100");
-        return Portion::Millionths(0);
+        return Portion::NONE;
     };
     // As Istio computes it: `uint32(value * 10000)`, which cuts off.
     let exact = percent * 10_000.0;
@@ -310,7 +321,8 @@ fn percent(node: &Node, path: &str, findings: &mut Findings) -> Portion {
         let why = format!("{percent} % are {millionths} of a million, as Istio cuts it off");
         findings.approximated(node.line, path, &why);
     }
-    Portion::Millionths(millionths)
+    let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
+    Portion::percent(&text).unwrap_or(Portion::NONE)
 }
 
 /// A time such as `1m30s` or `0.5s`; 0 means none.

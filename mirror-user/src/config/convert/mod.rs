@@ -19,6 +19,7 @@ use self::finding::Findings;
 pub use self::finding::{Fate, Finding};
 use self::node::{Node, Unreadable};
 use self::service::Services;
+use super::file::{File, SourceSpec};
 
 /// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
 /// cluster's routes is some of them.
@@ -42,9 +43,9 @@ pub struct Conversion {
     pub findings: Vec<Finding>,
 }
 
-/// Converts the documents of a file.
+/// Converts the documents of a file; `source` is where the native file captures.
 #[must_use]
-pub fn convert(origin: Origin, text: &str) -> Conversion {
+pub fn convert(origin: Origin, text: &str, source: SourceSpec) -> Conversion {
     let mut findings = Findings::default();
     let rules = match node::documents(text) {
         Ok(documents) => {
@@ -60,21 +61,22 @@ pub fn convert(origin: Origin, text: &str) -> Conversion {
             Vec::new()
         }
     };
-    let Findings(mut findings) = findings;
-    if findings.iter().all(|finding| finding.fate != Fate::Refused)
-        && rules.iter().all(|rule| rule.targets.is_empty())
-    {
-        findings.push(Finding {
-            line: 1,
-            fate: Fate::Refused,
-            field: "file".to_owned(),
-            why: format!("no {} in it mirrors anything", origin.kind()),
-        });
+    if !findings.any_refused() && rules.iter().all(|rule| rule.targets.is_empty()) {
+        let why = format!("no {} in it mirrors anything", origin.kind());
+        findings.refused(1, "file", &why);
     }
-    findings.sort_by_key(|finding| finding.line);
-    findings.dedup();
-    let refused = findings.iter().any(|finding| finding.fate == Fate::Refused);
-    Conversion { native: (!refused).then(|| native::file(&rules)), findings }
+    let native = native::file(source, rules, &mut findings).to_yaml();
+    if !findings.any_refused()
+        && let Err(problems) = File::parse(&native)
+    {
+        // A condition that the other system takes and that could never hold, such as a path
+        // without a slash.
+        for problem in problems.iter() {
+            findings.refused(1, "native file", &problem.text);
+        }
+    }
+    let native = (!findings.any_refused()).then_some(native);
+    Conversion { native, findings: findings.by_line() }
 }
 
 impl Origin {

@@ -1,8 +1,8 @@
 //! The conditions of a rule (HTTPRouteMatch).
 
 use crate::config::convert::finding::Findings;
-use crate::config::convert::native::{Match, Path, PathKind, Text};
 use crate::config::convert::node::Node;
+use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
 
 /// Whose conditions are read.
 pub(super) struct Scope {
@@ -32,7 +32,8 @@ impl Scope {
                 "headers" => {
                     for (name, text) in self.named(node, &field, findings) {
                         // Of equal names, the first counts.
-                        let known = |(other, _): &(String, Text)| other.eq_ignore_ascii_case(&name);
+                        let known =
+                            |(other, _): &(String, TextMatch)| other.eq_ignore_ascii_case(&name);
                         if !result.headers.iter().any(known) {
                             result.headers.push((name, text));
                         }
@@ -51,32 +52,35 @@ impl Scope {
         result
     }
 
-    fn path(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<Path> {
+    fn path(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<PathMatch> {
+        let text = node.field("value").and_then(Node::text).unwrap_or("/").to_owned();
         let kind = match node.field("type").and_then(Node::text).unwrap_or("PathPrefix") {
-            "Exact" => PathKind::Exact,
-            "PathPrefix" => PathKind::Segments,
+            "Exact" => PathKind::Exact(text),
+            // Every path begins so; and what is left out is not weighed as a longer prefix.
+            "PathPrefix" if text == "/" => return None,
+            "PathPrefix" => PathKind::Segments(text),
             "RegularExpression" => {
                 let why = "its place among the others and its dialect are the implementation's; \
                            here it comes behind them and must match the whole path";
                 findings.approximated(node.line, field, why);
-                PathKind::Regex
+                match Pattern::new(&text) {
+                    Ok(pattern) => PathKind::Regex(pattern),
+                    Err(why) => {
+                        self.cannot(node.line, field, &why, findings);
+                        return None;
+                    }
+                }
             }
             _ => {
                 self.cannot(node.line, field, "no type that is known", findings);
                 return None;
             }
         };
-        let text = node.field("value").and_then(Node::text).unwrap_or("/").to_owned();
-        // Every path begins so; and what is left out is not weighed as a longer prefix.
-        (kind != PathKind::Segments || text != "/").then_some(Path {
-            kind,
-            text,
-            ignore_case: false,
-        })
+        Some(PathMatch { kind, ignore_case: false })
     }
 
     /// Conditions on fields or parameters by their names.
-    fn named(&self, node: &Node, path: &str, findings: &mut Findings) -> Vec<(String, Text)> {
+    fn named(&self, node: &Node, path: &str, findings: &mut Findings) -> Vec<(String, TextMatch)> {
         let mut result = Vec::new();
         for (index, one) in node.items().iter().enumerate() {
             let field = format!("{path}[{index}]");
@@ -84,8 +88,10 @@ impl Scope {
             let of = |name| one.field(name).and_then(Node::text);
             let text = match (of("type").unwrap_or("Exact"), of("value")) {
                 _ if one.fields().iter().any(|(key, _)| !known(&key.name)) => None,
-                ("Exact", Some(value)) => Some(Text::Exact(value.to_owned())),
-                ("RegularExpression", Some(value)) => Some(Text::Regex(value.to_owned())),
+                ("Exact", Some(value)) => Some(TextMatch::Exact(value.to_owned())),
+                ("RegularExpression", Some(value)) => {
+                    Pattern::new(value).ok().map(TextMatch::Regex)
+                }
                 _ => None,
             };
             match (of("name"), text) {

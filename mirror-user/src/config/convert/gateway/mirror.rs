@@ -2,9 +2,10 @@
 
 use super::{APPLIED, Route};
 use crate::config::convert::finding::Findings;
-use crate::config::convert::native::{Portion, Target};
+use crate::config::convert::native::Target;
 use crate::config::convert::node::Node;
 use crate::config::convert::service::{Wanted, full_name};
+use crate::rules::sample::Portion;
 
 impl Route<'_> {
     /// Where a rule is mirrored to; explicit zeros are left out.
@@ -54,7 +55,7 @@ impl Route<'_> {
             (None, Some(node)) => fraction(node, path, findings)?,
             (None, None) => Portion::ALL,
         };
-        if portion.is_none() {
+        if portion == Portion::NONE {
             return None;
         }
         let Some(backend) = mirror.field("backendRef") else {
@@ -115,13 +116,15 @@ fn percent(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion> 
     if percent.is_none() {
         findings.refused(node.line, path, "percent must be a whole number from 0 to 100");
     }
-    percent.map(|percent| Portion::Millionths(percent.saturating_mul(10_000)))
+    percent.and_then(|percent| Portion::percent(&percent.to_string()).ok())
 }
 
 fn fraction(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion> {
     let part = |name| node.field(name).map(|node| node.text().and_then(|n| n.parse::<u32>().ok()));
     match (part("numerator"), part("denominator").unwrap_or(Some(100))) {
-        (Some(Some(n)), Some(of)) if of >= 1 && n <= of => Some(Portion::Fraction(n, of)),
+        (Some(Some(n)), Some(of)) if of >= 1 && n <= of => {
+            Portion::fraction(&format!("{n}/{of}")).ok()
+        }
         _ => {
             let why = "a fraction has a numerator from 0 on and a denominator (100) not below it";
             findings.refused(node.line, path, why);

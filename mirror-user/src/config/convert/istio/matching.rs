@@ -2,8 +2,8 @@
 
 use super::is_presence;
 use crate::config::convert::finding::Findings;
-use crate::config::convert::native::{Match, Path, PathKind, Text};
 use crate::config::convert::node::Node;
+use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
 
 /// Whose conditions are read.
 pub(super) struct Scope {
@@ -34,7 +34,7 @@ impl Scope {
                 "statPrefix" => findings.dropped(key.line, field, "it names Envoy's statistics"),
                 "uri" => result.path = self.uri(node, ignore_case, &field, findings),
                 "method" => match self.text(node, &field, findings) {
-                    Some(Text::Exact(method)) => result.methods.push(method),
+                    Some(TextMatch::Exact(method)) => result.methods.push(method),
                     Some(_) => self.cannot(key.line, &field, "name one method", findings),
                     None => {}
                 },
@@ -47,8 +47,8 @@ impl Scope {
                     let mut present = Vec::new();
                     self.headers(node, &field, &mut present, findings);
                     let inverted = present.into_iter().map(|(name, text)| match text {
-                        Text::Present => (name, Text::Absent),
-                        text => (name, Text::Not(Box::new(text))),
+                        TextMatch::Present => (name, TextMatch::Absent),
+                        text => (name, TextMatch::Not(Box::new(text))),
                     });
                     result.headers.extend(inverted);
                 }
@@ -59,7 +59,7 @@ impl Scope {
                         result.query.extend(text.map(|text| (key.name.clone(), text)));
                     }
                 }
-                "port" => match node.text().and_then(|port| port.parse().ok()) {
+                "port" => match node.text().and_then(|port| port.parse::<PortRange>().ok()) {
                     Some(port) => {
                         let why = "the service's port; where the pod listens on another \
                                    (targetPort), write that one";
@@ -89,24 +89,23 @@ impl Scope {
         ignore_case: bool,
         field: &str,
         findings: &mut Findings,
-    ) -> Option<Path> {
-        let (kind, text) = match self.text(node, field, findings)? {
-            Text::Exact(text) => (PathKind::Exact, text),
-            Text::Prefix(text) => (PathKind::Prefix, text),
-            // Istio's documentation: the case of a regular expression is its own.
-            Text::Regex(text) => {
-                return Some(Path { kind: PathKind::Regex, text, ignore_case: false });
-            }
-            Text::Present | Text::Absent | Text::Not(_) => return None,
+    ) -> Option<PathMatch> {
+        let kind = match self.text(node, field, findings)? {
+            TextMatch::Exact(text) => PathKind::Exact(text),
+            TextMatch::Prefix(text) => PathKind::Prefix(text),
+            TextMatch::Regex(pattern) => PathKind::Regex(pattern),
+            TextMatch::Present | TextMatch::Absent | TextMatch::Not(_) => return None,
         };
-        Some(Path { kind, text, ignore_case })
+        // Istio's documentation: the case of a regular expression is its own.
+        let ignore_case = ignore_case && !matches!(kind, PathKind::Regex(_));
+        Some(PathMatch { kind, ignore_case })
     }
 
     fn headers(
         &self,
         node: &Node,
         path: &str,
-        out: &mut Vec<(String, Text)>,
+        out: &mut Vec<(String, TextMatch)>,
         findings: &mut Findings,
     ) {
         for (key, node) in node.fields() {
@@ -128,18 +127,24 @@ impl Scope {
     }
 
     /// A StringMatch; `None` when it cannot be converted, which was said.
-    fn text(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<Text> {
+    fn text(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<TextMatch> {
         if is_presence(node) {
-            return Some(Text::Present);
+            return Some(TextMatch::Present);
         }
         if let [(key, value)] = node.fields()
             && let Some(text) = value.text()
         {
             let text = text.to_owned();
             match key.name.as_str() {
-                "exact" => return Some(Text::Exact(text)),
-                "prefix" => return Some(Text::Prefix(text)),
-                "regex" => return Some(Text::Regex(text)),
+                "exact" => return Some(TextMatch::Exact(text)),
+                "prefix" => return Some(TextMatch::Prefix(text)),
+                "regex" => match Pattern::new(&text) {
+                    Ok(pattern) => return Some(TextMatch::Regex(pattern)),
+                    Err(why) => {
+                        self.cannot(value.line, field, &why, findings);
+                        return None;
+                    }
+                },
                 _ => {}
             }
         }

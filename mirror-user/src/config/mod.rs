@@ -6,6 +6,7 @@ pub mod convert;
 pub mod file;
 mod marks;
 mod output;
+mod reload;
 mod replay;
 mod run;
 mod source;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output, To};
+use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
 use crate::decode::{self, Decoder};
@@ -39,6 +41,8 @@ pub struct Config {
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
+    /// Looks after the file that this run was made from.
+    watcher: Option<Watcher>,
 }
 
 /// How the summary is told.
@@ -126,7 +130,7 @@ impl Config {
             Output::Replay { .. } => Rules::for_targets(),
             _ => Rules::for_reports(),
         };
-        Ok(Self { source, ports, output, rules, run_for, summary })
+        Ok(Self { source, ports, output, rules, run_for, summary, watcher: None })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -166,6 +170,7 @@ impl Config {
             rules: Rules::for_targets(),
             run_for: None,
             summary: SummaryForm::Text,
+            watcher: None,
         })
     }
 
@@ -192,8 +197,12 @@ impl Config {
             false => TcpLimits::default(),
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
+        let source = self.source.open(&self.ports)?;
+        if let Some(watcher) = self.watcher {
+            watcher.start(stop.clone())?;
+        }
         Ok(Pipeline {
-            source: self.source.open(&self.ports)?,
+            source,
             decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
             recorder,
             flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),

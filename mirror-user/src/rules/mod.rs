@@ -9,6 +9,7 @@
 
 mod baggage;
 pub mod edit;
+pub mod handover;
 pub mod host;
 mod probe;
 mod repeat;
@@ -18,9 +19,12 @@ pub mod select;
 pub mod tag;
 pub mod trace;
 
+use std::sync::Arc;
+
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use self::handover::Handover;
 use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
@@ -114,6 +118,8 @@ pub struct Rules {
     pub retries: Noise,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
+    /// Where other rules may come from while requests pass.
+    pub handover: Option<Arc<Handover>>,
     repeats: Repeats,
 }
 
@@ -172,6 +178,9 @@ impl Rules {
 
     /// Where the rules send it.
     fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        if let Some(next) = self.handover.as_ref().and_then(|handover| handover.take()) {
+            self.routes.get_or_insert_default().replace(next);
+        }
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
             Some(request) => {
@@ -185,10 +194,11 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did.
+    /// What each rule did, and how often the rules changed.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
-        self.routes.as_ref().and_then(Routes::note).into_iter().collect()
+        let changed = self.handover.as_ref().and_then(|handover| handover.note());
+        self.routes.as_ref().and_then(Routes::note).into_iter().chain(changed).collect()
     }
 }
 

@@ -27,9 +27,10 @@ pub struct MarkArgs {
 }
 
 /// What becomes of `traceparent` and `tracestate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum TraceArg {
     /// A trace of its own; the captured one is named in `X-Shadow-Traceparent`
+    #[default]
     New,
     /// Production's trace, byte for byte
     Keep,
@@ -38,9 +39,10 @@ pub enum TraceArg {
 }
 
 /// What becomes of `baggage`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum BaggageArg {
     /// Our member is added
+    #[default]
     Add,
     /// As captured
     Keep,
@@ -70,9 +72,10 @@ pub struct NoiseArgs {
 }
 
 /// What becomes of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum NoiseArg {
     /// Count them
+    #[default]
     Drop,
     /// Send them
     Keep,

@@ -1,23 +1,25 @@
-//! What the flags of marking mean.
+//! What the words of marking mean, typed or written in a file.
 
-use crate::cli::{BaggageArg, MarkArgs, NoiseArg, TraceArg};
+use crate::cli::{BaggageArg, NoiseArg, TraceArg};
 use crate::rules::Noise;
 use crate::rules::tag::Baggage;
 use crate::rules::trace::Trace;
 
-impl MarkArgs {
-    pub(super) fn trace(&self) -> Trace {
-        match self.trace {
-            TraceArg::New => Trace::default(),
-            TraceArg::Keep => Trace::Keep,
-            TraceArg::Off => Trace::Off,
+impl From<TraceArg> for Trace {
+    fn from(arg: TraceArg) -> Self {
+        match arg {
+            TraceArg::New => Self::default(),
+            TraceArg::Keep => Self::Keep,
+            TraceArg::Off => Self::Off,
         }
     }
+}
 
-    pub(super) fn baggage(&self) -> Baggage {
-        match self.baggage {
-            BaggageArg::Add => Baggage::Add,
-            BaggageArg::Keep => Baggage::Keep,
+impl From<BaggageArg> for Baggage {
+    fn from(arg: BaggageArg) -> Self {
+        match arg {
+            BaggageArg::Add => Self::Add,
+            BaggageArg::Keep => Self::Keep,
         }
     }
 }

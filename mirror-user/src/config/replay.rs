@@ -34,8 +34,8 @@ impl Config {
             mode,
             run: run_name(),
             ambiguous,
-            trace: args.marks.trace(),
-            baggage: args.marks.baggage(),
+            trace: args.marks.trace.into(),
+            baggage: args.marks.baggage.into(),
             edits: Edits::default(),
         };
         let limits = Limits {

@@ -31,6 +31,8 @@ impl Config {
         let output =
             Output::Replay { targets: targets?, max_body: file.max_body.unwrap_or(MAX_BODY) };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
+        config.rules.probes = file.probes.into();
+        config.rules.retries = file.retries.into();
         config.rules.routes = Some(routes(&file, &file.targets)?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
@@ -56,7 +58,8 @@ fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
         run: run.to_owned(),
         ambiguous: spec.ambiguous,
         edits: spec.edits.clone(),
-        ..Marks::default()
+        trace: spec.trace.into(),
+        baggage: spec.baggage.into(),
     };
     let defaults = Timeouts::default();
     let first_byte = spec.answer_timeout.unwrap_or(defaults.first_byte);

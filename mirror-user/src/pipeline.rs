@@ -217,7 +217,9 @@ impl Pipeline {
         ];
         let mut notes: Vec<Note> =
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
+        notes.extend(self.rules.notes());
         let mut warnings = self.source.warnings();
+        warnings.extend(self.rules.warnings());
         for sink in &self.sinks {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());

@@ -120,6 +120,7 @@ impl Config {
                 Output::Replay { .. } => Shadows::Drop,
                 _ => Shadows::Keep,
             },
+            redactor: None,
         };
         Ok(Self { source, ports, output, rules, run_for, summary })
     }

@@ -7,12 +7,17 @@
 
 mod baggage;
 pub mod host;
+pub mod redact;
 pub mod tag;
+
+use std::sync::Arc;
 
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use self::redact::Redactor;
 use crate::http::message::{Exchange, Head};
+use crate::summary::Note;
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";
@@ -51,10 +56,12 @@ pub enum Dropped {
 }
 
 /// What may leave, and how.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// What becomes of requests that are shadows themselves.
     pub shadows: Shadows,
+    /// What takes secrets and personal values out; nothing does when there is none.
+    pub redactor: Option<Arc<Redactor>>,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -77,8 +84,25 @@ impl Rules {
             Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => {
                 Err(Dropped::AlreadyShadow)
             }
-            _ => Ok(Cleared { exchange }),
+            _ => Ok(Cleared {
+                exchange: match &self.redactor {
+                    Some(redactor) => redactor.redact(exchange),
+                    None => exchange,
+                },
+            }),
         }
+    }
+
+    /// Counts of what was changed on the way.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        self.redactor.as_ref().map(|redactor| redactor.notes()).unwrap_or_default()
+    }
+
+    /// What the operator should know at the end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.redactor.as_ref().map(|redactor| redactor.warnings()).unwrap_or_default()
     }
 }
 

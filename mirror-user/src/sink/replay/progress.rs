@@ -32,6 +32,8 @@ pub enum NotDelivered {
     BodyTooLarge,
     /// Captured without its body.
     BodyNotKept,
+    /// Not readable where it was to be redacted; `bodies withheld` says why.
+    Unredactable,
     /// Kept in a file that could not be read again.
     BodyUnreadable,
     /// More than the queue holds.
@@ -63,6 +65,7 @@ impl From<NotSent> for NotDelivered {
             NotSent::Tunnel => Self::Tunnel,
             NotSent::BodyTooLarge => Self::BodyTooLarge,
             NotSent::BodyNotKept => Self::BodyNotKept,
+            NotSent::Unredactable => Self::Unredactable,
         }
     }
 }

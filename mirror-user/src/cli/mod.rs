@@ -1,5 +1,6 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod redact;
 mod replay;
 mod source;
 mod values;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
 pub use self::source::{HookArg, SourceArgs};
 
@@ -44,8 +46,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n\n\
-        Packet files hold the packets as they were seen, credentials and personal data included; \
-        they are created readable for their owner alone.")]
+        Credentials are replaced by tokens (--redact). Packet files therefore hold the HTTP of each connection, \
+        told anew; --raw writes the packets as they were seen, credentials and personal data included. \
+        Files are created readable for their owner alone.")]
     Capture(CaptureArgs),
     /// Show what was seen, what was skipped, and why
     #[command(after_help = "Examples:\n  \
@@ -79,6 +82,12 @@ pub struct CaptureArgs {
     /// Leave bodies out of .jsonl files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Write packets as they were seen, nothing redacted (.pcap and .pcapng)
+    #[arg(long, help_heading = "Output")]
+    pub raw: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// How the end is told.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -99,6 +108,12 @@ pub struct InspectArgs {
     /// Leave bodies out of the JSON (their length and digest stay)
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Say where credentials and personal data were seen, and how often: never a value
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["summary", "no_bodies"])]
+    pub find_personal_data: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
 }
 
 /// `mirror doctor`.

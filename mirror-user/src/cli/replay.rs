@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::values::{parse_bytes, parse_duration};
-use super::{ReportArgs, SourceArgs};
+use super::{RedactArgs, ReportArgs, SourceArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -41,6 +41,9 @@ pub struct ReplayArgs {
     /// Whether requests that can be read in two ways are sent, byte for byte
     #[arg(long, value_enum, default_value_t = AmbiguousArg::Drop, help_heading = "Rules")]
     pub ambiguous: AmbiguousArg,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// Connections to the target at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 256, help_heading = "Replay")]
     pub max_connections: usize,

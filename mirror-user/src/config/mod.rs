@@ -2,6 +2,7 @@
 //! turned into the rooms of one run.
 
 mod output;
+mod redact;
 mod replay;
 mod source;
 
@@ -14,10 +15,11 @@ use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output};
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
@@ -55,14 +57,18 @@ impl Config {
     pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
         let file = args.to.clone();
         let output = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("pcap" | "pcapng") => Output::Packets(file),
+            Some("pcap" | "pcapng") => packets(args)?,
             Some("jsonl") => Output::JsonLines { file: Some(file), bodies: !args.no_bodies },
-            _ if file.as_os_str() == "-" => Output::Packets(file),
+            _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
                 "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
                 file.display()
             ),
         };
+        ensure!(
+            !args.raw || matches!(output, Output::RawPackets(_)),
+            "--raw: packets are written to .pcap and .pcapng; leave it out, or say --redact none"
+        );
         let to_stdout = args.to.as_os_str() == "-";
         ensure!(
             !(to_stdout && args.report.json),
@@ -76,7 +82,8 @@ impl Config {
                 (false, true) => SummaryForm::TextBeside,
                 (false, false) => SummaryForm::Text,
             },
-        )
+        )?
+        .redacting(&args.redact, Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -84,6 +91,11 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
+        if args.find_personal_data {
+            let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
+            let output = Output::Findings { json: args.json, redactor: None };
+            return Self::new(&args.source, output, form)?.redacting(&args.redact, Preset::Pii);
+        }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (Output::Counts, SummaryForm::Json),
             (true, false) => (Output::Counts, SummaryForm::Text),
@@ -92,7 +104,7 @@ impl Config {
             }
             (false, false) => (Output::Table, SummaryForm::Text),
         };
-        Self::new(&args.source, output, summary)
+        Self::new(&args.source, output, summary)?.redacting(&args.redact, Preset::Credentials)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -196,6 +208,21 @@ impl Config {
             progress,
         })
     }
+}
+
+/// What a packet file holds: the packets as they were seen only if that is said in so many words.
+fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
+    let file = args.to.clone();
+    let name = file.display();
+    ensure!(
+        args.raw || args.redact.redact != Some(PresetArg::None),
+        "{name}: --redact none writes packets as they were seen; say --raw"
+    );
+    ensure!(
+        !args.raw || matches!(args.redact.redact, None | Some(PresetArg::None)),
+        "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
+    );
+    Ok(if args.raw { Output::RawPackets(file) } else { Output::Packets(file) })
 }
 
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.

@@ -2,15 +2,19 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
+use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::shutdown::Stop;
 use crate::sink::Sink;
+use crate::sink::findings::Findings;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
+use crate::sink::packets::Packets;
 use crate::sink::replay::{Pace, ReplayOptions, ReplaySink, Target};
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
@@ -27,6 +31,9 @@ pub(super) enum Output {
         options: ReplayOptions,
         max_body: u64,
     },
+    /// Packets as they were seen.
+    RawPackets(PathBuf),
+    /// Cleared exchanges as packets.
     Packets(PathBuf),
     JsonLines {
         file: Option<PathBuf>,
@@ -34,6 +41,12 @@ pub(super) enum Output {
     },
     Table,
     Counts,
+    /// Where secrets and personal data were seen.
+    Findings {
+        json: bool,
+        /// What finds them; set with the redaction flags.
+        redactor: Option<Arc<Redactor>>,
+    },
 }
 
 /// An output's rooms, opened.
@@ -49,7 +62,8 @@ impl Output {
     pub(super) fn keeps_pace(&self) -> bool {
         match self {
             Self::Replay { options, .. } => matches!(options.pace, Pace::Recorded { .. }),
-            Self::Packets(_) | Self::JsonLines { .. } | Self::Table | Self::Counts => false,
+            Self::RawPackets(_) | Self::Packets(_) | Self::JsonLines { .. } => false,
+            Self::Table | Self::Counts | Self::Findings { .. } => false,
         }
     }
 
@@ -61,7 +75,13 @@ impl Output {
                 let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
                 HttpOptions { request_body: BodyKeep::Keep(keep), ..counted }
             }
-            Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
+            Self::RawPackets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
+            // No more of a body is kept than redaction reads.
+            Self::Packets(_) | Self::Findings { .. } => {
+                let total = MAX_BODY_BYTES as u64;
+                let keep = BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
+                HttpOptions { request_body: keep, response_body: keep, ..counted }
+            }
             Self::Table => counted,
             Self::JsonLines { bodies: false, .. } => HttpOptions {
                 request_body: BodyKeep::Digest,
@@ -94,8 +114,12 @@ impl Output {
                 monitor = Some(sink.monitor());
                 opened.sinks.push(Box::new(sink));
             }
-            Self::Packets(file) => {
+            Self::RawPackets(file) => {
                 opened.recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
+            }
+            Self::Packets(file) => {
+                let recorder = Recorder::create(file, SNAPLEN_BYTES)?;
+                opened.sinks.push(Box::new(Packets::new(recorder)));
             }
             Self::JsonLines { file, bodies } => {
                 prints = file.is_none();
@@ -112,7 +136,11 @@ impl Output {
                 prints = true;
                 opened.sinks.push(Box::new(Lines::new(Box::new(Table), Box::new(io::stdout()))));
             }
-            Self::Counts => {}
+            Self::Findings { json, redactor: Some(redactor) } => {
+                let sink = Findings::new(redactor, json, Box::new(io::stdout()));
+                opened.sinks.push(Box::new(sink));
+            }
+            Self::Counts | Self::Findings { redactor: None, .. } => {}
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {

@@ -6,6 +6,7 @@ use super::output::Output;
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::rules::redact::Preset;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 
@@ -57,7 +58,10 @@ impl Config {
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let output = Output::Replay { target, options, max_body: args.max_body };
-        let config = Self::new(&args.source, output, summary)?;
+        // As with a mesh's mirroring, the shadow gets what production got: without credentials it
+        // answers 401 to everything.
+        let config =
+            Self::new(&args.source, output, summary)?.redacting(&args.redact, Preset::None)?;
         let live = matches!(config.source, Source::Live { .. });
         ensure!(
             !live || args.speed.is_none(),

@@ -134,13 +134,14 @@ impl Redactor {
             .found
             .non_zero()
             .chain([("by_name", report.named), ("places_not_told", report.elsewhere)]);
-        [
-            Note::new("values redacted", replaced),
-            Note::new("bodies withheld", report.withheld.non_zero()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        let (values, bodies) = match report.discover {
+            true => ("values found", "bodies not read"),
+            false => ("values redacted", "bodies withheld"),
+        };
+        [Note::new(values, replaced), Note::new(bodies, report.withheld.non_zero())]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// What the operator should know at the end.

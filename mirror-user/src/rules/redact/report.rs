@@ -168,6 +168,6 @@ fn shown(plan: &Plan, name: &[u8]) -> String {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:8}  {:12}  {:>9}  {}", self.message, self.what, self.count, self.place)
+        write!(f, "{:8}  {:14}  {:>9}  {}", self.message, self.what, self.count, self.place)
     }
 }

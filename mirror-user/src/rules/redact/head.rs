@@ -197,9 +197,17 @@ fn field(
     let part =
         |range: &Range<u32>| raw.get(range.start as usize..range.end as usize).unwrap_or_default();
     let name = part(&line.name);
-    replacements.replace(raw, &line.name, |text, out| work.text(at, text, out));
+    // No value is so short and without a digit but an address, and a name has no `@`.
+    let long =
+        name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@');
+    if long {
+        replacements.replace(raw, &line.name, |text, out| work.text(at, text, out));
+    }
     replacements.replace(raw, &line.value, |value, out| self::value(work, name, at, value, out));
 }
+
+/// Bytes of a name that is looked through though it has no digit: fewer than any token has.
+const LONG_NAME: usize = 20;
 
 /// Rewrites one field's value.
 fn value(
@@ -213,7 +221,7 @@ fn value(
     if role == Role::Framing || role == Role::Trace && is_traceparent(value) {
         return false;
     }
-    if value.contains(&b'\n') {
+    if memchr::memchr(b'\n', value).is_some() {
         // A value on several lines (RFC 9112 §5.2): some read the second as a field of its own.
         return work.named("folded", at, value, out);
     }
@@ -241,23 +249,26 @@ enum Role {
 
 impl Role {
     fn of(name: &[u8]) -> Self {
-        const ROLES: [(&[u8], Role); 11] = [
-            (b"cookie", Role::Cookie),
-            (b"referer", Role::Reference),
-            (b"location", Role::Reference),
-            (b"set-cookie", Role::SetCookie),
-            (b"traceparent", Role::Trace),
-            (b"content-length", Role::Framing),
-            (b"x-original-uri", Role::Reference),
-            (b"x-original-url", Role::Reference),
-            (b"x-forwarded-uri", Role::Reference),
-            (b"content-location", Role::Reference),
-            (b"transfer-encoding", Role::Framing),
-        ];
-        ROLES
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map_or(Self::Other, |(_, role)| *role)
+        // By length first: it is asked for every field.
+        let (known, role): (&[u8], _) = match name.len() {
+            6 => (b"cookie", Self::Cookie),
+            7 => (b"referer", Self::Reference),
+            8 => (b"location", Self::Reference),
+            10 => (b"set-cookie", Self::SetCookie),
+            11 => (b"traceparent", Self::Trace),
+            14 if name.ends_with(b"i") || name.ends_with(b"I") => {
+                (b"x-original-uri", Self::Reference)
+            }
+            14 if name.ends_with(b"l") || name.ends_with(b"L") => {
+                (b"x-original-url", Self::Reference)
+            }
+            14 => (b"content-length", Self::Framing),
+            15 => (b"x-forwarded-uri", Self::Reference),
+            16 => (b"content-location", Self::Reference),
+            17 => (b"transfer-encoding", Self::Framing),
+            _ => return Self::Other,
+        };
+        if known.eq_ignore_ascii_case(name) { role } else { Self::Other }
     }
 }
 

@@ -25,14 +25,14 @@ struct Entry {
 }
 
 /// The names, without case, `-` and `_`.
-#[derive(Default)]
 pub(super) struct Names {
     entries: HashMap<Box<[u8]>, Entry>,
     kept: Vec<Box<[u8]>>,
     /// Every cookie is listed.
     pub(super) all_cookies: bool,
-    /// Bit n: a listed name has n letters and digits.
-    lengths: u64,
+    /// By length, one bit for each letter that a listed name begins with: most names on the wire
+    /// are none of them, and are found to be so without a look into the table.
+    firsts: [u32; MAX_NAME_BYTES + 1],
 }
 
 /// A name without case, `-` and `_`.
@@ -44,15 +44,19 @@ pub(super) struct Folded {
 impl Folded {
     /// `None` when it is longer than every listed name.
     pub(super) fn new(name: &[u8]) -> Option<Self> {
-        let mut folded = Self { bytes: [0; MAX_NAME_BYTES], len: 0 };
-        for byte in name {
-            // Bytes beyond ASCII count, so that a name with them is not another one without.
-            if byte.is_ascii_alphanumeric() || *byte >= 0x80 {
-                *folded.bytes.get_mut(folded.len)? = byte.to_ascii_lowercase();
-                folded.len += 1;
-            }
+        let mut bytes = [0; MAX_NAME_BYTES];
+        let mut places = bytes.iter_mut();
+        // Bytes beyond ASCII count, so that a name with them is not another one without.
+        for byte in name.iter().filter(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80) {
+            *places.next()? = byte.to_ascii_lowercase();
         }
-        Some(folded)
+        let len = MAX_NAME_BYTES - places.len();
+        Some(Self { bytes, len })
+    }
+
+    /// A bit for what it begins with; digits and what is beyond ASCII share some.
+    fn first_bit(&self) -> u32 {
+        1 << (self.bytes.first().copied().unwrap_or_default() & 31)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -60,10 +64,23 @@ impl Folded {
     }
 }
 
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            entries: HashMap::new(),
+            kept: Vec::new(),
+            all_cookies: false,
+            firsts: [0; MAX_NAME_BYTES + 1],
+        }
+    }
+}
+
 impl Names {
     pub(super) fn add(&mut self, name: &str, kind: &str, places: Places) -> Result<(), BadOption> {
         let folded = checked(name)?;
-        self.lengths |= 1 << folded.as_bytes().len();
+        if let Some(firsts) = self.firsts.get_mut(folded.len) {
+            *firsts |= folded.first_bit();
+        }
         let entry = self
             .entries
             .entry(folded.as_bytes().into())
@@ -81,7 +98,7 @@ impl Names {
 
     /// The kind of the tokens that replace the value of this name.
     pub(super) fn kind(&self, folded: &Folded, places: Places) -> Option<&str> {
-        if self.lengths >> folded.len & 1 == 0 {
+        if self.firsts.get(folded.len)? & folded.first_bit() == 0 {
             return None;
         }
         let entry = self.entries.get(folded.as_bytes())?;
@@ -96,7 +113,7 @@ impl Names {
     /// The same of a field: of its name, or of the innermost part of `user[password]` and
     /// `user.password`.
     pub(super) fn field(&self, name: &[u8]) -> Option<&str> {
-        if self.lengths == 0 {
+        if self.entries.is_empty() {
             return None;
         }
         let whole = Folded::new(name).and_then(|folded| self.kind(&folded, Places::FIELD));

@@ -92,8 +92,9 @@ pub(super) struct Detectors {
     words: Option<AhoCorasick>,
 }
 
-/// The shortest secret that has a word: `Basic YTpi`.
-const SHORTEST_SECRET: usize = 10;
+/// A text that is shorter has no secret: the shortest are `Basic` with four letters of user and
+/// password, and `whsec_` with ten more.
+const SHORTEST_SECRET: usize = 16;
 /// The shortest personal value: `a@b.cc`.
 const SHORTEST_VALUE: usize = 6;
 

@@ -1,6 +1,6 @@
 //! What begins with a word of its own: tokens, keys, credentials.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -9,11 +9,17 @@ use enum_map::EnumMap;
 use super::{Detector, Found, before, is_word, run};
 use crate::rules::redact::tokens;
 
-/// The words, in the case in which the automaton does not look at it.
-const WORDS: [(&str, Detector); 17] = [
+/// The words. A search for few words in their exact case is several times faster than one without
+/// case, so schemes are here in the three ways in which people write them; where a scheme is at
+/// home, in `Authorization`, every way is known.
+const WORDS: [(&str, Detector); 21] = [
     ("eyJ", Detector::Jwt),
+    ("Bearer ", Detector::Bearer),
     ("bearer ", Detector::Bearer),
+    ("BEARER ", Detector::Bearer),
+    ("Basic ", Detector::Basic),
     ("basic ", Detector::Basic),
+    ("BASIC ", Detector::Basic),
     ("AKIA", Detector::AwsKey),
     ("ASIA", Detector::AwsKey),
     ("ghp_", Detector::GithubToken),
@@ -53,11 +59,9 @@ pub(super) fn words(on: &EnumMap<Detector, bool>) -> Option<AhoCorasick> {
         return None;
     }
     let words = WORDS.iter().map(|(word, _)| word);
-    let automaton = AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .kind(Some(aho_corasick::AhoCorasickKind::DFA))
-        .build(words);
-    Some(automaton.expect("seventeen short words fit"))
+    // For matches that begin leftmost, the crate looks for first bytes with vector instructions.
+    let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(words);
+    Some(automaton.expect("so few short words fit"))
 }
 
 pub(super) fn find(
@@ -71,15 +75,13 @@ pub(super) fn find(
         let start = from + hit.start();
         let behind = from + hit.end();
         from = behind;
-        let Some((word, what)) = WORDS.get(hit.pattern().as_usize()) else { continue };
+        let Some((_, what)) = WORDS.get(hit.pattern().as_usize()) else { continue };
         if !on[*what] || is_word(before(text, start)) {
             continue;
         }
-        let exact = text.get(start..behind) == Some(word.as_bytes());
         let range = match what {
             Detector::Bearer => bearer(text, behind).map(|end| behind..end),
             Detector::Basic => basic(text, behind).map(|end| behind..end),
-            _ if !exact => None,
             Detector::Jwt => jwt(text, start).map(|end| start..end),
             Detector::AwsKey => {
                 let n = run(text, behind, 17, |byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));

@@ -12,8 +12,13 @@ use crate::{root, run_command, setup};
 const SMOKE_SECONDS: u32 = 30;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 4] =
-    [("decode", 4_096), ("tcp", 8_192), ("http", 16_384), ("pipeline", 262_144)];
+const TARGETS: [(&str, u32); 5] = [
+    ("decode", 4_096),
+    ("tcp", 8_192),
+    ("http", 16_384),
+    ("redact", 16_384),
+    ("pipeline", 262_144),
+];
 
 /// A short run of each target where a nightly compiler is present; elsewhere `tests/hostile.rs`
 /// alone stands for it.

@@ -21,7 +21,7 @@ cargo xtask ebpf [--check]    build the kernel object; --check compares it with 
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
 cargo xtask fuzz SECONDS      fuzz every parser and the whole pipeline for so long each; or --smoke
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
-cargo xtask bench WHAT        measure side by side with peers: offline, live
+cargo xtask bench WHAT        measure: offline and live side by side with peers, rules by themselves
 ";
 
 fn main() -> ExitCode {

@@ -105,7 +105,7 @@ pub struct InspectArgs {
     /// Print counts only
     #[arg(long, help_heading = "Output")]
     pub summary: bool,
-    /// Leave bodies out of the JSON (their length and digest stay)
+    /// Leave bodies out of the JSON (their length stays, and with `--redact none` their digest)
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
     /// Say where credentials and personal data were seen, and how often: never a value

@@ -1,9 +1,9 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
 //!
-//! Refuses what is itself a shadow. Decides from the request's head alone, so that both moments of
+//! Refuses what is itself a shadow. What leaves has lost what [`redact`] was asked to take out. Decides from the request's head alone, so that both moments of
 //! an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
 //! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
-//! sent: files and reports want those exchanges too. Remembers nothing.
+//! sent: files and reports want those exchanges too. Remembers nothing but what [`redact`] does.
 
 mod baggage;
 pub mod host;

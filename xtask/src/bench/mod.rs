@@ -4,6 +4,7 @@
 mod capture;
 mod live;
 mod offline;
+mod rules;
 
 use std::fmt;
 use std::fs::File;
@@ -23,7 +24,10 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["live"] => live::run(),
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
+        ["rules"] => rules::run(),
+        _ => bail!(
+            "usage: cargo xtask bench offline [--pcap FILE], cargo xtask bench live, or cargo xtask bench rules"
+        ),
     }
 }
 

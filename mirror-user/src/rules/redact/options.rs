@@ -120,8 +120,7 @@ fn kind_of(name: &str) -> String {
 /// An option that means nothing: "it is …".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadOption {
-    /// A name without a letter or digit, or longer than
-    /// [`MAX_NAME_BYTES`](super::names::MAX_NAME_BYTES).
+    /// A name without a letter or digit, or with more than 48 of them.
     Name(String),
     /// A path that is not of the form that [`RedactOptions::json_paths`] has.
     Path(String),

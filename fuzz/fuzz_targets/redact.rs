@@ -2,7 +2,8 @@
 //! length that its head tells.
 #![no_main]
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -12,17 +13,50 @@ use mirror_user::packet::{InterfaceId, Timestamp};
 use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
 use mirror_user::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 
+/// Without and with discovery.
+static REDACTORS: LazyLock<[Redactor; 2]> = LazyLock::new(|| {
+    [false, true].map(|discover| {
+        let options = RedactOptions {
+            key: Key::new([7; 32]).ok(),
+            json_paths: vec!["$.a[*].b".into(), "$..c".into()],
+            discover,
+            ..RedactOptions::preset(Preset::Pii)
+        };
+        Redactor::new(options).expect("options").expect("it is on")
+    })
+});
+
+const TYPES: [&str; 8] = [
+    "application/json",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=b",
+    "text/plain",
+    "image/png",
+    "x/y",
+    "application/x-ndjson",
+    "text/xml; charset=utf-8",
+];
+const CODINGS: [&str; 8] =
+    ["identity", "gzip", "deflate", "br", "zstd", "gzip, gzip", "identity", "identity"];
+
+/// The bytes as they are, or as the body of a request.
+fn client(how: u8, bytes: &[u8]) -> Cow<'_, [u8]> {
+    if how & 0x80 == 0 {
+        return bytes.into();
+    }
+    let (media_type, coding) = (TYPES[usize::from(how & 7)], CODINGS[usize::from(how >> 3 & 7)]);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {media_type}\r\nContent-Encoding: {coding}\r\n\
+         Content-Length: {}\r\n\r\n",
+        bytes.len()
+    );
+    [head.as_bytes(), bytes].concat().into()
+}
+
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
-    let (paths, client, server) = input;
-    let options = RedactOptions {
-        preset: if paths & 1 == 0 { Preset::Pii } else { Preset::Credentials },
-        key: Key::new([7; 32]).ok(),
-        json_paths: vec!["$.a[*].b".into(), "$..c".into()],
-        discover: paths & 2 == 0,
-        ..RedactOptions::default()
-    };
-    let Ok(Some(redactor)) = Redactor::new(options) else { panic!("it is on") };
-    for exchange in exchanges(client, server) {
+    let (how, bytes, server) = input;
+    let redactor = &REDACTORS[usize::from(how >> 6 & 1)];
+    for exchange in exchanges(&client(how, bytes), server) {
         let once = redactor.redact(exchange);
         let messages = [(Side::Client, &once.request), (Side::Server, &once.response)];
         for (side, message) in messages.iter().filter_map(|(side, it)| Some((*side, it.as_ref()?))) {

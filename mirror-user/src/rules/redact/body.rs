@@ -65,12 +65,18 @@ pub(super) fn rewrite(
     if content.is_empty() {
         return Ok(None);
     }
-    // Many clients send JSON as something else, curl's `--data` as a form.
-    if media_type != MediaType::Json
-        && json::may_be(content)
-        && let Ok(rewritten) = json::rewrite(work, at, content)
-    {
-        return Ok(rewritten);
+    // Many clients send JSON as something else, curl's `--data` as a form. What only looks like it
+    // may be a text; but a form never does, and what has no type of its own may be read as JSON by
+    // someone who is less strict.
+    if media_type != MediaType::Json && json::may_be(content) {
+        match (json::rewrite(work, at, content), media_type) {
+            (Ok(rewritten), _) => return Ok(rewritten),
+            (Err(why), MediaType::Form) => return Err(why),
+            (Err(why), MediaType::Other) if std::str::from_utf8(content).is_ok() => {
+                return Err(why);
+            }
+            (Err(_), _) => {}
+        }
     }
     let mut out = Vec::new();
     let changed = match media_type {

@@ -18,7 +18,12 @@ pub(super) fn rewrite(
     let mut edits = Edits::new(text);
     let mut places = memchr::memmem::find_iter(text, &delimiter)
         // At the beginning of a line (RFC 2046 §5.1.1).
-        .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'));
+        .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'))
+        // And not the beginning of a longer one.
+        .filter(|at| {
+            let behind = text.get(at + delimiter.len()..).unwrap_or_default();
+            matches!(behind, [b'\r' | b'\n' | b' ' | b'\t', ..] | [b'-', b'-', ..])
+        });
     let Some(mut at) = places.next() else { return Err(Unredactable::BadMultipart) };
     edits.edit(0..at, |preamble, out| work.text(&Where::Body, preamble, out));
     loop {

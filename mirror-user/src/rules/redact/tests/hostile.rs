@@ -82,6 +82,12 @@ fn what_cannot_be_read_is_withheld() {
     ] {
         assert_eq!(withheld(json, bad.as_bytes()), why(Unredactable::BadJson), "{bad}");
     }
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert_eq!(withheld(form, b"{'password':'x'}"), why(Unredactable::BadJson));
+    assert_eq!(withheld("", b"{password:x}"), why(Unredactable::BadJson));
+    assert_eq!(withheld("Content-Type: text/plain\r\n", b"[1] a note [2]"), None);
+    let longer = b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--bb\r\n2\r\n--b--";
+    assert_eq!(withheld("Content-Type: multipart/form-data; boundary=b\r\n", longer), None);
     for good in
         ["", " ", "1", "-1.5e3 ", "\"\\ud83d\\ude00\"", "[]", "{}", "\u{feff}{}", "{}\n{}\n"]
     {

@@ -311,6 +311,30 @@ fn flags_that_contradict_or_mean_nothing_are_told() {
     assert_eq!(std::fs::read(&out).unwrap()[24..], session()[24..]);
 }
 
+#[test]
+fn a_configuration_file_redacts_as_the_flags_do() {
+    let workspace = Workspace::new();
+    let (file, key) = (workspace.file("day.pcap", &session()), key_file(&workspace));
+    let target = Target::start(Behaviour::Answer);
+    let config = |redact: &str| {
+        let text = format!(
+            "version: 1\nsource: {{ from: {file} }}\ntargets: {{ staging: {{ url: {} }} }}\nredact: {redact}\n",
+            target.url()
+        );
+        workspace.file("mirror.yaml", text.as_bytes())
+    };
+    let bad = config("{ preset: most, json: \"$.a[b]\", headers: [\"-\"], detect: [card, crad] }");
+    let told = mirror(&["config", "check", &bad]).exits_with(2).stderr();
+    for word in ["most", "credentials", "JSON path", "a name to redact", "crad", "github-token"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    let good = config(&format!("{{ preset: pii, key-file: {key} }}"));
+    mirror(&["run", "--config", &good]).exits_with(0).says("values redacted");
+    for request in &target.wait_for(3, PATIENCE) {
+        holds_nothing("run", &request.wire(), &PLANTED);
+    }
+}
+
 /// What a sink wrote.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -339,7 +363,7 @@ fn all_outputs(capture: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
     let key = Some(Key::new(KEY).unwrap());
     let options = RedactOptions { key, ..RedactOptions::preset(Preset::Pii) };
     let redactor = Redactor::new(options).unwrap().map(Arc::new);
-    let rules = Rules { shadows: Shadows::Keep, redactor };
+    let mut rules = Rules { shadows: Shadows::Keep, redactor, ..Rules::default() };
     let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut source = FileSource::from_reader("test", Box::new(Cursor::new(capture))).unwrap();

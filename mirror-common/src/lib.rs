@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod counter;
+pub mod flow;
 pub mod names;
 pub mod record;
 pub mod settings;

@@ -9,7 +9,7 @@ use mirror_user::cli::{Cli, Command};
 use mirror_user::config::{Config, SummaryForm};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{demo, doctor};
+use mirror_user::{config, demo, doctor};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -31,6 +31,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
+        Command::Config(args) => return config::command::run(&args.command, &mut io::stdout()),
+        Command::Run(args) => Config::for_run(args)?,
         Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()),
         Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()),
     };

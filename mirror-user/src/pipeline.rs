@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::decode::{Decoder, Skip};
 use crate::http::HttpTable;
-use crate::http::message::{Exchange, Moment};
+use crate::http::message::Exchange;
 use crate::packet::{Packet, Timestamp};
 use crate::progress::Progress;
 use crate::rules::{Dropped, Rules};
@@ -60,15 +60,6 @@ struct Corridors {
     cleared: u64,
     dropped: Tally<Dropped>,
     interfaces: usize,
-}
-
-/// True at one moment of every request: when it was asked, or at its end if it never became whole.
-fn is_first_moment(exchange: &Exchange) -> bool {
-    match (exchange.moment, &exchange.request) {
-        (Moment::Asked, _) => true,
-        (Moment::Ended, Some(request)) => request.incomplete.is_some(),
-        (Moment::Ended, None) | (Moment::Interim, _) => false,
-    }
 }
 
 impl Pipeline {
@@ -160,7 +151,7 @@ impl Pipeline {
             self.sinks.iter_mut().for_each(|sink| sink.interfaces(interfaces));
         }
         for exchange in corridors.exchanges.drain(..) {
-            let counts = is_first_moment(&exchange);
+            let counts = exchange.is_first_moment();
             corridors.requests += u64::from(counts);
             match self.rules.clear(exchange) {
                 Ok(cleared) => {

@@ -2,6 +2,7 @@
 
 mod redact;
 mod replay;
+mod run;
 mod source;
 mod values;
 
@@ -11,7 +12,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, SourceArgs};
+pub(crate) use self::values::{parse_bytes, parse_duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -56,6 +59,14 @@ pub enum Command {
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
+    /// Do what a configuration file says: several targets, rules, samples
+    #[command(after_help = "Examples:\n  \
+        mirror run --config mirror.yaml\n\n\
+        docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
+        or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
+    Run(RunArgs),
+    /// Check a configuration file, or print its schema
+    Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),
     /// A self-contained show: a small production, a shadow, and real packets between them

@@ -1,9 +1,12 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+pub mod command;
+pub mod file;
 mod output;
-mod redact;
+pub mod redact;
 mod replay;
+mod run;
 mod source;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use self::output::{Opened, Output};
+use self::output::{Opened, Output, To};
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
@@ -83,7 +86,7 @@ impl Config {
                 (false, false) => SummaryForm::Text,
             },
         )?
-        .redacting(&args.redact, Preset::Credentials)
+        .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -94,7 +97,8 @@ impl Config {
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
             let output = Output::Findings { json: args.json, redactor: None };
-            return Self::new(&args.source, output, form)?.redacting(&args.redact, Preset::Pii);
+            return Self::new(&args.source, output, form)?
+                .redacting((&args.redact).into(), Preset::Pii);
         }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (Output::Counts, SummaryForm::Json),
@@ -104,7 +108,8 @@ impl Config {
             }
             (false, false) => (Output::Table, SummaryForm::Text),
         };
-        Self::new(&args.source, output, summary)?.redacting(&args.redact, Preset::Credentials)
+        Self::new(&args.source, output, summary)?
+            .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -114,10 +119,12 @@ impl Config {
         let source = Source::new(source)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
-            if let Output::Replay { target, options, .. } = &mut output {
-                live::refuse_captured(target, &ports)?;
-                options.pace = Pace::Live;
-                options.when_full = WhenFull::Drop;
+            if let Output::Replay { targets, .. } = &mut output {
+                for To { target, options, .. } in targets {
+                    live::refuse_captured(target, &ports)?;
+                    options.pace = Pace::Live;
+                    options.when_full = WhenFull::Drop;
+                }
             }
             ensure!(
                 !ports.as_slice().is_empty(),
@@ -133,6 +140,7 @@ impl Config {
                 _ => Shadows::Keep,
             },
             redactor: None,
+            routes: None,
         };
         Ok(Self { source, ports, output, rules, run_for, summary })
     }
@@ -167,7 +175,10 @@ impl Config {
         Ok(Self {
             source,
             ports,
-            output: Output::Replay { target, options, max_body: KeepLimits::default().total },
+            output: Output::Replay {
+                targets: vec![To { name: None, target, options }],
+                max_body: KeepLimits::default().total,
+            },
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,

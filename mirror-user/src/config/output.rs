@@ -9,6 +9,7 @@ use anyhow::Context;
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
+use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::findings::Findings;
@@ -16,6 +17,7 @@ use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
 use crate::sink::packets::Packets;
 use crate::sink::replay::{Pace, ReplayOptions, ReplaySink, Target};
+use crate::sink::routed::Routed;
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
 
@@ -23,12 +25,10 @@ use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
 const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// Where they go.
-#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub(super) enum Output {
     /// With the bytes of the longest request body that is sent.
     Replay {
-        target: Target,
-        options: ReplayOptions,
+        targets: Vec<To>,
         max_body: u64,
     },
     /// Packets as they were seen.
@@ -49,6 +49,14 @@ pub(super) enum Output {
     },
 }
 
+/// A target and how it is replayed to.
+pub(super) struct To {
+    /// What rules and summaries call it; `None` where it is the only one.
+    pub(super) name: Option<String>,
+    pub(super) target: Target,
+    pub(super) options: ReplayOptions,
+}
+
 /// An output's rooms, opened.
 #[derive(Default)]
 pub(super) struct Opened {
@@ -61,7 +69,9 @@ impl Output {
     /// True when requests go out at the times of the capture, so that waiting would shift them.
     pub(super) fn keeps_pace(&self) -> bool {
         match self {
-            Self::Replay { options, .. } => matches!(options.pace, Pace::Recorded { .. }),
+            Self::Replay { targets, .. } => {
+                targets.iter().any(|to| matches!(to.options.pace, Pace::Recorded { .. }))
+            }
             Self::RawPackets(_) | Self::Packets(_) | Self::JsonLines { .. } => false,
             Self::Table | Self::Counts | Self::Findings { .. } => false,
         }
@@ -108,11 +118,19 @@ impl Output {
         let mut prints = false;
         let mut monitor = None;
         match self {
-            Self::Replay { target, options, .. } => {
-                target.probe(options.timeouts.connect)?;
-                let sink = ReplaySink::start(target, options, stop.flag())?;
-                monitor = Some(sink.monitor());
-                opened.sinks.push(Box::new(sink));
+            Self::Replay { targets, .. } => {
+                // Each is reached before any engine runs.
+                for To { target, options, .. } in &targets {
+                    target.probe(options.timeouts.connect)?;
+                }
+                for (place, To { name, target, options }) in targets.into_iter().enumerate() {
+                    let sink = ReplaySink::start(target, options, stop.flag())?;
+                    monitor.get_or_insert_with(|| sink.monitor());
+                    opened.sinks.push(match (name, TargetId::new(place)) {
+                        (Some(name), Some(id)) => Box::new(Routed::new(id, &name, Box::new(sink))),
+                        _ => Box::new(sink),
+                    });
+                }
             }
             Self::RawPackets(file) => {
                 opened.recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);

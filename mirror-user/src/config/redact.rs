@@ -1,8 +1,8 @@
-//! What the redaction flags mean.
+//! What the redaction flags, and the key `redact` of a configuration file, mean.
 
 use std::env;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -15,13 +15,34 @@ use crate::rules::redact::{Detector, Key, Preset, RedactOptions, Redactor};
 /// Holds the key of the tokens where no file does.
 const KEY_VARIABLE: &str = "MIRROR_REDACT_KEY";
 
+/// What is to be redacted, as flags and files say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedactSpec {
+    /// `None`: the default of the output.
+    pub preset: Option<Preset>,
+    /// The file with the key of the tokens.
+    pub key_file: Option<PathBuf>,
+    /// As [`RedactOptions::headers`].
+    pub headers: Vec<String>,
+    /// As [`RedactOptions::fields`].
+    pub fields: Vec<String>,
+    /// As [`RedactOptions::json_paths`].
+    pub json: Vec<String>,
+    /// As [`RedactOptions::cookies`].
+    pub cookies: Vec<String>,
+    /// As [`RedactOptions::detectors`].
+    pub detect: Vec<Detector>,
+    /// As [`RedactOptions::keep`].
+    pub keep: Vec<String>,
+}
+
 impl Config {
-    /// The same with what these flags redact; `default` where they name no preset.
+    /// The same with what is to be redacted; `default` where no preset is named.
     ///
     /// # Errors
-    /// What is wrong with the flags, and what to do.
-    pub(super) fn redacting(mut self, args: &RedactArgs, default: Preset) -> anyhow::Result<Self> {
-        let mut options = options(args, default)?;
+    /// What is wrong with it, and what to do.
+    pub(super) fn redacting(mut self, spec: RedactSpec, default: Preset) -> anyhow::Result<Self> {
+        let mut options = options(spec, default)?;
         options.discover = matches!(self.output, Output::Findings { .. });
         let redactor = Redactor::new(options)?.map(Arc::new);
         if let Output::Findings { redactor: finder, .. } = &mut self.output {
@@ -35,23 +56,35 @@ impl Config {
     }
 }
 
-/// What the flags ask for.
-fn options(args: &RedactArgs, default: Preset) -> anyhow::Result<RedactOptions> {
-    let preset = match args.redact {
-        Some(PresetArg::None) => Preset::None,
-        Some(PresetArg::Credentials) => Preset::Credentials,
-        Some(PresetArg::Pii) => Preset::Pii,
-        None => default,
-    };
+impl From<&RedactArgs> for RedactSpec {
+    fn from(args: &RedactArgs) -> Self {
+        Self {
+            preset: args.redact.map(|preset| match preset {
+                PresetArg::None => Preset::None,
+                PresetArg::Credentials => Preset::Credentials,
+                PresetArg::Pii => Preset::Pii,
+            }),
+            key_file: args.redact_key_file.clone(),
+            headers: args.redact_headers.clone(),
+            fields: args.redact_fields.clone(),
+            json: args.redact_json.clone(),
+            cookies: args.redact_cookies.clone(),
+            detect: args.redact_detect.iter().map(|what| (*what).into()).collect(),
+            keep: args.redact_keep.clone(),
+        }
+    }
+}
+
+fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<RedactOptions> {
     Ok(RedactOptions {
-        preset,
-        key: key(args.redact_key_file.as_deref())?,
-        headers: args.redact_headers.clone(),
-        fields: args.redact_fields.clone(),
-        json_paths: args.redact_json.clone(),
-        cookies: args.redact_cookies.clone(),
-        detectors: args.redact_detect.iter().map(|what| detector(*what)).collect(),
-        keep: args.redact_keep.clone(),
+        preset: spec.preset.unwrap_or(default),
+        key: key(spec.key_file.as_deref())?,
+        headers: spec.headers,
+        fields: spec.fields,
+        json_paths: spec.json,
+        cookies: spec.cookies,
+        detectors: spec.detect,
+        keep: spec.keep,
         discover: false,
     })
 }
@@ -74,19 +107,21 @@ fn key(file: Option<&Path>) -> anyhow::Result<Option<Key>> {
     })
 }
 
-fn detector(what: DetectorArg) -> Detector {
-    match what {
-        DetectorArg::Card => Detector::Card,
-        DetectorArg::Email => Detector::Email,
-        DetectorArg::Iban => Detector::Iban,
-        DetectorArg::Ssn => Detector::Ssn,
-        DetectorArg::Phone => Detector::Phone,
-        DetectorArg::Jwt => Detector::Jwt,
-        DetectorArg::Bearer => Detector::Bearer,
-        DetectorArg::Basic => Detector::Basic,
-        DetectorArg::AwsKey => Detector::AwsKey,
-        DetectorArg::GithubToken => Detector::GithubToken,
-        DetectorArg::StripeKey => Detector::StripeKey,
-        DetectorArg::PrivateKey => Detector::PrivateKey,
+impl From<DetectorArg> for Detector {
+    fn from(what: DetectorArg) -> Self {
+        match what {
+            DetectorArg::Card => Detector::Card,
+            DetectorArg::Email => Detector::Email,
+            DetectorArg::Iban => Detector::Iban,
+            DetectorArg::Ssn => Detector::Ssn,
+            DetectorArg::Phone => Detector::Phone,
+            DetectorArg::Jwt => Detector::Jwt,
+            DetectorArg::Bearer => Detector::Bearer,
+            DetectorArg::Basic => Detector::Basic,
+            DetectorArg::AwsKey => Detector::AwsKey,
+            DetectorArg::GithubToken => Detector::GithubToken,
+            DetectorArg::StripeKey => Detector::StripeKey,
+            DetectorArg::PrivateKey => Detector::PrivateKey,
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What `mirror replay` means.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
-use super::output::Output;
+use super::output::{Output, To};
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::rules::edit::Edits;
 use crate::rules::redact::Preset;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
@@ -17,25 +18,19 @@ impl Config {
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
         let target = Target::parse(&args.to)?;
-        let host = match args.host.as_str() {
-            "keep" => HostPolicy::Keep,
-            "suffix" => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
-            "target" => HostPolicy::Target,
-            name => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(
-                    !name.is_empty() && name.chars().all(plain),
-                    "--host: {name:?} is no host name"
-                );
-                HostPolicy::Name(name.to_owned())
+        let host = match HostPolicy::parse(&args.host) {
+            Ok(HostPolicy::Suffix { .. }) => {
+                HostPolicy::Suffix { ip_literals: args.suffix_addresses }
             }
+            Ok(host) => host,
+            Err(error) => bail!("--host: {error}"),
         };
         let mode = if args.mode == Some(ModeArg::Rollback) { Mode::Rollback } else { Mode::Replay };
         let ambiguous = match args.ambiguous {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous };
+        let marks = Marks { host, mode, run: run_name(), ambiguous, edits: Edits::default() };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -57,11 +52,12 @@ impl Config {
         };
         let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        let output = Output::Replay { target, options, max_body: args.max_body };
+        let targets = vec![To { name: None, target, options }];
+        let output = Output::Replay { targets, max_body: args.max_body };
         // As with a mesh's mirroring, the shadow gets what production got: without credentials it
         // answers 401 to everything.
-        let config =
-            Self::new(&args.source, output, summary)?.redacting(&args.redact, Preset::None)?;
+        let config = Self::new(&args.source, output, summary)?
+            .redacting((&args.redact).into(), Preset::None)?;
         let live = matches!(config.source, Source::Live { .. });
         ensure!(
             !live || args.speed.is_none(),

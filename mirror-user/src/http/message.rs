@@ -45,6 +45,19 @@ pub struct Exchange {
     pub response: Option<Arc<Message>>,
 }
 
+impl Exchange {
+    /// True at one moment of every request: when it was asked, or at its end if it never became
+    /// whole.
+    #[must_use]
+    pub fn is_first_moment(&self) -> bool {
+        match (self.moment, &self.request) {
+            (Moment::Asked, _) => true,
+            (Moment::Ended, Some(request)) => request.incomplete.is_some(),
+            (Moment::Ended, None) | (Moment::Interim, _) => false,
+        }
+    }
+}
+
 /// When an exchange leaves the http room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {

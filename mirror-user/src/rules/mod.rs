@@ -1,13 +1,19 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
 //!
-//! Refuses what is itself a shadow. What leaves has lost what [`redact`] was asked to take out. Decides from the request's head alone, so that both moments of
-//! an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
-//! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
-//! sent: files and reports want those exchanges too. Remembers nothing but what [`redact`] does.
+//! Refuses what is itself a shadow, and what the rules ([`route`]) let go nowhere. Decides from the
+//! request's head alone, so that both moments of an exchange get the same answer. What then leaves
+//! has lost what [`redact`] was asked to take out. What is left out of a *replay* and nothing else
+//! (an incomplete request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the
+//! bytes that are sent: files and reports want those exchanges too. Remembers how often each rule
+//! decided, and what [`redact`] does.
 
 mod baggage;
+pub mod edit;
 pub mod host;
 pub mod redact;
+pub mod route;
+pub mod sample;
+pub mod select;
 pub mod tag;
 
 use std::sync::Arc;
@@ -16,6 +22,8 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::redact::Redactor;
+use self::route::{Priority, Route, Routes, Stayed, TargetId};
+use self::select::Facts;
 use crate::http::message::{Exchange, Head};
 use crate::summary::Note;
 
@@ -27,6 +35,8 @@ pub const SHADOW_MARK: &str = "X-Shadow-Request";
 #[derive(Clone, Debug)]
 pub struct Cleared {
     exchange: Exchange,
+    /// `None` where no rules are given: it goes everywhere.
+    route: Option<Route>,
 }
 
 impl Cleared {
@@ -34,6 +44,24 @@ impl Cleared {
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
+    }
+
+    /// True when the rules send it to `target`.
+    #[must_use]
+    pub fn goes_to(&self, target: TargetId) -> bool {
+        self.route.is_none_or(|route| route.targets.contains(target))
+    }
+
+    /// Whether it stays when there is room for some alone.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.route.map(|route| route.priority).unwrap_or_default()
+    }
+
+    /// The place of the rule that let it out, from 0; `None` where no rules are given.
+    #[must_use]
+    pub fn rule(&self) -> Option<u16> {
+        self.route.map(|route| route.rule)
     }
 
     /// The name of the reason why a replay would not send its request; `None` when it would.
@@ -53,6 +81,22 @@ impl Cleared {
 pub enum Dropped {
     /// Itself a shadow: it bears the mark.
     AlreadyShadow,
+    /// Matched by no rule, or its request was not seen.
+    NotMatched,
+    /// Matched by a rule without targets.
+    Shielded,
+    /// Matched, and not in the rule's sample.
+    SampledOut,
+}
+
+impl From<Stayed> for Dropped {
+    fn from(stayed: Stayed) -> Self {
+        match stayed {
+            Stayed::NotMatched => Self::NotMatched,
+            Stayed::Shielded(_) => Self::Shielded,
+            Stayed::SampledOut(_) => Self::SampledOut,
+        }
+    }
 }
 
 /// What may leave, and how.
@@ -62,6 +106,8 @@ pub struct Rules {
     pub shadows: Shadows,
     /// What takes secrets and personal values out; nothing does when there is none.
     pub redactor: Option<Arc<Redactor>>,
+    /// Which requests go where; everything goes everywhere when there are none.
+    pub routes: Option<Routes>,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -79,24 +125,42 @@ impl Rules {
     ///
     /// # Errors
     /// Why it may not.
-    pub fn clear(&self, exchange: Exchange) -> Result<Cleared, Dropped> {
+    pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, Dropped> {
         match &exchange.request {
             Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => {
-                Err(Dropped::AlreadyShadow)
+                return Err(Dropped::AlreadyShadow);
             }
-            _ => Ok(Cleared {
-                exchange: match &self.redactor {
-                    Some(redactor) => redactor.redact(exchange),
-                    None => exchange,
-                },
-            }),
+            _ => {}
         }
+        let route = self.route(&exchange)?;
+        let exchange = match &self.redactor {
+            Some(redactor) => redactor.redact(exchange),
+            None => exchange,
+        };
+        Ok(Cleared { exchange, route })
     }
 
-    /// Counts of what was changed on the way.
+    /// Where the rules send it.
+    fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        let Some(routes) = &mut self.routes else { return Ok(None) };
+        let decided = match &exchange.request {
+            Some(request) => {
+                routes.decide(&Facts::new(&request.head, &exchange.peers), exchange.id)
+            }
+            None => Err(Stayed::NotMatched),
+        };
+        if exchange.is_first_moment() {
+            routes.count(decided);
+        }
+        Ok(Some(decided?))
+    }
+
+    /// What each rule did, and what was redacted.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
-        self.redactor.as_ref().map(|redactor| redactor.notes()).unwrap_or_default()
+        let routes = self.routes.as_ref().and_then(Routes::note);
+        let redactor = self.redactor.as_ref().map(|redactor| redactor.notes());
+        routes.into_iter().chain(redactor.into_iter().flatten()).collect()
     }
 
     /// What the operator should know at the end.

@@ -5,6 +5,7 @@
 //!   §3.2.2 has the server ignore `Host` then, so that a mark in `Host` alone would not be seen.
 //! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
 //!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
+//! - Fields and the path's first segments change as the target's [`Edits`] say.
 //! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
 //!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
 //!   sent at once. Never what frames or routes the request, whatever `Connection` lists.
@@ -22,6 +23,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::baggage;
+use super::edit::Edits;
 pub use super::host::HostPolicy;
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, StartLine};
@@ -41,6 +43,8 @@ pub struct Marks {
     pub run: String,
     /// What becomes of a request that can be read in two ways.
     pub ambiguous: Ambiguous,
+    /// What its target sees otherwise.
+    pub edits: Edits,
 }
 
 /// What the shadow is to do with a request.
@@ -136,6 +140,7 @@ impl Cleared {
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
         let host_missing = lines.write(marks, target, ambiguous, &mut front);
         write_marks(marks, self.exchange.id, lines.baggage().is_none(), &mut front);
+        marks.edits.write(&mut front);
         front.extend_from_slice(lines.empty_line());
         let rest = match body {
             Rest::Memory(bytes) if bytes.len() <= SHORT_BODY_BYTES => {
@@ -299,6 +304,7 @@ impl<'a> Lines<'a> {
             match Role::of(name) {
                 Role::HopByHop | Role::Upgrade => {}
                 Role::Baggage | Role::Other if has_connection && self.connection_lists(name) => {}
+                Role::Other if marks.edits.hides(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));
@@ -329,7 +335,7 @@ impl<'a> Lines<'a> {
         );
         let line = self.head.raw.get(..line_end).unwrap_or_default();
         let Some(host) = authority_host(self.head.bytes(self.target)) else {
-            out.extend_from_slice(line);
+            self.write_path(self.target.start as usize, line, marks, out);
             return false;
         };
         let start = (self.target.start as usize).saturating_add(host.start);
@@ -337,8 +343,21 @@ impl<'a> Lines<'a> {
         let host = line.get(start..end).unwrap_or_default();
         out.extend_from_slice(line.get(..start).unwrap_or_default());
         marks.host.apply(host, target, out);
-        out.extend_from_slice(line.get(end..).unwrap_or_default());
+        self.write_path(end, line, marks, out);
         !host.is_empty()
+    }
+
+    /// Writes the start line from where its path begins; what stands before an origin-form path is
+    /// the method.
+    fn write_path(&self, start: usize, line: &[u8], marks: &Marks, out: &mut Vec<u8>) {
+        if start == self.target.start as usize {
+            out.extend_from_slice(line.get(..start).unwrap_or_default());
+        }
+        let end = self.target.end as usize;
+        let (front, rest) = marks.edits.path(line.get(start..end).unwrap_or_default());
+        out.extend_from_slice(front);
+        out.extend_from_slice(rest);
+        out.extend_from_slice(line.get(end..).unwrap_or_default());
     }
 
     /// Writes a line with another value; what surrounds the value stays.

@@ -5,6 +5,7 @@ pub mod jsonl;
 pub mod lines;
 pub mod packets;
 pub mod replay;
+pub mod routed;
 pub mod table;
 
 use crate::rules::Cleared;

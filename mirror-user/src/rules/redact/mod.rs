@@ -40,7 +40,7 @@ pub use self::detect::Detector;
 use self::detect::Detectors;
 use self::head::NewBody;
 pub use self::json::MAX_JSON_DEPTH;
-pub use self::options::{BadOption, Preset, RedactOptions};
+pub use self::options::{BadOption, Preset, RedactOptions, check_name, check_path};
 pub use self::report::{Finding, MAX_PLACES, Unredactable};
 use self::report::{Report, Where};
 use self::tokens::Tokens;

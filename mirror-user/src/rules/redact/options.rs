@@ -1,6 +1,7 @@
 //! What is redacted: a preset and lists that add to it.
 
 use enum_map::EnumMap;
+use strum::IntoStaticStr;
 
 use super::detect::Detector;
 use super::names::{Names, Places};
@@ -34,7 +35,8 @@ pub struct RedactOptions {
 }
 
 /// What is redacted without further words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Preset {
     /// Nothing.
     #[default]
@@ -105,6 +107,22 @@ impl RedactOptions {
     pub(super) fn paths(&self) -> Result<Paths, BadOption> {
         Paths::new(&self.json_paths)
     }
+}
+
+/// A name that can be listed.
+///
+/// # Errors
+/// When it means nothing.
+pub fn check_name(name: &str) -> Result<(), BadOption> {
+    Names::default().keep(name)
+}
+
+/// A path that can be listed.
+///
+/// # Errors
+/// When it means nothing.
+pub fn check_path(path: &str) -> Result<(), BadOption> {
+    Paths::new(&[path.to_owned()]).map(|_| ())
 }
 
 /// The kind that tokens of a listed name bear: the name as far as a token may hold it.

@@ -32,11 +32,12 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Found>) {
         let domain = run(text, at + 1, MAX_DOMAIN, is_domain);
         let Some(end) = text.get(at + 1..at + 1 + domain).and_then(domain_end) else { continue };
         let range = start..at + 1 + end;
-        if text.get(range.clone()).is_some_and(tokens::is_email) {
-            continue;
-        }
+        // Where one ends, the local part of the next may not begin: neither in `a@b.cc@d.ee` nor when
+        // the first is a token by now.
         from = range.end;
-        found.push(Found { range, what: Detector::Email });
+        if !text.get(range.clone()).is_some_and(tokens::is_email) {
+            found.push(Found { range, what: Detector::Email });
+        }
     }
 }
 

@@ -26,7 +26,8 @@ impl<'a> Edits<'a> {
         let text = self.source.get(range.clone()).unwrap_or_default();
         if write(text, &mut self.piece) {
             if !self.changed {
-                self.out.reserve(self.source.len() + self.source.len() / 8);
+                // Tokens are longer than most values.
+                self.out.reserve(self.source.len() + self.source.len() / 8 + 64);
             }
             self.changed = true;
             self.out

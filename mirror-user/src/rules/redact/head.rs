@@ -18,6 +18,9 @@ pub(super) struct Replacements {
     with: Vec<u8>,
 }
 
+/// The longest common token: `redacted-`, a kind, 16 characters, and what stands around it.
+const TOKEN_BYTES: usize = 64;
+
 impl Replacements {
     /// Replaces what `write` writes something else for.
     fn replace(
@@ -26,6 +29,8 @@ impl Replacements {
         range: &Range<u32>,
         write: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
     ) {
+        // At once what a token or two need.
+        self.with.reserve(TOKEN_BYTES);
         let start = self.with.len();
         let text = raw.get(range.start as usize..range.end as usize).unwrap_or_default();
         if write(text, &mut self.with) {

@@ -1,6 +1,6 @@
 //! One value in, what stands in its place out; every replacement is counted here.
 
-use super::detect::{Detectors, Found, write_token};
+use super::detect::{Detectors, Found, card_digits, write_token};
 use super::json;
 use super::names::Names;
 use super::paths::Paths;
@@ -81,23 +81,21 @@ impl<'a> Work<'a> {
             return false;
         }
         let tokens = &self.plan.tokens;
-        let digits = tokens::digits_of(value);
-        let starts_with = |prefix: &[u8]| digits.starts_with(prefix);
         match kind {
-            "pan" if super::detect::card_digits(value).is_some() => {
+            "pan" if let Some(digits) = card_digits(value) => {
                 if tokens::is_card(&digits) {
                     return false;
                 }
                 tokens.card(value, out);
             }
-            "ssn" if digits.len() == 9 && is_grouped(value) => {
-                if starts_with(b"9") {
+            "ssn" if let Some(digits) = ssn_digits(value) => {
+                if digits.starts_with(b"9") {
                     return false;
                 }
                 tokens.ssn(value, out);
             }
-            "phone" if (7..=15).contains(&digits.len()) => {
-                if starts_with(b"999") {
+            "phone" if let Some(digits) = phone_digits(value) => {
+                if digits.starts_with(b"999") {
                     return false;
                 }
                 tokens.phone(value, out);
@@ -168,7 +166,15 @@ const SCHEMES: [&[u8]; 12] = [
     b"signature",
 ];
 
-/// Digits in groups and nothing else.
-fn is_grouped(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b' '))
+/// The digits of a value that has the form of a social security number.
+fn ssn_digits(value: &[u8]) -> Option<Vec<u8>> {
+    let grouped = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b' ');
+    let digits = tokens::digits_of(value);
+    (digits.len() == 9 && value.iter().all(grouped)).then_some(digits)
+}
+
+/// The digits of a value that has as many as a telephone number (ITU-T E.164).
+fn phone_digits(value: &[u8]) -> Option<Vec<u8>> {
+    let digits = tokens::digits_of(value);
+    (7..=15).contains(&digits.len()).then_some(digits)
 }

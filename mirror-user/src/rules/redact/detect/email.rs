@@ -1,6 +1,6 @@
 //! E-mail addresses: the common form of RFC 5321 §4.1.2, letters beyond ASCII included (RFC 6531).
 
-use super::{Detector, Found, run};
+use super::{Detector, Found, is_word, run};
 use crate::rules::redact::tokens;
 
 /// RFC 5321 §4.5.3.1.1 has 64; the rest of a longer one would stay otherwise.
@@ -65,8 +65,8 @@ fn domain_end(text: &[u8]) -> Option<usize> {
         match () {
             () if !has_host => return None,
             () if is_encoded => return Some(end),
-            // `a@b.com-x`: what follows the letters is not part of it.
-            () if letters >= 2 => return Some(dot + 1 + letters),
+            // `a@b.com-x`: what follows the letters is not part of it; with a digit it is another label.
+            () if letters >= 2 && !is_word(label.get(letters)) => return Some(dot + 1 + letters),
             () => end = dot,
         }
     }

@@ -129,6 +129,8 @@ fn addresses_are_known_in_their_common_form() {
     }
     assert_eq!(found("to=alice@example.com."), [(Detector::Email, "alice@example.com")]);
     assert_eq!(found("u-x@redacted.invalid"), [(Detector::Email, "u-x@redacted.invalid")]);
+    assert_eq!(found("a@b.cc9x@d.ee"), [(Detector::Email, "b.cc9x@d.ee")]);
+    assert_eq!(found("a@b.cc-x@d.ee").len(), 2);
     assert_eq!(found("a@b.cc@d.ee"), [(Detector::Email, "a@b.cc")]);
     knows_nothing("u-zco6mxn34idqef5e@redacted.invalid@d.ee");
     let two = "a@b.cc,c@d.ee";

@@ -379,7 +379,7 @@ fn all_outputs(capture: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
                     flows.push(segment, &mut events);
                 }
             }
-            Next::Idle => {}
+            Next::Idle | Next::Again(_) => {}
             Next::End => {
                 flows.finish(&mut events);
                 ended = true;

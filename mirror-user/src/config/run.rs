@@ -1,13 +1,13 @@
 //! What `mirror run` means: a configuration file turned into one run.
 
-use std::path::Path;
+use anyhow::bail;
 
-use anyhow::{anyhow, ensure};
-
-use super::file::{File, RuleSpec, SourceSpec, TargetSpec};
+use super::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
 use super::output::{Output, To};
-use super::{Config, SummaryForm, command, run_name};
-use crate::cli::{HookArg, RunArgs, SourceArgs};
+use super::reload::Start;
+use super::{Config, SummaryForm, run_name};
+use crate::cli::{FilterArgs, HookArg, KernelLogArg, RunArgs, SourceArgs};
+use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
 use crate::rules::tag::Marks;
@@ -25,35 +25,43 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, or a target without an address.
     pub fn for_run(args: &RunArgs) -> anyhow::Result<Self> {
-        let file = command::read(&args.config)?;
+        let Start { file, watcher } = Start::read(args)?;
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        Self::of_file(&file, summary).map_err(|error| at(&args.config, &error))
-    }
-
-    fn of_file(file: &File, summary: SummaryForm) -> anyhow::Result<Self> {
         let run = run_name();
-        let targets: Vec<To> =
-            file.targets.iter().map(|spec| to(spec, &run)).collect::<anyhow::Result<_>>()?;
-        let max_body = file.max_body.unwrap_or(MAX_BODY);
-        let output = Output::Replay { targets, max_body };
+        let targets: anyhow::Result<Vec<To>> =
+            file.targets.iter().map(|spec| to(spec, &run)).collect();
+        let output = Output::Replay {
+            targets: targets?,
+            max_body: file.max_body.unwrap_or(MAX_BODY),
+            max_spool: HttpOptions::default().max_spooled,
+        };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
-        config.rules.routes = routes(file)?;
+        config.rules.routes = Some(routes(&file, &file.targets)?);
+        config.rules.handover = Some(watcher.handover());
+        config.watcher = Some(watcher);
         config.redacting(file.redact.clone(), Preset::None)
     }
-}
-
-fn at(path: &Path, error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("{}: {error:#}", path.display())
 }
 
 /// The same as the flags would say.
 fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> SourceArgs {
     SourceArgs {
         from: from.clone(),
-        ports: ports.iter().flat_map(|range| range.first..=range.last).collect(),
         hook: hook.unwrap_or(HookArg::Tc),
         ring_size: *ring_size,
+        kernel_log: KernelLogArg::Off,
         run_for: None,
+        filter: FilterArgs {
+            ports: ports.iter().map(|range| range.first..=range.last).collect(),
+            nets: Vec::new(),
+            client_nets: Vec::new(),
+            server_nets: Vec::new(),
+            direction: None,
+            side: None,
+            sample: 100.0,
+            requests_only: false,
+            snaplen: Vec::new(),
+        },
     }
 }
 
@@ -81,38 +89,48 @@ fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
         ..defaults
     };
     let pace = Pace::Recorded { speed: 1.0 };
+    let replay = ReplayOptions::new(marks, pace, WhenFull::Wait);
     Ok(To {
         name: Some(spec.name.clone()),
         target: Target::parse(&spec.url)?,
-        options: ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts },
+        options: ReplayOptions { limits, timeouts, ..replay },
     })
 }
 
-/// The file's rules, with targets by their place; `None` where everything goes everywhere.
-pub(super) fn routes(File { targets, rules, .. }: &File) -> anyhow::Result<Option<Routes>> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let place = |name: &str| {
-        let place = targets.iter().position(|target| target.name == name);
-        place.and_then(TargetId::new).ok_or_else(|| anyhow!("{name}: no such target"))
-    };
+/// The file's rules, with targets by their place among those of the run. Without rules, all goes to
+/// all of them.
+///
+/// # Errors
+/// When a rule names a target that the run does not have.
+pub(super) fn routes(file: &File, targets: &[TargetSpec]) -> anyhow::Result<Routes> {
     let rule = |spec: &RuleSpec| -> anyhow::Result<Rule> {
         let sample = spec.sampled();
-        let used = spec.targets.iter();
-        let used =
-            used.map(|used| Ok((place(&used.name)?, used.portion.unwrap_or(sample.portion))));
+        let mut uses = Vec::new();
+        for used in &spec.targets {
+            let place = targets.iter().position(|target| target.name == used.name);
+            let Some(target) = place.and_then(TargetId::new) else {
+                bail!("{}: this run has no such target; start it again to add one", used.name)
+            };
+            uses.push((target, used.portion.unwrap_or(sample.portion)));
+        }
         Ok(Rule {
             name: spec.name.clone(),
             matches: spec.matches.clone(),
-            targets: used.collect::<anyhow::Result<_>>()?,
+            targets: uses,
             priority: spec.priority,
             sample,
         })
     };
-    let rules: Vec<Rule> = rules.iter().map(rule).collect::<anyhow::Result<_>>()?;
-    ensure!(!rules.is_empty(), "no rules");
-    Ok(Some(Routes::new(rules, seed())))
+    let all = || {
+        let uses = file.targets.iter();
+        let uses = uses.map(|to| TargetUse { at: to.at, name: to.name.clone(), portion: None });
+        RuleSpec { name: "all".to_owned(), targets: uses.collect(), ..RuleSpec::default() }
+    };
+    let rules: anyhow::Result<Vec<Rule>> = match file.rules.as_slice() {
+        [] => [all()].iter().map(rule).collect(),
+        rules => rules.iter().map(rule).collect(),
+    };
+    Ok(Routes::new(rules?, seed()))
 }
 
 /// What makes the random draws of one run differ from those of others.

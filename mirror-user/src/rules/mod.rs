@@ -9,6 +9,7 @@
 
 mod baggage;
 pub mod edit;
+pub mod handover;
 pub mod host;
 pub mod redact;
 pub mod route;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use self::handover::Handover;
 use self::redact::Redactor;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
@@ -108,6 +110,8 @@ pub struct Rules {
     pub redactor: Option<Arc<Redactor>>,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
+    /// Where other rules may come from while requests pass.
+    pub handover: Option<Arc<Handover>>,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -142,6 +146,9 @@ impl Rules {
 
     /// Where the rules send it.
     fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        if let Some(next) = self.handover.as_ref().and_then(|handover| handover.take()) {
+            self.routes.get_or_insert_default().replace(next);
+        }
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
             Some(request) => {
@@ -155,12 +162,13 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did, and what was redacted.
+    /// What each rule did, how often the rules changed, and what was redacted.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
         let routes = self.routes.as_ref().and_then(Routes::note);
-        let redactor = self.redactor.as_ref().map(|redactor| redactor.notes());
-        routes.into_iter().chain(redactor.into_iter().flatten()).collect()
+        let changed = self.handover.as_ref().and_then(|handover| handover.note());
+        let redacted = self.redactor.as_ref().map(|redactor| redactor.notes());
+        routes.into_iter().chain(changed).chain(redacted.into_iter().flatten()).collect()
     }
 
     /// What the operator should know at the end.

@@ -242,3 +242,6 @@ impl Counts {
         self.shielded = self.shielded.saturating_add(other.shielded);
     }
 }
+
+#[cfg(test)]
+mod tests;

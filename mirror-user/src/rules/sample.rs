@@ -192,3 +192,6 @@ fn mix(seed: u64) -> u64 {
 fn upper(bits: u64) -> u64 {
     bits >> 32
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,7 @@ fn capture_writes_a_file_that_reads_the_same() {
     let direct = mirror(&["inspect", "--json", "--from", &file]).exits_with(0).stdout();
     for name in ["copy.pcap", "copy.pcapng"] {
         let copy = workspace.path(name).to_str().expect("a plain path").to_owned();
-        mirror(&["capture", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
+        mirror(&["capture", "--raw", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
         assert_eq!(
             mirror(&["inspect", "--json", "--from", &copy]).exits_with(0).stdout(),
             direct,
@@ -267,7 +267,7 @@ fn two_link_types_need_a_pcapng() {
     }
     let ip = workspace.file("b.pcap", &raw);
     let out = workspace.path("out.pcap").to_str().expect("a plain path").to_owned();
-    let run = mirror(&["capture", "--from", &ethernet, "--from", &ip, "--to", &out]);
+    let run = mirror(&["capture", "--raw", "--from", &ethernet, "--from", &ip, "--to", &out]);
     let _ = run.exits_with(2).complains(&["out.pcap", ".pcapng"]);
 }
 

@@ -12,10 +12,11 @@ use crate::{root, run_command, setup};
 const SMOKE_SECONDS: u32 = 30;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 5] = [
+const TARGETS: [(&str, u32); 6] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
+    ("redact", 16_384),
     ("pipeline", 262_144),
     ("convert", 8_192),
 ];

@@ -5,6 +5,7 @@ mod filter;
 mod marks;
 mod outcome;
 mod pace;
+mod redact;
 mod replay;
 mod run;
 mod source;
@@ -19,6 +20,7 @@ pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
+pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, SourceArgs};
@@ -59,8 +61,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n\n\
-        Packet files hold the packets as they were seen, credentials and personal data included; \
-        they are created readable for their owner alone.")]
+        Credentials are replaced by tokens (--redact). Packet files therefore hold the HTTP of each connection, \
+        told anew; --raw writes the packets as they were seen, credentials and personal data included. \
+        Files are created readable for their owner alone.")]
     Capture(CaptureArgs),
     /// Show what was seen, what was skipped, and why
     #[command(after_help = "Examples:\n  \
@@ -102,6 +105,12 @@ pub struct CaptureArgs {
     /// Leave bodies out of .jsonl files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Write packets as they were seen, nothing redacted (.pcap and .pcapng)
+    #[arg(long, help_heading = "Output")]
+    pub raw: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// How the end is told.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -119,9 +128,15 @@ pub struct InspectArgs {
     /// Print counts only
     #[arg(long, help_heading = "Output")]
     pub summary: bool,
-    /// Leave bodies out of the JSON (their length and digest stay)
+    /// Leave bodies out of the JSON (their length stays, and with `--redact none` their digest)
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Say where credentials and personal data were seen, and how often: never a value
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["summary", "no_bodies"])]
+    pub find_personal_data: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
 }
 
 /// `mirror doctor`.

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::marks::{MarkArgs, NoiseArgs};
 use super::values::{parse_bytes, parse_duration};
-use super::{OutcomeArgs, PaceArgs, SourceArgs};
+use super::{OutcomeArgs, PaceArgs, RedactArgs, SourceArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -47,6 +47,9 @@ pub struct ReplayArgs {
     /// What becomes of requests that no customer sent.
     #[command(flatten)]
     pub noise: NoiseArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// Connections to the target at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 256, help_heading = "Replay")]
     pub max_connections: usize,

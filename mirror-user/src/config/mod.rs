@@ -7,6 +7,7 @@ pub mod file;
 mod filter;
 mod marks;
 mod output;
+pub mod redact;
 mod reload;
 mod replay;
 mod run;
@@ -23,13 +24,14 @@ use anyhow::{bail, ensure};
 use self::output::{Opened, Output, To};
 use self::reload::Watcher;
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::priority;
 use crate::report::ReportFile;
 use crate::rules::Rules;
+use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
 use crate::shutdown::Stop;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
@@ -69,14 +71,18 @@ impl Config {
     pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
         let file = args.to.clone();
         let output = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("pcap" | "pcapng") => Output::Packets(file),
+            Some("pcap" | "pcapng") => packets(args)?,
             Some("jsonl") => Output::JsonLines { file: Some(file), bodies: !args.no_bodies },
-            _ if file.as_os_str() == "-" => Output::Packets(file),
+            _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
                 "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
                 file.display()
             ),
         };
+        ensure!(
+            !args.raw || matches!(output, Output::RawPackets(_)),
+            "--raw: packets are written to .pcap and .pcapng; leave it out, or say --redact none"
+        );
         let to_stdout = args.to.as_os_str() == "-";
         ensure!(
             !(to_stdout && args.report.json),
@@ -90,7 +96,8 @@ impl Config {
                 (false, true) => SummaryForm::TextBeside,
                 (false, false) => SummaryForm::Text,
             },
-        )
+        )?
+        .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -98,6 +105,12 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
+        if args.find_personal_data {
+            let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
+            let output = Output::Findings { json: args.json, redactor: None };
+            return Self::new(&args.source, output, form)?
+                .redacting((&args.redact).into(), Preset::Pii);
+        }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (Output::Counts, SummaryForm::Json),
             (true, false) => (Output::Counts, SummaryForm::Text),
@@ -106,7 +119,8 @@ impl Config {
             }
             (false, false) => (Output::Table, SummaryForm::Text),
         };
-        Self::new(&args.source, output, summary)
+        Self::new(&args.source, output, summary)?
+            .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -255,6 +269,21 @@ impl Config {
             progress,
         })
     }
+}
+
+/// What a packet file holds: the packets as they were seen only if that is said in so many words.
+fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
+    let file = args.to.clone();
+    let name = file.display();
+    ensure!(
+        args.raw || args.redact.redact != Some(PresetArg::None),
+        "{name}: --redact none writes packets as they were seen; say --raw"
+    );
+    ensure!(
+        !args.raw || matches!(args.redact.redact, None | Some(PresetArg::None)),
+        "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
+    );
+    Ok(if args.raw { Output::RawPackets(file) } else { Output::Packets(file) })
 }
 
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.

@@ -189,6 +189,7 @@ impl Watcher {
             ("probes", next.probes != self.running.probes),
             ("retries", next.retries != self.running.retries),
             ("max-body", next.max_body != self.running.max_body),
+            ("redact", next.redact != self.running.redact),
             ("targets", targets(next) != targets(&self.running)),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()

@@ -11,6 +11,7 @@ use super::source::Source;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
 use crate::rules::edit::Edits;
+use crate::rules::redact::Preset;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{
     Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
@@ -74,7 +75,10 @@ impl Config {
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
         let targets = vec![To { name: None, target, options }];
         let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
-        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        // As with a mesh's mirroring, the shadow gets what production got: without credentials it
+        // answers 401 to everything.
+        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?
+            .redacting((&args.redact).into(), Preset::None)?;
         config.report = args.outcome.report.clone();
         config.rules.probes = args.noise.probes.into();
         config.rules.retries = args.noise.retries.into();

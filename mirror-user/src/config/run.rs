@@ -8,6 +8,7 @@ use super::reload::Start;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{FilterArgs, HookArg, KernelLogArg, RunArgs, SourceArgs};
 use crate::http::HttpOptions;
+use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
 use crate::rules::tag::Marks;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
@@ -40,7 +41,7 @@ impl Config {
         config.rules.routes = Some(routes(&file, &file.targets)?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
-        Ok(config)
+        config.redacting(file.redact.clone(), Preset::None)
     }
 }
 

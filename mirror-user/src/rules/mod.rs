@@ -2,16 +2,18 @@
 //!
 //! Refuses what is itself a shadow, what the rules ([`route`]) let go nowhere, and on request probes
 //! and further attempts at a request that was let out. All moments of an exchange get the same
-//! answer. What is left out of a *replay* and nothing else (an incomplete request, a tunnel) is
-//! refused in [`tag`], where a cleared exchange becomes the bytes that are sent: files and reports
-//! want those exchanges too. Remembers how often each rule decided, and digests of recent requests
-//! that say which attempt they are.
+//! answer. What then leaves has lost what [`redact`] was asked to take out. What is left out of a
+//! *replay* and nothing else (an incomplete request, a tunnel) is refused in [`tag`], where a cleared
+//! exchange becomes the bytes that are sent: files and reports want those exchanges too. Remembers
+//! how often each rule decided, what [`redact`] did, and digests of recent requests that say which
+//! attempt they are.
 
 mod baggage;
 pub mod edit;
 pub mod handover;
 pub mod host;
 mod probe;
+pub mod redact;
 mod repeat;
 pub mod route;
 pub mod sample;
@@ -25,6 +27,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::handover::Handover;
+use self::redact::Redactor;
 use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
@@ -116,6 +119,8 @@ pub struct Rules {
     pub probes: Noise,
     /// What becomes of further attempts at one request.
     pub retries: Noise,
+    /// What takes secrets and personal values out; nothing does when there is none.
+    pub redactor: Option<Arc<Redactor>>,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
     /// Where other rules may come from while requests pass.
@@ -173,6 +178,10 @@ impl Rules {
             return Err(Dropped::Retry);
         }
         let route = self.route(&exchange)?;
+        let exchange = match &self.redactor {
+            Some(redactor) => redactor.redact(exchange),
+            None => exchange,
+        };
         Ok(Cleared { exchange, route })
     }
 
@@ -194,11 +203,19 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did, and how often the rules changed.
+    /// What each rule did, how often the rules changed, and what was redacted.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
+        let routes = self.routes.as_ref().and_then(Routes::note);
         let changed = self.handover.as_ref().and_then(|handover| handover.note());
-        self.routes.as_ref().and_then(Routes::note).into_iter().chain(changed).collect()
+        let redacted = self.redactor.as_ref().map(|redactor| redactor.notes());
+        routes.into_iter().chain(changed).chain(redacted.into_iter().flatten()).collect()
+    }
+
+    /// What the operator should know at the end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.redactor.as_ref().map(|redactor| redactor.warnings()).unwrap_or_default()
     }
 }
 

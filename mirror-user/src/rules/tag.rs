@@ -101,6 +101,8 @@ pub enum NotSent {
     BodyTooLarge,
     /// Captured without its body.
     BodyNotKept,
+    /// Not readable where it was to be redacted; the rules count why.
+    Unredactable,
 }
 
 /// A request as it is sent to a target.
@@ -197,6 +199,7 @@ fn body_of(request: &Message) -> Result<Rest, NotSent> {
     match (&request.body.wire, request.body.framing) {
         (Kept::Memory(bytes), _) => Ok(Rest::Memory(bytes.clone())),
         (Kept::File(file), _) => Ok(Rest::File(Arc::clone(file))),
+        (Kept::Withheld(_), _) => Err(NotSent::Unredactable),
         (Kept::TooLarge, _) => Err(NotSent::BodyTooLarge),
         (Kept::Nothing, BodyLength::None | BodyLength::Length(0)) => Ok(Rest::Nothing),
         (Kept::Nothing, _) => Err(NotSent::BodyNotKept),

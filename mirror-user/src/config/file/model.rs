@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Place;
 use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
@@ -24,6 +25,8 @@ pub struct File {
     pub retries: NoiseArg,
     /// Bytes of one request body, at most; `None`: as `mirror replay`.
     pub max_body: Option<u64>,
+    /// What is redacted before anything goes there.
+    pub redact: RedactSpec,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go there; without rules, all go to all targets.

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::model::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse, VERSION};
 use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
@@ -96,7 +97,7 @@ fn texts<T: ToString>(list: &[T]) -> Value {
     Value::List(list.iter().map(|one| one.to_string().into()).collect())
 }
 
-fn file(File { source, probes, retries, max_body, targets, rules }: &File) -> Map {
+fn file(File { source, probes, retries, max_body, redact, targets, rules }: &File) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
@@ -104,8 +105,24 @@ fn file(File { source, probes, retries, max_body, targets, rules }: &File) -> Ma
         .with("probes", (*probes == NoiseArg::Keep).then_some("keep"))
         .with("retries", (*retries == NoiseArg::Keep).then_some("keep"))
         .with("max-body", max_body.map(size))
+        .with("redact", redact_map(redact))
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
+        .0
+}
+
+fn redact_map(redact: &RedactSpec) -> Map {
+    let RedactSpec { preset, key_file, headers, fields, json, cookies, detect, keep } = redact;
+    let detect = detect.iter().map(|what| <&str>::from(*what).replace('_', "-"));
+    Fields::new()
+        .with("preset", preset.map(<&str>::from))
+        .with("key-file", key_file.as_ref().map(|file| file.display().to_string()))
+        .with("headers", texts(headers))
+        .with("fields", texts(fields))
+        .with("json", texts(json))
+        .with("cookies", texts(cookies))
+        .with("detect", texts(&detect.collect::<Vec<String>>()))
+        .with("keep", texts(keep))
         .0
 }
 

@@ -5,8 +5,12 @@ use super::node::{self, Node};
 use super::problem::{Place, Problems};
 use super::reader::{Fields, Reader};
 use super::{check, read_rules};
-use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use clap::ValueEnum;
+
+use crate::cli::{BaggageArg, DetectorArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::{Edits, PathPrefix, is_field_name};
+use crate::rules::redact::{BadOption, Detector, Preset, check_name, check_path};
 use crate::rules::tag::{Ambiguous, HostPolicy, Mode};
 
 impl File {
@@ -62,11 +66,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let noise = [("drop", NoiseArg::Drop), ("keep", NoiseArg::Keep)];
     let mut noise = |key| fields.get(key).and_then(|node| reader.word(node, &noise));
     let (probes, retries) = (noise("probes"), noise("retries"));
+    let redact = fields.get("redact").and_then(|node| redact_spec(reader, node));
     Some(File {
         source,
         probes: probes.unwrap_or_default(),
         retries: retries.unwrap_or_default(),
         max_body,
+        redact: redact.unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })
@@ -104,6 +110,35 @@ fn source_spec(reader: &mut Reader, node: &Node) -> Option<SourceSpec> {
         ports: read_rules::ports(reader, fields.get("ports")),
         hook: fields.get("hook").and_then(|node| reader.word(node, &hooks)),
         ring_size,
+    })
+}
+
+fn redact_spec(reader: &mut Reader, node: &Node) -> Option<RedactSpec> {
+    let fields = reader.fields(node, "redact")?;
+    let presets = [Preset::None, Preset::Credentials, Preset::Pii].map(|it| (it.into(), it));
+    let known = DetectorArg::value_variants().iter();
+    let known: Vec<(String, Detector)> = known
+        .filter_map(|what| Some((what.to_possible_value()?.get_name().to_owned(), (*what).into())))
+        .collect();
+    let known: Vec<(&str, Detector)> =
+        known.iter().map(|(word, it)| (word.as_str(), *it)).collect();
+    let checked = |check: fn(&str) -> Result<(), BadOption>| {
+        move |text: &str| check(text).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
+    };
+    let mut names =
+        |key| reader.list(fields.get(key), |reader, node| reader.parsed(node, checked(check_name)));
+    let (headers, form_fields) = (names("headers"), names("fields"));
+    let (cookies, keep) = (names("cookies"), names("keep"));
+    Some(RedactSpec {
+        preset: fields.get("preset").and_then(|node| reader.word(node, &presets)),
+        key_file: fields.get("key-file").and_then(|node| reader.text(node)).map(Into::into),
+        headers,
+        fields: form_fields,
+        json: reader
+            .list(fields.get("json"), |reader, node| reader.parsed(node, checked(check_path))),
+        cookies,
+        detect: reader.list(fields.get("detect"), |reader, node| reader.word(node, &known)),
+        keep,
     })
 }
 

@@ -123,7 +123,8 @@ impl LiveSource {
             }
         }
         let mut kernel = Kernel::load(options.ring_bytes, options.log)?;
-        let control = kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
+        let control =
+            kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
         let any = options.interfaces.iter().any(|name| name == ANY);
         let mut warnings = Vec::new();
         let mut attached = Vec::new();

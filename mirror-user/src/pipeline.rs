@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::decode::{Decoder, Skip};
 use crate::http::HttpTable;
-use crate::http::message::{Exchange, Moment};
+use crate::http::message::Exchange;
 use crate::packet::{Packet, Timestamp};
 use crate::progress::Progress;
 use crate::rules::{Dropped, Rules};
@@ -62,15 +62,6 @@ struct Corridors {
     interfaces: usize,
 }
 
-/// True at one moment of every request: when it was asked, or at its end if it never became whole.
-fn is_first_moment(exchange: &Exchange) -> bool {
-    match (exchange.moment, &exchange.request) {
-        (Moment::Asked, _) => true,
-        (Moment::Ended, Some(request)) => request.incomplete.is_some(),
-        (Moment::Ended, None) | (Moment::Interim, _) => false,
-    }
-}
-
 impl Pipeline {
     /// Runs until the source ends or `stop` is requested, then finishes every room.
     ///
@@ -97,6 +88,7 @@ impl Pipeline {
                     self.idle(corridors)?;
                     until_look = 0;
                 }
+                Next::Again(shift) => self.again(shift, corridors)?,
                 Next::End => return Ok(()),
             }
             if until_look == 0 {
@@ -138,6 +130,14 @@ impl Pipeline {
         self.sinks.iter_mut().try_for_each(|sink| sink.idle())
     }
 
+    /// Whatever was open ends with the capture, and the rooms go on with the same counts.
+    fn again(&mut self, shift: Duration, corridors: &mut Corridors) -> anyhow::Result<()> {
+        self.flows.finish(&mut corridors.events);
+        self.pass_on(corridors)?;
+        self.sinks.iter_mut().for_each(|sink| sink.again(shift));
+        Ok(())
+    }
+
     fn expire(&mut self, now: Timestamp, corridors: &mut Corridors) -> anyhow::Result<()> {
         self.flows.expire(now, &mut corridors.events);
         self.pass_on(corridors)
@@ -160,7 +160,7 @@ impl Pipeline {
             self.sinks.iter_mut().for_each(|sink| sink.interfaces(interfaces));
         }
         for exchange in corridors.exchanges.drain(..) {
-            let counts = is_first_moment(&exchange);
+            let counts = exchange.is_first_moment();
             corridors.requests += u64::from(counts);
             match self.rules.clear(exchange) {
                 Ok(cleared) => {
@@ -217,11 +217,13 @@ impl Pipeline {
         ];
         let mut notes: Vec<Note> =
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
+        notes.extend(self.rules.notes());
         let mut warnings = self.source.warnings();
         for sink in &self.sinks {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());
         }
-        Summary { accounts, notes, warnings }
+        let replays = self.sinks.iter().filter_map(|sink| sink.report()).collect();
+        Summary { accounts, notes, replays, warnings }
     }
 }

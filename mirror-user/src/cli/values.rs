@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .map_err(|_| "a time with its unit, such as 500ms, 30s or 5m".into())
 }
 
 /// Bytes with an optional binary unit: `65536`, `64KiB`, `16M`.
-pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = text.get(digits.len()..).unwrap_or_default().trim().to_ascii_lowercase();
     let shift = match unit.as_str() {

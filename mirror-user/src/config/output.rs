@@ -7,11 +7,13 @@ use anyhow::Context;
 
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
+use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
-use crate::sink::replay::{Pace, ReplayOptions, ReplaySink, Target};
+use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
+use crate::sink::routed::Routed;
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
 
@@ -19,13 +21,12 @@ use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
 const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// Where they go.
-#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub(super) enum Output {
-    /// With the bytes of the longest request body that is sent.
+    /// With the bytes of the longest request body that is sent, and of all that may wait on disk.
     Replay {
-        target: Target,
-        options: ReplayOptions,
+        targets: Vec<To>,
         max_body: u64,
+        max_spool: u64,
     },
     Packets(PathBuf),
     JsonLines {
@@ -34,6 +35,14 @@ pub(super) enum Output {
     },
     Table,
     Counts,
+}
+
+/// A target and how it is replayed to.
+pub(super) struct To {
+    /// What rules and summaries call it; `None` where it is the only one.
+    pub(super) name: Option<String>,
+    pub(super) target: Target,
+    pub(super) options: ReplayOptions,
 }
 
 /// An output's rooms, opened.
@@ -48,7 +57,9 @@ impl Output {
     /// True when requests go out at the times of the capture, so that waiting would shift them.
     pub(super) fn keeps_pace(&self) -> bool {
         match self {
-            Self::Replay { options, .. } => matches!(options.pace, Pace::Recorded { .. }),
+            Self::Replay { targets, .. } => {
+                targets.iter().any(|to| to.options.pace.has_deadlines())
+            }
             Self::Packets(_) | Self::JsonLines { .. } | Self::Table | Self::Counts => false,
         }
     }
@@ -57,9 +68,13 @@ impl Output {
     pub(super) fn http_options(&self) -> HttpOptions {
         let counted = HttpOptions::default();
         match self {
-            Self::Replay { max_body, .. } => {
+            Self::Replay { max_body, max_spool, .. } => {
                 let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
-                HttpOptions { request_body: BodyKeep::Keep(keep), ..counted }
+                HttpOptions {
+                    request_body: BodyKeep::Keep(keep),
+                    max_spooled: *max_spool,
+                    ..counted
+                }
             }
             Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
             Self::Table => counted,
@@ -86,13 +101,21 @@ impl Output {
     pub(super) fn open(self, stop: &Stop) -> anyhow::Result<Opened> {
         let mut opened = Opened::default();
         let mut prints = false;
-        let mut monitor = None;
+        let mut monitors = Vec::new();
         match self {
-            Self::Replay { target, options, .. } => {
-                target.probe(options.timeouts.connect)?;
-                let sink = ReplaySink::start(target, options, stop.flag())?;
-                monitor = Some(sink.monitor());
-                opened.sinks.push(Box::new(sink));
+            Self::Replay { targets, .. } => {
+                // Each is reached before any engine runs.
+                for To { target, options, .. } in &targets {
+                    target.probe(options.timeouts.connect)?;
+                }
+                for (place, To { name, target, options }) in targets.into_iter().enumerate() {
+                    let sink = ReplaySink::start(target, options, stop.flag())?;
+                    monitors.push(sink.monitor());
+                    opened.sinks.push(match (name, TargetId::new(place)) {
+                        (Some(name), Some(id)) => Box::new(Routed::new(id, &name, Box::new(sink))),
+                        _ => Box::new(sink),
+                    });
+                }
             }
             Self::Packets(file) => {
                 opened.recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
@@ -116,7 +139,7 @@ impl Output {
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {
-            opened.progress = Progress::on_terminal(monitor);
+            opened.progress = Progress::on_terminal(monitors);
         }
         Ok(opened)
     }

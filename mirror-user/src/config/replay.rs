@@ -1,13 +1,21 @@
 //! What `mirror replay` means.
 
-use anyhow::ensure;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::output::Output;
+use anyhow::{Context, bail, ensure};
+
+use super::output::{Output, To};
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
+use crate::rules::edit::Edits;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::sink::replay::{
+    Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
+};
+use crate::source::recorder::create_private;
 
 impl Config {
     /// What `mirror replay` means.
@@ -16,25 +24,19 @@ impl Config {
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
         let target = Target::parse(&args.to)?;
-        let host = match args.host.as_str() {
-            "keep" => HostPolicy::Keep,
-            "suffix" => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
-            "target" => HostPolicy::Target,
-            name => {
-                let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
-                ensure!(
-                    !name.is_empty() && name.chars().all(plain),
-                    "--host: {name:?} is no host name"
-                );
-                HostPolicy::Name(name.to_owned())
+        let host = match HostPolicy::parse(&args.host) {
+            Ok(HostPolicy::Suffix { .. }) => {
+                HostPolicy::Suffix { ip_literals: args.suffix_addresses }
             }
+            Ok(host) => host,
+            Err(error) => bail!("--host: {error}"),
         };
         let mode = if args.mode == Some(ModeArg::Rollback) { Mode::Rollback } else { Mode::Replay };
         let ambiguous = match args.ambiguous {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous };
+        let marks = Marks { host, mode, run: run_name(), ambiguous, edits: Edits::default() };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -48,21 +50,55 @@ impl Config {
             connect: args.connect_timeout,
             first_byte: args.answer_timeout,
             total: args.answer_timeout.saturating_mul(3),
+            late: args.pace.max_late,
             ..Timeouts::default()
         };
-        let pace = match args.speed.unwrap_or(Speed::Times(1.0)) {
-            Speed::Times(speed) => Pace::Recorded { speed },
-            Speed::Max => Pace::Max,
+        let options = ReplayOptions {
+            window: Window::new(args.pace.from_time, args.pace.to_time),
+            copies: Copies { count: args.pace.copies, over: args.pace.copies_over },
+            connections: args.pace.connections,
+            limits,
+            timeouts,
+            log: args.outcome.log_requests.as_deref().map(open_log).transpose()?,
+            fail_on: args.outcome.fail_on.clone(),
+            ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
-        let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
-        let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        let output = Output::Replay { target, options, max_body: args.max_body };
-        let config = Self::new(&args.source, output, summary)?;
-        let live = matches!(config.source, Source::Live { .. });
-        ensure!(
-            !live || args.speed.is_none(),
-            "--speed: live requests go out at once; leave it out"
-        );
+        let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
+        let targets = vec![To { name: None, target, options }];
+        let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
+        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        config.report = args.outcome.report.clone();
+        if let Source::Live { .. } = config.source {
+            refuse_for_live(&args.pace)?;
+        }
         Ok(config)
     }
+}
+
+fn open_log(path: &Path) -> anyhow::Result<Arc<File>> {
+    let file =
+        create_private(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    Ok(Arc::new(file))
+}
+
+fn pace_of(args: &PaceArgs) -> Pace {
+    match (args.rate, args.speed.unwrap_or(Speed::Times(1.0))) {
+        (Some(rate), _) => Pace::Rate(rate),
+        (None, Speed::Times(speed)) => Pace::Recorded { speed },
+        (None, Speed::Max) => Pace::Max,
+    }
+}
+
+fn refuse_for_live(args: &PaceArgs) -> anyhow::Result<()> {
+    let given = [
+        ("--speed", args.speed.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--from-time", args.from_time.is_some()),
+        ("--to-time", args.to_time.is_some()),
+        ("--loop", args.passes > 1),
+    ];
+    for (flag, is_given) in given {
+        ensure!(!is_given, "{flag}: live requests go out at once; leave it out");
+    }
+    Ok(())
 }

@@ -3,9 +3,10 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, KernelLogArg, SourceArgs};
+use crate::source::again::RepeatedSource;
 use crate::source::live::{DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -14,12 +15,13 @@ use crate::watch::Watch;
 /// Where packets come from.
 pub(super) enum Source {
     Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64>, log: KernelLogArg },
-    Files(Vec<PathBuf>),
+    Files { paths: Vec<PathBuf>, passes: u32 },
     Reader { name: &'static str, reader: Box<dyn Read + Send> },
 }
 
 impl Source {
-    pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
+    /// Files are read `passes` times.
+    pub(super) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -29,7 +31,13 @@ impl Source {
                 ring_bytes: args.ring_size,
                 log: args.kernel_log,
             }),
-            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
+            (_, []) => {
+                ensure!(
+                    passes == 1 || !files.iter().any(|file| *file == "-"),
+                    "--loop: the standard input can be read once; write it to a file first"
+                );
+                Ok(Self::Files { paths: files.iter().map(PathBuf::from).collect(), passes })
+            }
             ([file, ..], [interface, ..]) => {
                 bail!(
                     "--from: {file} is a file and {interface} an interface; give one kind at a time"
@@ -41,7 +49,7 @@ impl Source {
     /// True for files that are there; what is piped in may be live.
     pub(super) fn is_recorded(&self) -> bool {
         match self {
-            Self::Files(files) => files.iter().all(|file| file.as_os_str() != "-"),
+            Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
             Self::Live { .. } | Self::Reader { .. } => false,
         }
     }
@@ -70,7 +78,8 @@ impl Source {
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 Ok(Box::new(source))
             }
-            Self::Files(files) => folder::open(&files),
+            Self::Files { paths, passes: 1 } => folder::open(&paths),
+            Self::Files { paths, passes } => Ok(Box::new(RepeatedSource::open(paths, passes)?)),
             Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
         }
     }

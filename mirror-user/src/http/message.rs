@@ -8,6 +8,7 @@ use bytes::Bytes;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+pub use super::spool::Spooled;
 use crate::packet::Timestamp;
 use crate::tcp::event::{Peers, Side};
 
@@ -43,6 +44,19 @@ pub struct Exchange {
     /// What was answered, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
     /// responses come at [`Moment::Interim`] alone.
     pub response: Option<Arc<Message>>,
+}
+
+impl Exchange {
+    /// True at one moment of every request: when it was asked, or at its end if it never became
+    /// whole.
+    #[must_use]
+    pub fn is_first_moment(&self) -> bool {
+        match (self.moment, &self.request) {
+            (Moment::Asked, _) => true,
+            (Moment::Ended, Some(request)) => request.incomplete.is_some(),
+            (Moment::Ended, None) | (Moment::Interim, _) => false,
+        }
+    }
 }
 
 /// When an exchange leaves the http room.
@@ -159,7 +173,7 @@ pub enum Kept {
     /// All of it.
     Memory(Bytes),
     /// All of it, in an unlinked temporary file, because it is longer than memory should hold.
-    File(Arc<std::fs::File>),
+    File(Arc<Spooled>),
     /// It was longer than a limit, or there was no room; none of it was kept. The http room's
     /// statistics count it by reason.
     TooLarge,

@@ -29,6 +29,21 @@ impl Default for HostPolicy {
 }
 
 impl HostPolicy {
+    /// Reads `keep`, `suffix`, `target`, or a name.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
+        match text {
+            "keep" => Ok(Self::Keep),
+            "suffix" => Ok(Self::default()),
+            "target" => Ok(Self::Target),
+            name if !name.is_empty() && name.chars().all(plain) => Ok(Self::Name(name.to_owned())),
+            name => Err(format!("{name:?} is no host name")),
+        }
+    }
+
     /// Appends to `out` what `host` becomes; `target` is the target's host and port. An empty host
     /// names nothing and stays empty.
     pub fn apply(&self, host: &[u8], target: &str, out: &mut Vec<u8>) {

@@ -1,18 +1,29 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
 //!
-//! Refuses what is itself a shadow. Decides from the request's head alone, so that both moments of
-//! an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
+//! Refuses what is itself a shadow, and what the rules ([`route`]) let go nowhere. Decides from the
+//! request's head alone, so that both moments of an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
 //! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
-//! sent: files and reports want those exchanges too. Remembers nothing.
+//! sent: files and reports want those exchanges too. Remembers how often each rule decided.
 
 mod baggage;
+pub mod edit;
+pub mod handover;
 pub mod host;
+pub mod route;
+pub mod sample;
+pub mod select;
 pub mod tag;
+
+use std::sync::Arc;
 
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+use self::handover::Handover;
+use self::route::{Priority, Route, Routes, Stayed, TargetId};
+use self::select::Facts;
 use crate::http::message::{Exchange, Head};
+use crate::summary::Note;
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";
@@ -22,6 +33,8 @@ pub const SHADOW_MARK: &str = "X-Shadow-Request";
 #[derive(Clone, Debug)]
 pub struct Cleared {
     exchange: Exchange,
+    /// `None` where no rules are given: it goes everywhere.
+    route: Option<Route>,
 }
 
 impl Cleared {
@@ -29,6 +42,24 @@ impl Cleared {
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
+    }
+
+    /// True when the rules send it to `target`.
+    #[must_use]
+    pub fn goes_to(&self, target: TargetId) -> bool {
+        self.route.is_none_or(|route| route.targets.contains(target))
+    }
+
+    /// Whether it stays when there is room for some alone.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.route.map(|route| route.priority).unwrap_or_default()
+    }
+
+    /// The place of the rule that let it out, from 0; `None` where no rules are given.
+    #[must_use]
+    pub fn rule(&self) -> Option<u16> {
+        self.route.map(|route| route.rule)
     }
 
     /// The name of the reason why a replay would not send its request; `None` when it would.
@@ -48,13 +79,33 @@ impl Cleared {
 pub enum Dropped {
     /// Itself a shadow: it bears the mark.
     AlreadyShadow,
+    /// Matched by no rule, or its request was not seen.
+    NotMatched,
+    /// Matched by a rule without targets.
+    Shielded,
+    /// Matched, and not in the rule's sample.
+    SampledOut,
+}
+
+impl From<Stayed> for Dropped {
+    fn from(stayed: Stayed) -> Self {
+        match stayed {
+            Stayed::NotMatched => Self::NotMatched,
+            Stayed::Shielded(_) => Self::Shielded,
+            Stayed::SampledOut(_) => Self::SampledOut,
+        }
+    }
 }
 
 /// What may leave, and how.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// What becomes of requests that are shadows themselves.
     pub shadows: Shadows,
+    /// Which requests go where; everything goes everywhere when there are none.
+    pub routes: Option<Routes>,
+    /// Where other rules may come from while requests pass.
+    pub handover: Option<Arc<Handover>>,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -72,13 +123,40 @@ impl Rules {
     ///
     /// # Errors
     /// Why it may not.
-    pub fn clear(&self, exchange: Exchange) -> Result<Cleared, Dropped> {
+    pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, Dropped> {
         match &exchange.request {
             Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => {
-                Err(Dropped::AlreadyShadow)
+                return Err(Dropped::AlreadyShadow);
             }
-            _ => Ok(Cleared { exchange }),
+            _ => {}
         }
+        let route = self.route(&exchange)?;
+        Ok(Cleared { exchange, route })
+    }
+
+    /// Where the rules send it.
+    fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+        if let Some(next) = self.handover.as_ref().and_then(|handover| handover.take()) {
+            self.routes.get_or_insert_default().replace(next);
+        }
+        let Some(routes) = &mut self.routes else { return Ok(None) };
+        let decided = match &exchange.request {
+            Some(request) => {
+                routes.decide(&Facts::new(&request.head, &exchange.peers), exchange.id)
+            }
+            None => Err(Stayed::NotMatched),
+        };
+        if exchange.is_first_moment() {
+            routes.count(decided);
+        }
+        Ok(Some(decided?))
+    }
+
+    /// What each rule did, and how often the rules changed.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        let changed = self.handover.as_ref().and_then(|handover| handover.note());
+        self.routes.as_ref().and_then(Routes::note).into_iter().chain(changed).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 //!   §3.2.2 has the server ignore `Host` then, so that a mark in `Host` alone would not be seen.
 //! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
 //!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
+//! - Fields and the path's first segments change as the target's [`Edits`] say.
 //! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
 //!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
 //!   sent at once. Never what frames or routes the request, whatever `Connection` lists.
@@ -12,7 +13,6 @@
 //!
 //! The body goes out as it was framed, chunk extensions and trailers included.
 
-use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -22,9 +22,12 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::baggage;
+use super::edit::Edits;
 pub use super::host::HostPolicy;
 use super::{Cleared, SHADOW_MARK};
-use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, StartLine};
+use crate::http::message::{
+    BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, Spooled, StartLine,
+};
 
 /// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
@@ -41,6 +44,8 @@ pub struct Marks {
     pub run: String,
     /// What becomes of a request that can be read in two ways.
     pub ambiguous: Ambiguous,
+    /// What its target sees otherwise.
+    pub edits: Edits,
 }
 
 /// What the shadow is to do with a request.
@@ -105,7 +110,7 @@ pub enum Rest {
     /// These bytes.
     Memory(Bytes),
     /// All bytes of this file.
-    File(Arc<File>),
+    File(Arc<Spooled>),
 }
 
 impl ShadowRequest {
@@ -134,6 +139,7 @@ impl Cleared {
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
         let host_missing = lines.write(marks, target, ambiguous, &mut front);
         write_marks(marks, self.exchange.id, lines.baggage().is_none(), &mut front);
+        marks.edits.write(&mut front);
         front.extend_from_slice(lines.empty_line());
         let rest = match body {
             Rest::Memory(bytes) if bytes.len() <= SHORT_BODY_BYTES => {
@@ -296,6 +302,7 @@ impl<'a> Lines<'a> {
             match Role::of(name) {
                 Role::HopByHop | Role::Upgrade => {}
                 Role::Baggage | Role::Other if has_connection && self.connection_lists(name) => {}
+                Role::Other if marks.edits.hides(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));
@@ -326,7 +333,7 @@ impl<'a> Lines<'a> {
         );
         let line = self.head.raw.get(..line_end).unwrap_or_default();
         let Some(host) = authority_host(self.head.bytes(self.target)) else {
-            out.extend_from_slice(line);
+            self.write_path(self.target.start as usize, line, marks, out);
             return false;
         };
         let start = (self.target.start as usize).saturating_add(host.start);
@@ -334,8 +341,21 @@ impl<'a> Lines<'a> {
         let host = line.get(start..end).unwrap_or_default();
         out.extend_from_slice(line.get(..start).unwrap_or_default());
         marks.host.apply(host, target, out);
-        out.extend_from_slice(line.get(end..).unwrap_or_default());
+        self.write_path(end, line, marks, out);
         !host.is_empty()
+    }
+
+    /// Writes the start line from where its path begins; what stands before an origin-form path is
+    /// the method.
+    fn write_path(&self, start: usize, line: &[u8], marks: &Marks, out: &mut Vec<u8>) {
+        if start == self.target.start as usize {
+            out.extend_from_slice(line.get(..start).unwrap_or_default());
+        }
+        let end = self.target.end as usize;
+        let (front, rest) = marks.edits.path(line.get(start..end).unwrap_or_default());
+        out.extend_from_slice(front);
+        out.extend_from_slice(rest);
+        out.extend_from_slice(line.get(end..).unwrap_or_default());
     }
 
     /// Writes a line with another value; what surrounds the value stays.

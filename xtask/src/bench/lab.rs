@@ -136,7 +136,7 @@ impl Lab {
 }
 
 /// A command that becomes the process in the namespace, so that its id is the child's.
-fn in_namespace(name: &str, command: &[&str]) -> Command {
+pub(super) fn in_namespace(name: &str, command: &[&str]) -> Command {
     let mut ip = Command::new("ip");
     ip.args(["netns", "exec", name]).args(command);
     ip

@@ -9,6 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
 use rustix::event::epoll;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
 /// Connections that are kept open; a request that finds none free waits, and its time counts.
 const CONNECTIONS: usize = 64;
@@ -18,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The last bytes of every answer.
 const ANSWER_END: &[u8] = b"hello";
+
+/// What stands for the timer among the connections' places.
+const TIMER: u64 = u64::MAX;
 
 struct Connection {
     stream: TcpStream,
@@ -32,6 +39,9 @@ struct Connection {
 #[expect(clippy::disallowed_methods, reason = "a client measures wall time")]
 pub(super) fn run(address: SocketAddr, rate: u64, seconds: u64) -> anyhow::Result<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    // epoll's own timeout has milliseconds.
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    epoll::add(&poll, &timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)?;
     let mut connections = Vec::new();
     for place in 0..CONNECTIONS {
         let stream = TcpStream::connect(address).with_context(|| address.to_string())?;
@@ -66,10 +76,13 @@ pub(super) fn run(address: SocketAddr, rate: u64, seconds: u64) -> anyhow::Resul
             true => due(asked).saturating_duration_since(Instant::now()),
             false => Duration::from_millis(100),
         };
+        // Setting it anew takes back that it has fired; zero would disarm it.
+        let it_value = Timespec::try_from(wait.max(Duration::from_nanos(1)))?;
+        let once = Itimerspec { it_interval: Timespec::default(), it_value };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
         events.clear();
-        let spare = rustix::buffer::spare_capacity(&mut events);
-        epoll::wait(&poll, spare, Some(&wait.try_into()?))?;
-        for event in &events {
+        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        for event in events.iter().filter(|event| event.data.u64() != TIMER) {
             let place = usize::try_from(event.data.u64())?;
             let Some(connection) = connections.get_mut(place) else { continue };
             match connection.stream.read(&mut buffer) {

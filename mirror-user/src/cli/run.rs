@@ -1,0 +1,47 @@
+//! `mirror run` and `mirror config`, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::ReportArgs;
+
+/// `mirror run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to do, as YAML; `mirror config check FILE` says what is wrong with it
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Where the last valid configuration is kept, for a start whose FILE is not valid
+    /// [default: mirror.yaml in $STATE_DIRECTORY, where systemd sets that]
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// How the end is told.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `mirror config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What `mirror config` does.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with a file, with line and column; needs no privileges
+    Check {
+        /// The file, or `-` for standard input
+        file: PathBuf,
+    },
+    /// Print the file as it was understood, every default left out
+    Show {
+        /// The file, or `-` for standard input
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of the file, for editors
+    Schema,
+}

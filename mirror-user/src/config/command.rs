@@ -1,0 +1,55 @@
+//! `mirror config`: what is wrong with a file, what it says, and how files look.
+
+use std::fs::File as Opened;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+
+use super::file::{File, MAX_FILE_BYTES, SCHEMA};
+use crate::cli::ConfigCommand;
+
+/// Does what `mirror config` was asked.
+///
+/// # Errors
+/// When the file cannot be read, or everything that is wrong with it.
+pub fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Result<()> {
+    match command {
+        ConfigCommand::Check { file } => {
+            let File { targets, rules, .. } = read(file)?;
+            let name = file.display();
+            writeln!(out, "{name}: valid; {} targets, {} rules", targets.len(), rules.len())?;
+        }
+        ConfigCommand::Show { file } => out.write_all(read(file)?.to_yaml().as_bytes())?,
+        ConfigCommand::Schema => out.write_all(SCHEMA.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// Reads and checks a configuration file; `-` is standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<File> {
+    parse(path, &text(path)?)
+}
+
+/// The file's text; no more of it than the reader takes.
+pub(super) fn text(path: &Path) -> anyhow::Result<String> {
+    let name = path.display();
+    let input: Box<dyn Read> = match path.to_str() {
+        Some("-") => Box::new(std::io::stdin()),
+        _ => Box::new(Opened::open(path).with_context(|| format!("{name}: cannot be read"))?),
+    };
+    let mut bytes = Vec::new();
+    let longest = MAX_FILE_BYTES as u64 + 1;
+    input
+        .take(longest)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("{name}: cannot be read"))?;
+    String::from_utf8(bytes).with_context(|| format!("{name}: not UTF-8; is this the right file?"))
+}
+
+pub(super) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
+    match File::parse(text) {
+        Ok(file) => Ok(file),
+        Err(problems) => bail!("{}", problems.told(&path.display().to_string())),
+    }
+}

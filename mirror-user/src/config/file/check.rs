@@ -1,0 +1,142 @@
+//! What is wrong with a file as a whole, though each part of it can be read.
+
+use std::net::IpAddr;
+
+use hashbrown::HashMap;
+
+use super::model::{File, RuleSpec, SourceSpec, TargetSpec};
+use super::problem::Problems;
+use crate::rules::route::{MAX_RULES, MAX_TARGETS};
+use crate::rules::sample::Sample;
+use crate::rules::select::PortRange;
+
+pub(super) fn check(file: &File, problems: &mut Problems) {
+    targets(file, problems);
+    names(file, problems);
+    uses(file, problems);
+    reached(&file.rules, problems);
+    ports(file, problems);
+}
+
+fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
+    if let Some(first) = targets.get(MAX_TARGETS) {
+        problems.add(first.at, format!("more than {MAX_TARGETS} targets"));
+    }
+    for target in targets {
+        if captured(source, target) {
+            problems.add(target.at, format!(
+                "{}: {} is on a port that is captured, and may be this host; its shadows would be captured again. \
+                 Give the target another port",
+                target.name, target.url
+            ));
+        }
+    }
+}
+
+/// True when the target is this host by its name, on a port that is captured. Other addresses are
+/// compared with those of this host when the run begins.
+fn captured(source: &SourceSpec, target: &TargetSpec) -> bool {
+    let Ok(url) = url::Url::parse(&target.url) else { return false };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost"
+        || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified());
+    here && source.ports.iter().any(|range| range.contains(port))
+}
+
+fn names(File { rules, .. }: &File, problems: &mut Problems) {
+    let mut seen = HashMap::new();
+    for rule in rules {
+        if let Some(first) = seen.insert(&rule.name, rule.at) {
+            problems.add(
+                rule.at,
+                format!("{}: a rule of this name is at {first}; give each its own", rule.name),
+            );
+        }
+    }
+    if let Some(rule) = rules.get(MAX_RULES) {
+        problems.add(rule.at, format!("more than {MAX_RULES} rules"));
+    }
+}
+
+/// The targets that rules name, and those that none does.
+fn uses(File { rules, targets, .. }: &File, problems: &mut Problems) {
+    for rule in rules {
+        let mut seen = HashMap::new();
+        for target in &rule.targets {
+            if seen.insert(&target.name, ()).is_some() {
+                problems.add(
+                    target.at,
+                    format!("{}: named twice by this rule; name it once", target.name),
+                );
+            }
+            if !targets.iter().any(|known| known.name == target.name) {
+                let known: Vec<&str> = targets.iter().map(|known| known.name.as_str()).collect();
+                problems.add(
+                    target.at,
+                    format!(
+                        "{}: no such target (have: {}); add it under `targets`",
+                        target.name,
+                        known.join(", ")
+                    ),
+                );
+            }
+        }
+        if rule.targets.is_empty() && rule.sample.is_some() {
+            problems.add(rule.at, format!("{}: a sample of nothing: the rule has no targets; name some, or leave out the sample", rule.name));
+        }
+    }
+    for target in targets {
+        let named = |rule: &RuleSpec| rule.targets.iter().any(|used| used.name == target.name);
+        if !rules.is_empty() && !rules.iter().any(named) {
+            problems.add(target.at, format!("{}: no rule names this target, so that nothing goes there; name it, or leave it out", target.name));
+        }
+    }
+}
+
+/// Rules that are never asked, because those before take all that they could match.
+fn reached(rules: &[RuleSpec], problems: &mut Problems) {
+    for (place, rule) in rules.iter().enumerate() {
+        let before = rules.get(..place).unwrap_or_default();
+        let taken_by =
+            |earlier: &&RuleSpec| match (earlier.matches.as_slice(), rule.matches.as_slice()) {
+                ([], _) => true,
+                (_, []) => false,
+                (wide, narrow) => narrow.iter().all(|n| wide.iter().any(|w| w.covers(n))),
+            };
+        if let Some(earlier) = before.iter().find(taken_by) {
+            problems.add(rule.at, format!(
+                "{}: never reached: {} at {} takes all that it matches; put this one first, or narrow the other",
+                rule.name, earlier.name, earlier.at
+            ));
+        }
+    }
+}
+
+/// Rules for ports that are not captured.
+fn ports(File { source, rules, .. }: &File, problems: &mut Problems) {
+    if source.ports.is_empty() {
+        return;
+    }
+    let captured = |range: &PortRange| source.ports.iter().any(|port| port.meets(range));
+    for rule in rules {
+        let never = |ports: &[PortRange]| !ports.is_empty() && !ports.iter().any(captured);
+        if !rule.matches.is_empty() && rule.matches.iter().all(|one| never(&one.ports)) {
+            problems.add(
+                rule.at,
+                format!(
+                    "{}: could never match: its ports are not among `source.ports`; add them there",
+                    rule.name
+                ),
+            );
+        }
+    }
+}
+
+impl RuleSpec {
+    /// Its sample, or all.
+    #[must_use]
+    pub fn sampled(&self) -> Sample {
+        self.sample.clone().unwrap_or_default()
+    }
+}

@@ -1,0 +1,77 @@
+//! What is wrong with a configuration file: everything at once, each with its place and what to do.
+
+use std::fmt;
+
+/// Problems of one file that are told, at most; more say nothing new.
+pub(super) const MAX_PROBLEMS: usize = 100;
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// From 1; 0 where there is no file.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub at: Place,
+    /// The object, what is wrong with it, and what to do.
+    pub text: String,
+}
+
+/// Everything that is wrong with one file, in the order of its lines.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    list: Vec<Problem>,
+    more: usize,
+}
+
+impl Problems {
+    /// Notes one.
+    pub fn add(&mut self, at: Place, text: impl Into<String>) {
+        if self.list.len() < MAX_PROBLEMS {
+            self.list.push(Problem { at, text: text.into() });
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    /// True when nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Each of them, by its place.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.list.iter()
+    }
+
+    pub(super) fn sort(&mut self) {
+        self.list.sort_by_key(|problem| problem.at);
+    }
+
+    /// One line for each, behind the file's name, as compilers write them.
+    #[must_use]
+    pub fn told(&self, file: &str) -> String {
+        let lines = self.list.iter().map(|Problem { at, text }| match at.line {
+            0 => format!("{file}: {text}"),
+            line => format!("{file}:{line}:{}: {text}", at.column),
+        });
+        let mut lines: Vec<String> = lines.collect();
+        if self.more > 0 {
+            lines.push(format!("{file}: and {} more", self.more));
+        }
+        lines.join("\n")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)
+    }
+}

@@ -1,0 +1,173 @@
+//! Typed values out of the tree. What is wrong is noted, and reading goes on, so that a file's
+//! problems are all told at once.
+
+use std::time::Duration;
+
+use super::node::{Key, Node, Value};
+use super::problem::{Place, Problems};
+use super::schema;
+
+/// How far a word may be from a key to be taken for it: 1 is the same word.
+const ALIKE: f64 = 0.8;
+
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) problems: Problems,
+}
+
+/// A map whose keys are known ones, each there once.
+pub(super) struct Fields<'a> {
+    pub(super) at: Place,
+    fields: Vec<(&'a Key, &'a Node)>,
+}
+
+impl<'a> Fields<'a> {
+    /// The value of this key; `None` where it is not there or is null.
+    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+        let mut fields = self.fields.iter().filter(|(_, node)| !matches!(node.value, Value::Null));
+        fields.find(|(other, _)| other.text == key).map(|(_, node)| *node)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.fields.iter().map(|(key, _)| key.text.as_str())
+    }
+}
+
+impl Reader {
+    pub(super) fn wrong(&mut self, at: Place, text: impl Into<String>) {
+        self.problems.add(at, text);
+    }
+
+    /// A map with the keys that the schema has for this definition.
+    pub(super) fn fields<'a>(&mut self, node: &'a Node, definition: &str) -> Option<Fields<'a>> {
+        let known = schema::keys(definition);
+        let pairs = self.pairs(node)?;
+        let mut fields = Vec::new();
+        for (key, value) in pairs {
+            if known.contains(&key.text.as_str()) {
+                fields.push((key, value));
+                continue;
+            }
+            let nearest = known
+                .iter()
+                .map(|word| (strsim::jaro_winkler(word, &key.text), word))
+                .filter(|(alike, _)| *alike >= ALIKE)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let advice = match nearest {
+                Some((_, word)) => format!("did you mean `{word}`?"),
+                None => format!("here are: {}", known.join(", ")),
+            };
+            self.wrong(key.at, format!("{}: no such key; {advice}", key.text));
+        }
+        Some(Fields { at: node.at, fields })
+    }
+
+    /// A map whose keys are names; each is there once.
+    pub(super) fn pairs<'a>(&mut self, node: &'a Node) -> Option<Vec<(&'a Key, &'a Node)>> {
+        let Value::Map(map) = &node.value else {
+            self.wrong(node.at, "not a map; write `key: value` lines");
+            return None;
+        };
+        let mut pairs: Vec<(&Key, &Node)> = Vec::new();
+        let mut seen = hashbrown::HashMap::new();
+        for (key, value) in map {
+            match seen.insert(key.text.as_str(), key.at) {
+                Some(first) => {
+                    self.wrong(
+                        key.at,
+                        format!("{}: given before at {first}; give it once", key.text),
+                    );
+                }
+                None => pairs.push((key, value)),
+            }
+        }
+        Some(pairs)
+    }
+
+    /// Each value of a list; a single value counts as a list of one.
+    pub(super) fn list<'a, T>(
+        &mut self,
+        node: Option<&'a Node>,
+        mut read: impl FnMut(&mut Self, &'a Node) -> Option<T>,
+    ) -> Vec<T> {
+        match node.map(|node| (&node.value, node)) {
+            None | Some((Value::Null, _)) => Vec::new(),
+            Some((Value::List(list), node)) => {
+                if list.is_empty() {
+                    self.wrong(node.at, "an empty list; leave it out, or name something");
+                }
+                list.iter().filter_map(|node| read(self, node)).collect()
+            }
+            Some((_, node)) => read(self, node).into_iter().collect(),
+        }
+    }
+
+    pub(super) fn text<'a>(&mut self, node: &'a Node) -> Option<&'a str> {
+        match &node.value {
+            Value::Scalar { text, .. } => Some(text),
+            Value::Null => {
+                self.wrong(node.at, "nothing; write a text, in quotes if it is empty");
+                None
+            }
+            Value::List(_) | Value::Map(_) => {
+                self.wrong(
+                    node.at,
+                    "not a text; write it behind the key, in quotes if it has odd signs",
+                );
+                None
+            }
+        }
+    }
+
+    /// A text that `parse` can read; its error says what to write.
+    pub(super) fn parsed<T>(
+        &mut self,
+        node: &Node,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(node)?;
+        parse(text).map_err(|error| self.wrong(node.at, error)).ok()
+    }
+
+    pub(super) fn truth(&mut self, node: &Node) -> Option<bool> {
+        match &node.value {
+            Value::Scalar { text, plain: true } if text == "true" => Some(true),
+            Value::Scalar { text, plain: true } if text == "false" => Some(false),
+            _ => {
+                self.wrong(node.at, "neither true nor false; write one of them, without quotes");
+                None
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, node: &Node) -> Option<usize> {
+        self.parsed(node, |text| match text.parse() {
+            Ok(0) | Err(_) => Err(format!("{text:?} is no count; write 1 or more")),
+            Ok(count) => Ok(count),
+        })
+    }
+
+    pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
+        self.parsed(node, |text| {
+            let time = crate::cli::parse_duration(text);
+            time.map_err(|wanted| format!("{text:?} is no time; write {wanted}"))
+        })
+    }
+
+    pub(super) fn bytes(&mut self, node: &Node) -> Option<u64> {
+        self.parsed(node, |text| {
+            let bytes = crate::cli::parse_bytes(text);
+            bytes.map_err(|wanted| format!("{text:?} is no size; write {wanted}"))
+        })
+    }
+
+    /// One of these words, with what it stands for.
+    pub(super) fn word<T: Clone>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        self.parsed(node, |text| {
+            let found =
+                words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
+            let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            found.ok_or_else(|| format!("{text:?} is not one of: {}", all.join(", ")))
+        })
+    }
+}

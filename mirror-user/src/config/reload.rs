@@ -1,0 +1,215 @@
+//! The file of a run while it runs: a valid change takes effect, an invalid one is refused, told and
+//! counted, and the last valid one stays in force. It is also kept in a state file, which a start
+//! finds whose file is not valid.
+//!
+//! The file is looked at four times a second, by its identity, length and time: that sees what
+//! editors rename, what a ConfigMap swaps behind two symbolic links, and what lies on file systems
+//! that announce nothing. It is read when two looks agree, so that half of it is not taken for all.
+
+use std::env;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use signal_hook::consts::SIGHUP;
+
+use super::command;
+use super::file::File;
+use super::run::routes;
+use crate::cli::RunArgs;
+use crate::rules::handover::Handover;
+use crate::shutdown::Stop;
+
+/// Between two looks at the file: with two looks and the reading, a change takes effect within a
+/// second.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// What systemd names as the service's own folder that outlives it.
+const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
+
+/// What a run begins with.
+pub(super) struct Start {
+    pub(super) file: File,
+    pub(super) watcher: Watcher,
+}
+
+impl Start {
+    /// Reads the file; where it is not valid, the last one that was.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, when there is no other.
+    pub(super) fn read(args: &RunArgs) -> anyhow::Result<Self> {
+        let state = args.state.clone().or_else(|| {
+            env::var_os(STATE_DIRECTORY).map(|folder| PathBuf::from(folder).join("mirror.yaml"))
+        });
+        let seen = Looks::at(&args.config);
+        let read = command::text(&args.config)
+            .and_then(|text| Ok((command::parse(&args.config, &text)?, text)));
+        let (file, text, fell_back) = match (read, &state) {
+            (Ok((file, text)), _) => (file, text, false),
+            (Err(error), Some(state)) if state.exists() => {
+                eprintln!("mirror: {error:#}");
+                let text = command::text(state)?;
+                let file = command::parse(state, &text)?;
+                eprintln!(
+                    "mirror: {}: not valid; begins with the last valid one, {}",
+                    args.config.display(),
+                    state.display()
+                );
+                (file, text, true)
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let handover = Arc::new(Handover::default());
+        if fell_back {
+            handover.refuse();
+        }
+        let watcher = Watcher {
+            path: args.config.clone(),
+            state,
+            handover,
+            running: file.clone(),
+            text,
+            seen,
+        };
+        watcher.keep();
+        Ok(Self { file, watcher })
+    }
+}
+
+/// Looks after the file of a run.
+pub(super) struct Watcher {
+    path: PathBuf,
+    state: Option<PathBuf>,
+    handover: Arc<Handover>,
+    /// What the run began with: its source and its targets stay.
+    running: File,
+    /// What is in force.
+    text: String,
+    /// The file that was read last.
+    seen: Looks,
+}
+
+/// What tells two versions of a file apart.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Looks(Option<(u64, u64, u64, i64, i64)>);
+
+impl Looks {
+    fn at(path: &Path) -> Self {
+        let looks = |meta: fs::Metadata| {
+            (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
+        };
+        Self(fs::metadata(path).ok().map(looks))
+    }
+}
+
+impl Watcher {
+    /// Where the rules of a changed file go.
+    pub(super) fn handover(&self) -> Arc<Handover> {
+        Arc::clone(&self.handover)
+    }
+
+    /// Looks at the file from now on, until the run stops.
+    ///
+    /// # Errors
+    /// When signals cannot be handled, or no thread could be started.
+    pub(super) fn start(mut self, stop: Stop) -> anyhow::Result<()> {
+        let hangup = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))
+            .context("SIGHUP: cannot be handled")?;
+        let watch = move || {
+            let ticks = crossbeam_channel::tick(LOOK);
+            let mut last = self.seen;
+            while ticks.recv().is_ok() && !stop.requested() {
+                let asked = hangup.swap(false, Relaxed);
+                let looks = Looks::at(&self.path);
+                if asked || looks != self.seen && looks == last {
+                    self.seen = looks;
+                    self.reload(asked);
+                }
+                last = looks;
+            }
+        };
+        thread::Builder::new()
+            .name("config".into())
+            .spawn(watch)
+            .context("config: no thread could be started")?;
+        Ok(())
+    }
+
+    fn reload(&mut self, asked: bool) {
+        let name = self.path.display().to_string();
+        match self.changed() {
+            Ok(true) => {
+                eprintln!("mirror: {name}: reloaded");
+                self.keep();
+            }
+            Ok(false) if asked => eprintln!("mirror: {name}: unchanged"),
+            Ok(false) => {}
+            Err(error) => {
+                self.handover.refuse();
+                eprintln!("mirror: {name}: refused, the last valid one stays in force:\n{error:#}");
+            }
+        }
+    }
+
+    /// Puts the file's rules in force; false when it says what is in force already.
+    fn changed(&mut self) -> anyhow::Result<bool> {
+        let text = command::text(&self.path)?;
+        if text == self.text {
+            return Ok(false);
+        }
+        let next = command::parse(&self.path, &text)?;
+        self.handover.put(routes(&next, &self.running.targets)?);
+        for part in self.needs_restart(&next) {
+            eprintln!(
+                "mirror: {}: {part} changed; that takes effect at the next start",
+                self.path.display()
+            );
+        }
+        self.text = text;
+        Ok(true)
+    }
+
+    /// What cannot be changed while connections are in flight.
+    fn needs_restart(&self, next: &File) -> Vec<&'static str> {
+        let targets = |file: &File| {
+            let mut targets = file.targets.clone();
+            targets.iter_mut().for_each(|target| target.at = Default::default());
+            targets
+        };
+        let changed = [
+            ("source", next.source != self.running.source),
+            ("max-body", next.max_body != self.running.max_body),
+            ("targets", targets(next) != targets(&self.running)),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
+    }
+
+    /// Keeps what is in force for the next start: whole or not at all.
+    fn keep(&self) {
+        let Some(state) = &self.state else { return };
+        let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let kept = || -> std::io::Result<()> {
+            let folder = folder.unwrap_or(Path::new("."));
+            fs::create_dir_all(folder)?;
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(self.text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(state)?;
+            Ok(())
+        };
+        if let Err(error) = kept() {
+            eprintln!(
+                "mirror: {}: the configuration cannot be kept there: {error}",
+                state.display()
+            );
+        }
+    }
+}

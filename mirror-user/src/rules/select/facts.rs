@@ -1,0 +1,145 @@
+//! What rules ask of a request, found when first asked for.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::net::SocketAddr;
+
+use memchr::memchr;
+
+use crate::http::message::Head;
+use crate::tcp::event::Peers;
+
+/// A request as rules see it. Borrows everything; nothing is decoded.
+pub struct Facts<'a> {
+    head: &'a Head,
+    peers: &'a Peers,
+    target: OnceCell<Target<'a>>,
+    host: OnceCell<&'a [u8]>,
+}
+
+/// The parts of a request target (RFC 9112 §3.2).
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    /// Of the absolute form and the authority form; empty in the others.
+    authority: &'a [u8],
+    path: &'a [u8],
+    query: &'a [u8],
+}
+
+impl<'a> Facts<'a> {
+    /// What can be asked of this request.
+    #[must_use]
+    pub fn new(head: &'a Head, peers: &'a Peers) -> Self {
+        Self { head, peers, target: OnceCell::new(), host: OnceCell::new() }
+    }
+
+    /// The method as sent.
+    #[must_use]
+    pub fn method(&self) -> &'a [u8] {
+        self.head.method()
+    }
+
+    /// Who asked.
+    #[must_use]
+    pub fn client(&self) -> SocketAddr {
+        self.peers.client
+    }
+
+    /// Who was asked.
+    #[must_use]
+    pub fn server(&self) -> SocketAddr {
+        self.peers.server
+    }
+
+    /// The host with its port as sent: that of an absolute-form target, which RFC 9112 §3.2.2 has
+    /// override the field, or the first `Host`; empty where there is none.
+    #[must_use]
+    pub fn host(&self) -> &'a [u8] {
+        self.host.get_or_init(|| match self.target().authority {
+            [] => self.head.field("host").unwrap_or_default(),
+            authority => authority,
+        })
+    }
+
+    /// The path: up to the query. Empty for the authority form (CONNECT).
+    #[must_use]
+    pub fn path(&self) -> &'a [u8] {
+        self.target().path
+    }
+
+    /// The first value of this query parameter; empty for one without `=`.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<&'a [u8]> {
+        self.target().query.split(|byte| *byte == b'&').find_map(|pair| {
+            let (key, value) = match memchr(b'=', pair) {
+                Some(at) => (pair.get(..at)?, pair.get(at.saturating_add(1)..)?),
+                None => (pair, &[][..]),
+            };
+            (key == name.as_bytes() && !pair.is_empty()).then_some(value)
+        })
+    }
+
+    /// The value of this field. That of several lines is joined with commas (RFC 9110 §5.3), the
+    /// only case that allocates.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut values = self
+            .head
+            .headers
+            .iter()
+            .filter(|line| (line.name.end.wrapping_sub(line.name.start)) as usize == name.len())
+            .filter(|line| self.head.bytes(&line.name).eq_ignore_ascii_case(name.as_bytes()))
+            .map(|line| self.head.bytes(&line.value));
+        let first = values.next()?;
+        let Some(second) = values.next() else { return Some(Cow::Borrowed(first)) };
+        let mut joined = [first, b",", second].concat();
+        for value in values {
+            joined.push(b',');
+            joined.extend_from_slice(value);
+        }
+        Some(Cow::Owned(joined))
+    }
+
+    /// The value of this cookie (RFC 6265 §5.4), from the first `Cookie` line that has it.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
+        let cookies = self.head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"));
+        cookies.flat_map(|(_, value)| value.split(|byte| *byte == b';')).find_map(|pair| {
+            let pair = pair.trim_ascii();
+            let at = memchr(b'=', pair)?;
+            (pair.get(..at)? == name.as_bytes()).then(|| pair.get(at.saturating_add(1)..))?
+        })
+    }
+
+    fn target(&self) -> Target<'a> {
+        *self.target.get_or_init(|| Target::parse(self.head.target()))
+    }
+}
+
+impl<'a> Target<'a> {
+    fn parse(target: &'a [u8]) -> Self {
+        let (front, query) = split(target, b'?');
+        if front.starts_with(b"/") || front == b"*" {
+            return Self { authority: &[], path: front, query };
+        }
+        let Some(scheme) = memchr::memmem::find(front, b"://") else {
+            return Self { authority: target, path: &[], query: &[] };
+        };
+        let rest = front.get(scheme.saturating_add(3)..).unwrap_or_default();
+        let slash = memchr(b'/', rest).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(slash);
+        // RFC 9110 §4.2.3: an empty path is that of the root.
+        Self { authority, path: if path.is_empty() { b"/" } else { path }, query }
+    }
+}
+
+/// What stands before and behind the first `by`.
+fn split(bytes: &[u8], by: u8) -> (&[u8], &[u8]) {
+    match memchr(by, bytes) {
+        Some(at) => {
+            let (front, rest) = bytes.split_at(at);
+            (front, rest.get(1..).unwrap_or_default())
+        }
+        None => (bytes, &[]),
+    }
+}

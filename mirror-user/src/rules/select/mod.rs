@@ -1,0 +1,105 @@
+//! Which requests a rule speaks of. Everything that a [`Match`] names must hold; what it does not
+//! name may be anything.
+//!
+//! Methods, header values and paths are compared byte for byte, as they were sent: nothing is
+//! decoded or normalized, so that a rule sees what the server sees.
+
+mod facts;
+mod host;
+mod network;
+mod path;
+mod text;
+
+pub use self::facts::Facts;
+pub use self::host::HostPattern;
+pub use self::network::{Network, PortRange};
+pub use self::path::{PathKind, PathMatch};
+pub use self::text::{Pattern, TextMatch};
+
+/// What must hold of a request's head and its connection. The empty one matches every request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Match {
+    /// One of these methods, in this case (RFC 9110 §9.1); empty: any.
+    pub methods: Vec<String>,
+    /// One of these hosts; empty: any, and none.
+    pub hosts: Vec<HostPattern>,
+    /// The path of the target, without its query.
+    pub path: Option<PathMatch>,
+    /// Every one of these query parameters, by its name in this case.
+    pub query: Vec<(String, TextMatch)>,
+    /// Every one of these fields, by its name in any case.
+    pub headers: Vec<(String, TextMatch)>,
+    /// The client's address lies in one of these; empty: any.
+    pub sources: Vec<Network>,
+    /// The server's address lies in one of these; empty: any.
+    pub destinations: Vec<Network>,
+    /// The client's port lies in one of these; empty: any.
+    pub source_ports: Vec<PortRange>,
+    /// The server's port lies in one of these; empty: any.
+    pub ports: Vec<PortRange>,
+}
+
+impl Match {
+    /// True when the request is one of those. The cheapest questions come first.
+    #[must_use]
+    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+        let Self { methods, hosts, path, query, headers, .. } = self;
+        (methods.is_empty() || methods.iter().any(|method| method.as_bytes() == facts.method()))
+            && self.connection_holds(facts)
+            && (hosts.is_empty() || hosts.iter().any(|host| host.matches(facts.host())))
+            && path.as_ref().is_none_or(|path| path.matches(facts.path()))
+            && headers.iter().all(|(name, text)| text.matches(facts.header(name).as_deref()))
+            && query.iter().all(|(name, text)| text.matches(facts.query(name)))
+    }
+
+    fn connection_holds(&self, facts: &Facts<'_>) -> bool {
+        let Self { sources, destinations, source_ports, ports, .. } = self;
+        let (client, server) = (facts.client(), facts.server());
+        let within =
+            |nets: &[Network], ip| nets.is_empty() || nets.iter().any(|net| net.contains(ip));
+        let among = |ranges: &[PortRange], port| {
+            ranges.is_empty() || ranges.iter().any(|range| range.contains(port))
+        };
+        among(ports, server.port())
+            && among(source_ports, client.port())
+            && within(sources, client.ip())
+            && within(destinations, server.ip())
+    }
+
+    /// True when every request that `other` matches is matched by this, as far as that can be told
+    /// without knowing what a regular expression means.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        covers_any(&self.methods, &other.methods, |a, b| a == b)
+            && covers_any(&self.hosts, &other.hosts, HostPattern::covers)
+            && match (&self.path, &other.path) {
+                (None, _) => true,
+                (Some(_), None) => false,
+                (Some(wide), Some(narrow)) => wide.covers(narrow),
+            }
+            && covers_all(&self.query, &other.query, |a, b| a == b)
+            && covers_all(&self.headers, &other.headers, |a, b| a.eq_ignore_ascii_case(b))
+            && covers_any(&self.sources, &other.sources, Network::covers)
+            && covers_any(&self.destinations, &other.destinations, Network::covers)
+            && covers_any(&self.source_ports, &other.source_ports, PortRange::covers)
+            && covers_any(&self.ports, &other.ports, PortRange::covers)
+    }
+}
+
+/// For lists of which one must hold.
+fn covers_any<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+    wide.is_empty()
+        || !narrow.is_empty() && narrow.iter().all(|n| wide.iter().any(|w| covers(w, n)))
+}
+
+/// For lists of which all must hold.
+fn covers_all(
+    wide: &[(String, TextMatch)],
+    narrow: &[(String, TextMatch)],
+    same: impl Fn(&str, &str) -> bool,
+) -> bool {
+    wide.iter().all(|(name, w)| narrow.iter().any(|(other, n)| same(name, other) && w.covers(n)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Paths: exact, by string prefix, by segments, by regular expression.
+
+use super::Pattern;
+
+/// What a path must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PathMatch {
+    /// In which of the four ways.
+    pub kind: PathKind,
+    /// ASCII letters are the same in both cases, but for regular expressions (`(?i)` does that).
+    pub ignore_case: bool,
+}
+
+/// In which way a path must be what.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PathKind {
+    /// This, byte for byte.
+    Exact(String),
+    /// Beginning with this string, wherever it ends: `/foo` matches `/foobar` (Istio).
+    Prefix(String),
+    /// Beginning with these segments: `/foo` and `/foo/` match `/foo` and `/foo/bar`, not `/foobar`
+    /// (Gateway API).
+    Segments(String),
+    /// This expression from its first byte to its last.
+    Regex(Pattern),
+}
+
+impl PathMatch {
+    /// True when `path`, without its query, is such a path.
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> bool {
+        match &self.kind {
+            PathKind::Exact(exact) => path.len() == exact.len() && self.begins(path, exact),
+            PathKind::Prefix(prefix) => self.begins(path, prefix),
+            PathKind::Segments(prefix) => {
+                let prefix = trimmed(prefix);
+                self.begins(path, prefix) && matches!(path.get(prefix.len()), None | Some(b'/'))
+            }
+            PathKind::Regex(pattern) => pattern.matches(path),
+        }
+    }
+
+    fn begins(&self, path: &[u8], prefix: &str) -> bool {
+        path.get(..prefix.len()).is_some_and(|start| match self.ignore_case {
+            true => start.eq_ignore_ascii_case(prefix.as_bytes()),
+            false => start == prefix.as_bytes(),
+        })
+    }
+
+    pub(super) fn covers(&self, narrow: &Self) -> bool {
+        if self == narrow {
+            return true;
+        }
+        if narrow.ignore_case && !self.ignore_case {
+            return false;
+        }
+        match (&self.kind, &narrow.kind) {
+            (_, PathKind::Exact(path)) => self.matches(path.as_bytes()),
+            // What begins with more begins with less. `*` is the one path that begins otherwise.
+            (PathKind::Prefix(wide), PathKind::Prefix(narrow)) => {
+                self.begins(narrow.as_bytes(), wide)
+            }
+            (PathKind::Prefix(wide), PathKind::Segments(narrow)) => {
+                self.begins(trimmed(narrow).as_bytes(), wide) || wide == "/"
+            }
+            (PathKind::Segments(_), PathKind::Segments(narrow)) => {
+                self.matches(trimmed(narrow).as_bytes())
+            }
+            (PathKind::Segments(wide), PathKind::Prefix(narrow)) => {
+                let wide = trimmed(wide);
+                self.begins(narrow.as_bytes(), wide)
+                    && narrow.as_bytes().get(wide.len()) == Some(&b'/')
+            }
+            (PathKind::Exact(_) | PathKind::Regex(_), _) | (_, PathKind::Regex(_)) => false,
+        }
+    }
+}
+
+/// A trailing slash does not count.
+fn trimmed(prefix: &str) -> &str {
+    prefix.strip_suffix('/').unwrap_or(prefix)
+}

@@ -1,0 +1,244 @@
+//! Runs that a file describes: rules, several targets, changes while requests pass.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::symlink;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use support::target::{Behaviour, RawRequest, Target};
+use support::wire::Talk;
+use support::{Workspace, mirror, mirror_with_input};
+
+const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\nX-Debug: 1\r\nX-User: ann\r\n\r\n")
+}
+
+fn paths(requests: &[RawRequest]) -> Vec<String> {
+    requests.iter().map(|request| request.target().to_owned()).collect()
+}
+
+/// A file with two targets and these rules, reading from `from`.
+fn two_targets(from: &str, first: &Target, second: &Target, rules: &str) -> String {
+    format!(
+        "version: 1\nsource: {{ from: \"{from}\" }}\ntargets:\n  first: {{ url: \"{}\" }}\n  second:\n    url: \"{}\"\n    \
+         host: keep\n    headers:\n      remove: x-debug\n      set: {{ X-User: nobody }}\n      add: {{ Via: mirror }}\n    \
+         path-prefix: {{ from: /api, to: /v2 }}\n{rules}",
+        first.url(),
+        second.url()
+    )
+}
+
+#[test]
+fn each_request_goes_where_the_first_matching_rule_sends_it() {
+    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let mut talk = Talk::new().open();
+    for path in ["/health", "/api/a?b=1", "/apis", "/both", "/other"] {
+        talk = talk.client(get(path)).server(OK);
+    }
+    let workspace = Workspace::new();
+    let packets = workspace.file("talk.pcap", &talk.close().pcap());
+    let rules = "rules:\n  \
+        - { name: shield, match: { path: { segments: /health } } }\n  \
+        - { name: api, match: { path: { prefix: /api } }, targets: second }\n  \
+        - { name: both, match: { path: { exact: /both } }, targets: [first, second] }\n  \
+        - { name: never, match: { method: GET, host: shop.example, path: { prefix: /o } }, sample: { percent: 0 }, targets: first }\n";
+    let config =
+        workspace.file("mirror.yaml", two_targets(&packets, &first, &second, rules).as_bytes());
+    let run = mirror(&["run", "--config", &config]).exits_with(0);
+    assert_eq!(paths(&first.wait_for(1, PATIENCE)), ["/both"]);
+    let received = second.wait_for(3, PATIENCE);
+    assert_eq!(paths(&received), ["/v2/a?b=1", "/apis", "/both"]);
+    let head = String::from_utf8_lossy(&received[0].head).into_owned();
+    assert!(head.starts_with("GET /v2/a?b=1 HTTP/1.1\r\nHost: shop.example\r\n"), "{head}");
+    assert!(
+        head.contains("\r\nX-User: nobody\r\nVia: mirror\r\n") && !head.contains("X-Debug"),
+        "{head}"
+    );
+    assert!(!head.contains("ann"), "{head}");
+    let run = run
+        .says("seen 5 = delivered 3 + shielded 1 + sampled_out 1")
+        .says("to first           seen 1 = delivered 1")
+        .says("to second          seen 3 = delivered 3")
+        .says("shield shielded 1, api 2, both 1, never sampled_out 1");
+    assert!(!run.stdout().contains("do not balance"));
+}
+
+#[test]
+fn a_file_that_is_not_valid_starts_nothing_and_all_that_is_wrong_is_told() {
+    let workspace = Workspace::new();
+    let bad = "version: 1\nsource: { from: lo, ports: 8080 }\ntargets:\n  here: { url: http://127.0.0.1:8080, hots: x }\n";
+    let config = workspace.file("mirror.yaml", bad.as_bytes());
+    for args in [&["config", "check", &config][..], &["run", "--config", &config]] {
+        let run = mirror(args).exits_with(2);
+        let told = run.stderr();
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines.len(), 2, "{told}");
+        assert!(
+            lines[0].contains("mirror.yaml:4:3: here: ") && lines[0].contains("captured"),
+            "{told}"
+        );
+        assert!(
+            lines[1].contains("mirror.yaml:4:39: hots") && lines[1].contains("`host`"),
+            "{told}"
+        );
+    }
+    mirror_with_input(&["config", "check", "-"], b"").exits_with(2);
+    mirror(&["config", "schema"]).exits_with(0).says("\"$defs\"");
+}
+
+/// A run that reads packets from its standard input.
+struct Running {
+    child: Child,
+    packets: Option<ChildStdin>,
+    told: Receiver<String>,
+}
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut child = Command::new(support::binary())
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let (told_tx, told) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                if told_tx.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { packets: child.stdin.take(), child, told }
+    }
+
+    fn feed(&mut self, packets: &[u8]) {
+        let input = self.packets.as_mut().unwrap();
+        input.write_all(packets).unwrap();
+        input.flush().unwrap();
+    }
+
+    /// Waits for a line with this text on standard error, and gives how long that took.
+    fn says(&self, text: &str) -> Duration {
+        let begun = Instant::now();
+        let mut lines = Vec::new();
+        while let Ok(line) = self.told.recv_timeout(PATIENCE) {
+            if line.contains(text) {
+                return begun.elapsed();
+            }
+            lines.push(line);
+        }
+        panic!("no {text:?} in {lines:?}");
+    }
+
+    /// Ends the input and gives the summary.
+    fn end(mut self) -> String {
+        drop(self.packets.take());
+        let output = self.child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn a_changed_file_takes_effect_and_an_invalid_one_does_not() {
+    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let workspace = Workspace::new();
+    // As Kubernetes mounts a ConfigMap: the file and its folder are links, and the folder is swapped.
+    let version = |name: &str, rules: &str| {
+        std::fs::create_dir(workspace.path(name)).unwrap();
+        let text = two_targets("-", &first, &second, rules);
+        workspace.file(&format!("{name}/mirror.yaml"), text.as_bytes());
+        symlink(name, workspace.path("..tmp")).unwrap();
+        std::fs::rename(workspace.path("..tmp"), workspace.path("..data")).unwrap();
+    };
+    version("v1", "rules: [{ name: one, targets: first }, ]\n");
+    let text = std::fs::read_to_string(workspace.path("..data/mirror.yaml")).unwrap();
+    // Every target is named by a rule.
+    let text = text.replace(
+        "rules: [",
+        "rules: [{ name: rare, match: { path: { exact: /rare } }, targets: second }, ",
+    );
+    std::fs::write(workspace.path("v1/mirror.yaml"), text).unwrap();
+    let config = workspace.path("mirror.yaml");
+    symlink("..data/mirror.yaml", &config).unwrap();
+    let state = workspace.path("state/mirror.yaml");
+    let (config, state) = (config.to_str().unwrap(), state.to_str().unwrap());
+
+    let mut talk = Talk::new().open().client(get("/1")).server(OK);
+    let mut run = Running::start(&["run", "--config", config, "--state", state]);
+    let mut sent = 0;
+    let mut feed = |run: &mut Running, talk: &Talk| {
+        let packets = talk.pcap();
+        run.feed(&packets[sent..]);
+        sent = packets.len();
+    };
+    feed(&mut run, &talk);
+    assert_eq!(paths(&first.wait_for(1, PATIENCE)), ["/1"]);
+
+    version(
+        "v2",
+        "rules: [{ name: rare, match: { path: { exact: /rare } }, targets: first }, { name: two, targets: second }]\n",
+    );
+    run.says("reloaded");
+    talk = talk.client(get("/2")).server(OK);
+    feed(&mut run, &talk);
+    assert_eq!(paths(&second.wait_for(1, PATIENCE)), ["/2"], "on the connection that was open");
+
+    version("v3", "rules: [{ name: three, tragets: first }]\n");
+    run.says("refused");
+    talk = talk.client(get("/3")).server(OK);
+    feed(&mut run, &talk);
+    assert_eq!(paths(&second.wait_for(2, PATIENCE)), ["/2", "/3"]);
+
+    feed(&mut run, &talk.close());
+    let summary = run.end();
+    assert!(summary.contains("reloaded 1, refused 1"), "{summary}");
+    assert!(summary.contains("two 2, one 1"), "{summary}");
+    assert!(summary.contains("seen 3 = delivered 3"), "{summary}");
+
+    // The next start finds the last valid one.
+    let talk = Talk::new().open().client(get("/4")).server(OK).close();
+    let run = mirror_with_input(&["run", "--config", config, "--state", state], &talk.pcap());
+    let run = run.exits_with(0);
+    assert!(run.stderr().contains("last valid one"), "{}", run.stderr());
+    assert_eq!(paths(&second.wait_for(3, PATIENCE)), ["/2", "/3", "/4"]);
+    // Without a state there is none.
+    mirror_with_input(&["run", "--config", config], &talk.pcap()).exits_with(2);
+}
+
+#[test]
+fn a_hangup_asks_for_the_file() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let text = format!(
+        "version: 1\nsource: {{ from: \"-\" }}\ntargets: {{ only: {{ url: \"{}\" }} }}\n",
+        target.url()
+    );
+    let config = workspace.file("mirror.yaml", text.as_bytes());
+    let talk = Talk::new().open().client(get("/1")).server(OK);
+    let mut run = Running::start(&["run", "--config", &config]);
+    run.feed(&talk.pcap());
+    target.wait_for(1, PATIENCE);
+    let process = run.child.id().to_string();
+    let kill = Command::new("kill").args(["-HUP", &process]).status().unwrap();
+    assert!(kill.success());
+    run.says("unchanged");
+    let summary = run.end();
+    assert!(summary.contains("delivered 1") && !summary.contains("reloaded"), "{summary}");
+}

@@ -31,10 +31,20 @@ impl Config {
         let output =
             Output::Replay { targets: targets?, max_body: file.max_body.unwrap_or(MAX_BODY) };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
-        config.rules.routes = Some(routes(&file, &file.targets)?);
+        config.rules.routes = Some(file.routes()?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
         Ok(config)
+    }
+}
+
+impl File {
+    /// Its rules, as a run of it has them.
+    ///
+    /// # Errors
+    /// When a rule names a target that the file does not have.
+    pub fn routes(&self) -> anyhow::Result<Routes> {
+        routes(self, &self.targets)
     }
 }
 

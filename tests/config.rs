@@ -13,7 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::target::{Behaviour, RawRequest, Target};
 use support::wire::Talk;
@@ -133,13 +133,12 @@ impl Running {
         input.flush().unwrap();
     }
 
-    /// Waits for a line with this text on standard error, and gives how long that took.
-    fn says(&self, text: &str) -> Duration {
-        let begun = Instant::now();
+    /// Waits for a line with this text on standard error.
+    fn says(&self, text: &str) {
         let mut lines = Vec::new();
         while let Ok(line) = self.told.recv_timeout(PATIENCE) {
             if line.contains(text) {
-                return begun.elapsed();
+                return;
             }
             lines.push(line);
         }

@@ -11,49 +11,19 @@
 
 #[path = "support/netns.rs"]
 mod netns;
+#[path = "support/summary.rs"]
+mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::process::Command;
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use netns::{CABLE, Lab, Mirror, PATIENCE, succeed, until};
+use netns::{CABLE, Lab, Mirror, patience, succeed, until};
 use serde_json::Value;
+use summary::{account, assert_balance, dropped};
 use support::target::{Behaviour, RawRequest, Target};
 use support::wire::Talk;
-
-/// The account of this name: seen, delivered, and what was dropped.
-fn account(summary: &Value, name: &str) -> (u64, u64, Vec<(String, u64)>) {
-    let accounts = summary["accounts"].as_array().expect("accounts");
-    let account = accounts.iter().find(|account| account["name"] == name);
-    let account = account.unwrap_or_else(|| panic!("no account {name} in {summary:#}"));
-    let dropped = account["dropped"].as_array().expect("reasons").iter();
-    let dropped = dropped.map(|pair| {
-        (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count"))
-    });
-    (
-        account["seen"].as_u64().expect("a count"),
-        account["delivered"].as_u64().expect("a count"),
-        dropped.collect(),
-    )
-}
-
-fn dropped(summary: &Value, name: &str, reason: &str) -> u64 {
-    account(summary, name).2.iter().find(|(known, _)| known == reason).map_or(0, |(_, n)| *n)
-}
-
-/// Fails unless every account balances and what the kernel delivers the next room sees.
-#[track_caller]
-fn assert_balance(summary: &Value) {
-    for name in
-        summary["accounts"].as_array().expect("accounts").iter().map(|account| &account["name"])
-    {
-        let (seen, delivered, dropped) = account(summary, name.as_str().expect("a name"));
-        let sum = delivered + dropped.iter().map(|(_, n)| n).sum::<u64>();
-        assert_eq!(seen, sum, "{name} in {summary:#}");
-    }
-    assert_eq!(account(summary, "kernel").1, account(summary, "segments").0, "{summary:#}");
-}
 
 /// The same, up to the shadows.
 #[track_caller]
@@ -77,7 +47,7 @@ fn shadow(
     args.extend(flags);
     let mirror = Mirror::start(lab, &args);
     customers(lab);
-    let received = target.wait_for(requests, PATIENCE);
+    let received = target.wait_for(requests, patience());
     let summary = mirror.summary();
     assert_sums(&summary);
     assert_eq!(account(&summary, "shadow requests").1, requests as u64, "{summary:#}");
@@ -312,27 +282,30 @@ fn any_means_every_interface_and_sees_each_request_once() {
     });
 }
 
+/// A small answer and a large request, through a hook that is not the usual one.
+fn captures_by(hook: &'static str) {
+    Lab::run(move |lab| {
+        let (received, _) = shadow(lab, &["--from", CABLE, "--hook", hook], 2, |lab| {
+            let file = format!("@{}", lab.file("body", 100_000));
+            lab.curl(&["http://10.77.0.1:8080/small"]);
+            lab.curl(&["-H", "Expect:", "--data-binary", &file, "http://10.77.0.1:8080/post"]);
+        });
+        let received = sorted(received);
+        assert_eq!(targets(&received), ["/post", "/small"]);
+        assert_eq!(received[0].body.len(), 100_000);
+    });
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn xdp_and_clsact_capture_too() {
-    for hook in ["xdp", "clsact"] {
-        Lab::run(move |lab| {
-            let (received, _) = shadow(lab, &["--from", CABLE, "--hook", hook], 2, |lab| {
-                let file = lab.file("body", 100_000);
-                lab.curl(&["http://10.77.0.1:8080/small"]);
-                lab.curl(&[
-                    "-H",
-                    "Expect:",
-                    "--data-binary",
-                    &format!("@{file}"),
-                    "http://10.77.0.1:8080/post",
-                ]);
-            });
-            let received = sorted(received);
-            assert_eq!(targets(&received), ["/post", "/small"], "{hook}");
-            assert_eq!(received[0].body.len(), 100_000, "{hook}");
-        });
-    }
+fn clsact_captures_too() {
+    captures_by("clsact");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn xdp_captures_too() {
+    captures_by("xdp");
 }
 
 #[test]
@@ -356,7 +329,7 @@ fn what_the_ring_cannot_hold_is_counted_and_costs_only_what_it_touched() {
         ];
         let mut mirror = Mirror::start(lab, &args);
         lab.curl(&["http://10.77.0.1:8080/before"]);
-        target.wait_for(1, PATIENCE);
+        target.wait_for(1, patience());
         // A reader that gets no processor at all, and sixteen times what the ring holds.
         mirror.signal("-STOP");
         lab.curl(&["-o", "/dev/null", "http://10.77.0.1:8080/big"]);
@@ -438,7 +411,7 @@ fn is_attached() -> bool {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn a_mirror_that_is_killed_leaves_nothing_attached() {
+fn tcx_leaves_nothing_attached_when_a_mirror_is_killed() {
     for hook in ["tc", "xdp"] {
         Lab::run(move |lab| {
             let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--hook", hook];

@@ -12,7 +12,7 @@ mod support;
 use std::time::Duration;
 
 use support::target::{Behaviour, Target};
-use support::wire::Talk;
+use support::wire::{Talk, interleaved};
 use support::{Workspace, mirror};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -165,4 +165,156 @@ fn host_can_be_kept_named_or_the_targets_own() {
         let head = String::from_utf8_lossy(&received[0].head).into_owned();
         assert!(head.contains(&format!("\r\nHost: {host}\r\n")), "{policy}: {head}");
     }
+}
+
+/// Two sessions of two requests each.
+fn four_gets() -> Vec<u8> {
+    let talk = |client: &str, name: &str| {
+        Talk::between(client, "10.0.0.1:8080")
+            .open()
+            .client(get(&format!("/{name}1")))
+            .server(OK)
+            .client(get(&format!("/{name}2")))
+            .server(OK)
+            .close()
+    };
+    interleaved(&[talk("10.0.0.2:40000", "a"), talk("10.0.0.3:40000", "b")])
+}
+
+fn replay_four(target: &Target, flags: &[&str]) -> support::Run {
+    let workspace = Workspace::new();
+    let file = workspace.file("four.pcap", &four_gets());
+    let to = format!("http://{}", target.address());
+    let mut args = vec!["replay", "--from", &file, "--to", &to, "--json"];
+    args.extend(flags);
+    mirror(&args)
+}
+
+#[test]
+fn a_capture_is_replayed_several_times_over() {
+    for pace in [&["--speed", "max"][..], &["--speed", "1"], &["--rate", "5000/s"]] {
+        let target = Target::start(Behaviour::Answer);
+        let run = replay_four(&target, &[pace, &["--loop", "3"]].concat()).exits_with(0);
+        assert_eq!(replayed(&run), (12, 12, vec![]), "{pace:?}");
+        let received = target.wait_for(12, PATIENCE);
+        let again = received.iter().filter(|request| request.target() == "/a1").count();
+        assert_eq!(again, 3);
+        let mut names: Vec<_> = received.iter().map(|r| r.header("x-shadow-id")).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 12, "each has a name of its own");
+    }
+}
+
+#[test]
+fn copies_multiply_sessions_and_a_pool_bounds_connections() {
+    let target = Target::start(Behaviour::Answer);
+    let flags = ["--speed", "max", "--copies", "5", "--connections", "pooled:3"];
+    let run = replay_four(&target, &flags).exits_with(0);
+    assert_eq!(replayed(&run), (20, 20, vec![]));
+    assert_eq!(target.wait_for(20, PATIENCE).len(), 20);
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout()).unwrap();
+    let connected = summary["replays"][0]["connected"].as_u64().unwrap();
+    assert!((1..=3).contains(&connected), "{connected} connections");
+}
+
+#[test]
+fn a_part_of_a_capture_is_replayed() {
+    // A request each 5 ms after the handshakes, from 2026-01-02T03:04:05.003Z on.
+    for (flags, wanted) in [
+        (["--from-time", "1ms"], 2),
+        (["--to-time", "1ms"], 2),
+        (["--from-time", "2026-01-02T03:04:05.004Z"], 2),
+        (["--to-time", "2020-01-01T00:00:00Z"], 0),
+    ] {
+        let target = Target::start(Behaviour::Answer);
+        let flags = [&flags[..], &["--speed", "max"]].concat();
+        let (seen, delivered, dropped) = replayed(&replay_four(&target, &flags).exits_with(0));
+        assert_eq!((seen, delivered), (4, wanted), "{flags:?}");
+        assert_eq!(dropped, [("outside_time".to_owned(), 4 - wanted)]);
+    }
+}
+
+#[test]
+fn what_only_files_have_is_refused_for_interfaces() {
+    for flags in [["--rate", "5"], ["--loop", "2"], ["--from-time", "1s"], ["--speed", "2"]] {
+        let base = ["replay", "--from", "nope0", "--port", "80", "--to", "http://127.0.0.1:1"];
+        let run = mirror(&[&base[..], &flags].concat()).exits_with(2);
+        run.complains(&[flags[0], "leave it out"]);
+    }
+}
+
+#[test]
+fn standard_input_cannot_be_read_twice() {
+    mirror(&["replay", "--from", "-", "--to", "http://127.0.0.1:1", "--loop", "2"])
+        .exits_with(2)
+        .complains(&["--loop", "write it to a file"]);
+}
+
+#[test]
+fn bounds_decide_the_exit_code() {
+    let broken = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let target = Target::start(Behaviour::AnswerWith(broken));
+    let all = ["--speed", "max"];
+    replay_four(&target, &all).exits_with(0);
+    for (bound, code) in
+        [("errors>1%", 1), ("errors>100%", 0), ("dropped>0", 0), ("5xx>=4", 1), ("max>1h", 0)]
+    {
+        replay_four(&target, &[&all[..], &["--fail-on", bound]].concat()).exits_with(code);
+    }
+    let flags = ["--fail-on", "dropped>0", "--fail-on", "answered<5"];
+    let run = replay_four(&target, &[&all[..], &flags].concat()).exits_with(1);
+    let summary: serde_json::Value = serde_json::from_str(&run.stdout()).unwrap();
+    let verdicts = &summary["replays"][0]["verdicts"];
+    assert_eq!(verdicts[0]["failed"], false);
+    assert_eq!(
+        (verdicts[1]["failed"].as_bool(), verdicts[1]["measured"].as_str()),
+        (Some(true), Some("4"))
+    );
+}
+
+#[test]
+fn report_and_log_tell_every_request() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let (report, log) = (workspace.path("report.json"), workspace.path("log.jsonl"));
+    let (report, log) = (report.to_str().unwrap(), log.to_str().unwrap());
+    let flags = ["--speed", "1", "--from-time", "1ms", "--report", report, "--log-requests", log];
+    replay_four(&target, &flags).exits_with(0);
+    let report: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    let replay = &report["replays"][0];
+    assert_eq!((&replay["answered"], &replay["classes"][1]), (&2.into(), &2.into()));
+    assert!(replay["response"]["p99_us"].as_u64() >= replay["service"]["p99_us"].as_u64());
+    let log = std::fs::read_to_string(log).unwrap();
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4);
+    let (answered, dropped): (Vec<_>, Vec<_>) =
+        lines.iter().partition(|line| line["status"] == 200);
+    assert_eq!((answered.len(), dropped.len()), (2, 2));
+    for line in answered {
+        let [late, service, response] =
+            ["late_us", "service_us", "response_us"].map(|name| line[name].as_u64().unwrap());
+        assert!(response >= service && response >= late, "{line}");
+        assert_eq!(line["method"], "GET");
+    }
+    for line in dropped {
+        assert_eq!(
+            (line["dropped"].as_str(), &line["service_us"]),
+            (Some("outside_time"), &serde_json::Value::Null)
+        );
+    }
+}
+
+#[test]
+fn a_full_disk_costs_reports_and_is_said() {
+    let target = Target::start(Behaviour::Answer);
+    let flags = ["--speed", "max", "--report", "/dev/full", "--log-requests", "/dev/full"];
+    let run = replay_four(&target, &flags).exits_with(0);
+    assert_eq!(replayed(&run), (4, 4, vec![]));
+    let stderr = run.stderr();
+    assert!(stderr.contains("request log: 4 lines were lost: No space left"), "{stderr}");
+    assert!(stderr.contains("/dev/full: the report could not be written"), "{stderr}");
+    assert!(run.stdout().contains(r#"["lost",4]"#), "{}", run.stdout());
 }

@@ -23,11 +23,24 @@ pub enum Outcome {
     TooLarge = 7,
     /// Watched, but the kernel did not let its bytes be read.
     Unreadable = 8,
+    /// Seen while nothing was to be copied.
+    Paused = 9,
+    /// Came in where only what goes out is wanted, or the other way round.
+    OtherDirection = 10,
+    /// Watched, but this host is the client where only its servers are wanted, or the other way
+    /// round.
+    OtherSide = 11,
+    /// Watched, but between addresses that are not wanted.
+    OtherNetwork = 12,
+    /// Watched, but of a connection that is not in the sample.
+    SampledOut = 13,
+    /// Watched, but to the client where only requests are wanted.
+    NotRequest = 14,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the counters.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 15] = [
         Self::Copied,
         Self::NotTcp,
         Self::NotWatched,
@@ -37,6 +50,12 @@ impl Outcome {
         Self::RingFull,
         Self::TooLarge,
         Self::Unreadable,
+        Self::Paused,
+        Self::OtherDirection,
+        Self::OtherSide,
+        Self::OtherNetwork,
+        Self::SampledOut,
+        Self::NotRequest,
     ];
 
     /// Its name in summaries.
@@ -52,6 +71,12 @@ impl Outcome {
             Self::RingFull => "ring_full",
             Self::TooLarge => "too_large",
             Self::Unreadable => "unreadable",
+            Self::Paused => "paused",
+            Self::OtherDirection => "other_direction",
+            Self::OtherSide => "other_side",
+            Self::OtherNetwork => "other_network",
+            Self::SampledOut => "sampled_out",
+            Self::NotRequest => "not_request",
         }
     }
 }
@@ -60,8 +85,11 @@ impl Outcome {
 pub const BYTES: usize = Outcome::ALL.len();
 /// Place of the counter of fragments among the copied packets; it is no outcome.
 pub const FRAGMENTS: usize = BYTES + 1;
+/// Place of the bytes that a CPU has added to the ring since it last asked how many wait there; the
+/// kernel program's own note.
+pub const SINCE_LOOK: usize = FRAGMENTS + 1;
 /// Counters of one CPU.
-pub const COUNTERS: usize = FRAGMENTS + 1;
+pub const COUNTERS: usize = SINCE_LOOK + 1;
 
 // The number of an outcome is its place in `ALL`.
 const _: () = {

@@ -13,10 +13,12 @@ pub const XDP: &str = "mirror_xdp";
 
 /// The ring of packet records.
 pub const PACKETS: &str = "PACKETS";
-/// The bitmap of watched ports.
-pub const PORTS: &str = "PORTS";
-/// [`Settings`](crate::Settings), one entry.
+/// A [`Switch`](crate::Switch).
+pub const SWITCH: &str = "SWITCH";
+/// Two [`Slot`](crate::settings::Slot)s.
 pub const SETTINGS: &str = "SETTINGS";
+/// The networks of both slots, by [`net_key`](crate::settings::net_key).
+pub const NETWORKS: &str = "NETWORKS";
 /// Counters, one entry a CPU.
 pub const COUNTERS: &str = "COUNTERS";
 /// Where a record is put together, one entry a CPU.
@@ -27,4 +29,4 @@ pub const ASLEEP: &str = "ASLEEP";
 /// Every program of the object.
 pub const PROGRAMS: [&str; 5] = [INGRESS, EGRESS, INGRESS_IP, EGRESS_IP, XDP];
 /// Every map of the object.
-pub const MAPS: [&str; 6] = [PACKETS, PORTS, SETTINGS, COUNTERS, SCRATCH, ASLEEP];
+pub const MAPS: [&str; 7] = [PACKETS, SWITCH, SETTINGS, NETWORKS, COUNTERS, SCRATCH, ASLEEP];

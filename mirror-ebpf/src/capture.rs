@@ -4,58 +4,125 @@ use core::ptr;
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
-use mirror_common::counter::{BYTES, FRAGMENTS};
-use mirror_common::{
-    Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, Settings, port_bit,
+use aya_ebpf::maps::lpm_trie::Key;
+use mirror_common::counter::{BYTES, COUNTERS as COUNTERS_OF_CPU, FRAGMENTS, SINCE_LOOK};
+use mirror_common::flow::Address;
+use mirror_common::settings::{
+    List, Listed, NET_KEY_BYTES, NET_KEY_TAG_BITS, Networks, Slot, net_key, port_bit,
 };
+use mirror_common::{Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, Settings};
 
 use crate::headers::{self, Found};
-use crate::maps::{ASLEEP, COUNTERS, PACKETS, PORTS, SCRATCH, SETTINGS};
+use crate::log;
+use crate::maps::{ASLEEP, COUNTERS, NETWORKS, PACKETS, SCRATCH, SETTINGS, SWITCH};
 use crate::packet::{Buffer, Origin};
+
+/// The index of `lo`, on which each packet goes out and comes in: the same in every namespace.
+const LOOPBACK: u32 = 1;
 
 /// Looks at a packet and counts what became of it.
 #[inline(always)]
 pub fn look<B: Buffer>(packet: &B, direction: Direction, link: Link) {
-    let mut fragments = 0;
-    let outcome = match headers::walk(packet, link) {
-        Found::NotTcp => Outcome::NotTcp,
-        Found::Malformed => Outcome::Malformed,
-        Found::Tcp(tcp) if !is_watched(tcp.source) && !is_watched(tcp.destination) => {
-            Outcome::NotWatched
+    let Some(counters) = COUNTERS.get_ptr_mut(0) else { return };
+    // SAFETY: the entry is this CPU's own, and no other program runs on it meanwhile.
+    let counters = unsafe { &mut *counters };
+    let outcome = judge_and_copy(packet, direction, link, counters);
+    counters[outcome as usize] += 1;
+    log::note(packet, link, outcome);
+}
+
+/// From the cheapest question to the dearest.
+#[inline(always)]
+fn judge_and_copy<B: Buffer>(
+    packet: &B,
+    direction: Direction,
+    link: Link,
+    counters: &mut [u64; COUNTERS_OF_CPU],
+) -> Outcome {
+    let Some(switch) = SWITCH.get_ptr(0) else { return Outcome::Unreadable };
+    // SAFETY: an aligned word of a map, which user space may write at the same time. It is read
+    // once, so that all of this packet is judged by one slot.
+    let switch = unsafe { ptr::read_volatile(switch) };
+    if switch.is_paused() {
+        return Outcome::Paused;
+    }
+    let Some(slot) = SETTINGS.get(switch.slot()) else { return Outcome::Unreadable };
+    let settings = &slot.settings;
+    let origin = packet.origin();
+    let on_loopback = origin.interface == LOOPBACK;
+    let seen = Seen { direction, link, way: (!on_loopback).then_some(direction), origin };
+    if !settings.wants_direction(seen.way) {
+        return Outcome::OtherDirection;
+    }
+    let (snaplen, fragments) = match headers::walk(packet, link) {
+        Found::NotTcp => return Outcome::NotTcp,
+        Found::Malformed => return Outcome::Malformed,
+        Found::Tcp(tcp) => {
+            let ends = &tcp.ends;
+            let [source, destination] = [ends.source.port, ends.destination.port];
+            let way = ends.way(is_watched(slot, source), is_watched(slot, destination));
+            let Some(way) = way else { return Outcome::NotWatched };
+            if !tcp.speaks {
+                return Outcome::NoPayload;
+            }
+            let tries = Tries { slot: switch.slot() };
+            if let Err(outcome) = settings.judge(&tries, ends, way, seen.way) {
+                return outcome;
+            }
+            (settings.snaplen(way), 0)
         }
-        Found::Tcp(tcp) if !tcp.speaks => Outcome::NoPayload,
-        Found::Tcp(_) => copy(packet, direction, link),
-        // Its ports may be in another piece, so that all pieces go to user space.
-        Found::Fragment => {
-            fragments = 1;
-            copy(packet, direction, link)
-        }
+        // Its ports may be in another piece, so that all pieces go to user space, whole.
+        Found::Fragment => (u32::MAX, 1),
     };
-    if let Some(counters) = COUNTERS.get_ptr_mut(0) {
-        // SAFETY: the entry is this CPU's own, and no other program runs on it meanwhile.
-        let counters = unsafe { &mut *counters };
-        counters[outcome as usize] += 1;
-        if matches!(outcome, Outcome::Copied) {
-            counters[BYTES] += u64::from(packet.len());
-            counters[FRAGMENTS] += fragments;
-        }
+    let outcome = copy(packet, settings, &seen, snaplen, counters);
+    if matches!(outcome, Outcome::Copied) {
+        counters[FRAGMENTS] += fragments;
+    }
+    outcome
+}
+
+#[inline(always)]
+fn is_watched(slot: &Slot, port: u16) -> bool {
+    let (word, bit) = port_bit(port);
+    slot.ports[word] & bit != 0
+}
+
+/// The networks of one slot.
+struct Tries {
+    slot: u32,
+}
+
+impl Networks for Tries {
+    #[inline(always)]
+    fn listed(&self, list: List, address: Address) -> Option<Listed> {
+        let bits = NET_KEY_TAG_BITS + 128;
+        let key: Key<[u8; NET_KEY_BYTES]> = Key::new(bits, net_key(self.slot, list, address));
+        NETWORKS.get(&key).and_then(|number| Listed::from_number(*number))
     }
 }
 
-#[inline(always)]
-fn is_watched(port: u16) -> bool {
-    let (word, bit) = port_bit(port);
-    PORTS.get(word).is_some_and(|bits| bits & bit != 0)
+/// Where a packet was seen.
+struct Seen {
+    direction: Direction,
+    /// The direction where it means something.
+    way: Option<Direction>,
+    link: Link,
+    origin: Origin,
 }
 
 #[inline(always)]
-fn copy<B: Buffer>(packet: &B, direction: Direction, link: Link) -> Outcome {
-    let origin = packet.origin();
-    let Some(settings) = SETTINGS.get(0) else { return Outcome::Unreadable };
-    if settings.skip_mark != 0 && origin.mark == settings.skip_mark {
+fn copy<B: Buffer>(
+    packet: &B,
+    settings: &Settings,
+    seen: &Seen,
+    snaplen: u32,
+    counters: &mut [u64; COUNTERS_OF_CPU],
+) -> Outcome {
+    if settings.skip_mark != 0 && seen.origin.mark == settings.skip_mark {
         return Outcome::OwnReplay;
     }
-    let len = packet.len();
+    let wire_len = packet.len();
+    let len = if wire_len < snaplen { wire_len } else { snaplen };
     if len == 0 {
         return Outcome::Malformed;
     }
@@ -73,7 +140,7 @@ fn copy<B: Buffer>(packet: &B, direction: Direction, link: Link) -> Outcome {
     // SAFETY: `len` is a variable of this function.
     let unknown = unsafe { ptr::read_volatile(&len) };
     let bounded = (unknown.wrapping_sub(1) & (MAX_PACKET_BYTES - 1)) + 1;
-    scratch.record = record(&origin, direction, link, bounded);
+    scratch.record = record(seen, wire_len, bounded);
     let to = scratch.packet.as_mut_ptr();
     // SAFETY: `packet` holds MAX_PACKET_BYTES, and `bounded` is no more than that.
     if !unsafe { packet.load(0, to, bounded) } {
@@ -83,24 +150,27 @@ fn copy<B: Buffer>(packet: &B, direction: Direction, link: Link) -> Outcome {
     // SAFETY: the record and as many bytes of the packet as were just written lie one behind the
     // other in the same entry.
     let entry = unsafe { &*ptr::slice_from_raw_parts(ptr::from_ref(scratch).cast(), entry_len) };
-    match PACKETS.output::<[u8]>(entry, wake_up(settings, entry_len as u64)) {
-        Ok(()) => Outcome::Copied,
+    match PACKETS.output::<[u8]>(entry, wake_up(settings, entry_len as u64, counters)) {
+        Ok(()) => {
+            counters[BYTES] += u64::from(bounded);
+            Outcome::Copied
+        }
         Err(_) => Outcome::RingFull,
     }
 }
 
 #[inline(always)]
-fn record(origin: &Origin, direction: Direction, link: Link, len: u32) -> PacketRecord {
+fn record(seen: &Seen, wire_len: u32, captured_len: u32) -> PacketRecord {
     PacketRecord {
         // SAFETY: a helper without arguments.
         at: unsafe { bpf_ktime_get_ns() },
-        interface: origin.interface,
-        wire_len: len,
-        captured_len: len,
-        vlan_tci: origin.vlan_tci,
-        vlan_protocol: origin.vlan_protocol,
-        direction: direction as u8,
-        link: link as u8,
+        interface: seen.origin.interface,
+        wire_len,
+        captured_len,
+        vlan_tci: seen.origin.vlan_tci,
+        vlan_protocol: seen.origin.vlan_protocol,
+        direction: seen.direction as u8,
+        link: seen.link as u8,
         reserved: [0; 6],
     }
 }
@@ -109,7 +179,7 @@ fn record(origin: &Origin, direction: Direction, link: Link, len: u32) -> Packet
 /// it. So it is woken only when so many bytes wait that it should not sleep on, and when it has
 /// said that it sleeps without a time-out.
 #[inline(always)]
-fn wake_up(settings: &Settings, adding: u64) -> u64 {
+fn wake_up(settings: &Settings, adding: u64, counters: &mut [u64; COUNTERS_OF_CPU]) -> u64 {
     if let Some(asleep) = ASLEEP.get_ptr_mut(0) {
         // SAFETY: an aligned word of a map. Another CPU may write it at the same time, always 0.
         if unsafe { ptr::read_volatile(asleep) } != 0 {
@@ -118,9 +188,17 @@ fn wake_up(settings: &Settings, adding: u64) -> u64 {
             return u64::from(BPF_RB_FORCE_WAKEUP);
         }
     }
-    let waiting = PACKETS.query(u64::from(BPF_RB_AVAIL_DATA));
+    // How many bytes wait is a question that makes this CPU wait for the reader's: it is asked
+    // when this one alone has added so many.
     let mark = u64::from(settings.wake_bytes);
-    // Once, where the mark is passed: a reader that is late is awake already.
-    let passes = waiting < mark && waiting + adding >= mark;
-    u64::from(if passes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
+    counters[SINCE_LOOK] += adding;
+    if counters[SINCE_LOOK] < mark {
+        return u64::from(BPF_RB_NO_WAKEUP);
+    }
+    counters[SINCE_LOOK] = 0;
+    let waiting = PACKETS.query(u64::from(BPF_RB_AVAIL_DATA));
+    // With less it has just been there and looks again by itself; with far more it is late, and
+    // awake already.
+    let wakes = waiting >= mark && waiting < 4 * mark;
+    u64::from(if wakes { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP })
 }

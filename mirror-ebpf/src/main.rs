@@ -6,6 +6,7 @@
 
 mod capture;
 mod headers;
+mod log;
 mod maps;
 mod packet;
 

@@ -1,21 +1,28 @@
 //! The maps, each with its size and why.
 
 use aya_ebpf::macros::map;
+use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, PerCpuArray, RingBuf};
 use mirror_common::counter::COUNTERS as COUNTER_PLACES;
-use mirror_common::{MAX_PACKET_BYTES, PORT_WORDS, Settings};
+use mirror_common::settings::{MAX_NETWORKS, NET_KEY_BYTES, SLOTS, Slot};
+use mirror_common::{MAX_PACKET_BYTES, Switch};
 
 /// Packets to user space. User space sets the size when it loads the program.
 #[map]
 pub static PACKETS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// One bit for each TCP port that is watched: 8 KiB, two look-ups a packet, no hashing.
+/// Which slot of the settings holds, and whether anything is to be copied at all.
 #[map]
-pub static PORTS: Array<u64> = Array::with_max_entries(PORT_WORDS, 0);
+pub static SWITCH: Array<Switch> = Array::with_max_entries(1, 0);
 
-/// What user space may change while packets pass.
+/// What is wanted, 8 KiB of port bits included: one look-up a packet, no hashing.
 #[map]
-pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+pub static SETTINGS: Array<Slot> = Array::with_max_entries(SLOTS, 0);
+
+/// Networks of both slots, with room for a full list that replaces a full one.
+#[map]
+pub static NETWORKS: LpmTrie<[u8; NET_KEY_BYTES], u32> =
+    LpmTrie::with_max_entries(SLOTS * MAX_NETWORKS, 0);
 
 /// What became of the packets: one entry, so that one look-up serves all counters.
 #[map]

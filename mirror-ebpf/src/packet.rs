@@ -1,5 +1,6 @@
 //! The two kinds of buffers that a program is given, behind one trait.
 
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr;
 
@@ -23,25 +24,26 @@ pub trait Buffer {
     /// Interface index, socket mark, and the VLAN tag that was taken out of the bytes.
     fn origin(&self) -> Origin;
 
-    /// The `T` at `offset`, from the linear part if it lies there, which costs no helper call.
+    /// The `N` bytes at `offset`: where they are, if in the linear part, which costs no helper call;
+    /// otherwise as a copy in `spare`.
     #[inline(always)]
-    fn read<T: Plain>(&self, offset: u32) -> Option<T> {
+    fn view<'a, const N: usize>(
+        &'a self,
+        offset: u32,
+        spare: &'a mut Spare,
+    ) -> Option<View<'a, N>> {
+        const { assert!(N <= MAX_VIEW) };
         let (start, end) = self.linear();
         if offset <= MAX_OFFSET {
             let at = start + offset as usize;
-            if at + size_of::<T>() <= end {
-                // SAFETY: the bytes lie before `end`, which the verifier checks once more; `Plain`
-                // types have no invalid values.
-                return Some(unsafe { ptr::read_unaligned(at as *const T) });
+            if at + N <= end {
+                return Some(View { at: at as *const u8, _bytes: PhantomData });
             }
         }
-        let mut value = MaybeUninit::<T>::uninit();
-        // SAFETY: `value` is as large as is said, and is only taken for initialised when the
-        // helper has written all of it.
-        unsafe {
-            self.load(offset, value.as_mut_ptr().cast(), size_of::<T>() as u32)
-                .then(|| value.assume_init())
-        }
+        let to: *mut u8 = spare.as_mut_ptr().cast();
+        // SAFETY: `spare` has room for `MAX_VIEW` bytes.
+        let loaded = unsafe { self.load(offset, to, N as u32) };
+        loaded.then_some(View { at: to, _bytes: PhantomData })
     }
 }
 
@@ -49,14 +51,63 @@ pub trait Buffer {
 /// IPv6 extension headers of up to 2 KiB each, cost a helper call.
 const MAX_OFFSET: u32 = 0x7ff;
 
+/// The largest view: an IPv6 header.
+const MAX_VIEW: usize = 40;
+
+/// Where bytes are copied to that do not lie in the linear part.
+pub type Spare = MaybeUninit<[u8; MAX_VIEW]>;
+
+/// `N` bytes that can be read. Numbers are read with one load each: byte by byte, as Rust would
+/// read what may be unaligned, takes the program twice as long.
+pub struct View<'a, const N: usize> {
+    at: *const u8,
+    _bytes: PhantomData<&'a [u8; N]>,
+}
+
+impl<const N: usize> View<'_, N> {
+    #[inline(always)]
+    pub fn u8<const AT: usize>(&self) -> u8 {
+        self.load::<u8, AT>()
+    }
+
+    #[inline(always)]
+    pub fn be16<const AT: usize>(&self) -> u16 {
+        u16::from_be(self.load::<u16, AT>())
+    }
+
+    #[inline(always)]
+    pub fn be32<const AT: usize>(&self) -> u32 {
+        u32::from_be(self.load::<u32, AT>())
+    }
+
+    #[inline(always)]
+    pub fn be64<const AT: usize>(&self) -> u64 {
+        u64::from_be(self.load::<u64, AT>())
+    }
+
+    #[inline(always)]
+    fn load<T: Number, const AT: usize>(&self) -> T {
+        const { assert!(AT + size_of::<T>() <= N) };
+        // SAFETY: the bytes lie in the view, and every pattern of bits is a number. BPF knows no
+        // alignment of its own: the verifier lets a load through where the machine can do it.
+        unsafe { ptr::read(self.at.add(AT).cast()) }
+    }
+}
+
 /// Types of which every bit pattern is a value.
 ///
 /// # Safety
-/// Only for integers and arrays of them.
-pub unsafe trait Plain: Copy {}
+/// Only for integers.
+unsafe trait Number: Copy {}
 
-// SAFETY: all of these are arrays of integers.
-unsafe impl<const N: usize> Plain for [u8; N] {}
+// SAFETY: integers.
+unsafe impl Number for u8 {}
+// SAFETY: as above.
+unsafe impl Number for u16 {}
+// SAFETY: as above.
+unsafe impl Number for u32 {}
+// SAFETY: as above.
+unsafe impl Number for u64 {}
 
 /// What a packet says beside its bytes.
 pub struct Origin {

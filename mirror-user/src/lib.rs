@@ -32,8 +32,10 @@ pub mod sink;
 
 pub mod demo;
 pub mod doctor;
+pub mod priority;
 pub mod privileges;
 pub mod progress;
+pub mod report;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;

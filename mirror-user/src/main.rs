@@ -16,7 +16,8 @@ const COULD_NOT: u8 = 2;
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -26,23 +27,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+/// True when all went well; false when it was done, and what was asked for does not hold.
+fn run(command: Command) -> anyhow::Result<bool> {
     let config = match &command {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
-        Command::Config(args) => return config::command::run(&args.command, &mut io::stdout()),
+        Command::Config(args) => {
+            return config::command::run(&args.command, &mut io::stdout()).map(|()| true);
+        }
         Command::Run(args) => Config::for_run(args)?,
-        Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()),
-        Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()),
+        Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()).map(|()| true),
+        Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()).map(|()| true),
     };
     let stop = Stop::on_signals()?;
-    let form = config.summary_form();
+    let (form, report) = (config.summary_form(), config.report_file()?);
     if let Some(time) = config.run_for() {
         stop.request_after(time);
     }
     let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
-    outcome.and(tell(&summary, form))
+    // A full disk must not hide how the run ended.
+    if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
+        eprintln!("mirror: {error:#}");
+    }
+    outcome.and(tell(&summary, form))?;
+    Ok(!summary.failed())
 }
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {

@@ -22,11 +22,29 @@ impl Timestamp {
         self.0
     }
 
+    /// The time that was `span` before this one.
+    #[must_use]
+    pub const fn earlier(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+
+    /// The time that is `span` after this one.
+    #[must_use]
+    pub const fn later(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
     /// How long after `earlier` this is; zero when it is before (captured clocks may step back).
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
+}
+
+/// Nanoseconds of a span of at most 584 years.
+const fn nanos(span: Duration) -> u64 {
+    let nanos = span.as_nanos();
+    if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
 /// How a packet's first bytes are to be read. Others are refused by the source, by name.

@@ -88,6 +88,7 @@ impl Pipeline {
                     self.idle(corridors)?;
                     until_look = 0;
                 }
+                Next::Again(shift) => self.again(shift, corridors)?,
                 Next::End => return Ok(()),
             }
             if until_look == 0 {
@@ -127,6 +128,14 @@ impl Pipeline {
             recorder.flush()?;
         }
         self.sinks.iter_mut().try_for_each(|sink| sink.idle())
+    }
+
+    /// Whatever was open ends with the capture, and the rooms go on with the same counts.
+    fn again(&mut self, shift: Duration, corridors: &mut Corridors) -> anyhow::Result<()> {
+        self.flows.finish(&mut corridors.events);
+        self.pass_on(corridors)?;
+        self.sinks.iter_mut().for_each(|sink| sink.again(shift));
+        Ok(())
     }
 
     fn expire(&mut self, now: Timestamp, corridors: &mut Corridors) -> anyhow::Result<()> {
@@ -214,6 +223,7 @@ impl Pipeline {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());
         }
-        Summary { accounts, notes, warnings }
+        let replays = self.sinks.iter().filter_map(|sink| sink.report()).collect();
+        Summary { accounts, notes, replays, warnings }
     }
 }

@@ -1,51 +1,55 @@
 //! The line that moves while a long run goes on; nothing when standard error is no terminal.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::style::ProgressTracker;
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 
-use crate::sink::replay::{ReplayMonitor, ReplayProgress};
+use crate::sink::replay::{ReplayMonitor, ReplayProgress, short};
 
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Over how long a rate is measured: long enough to be read.
+const RATE_SPAN: Duration = Duration::from_secs(1);
+
 /// A spinner with counts; hidden by default.
 pub struct Progress {
     bar: ProgressBar,
-    replay: Option<ReplayMonitor>,
 }
 
 impl Default for Progress {
     fn default() -> Self {
-        Self { bar: ProgressBar::hidden(), replay: None }
+        Self { bar: ProgressBar::hidden() }
     }
 }
 
 impl Progress {
-    /// Shown on standard error when that is a terminal; with the replay's numbers when there is
-    /// one.
+    /// Shown on standard error when that is a terminal; with the replays' numbers, one for each
+    /// target.
     #[must_use]
-    pub fn on_terminal(replay: Option<ReplayMonitor>) -> Self {
+    pub fn on_terminal(replays: Vec<ReplayMonitor>) -> Self {
         if !io::stderr().is_terminal() {
             return Self::default();
         }
-        let bar = ProgressBar::new_spinner().with_style(ProgressStyle::default_spinner());
+        let replays = replays.into_iter().map(ReplayPart::new).collect();
+        let style = ProgressStyle::with_template("{spinner} {msg}{replays}")
+            .expect("the template is well-formed")
+            .with_key("replays", ReplayParts(replays));
+        let bar = ProgressBar::new_spinner().with_style(style);
         bar.enable_steady_tick(TICK);
-        Self { bar, replay }
+        Self { bar }
     }
 
     /// Shows the counts.
     pub fn show(&self, packets: u64, requests: u64) {
-        if self.bar.is_hidden() {
-            return;
+        if !self.bar.is_hidden() {
+            let line =
+                format!("{} packets, {} requests", HumanCount(packets), HumanCount(requests));
+            self.bar.set_message(line);
         }
-        let mut line =
-            format!("{} packets, {} requests", HumanCount(packets), HumanCount(requests));
-        if let Some(replay) = &self.replay {
-            line.push_str(&replay_part(&replay.progress()));
-        }
-        self.bar.set_message(line);
     }
 
     /// Takes the line away.
@@ -54,16 +58,73 @@ impl Progress {
     }
 }
 
-fn replay_part(replay: &ReplayProgress) -> String {
-    let dropped: u64 = replay.dropped.iter().map(|(_, n)| n).sum();
+/// Asked by the spinner's own thread, so that the line moves while the reader waits for a target.
+#[derive(Clone)]
+struct ReplayParts(Vec<ReplayPart>);
+
+#[derive(Clone)]
+struct ReplayPart {
+    monitor: ReplayMonitor,
+    /// When the rate was measured last, and how much had been sent.
+    measured: Option<(Instant, u64)>,
+    /// Requests a second.
+    rate: f64,
+}
+
+impl ReplayPart {
+    fn new(monitor: ReplayMonitor) -> Self {
+        Self { monitor, measured: None, rate: 0.0 }
+    }
+
+    fn measure(&mut self, now: Instant) {
+        let sent = self.monitor.progress().sent;
+        let (then, before) = *self.measured.get_or_insert((now, sent));
+        let span = now.saturating_duration_since(then);
+        if span >= RATE_SPAN {
+            self.rate = sent.saturating_sub(before) as f64 / span.as_secs_f64();
+            self.measured = Some((now, sent));
+        }
+    }
+}
+
+impl ProgressTracker for ReplayParts {
+    fn clone_box(&self) -> Box<dyn ProgressTracker> {
+        Box::new(self.clone())
+    }
+
+    fn tick(&mut self, _: &ProgressState, now: Instant) {
+        self.0.iter_mut().for_each(|part| part.measure(now));
+    }
+
+    fn reset(&mut self, _: &ProgressState, _: Instant) {}
+
+    fn write(&self, _: &ProgressState, line: &mut dyn fmt::Write) {
+        for part in &self.0 {
+            // A line that cannot be written is not shown.
+            let _ = line.write_str(&replay_part(&part.monitor.progress(), part.rate));
+        }
+    }
+}
+
+fn replay_part(replay: &ReplayProgress, rate: f64) -> String {
     let mut part = format!(
-        "; shadow: {} answered, {} waiting, {} not delivered",
-        HumanCount(replay.answered),
-        HumanCount(replay.queued.saturating_add(replay.in_flight)),
-        HumanCount(dropped)
+        "; shadow: {rate:.0}/s, {} in flight, {} waiting",
+        HumanCount(replay.in_flight),
+        HumanCount(replay.queued)
     );
-    if replay.late_p99 >= Duration::from_secs(1) {
-        part.push_str(&format!(", late by up to {}", HumanDuration(replay.late_p99)));
+    for (class, count) in (1..).zip(replay.classes).filter(|(_, count)| *count > 0) {
+        // Writing to a String cannot fail.
+        let _ = write!(part, ", {class}xx {}", HumanCount(count));
+    }
+    if replay.answered > 0 {
+        let response = replay.response;
+        let _ = write!(part, ", p50 {} p99 {}", short(response.p50), short(response.p99));
+    }
+    if replay.late.p99 >= Duration::from_millis(10) {
+        let _ = write!(part, ", late by {}", short(replay.late.p99));
+    }
+    for (why, count) in &replay.dropped {
+        let _ = write!(part, ", {why} {}", HumanCount(*count));
     }
     part
 }
@@ -71,16 +132,28 @@ fn replay_part(replay: &ReplayProgress) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::replay::Quantiles;
 
     #[test]
-    fn the_line_tells_what_waits_and_what_failed() {
+    fn line_tells_rate_answers_times_and_losses() {
+        let times = |p50, p99| Quantiles {
+            p50: Duration::from_micros(p50),
+            p99: Duration::from_micros(p99),
+            ..Quantiles::default()
+        };
         let replay = ReplayProgress {
             answered: 1_200,
             queued: 3,
             in_flight: 1,
+            classes: [0, 1_199, 0, 0, 1],
+            response: times(300, 2_000),
+            late: times(0, 15_000),
             dropped: vec![("reset", 2)],
             ..ReplayProgress::default()
         };
-        assert_eq!(replay_part(&replay), "; shadow: 1,200 answered, 4 waiting, 2 not delivered");
+        assert_eq!(
+            replay_part(&replay, 999.6),
+            "; shadow: 1000/s, 1 in flight, 3 waiting, 2xx 1,199, 5xx 1, p50 300us p99 2.00ms, late by 15.0ms, reset 2"
+        );
     }
 }

@@ -73,6 +73,18 @@ pub struct Account {
 }
 
 impl Account {
+    /// Adds what another one counted of the same.
+    pub fn add(&mut self, part: Self) {
+        self.seen = self.seen.saturating_add(part.seen);
+        self.delivered = self.delivered.saturating_add(part.delivered);
+        for (reason, n) in part.dropped {
+            match self.dropped.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, total)) => *total = total.saturating_add(n),
+                None => self.dropped.push((reason, n)),
+            }
+        }
+    }
+
     /// True when seen = delivered + the sum over dropped(reason).
     #[must_use]
     pub fn balances(&self) -> bool {

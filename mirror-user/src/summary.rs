@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::sink::replay::ReplayReport;
 use crate::stats::{Account, grouped};
 
 /// The end of a run. Its JSON form is that of `--json`.
@@ -13,6 +14,8 @@ pub struct Summary {
     pub accounts: Vec<Account>,
     /// Further counts that are no losses, by name.
     pub notes: Vec<Note>,
+    /// What the replays came to, one for each target.
+    pub replays: Vec<ReplayReport>,
     /// What the operator should know, such as a file that was cut short.
     pub warnings: Vec<String>,
 }
@@ -39,6 +42,12 @@ impl Note {
 }
 
 impl Summary {
+    /// True when a replay crossed a bound that it was given.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.replays.iter().any(ReplayReport::failed)
+    }
+
     /// True when every account balances.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -63,6 +72,7 @@ impl fmt::Display for Summary {
                 counts.iter().map(|(name, n)| format!("{name} {}", grouped(*n))).collect();
             writeln!(f, "{name:width$}  {}", counts.join(", "))?;
         }
+        self.replays.iter().try_for_each(|replay| replay.fmt(f))?;
         if !self.balances() {
             writeln!(f, "the sums do not balance: please report this with the summary")?;
         }

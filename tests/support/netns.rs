@@ -13,8 +13,14 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::support::binary;
 
-/// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long anything may take before a test fails, on a machine of its own.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long anything may take before a test fails. An emulated machine says how slow it is.
+pub(crate) fn patience() -> Duration {
+    let slowness = std::env::var("MIRROR_TEST_SLOWNESS").ok().and_then(|times| times.parse().ok());
+    PATIENCE * slowness.unwrap_or(1)
+}
 
 /// The server's end of the cable.
 pub(crate) const CABLE: &str = "srv";
@@ -233,11 +239,11 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
-/// Waits until `condition` holds, for PATIENCE at most.
+/// Waits until `condition` holds, no longer than [`patience`].
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "waits for a real process, with a deadline")]
 pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience();
     while !condition() {
         assert!(Instant::now() < deadline, "not in time: {what}");
         thread::sleep(Duration::from_millis(5));

@@ -5,6 +5,7 @@ mod bench;
 mod corpus;
 mod ebpf;
 mod fuzz;
+mod kernels;
 mod setup;
 mod test;
 
@@ -21,7 +22,8 @@ cargo xtask ebpf [--check]    build the kernel object; --check compares it with 
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
 cargo xtask fuzz SECONDS      fuzz every parser and the whole pipeline for so long each; or --smoke
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
-cargo xtask bench WHAT        measure side by side with peers: offline, live
+cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM
+cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or the kernel program: kernel
 ";
 
 fn main() -> ExitCode {
@@ -50,6 +52,7 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["bless"] => test::bless(),
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
+        ["kernels", which @ ..] => kernels::run(which),
         ["bench", what @ ..] => bench::run(what),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -26,6 +26,18 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "tcpreplay", package: "tcpreplay" },
 ];
 
+/// The targets in `tests/` that need root and a kernel.
+pub(crate) const KERNEL_TESTS: &[&str] = &["kernel", "choose"];
+
+/// What boots other kernels.
+pub(crate) const GUEST_TOOLS: &[Tool] = &[
+    Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    Tool { program: "busybox", package: "busybox-static" },
+    Tool { program: "cpio", package: "cpio" },
+    Tool { program: "depmod", package: "kmod" },
+    Tool { program: "xz", package: "xz-utils" },
+];
+
 /// The peers of `cargo xtask bench offline`.
 pub(crate) const BENCH_TOOLS: &[Tool] = &[
     Tool { program: "nginx", package: "nginx-light" },

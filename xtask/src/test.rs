@@ -23,16 +23,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     if setup::is_root() && tools {
         // One thread: network namespaces are cheap, the two cores of a small machine are not.
-        cargo(&[
-            "test",
-            "--package",
-            "mirror-user",
-            "--test",
-            "kernel",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-        ])?;
+        let targets = setup::KERNEL_TESTS.iter().flat_map(|name| ["--test", name]);
+        let mut args = vec!["test", "--package", "mirror-user"];
+        args.extend(targets);
+        args.extend(["--", "--ignored", "--test-threads=1"]);
+        cargo(&args)?;
     } else {
         println!("the kernel tests were not run: they need root and the programs named above");
     }

@@ -1,5 +1,8 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod filter;
+mod outcome;
+mod pace;
 mod replay;
 mod run;
 mod source;
@@ -9,9 +12,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
+pub use self::outcome::OutcomeArgs;
+pub use self::pace::{PaceArgs, Speed};
+pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
-pub use self::source::{HookArg, SourceArgs};
+pub use self::source::{HookArg, KernelLogArg, SourceArgs};
 pub(crate) use self::values::{parse_bytes, parse_duration};
 
 /// The whole command line.
@@ -25,7 +31,7 @@ pub(crate) use self::values::{parse_bytes, parse_duration};
         reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
         Capture files go the same way.",
     after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 differences found, 2 could not do it.",
+        Exit codes: 0 done, 1 differences found or a --fail-on bound crossed, 2 could not do it.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -36,11 +42,13 @@ pub struct Cli {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
 pub enum Command {
     /// Send a marked copy of every request to a test endpoint
     #[command(after_help = "Examples:\n  \
         mirror replay --from eth0 --port 8080 --to http://staging:8080\n  \
         mirror replay --from day.pcap --to http://staging:8080 --speed 2\n  \
+        mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
         tcpdump -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
     /// Write what is seen to a file: .pcap, .pcapng or .jsonl

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::values::{parse_bytes, parse_duration};
-use super::{ReportArgs, SourceArgs};
+use super::{OutcomeArgs, PaceArgs, SourceArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -20,10 +20,9 @@ pub struct ReplayArgs {
     /// The test endpoint
     #[arg(long, value_name = "URL", help_heading = "Replay")]
     pub to: String,
-    /// When requests of a file are sent: as recorded (1), N times faster, or as fast as the target
-    /// takes them [default: 1]
-    #[arg(long, value_name = "N|max", value_parser = parse_speed, help_heading = "Replay")]
-    pub speed: Option<Speed>,
+    /// When, how often, over which connections.
+    #[command(flatten)]
+    pub pace: PaceArgs,
     /// The Host that the target sees: as recorded, with `-shadow` before its port, the target's own, or NAME
     #[arg(
         long,
@@ -50,15 +49,19 @@ pub struct ReplayArgs {
     /// Bytes of one request body, at most; longer than 1 MiB it waits in an unlinked temporary file
     #[arg(long, value_name = "SIZE", default_value = MAX_BODY, value_parser = parse_bytes, help_heading = "Replay")]
     pub max_body: u64,
+    /// Bytes of all request bodies that wait in temporary files, at most
+    #[arg(long, value_name = "SIZE", default_value = "16GiB", value_parser = parse_bytes, help_heading = "Replay")]
+    pub max_spool: u64,
     /// How long a connection to the target may take to be made
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration, help_heading = "Replay")]
     pub connect_timeout: Duration,
-    /// How long the target may take to begin its answer, and how long it may pause inside it
+    /// How long the target may take none of a request, and how long it may take to begin its answer; it
+    /// has three times that to end it
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration, help_heading = "Replay")]
     pub answer_timeout: Duration,
-    /// How the end is told.
+    /// What is told, and when it counts as failed.
     #[command(flatten)]
-    pub report: ReportArgs,
+    pub outcome: OutcomeArgs,
 }
 
 /// What a shadow request asks of the services that it meets.
@@ -75,38 +78,4 @@ pub enum AmbiguousArg {
     Drop,
     /// Send them byte for byte
     Send,
-}
-
-/// When requests of a file are sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Speed {
-    /// So many times faster than they were recorded.
-    Times(f64),
-    /// As fast as the target takes them.
-    Max,
-}
-
-fn parse_speed(text: &str) -> Result<Speed, String> {
-    if text == "max" {
-        return Ok(Speed::Max);
-    }
-    match text.trim_end_matches('x').parse::<f64>() {
-        Ok(times) if times.is_finite() && times > 0.0 => Ok(Speed::Times(times)),
-        _ => Err("a number above 0, such as 1, 0.5 or 10, or `max`".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_speed_is_a_positive_number_or_max() {
-        assert_eq!(parse_speed("max"), Ok(Speed::Max));
-        assert_eq!(parse_speed("2.5"), Ok(Speed::Times(2.5)));
-        assert_eq!(parse_speed("10x"), Ok(Speed::Times(10.0)));
-        for bad in ["0", "-1", "nan", "inf", "fast"] {
-            assert!(parse_speed(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::FilterArgs;
 use super::values::{parse_bytes, parse_duration};
 
 /// Where packets come from.
@@ -13,18 +14,21 @@ pub struct SourceArgs {
     /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
     #[arg(long, value_name = "IFACE|FILE|DIR|-", required = true)]
     pub from: Vec<String>,
-    /// TCP port that production listens on; repeat for more. Needed for interfaces, optional for files
-    #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
-    pub ports: Vec<u16>,
     /// Where in the kernel packets are copied (interfaces only)
     #[arg(long, value_enum, default_value_t = HookArg::Tc)]
     pub hook: HookArg,
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub ring_size: Option<u64>,
+    /// Let the kernel program say what becomes of single packets, on standard error (interfaces only)
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = KernelLogArg::Off)]
+    pub kernel_log: KernelLogArg,
     /// Stop after this time (interfaces only); otherwise on Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
+    /// Which packets are wanted.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// The kernel hook that copies packets.
@@ -36,4 +40,18 @@ pub enum HookArg {
     Clsact,
     /// Ingress only, before the network stack
     Xdp,
+}
+
+/// How much the kernel program says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum KernelLogArg {
+    /// Nothing, which costs nothing
+    #[default]
+    Off,
+    /// Packets that were wanted and could not be had
+    Warn,
+    /// Packets of watched ports that carry something, too
+    Debug,
+    /// All packets
+    Trace,
 }

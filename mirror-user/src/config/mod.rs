@@ -3,6 +3,7 @@
 
 pub mod command;
 pub mod file;
+mod filter;
 mod output;
 mod reload;
 mod replay;
@@ -12,6 +13,7 @@ mod source;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -19,26 +21,29 @@ use anyhow::{bail, ensure};
 use self::output::{Opened, Output, To};
 use self::reload::Watcher;
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
 use crate::decode::{self, Decoder};
-use crate::http::{HttpTable, KeepLimits};
+use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
+use crate::priority;
+use crate::report::ReportFile;
 use crate::rules::tag::Marks;
 use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
-use crate::watch::Ports;
+use crate::watch::{Choice, Ports, Watch};
 
 /// One run, checked.
 pub struct Config {
     source: Source,
-    ports: Ports,
+    watch: Watch,
     output: Output,
     rules: Rules,
     run_for: Option<Duration>,
     summary: SummaryForm,
+    report: Option<PathBuf>,
     /// Looks after the file that this run was made from.
     watcher: Option<Watcher>,
 }
@@ -103,26 +108,37 @@ impl Config {
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
-        ensure!(!source.ports.contains(&0), "--port 0: there is no such TCP port; give 1 to 65535");
-        let ports = Ports::new(source.ports.clone());
+        Self::with_passes(source, 1, output, summary)
+    }
+
+    /// Files are read `passes` times.
+    fn with_passes(
+        source: &SourceArgs,
+        passes: u32,
+        output: Output,
+        summary: SummaryForm,
+    ) -> anyhow::Result<Self> {
+        let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
-        let source = Source::new(source)?;
+        let source = Source::new(source, passes)?;
         let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { targets, .. } = &mut output {
                 for To { target, options, .. } in targets {
-                    live::refuse_captured(target, &ports)?;
+                    live::refuse_captured(target, &choice.ports)?;
                     options.pace = Pace::Live;
                     options.when_full = WhenFull::Drop;
+                    options.limits.queue_requests = Limits::LIVE_REQUESTS;
                 }
             }
             ensure!(
-                !ports.as_slice().is_empty(),
+                !choice.ports.is_empty(),
                 "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
                 interfaces.join(", ")
             );
         } else {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
+            filter::ensure_of_files(&choice)?;
         }
         let rules = Rules {
             shadows: match &output {
@@ -132,7 +148,16 @@ impl Config {
             routes: None,
             handover: None,
         };
-        Ok(Self { source, ports, output, rules, run_for, summary, watcher: None })
+        Ok(Self {
+            source,
+            watch: Watch::new(choice),
+            output,
+            rules,
+            run_for,
+            summary,
+            report: None,
+            watcher: None,
+        })
     }
 
     /// A replay of the built-in capture to `shadow`, as fast as it goes.
@@ -146,8 +171,12 @@ impl Config {
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source =
-            Source::Live { interfaces: vec!["lo".to_owned()], hook: HookArg::Tc, ring_bytes: None };
+        let source = Source::Live {
+            interfaces: vec!["lo".to_owned()],
+            hook: HookArg::Tc,
+            ring_bytes: None,
+            log: KernelLogArg::Off,
+        };
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 
@@ -160,18 +189,19 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let target = Target::parse(&format!("http://{shadow}"))?;
         let marks = Marks { run: run_name(), ..Marks::default() };
-        let (limits, timeouts) = (Limits::default(), Timeouts::default());
-        let options = ReplayOptions { marks, pace, when_full, limits, timeouts };
+        let options = ReplayOptions::new(marks, pace, when_full);
         Ok(Self {
             source,
-            ports,
+            watch: Watch::new(Choice::of_ports(ports)),
             output: Output::Replay {
                 targets: vec![To { name: None, target, options }],
                 max_body: KeepLimits::default().total,
+                max_spool: HttpOptions::default().max_spooled,
             },
             rules: Rules::default(),
             run_for: None,
             summary: SummaryForm::Text,
+            report: None,
             watcher: None,
         })
     }
@@ -180,6 +210,14 @@ impl Config {
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {
         self.summary
+    }
+
+    /// Creates the file that gets the summary, if one is to.
+    ///
+    /// # Errors
+    /// When it cannot be written; the message names it.
+    pub fn report_file(&self) -> anyhow::Result<Option<ReportFile>> {
+        self.report.as_deref().map(ReportFile::create).transpose()
     }
 
     /// When the run is to end by itself.
@@ -193,21 +231,26 @@ impl Config {
     /// # Errors
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
+        if let Source::Live { .. } = self.source {
+            // Before any thread is started.
+            priority::give_way();
+        }
         let http = self.output.http_options();
         let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
             true => TcpLimits::for_files(),
             false => TcpLimits::default(),
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
-        let source = self.source.open(&self.ports)?;
+        let server_ports = self.watch.choice().ports.clone();
+        let source = self.source.open(&self.watch)?;
         if let Some(watcher) = self.watcher {
             watcher.start(stop.clone())?;
         }
         Ok(Pipeline {
             source,
-            decoder: Decoder::new(decode::Limits::default()).watching(self.ports.clone()),
+            decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
-            flows: FlowTable::new(TcpLimits { server_ports: self.ports.clone(), ..tcp }),
+            flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),
             http: HttpTable::new(http),
             rules: self.rules,
             sinks,

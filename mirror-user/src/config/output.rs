@@ -12,7 +12,7 @@ use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
-use crate::sink::replay::{Pace, ReplayOptions, ReplaySink, Target};
+use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
@@ -22,10 +22,11 @@ const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// Where they go.
 pub(super) enum Output {
-    /// With the bytes of the longest request body that is sent.
+    /// With the bytes of the longest request body that is sent, and of all that may wait on disk.
     Replay {
         targets: Vec<To>,
         max_body: u64,
+        max_spool: u64,
     },
     Packets(PathBuf),
     JsonLines {
@@ -57,7 +58,7 @@ impl Output {
     pub(super) fn keeps_pace(&self) -> bool {
         match self {
             Self::Replay { targets, .. } => {
-                targets.iter().any(|to| matches!(to.options.pace, Pace::Recorded { .. }))
+                targets.iter().any(|to| to.options.pace.has_deadlines())
             }
             Self::Packets(_) | Self::JsonLines { .. } | Self::Table | Self::Counts => false,
         }
@@ -67,9 +68,13 @@ impl Output {
     pub(super) fn http_options(&self) -> HttpOptions {
         let counted = HttpOptions::default();
         match self {
-            Self::Replay { max_body, .. } => {
+            Self::Replay { max_body, max_spool, .. } => {
                 let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
-                HttpOptions { request_body: BodyKeep::Keep(keep), ..counted }
+                HttpOptions {
+                    request_body: BodyKeep::Keep(keep),
+                    max_spooled: *max_spool,
+                    ..counted
+                }
             }
             Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
             Self::Table => counted,
@@ -96,7 +101,7 @@ impl Output {
     pub(super) fn open(self, stop: &Stop) -> anyhow::Result<Opened> {
         let mut opened = Opened::default();
         let mut prints = false;
-        let mut monitor = None;
+        let mut monitors = Vec::new();
         match self {
             Self::Replay { targets, .. } => {
                 // Each is reached before any engine runs.
@@ -105,7 +110,7 @@ impl Output {
                 }
                 for (place, To { name, target, options }) in targets.into_iter().enumerate() {
                     let sink = ReplaySink::start(target, options, stop.flag())?;
-                    monitor.get_or_insert_with(|| sink.monitor());
+                    monitors.push(sink.monitor());
                     opened.sinks.push(match (name, TargetId::new(place)) {
                         (Some(name), Some(id)) => Box::new(Routed::new(id, &name, Box::new(sink))),
                         _ => Box::new(sink),
@@ -134,7 +139,7 @@ impl Output {
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {
-            opened.progress = Progress::on_terminal(monitor);
+            opened.progress = Progress::on_terminal(monitors);
         }
         Ok(opened)
     }

@@ -1,14 +1,21 @@
 //! What `mirror replay` means.
 
-use anyhow::{bail, ensure};
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
 
 use super::output::{Output, To};
 use super::source::Source;
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{AmbiguousArg, ModeArg, ReplayArgs, Speed};
+use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
 use crate::rules::edit::Edits;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::sink::replay::{
+    Copies, Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull, Window,
+};
+use crate::source::recorder::create_private;
 
 impl Config {
     /// What `mirror replay` means.
@@ -43,22 +50,55 @@ impl Config {
             connect: args.connect_timeout,
             first_byte: args.answer_timeout,
             total: args.answer_timeout.saturating_mul(3),
+            late: args.pace.max_late,
             ..Timeouts::default()
         };
-        let pace = match args.speed.unwrap_or(Speed::Times(1.0)) {
-            Speed::Times(speed) => Pace::Recorded { speed },
-            Speed::Max => Pace::Max,
+        let options = ReplayOptions {
+            window: Window::new(args.pace.from_time, args.pace.to_time),
+            copies: Copies { count: args.pace.copies, over: args.pace.copies_over },
+            connections: args.pace.connections,
+            limits,
+            timeouts,
+            log: args.outcome.log_requests.as_deref().map(open_log).transpose()?,
+            fail_on: args.outcome.fail_on.clone(),
+            ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
-        let options = ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts };
-        let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
+        let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
         let targets = vec![To { name: None, target, options }];
-        let output = Output::Replay { targets, max_body: args.max_body };
-        let config = Self::new(&args.source, output, summary)?;
-        let live = matches!(config.source, Source::Live { .. });
-        ensure!(
-            !live || args.speed.is_none(),
-            "--speed: live requests go out at once; leave it out"
-        );
+        let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
+        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        config.report = args.outcome.report.clone();
+        if let Source::Live { .. } = config.source {
+            refuse_for_live(&args.pace)?;
+        }
         Ok(config)
     }
+}
+
+fn open_log(path: &Path) -> anyhow::Result<Arc<File>> {
+    let file =
+        create_private(path).with_context(|| format!("{}: cannot be written", path.display()))?;
+    Ok(Arc::new(file))
+}
+
+fn pace_of(args: &PaceArgs) -> Pace {
+    match (args.rate, args.speed.unwrap_or(Speed::Times(1.0))) {
+        (Some(rate), _) => Pace::Rate(rate),
+        (None, Speed::Times(speed)) => Pace::Recorded { speed },
+        (None, Speed::Max) => Pace::Max,
+    }
+}
+
+fn refuse_for_live(args: &PaceArgs) -> anyhow::Result<()> {
+    let given = [
+        ("--speed", args.speed.is_some()),
+        ("--rate", args.rate.is_some()),
+        ("--from-time", args.from_time.is_some()),
+        ("--to-time", args.to_time.is_some()),
+        ("--loop", args.passes > 1),
+    ];
+    for (flag, is_given) in given {
+        ensure!(!is_given, "{flag}: live requests go out at once; leave it out");
+    }
+    Ok(())
 }

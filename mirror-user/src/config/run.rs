@@ -6,7 +6,8 @@ use super::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
 use super::output::{Output, To};
 use super::reload::Start;
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{HookArg, RunArgs, SourceArgs};
+use crate::cli::{FilterArgs, HookArg, KernelLogArg, RunArgs, SourceArgs};
+use crate::http::HttpOptions;
 use crate::rules::route::{Routes, Rule, TargetId};
 use crate::rules::tag::Marks;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
@@ -28,8 +29,11 @@ impl Config {
         let run = run_name();
         let targets: anyhow::Result<Vec<To>> =
             file.targets.iter().map(|spec| to(spec, &run)).collect();
-        let output =
-            Output::Replay { targets: targets?, max_body: file.max_body.unwrap_or(MAX_BODY) };
+        let output = Output::Replay {
+            targets: targets?,
+            max_body: file.max_body.unwrap_or(MAX_BODY),
+            max_spool: HttpOptions::default().max_spooled,
+        };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
         config.rules.routes = Some(file.routes()?);
         config.rules.handover = Some(watcher.handover());
@@ -52,10 +56,21 @@ impl File {
 fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> SourceArgs {
     SourceArgs {
         from: from.clone(),
-        ports: ports.iter().flat_map(|range| range.first..=range.last).collect(),
         hook: hook.unwrap_or(HookArg::Tc),
         ring_size: *ring_size,
+        kernel_log: KernelLogArg::Off,
         run_for: None,
+        filter: FilterArgs {
+            ports: ports.iter().map(|range| range.first..=range.last).collect(),
+            nets: Vec::new(),
+            client_nets: Vec::new(),
+            server_nets: Vec::new(),
+            direction: None,
+            side: None,
+            sample: 100.0,
+            requests_only: false,
+            snaplen: Vec::new(),
+        },
     }
 }
 
@@ -83,10 +98,11 @@ fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
         ..defaults
     };
     let pace = Pace::Recorded { speed: 1.0 };
+    let replay = ReplayOptions::new(marks, pace, WhenFull::Wait);
     Ok(To {
         name: Some(spec.name.clone()),
         target: Target::parse(&spec.url)?,
-        options: ReplayOptions { marks, pace, when_full: WhenFull::Wait, limits, timeouts },
+        options: ReplayOptions { limits, timeouts, ..replay },
     })
 }
 

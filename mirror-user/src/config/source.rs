@@ -3,23 +3,25 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
-use crate::cli::{HookArg, SourceArgs};
-use crate::source::live::{DEFAULT_RING_BYTES, Hook, LiveOptions, LiveSource};
+use crate::cli::{HookArg, KernelLogArg, SourceArgs};
+use crate::source::again::RepeatedSource;
+use crate::source::live::{DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
-use crate::watch::Ports;
+use crate::watch::Watch;
 
 /// Where packets come from.
 pub(super) enum Source {
-    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64> },
-    Files(Vec<PathBuf>),
+    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64>, log: KernelLogArg },
+    Files { paths: Vec<PathBuf>, passes: u32 },
     Reader { name: &'static str, reader: Box<dyn Read + Send> },
 }
 
 impl Source {
-    pub(super) fn new(args: &SourceArgs) -> anyhow::Result<Self> {
+    /// Files are read `passes` times.
+    pub(super) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -27,8 +29,15 @@ impl Source {
                 interfaces: interfaces.into_iter().cloned().collect(),
                 hook: args.hook,
                 ring_bytes: args.ring_size,
+                log: args.kernel_log,
             }),
-            (_, []) => Ok(Self::Files(files.iter().map(PathBuf::from).collect())),
+            (_, []) => {
+                ensure!(
+                    passes == 1 || !files.iter().any(|file| *file == "-"),
+                    "--loop: the standard input can be read once; write it to a file first"
+                );
+                Ok(Self::Files { paths: files.iter().map(PathBuf::from).collect(), passes })
+            }
             ([file, ..], [interface, ..]) => {
                 bail!(
                     "--from: {file} is a file and {interface} an interface; give one kind at a time"
@@ -40,14 +49,14 @@ impl Source {
     /// True for files that are there; what is piped in may be live.
     pub(super) fn is_recorded(&self) -> bool {
         match self {
-            Self::Files(files) => files.iter().all(|file| file.as_os_str() != "-"),
+            Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
             Self::Live { .. } | Self::Reader { .. } => false,
         }
     }
 
-    pub(super) fn open(self, ports: &Ports) -> anyhow::Result<Box<dyn PacketSource>> {
+    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Box<dyn PacketSource>> {
         match self {
-            Self::Live { interfaces, hook, ring_bytes } => {
+            Self::Live { interfaces, hook, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -57,13 +66,20 @@ impl Source {
                     HookArg::Clsact => Hook::Clsact,
                     HookArg::Xdp => Hook::Xdp,
                 };
-                let ports = ports.clone();
+                let log = match log {
+                    KernelLogArg::Off => KernelLog::Off,
+                    KernelLogArg::Warn => KernelLog::Warn,
+                    KernelLogArg::Debug => KernelLog::Debug,
+                    KernelLogArg::Trace => KernelLog::Trace,
+                };
+                let watch = watch.clone();
                 let source =
-                    LiveSource::attach(&LiveOptions { interfaces, ports, hook, ring_bytes })?;
+                    LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes, log })?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 Ok(Box::new(source))
             }
-            Self::Files(files) => folder::open(&files),
+            Self::Files { paths, passes: 1 } => folder::open(&paths),
+            Self::Files { paths, passes } => Ok(Box::new(RepeatedSource::open(paths, passes)?)),
             Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
         }
     }

@@ -27,6 +27,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use enum_map::Enum;
+use mirror_common::Outcome;
 use strum::IntoStaticStr;
 
 use self::duplicate::Duplicates;
@@ -38,7 +39,7 @@ use self::rest::Rest;
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::{Account, Tally};
 use crate::tcp::seq::SeqNumber;
-use crate::watch::Ports;
+use crate::watch::{Watch, Watcher};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
 pub use self::fragment::{
@@ -72,6 +73,22 @@ pub struct Segment {
     pub payload: Bytes,
     /// How many further payload bytes the packet had on the wire that the capture cut off.
     pub cut: u32,
+}
+
+impl Segment {
+    /// Without the payload that lies beyond the first `snaplen` bytes of its packet. What was put
+    /// together out of fragments has no place in a packet, and stays as it is.
+    #[inline]
+    fn within(mut self, snaplen: u32, packet: &Packet) -> Self {
+        let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());
+        let end = end.wrapping_sub(packet.data.as_ptr().addr());
+        if end <= packet.data.len() {
+            let beyond = end.saturating_sub(snaplen as usize).min(self.payload.len());
+            self.payload.truncate(self.payload.len() - beyond);
+            self.cut = self.cut.saturating_add(beyond as u32);
+        }
+        self
+    }
 }
 
 /// TCP's control bits, as in the header's fourteenth byte.
@@ -126,6 +143,25 @@ pub enum Skip {
     Duplicate,
     /// Between ports that are not watched.
     NotWatched,
+    /// Between addresses that are not wanted.
+    OtherNetwork,
+    /// Of a connection that is not in the sample.
+    SampledOut,
+    /// To the client, where only requests are wanted.
+    NotRequest,
+}
+
+impl From<Outcome> for Skip {
+    /// The choice's reasons by the kernel program's names; where directions are not known, it has
+    /// no others.
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::OtherNetwork => Self::OtherNetwork,
+            Outcome::SampledOut => Self::SampledOut,
+            Outcome::NotRequest => Self::NotRequest,
+            _ => Self::NotWatched,
+        }
+    }
 }
 
 /// What the decoder may remember.
@@ -151,7 +187,7 @@ impl Default for Limits {
 
 /// Turns packets into segments.
 pub struct Decoder {
-    ports: Ports,
+    watcher: Watcher,
     fragments: Fragments,
     duplicates: Duplicates,
     delivered: u64,
@@ -159,11 +195,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that remembers nothing yet and watches all ports.
+    /// A decoder that remembers nothing yet and watches everything.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
-            ports: Ports::default(),
+            watcher: Watcher::new(Watch::default()),
             fragments: Fragments::new(limits.fragment_bytes, limits.fragmented_datagrams),
             duplicates: Duplicates::new(limits.duplicate_slots),
             delivered: 0,
@@ -171,10 +207,10 @@ impl Decoder {
         }
     }
 
-    /// Lets only the segments of `ports` through.
+    /// Lets only through what is wanted, and no more of it than that.
     #[must_use]
-    pub fn watching(self, ports: Ports) -> Self {
-        Self { ports, ..self }
+    pub fn watching(self, watch: Watch) -> Self {
+        Self { watcher: Watcher::new(watch), ..self }
     }
 
     /// The packet's segment. Its payload is a slice of the packet's bytes, or has bytes of its own
@@ -191,8 +227,8 @@ impl Decoder {
             None => self.walk_from_link(packet),
         };
         let outcome = outcome.and_then(|segment| {
-            let watched = self.ports.watch(segment.source.port(), segment.destination.port());
-            if watched { Ok(segment) } else { Err(Skip::NotWatched) }
+            let snaplen = self.watcher.choice().judge(segment.source, segment.destination)?;
+            Ok(segment.within(snaplen, packet))
         });
         match &outcome {
             Ok(_) => self.delivered = self.delivered.saturating_add(1),

@@ -1,14 +1,13 @@
 //! Keeping bodies: in memory, beyond a threshold in an unlinked temporary file, beyond a limit not
 //! at all; and their digest.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::message::Kept;
+use super::spool::{Disk, SPOOL_BLOCK, Spool, SpoolError};
 use super::stats::NotKept;
 
 /// What to keep of the bodies of one side.
@@ -64,11 +63,13 @@ pub(super) struct Budget {
     held: u64,
     most: u64,
     limit: u64,
+    disk: Arc<Disk>,
 }
 
 impl Budget {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { held: 0, most: 0, limit }
+    /// Room for so many bytes in memory, and for so many on disk.
+    pub(super) fn new(limit: u64, disk: u64) -> Self {
+        Self { held: 0, most: 0, limit, disk: Disk::new(disk) }
     }
 
     /// Takes `n` bytes if there is room for them.
@@ -99,14 +100,16 @@ impl Budget {
         self.held
     }
 
+    /// Bytes on disk now, those included that other rooms hold.
+    pub(super) fn spooled(&self) -> u64 {
+        self.disk.taken()
+    }
+
     /// The most bytes that were ever held.
     pub(super) fn most(&self) -> u64 {
         self.most
     }
 }
-
-/// Spooled bytes are written in blocks of this many bytes.
-const SPOOL_BLOCK: usize = 64 * 1024;
 
 /// What is being kept of one body.
 #[derive(Debug)]
@@ -124,7 +127,7 @@ enum Wire {
     /// Only the digest was asked for.
     Unasked,
     Memory(Vec<u8>),
-    File(BufWriter<File>),
+    File(Spool),
     Dropped(NotKept),
 }
 
@@ -187,13 +190,15 @@ impl Keeper {
                     return Err(NotKept::NoRoom);
                 }
                 self.charged += SPOOL_BLOCK as u64;
-                let file = spool(held, bytes).map_err(|_| NotKept::SpoolFailed)?;
+                let mut file = Spool::create(&budget.disk)?;
+                file.write(held)?;
+                file.write(bytes)?;
                 budget.give(self.charged - SPOOL_BLOCK as u64);
                 self.charged = SPOOL_BLOCK as u64;
                 self.wire = Wire::File(file);
                 Ok(())
             }
-            Wire::File(file) => file.write_all(bytes).map_err(|_| NotKept::SpoolFailed),
+            Wire::File(file) => Ok(file.write(bytes)?),
         }
     }
 
@@ -213,9 +218,9 @@ impl Keeper {
             }
             Wire::File(file) => {
                 give_back();
-                match file.into_inner() {
+                match file.finish() {
                     Ok(file) => (Kept::File(Arc::new(file)), None),
-                    Err(_) => (Kept::TooLarge, Some(NotKept::SpoolFailed)),
+                    Err(why) => (Kept::TooLarge, Some(why.into())),
                 }
             }
             Wire::Dropped(why) => (Kept::TooLarge, Some(why)),
@@ -224,9 +229,11 @@ impl Keeper {
     }
 }
 
-fn spool(held: &[u8], bytes: &[u8]) -> io::Result<BufWriter<File>> {
-    let mut file = BufWriter::with_capacity(SPOOL_BLOCK, tempfile::tempfile()?);
-    file.write_all(held)?;
-    file.write_all(bytes)?;
-    Ok(file)
+impl From<SpoolError> for NotKept {
+    fn from(why: SpoolError) -> Self {
+        match why {
+            SpoolError::Full => Self::SpoolFull,
+            SpoolError::Failed => Self::SpoolFailed,
+        }
+    }
 }

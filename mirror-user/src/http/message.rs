@@ -8,6 +8,7 @@ use bytes::Bytes;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+pub use super::spool::Spooled;
 use crate::packet::Timestamp;
 use crate::tcp::event::{Peers, Side};
 
@@ -172,7 +173,7 @@ pub enum Kept {
     /// All of it.
     Memory(Bytes),
     /// All of it, in an unlinked temporary file, because it is longer than memory should hold.
-    File(Arc<std::fs::File>),
+    File(Arc<Spooled>),
     /// It was longer than a limit, or there was no room; none of it was kept. The http room's
     /// statistics count it by reason.
     TooLarge,

@@ -26,6 +26,7 @@ mod head;
 mod keep;
 pub mod message;
 mod reader;
+mod spool;
 mod start;
 mod stats;
 mod waiting;
@@ -60,7 +61,13 @@ pub struct HttpOptions {
     pub max_waiting: usize,
     /// Bytes that all connections together may hold in memory: heads, bodies, waiting exchanges.
     pub max_held: u64,
+    /// Bytes that all bodies together may take on disk, those included that were handed on and are
+    /// still waiting somewhere.
+    pub max_spooled: u64,
 }
+
+/// Two of the longest bodies that are replayed unless asked.
+const DEFAULT_SPOOL: u64 = 16 << 30;
 
 impl Default for HttpOptions {
     /// Heads are kept, bodies counted. 64 KiB is eight times what common servers take as a head;
@@ -74,6 +81,7 @@ impl Default for HttpOptions {
             max_head: 64 * 1024,
             max_waiting: 1_000,
             max_held: 256 << 20,
+            max_spooled: DEFAULT_SPOOL,
         }
     }
 }
@@ -101,7 +109,7 @@ impl HttpTable {
     /// A table without connections.
     #[must_use]
     pub fn new(options: HttpOptions) -> Self {
-        let budget = Budget::new(options.max_held);
+        let budget = Budget::new(options.max_held, options.max_spooled);
         Self { options, conns: Vec::new(), stats: HttpStats::default(), budget, lines: Vec::new() }
     }
 
@@ -139,6 +147,12 @@ impl HttpTable {
     #[must_use]
     pub fn stats(&self) -> &HttpStats {
         &self.stats
+    }
+
+    /// Bytes that bodies take on disk now, against [`HttpOptions::max_spooled`].
+    #[must_use]
+    pub fn spooled(&self) -> u64 {
+        self.budget.spooled()
     }
 
     /// Bytes held now, and the most that were ever held, against [`HttpOptions::max_held`].

@@ -77,6 +77,8 @@ pub enum NotKept {
     TooLarge,
     /// Too much, together with all that was held.
     NoRoom,
+    /// Too much on disk, together with all that waits there.
+    SpoolFull,
     /// Not writable to a temporary file.
     SpoolFailed,
 }

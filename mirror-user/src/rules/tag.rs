@@ -13,7 +13,6 @@
 //!
 //! The body goes out as it was framed, chunk extensions and trailers included.
 
-use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,7 +25,9 @@ use super::baggage;
 use super::edit::Edits;
 pub use super::host::HostPolicy;
 use super::{Cleared, SHADOW_MARK};
-use crate::http::message::{BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, StartLine};
+use crate::http::message::{
+    BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, Spooled, StartLine,
+};
 
 /// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
@@ -109,7 +110,7 @@ pub enum Rest {
     /// These bytes.
     Memory(Bytes),
     /// All bytes of this file.
-    File(Arc<File>),
+    File(Arc<Spooled>),
 }
 
 impl ShadowRequest {

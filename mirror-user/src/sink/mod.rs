@@ -6,6 +6,9 @@ pub mod replay;
 pub mod routed;
 pub mod table;
 
+use std::time::Duration;
+
+use self::replay::ReplayReport;
 use crate::rules::Cleared;
 use crate::stats::Account;
 use crate::summary::Note;
@@ -19,6 +22,12 @@ pub trait Sink: Send {
     /// whenever there are more of them, before the first exchange that needs them.
     fn interfaces(&mut self, names: &[String]) {
         let _ = names;
+    }
+
+    /// The same capture is read once more: from here on, exchanges bear times that are later by
+    /// `shift` than those recorded.
+    fn again(&mut self, shift: Duration) {
+        let _ = shift;
     }
 
     /// Takes an exchange; called at each [`Moment`](crate::http::message::Moment), of which most
@@ -50,6 +59,11 @@ pub trait Sink: Send {
     /// Counts that explain the account.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
+    }
+
+    /// What a replay came to.
+    fn report(&self) -> Option<ReplayReport> {
+        None
     }
 
     /// What it was given, what it delivered, and what it dropped by reason. Complete after

@@ -87,7 +87,7 @@ impl FolderSource {
     fn close_current(&mut self) {
         let Some(mut file) = self.current.take() else { return };
         self.warnings.extend(file.warnings());
-        add(&mut self.account, file.account());
+        self.account.add(file.account());
     }
 
     /// Gives a packet's interface its place among those of all files; the same name is the same.
@@ -135,18 +135,7 @@ fn captures_in(
 fn first_time(file: &Path) -> anyhow::Result<Timestamp> {
     match FileSource::open(file)?.next(Duration::ZERO)? {
         Next::Packet(packet) => Ok(packet.at),
-        Next::Idle | Next::End => Ok(Timestamp::from_nanos(u64::MAX)),
-    }
-}
-
-fn add(sum: &mut Account, part: Account) {
-    sum.seen = sum.seen.saturating_add(part.seen);
-    sum.delivered = sum.delivered.saturating_add(part.delivered);
-    for (reason, n) in part.dropped {
-        match sum.dropped.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, total)) => *total = total.saturating_add(n),
-            None => sum.dropped.push((reason, n)),
-        }
+        Next::Idle | Next::Again(_) | Next::End => Ok(Timestamp::from_nanos(u64::MAX)),
     }
 }
 
@@ -155,8 +144,8 @@ impl PacketSource for FolderSource {
         while let Some(file) = self.current()? {
             match file.next(wait)? {
                 Next::Packet(packet) => return Ok(Next::Packet(self.place(packet))),
-                Next::Idle => return Ok(Next::Idle),
                 Next::End => self.close_current(),
+                next => return Ok(next),
             }
         }
         Ok(Next::End)
@@ -169,7 +158,7 @@ impl PacketSource for FolderSource {
     fn account(&mut self) -> Account {
         let mut account = self.account.clone();
         if let Some(file) = &mut self.current {
-            add(&mut account, file.account());
+            account.add(file.account());
         }
         account
     }

@@ -3,6 +3,7 @@
 //! Live sources never block the kernel and count what it could not hand over; file sources wait
 //! for the reader and lose nothing. Remembers the chunk that is being filled, nothing else.
 
+pub mod again;
 pub mod folder;
 pub mod live;
 pub mod pcap;
@@ -57,6 +58,9 @@ pub enum Next {
     Packet(Packet),
     /// Nothing came within the wait; ask again.
     Idle,
+    /// The capture begins anew: no connection goes on. From here on, times are so much later than
+    /// those recorded.
+    Again(Duration),
     /// Nothing will come any more.
     End,
 }

@@ -124,7 +124,7 @@ fn nginx(folder: &Path, port: u16) -> anyhow::Result<Guard> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for a real server")]
-fn wait_for_port(port: u16, child: &mut Child) -> anyhow::Result<()> {
+pub(super) fn wait_for_port(port: u16, child: &mut Child) -> anyhow::Result<()> {
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         ensure!(child.try_wait()?.is_none(), "nginx ended early");
@@ -137,18 +137,91 @@ fn wait_for_port(port: u16, child: &mut Child) -> anyhow::Result<()> {
 /// A capture in which `connections` connections are open at once and take turns, a request and an
 /// answer each; returns how many packets it holds.
 pub(super) fn open_connections(file: &Path, connections: u32) -> anyhow::Result<u64> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
-    // The header of a little-endian pcap file with nanoseconds, version 2.4, Ethernet.
-    for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 1] {
-        out.write_all(&word.to_le_bytes())?;
+    rounds(file, connections, (GENERATED_PACKETS / connections).saturating_sub(2) / 2)
+}
+
+/// The same with so many requests on each connection.
+pub(super) fn rounds(file: &Path, connections: u32, rounds: u32) -> anyhow::Result<u64> {
+    let mut talks = Talks::begin(file, connections)?;
+    for _ in 0..rounds {
+        talks.round(1)?;
     }
-    let mut packets: u64 = 0;
-    let mut write = |client: u32,
-                     from_client: bool,
-                     seq: u32,
-                     ack: u32,
-                     flags: (bool, bool),
-                     payload: &[u8]| {
+    talks.end()
+}
+
+/// The same with answers of many packets, until the file has so many bytes.
+pub(super) fn long_answers(file: &Path, connections: u32, bytes: u64) -> anyhow::Result<u64> {
+    const PACKETS: usize = 10;
+    let mut talks = Talks::begin(file, connections)?;
+    while talks.bytes < bytes {
+        talks.round(PACKETS)?;
+    }
+    talks.end()
+}
+
+/// How much of a body one generated packet holds.
+const SEGMENT_BYTES: usize = 1_400;
+
+/// Conversations that are being written to a file, and how far each side is, the same in all.
+struct Talks {
+    out: BufWriter<File>,
+    connections: u32,
+    client_seq: u32,
+    server_seq: u32,
+    packets: u64,
+    bytes: u64,
+}
+
+impl Talks {
+    fn begin(file: &Path, connections: u32) -> anyhow::Result<Self> {
+        let mut out = BufWriter::with_capacity(1 << 20, File::create(file)?);
+        // The header of a little-endian pcap file with nanoseconds, version 2.4, Ethernet.
+        for word in [0xa1b2_3c4d_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+            out.write_all(&word.to_le_bytes())?;
+        }
+        let (client_seq, server_seq) = (0, 0);
+        let mut talks = Self { out, connections, client_seq, server_seq, packets: 0, bytes: 0 };
+        for client in 0..connections {
+            talks.write(client, true, (0, 0), (true, false), b"")?;
+            talks.write(client, false, (0, 1), (true, true), b"")?;
+        }
+        (talks.client_seq, talks.server_seq) = (1, 1);
+        Ok(talks)
+    }
+
+    /// Every client asks once; each answer fills so many packets, if more than one.
+    fn round(&mut self, packets: usize) -> anyhow::Result<()> {
+        let request = b"GET /item?id=1234 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n";
+        let body = if packets == 1 { 5 } else { (packets - 1) * SEGMENT_BYTES };
+        let mut answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body}\r\n\r\n"
+        )
+        .into_bytes();
+        answer.resize(answer.len() + body, b'x');
+        let (asked, answered) = (u32::try_from(request.len())?, u32::try_from(answer.len())?);
+        let (client_seq, server_seq) = (self.client_seq, self.server_seq);
+        for client in 0..self.connections {
+            self.write(client, true, (client_seq, server_seq), (false, true), request)?;
+            let mut seq = server_seq;
+            for part in answer.chunks(SEGMENT_BYTES) {
+                let ack = client_seq.wrapping_add(asked);
+                self.write(client, false, (seq, ack), (false, true), part)?;
+                seq = seq.wrapping_add(u32::try_from(part.len())?);
+            }
+        }
+        self.client_seq = client_seq.wrapping_add(asked);
+        self.server_seq = server_seq.wrapping_add(answered);
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        client: u32,
+        from_client: bool,
+        (seq, ack): (u32, u32),
+        (syn, acknowledges): (bool, bool),
+        payload: &[u8],
+    ) -> anyhow::Result<()> {
         let [_, a, b, c] = client.to_be_bytes();
         let (client_address, port) = ([10, a, b, c], 40_000);
         let server = [192, 0, 2, 1];
@@ -158,35 +231,25 @@ pub(super) fn open_connections(file: &Path, connections: u32) -> anyhow::Result<
         } else {
             builder.ipv4(server, client_address, 64).tcp(80, port, seq, 65_000)
         };
-        let builder = if flags.0 { builder.syn() } else { builder };
-        let builder = if flags.1 { builder.ack(ack) } else { builder };
+        let builder = if syn { builder.syn() } else { builder };
+        let builder = if acknowledges { builder.ack(ack) } else { builder };
         let mut packet = Vec::with_capacity(builder.size(payload.len()));
         builder.write(&mut packet, payload)?;
-        packets += 1;
+        self.packets += 1;
         let length = u32::try_from(packet.len())?.to_le_bytes();
-        let (seconds, nanos) = (packets / 1_000_000, packets % 1_000_000 * 1_000);
-        out.write_all(&u32::try_from(seconds)?.to_le_bytes())?;
-        out.write_all(&u32::try_from(nanos)?.to_le_bytes())?;
-        out.write_all(&length)?;
-        out.write_all(&length)?;
-        out.write_all(&packet)?;
-        anyhow::Ok(())
-    };
-    for client in 0..connections {
-        write(client, true, 0, 0, (true, false), b"")?;
-        write(client, false, 0, 1, (true, true), b"")?;
+        let (seconds, nanos) = (self.packets / 1_000_000, self.packets % 1_000_000 * 1_000);
+        self.out.write_all(&u32::try_from(seconds)?.to_le_bytes())?;
+        self.out.write_all(&u32::try_from(nanos)?.to_le_bytes())?;
+        self.out.write_all(&length)?;
+        self.out.write_all(&length)?;
+        self.out.write_all(&packet)?;
+        self.bytes += packet.len() as u64 + 16;
+        Ok(())
     }
-    let request = b"GET /item?id=1234 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n";
-    let answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
-    let (asked, answered) = (u32::try_from(request.len())?, u32::try_from(answer.len())?);
-    let rounds = (GENERATED_PACKETS / connections).saturating_sub(2) / 2;
-    for round in 0..rounds {
-        let (client_seq, server_seq) = (1 + round * asked, 1 + round * answered);
-        for client in 0..connections {
-            write(client, true, client_seq, server_seq, (false, true), request)?;
-            write(client, false, server_seq, client_seq + asked, (false, true), answer)?;
-        }
+
+    /// How many packets were written.
+    fn end(mut self) -> anyhow::Result<u64> {
+        self.out.flush()?;
+        Ok(self.packets)
     }
-    out.flush()?;
-    Ok(packets)
 }

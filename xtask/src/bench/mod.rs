@@ -2,11 +2,16 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod lab;
 mod live;
+mod load;
 mod offline;
+mod program;
+mod replay;
 
 use std::fmt;
 use std::fs::File;
+use std::io::Seek;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -20,10 +25,20 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live"] => live::run(),
+        ["live"] => live::run(live::ROUNDS),
+        ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        ["kernel"] => program::run(),
+        // By `live`, in the customers' namespace.
+        ["load", address, rate, seconds] => {
+            load::run(address.parse()?, rate.parse()?, seconds.parse()?)
+        }
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
-        _ => bail!("usage: cargo xtask bench offline [--pcap FILE], or cargo xtask bench live"),
+        ["replay"] => replay::run(&replay::PARTS),
+        ["replay", parts @ ..] => replay::run(parts),
+        _ => bail!(
+            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, or replay [speed|lateness|memory|live]…"
+        ),
     }
 }
 
@@ -52,8 +67,30 @@ impl Contender {
     }
 
     /// Runs the command once, its output thrown away.
-    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
     fn measure(&mut self) -> anyhow::Result<()> {
+        self.run_into(File::create("/dev/null")?)
+    }
+
+    /// Runs the command once; what it cost.
+    fn turn(&mut self) -> anyhow::Result<Run> {
+        self.measure()?;
+        self.last()
+    }
+
+    /// Runs the command once; what it printed.
+    fn measure_and_hear(&mut self) -> anyhow::Result<String> {
+        let mut said = tempfile::tempfile()?;
+        self.run_into(said.try_clone()?)?;
+        said.rewind()?;
+        Ok(std::io::read_to_string(said)?)
+    }
+
+    fn last(&self) -> anyhow::Result<Run> {
+        self.runs.last().copied().with_context(|| format!("{}: never ran", self.name))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a benchmark measures wall time")]
+    fn run_into(&mut self, stdout: File) -> anyhow::Result<()> {
         let Some((program, args)) = self.command.split_first() else {
             bail!("{}: no command", self.name);
         };
@@ -61,7 +98,7 @@ impl Contender {
         let child = Command::new(program)
             .args(args)
             .stdin(Stdio::null())
-            .stdout(File::create("/dev/null")?)
+            .stdout(stdout)
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("{program}: cannot be run"))?;

@@ -69,6 +69,31 @@ fn a_body_beyond_its_limit_is_read_and_not_kept() {
 }
 
 #[test]
+fn all_that_waits_on_disk_stays_within_the_limit_until_it_is_dropped() {
+    let options = HttpOptions { max_spooled: 50_000, ..keeping(1_000, 1 << 20) };
+    let mut talk = Talk::with(options, false);
+    for _ in 0..3 {
+        post(&mut talk, 20_000);
+    }
+    let kept = |talk: &Talk| -> Vec<bool> {
+        let wires = talk.out.iter().map(|exchange| &exchange.request.as_ref().unwrap().body.wire);
+        wires.map(|wire| matches!(wire, Kept::File(_))).collect()
+    };
+    assert_eq!(kept(&talk), [true, true, false]);
+    assert_eq!(talk.table.stats().requests.not_kept.get(NotKept::SpoolFull), 1);
+    assert_eq!(talk.table.spooled(), 40_000);
+    // The table itself remembers the requests that wait for answers.
+    for _ in 0..3 {
+        talk.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    }
+    talk.out.clear();
+    assert_eq!(talk.table.spooled(), 0);
+    post(&mut talk, 20_000);
+    assert_eq!(kept(&talk), [true]);
+    talk.closed(CloseReason::Fin);
+}
+
+#[test]
 fn all_that_is_held_stays_within_the_limit() {
     let options = HttpOptions { max_held: 100_000, ..keeping(1 << 20, 1 << 20) };
     let mut table = HttpTable::new(options);

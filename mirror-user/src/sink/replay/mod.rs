@@ -12,15 +12,25 @@
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;
+mod connections;
+mod copies;
 mod engine;
 mod gate;
+mod log;
 mod pace;
 mod progress;
 mod queue;
+mod report;
+mod schedule;
 mod session;
 mod target;
+mod timer;
+mod times;
 mod upstream;
+mod verdict;
+mod window;
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
@@ -28,11 +38,21 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
-pub use self::pace::Pace;
-pub use self::progress::{NotDelivered, ReplayProgress};
-use self::queue::Queue;
+pub use self::connections::Connections;
+pub use self::copies::Copies;
+use self::log::{RequestLog, What};
+pub use self::pace::{Pace, Rate};
+pub use self::progress::{Blame, NotDelivered, ReplayProgress};
+use self::queue::{Order, Patience, Queue};
+pub use self::report::ReplayReport;
+pub(crate) use self::report::short;
+use self::schedule::Schedule;
+use self::session::SessionKey;
 pub use self::target::Target;
-use crate::http::message::Moment;
+pub use self::times::Quantiles;
+pub use self::verdict::{FailOn, Verdict};
+pub use self::window::{Point, Window};
+use crate::http::message::{Message, Moment};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
@@ -44,14 +64,43 @@ use crate::summary::Note;
 pub struct ReplayOptions {
     /// How requests are marked.
     pub marks: Marks,
+    /// Which of them are replayed, by their recorded time.
+    pub window: Window,
     /// When they are due.
     pub pace: Pace,
+    /// How often each is sent.
+    pub copies: Copies,
+    /// Which connection they go over.
+    pub connections: Connections,
     /// What happens when the queue is full.
     pub when_full: WhenFull,
     /// How much is held at most.
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Where each request leaves a line.
+    pub log: Option<Arc<File>>,
+    /// When it counts as failed.
+    pub fail_on: Vec<FailOn>,
+}
+
+impl ReplayOptions {
+    /// Everything once, within the usual limits.
+    #[must_use]
+    pub fn new(marks: Marks, pace: Pace, when_full: WhenFull) -> Self {
+        Self {
+            marks,
+            window: Window::default(),
+            pace,
+            copies: Copies::default(),
+            connections: Connections::default(),
+            when_full,
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            log: None,
+            fail_on: Vec::new(),
+        }
+    }
 }
 
 /// What happens to a request for which the queue has no room.
@@ -60,8 +109,9 @@ pub enum WhenFull {
     /// It is dropped and counted, so that `accept` never waits: for live sources. When the source
     /// ends, what is queued gets [`Timeouts::drain`].
     Drop,
-    /// `accept` waits: for files. When the source ends, what is queued is sent, however long that
-    /// takes, until the replay is stopped.
+    /// `accept` waits: for files. A request that has a time waits no longer than
+    /// [`Timeouts::late`] beyond it, so that a slow target bends the schedule by no more. When the
+    /// source ends, what is queued is sent, however long that takes, until the replay is stopped.
     Wait,
 }
 
@@ -76,10 +126,17 @@ pub struct Limits {
     pub connections: usize,
 }
 
+impl Limits {
+    /// What is live cannot wait: 1.6 s of 40,000 requests/s, as a process that gives way to
+    /// production may stand still that long. Short requests fill [`queue_bytes`](Self::queue_bytes)
+    /// before that.
+    pub const LIVE_REQUESTS: usize = 64 * 1024;
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // 0.4 s of 40,000 requests/s: a pause of a busy target, not the outage of a dead one.
+            // More would help no file, which waits.
             queue_requests: 16 * 1024,
             // Half of the 64 MiB that a replay of a file may take as a whole.
             queue_bytes: 32 * 1024 * 1024,
@@ -94,10 +151,13 @@ impl Default for Limits {
 pub struct Timeouts {
     /// To connect to one address.
     pub connect: Duration,
-    /// From the last byte of the request to the first of the answer.
+    /// From the last byte of the request to the first of the answer; and for the target to take none
+    /// of a request that is being sent.
     pub first_byte: Duration,
-    /// From the first byte of the request to the last of the answer.
+    /// From the last byte of the request to the last of the answer.
     pub total: Duration,
+    /// For a request of a file to find room in the queue after its time.
+    pub late: Duration,
     /// For an upstream connection to be kept while its captured connection says nothing.
     pub idle: Duration,
     /// For what is queued when a live source ends or any replay is stopped.
@@ -112,6 +172,8 @@ impl Default for Timeouts {
             connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(10),
             total: Duration::from_secs(30),
+            // A burst may smear over a second; more would be another load than the recorded one.
+            late: Duration::from_secs(1),
             // Below nginx's keepalive_timeout of 75 s, so that mostly we hang up first.
             idle: Duration::from_secs(60),
             drain: Duration::from_secs(5),
@@ -121,9 +183,18 @@ impl Default for Timeouts {
 
 /// Replays to one target.
 pub struct ReplaySink {
-    target: String,
-    marks: Marks,
+    target: Arc<str>,
+    /// One for each copy.
+    marks: Vec<Marks>,
+    window: Window,
+    /// How much later the capture's times are than when it was first read.
+    shift: Duration,
+    schedule: Schedule,
+    copies: Copies,
+    late: Duration,
     when_full: WhenFull,
+    log: Option<RequestLog>,
+    fail_on: Vec<FailOn>,
     queue: Arc<Queue>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -140,8 +211,21 @@ impl ReplaySink {
         stop: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let queue = Arc::new(Queue::new(options.limits.clone(), stop));
-        let authority = target.authority().to_owned();
-        let (marks, when_full) = (options.marks.clone(), options.when_full);
+        let copies = options.copies;
+        let mut sink = Self {
+            target: target.authority().into(),
+            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
+            window: options.window.clone(),
+            shift: Duration::ZERO,
+            schedule: Schedule::new(options.pace),
+            copies,
+            late: options.timeouts.late,
+            when_full: options.when_full,
+            log: options.log.clone().map(RequestLog::start).transpose()?,
+            fail_on: options.fail_on.clone(),
+            queue: Arc::clone(&queue),
+            engine: None,
+        };
         let engine = std::thread::Builder::new()
             .name("replay".into())
             .spawn({
@@ -152,13 +236,46 @@ impl ReplaySink {
                 }
             })
             .context("replay: no thread could be started")?;
-        Ok(Self { target: authority, marks, when_full, queue, engine: Some(engine) })
+        sink.engine = Some(engine);
+        Ok(sink)
     }
 
     /// A view of the counters for another thread.
     #[must_use]
     pub fn monitor(&self) -> ReplayMonitor {
         ReplayMonitor(Arc::clone(&self.queue))
+    }
+
+    fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
+        let Some(marks) = self.marks.get(copy as usize) else { return };
+        let id = cleared.exchange().id;
+        let connection = id.connection;
+        let inside = self.window.contains(request.started.earlier(self.shift));
+        let shadow = match inside {
+            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
+            false => Err(NotDelivered::OutsideTime),
+        };
+        let due = shadow.as_ref().ok().and_then(|_| {
+            let offset = self.copies.offset(connection, copy);
+            self.schedule.due(request.started, offset, engine::now)
+        });
+        let trace = self.log.as_ref().map(|log| {
+            let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
+            log.trace(what, due)
+        });
+        let shadow = match shadow {
+            Ok(shadow) => shadow,
+            Err(why) => return self.queue.counters.settle(Err(why), trace),
+        };
+        let host_missing = u64::from(shadow.host_missing);
+        self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
+        let patience = match (self.when_full, due) {
+            (WhenFull::Drop, _) => Patience::None,
+            (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
+            (WhenFull::Wait, None) => Patience::Forever,
+        };
+        let session = SessionKey { connection, copy };
+        self.queue.push(Order { session, due, request: shadow, trace }, patience);
     }
 
     fn host_and_mark_warnings(&self) -> Vec<String> {
@@ -180,6 +297,15 @@ impl ReplaySink {
     }
 }
 
+/// Copies differ in the name of their run, so that each request has an `X-Shadow-Id` of its own.
+fn marks_of(marks: &Marks, copy: u32) -> Marks {
+    let mut marks = marks.clone();
+    if copy > 0 {
+        marks.run = format!("{}.{copy}", marks.run);
+    }
+    marks
+}
+
 /// However the engine ends, the pipeline does not wait for it any more.
 struct EndOfEngine<'a>(&'a Queue);
 
@@ -197,41 +323,46 @@ impl Sink for ReplaySink {
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
             return Ok(());
         }
-        let counters = &self.queue.counters;
-        counters.offered.fetch_add(1, Relaxed);
-        match cleared.shadow_request(&self.marks, &self.target) {
-            Ok(shadow) => {
-                counters.host_missing.fetch_add(u64::from(shadow.host_missing), Relaxed);
-                self.queue.push(exchange.id.connection, request.started, shadow, self.when_full);
-            }
-            Err(why) => counters.count_dropped(why.into()),
+        for copy in 0..self.copies.count {
+            self.queue.counters.offered.fetch_add(1, Relaxed);
+            self.replay(cleared, request, copy);
         }
         Ok(())
     }
 
+    fn again(&mut self, shift: Duration) {
+        self.shift = shift;
+        self.schedule.again();
+    }
+
     fn finish(&mut self) -> anyhow::Result<()> {
         self.queue.close();
-        match self.engine.take().map(JoinHandle::join) {
+        let ended = match self.engine.take().map(JoinHandle::join) {
             None => Ok(()),
             Some(Ok(ended)) => ended,
             Some(Err(_)) => Err(anyhow!("{}: the replay's thread panicked", self.target)),
+        };
+        if let Some(log) = &mut self.log {
+            log.finish();
         }
+        ended
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.host_and_mark_warnings()
+        let mut warnings = self.host_and_mark_warnings();
+        warnings.extend(self.log.as_ref().and_then(RequestLog::warning));
+        warnings
+    }
+
+    fn report(&self) -> Option<ReplayReport> {
+        let end = self.monitor().progress();
+        let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
+        Some(ReplayReport { target: self.target.to_string(), end, verdicts })
     }
 
     fn notes(&self) -> Vec<Note> {
-        let progress = self.monitor().progress();
-        let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().zip(progress.classes);
-        let late = [
-            ("late_p50_us", progress.late_p50.as_micros()),
-            ("late_p99_us", progress.late_p99.as_micros()),
-        ];
-        let late = late.map(|(name, micros)| (name, u64::try_from(micros).unwrap_or(u64::MAX)));
-        let connected = ("connections", progress.connected);
-        Note::new("answers", classes.chain([connected]).chain(late)).into_iter().collect()
+        let log = self.log.as_ref();
+        log.and_then(|log| Note::new("request log", log.counts())).into_iter().collect()
     }
 
     fn account(&self) -> Account {

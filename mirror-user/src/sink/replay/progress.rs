@@ -1,19 +1,15 @@
 //! What became of each shadow request, readable by another thread while the engine runs.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use enum_map::{Enum, EnumMap};
-use hdrhistogram::Histogram;
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+use super::log::Trace;
+use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::stats::Account;
-
-/// Lateness beyond this is recorded as this. One minute late is no replay in time any more.
-const MAX_LATENESS_MICROS: u64 = 60_000_000;
 
 /// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried: the
 /// target may have acted on it.
@@ -34,6 +30,8 @@ pub enum NotDelivered {
     BodyNotKept,
     /// Kept in a file that could not be read again.
     BodyUnreadable,
+    /// Captured before the time from which the replay was to go, or after the one up to which.
+    OutsideTime,
     /// More than the queue holds.
     QueueFull,
     /// A connection that the target refused.
@@ -52,6 +50,43 @@ pub enum NotDelivered {
     BadAnswer,
     /// Still waiting when the replay was stopped.
     Stopped,
+}
+
+/// Whose doing it is that a request was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum Blame {
+    /// The target, or the way to it.
+    Target,
+    /// The capture, or the request itself: there was nothing that could be sent.
+    Capture,
+    /// The replay, which holds and waits for so much and no more, or was stopped.
+    Replay,
+    /// The operator, who asked for a part of the capture.
+    Choice,
+}
+
+impl NotDelivered {
+    /// Whose doing it is.
+    #[must_use]
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::NoRequest
+            | Self::Incomplete
+            | Self::Ambiguous
+            | Self::Tunnel
+            | Self::BodyTooLarge
+            | Self::BodyNotKept => Blame::Capture,
+            Self::OutsideTime => Blame::Choice,
+            Self::BodyUnreadable | Self::QueueFull | Self::Stopped => Blame::Replay,
+            Self::ConnectRefused
+            | Self::ConnectTimeout
+            | Self::ConnectFailed
+            | Self::Reset
+            | Self::Closed
+            | Self::AnswerTimeout
+            | Self::BadAnswer => Blame::Target,
+        }
+    }
 }
 
 impl From<NotSent> for NotDelivered {
@@ -88,12 +123,17 @@ pub struct ReplayProgress {
     pub connected: u64,
     /// Requests that had no host to mark.
     pub host_missing: u64,
-    /// Half of the requests were sent at most so long after their time. Recorded pace only.
-    pub late_p50: Duration,
-    /// 99 of 100 requests were sent at most so long after their time. Recorded pace only.
-    pub late_p99: Duration,
+    /// How long after their time requests were sent; live, after they were captured whole.
+    pub late: Quantiles,
+    /// How long the target took for those that were answered, from when they were sent.
+    pub service: Quantiles,
+    /// The same from when they were due.
+    pub response: Quantiles,
     /// The others, by reason.
     pub dropped: Vec<(&'static str, u64)>,
+    /// The same, by whose doing it is.
+    #[serde(skip)]
+    pub blame: EnumMap<Blame, u64>,
 }
 
 /// The counters behind [`ReplayProgress`]. Each is written by one thread at a time.
@@ -109,13 +149,11 @@ pub(super) struct Counters {
     pub(super) unmarked: AtomicBool,
     classes: [AtomicU64; 5],
     dropped: EnumMap<NotDelivered, AtomicU64>,
-    late_micros: Mutex<Histogram<u64>>,
+    pub(super) times: Times,
 }
 
 impl Counters {
     pub(super) fn new() -> Self {
-        let late_micros = Histogram::new_with_bounds(1, MAX_LATENESS_MICROS, 3)
-            .expect("the bounds are in order and three digits are allowed");
         Self {
             offered: AtomicU64::default(),
             sent: AtomicU64::default(),
@@ -127,11 +165,22 @@ impl Counters {
             unmarked: AtomicBool::default(),
             classes: Default::default(),
             dropped: EnumMap::default(),
-            late_micros: Mutex::new(late_micros),
+            times: Times::new(),
         }
     }
 
-    pub(super) fn count_answer(&self, status: u16) {
+    /// Counts and logs how a request ended.
+    pub(super) fn settle(&self, outcome: Result<u16, NotDelivered>, trace: Option<Box<Trace>>) {
+        match outcome {
+            Ok(status) => self.count_answer(status),
+            Err(why) => self.count_dropped(why),
+        }
+        if let Some(trace) = trace {
+            trace.settle(outcome);
+        }
+    }
+
+    fn count_answer(&self, status: u16) {
         self.answered.fetch_add(1, Relaxed);
         let class = usize::from(status / 100).checked_sub(1);
         if let Some(counter) = class.and_then(|class| self.classes.get(class)) {
@@ -139,17 +188,8 @@ impl Counters {
         }
     }
 
-    pub(super) fn count_dropped(&self, why: NotDelivered) {
+    fn count_dropped(&self, why: NotDelivered) {
         self.dropped[why].fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn record_late(&self, late: Duration) {
-        let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
-        self.late().saturating_record(micros);
-    }
-
-    fn late(&self) -> std::sync::MutexGuard<'_, Histogram<u64>> {
-        self.late_micros.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn dropped(&self) -> Vec<(&'static str, u64)> {
@@ -158,11 +198,7 @@ impl Counters {
     }
 
     pub(super) fn progress(&self, outstanding: u64) -> ReplayProgress {
-        let late = |quantile| {
-            let late = self.late();
-            let micros = if late.is_empty() { 0 } else { late.value_at_quantile(quantile) };
-            Duration::from_micros(micros)
-        };
+        let times = self.times.now();
         let in_flight = self.in_flight.load(Relaxed);
         ReplayProgress {
             offered: self.offered.load(Relaxed),
@@ -174,10 +210,20 @@ impl Counters {
             connections: self.connections.load(Relaxed),
             connected: self.connected.load(Relaxed),
             host_missing: self.host_missing.load(Relaxed),
-            late_p50: late(0.5),
-            late_p99: late(0.99),
+            late: times.late,
+            service: times.service,
+            response: times.response,
             dropped: self.dropped(),
+            blame: self.blame(),
         }
+    }
+
+    fn blame(&self) -> EnumMap<Blame, u64> {
+        let mut blame = EnumMap::default();
+        for (why, count) in &self.dropped {
+            blame[why.blame()] += count.load(Relaxed);
+        }
+        blame
     }
 
     pub(super) fn account(&self) -> Account {

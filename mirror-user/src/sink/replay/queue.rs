@@ -6,13 +6,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::Limits;
+use super::engine::now;
+use super::log::Trace;
 use super::progress::{Counters, NotDelivered};
-use super::{Limits, WhenFull};
-use crate::packet::Timestamp;
+use super::session::SessionKey;
 use crate::rules::tag::ShadowRequest;
 
 /// What a waiting request costs beside its bytes: its place in queues and its share of a session.
@@ -21,14 +23,36 @@ const JOB_OVERHEAD_BYTES: usize = 512;
 /// How often a thread that waits for room looks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
+/// A request that is to be replayed.
+pub(super) struct Order {
+    /// The session it belongs to.
+    pub(super) session: SessionKey,
+    /// When it is to be sent; `None`: at once.
+    pub(super) due: Option<Instant>,
+    pub(super) request: ShadowRequest,
+    /// What is to be logged of it.
+    pub(super) trace: Option<Box<Trace>>,
+}
+
 /// A request on its way to the target.
 pub(super) struct Job {
-    /// The captured connection it belongs to.
-    pub(super) connection: u64,
-    /// When its first byte was captured.
-    pub(super) started: Timestamp,
+    /// The session it belongs to.
+    pub(super) session: SessionKey,
+    /// When it is to be sent; `None`: at once.
+    pub(super) due: Option<Instant>,
     pub(super) request: ShadowRequest,
     pub(super) ticket: Ticket,
+}
+
+/// How long a request waits for room.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Patience {
+    /// Not at all: what is live is never held up.
+    None,
+    /// Until then: what has a time must not shift the time of what follows.
+    Until(Instant),
+    /// As long as it takes.
+    Forever,
 }
 
 /// What both threads see.
@@ -68,23 +92,18 @@ impl Queue {
         }
     }
 
-    /// Takes a request, or counts why not. Waits for room only when `when_full` says so.
-    pub(super) fn push(
-        self: &Arc<Self>,
-        connection: u64,
-        started: Timestamp,
-        request: ShadowRequest,
-        when_full: WhenFull,
-    ) {
+    /// Takes a request, or counts why not. Waits for room as long as `patience` says.
+    pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) {
+        let Order { session, due, request, trace } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
-        if let Err(why) = self.wait_for_room(bytes, when_full) {
-            self.counters.count_dropped(why);
+        if let Err(why) = self.wait_for_room(bytes, patience) {
+            self.counters.settle(Err(why), trace);
             return;
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None };
-        let job = Job { connection, started, request, ticket };
+        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, trace };
+        let job = Job { session, due, request, ticket };
         let mut intake = self.intake();
         if intake.closed {
             drop(intake);
@@ -135,11 +154,11 @@ impl Queue {
         self.outstanding.load(SeqCst)
     }
 
-    fn wait_for_room(&self, bytes: usize, when_full: WhenFull) -> Result<(), NotDelivered> {
+    fn wait_for_room(&self, bytes: usize, patience: Patience) -> Result<(), NotDelivered> {
         if self.has_room(bytes) {
             return Ok(());
         }
-        if when_full == WhenFull::Drop {
+        if let Patience::None = patience {
             return Err(NotDelivered::QueueFull);
         }
         let mut intake = self.intake();
@@ -152,11 +171,16 @@ impl Queue {
                 self.producer_waits.store(false, SeqCst);
                 return Ok(());
             }
-            intake = self
-                .room
-                .wait_timeout(intake, STOP_CHECK)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            let longest = match patience {
+                Patience::Until(end) => end.saturating_duration_since(now()).min(STOP_CHECK),
+                Patience::None | Patience::Forever => STOP_CHECK,
+            };
+            if longest.is_zero() {
+                self.producer_waits.store(false, SeqCst);
+                return Err(NotDelivered::QueueFull);
+            }
+            intake =
+                self.room.wait_timeout(intake, longest).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -197,9 +221,17 @@ pub(super) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
     outcome: Option<Result<u16, NotDelivered>>,
+    trace: Option<Box<Trace>>,
 }
 
 impl Ticket {
+    /// It goes out now.
+    pub(super) fn sent(&self, begun: Instant) {
+        if let Some(trace) = &self.trace {
+            trace.sent(begun);
+        }
+    }
+
     /// It was answered with this status, or why not.
     pub(super) fn settle(mut self, outcome: Result<u16, NotDelivered>) {
         self.outcome = Some(outcome);
@@ -208,10 +240,8 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        match self.outcome.unwrap_or(Err(NotDelivered::Stopped)) {
-            Ok(status) => self.queue.counters.count_answer(status),
-            Err(why) => self.queue.counters.count_dropped(why),
-        }
+        let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
+        self.queue.counters.settle(outcome, self.trace.take());
         self.queue.give_back(self.bytes);
     }
 }

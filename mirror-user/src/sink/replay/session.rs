@@ -7,40 +7,52 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
-use tokio::sync::SemaphorePermit;
-use tokio::time::Instant;
-
+use super::connections::{Connections, Held};
 use super::engine::{Engine, now};
-use super::gate::Pass;
 use super::progress::{Counters, NotDelivered};
 use super::queue::Job;
-use super::upstream::{Alarm, Upstream};
+use super::upstream::Alarm;
 
-/// A request and when it is due; `None`: at once.
-type Due = (Job, Option<Instant>);
+/// Names one session: a captured connection, and which of its copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SessionKey {
+    pub(super) connection: u64,
+    pub(super) copy: u32,
+}
+
+/// How long before a request is due its session connects, as its client did: a handshake is no
+/// lateness. Three round trips of 30 ms, as TLS between two regions takes.
+pub(super) const AHEAD: Duration = Duration::from_millis(100);
 
 /// What the engine and a session's task share.
 pub(super) struct Session {
-    pub(super) connection: u64,
-    queue: RefCell<VecDeque<Due>>,
+    pub(super) key: SessionKey,
+    queue: RefCell<VecDeque<Job>>,
     waker: RefCell<Option<Waker>>,
+    /// What the timer was asked for last.
+    timed: Cell<Option<Instant>>,
     /// True while it holds a connection and waits for a request.
     idle: Cell<bool>,
     /// True while it stands in the engine's list of sessions that may be idle.
     pub(super) listed: Cell<bool>,
     evicted: Cell<bool>,
+    /// True once a connection was made, or tried, for the first request before it was due.
+    connected_ahead: Cell<bool>,
 }
 
 impl Session {
-    pub(super) fn new(connection: u64) -> Self {
+    pub(super) fn new(key: SessionKey) -> Self {
         Self {
-            connection,
+            key,
             queue: RefCell::default(),
             waker: RefCell::default(),
+            timed: Cell::new(None),
             idle: Cell::new(false),
             listed: Cell::new(false),
             evicted: Cell::new(false),
+            connected_ahead: Cell::new(false),
         }
     }
 
@@ -48,9 +60,14 @@ impl Session {
         self.queue.borrow().len()
     }
 
-    pub(super) fn push(&self, job: Job, due: Option<Instant>) {
-        self.queue.borrow_mut().push_back((job, due));
-        self.wake();
+    pub(super) fn push(&self, job: Job) {
+        let mut queue = self.queue.borrow_mut();
+        queue.push_back(job);
+        // Whoever waits for the first one is not helped by a second one.
+        if queue.len() == 1 {
+            drop(queue);
+            self.wake();
+        }
     }
 
     pub(super) fn wake(&self) {
@@ -70,26 +87,19 @@ impl Session {
         idle
     }
 
-    /// When the first request is due, if there is one.
-    fn next_due(&self) -> Option<Option<Instant>> {
-        self.queue.borrow().front().map(|(_, due)| *due)
-    }
-
-    /// The first request, if it is due at `now` or needs no time.
-    fn pop_due(&self, now: Option<Instant>) -> Option<Due> {
+    /// The first request if it is due, else when it is; `None` when there is none.
+    fn pop_due(&self) -> Option<Result<Job, Instant>> {
         let mut queue = self.queue.borrow_mut();
-        let (_, due) = queue.front()?;
-        if due.is_none_or(|due| now.is_some_and(|now| due <= now)) {
-            queue.pop_front()
-        } else {
-            None
+        match queue.front()?.due {
+            Some(due) if due > now() => Some(Err(due)),
+            _ => queue.pop_front().map(Ok),
         }
     }
 
     /// Their tickets count them as stopped.
     fn drop_what_is_not_due(&self) {
-        let now = Instant::from_std(now());
-        self.queue.borrow_mut().retain(|(_, due)| due.is_none_or(|due| due <= now));
+        let now = now();
+        self.queue.borrow_mut().retain(|job| job.due.is_none_or(|due| due <= now));
     }
 
     fn wait(&self, cx: &Context<'_>) {
@@ -97,19 +107,6 @@ impl Session {
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-    }
-}
-
-/// A connection and the right to have one.
-struct Open<'a> {
-    upstream: Upstream,
-    engine: &'a Engine,
-    _permit: SemaphorePermit<'a>,
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.engine.queue.counters.connections.fetch_sub(1, Relaxed);
     }
 }
 
@@ -133,115 +130,136 @@ impl Drop for InFlight<'_> {
 /// lost while nothing waits. A request that comes later begins another session.
 pub(super) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
     let mut alarm = Alarm::new();
-    let mut open: Option<Open<'_>> = None;
-    while let Some((job, due)) = next(&session, &engine, &mut open, &mut alarm).await {
-        let outcome = carry_out(&job, due, &engine, &mut open, &mut alarm).await;
-        job.ticket.settle(outcome);
+    let mut held: Option<Held<'_>> = None;
+    loop {
+        match next(&session, &engine, &mut held, &mut alarm).await {
+            Step::Connect => {
+                // If this fails, the request will try again when it is due, and be told why.
+                session.connected_ahead.set(true);
+                held = engine.connection().await.ok();
+            }
+            Step::Send(job) => {
+                session.connected_ahead.set(false);
+                let outcome = carry_out(&job, &engine, &mut held, &mut alarm).await;
+                job.ticket.settle(outcome);
+            }
+            Step::End => break,
+        }
     }
     engine.forget(&session);
 }
 
-/// The next request, once it is due; `None` when the session is over.
+/// What a session does next.
+enum Step {
+    /// Make a connection for a request that will be due soon.
+    Connect,
+    /// Send a request that is due.
+    Send(Job),
+    /// Nothing: it is over.
+    End,
+}
+
+/// What is to be done next, once there is something.
 async fn next(
     session: &Rc<Session>,
     engine: &Engine,
-    open: &mut Option<Open<'_>>,
+    held: &mut Option<Held<'_>>,
     alarm: &mut Alarm,
-) -> Option<Due> {
-    if let Some(job) = session.pop_due(None) {
+) -> Step {
+    if let Some(Ok(job)) = session.pop_due() {
         // What the runtime knows already: a target that answers and hangs up does both at once.
-        poll_over(open, engine, &mut Context::from_waker(Waker::noop()));
-        return Some(job);
+        poll_over(held, engine, &mut Context::from_waker(Waker::noop()));
+        return Step::Send(job);
     }
-    if engine.connection_wanted() {
-        *open = None;
+    if engine.pool.is_wanted() {
+        *held = None;
     }
-    if open.is_some() {
-        engine.list_idle(session);
+    if held.is_some() {
+        engine.pool.list_idle(session);
         session.idle.set(true);
     }
-    let idle_until = Instant::from_std(now()) + engine.timeouts.idle;
-    let job = poll_fn(|cx| {
+    let idle_until = now() + engine.timeouts.idle;
+    let step = poll_fn(|cx| {
         if session.evicted.take() {
-            *open = None;
+            *held = None;
         }
-        poll_over(open, engine, cx);
+        poll_over(held, engine, cx);
         if engine.stopping() {
             session.drop_what_is_not_due();
         }
-        let wait_until = match session.next_due() {
-            Some(due) => due,
-            None if open.is_none() => return Poll::Ready(None),
-            None => Some(idle_until),
-        };
-        if wait_until.is_none_or(|deadline| alarm.poll(deadline, cx).is_ready()) {
-            return Poll::Ready(session.pop_due(wait_until));
+        match session.pop_due() {
+            Some(Ok(job)) => return Poll::Ready(Step::Send(job)),
+            Some(Err(due)) => {
+                let connects = held.is_none()
+                    && engine.pool.policy == Connections::Faithful
+                    && !session.connected_ahead.get()
+                    && engine.pool.has_room();
+                let until = due.checked_sub(AHEAD).filter(|_| connects).unwrap_or(due);
+                if connects && until <= now() {
+                    return Poll::Ready(Step::Connect);
+                }
+                if session.timed.replace(Some(until)) != Some(until) {
+                    engine.timer.wake_at(until, session);
+                }
+            }
+            None if held.is_none() || alarm.poll(idle_until.into(), cx).is_ready() => {
+                return Poll::Ready(Step::End);
+            }
+            None => {}
         }
         session.wait(cx);
         Poll::Pending
     })
     .await;
     session.idle.set(false);
-    if open.as_ref().is_some_and(|open| open.upstream.is_over()) {
-        *open = None;
+    if held.as_ref().is_some_and(|held| held.connection.upstream.is_over()) {
+        *held = None;
     }
-    job
+    step
 }
 
 /// Lets go of a connection that the target has closed.
-fn poll_over(open: &mut Option<Open<'_>>, engine: &Engine, cx: &mut Context<'_>) {
-    let over =
-        open.as_mut().is_some_and(|open| open.upstream.poll_over(&engine.scratch, cx).is_ready());
+fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>) {
+    let over = held
+        .as_mut()
+        .is_some_and(|held| held.connection.upstream.poll_over(&engine.scratch, cx).is_ready());
     if over {
-        *open = None;
+        *held = None;
     }
 }
 
 async fn carry_out<'a>(
     job: &Job,
-    due: Option<Instant>,
     engine: &'a Engine,
-    open: &mut Option<Open<'a>>,
+    held: &mut Option<Held<'a>>,
     alarm: &mut Alarm,
 ) -> Result<u16, NotDelivered> {
-    let connection = match open {
-        Some(connection) => connection,
-        None => open.insert(connect(engine).await?),
+    let mine = match held.take() {
+        Some(mine) => mine,
+        None => engine.connection().await?,
     };
+    let mine = held.insert(mine);
     let counters = &engine.queue.counters;
-    let begun = Instant::from_std(now());
-    if let Some(due) = due {
-        counters.record_late(begun.saturating_duration_since(due));
-    }
+    let begun = now();
+    counters.times.sent(job.due, begun);
+    job.ticket.sent(begun);
     counters.sent.fetch_add(1, Relaxed);
     let _in_flight = InFlight::begin(counters);
-    let outcome = connection
+    let outcome = mine
+        .connection
         .upstream
-        .exchange(&job.request, &engine.timeouts, &engine.scratch, alarm, begun)
+        .exchange(&job.request, &engine.timeouts, &engine.scratch, alarm, begun.into())
         .await;
-    if !outcome.is_ok_and(|answered| answered.reusable) || job.request.is_last {
-        *open = None;
+    if outcome.is_ok() {
+        counters.times.answered(job.due, begun, now());
+    }
+    let reusable = outcome.is_ok_and(|answered| answered.reusable) && !job.request.is_last;
+    match (reusable, engine.pool.policy) {
+        (true, Connections::Faithful) => {}
+        (true, Connections::Pooled(_)) => {
+            held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
+        }
+        (false, _) => *held = None,
     }
     outcome.map(|answered| answered.status)
-}
-
-async fn connect(engine: &Engine) -> Result<Open<'_>, NotDelivered> {
-    let permit = engine.permit().await;
-    if let Pass::Failed(why) = engine.gate.pass().await {
-        return Err(why);
-    }
-    let counters = &engine.queue.counters;
-    let stream = engine.target.connect(engine.turn(), engine.timeouts.connect, counters).await;
-    match stream {
-        Ok(stream) => {
-            engine.gate.open();
-            counters.connections.fetch_add(1, Relaxed);
-            counters.connected.fetch_add(1, Relaxed);
-            Ok(Open { upstream: Upstream::new(stream), engine, _permit: permit })
-        }
-        Err(why) => {
-            engine.gate.close(Instant::from_std(now()), why);
-            Err(why)
-        }
-    }
 }

@@ -20,17 +20,13 @@ use crate::stats::Account;
 mod target;
 use target::{Behaviour, Target};
 
+mod load;
+
 /// Far more than anything here takes; a test that needs it has failed.
 const LONGEST: Duration = Duration::from_secs(60);
 
 fn options(pace: Pace, when_full: WhenFull) -> ReplayOptions {
-    ReplayOptions {
-        marks: Marks { run: "r".into(), ..Marks::default() },
-        pace,
-        when_full,
-        limits: Limits::default(),
-        timeouts: Timeouts::default(),
-    }
+    ReplayOptions::new(Marks { run: "r".into(), ..Marks::default() }, pace, when_full)
 }
 
 fn file() -> ReplayOptions {
@@ -165,7 +161,7 @@ fn every_byte_arrives_as_it_was_captured() {
     spooled.rewind().unwrap();
     replay.send(with(asked(1, 2, format!("{head}{lengths}\r\n").as_bytes()), |request| {
         request.body.framing = BodyLength::Length(1_000_000);
-        request.body.wire = Kept::File(Arc::new(spooled));
+        request.body.wire = Kept::File(Arc::new(spooled.into()));
     }));
 
     answered(&replay.end().0, 3);
@@ -262,6 +258,23 @@ fn answer_that_never_ends_is_cut_by_the_total_time() {
     let mut replay = Replay::to(&target.url(), ReplayOptions { timeouts, ..file() });
     replay.gets(1, 2);
     lost(&replay.end().0, NotDelivered::AnswerTimeout, 2);
+}
+
+#[test]
+fn target_that_takes_nothing_of_an_upload_is_given_up() {
+    // It accepts connections, and reads nothing.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", deaf.local_addr().unwrap());
+    let timeouts = Timeouts { first_byte: Duration::from_millis(50), ..Timeouts::default() };
+    let mut replay = Replay::to(&url, ReplayOptions { timeouts, ..file() });
+    replay.send(with(
+        asked(1, 0, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000000\r\n\r\n"),
+        |request| {
+            request.body.framing = BodyLength::Length(50_000_000);
+            request.body.wire = Kept::Memory(Bytes::from(vec![b'x'; 50_000_000]));
+        },
+    ));
+    lost(&replay.end().0, NotDelivered::AnswerTimeout, 1);
 }
 
 #[test]
@@ -436,7 +449,7 @@ fn recorded_gaps_are_kept_and_never_cut_short() {
     // late, that would be a fault of ours and of no slow machine's.
     assert!(since_first(1) + Duration::from_millis(20) >= Duration::from_millis(50));
     assert!(since_first(3) + Duration::from_millis(20) >= Duration::from_millis(150));
-    assert!(progress.late_p50 <= progress.late_p99);
+    assert!(progress.late.p50 <= progress.late.p99);
 }
 
 #[test]

@@ -68,8 +68,8 @@ impl Upstream {
     ) -> Result<Answered, NotDelivered> {
         self.reader.expect(request.is_head);
         let mut outgoing = Outgoing::new(request);
-        let total = now + timeouts.total;
-        let mut first_byte = None;
+        // When the target last took bytes of the request, and when it had taken all of them.
+        let (mut taken, mut sent) = ((0, now), None);
         poll_fn(|cx| {
             // An error here is not the last word: the target may have answered and hung up before
             // it had the whole request. What there is to read decides.
@@ -83,11 +83,16 @@ impl Upstream {
                     ..answered
                 }));
             }
-            let deadline = if self.reader.has_begun() || !outgoing.done {
-                total
+            let deadline = if !outgoing.done {
+                // A long upload may take its time as long as it goes on.
+                if taken.0 != outgoing.at {
+                    taken = (outgoing.at, Instant::from_std(super::engine::now()));
+                }
+                taken.1 + timeouts.first_byte
             } else {
-                *first_byte
-                    .get_or_insert_with(|| total.min(outgoing.done_at(now) + timeouts.first_byte))
+                let sent = *sent.get_or_insert_with(|| outgoing.done_at(now));
+                let began = self.reader.has_begun();
+                sent + if began { timeouts.total } else { timeouts.total.min(timeouts.first_byte) }
             };
             alarm.poll(deadline, cx).map(|()| Err(NotDelivered::AnswerTimeout))
         })

@@ -1,24 +1,28 @@
-//! The kernel program and its maps. The only file that knows `aya`.
+//! The kernel program and its maps. Beside `control` the only file that knows `aya`.
 
 use std::fs::File;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
+use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program};
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpMode};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use mirror_common::counter::COUNTERS;
-use mirror_common::{Link, Outcome, PORT_WORDS, REPLAY_MARK, Settings, names, port_bit};
+use mirror_common::settings::{SLOTS, Slot};
+use mirror_common::{Link, MAX_PACKET_BYTES, Outcome, PacketRecord, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Hook;
+use super::control::{Control, Maps};
 use super::device::Device;
+use super::log::{KernelLog, Listener};
 use crate::privileges;
-use crate::watch::Ports;
+use crate::watch::Watch;
 
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");
@@ -44,19 +48,27 @@ pub(super) struct Kernel {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, [u64; COUNTERS]>,
     asleep: Array<MapData, u32>,
+    listener: Option<Listener>,
     path: Path,
     /// Held while filters of ours are attached by clsact; see [`claim`].
     claims: Vec<File>,
+    memory: [(&'static str, u64); 3],
 }
+
+/// Where a record is put together, for each processor that there can be.
+const SCRATCH_BYTES: u64 = size_of::<PacketRecord>() as u64 + MAX_PACKET_BYTES as u64;
 
 impl Kernel {
     /// Loads the program with a ring of `ring_bytes`.
-    pub(super) fn load(ring_bytes: u32) -> anyhow::Result<Self> {
+    pub(super) fn load(ring_bytes: u32, log: KernelLog) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
-        let mut object = EbpfLoader::new()
+        let cpus = u32::try_from(cpus)?;
+        let mut loader = EbpfLoader::new();
+        log.prepare(&mut loader);
+        let mut object = loader
             .map_max_entries(names::PACKETS, ring_bytes)
-            .map_max_entries(names::SCRATCH, u32::try_from(cpus)?)
+            .map_max_entries(names::SCRATCH, cpus)
             .load(OBJECT)
             .context(
                 "the kernel program could not be loaded; `mirror doctor` says what this host lacks",
@@ -65,9 +77,15 @@ impl Kernel {
             ring: RingBuf::try_from(take_map(&mut object, names::PACKETS)?)?,
             counters: PerCpuArray::try_from(take_map(&mut object, names::COUNTERS)?)?,
             asleep: Array::try_from(take_map(&mut object, names::ASLEEP)?)?,
+            listener: log.listen(&mut object)?,
             object: Some(object),
             path: Path::Tcx,
             claims: Vec::new(),
+            memory: [
+                ("ring_bytes", u64::from(ring_bytes)),
+                ("scratch_bytes", u64::from(cpus) * SCRATCH_BYTES),
+                ("settings_bytes", u64::from(SLOTS) * size_of::<Slot>() as u64),
+            ],
         })
     }
 
@@ -79,23 +97,15 @@ impl Kernel {
         Ok(())
     }
 
-    /// Tells the program what to watch.
-    pub(super) fn configure(&mut self, ports: &Ports, wake_bytes: u32) -> anyhow::Result<()> {
+    /// Tells the program what is wanted.
+    pub(super) fn configure(&mut self, watch: Watch, wake_bytes: u32) -> anyhow::Result<Control> {
         let object = self.object.as_mut().context("detached already")?;
-        let mut words: Array<_, u64> = Array::try_from(map_mut(object, names::PORTS)?)?;
-        for word in 0..PORT_WORDS {
-            let bits = ports.as_slice().iter().map(|port| port_bit(*port));
-            let bits =
-                bits.filter(|(place, _)| *place == word).fold(0, |bits, (_, bit)| bits | bit);
-            if bits != 0 {
-                words.set(word, bits, 0)?;
-            }
-        }
-        let settings = Settings { skip_mark: REPLAY_MARK, wake_bytes };
-        let mut entry: Array<_, [u8; size_of::<Settings>()]> =
-            Array::try_from(map_mut(object, names::SETTINGS)?)?;
-        entry.set(0, settings.to_bytes(), 0)?;
-        Ok(())
+        let maps = Maps {
+            switch: Array::try_from(take_map(object, names::SWITCH)?)?,
+            slots: Array::try_from(take_map(object, names::SETTINGS)?)?,
+            networks: LpmTrie::try_from(take_map(object, names::NETWORKS)?)?,
+        };
+        Control::new(maps, watch, wake_bytes)
     }
 
     /// Attaches the program to a device: to both directions, but on `lo`, where each packet that
@@ -197,6 +207,13 @@ impl Kernel {
         }
     }
 
+    /// Prints what the program said of single packets since the last call.
+    pub(super) fn print_log(&mut self) {
+        if let Some(listener) = &mut self.listener {
+            listener.print();
+        }
+    }
+
     /// Tells the program whether the next record is to wake the reader.
     pub(super) fn set_asleep(&mut self, asleep: bool) -> anyhow::Result<()> {
         Ok(self.asleep.set(0, u32::from(asleep), 0)?)
@@ -212,6 +229,11 @@ impl Kernel {
             }
         }
         sums
+    }
+
+    /// What the maps take of the kernel's memory, the small ones aside.
+    pub(super) fn memory(&self) -> [(&'static str, u64); 3] {
+        self.memory
     }
 
     /// How many packets had this outcome.
@@ -259,11 +281,4 @@ fn claim(device: &Device) -> anyhow::Result<File> {
 
 fn take_map(object: &mut Ebpf, name: &str) -> anyhow::Result<aya::maps::Map> {
     object.take_map(name).with_context(|| format!("{name}: not in the kernel object"))
-}
-
-fn map_mut<'a>(object: &'a mut Ebpf, name: &str) -> anyhow::Result<&'a mut aya::maps::Map> {
-    match object.map_mut(name) {
-        Some(map) => Ok(map),
-        None => bail!("{name}: not in the kernel object"),
-    }
 }

@@ -9,8 +9,10 @@
 //! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
 //! next packet wakes it at once.
 
+mod control;
 mod device;
 mod kernel;
+mod log;
 
 use std::fmt;
 use std::net::UdpSocket;
@@ -28,8 +30,10 @@ use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::sink::replay::Target;
 use crate::stats::Account;
 use crate::summary::Note;
-use crate::watch::Ports;
+use crate::watch::{Choice, Ports, Watch};
+pub use control::Control;
 pub use device::Device;
+pub use log::KernelLog;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -59,12 +63,14 @@ const MIN_RING_BYTES: u32 = 512 * 1024;
 pub struct LiveOptions {
     /// Names of interfaces, or `any` for all that are up.
     pub interfaces: Vec<String>,
-    /// The ports to watch.
-    pub ports: Ports,
+    /// What is wanted of their packets.
+    pub watch: Watch,
     /// Where in the kernel packets are copied.
     pub hook: Hook,
     /// Size of the ring in bytes, a power of two.
     pub ring_bytes: u32,
+    /// How much the kernel program says of single packets.
+    pub log: KernelLog,
 }
 
 /// Where in the kernel packets are copied.
@@ -82,6 +88,7 @@ pub enum Hook {
 /// Packets of live interfaces.
 pub struct LiveSource {
     kernel: Kernel,
+    control: Control,
     devices: Vec<Device>,
     names: Vec<String>,
     chunk: BytesMut,
@@ -115,8 +122,8 @@ impl LiveSource {
                 bail!("{}: has no Ethernet header, which XDP needs; use --hook tc", device.name);
             }
         }
-        let mut kernel = Kernel::load(options.ring_bytes)?;
-        kernel.configure(&options.ports, WAKE_BYTES)?;
+        let mut kernel = Kernel::load(options.ring_bytes, options.log)?;
+        let control = kernel.configure(options.watch.clone(), WAKE_BYTES)?;
         let any = options.interfaces.iter().any(|name| name == ANY);
         let mut warnings = Vec::new();
         let mut attached = Vec::new();
@@ -134,6 +141,7 @@ impl LiveSource {
             warnings,
             asleep: false,
             kernel,
+            control,
             names: devices.iter().map(|device| device.name.clone()).collect(),
             devices,
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
@@ -143,6 +151,21 @@ impl LiveSource {
             unreadable: 0,
             stopping: false,
         })
+    }
+
+    /// Changes what is copied, from any thread.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
+    /// Lets another choice hold from now on, without detaching: each packet is judged by the old
+    /// one or by the new one as a whole.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; what held before still holds then.
+    pub fn reconfigure(&mut self, choice: &Choice) -> anyhow::Result<()> {
+        self.control.reconfigure(choice)
     }
 
     /// The next packet that waits in the ring.
@@ -180,6 +203,7 @@ impl LiveSource {
 
     /// Waits until something may have come, at most `wait`.
     fn sleep(&mut self, wait: Duration) -> anyhow::Result<()> {
+        self.kernel.print_log();
         if self.looks_in_vain < LOOKS_IN_VAIN {
             self.looks_in_vain += 1;
             return self.kernel.wait(wait.min(LOOK)).map(drop);
@@ -262,7 +286,7 @@ fn choose(names: &[String]) -> anyhow::Result<Vec<Device>> {
 /// # Errors
 /// Why it could not.
 pub fn try_load() -> anyhow::Result<()> {
-    Kernel::load(MIN_RING_BYTES)?.verify()
+    Kernel::load(MIN_RING_BYTES, KernelLog::Off)?.verify()
 }
 
 /// Refuses a target that is itself captured: one of this host's own addresses on a watched port.
@@ -312,14 +336,17 @@ impl PacketSource for LiveSource {
 
     fn stop(&mut self) {
         self.kernel.detach();
+        self.kernel.print_log();
         self.stopping = true;
     }
 
     fn notes(&self) -> Vec<Note> {
         let counters = self.kernel.counters();
         let count = |place: usize| counters.get(place).copied().unwrap_or(0);
-        Note::new("copied", [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))])
+        let copied = [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))];
+        [Note::new("copied", copied), Note::new("kernel memory", self.kernel.memory())]
             .into_iter()
+            .flatten()
             .collect()
     }
 

@@ -1,0 +1,138 @@
+//! Which packets are wanted, as typed.
+
+use std::ops::RangeInclusive;
+
+use clap::{Args, ValueEnum};
+
+use super::values::parse_bytes;
+use crate::watch::{NetworkRule, Snaplen};
+
+/// Which packets are wanted. What is not costs production a look at its headers and no copy.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct FilterArgs {
+    /// TCP port that production listens on, or a range such as 9000-9010; repeat for more. Needed for interfaces, optional for files
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = parse_ports)]
+    pub ports: Vec<RangeInclusive<u16>>,
+    /// Only connections whose client or server has an address of this network; `!` before it: only others. Repeat for more; of networks within one another the smallest decides
+    #[arg(long = "net", value_name = "[!]CIDR", value_delimiter = ',')]
+    pub nets: Vec<NetworkRule>,
+    /// The same for the client's address alone
+    #[arg(long = "client-net", value_name = "[!]CIDR", value_delimiter = ',')]
+    pub client_nets: Vec<NetworkRule>,
+    /// The same for the server's address alone
+    #[arg(long = "server-net", value_name = "[!]CIDR", value_delimiter = ',')]
+    pub server_nets: Vec<NetworkRule>,
+    /// Only packets that come in, or that go out (interfaces only; not on lo, where each does both)
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub direction: Option<DirectionArg>,
+    /// Only connections of which this host is the server, or the client (interfaces only; not on lo)
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub side: Option<SideArg>,
+    /// Only so many of a hundred connections, the same ones on every host and in every run
+    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = parse_percent)]
+    pub sample: f64,
+    /// Only packets to the server: requests without their answers
+    #[arg(long)]
+    pub requests_only: bool,
+    /// Only so many bytes of each packet, or so many of each packet with requests or answers
+    #[arg(long, value_name = "SIZE|requests=SIZE|answers=SIZE", value_delimiter = ',', value_parser = parse_snaplen)]
+    pub snaplen: Vec<SnaplenArg>,
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DirectionArg {
+    /// What comes in
+    In,
+    /// What goes out
+    Out,
+}
+
+/// What this host is in a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SideArg {
+    /// It listens on the port
+    Server,
+    /// It asks a server on the port
+    Client,
+}
+
+/// How many bytes of which packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnaplenArg {
+    /// Of all.
+    All(u32),
+    /// Of those to the server.
+    Requests(u32),
+    /// Of those to the client.
+    Answers(u32),
+}
+
+fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    match (first.parse(), last.parse()) {
+        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
+        _ => Err("a TCP port from 1 to 65535, or a range of them such as 9000-9010".into()),
+    }
+}
+
+fn parse_percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("a part of a hundred, above 0 and up to 100, such as 5 or 0.1".into()),
+    }
+}
+
+/// An Ethernet header with a VLAN tag, IPv6 and TCP headers with all options: with fewer bytes
+/// ordinary packets would lose their headers.
+const MIN_SNAPLEN: u64 = 128;
+
+fn parse_snaplen(text: &str) -> Result<SnaplenArg, String> {
+    let (what, size) = match text.split_once('=') {
+        Some((what, size)) => (Some(what), size),
+        None => (None, text),
+    };
+    let bytes = parse_bytes(size)?;
+    if bytes < MIN_SNAPLEN {
+        return Err(format!("at least {MIN_SNAPLEN}, so that headers are whole"));
+    }
+    let bytes = u32::try_from(bytes).unwrap_or(Snaplen::WHOLE);
+    match what {
+        None => Ok(SnaplenArg::All(bytes)),
+        Some("requests") => Ok(SnaplenArg::Requests(bytes)),
+        Some("answers") => Ok(SnaplenArg::Answers(bytes)),
+        Some(_) => Err("a size, such as 256, or requests=64KiB, or answers=256".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_numbers_or_ranges() {
+        assert_eq!(parse_ports("8080"), Ok(8080..=8080));
+        assert_eq!(parse_ports("9000-9010"), Ok(9000..=9010));
+        for bad in ["65536", "10-9", "http", "-5", "1-2-3"] {
+            assert!(parse_ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_sample_is_a_part_of_a_hundred() {
+        assert_eq!(parse_percent("0.5"), Ok(0.5));
+        assert_eq!(parse_percent("10%"), Ok(10.0));
+        for bad in ["0", "101", "nan", "-1", "half"] {
+            assert!(parse_percent(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn snap_lengths_are_for_all_or_for_one_way() {
+        assert_eq!(parse_snaplen("256"), Ok(SnaplenArg::All(256)));
+        assert_eq!(parse_snaplen("requests=64KiB"), Ok(SnaplenArg::Requests(65536)));
+        assert_eq!(parse_snaplen("answers=128"), Ok(SnaplenArg::Answers(128)));
+        assert!(parse_snaplen("64").is_err() && parse_snaplen("both=256").is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Which packets are wanted: what the flags of "Filter" mean.
+
+use anyhow::ensure;
+use mirror_common::Direction;
+
+use crate::cli::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
+use crate::watch::{Choice, Nets, Ports, Sample, Side, Snaplen};
+
+/// What the flags ask for.
+pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
+    ensure!(
+        !args.ports.iter().any(|range| range.contains(&0)),
+        "--port 0: there is no such TCP port; give 1 to 65535"
+    );
+    let mut snaplen = Snaplen::default();
+    for part in &args.snaplen {
+        match *part {
+            SnaplenArg::All(bytes) => snaplen = Snaplen { to_server: bytes, to_client: bytes },
+            SnaplenArg::Requests(bytes) => snaplen.to_server = bytes,
+            SnaplenArg::Answers(bytes) => snaplen.to_client = bytes,
+        }
+    }
+    Ok(Choice {
+        ports: Ports::of_ranges(args.ports.iter().cloned()),
+        nets: Nets::new(&args.nets, &args.client_nets, &args.server_nets)?,
+        direction: args.direction.map(|direction| match direction {
+            DirectionArg::In => Direction::Ingress,
+            DirectionArg::Out => Direction::Egress,
+        }),
+        side: args.side.map(|side| match side {
+            SideArg::Server => Side::Server,
+            SideArg::Client => Side::Client,
+        }),
+        sample: Sample::percent(args.sample),
+        requests_only: args.requests_only,
+        snaplen,
+    })
+}
+
+/// Refuses what capture files do not tell.
+pub(super) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
+    let why = "capture files do not tell which way packets went; leave it out";
+    ensure!(choice.direction.is_none(), "--direction: {why}, or use --requests-only");
+    ensure!(choice.side.is_none(), "--side: {why}, or use --server-net");
+    Ok(())
+}

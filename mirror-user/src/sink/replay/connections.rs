@@ -1,0 +1,192 @@
+//! Connections to the target: how many there may be, who gets one, and who gives one up.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::engine::{Engine, now};
+use super::gate::{Gate, Pass};
+use super::progress::NotDelivered;
+use super::queue::Queue;
+use super::session::Session;
+use super::upstream::Upstream;
+
+/// Which connection a request goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Connections {
+    /// Each captured connection has one of its own, as its client had.
+    #[default]
+    Faithful,
+    /// All share so many, as behind a proxy: each request takes a free one. The requests of one
+    /// captured connection still go one after the other.
+    Pooled(usize),
+}
+
+/// `faithful` or `pooled:N`.
+impl FromStr for Connections {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("pooled:").map(str::parse)) {
+            ("faithful", _) => Ok(Self::Faithful),
+            (_, Some(Ok(n))) if n > 0 => Ok(Self::Pooled(n)),
+            _ => Err("`faithful`, or `pooled:N` with N from 1 on".into()),
+        }
+    }
+}
+
+/// An open connection. Counts itself as such.
+pub(super) struct Connection {
+    pub(super) upstream: Upstream,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.queue.counters.connections.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A connection and the right to use it.
+pub(super) struct Held<'a> {
+    pub(super) connection: Connection,
+    _permit: SemaphorePermit<'a>,
+}
+
+/// What the sessions share of connections.
+pub(super) struct Pool {
+    pub(super) policy: Connections,
+    gate: Gate,
+    permits: Semaphore,
+    /// How many sessions wait for a connection to be given up.
+    waiting: Cell<usize>,
+    turn: Cell<usize>,
+    /// Sessions that were idle when they were put here, the longest idle first.
+    idle: RefCell<VecDeque<Weak<Session>>>,
+    /// Open ones that nobody uses, the one used last at the end. A new one is made only when there
+    /// is none, so that together with those in use they are never more than there are permits.
+    spare: RefCell<Vec<Connection>>,
+}
+
+impl Pool {
+    /// At most `limit` connections at once.
+    pub(super) fn new(policy: Connections, limit: usize) -> Self {
+        let limit = match policy {
+            Connections::Faithful => limit,
+            Connections::Pooled(n) => n.min(limit),
+        };
+        Self {
+            policy,
+            gate: Gate::new(),
+            permits: Semaphore::new(limit.min(Semaphore::MAX_PERMITS)),
+            waiting: Cell::new(0),
+            turn: Cell::new(0),
+            idle: RefCell::default(),
+            spare: RefCell::default(),
+        }
+    }
+
+    /// True when a session that would become idle should hang up instead.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.waiting.get() > 0
+    }
+
+    /// True when a connection may be had without taking it from a request that is due.
+    pub(super) fn has_room(&self) -> bool {
+        self.permits.available_permits() > 0
+    }
+
+    /// Gives a connection back that can take another request.
+    pub(super) fn give_back(&self, held: Held<'_>) {
+        self.spare.borrow_mut().push(held.connection);
+    }
+
+    pub(super) fn list_idle(&self, session: &Rc<Session>) {
+        if !session.listed.replace(true) {
+            self.idle.borrow_mut().push_back(Rc::downgrade(session));
+        }
+    }
+
+    /// The right to one connection. When there are none left, the session that has been idle the
+    /// longest hangs up for it.
+    async fn permit(&self) -> SemaphorePermit<'_> {
+        if let Ok(permit) = self.permits.try_acquire() {
+            return permit;
+        }
+        self.evict_idle();
+        self.waiting.set(self.waiting.get().saturating_add(1));
+        let permit = self.permits.acquire().await;
+        self.waiting.set(self.waiting.get().saturating_sub(1));
+        permit.expect("the semaphore is never closed")
+    }
+
+    /// Those that have been busy since they were listed get their place anew when idle again.
+    fn evict_idle(&self) {
+        while let Some(session) = self.idle.borrow_mut().pop_front() {
+            if let Some(session) = session.upgrade() {
+                session.listed.set(false);
+                if session.evict() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// A spare connection that the target has not closed meanwhile.
+    fn take_spare(&self) -> Option<Connection> {
+        let mut spare = self.spare.borrow_mut();
+        std::iter::from_fn(|| spare.pop()).find(|connection| !connection.upstream.is_over())
+    }
+
+    /// Counts connections, so that they are spread over the target's addresses.
+    fn turn(&self) -> usize {
+        self.turn.replace(self.turn.get().wrapping_add(1))
+    }
+}
+
+impl Engine {
+    /// A connection: a spare one, or a new one as soon as there may be one more.
+    pub(super) async fn connection(&self) -> Result<Held<'_>, NotDelivered> {
+        let permit = self.pool.permit().await;
+        if let Some(connection) = self.pool.take_spare() {
+            return Ok(Held { connection, _permit: permit });
+        }
+        if let Pass::Failed(why) = self.pool.gate.pass().await {
+            return Err(why);
+        }
+        let counters = &self.queue.counters;
+        match self.target.connect(self.pool.turn(), self.timeouts.connect, counters).await {
+            Ok(stream) => {
+                self.pool.gate.open();
+                counters.connections.fetch_add(1, Relaxed);
+                counters.connected.fetch_add(1, Relaxed);
+                let (upstream, queue) = (Upstream::new(stream), Arc::clone(&self.queue));
+                Ok(Held { connection: Connection { upstream, queue }, _permit: permit })
+            }
+            Err(why) => {
+                self.pool.gate.close(Instant::from_std(now()), why);
+                Err(why)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Connections;
+
+    #[test]
+    fn policy_is_read_from_its_name() {
+        assert_eq!("faithful".parse(), Ok(Connections::Faithful));
+        assert_eq!("pooled:8".parse(), Ok(Connections::Pooled(8)));
+        for text in ["", "pooled", "pooled:", "pooled:0", "pooled:-1", "8"] {
+            assert!(text.parse::<Connections>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! When requests go, how often, and over which connections.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::super::{Connections, Copies, Limits, Point, Rate, Window};
+use super::*;
+
+fn recorded(speed: f64) -> ReplayOptions {
+    options(Pace::Recorded { speed }, WhenFull::Wait)
+}
+
+#[test]
+fn one_session_that_waits_holds_up_no_other() {
+    let target = Target::start(Behaviour::Hold);
+    let mut replay = Replay::to(&target.url(), recorded(1.0));
+    replay.send(at(get(1, 0), 0));
+    replay.send(at(get(1, 1), 1));
+    replay.send(at(get(2, 0), 2));
+    replay.send(at(get(3, 0), 3));
+    // All but the one that waits for an answer are there while nothing is answered.
+    let received = target.wait_for(3, LONGEST);
+    let targets: HashSet<_> = received.iter().map(|request| request.target()).collect();
+    assert_eq!(targets, HashSet::from(["/1/0", "/2/0", "/3/0"].map(str::to_owned)));
+    target.release();
+    answered(&replay.end().0, 4);
+}
+
+#[test]
+fn what_finds_no_room_in_time_is_dropped_and_shifts_nothing() {
+    let target = Target::start(Behaviour::Hold);
+    let limits = Limits { queue_requests: 3, ..Limits::default() };
+    let timeouts = Timeouts { late: Duration::ZERO, ..Timeouts::default() };
+    let mut replay = Replay::to(&target.url(), ReplayOptions { limits, timeouts, ..recorded(1.0) });
+    for connection in 0..10 {
+        replay.send(at(get(connection, 0), 0));
+    }
+    target.release();
+    let (account, _) = replay.end();
+    assert_eq!((account.seen, account.delivered), (10, 3));
+    lost(&account, NotDelivered::QueueFull, 7);
+}
+
+#[test]
+fn slow_target_shows_in_the_time_from_the_schedule() {
+    let target = Target::start(Behaviour::Hold);
+    let mut replay = Replay::to(&target.url(), recorded(1.0));
+    replay.send(at(get(1, 0), 0));
+    replay.send(at(get(1, 1), 10));
+    target.wait_for(1, LONGEST);
+    // The second one is due, and waits for the answer to the first.
+    let deadline = super::super::engine::now() + Duration::from_millis(60);
+    replay.wait_until("some time has passed", |_| super::super::engine::now() >= deadline);
+    target.release();
+    let (account, progress) = replay.end();
+    answered(&account, 2);
+    // Both were held; only the first was sent on time.
+    assert!(progress.response.p50 >= Duration::from_millis(45), "{progress:?}");
+    assert!(progress.late.max >= Duration::from_millis(45), "{progress:?}");
+}
+
+#[test]
+fn connection_is_made_before_its_request_is_due() {
+    let target = Target::start(Behaviour::Answer);
+    let mut replay = Replay::to(&target.url(), recorded(1.0));
+    replay.send(at(get(1, 0), 0));
+    replay.send(at(get(2, 0), 3_600_000));
+    replay.send(at(get(3, 0), 90));
+    // While nothing but the first was sent, the third has its connection, and the second, which is
+    // due in an hour, has none.
+    replay.wait_until("connected", |progress| progress.connected == 2);
+    assert!(replay.sink.monitor().progress().connected < 3);
+    replay.wait_until("sent", |progress| progress.sent == 2);
+    replay.stop.store(true, Relaxed);
+    let (account, progress) = replay.end();
+    assert_eq!((account.delivered, progress.connected), (2, 2));
+}
+
+#[test]
+fn rate_replaces_recorded_gaps_and_sessions_keep_their_order() {
+    let target = Target::start(Behaviour::Answer);
+    let rate: Rate = "100..200/1s".parse().unwrap();
+    let mut replay = Replay::to(&target.url(), options(Pace::Rate(rate), WhenFull::Wait));
+    for index in 0..10 {
+        // Hours apart, and before the start of time.
+        replay.send(at(get(1, index), u64::from(10 - index) * 3_600_000));
+    }
+    answered(&replay.end().0, 10);
+    let received = target.received();
+    let order: Vec<_> = received.iter().map(|request| request.target()).collect();
+    assert_eq!(order, (0..10).map(|index| format!("/1/{index}")).collect::<Vec<_>>());
+    // The tenth is due after 86 ms; only early would be a fault of no slow machine's.
+    assert!(received[9].at - received[0].at >= Duration::from_millis(66));
+}
+
+#[test]
+fn window_leaves_out_what_was_captured_before_or_after() {
+    let target = Target::start(Behaviour::Answer);
+    let point = |millis| Some(Point::After(Duration::from_millis(millis)));
+    let window = Window::new(point(10), point(20));
+    let mut replay = Replay::to(&target.url(), ReplayOptions { window, ..file() });
+    for (index, millis) in (0..).zip([0, 9, 10, 19, 20, 25]) {
+        replay.send(at(get(1, index), 5_000 + millis));
+    }
+    let (account, _) = replay.end();
+    assert_eq!((account.seen, account.delivered), (6, 2));
+    lost(&account, NotDelivered::OutsideTime, 4);
+    let order: Vec<_> = target.received().iter().map(|request| request.target()).collect();
+    assert_eq!(order, ["/1/2", "/1/3"]);
+}
+
+#[test]
+fn second_pass_has_the_same_window() {
+    let target = Target::start(Behaviour::Answer);
+    let window = Window::new(None, Some(Point::After(Duration::from_millis(10))));
+    let mut replay = Replay::to(&target.url(), ReplayOptions { window, ..recorded(1.0) });
+    for pass in 0..3 {
+        let shift = pass * 1_000;
+        replay.sink.again(Duration::from_millis(shift));
+        replay.send(at(get(10 * pass + 1, 0), 5_000 + shift));
+        replay.send(at(get(10 * pass + 2, 0), 5_050 + shift));
+    }
+    let (account, _) = replay.end();
+    assert_eq!((account.seen, account.delivered), (6, 3));
+    lost(&account, NotDelivered::OutsideTime, 3);
+}
+
+#[test]
+fn copies_are_sessions_of_their_own_with_names_of_their_own() {
+    let target = Target::start(Behaviour::Answer);
+    let copies = Copies { count: 3, over: Duration::from_millis(30) };
+    for pace in [Pace::Max, Pace::Recorded { speed: 1.0 }, Pace::Live] {
+        let target = Target::start(Behaviour::Answer);
+        let mut replay =
+            Replay::to(&target.url(), ReplayOptions { copies, ..options(pace, WhenFull::Wait) });
+        replay.gets(1, 2);
+        answered(&replay.end().0, 6);
+        let received = target.received();
+        let names: HashSet<_> =
+            received.iter().map(|request| request.header("x-shadow-id").unwrap()).collect();
+        let wanted = ["r-1-0", "r-1-1", "r.1-1-0", "r.1-1-1", "r.2-1-0", "r.2-1-1"];
+        assert_eq!(names, HashSet::from(wanted.map(str::to_owned)), "{pace:?}");
+        assert_eq!(target.connections(), 3, "{pace:?}");
+    }
+    assert_eq!(target.connections(), 0);
+}
+
+#[test]
+fn pool_serves_all_sessions_in_their_order() {
+    let target = Target::start(Behaviour::Answer);
+    let connections = Connections::Pooled(2);
+    let mut replay = Replay::to(&target.url(), ReplayOptions { connections, ..file() });
+    for index in 0..10 {
+        for connection in 0..20 {
+            replay.send(get(connection, index));
+        }
+    }
+    answered(&replay.end().0, 200);
+    assert!(target.connections() <= 2, "{} connections", target.connections());
+    let received = target.received();
+    for connection in 0..20 {
+        let prefix = format!("/{connection}/");
+        let of_session: Vec<_> = received
+            .iter()
+            .map(|request| request.target())
+            .filter(|target| target.starts_with(&prefix))
+            .collect();
+        let wanted: Vec<_> = (0..10).map(|index| format!("{prefix}{index}")).collect();
+        assert_eq!(of_session, wanted);
+    }
+}
+
+#[test]
+fn pool_replaces_connections_that_the_target_has_closed() {
+    let ok = b"HTTP/1.1 204 No Content\r\n\r\n".to_vec();
+    let target = Target::start(Behaviour::AnswerAndClose(ok));
+    let connections = Connections::Pooled(1);
+    let mut replay = Replay::to(&target.url(), ReplayOptions { connections, ..file() });
+    replay.gets(1, 3);
+    replay.gets(2, 3);
+    let (account, _) = replay.end();
+    assert_eq!(account.seen, 6, "{account}");
+    assert!(account.balances());
+}

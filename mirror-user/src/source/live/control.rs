@@ -1,0 +1,190 @@
+//! What the kernel program is told while packets pass. Beside `kernel` the only file that knows
+//! `aya`.
+//!
+//! The maps have two slots of everything. A change is written into the slot that is not in use,
+//! then the switch is turned by the store of one byte, then it is waited until no packet is still
+//! judged by the old slot: so no packet sees half of a change, and nothing is detached.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use aya::maps::lpm_trie::{Key, LpmTrie};
+use aya::maps::{Array, MapData};
+use mirror_common::settings::{
+    NET_KEY_BYTES, NET_KEY_TAG_BITS, PORT_WORDS, Slot, net_key, port_bit,
+};
+use mirror_common::{REPLAY_MARK, Settings, Switch};
+use rustix::thread::{MembarrierCommand, membarrier};
+
+use crate::watch::{Choice, Ports, Sample, Watch};
+
+const SLOT_BYTES: usize = size_of::<Slot>();
+type NetKey = Key<[u8; NET_KEY_BYTES]>;
+
+/// Changes what the kernel program copies. Cheap to clone and to send to other threads; all clones
+/// are the same. It outlives the source: then it changes nothing.
+#[derive(Clone)]
+pub struct Control {
+    dials: Arc<Mutex<Dials>>,
+    watch: Watch,
+}
+
+impl Control {
+    pub(super) fn new(maps: Maps, watch: Watch, wake_bytes: u32) -> anyhow::Result<Self> {
+        let mut dials = Dials {
+            maps,
+            wake_bytes,
+            governed: Sample::ALL,
+            paused: false,
+            slot: 0,
+            networks: [Vec::new(), Vec::new()],
+        };
+        dials.apply(&watch.choice())?;
+        Ok(Self { dials: Arc::new(Mutex::new(dials)), watch })
+    }
+
+    /// Lets another choice hold from now on.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; what held before still holds then.
+    pub fn reconfigure(&self, choice: &Choice) -> anyhow::Result<()> {
+        let mut dials = self.dials();
+        // Packets that are newly wanted must not come before user space knows of it.
+        let before = self.watch.choice();
+        self.watch.set(choice.clone().into());
+        dials.apply(choice).inspect_err(|_| self.watch.set(before))
+    }
+
+    /// Copies no more than this part of the connections, whatever the choice says; of both samples
+    /// the smaller holds. For whoever watches what the capture costs.
+    ///
+    /// # Errors
+    /// When the kernel refuses it; what held before still holds then.
+    pub fn set_sample(&self, sample: Sample) -> anyhow::Result<()> {
+        let mut dials = self.dials();
+        let before = std::mem::replace(&mut dials.governed, sample);
+        let outcome = dials.apply(&self.watch.choice());
+        if outcome.is_err() {
+            dials.governed = before;
+        }
+        outcome
+    }
+
+    /// Off: from now on packets are counted and nothing else, not even parsed. On: they are copied
+    /// again.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn set_copying(&self, on: bool) -> anyhow::Result<()> {
+        let mut dials = self.dials();
+        let slot = dials.slot;
+        dials.turn(Switch::new(slot, !on))?;
+        dials.paused = !on;
+        Ok(())
+    }
+
+    fn dials(&self) -> MutexGuard<'_, Dials> {
+        self.dials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The maps that are written here.
+pub(super) struct Maps {
+    pub(super) switch: Array<MapData, u32>,
+    pub(super) slots: Array<MapData, [u8; SLOT_BYTES]>,
+    pub(super) networks: LpmTrie<MapData, [u8; NET_KEY_BYTES], u32>,
+}
+
+struct Dials {
+    maps: Maps,
+    wake_bytes: u32,
+    governed: Sample,
+    paused: bool,
+    /// The one in use.
+    slot: u32,
+    /// The networks' keys of each slot.
+    networks: [Vec<NetKey>; 2],
+}
+
+impl Dials {
+    fn apply(&mut self, choice: &Choice) -> anyhow::Result<()> {
+        let slot = 1 - self.slot;
+        self.write_networks(slot, choice).context("the networks could not be written")?;
+        let settings = choice.settings();
+        let settings = Settings {
+            sample: settings.sample.min(self.governed.threshold()),
+            skip_mark: REPLAY_MARK,
+            wake_bytes: self.wake_bytes,
+            ..settings
+        };
+        self.maps.slots.set(slot, slot_bytes(settings, &choice.ports), 0)?;
+        self.turn(Switch::new(slot, self.paused))?;
+        self.slot = slot;
+        wait_for_packets_under_way();
+        Ok(())
+    }
+
+    fn turn(&mut self, switch: Switch) -> anyhow::Result<()> {
+        self.maps.switch.set(0, switch.0, 0).context("the switch could not be turned")
+    }
+
+    fn write_networks(&mut self, slot: u32, choice: &Choice) -> anyhow::Result<()> {
+        let [even, odd] = &mut self.networks;
+        let keys = if slot == 0 { even } else { odd };
+        while let Some(key) = keys.last() {
+            self.maps.networks.remove(key)?;
+            keys.pop();
+        }
+        for (list, address, bits, listed) in choice.nets.entries() {
+            let key = Key::new(NET_KEY_TAG_BITS + bits, net_key(slot, list, address));
+            self.maps.networks.insert(&key, listed.map_or(0, |listed| listed as u32), 0)?;
+            keys.push(key);
+        }
+        Ok(())
+    }
+}
+
+/// A slot as it stands in the map.
+fn slot_bytes(settings: Settings, ports: &Ports) -> [u8; SLOT_BYTES] {
+    let mut words = [0_u64; PORT_WORDS];
+    for port in ports.iter() {
+        let (word, bit) = port_bit(port);
+        if let Some(bits) = words.get_mut(word) {
+            *bits |= bit;
+        }
+    }
+    let mut bytes = [0; SLOT_BYTES];
+    let words = words.iter().flat_map(|word| word.to_ne_bytes());
+    for (byte, value) in bytes.iter_mut().zip(settings.to_bytes().into_iter().chain(words)) {
+        *byte = value;
+    }
+    bytes
+}
+
+/// Returns when every packet that was being looked at when this was called has been dealt with, so
+/// that the slot that it read may be written.
+#[expect(clippy::disallowed_methods, reason = "there is nothing to wait for where it is needed")]
+fn wait_for_packets_under_way() {
+    // Waits for an RCU grace period, within which the kernel runs every program to its end.
+    if membarrier(MembarrierCommand::Global).is_err() {
+        // A kernel without it, as those with `nohz_full`: a program runs for some microseconds.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_its_settings_and_a_bit_for_each_port() {
+        let settings = Settings { skip_mark: 7, ..Settings::default() };
+        let bytes = slot_bytes(settings, &Ports::of_ranges([80..=80, 8080..=8081]));
+        let (head, ports) = bytes.split_at(size_of::<Settings>());
+        assert_eq!(head, settings.to_bytes());
+        let is_set = |port: usize| ports[port / 64 * 8..][..8][port % 64 / 8] >> (port % 8) & 1;
+        assert_eq!([80, 81, 8079, 8080, 8081, 8082].map(is_set), [1, 0, 0, 1, 1, 0]);
+        assert_eq!(ports.iter().map(|byte| byte.count_ones()).sum::<u32>(), 3);
+    }
+}

@@ -1,0 +1,98 @@
+//! What the kernel program says of single packets, on standard error. The only file that knows
+//! `aya_log`.
+
+use anyhow::Context;
+use aya::{Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use log::{Log, Metadata, Record};
+use mirror_common::Outcome;
+
+/// How much the kernel program says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KernelLog {
+    /// Nothing, which costs nothing.
+    #[default]
+    Off,
+    /// Packets that were wanted and could not be had.
+    Warn,
+    /// Packets of watched ports that carry something, too.
+    Debug,
+    /// All packets.
+    Trace,
+}
+
+/// The map of what was said. Its smallest size is a page.
+const MAP: &str = "AYA_LOGS";
+const UNUSED_BYTES: u32 = 4096;
+
+impl KernelLog {
+    /// The level as the program has it; of `aya_log`, where 0 is less than any.
+    const fn level(self) -> &'static u8 {
+        match self {
+            Self::Off => &0,
+            Self::Warn => &2,
+            Self::Debug => &4,
+            Self::Trace => &5,
+        }
+    }
+
+    /// Sets the level in the program that is going to be loaded: the verifier takes out what cannot
+    /// be said.
+    pub(super) fn prepare(self, loader: &mut EbpfLoader<'_>) {
+        loader.override_global(aya_log::LEVEL, self.level(), true);
+        if self == Self::Off {
+            loader.map_max_entries(MAP, UNUSED_BYTES);
+        }
+    }
+
+    /// Listens to the loaded program.
+    pub(super) fn listen(self, object: &mut Ebpf) -> anyhow::Result<Option<Listener>> {
+        if self == Self::Off {
+            return Ok(None);
+        }
+        let logger = EbpfLogger::init_with_logger(object, ToStandardError);
+        Ok(Some(Listener(logger.context("the kernel program says nothing")?)))
+    }
+}
+
+/// Takes out what the kernel program said.
+pub(super) struct Listener(EbpfLogger<ToStandardError>);
+
+impl Listener {
+    /// Prints what was said since the last call.
+    pub(super) fn print(&mut self) {
+        self.0.flush();
+    }
+}
+
+struct ToStandardError;
+
+impl Log for ToStandardError {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        eprintln!("mirror: kernel: {}", named(&record.args().to_string()));
+    }
+
+    fn flush(&self) {}
+}
+
+/// A line with the outcome's name in place of its number, which is its last word.
+fn named(line: &str) -> String {
+    let Some((rest, number)) = line.rsplit_once(' ') else { return line.to_owned() };
+    let outcome = number.parse().ok().and_then(|number: usize| Outcome::ALL.get(number));
+    outcome.map_or_else(|| line.to_owned(), |outcome| format!("{rest} {}", outcome.name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_by_name() {
+        assert_eq!(named("324 bytes: 6"), "324 bytes: ring_full");
+        assert_eq!(named("324 bytes: 99"), "324 bytes: 99");
+    }
+}

@@ -1,0 +1,375 @@
+//! What is not wanted is not copied: the filters in the real kernel, changed while packets pass, and
+//! the same filters on capture files.
+//!
+//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and the support modules are shared"
+)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/summary.rs"]
+mod summary;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource};
+use mirror_user::source::{Next, PacketSource};
+use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
+use netns::{CABLE, Lab, Mirror, until};
+use serde_json::Value;
+use summary::{account, assert_balance, dropped};
+
+const URL: &str = "http://10.77.0.1:8080";
+
+/// Counts what these flags let through while `customers` ask.
+fn count(lab: &Lab, flags: &[&str], customers: impl FnOnce()) -> Value {
+    let args = [&["inspect", "--from", CABLE, "--summary", "--json"], flags].concat();
+    let mirror = Mirror::start(lab, &args);
+    customers();
+    let summary = mirror.summary();
+    assert_balance(&summary);
+    summary
+}
+
+/// Fails unless this flag lets so many of one request and one answer through, and what it kept
+/// back is counted by the kernel for this reason.
+#[track_caller]
+fn assert_counts(lab: &Lab, flags: &[&str], messages: (u64, u64), reason: Option<&str>) {
+    let flags = [&["--port", "8080"], flags].concat();
+    let summary = count(lab, &flags, || drop(lab.curl(&[&format!("{URL}/one")])));
+    let (requests, responses) = messages;
+    assert_eq!(account(&summary, "requests").1, requests, "{flags:?}: {summary:#}");
+    assert_eq!(account(&summary, "responses").1, responses, "{flags:?}: {summary:#}");
+    if let Some(reason) = reason {
+        assert!(dropped(&summary, "kernel", reason) > 0, "{flags:?}: {summary:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn what_is_not_wanted_is_counted_in_the_kernel_and_not_copied() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        assert_counts(lab, &[], (1, 1), None);
+        assert_counts(lab, &["--direction", "in"], (1, 0), Some("other_direction"));
+        assert_counts(lab, &["--side", "server"], (1, 1), None);
+        assert_counts(lab, &["--side", "client"], (0, 0), Some("other_side"));
+        assert_counts(lab, &["--requests-only"], (1, 0), Some("not_request"));
+        assert_counts(lab, &["--client-net", "10.77.0.0/24"], (1, 1), None);
+        assert_counts(lab, &["--client-net", "10.77.0.1"], (0, 0), Some("other_network"));
+        assert_counts(lab, &["--server-net", "10.77.0.1"], (1, 1), None);
+        assert_counts(lab, &["--server-net", "!10.77.0.0/24"], (0, 0), Some("other_network"));
+        assert_counts(lab, &["--net", "10.77.0.0/24,!10.77.0.2"], (0, 0), Some("other_network"));
+        assert_counts(lab, &["--net", "fd00::/8"], (0, 0), Some("other_network"));
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn ranges_of_ports_are_watched() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let ask = || drop(lab.curl(&[&format!("{URL}/one")]));
+        let inside = count(lab, &["--port", "80,8000-8080"], ask);
+        assert_eq!(account(&inside, "requests").1, 1, "{inside:#}");
+        let outside = count(lab, &["--port", "8000-8079,8081-9000"], ask);
+        assert_eq!(account(&outside, "requests").0, 0, "{outside:#}");
+        assert!(dropped(&outside, "kernel", "not_watched") > 0, "{outside:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn ipv6_addresses_are_looked_up_too() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let ask = || drop(lab.curl(&["http://[fd00:77::1]:8080/six"]));
+        for (net, expected) in [("fd00:77::2", 1), ("!fd00:77::2", 0), ("10.0.0.0/8", 0)] {
+            let summary = count(lab, &["--port", "8080", "--client-net", net], ask);
+            assert_eq!(account(&summary, "requests").1, expected, "{net}: {summary:#}");
+        }
+    });
+}
+
+/// Every exchange of a `.jsonl` file as far as it does not depend on who wrote it: by request
+/// target, what was wrong with either message, and the status.
+fn told(file: &str) -> BTreeMap<String, [String; 3]> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let exchanges = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    exchanges
+        .map(|exchange| {
+            let of = |side: &str, field: &str| exchange[side][field].to_string();
+            let target = of("request", "target");
+            (
+                target,
+                [
+                    of("request", "incomplete"),
+                    of("response", "status"),
+                    of("response", "incomplete"),
+                ],
+            )
+        })
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_file_gives_what_the_kernel_gives() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let path = |name: &str| lab.path(name).to_str().unwrap().to_owned();
+        let filters: [&[&str]; 5] = [
+            &["--sample", "40"],
+            &["--client-net", "!10.77.0.0/24"],
+            &["--requests-only"],
+            &["--snaplen", "answers=1000"],
+            &["--sample", "60", "--net", "fd00::/8,10.77.0.2"],
+        ];
+        let everything = path("all.pcap");
+        let all = Mirror::start(
+            lab,
+            &["capture", "--from", CABLE, "--port", "8080", "--to", &everything, "--json"],
+        );
+        let live: Vec<(Mirror, String)> = filters
+            .iter()
+            .enumerate()
+            .map(|(place, flags)| {
+                let file = path(&format!("live{place}.jsonl"));
+                let args = ["capture", "--from", CABLE, "--port", "8080", "--to", &file, "--json"];
+                (Mirror::start(lab, &[&args, *flags].concat()), file)
+            })
+            .collect();
+        let close = ["-H", "Connection: close"];
+        for host in ["10.77.0.1", "[fd00:77::1]"] {
+            let urls: Vec<String> =
+                (0..60).map(|n| format!("http://{host}:8080/{}/{n}", host.len())).collect();
+            lab.curl(&[&close[..], &urls.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+            lab.curl(&["-o", "/dev/null", &format!("http://{host}:8080/big")]);
+        }
+        assert_eq!(dropped(&all.summary(), "kernel", "ring_full"), 0, "everything was seen");
+        for ((mirror, live), flags) in live.into_iter().zip(filters) {
+            mirror.summary();
+            let offline = path("offline.jsonl");
+            let args = ["capture", "--port", "8080", "--from", &everything, "--to", &offline];
+            support::mirror(&[&args, flags].concat()).exits_with(0);
+            let (live, offline) = (told(&live), told(&offline));
+            assert!(!live.is_empty(), "{flags:?}");
+            assert_eq!(live, offline, "{flags:?}");
+            std::fs::remove_file(path("offline.jsonl")).unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn cut_answers_cost_only_themselves() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let flags = ["--port", "8080", "--snaplen", "answers=1000"];
+        let summary = count(lab, &flags, || {
+            lab.curl(&[
+                &format!("{URL}/1"),
+                "-o",
+                "/dev/null",
+                &format!("{URL}/big"),
+                &format!("{URL}/2"),
+            ]);
+        });
+        assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{summary:#}");
+        let (seen, whole, _) = account(&summary, "responses");
+        assert_eq!((seen, whole), (3, 2), "{summary:#}");
+        let notes = summary["notes"].to_string();
+        assert!(notes.contains(r#"["cut","#), "{notes}");
+    });
+}
+
+/// Attaches to the cable in this process.
+fn attach(choice: Choice) -> LiveSource {
+    attach_with_log(choice, KernelLog::Off)
+}
+
+fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
+    LiveSource::attach(&LiveOptions {
+        interfaces: vec![CABLE.to_owned()],
+        watch: Watch::new(choice),
+        hook: Hook::Tc,
+        ring_bytes: 16 << 20,
+        log,
+    })
+    .unwrap()
+}
+
+/// The numbers of the requests `/n/NUMBER` that came, each once, until `done`.
+fn numbers(source: &mut LiveSource, done: impl Fn() -> bool) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    let mut take = |packet: &[u8]| {
+        let Some(at) = packet.windows(7).position(|bytes| bytes == b"GET /n/") else { return };
+        let digits = packet[at + 7..].iter().take_while(|byte| byte.is_ascii_digit());
+        numbers.push(digits.fold(0, |n, digit| n * 10 + u32::from(digit - b'0')));
+    };
+    while !done() {
+        if let Next::Packet(packet) = source.next(Duration::from_millis(5)).unwrap() {
+            take(&packet.data);
+        }
+    }
+    source.stop();
+    while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+        take(&packet.data);
+    }
+    numbers
+}
+
+/// How often the choice changes while requests are asked for.
+const CHANGES: usize = 300;
+
+/// How many numbered requests are asked for at a time.
+const NUMBERED: u32 = 1_000;
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn no_packet_sees_half_of_a_change() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let nets = |rules: &[&str]| {
+            let rules: Vec<NetworkRule> = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            Nets::new(&[], &rules, &[]).unwrap()
+        };
+        // Both want the port and the client, by other networks: with the ports of one and the
+        // networks of the other, or with a list that is half written, packets would be missed.
+        let choices = [
+            Choice {
+                nets: nets(&["10.77.0.2/32", "!10.77.0.0/16"]),
+                ..Choice::of_ports(Ports::of_ranges([8080..=8080, 9000..=9999]))
+            },
+            Choice {
+                nets: nets(&["!10.0.0.0/8", "10.77.0.0/24", "192.168.0.0/16"]),
+                ..Choice::of_ports(Ports::of_ranges([80..=80, 8000..=8100]))
+            },
+        ];
+        let mut source = attach(choices[0].clone());
+        let control = source.control();
+        let (done, changes) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (numbers, asked) = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let n = changes.fetch_add(1, Ordering::Relaxed);
+                    control.reconfigure(&choices[(n + 1) % 2]).unwrap();
+                }
+            });
+            let asking = scope.spawn(|| {
+                let mut asked = 0;
+                while changes.load(Ordering::Relaxed) < CHANGES {
+                    let url = format!("{URL}/n/[{}-{}]", asked + 1, asked + NUMBERED);
+                    lab.curl(&["-o", "/dev/null", &url]);
+                    asked += NUMBERED;
+                }
+                done.store(true, Ordering::Relaxed);
+                asked
+            });
+            let numbers = numbers(&mut source, || done.load(Ordering::Relaxed));
+            (numbers, asking.join().unwrap())
+        });
+        assert_eq!(numbers, (1..=asked).collect::<Vec<_>>(), "each request once, in order");
+        let lost = source.account().dropped;
+        assert!(lost.iter().all(|(why, _)| ["not_tcp", "no_payload"].contains(why)), "{lost:?}");
+    });
+}
+
+/// How many packets the kernel program refused for this reason, by the time the source is stopped.
+fn refused(source: &mut LiveSource, reason: &str) -> u64 {
+    source.account().dropped.iter().find(|(why, _)| *why == reason).map_or(0, |(_, n)| *n)
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn another_thread_lowers_the_sample_and_stops_the_copying() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let mut source = attach(Choice::of_ports(Ports::new(vec![8080])));
+        let control = source.control();
+        let in_thread = |change: fn(&Control)| {
+            let control = control.clone();
+            thread::spawn(move || change(&control)).join().unwrap();
+        };
+        let ask = |n: u32| drop(lab.curl(&[&format!("{URL}/n/{n}")]));
+        ask(1);
+        in_thread(|control| control.set_sample(Sample::percent(0.0)).unwrap());
+        ask(2);
+        assert!(refused(&mut source, "sampled_out") > 0);
+        in_thread(|control| control.set_sample(Sample::ALL).unwrap());
+        ask(3);
+        assert_eq!(refused(&mut source, "paused"), 0);
+        in_thread(|control| control.set_copying(false).unwrap());
+        ask(4);
+        assert!(refused(&mut source, "paused") > 0);
+        // A changed choice does not start it again.
+        in_thread(|control| {
+            control.reconfigure(&Choice::of_ports(Ports::new(vec![80, 8080]))).unwrap();
+        });
+        ask(5);
+        in_thread(|control| control.set_copying(true).unwrap());
+        ask(6);
+        assert_eq!(numbers(&mut source, || true), [1, 3, 6]);
+        assert!(source.account().balances());
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn the_kernel_program_says_what_became_of_packets() {
+    for hook in ["tc", "xdp"] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
+            let flags = ["--hook", hook, "--kernel-log", "trace"];
+            let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
+            lab.curl(&[&format!("{URL}/one")]);
+            until("it says so", || {
+                let said = mirror.said();
+                ["to 8080, 74 bytes: copied", "bytes: no_payload"]
+                    .iter()
+                    .all(|line| said.contains(line))
+            });
+            assert_eq!(account(&mirror.summary(), "requests").1, 1, "{hook}");
+        });
+    }
+}
+
+/// Instructions of this process's programs as the verifier left them, in bytes.
+fn translated() -> u32 {
+    let descriptors = std::fs::read_dir("/proc/self/fdinfo").unwrap();
+    let told = descriptors.filter_map(|entry| std::fs::read_to_string(entry.unwrap().path()).ok());
+    let ids: Vec<u32> = told
+        .filter(|told| told.contains("prog_type:") && told.contains("run_cnt:"))
+        .filter_map(|told| {
+            told.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
+        })
+        .collect();
+    let programs = aya::programs::loaded_programs().filter_map(Result::ok);
+    programs.filter(|it| ids.contains(&it.id())).filter_map(|it| it.size_translated()).sum()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_kernel_log_that_is_off_is_not_in_the_program() {
+    Lab::run(|_| {
+        let [off, trace] = [KernelLog::Off, KernelLog::Trace].map(|log| {
+            let _source = attach_with_log(Choice::of_ports(Ports::new(vec![8080])), log);
+            translated()
+        });
+        assert!(off > 0, "the programs were not found");
+        // What is told takes 700 instructions of eight bytes in each of the two programs; off, the
+        // level's look-up is all that may be left.
+        assert!(trace - off > 2 * 600 * 8, "{off} bytes without, {trace} with the log");
+    });
+}

@@ -1,0 +1,106 @@
+//! An open-loop client: requests are due at a fixed rate, whether the server keeps up or not, and
+//! what each took is counted from when it was due. A client that waits for an answer before it
+//! thinks of the next request leaves out just the times in which the server was slow.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use hdrhistogram::Histogram;
+use rustix::event::epoll;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+
+/// Connections that are kept open; a request that finds none free waits, and its time counts.
+const CONNECTIONS: usize = 64;
+
+/// How long answers may be late at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The last bytes of every answer.
+const ANSWER_END: &[u8] = b"hello";
+
+/// What stands for the timer among the connections' places.
+const TIMER: u64 = u64::MAX;
+
+struct Connection {
+    stream: TcpStream,
+    /// When the request that is under way was due.
+    due: Instant,
+    /// The last bytes of what was read.
+    tail: Vec<u8>,
+}
+
+/// Asks for `/n/0`, `/n/1` and so on at `rate` a second, and prints how many were asked, and the
+/// times in nanoseconds: median, 99th percentile, longest.
+#[expect(clippy::disallowed_methods, reason = "a client measures wall time")]
+pub(super) fn run(address: SocketAddr, rate: u64, seconds: u64) -> anyhow::Result<()> {
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    // epoll's own timeout has milliseconds.
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+    epoll::add(&poll, &timer, epoll::EventData::new_u64(TIMER), epoll::EventFlags::IN)?;
+    let mut connections = Vec::new();
+    for place in 0..CONNECTIONS {
+        let stream = TcpStream::connect(address).with_context(|| address.to_string())?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let data = epoll::EventData::new_u64(place as u64);
+        epoll::add(&poll, &stream, data, epoll::EventFlags::IN)?;
+        connections.push(Connection { stream, due: Instant::now(), tail: Vec::new() });
+    }
+    let mut idle: Vec<usize> = (0..CONNECTIONS).collect();
+    let mut times = Histogram::<u64>::new(3)?;
+    let total = rate * seconds;
+    let start = Instant::now() + Duration::from_millis(10);
+    let due = |n: u64| start + Duration::from_nanos(n * 1_000_000_000 / rate);
+    let (mut asked, mut answered) = (0, 0);
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(CONNECTIONS);
+    let mut buffer = [0; 4096];
+    while answered < total {
+        let now = Instant::now();
+        ensure!(now < due(total) + PATIENCE, "only {answered} of {asked} requests were answered");
+        while asked < total && due(asked) <= now {
+            let Some(connection) = idle.pop().and_then(|place| connections.get_mut(place)) else {
+                break;
+            };
+            let request = format!("GET /n/{asked} HTTP/1.1\r\nHost: bench\r\n\r\n");
+            let written = connection.stream.write(request.as_bytes())?;
+            ensure!(written == request.len(), "the server does not read");
+            connection.due = due(asked);
+            asked += 1;
+        }
+        let wait = match asked < total && !idle.is_empty() {
+            true => due(asked).saturating_duration_since(Instant::now()),
+            false => Duration::from_millis(100),
+        };
+        // Setting it anew takes back that it has fired; zero would disarm it.
+        let it_value = Timespec::try_from(wait.max(Duration::from_nanos(1)))?;
+        let once = Itimerspec { it_interval: Timespec::default(), it_value };
+        timerfd_settime(&timer, TimerfdTimerFlags::empty(), &once)?;
+        events.clear();
+        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut events), None)?;
+        for event in events.iter().filter(|event| event.data.u64() != TIMER) {
+            let place = usize::try_from(event.data.u64())?;
+            let Some(connection) = connections.get_mut(place) else { continue };
+            match connection.stream.read(&mut buffer) {
+                Ok(0) => bail!("the server closed a connection"),
+                Ok(n) => connection.tail.extend(buffer.iter().take(n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(error) => return Err(error.into()),
+            }
+            if connection.tail.ends_with(ANSWER_END) {
+                connection.tail.clear();
+                let time = Instant::now().duration_since(connection.due);
+                times.record(u64::try_from(time.as_nanos())?)?;
+                answered += 1;
+                idle.push(place);
+            }
+        }
+    }
+    let [median, high] = [0.5, 0.99].map(|quantile| times.value_at_quantile(quantile));
+    println!("{answered} {median} {high} {}", times.max());
+    Ok(())
+}

@@ -11,6 +11,7 @@ use crate::http::HttpOptions;
 use crate::rules::route::{Routes, Rule, TargetId};
 use crate::rules::tag::Marks;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::watch::{Choice, Sample, Watch};
 
 /// The longest request body that is replayed unless the file says otherwise: as `mirror replay`.
 const MAX_BODY: u64 = 8 << 30;
@@ -35,7 +36,14 @@ impl Config {
             max_spool: HttpOptions::default().max_spooled,
         };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
-        config.rules.routes = Some(file.routes()?);
+        let routes = file.routes()?;
+        // What no rule wants for its connection alone is not even copied.
+        if let Some(threshold) = routes.connection_threshold() {
+            let choice = Choice::clone(&config.watch.choice());
+            let sample = choice.sample.min(Sample::out_of_2_32(threshold));
+            config.watch = Watch::new(Choice { sample, ..choice });
+        }
+        config.rules.routes = Some(routes);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
         Ok(config)

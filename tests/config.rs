@@ -13,10 +13,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::target::{Behaviour, RawRequest, Target};
-use support::wire::Talk;
+use support::wire::{Talk, interleaved};
 use support::{Workspace, mirror, mirror_with_input};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -133,13 +133,12 @@ impl Running {
         input.flush().unwrap();
     }
 
-    /// Waits for a line with this text on standard error, and gives how long that took.
-    fn says(&self, text: &str) -> Duration {
-        let begun = Instant::now();
+    /// Waits for a line with this text on standard error.
+    fn says(&self, text: &str) {
         let mut lines = Vec::new();
         while let Ok(line) = self.told.recv_timeout(PATIENCE) {
             if line.contains(text) {
-                return begun.elapsed();
+                return;
             }
             lines.push(line);
         }
@@ -300,4 +299,30 @@ fn an_imported_virtual_service_mirrors_what_it_said() {
     let received = target.wait_for(1, PATIENCE);
     assert_eq!(paths(&received), ["/headers/a"]);
     assert_eq!(received[0].header("host").as_deref(), Some("shop.example"));
+}
+
+#[test]
+fn connections_that_no_rule_wants_are_left_out_before_they_are_read() {
+    let target = Target::start(Behaviour::Answer);
+    let talks: Vec<Talk> = (0..60)
+        .map(|n| {
+            let client = format!("10.0.0.2:{}", 40_000 + n);
+            Talk::between(&client, "10.0.0.1:8080").open().client(get("/1")).server(OK).close()
+        })
+        .collect();
+    let workspace = Workspace::new();
+    let packets = workspace.file("talks.pcap", &interleaved(&talks));
+    let text = format!(
+        "version: 1\nsource: {{ from: \"{packets}\", ports: 8080 }}\ntargets: {{ only: {{ url: \"{}\" }} }}\n\
+         rules: [{{ name: half, sample: {{ percent: 50, by: connection }}, targets: only }}]\n",
+        target.url()
+    );
+    let config = workspace.file("mirror.yaml", text.as_bytes());
+    let run = mirror(&["run", "--config", &config]).exits_with(0);
+    let sent = target.received().len();
+    assert!((15..=45).contains(&sent), "{sent} of 60: five standard deviations and more");
+    let told = run.stdout();
+    let line = |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("segments ").contains(" sampled_out "), "{told}");
+    assert!(line("rules").ends_with(&format!("half {sent}")), "{told}");
 }

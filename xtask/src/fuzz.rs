@@ -12,12 +12,13 @@ use crate::{root, run_command, setup};
 const SMOKE_SECONDS: u32 = 30;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 6] = [
+const TARGETS: [(&str, u32); 7] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
     ("redact", 16_384),
     ("pipeline", 262_144),
+    ("config", 8_192),
     ("convert", 8_192),
 ];
 
@@ -75,5 +76,9 @@ fn seed() -> anyhow::Result<()> {
             }
         }
     }
+    let corpus = root().join("fuzz/corpus/config");
+    fs::create_dir_all(&corpus)?;
+    let every_key = "mirror-user/src/config/file/tests/everything.yaml";
+    fs::copy(root().join(every_key), corpus.join("everything.yaml"))?;
     Ok(())
 }

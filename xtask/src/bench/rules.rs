@@ -3,7 +3,7 @@
 use crate::cargo;
 
 /// The benchmarks of `mirror-user/benches/`.
-const BENCHES: [&str; 1] = ["redact"];
+const BENCHES: [&str; 2] = ["rules", "redact"];
 
 pub(super) fn run() -> anyhow::Result<()> {
     BENCHES

@@ -50,8 +50,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let source = required(reader, &fields, "source", advice);
     let source = source.and_then(|node| source_spec(reader, node)).unwrap_or_default();
     let advice = "where requests go; write targets: { staging: { url: http://staging:8080 } }";
-    let targets = match required(reader, &fields, "targets", advice) {
-        Some(node) => reader.pairs(node).unwrap_or_default(),
+    let targets = required(reader, &fields, "targets", advice);
+    let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
+        Some((at, none)) if none.is_empty() => {
+            reader.wrong(at, format!("targets: none; {advice}"));
+            none
+        }
+        Some((_, targets)) => targets,
         None => Vec::new(),
     };
     let targets = targets.into_iter().filter_map(|(key, node)| match name(&key.text) {

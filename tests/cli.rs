@@ -290,3 +290,39 @@ fn whoever_reads_standard_output_may_stop_at_any_time() {
         assert!(!stderr.contains("Broken pipe"), "{form:?}: {stderr}");
     }
 }
+
+#[test]
+fn what_an_importer_leaves_out_is_told_by_line_beside_the_native_file() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/imports");
+    for (from, file, target) in [
+        ("istio", "istio.yaml", "http://httpbin.example.com:80"),
+        ("gateway-api", "gateway-api.yaml", "http://shop-next.prod.svc.cluster.local:8080"),
+    ] {
+        let file = format!("{samples}/{file}");
+        let run = mirror(&["config", "convert", "--port", "8080", "--from", from, &file])
+            .exits_with(0)
+            .says(target);
+        assert!(run.stderr().contains(&format!("{file}:")), "{}", run.stderr());
+        assert!(run.stderr().contains("dropped "), "{}", run.stderr());
+        let native = mirror_with_input(&["config", "check", "-"], run.stdout().as_bytes());
+        native.exits_with(0).says("valid; 1 targets, 2 rules");
+    }
+}
+
+#[test]
+fn a_file_that_would_capture_more_is_not_converted() {
+    let workspace = Workspace::new();
+    let file = workspace.file(
+        "vs.yaml",
+        b"kind: VirtualService\nspec:\n  hosts: [a]\n  http:\n  - mirror: {host: b}\n    \
+          match: [{sourceLabels: {app: a}}]\n",
+    );
+    let run = mirror(&["config", "convert", "--from", "istio", &file]).exits_with(2);
+    assert_eq!(run.stdout(), "");
+    assert!(
+        run.stderr().contains("vs.yaml:6: refused http[0].match[0].sourceLabels"),
+        "{}",
+        run.stderr()
+    );
+    assert!(run.stderr().contains("1 refused; nothing was converted"), "{}", run.stderr());
+}

@@ -246,3 +246,62 @@ fn a_hangup_asks_for_the_file() {
     let summary = run.end();
     assert!(summary.contains("delivered 1") && !summary.contains("reloaded"), "{summary}");
 }
+
+#[test]
+fn each_target_has_its_own_marks_and_the_file_says_what_is_no_request() {
+    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = format!("GET /a HTTP/1.1\r\nHost: a\r\ntraceparent: {parent}\r\n\r\n");
+    let probe = "GET /b HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.31\r\n\r\n";
+    let talk = Talk::new().open().client(traced).server(OK).client(probe).server(OK).close();
+    let workspace = Workspace::new();
+    let packets = workspace.file("talk.pcap", &talk.pcap());
+    let file = |probes: &str| {
+        format!(
+            "version: 1\n{probes}source: {{ from: \"{packets}\" }}\ntargets:\n  \
+             first: {{ url: \"{}\", mode: rollback }}\n  \
+             second: {{ url: \"{}\", trace: keep, baggage: keep }}\n",
+            first.url(),
+            second.url()
+        )
+    };
+    let config = workspace.file("mirror.yaml", file("").as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 1 + probe 1");
+    let (marked, kept) = (first.wait_for(1, PATIENCE), second.wait_for(1, PATIENCE));
+    assert_eq!(marked[0].header("x-shadow-mode").as_deref(), Some("rollback"));
+    assert_eq!(marked[0].header("baggage").as_deref(), Some("synthetic_request=true"));
+    assert_eq!(marked[0].header("x-shadow-traceparent").as_deref(), Some(parent));
+    assert_eq!(kept[0].header("x-shadow-mode"), None);
+    assert_eq!(kept[0].header("baggage"), None);
+    assert_eq!(kept[0].header("traceparent").as_deref(), Some(parent));
+    let config = workspace.file("mirror.yaml", file("probes: keep\n").as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 2");
+}
+
+#[test]
+fn an_imported_virtual_service_mirrors_what_it_said() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let talk = Talk::new().open();
+    let talk = talk.client(get("/headers/a")).server(OK).client(get("/other")).server(OK).close();
+    let packets = workspace.file("talk.pcap", &talk.pcap());
+    let (ip, port) = (target.address().ip(), target.address().port());
+    let service = workspace.file(
+        "vs.yaml",
+        format!(
+            "kind: ServiceEntry\nspec:\n  hosts: [outside.example]\n  \
+             ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \
+             endpoints: [{{address: {ip}, ports: {{http: {port}}}}}]\n---\n\
+             kind: VirtualService\nspec:\n  hosts: [shop.example]\n  http:\n  \
+             - match: [{{uri: {{prefix: /headers}}}}]\n    mirror: {{host: outside.example}}\n"
+        )
+        .as_bytes(),
+    );
+    let convert = ["config", "convert", "--from", "istio", "--interface", &packets, &service];
+    let native = mirror(&convert).exits_with(0).stdout();
+    let config = workspace.file("mirror.yaml", native.as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 1 + shielded 1");
+    let received = target.wait_for(1, PATIENCE);
+    assert_eq!(paths(&received), ["/headers/a"]);
+    assert_eq!(received[0].header("host").as_deref(), Some("shop.example"));
+}

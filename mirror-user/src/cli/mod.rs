@@ -1,6 +1,8 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod convert;
 mod filter;
+mod marks;
 mod outcome;
 mod pace;
 mod replay;
@@ -12,7 +14,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::convert::{ConvertArgs, OriginArg};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
+pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
@@ -70,7 +74,7 @@ pub enum Command {
         docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
         or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
     Run(RunArgs),
-    /// Check a configuration file, or print its schema
+    /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),

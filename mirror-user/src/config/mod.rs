@@ -2,8 +2,10 @@
 //! turned into the rooms of one run.
 
 pub mod command;
+pub mod convert;
 pub mod file;
 mod filter;
+mod marks;
 mod output;
 mod reload;
 mod replay;
@@ -27,8 +29,8 @@ use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::priority;
 use crate::report::ReportFile;
+use crate::rules::Rules;
 use crate::rules::tag::Marks;
-use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
@@ -140,13 +142,9 @@ impl Config {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
             filter::ensure_of_files(&choice)?;
         }
-        let rules = Rules {
-            shadows: match &output {
-                Output::Replay { .. } => Shadows::Drop,
-                _ => Shadows::Keep,
-            },
-            routes: None,
-            handover: None,
+        let rules = match &output {
+            Output::Replay { .. } => Rules::for_targets(),
+            _ => Rules::for_reports(),
         };
         Ok(Self {
             source,
@@ -198,7 +196,7 @@ impl Config {
                 max_body: KeepLimits::default().total,
                 max_spool: HttpOptions::default().max_spooled,
             },
-            rules: Rules::default(),
+            rules: Rules::for_targets(),
             run_for: None,
             summary: SummaryForm::Text,
             report: None,

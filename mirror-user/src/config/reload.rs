@@ -186,6 +186,8 @@ impl Watcher {
         };
         let changed = [
             ("source", next.source != self.running.source),
+            ("probes", next.probes != self.running.probes),
+            ("retries", next.retries != self.running.retries),
             ("max-body", next.max_body != self.running.max_body),
             ("targets", targets(next) != targets(&self.running)),
         ];

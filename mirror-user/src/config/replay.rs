@@ -36,7 +36,15 @@ impl Config {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous, edits: Edits::default() };
+        let marks = Marks {
+            host,
+            mode,
+            run: run_name(),
+            ambiguous,
+            trace: args.marks.trace.into(),
+            baggage: args.marks.baggage.into(),
+            edits: Edits::default(),
+        };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -68,6 +76,8 @@ impl Config {
         let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
         let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
         config.report = args.outcome.report.clone();
+        config.rules.probes = args.noise.probes.into();
+        config.rules.retries = args.noise.retries.into();
         if let Source::Live { .. } = config.source {
             refuse_for_live(&args.pace)?;
         }

@@ -35,6 +35,8 @@ impl Config {
             max_spool: HttpOptions::default().max_spooled,
         };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
+        config.rules.probes = file.probes.into();
+        config.rules.retries = file.retries.into();
         config.rules.routes = Some(routes(&file, &file.targets)?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
@@ -71,6 +73,8 @@ fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
         run: run.to_owned(),
         ambiguous: spec.ambiguous,
         edits: spec.edits.clone(),
+        trace: spec.trace.into(),
+        baggage: spec.baggage.into(),
     };
     let defaults = Timeouts::default();
     let first_byte = spec.answer_timeout.unwrap_or(defaults.first_byte);

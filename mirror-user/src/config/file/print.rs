@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::model::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse, VERSION};
-use crate::cli::HookArg;
+use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
@@ -96,11 +96,13 @@ fn texts<T: ToString>(list: &[T]) -> Value {
     Value::List(list.iter().map(|one| one.to_string().into()).collect())
 }
 
-fn file(File { source, max_body, targets, rules }: &File) -> Map {
+fn file(File { source, probes, retries, max_body, targets, rules }: &File) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
         .with("source", source_map(source))
+        .with("probes", (*probes == NoiseArg::Keep).then_some("keep"))
+        .with("retries", (*retries == NoiseArg::Keep).then_some("keep"))
         .with("max-body", max_body.map(size))
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
@@ -129,6 +131,11 @@ fn target(target: &TargetSpec) -> Map {
         HostPolicy::Target => (Some("target"), None),
         HostPolicy::Name(name) => (Some(name.as_str()), None),
     };
+    let trace = match target.trace {
+        TraceArg::New => None,
+        TraceArg::Keep => Some("keep"),
+        TraceArg::Off => Some("off"),
+    };
     let time = |time: Option<std::time::Duration>| {
         time.map(|time| humantime::format_duration(time).to_string())
     };
@@ -147,6 +154,8 @@ fn target(target: &TargetSpec) -> Map {
         .with("host", host)
         .with("suffix-addresses", addresses)
         .with("mode", (*mode == Mode::Rollback).then_some("rollback"))
+        .with("trace", trace)
+        .with("baggage", (target.baggage == BaggageArg::Keep).then_some("keep"))
         .with("ambiguous", (*ambiguous == Ambiguous::Send).then_some("send"))
         .with("connect-timeout", time(target.connect_timeout))
         .with("answer-timeout", time(target.answer_timeout))

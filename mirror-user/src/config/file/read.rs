@@ -5,7 +5,7 @@ use super::node::{self, Node};
 use super::problem::{Place, Problems};
 use super::reader::{Fields, Reader};
 use super::{check, read_rules};
-use crate::cli::HookArg;
+use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
 use crate::rules::edit::{Edits, PathPrefix, is_field_name};
 use crate::rules::tag::{Ambiguous, HostPolicy, Mode};
 
@@ -59,8 +59,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     });
     let targets = targets.collect();
     let max_body = fields.get("max-body").and_then(|node| reader.bytes(node));
+    let noise = [("drop", NoiseArg::Drop), ("keep", NoiseArg::Keep)];
+    let mut noise = |key| fields.get(key).and_then(|node| reader.word(node, &noise));
+    let (probes, retries) = (noise("probes"), noise("retries"));
     Some(File {
         source,
+        probes: probes.unwrap_or_default(),
+        retries: retries.unwrap_or_default(),
         max_body,
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
@@ -107,6 +112,8 @@ fn target(reader: &mut Reader, name: String, at: Place, node: &Node) -> Option<T
     let url = required(reader, &fields, "url", "write http://HOST:PORT");
     let url = url.and_then(|node| reader.parsed(node, url_text));
     let modes = [("replay", Mode::Replay), ("rollback", Mode::Rollback)];
+    let traces = [("new", TraceArg::New), ("keep", TraceArg::Keep), ("off", TraceArg::Off)];
+    let baggages = [("add", BaggageArg::Add), ("keep", BaggageArg::Keep)];
     let ambiguous = [("drop", Ambiguous::Hold), ("send", Ambiguous::Send)];
     let addresses =
         fields.get("suffix-addresses").and_then(|node| reader.truth(node).map(|yes| (node, yes)));
@@ -122,6 +129,11 @@ fn target(reader: &mut Reader, name: String, at: Place, node: &Node) -> Option<T
     let spec = TargetSpec { at, host, ..TargetSpec::new(name, url.unwrap_or_default()) };
     Some(TargetSpec {
         mode: fields.get("mode").and_then(|node| reader.word(node, &modes)).unwrap_or_default(),
+        trace: fields.get("trace").and_then(|node| reader.word(node, &traces)).unwrap_or_default(),
+        baggage: fields
+            .get("baggage")
+            .and_then(|node| reader.word(node, &baggages))
+            .unwrap_or_default(),
         ambiguous: fields
             .get("ambiguous")
             .and_then(|node| reader.word(node, &ambiguous))

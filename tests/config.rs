@@ -68,6 +68,10 @@ fn each_request_goes_where_the_first_matching_rule_sends_it() {
         "{head}"
     );
     assert!(!head.contains("ann"), "{head}");
+    for (target, tally) in [(&first, "1 of 1 answered"), (&second, "3 of 3 answered")] {
+        let line = format!("target {}: {tally}", target.address());
+        assert!(run.stdout().contains(&line), "no {line:?} in {}", run.stdout());
+    }
     let run = run
         .says("seen 5 = delivered 3 + shielded 1 + sampled_out 1")
         .says("to first           seen 1 = delivered 1")

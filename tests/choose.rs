@@ -25,9 +25,10 @@ use std::time::Duration;
 use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource};
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
-use netns::{CABLE, Lab, Mirror, until};
+use netns::{CABLE, Lab, Mirror, patience, until};
 use serde_json::Value;
 use summary::{account, assert_balance, dropped};
+use support::target::{Behaviour, RawRequest, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
 
@@ -98,6 +99,29 @@ fn ipv6_addresses_are_looked_up_too() {
             let summary = count(lab, &["--port", "8080", "--client-net", net], ask);
             assert_eq!(account(&summary, "requests").1, expected, "{net}: {summary:#}");
         }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn requests_without_their_answers_are_shadowed() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Answer);
+        let (to, file) = (target.url(), lab.file("body", 100_000));
+        let args = ["replay", "--from", CABLE, "--port", "8080", "--to", &to, "--json"];
+        let mirror = Mirror::start(lab, &[&args[..], &["--requests-only"]].concat());
+        drop(lab.curl(&[&format!("{URL}/1"), &format!("{URL}/2"), &format!("{URL}/3")]));
+        let body = format!("@{file}");
+        lab.curl(&["-H", "Expect:", "--data-binary", &body, &format!("{URL}/post")]);
+        let mut received = target.wait_for(4, patience());
+        received.sort_by_key(RawRequest::target);
+        let targets: Vec<String> = received.iter().map(RawRequest::target).collect();
+        assert_eq!(targets, ["/1", "/2", "/3", "/post"]);
+        assert_eq!(received[3].body.len(), 100_000);
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert_eq!(account(&summary, "responses").0, 0, "{summary:#}");
     });
 }
 
@@ -324,25 +348,31 @@ fn another_thread_lowers_the_sample_and_stops_the_copying() {
     });
 }
 
+/// Fails unless the program of this hook tells what became of each packet of a request.
+#[track_caller]
+fn assert_told(lab: &mut Lab, hook: &str) {
+    lab.start_nginx();
+    let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
+    let flags = ["--hook", hook, "--kernel-log", "trace"];
+    let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
+    lab.curl(&[&format!("{URL}/one")]);
+    until("it says so", || {
+        let said = mirror.said();
+        ["to 8080, 74 bytes: copied", "bytes: no_payload"].iter().all(|line| said.contains(line))
+    });
+    assert_eq!(account(&mirror.summary(), "requests").1, 1, "{hook}");
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn the_kernel_program_says_what_became_of_packets() {
-    for hook in ["tc", "xdp"] {
-        Lab::run(move |lab| {
-            lab.start_nginx();
-            let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
-            let flags = ["--hook", hook, "--kernel-log", "trace"];
-            let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
-            lab.curl(&[&format!("{URL}/one")]);
-            until("it says so", || {
-                let said = mirror.said();
-                ["to 8080, 74 bytes: copied", "bytes: no_payload"]
-                    .iter()
-                    .all(|line| said.contains(line))
-            });
-            assert_eq!(account(&mirror.summary(), "requests").1, 1, "{hook}");
-        });
-    }
+    Lab::run(|lab| assert_told(lab, "tc"));
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn xdp_says_what_became_of_packets() {
+    Lab::run(|lab| assert_told(lab, "xdp"));
 }
 
 /// Instructions of this process's programs as the verifier left them, in bytes.

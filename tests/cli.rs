@@ -173,7 +173,7 @@ fn capture_writes_a_file_that_reads_the_same() {
     let direct = mirror(&["inspect", "--json", "--from", &file]).exits_with(0).stdout();
     for name in ["copy.pcap", "copy.pcapng"] {
         let copy = workspace.path(name).to_str().expect("a plain path").to_owned();
-        mirror(&["capture", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
+        mirror(&["capture", "--raw", "--from", &file, "--to", &copy]).exits_with(0).says("packets");
         assert_eq!(
             mirror(&["inspect", "--json", "--from", &copy]).exits_with(0).stdout(),
             direct,
@@ -267,7 +267,7 @@ fn two_link_types_need_a_pcapng() {
     }
     let ip = workspace.file("b.pcap", &raw);
     let out = workspace.path("out.pcap").to_str().expect("a plain path").to_owned();
-    let run = mirror(&["capture", "--from", &ethernet, "--from", &ip, "--to", &out]);
+    let run = mirror(&["capture", "--raw", "--from", &ethernet, "--from", &ip, "--to", &out]);
     let _ = run.exits_with(2).complains(&["out.pcap", ".pcapng"]);
 }
 
@@ -289,4 +289,40 @@ fn whoever_reads_standard_output_may_stop_at_any_time() {
         assert_eq!(output.status.code(), Some(0), "{form:?}: {stderr}");
         assert!(!stderr.contains("Broken pipe"), "{form:?}: {stderr}");
     }
+}
+
+#[test]
+fn what_an_importer_leaves_out_is_told_by_line_beside_the_native_file() {
+    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/imports");
+    for (from, file, target) in [
+        ("istio", "istio.yaml", "http://httpbin.example.com:80"),
+        ("gateway-api", "gateway-api.yaml", "http://shop-next.prod.svc.cluster.local:8080"),
+    ] {
+        let file = format!("{samples}/{file}");
+        let run = mirror(&["config", "convert", "--port", "8080", "--from", from, &file])
+            .exits_with(0)
+            .says(target);
+        assert!(run.stderr().contains(&format!("{file}:")), "{}", run.stderr());
+        assert!(run.stderr().contains("dropped "), "{}", run.stderr());
+        let native = mirror_with_input(&["config", "check", "-"], run.stdout().as_bytes());
+        native.exits_with(0).says("valid; 1 targets, 2 rules");
+    }
+}
+
+#[test]
+fn a_file_that_would_capture_more_is_not_converted() {
+    let workspace = Workspace::new();
+    let file = workspace.file(
+        "vs.yaml",
+        b"kind: VirtualService\nspec:\n  hosts: [a]\n  http:\n  - mirror: {host: b}\n    \
+          match: [{sourceLabels: {app: a}}]\n",
+    );
+    let run = mirror(&["config", "convert", "--from", "istio", &file]).exits_with(2);
+    assert_eq!(run.stdout(), "");
+    assert!(
+        run.stderr().contains("vs.yaml:6: refused http[0].match[0].sourceLabels"),
+        "{}",
+        run.stderr()
+    );
+    assert!(run.stderr().contains("1 refused; nothing was converted"), "{}", run.stderr());
 }

@@ -13,10 +13,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::target::{Behaviour, RawRequest, Target};
-use support::wire::Talk;
+use support::wire::{Talk, interleaved};
 use support::{Workspace, mirror, mirror_with_input};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
@@ -68,6 +68,10 @@ fn each_request_goes_where_the_first_matching_rule_sends_it() {
         "{head}"
     );
     assert!(!head.contains("ann"), "{head}");
+    for (target, tally) in [(&first, "1 of 1 answered"), (&second, "3 of 3 answered")] {
+        let line = format!("target {}: {tally}", target.address());
+        assert!(run.stdout().contains(&line), "no {line:?} in {}", run.stdout());
+    }
     let run = run
         .says("seen 5 = delivered 3 + shielded 1 + sampled_out 1")
         .says("to first           seen 1 = delivered 1")
@@ -133,13 +137,12 @@ impl Running {
         input.flush().unwrap();
     }
 
-    /// Waits for a line with this text on standard error, and gives how long that took.
-    fn says(&self, text: &str) -> Duration {
-        let begun = Instant::now();
+    /// Waits for a line with this text on standard error.
+    fn says(&self, text: &str) {
         let mut lines = Vec::new();
         while let Ok(line) = self.told.recv_timeout(PATIENCE) {
             if line.contains(text) {
-                return begun.elapsed();
+                return;
             }
             lines.push(line);
         }
@@ -241,4 +244,89 @@ fn a_hangup_asks_for_the_file() {
     run.says("unchanged");
     let summary = run.end();
     assert!(summary.contains("delivered 1") && !summary.contains("reloaded"), "{summary}");
+}
+
+#[test]
+fn each_target_has_its_own_marks_and_the_file_says_what_is_no_request() {
+    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let traced = format!("GET /a HTTP/1.1\r\nHost: a\r\ntraceparent: {parent}\r\n\r\n");
+    let probe = "GET /b HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.31\r\n\r\n";
+    let talk = Talk::new().open().client(traced).server(OK).client(probe).server(OK).close();
+    let workspace = Workspace::new();
+    let packets = workspace.file("talk.pcap", &talk.pcap());
+    let file = |probes: &str| {
+        format!(
+            "version: 1\n{probes}source: {{ from: \"{packets}\" }}\ntargets:\n  \
+             first: {{ url: \"{}\", mode: rollback }}\n  \
+             second: {{ url: \"{}\", trace: keep, baggage: keep }}\n",
+            first.url(),
+            second.url()
+        )
+    };
+    let config = workspace.file("mirror.yaml", file("").as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 1 + probe 1");
+    let (marked, kept) = (first.wait_for(1, PATIENCE), second.wait_for(1, PATIENCE));
+    assert_eq!(marked[0].header("x-shadow-mode").as_deref(), Some("rollback"));
+    assert_eq!(marked[0].header("baggage").as_deref(), Some("synthetic_request=true"));
+    assert_eq!(marked[0].header("x-shadow-traceparent").as_deref(), Some(parent));
+    assert_eq!(kept[0].header("x-shadow-mode"), None);
+    assert_eq!(kept[0].header("baggage"), None);
+    assert_eq!(kept[0].header("traceparent").as_deref(), Some(parent));
+    let config = workspace.file("mirror.yaml", file("probes: keep\n").as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 2");
+}
+
+#[test]
+fn an_imported_virtual_service_mirrors_what_it_said() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let talk = Talk::new().open();
+    let talk = talk.client(get("/headers/a")).server(OK).client(get("/other")).server(OK).close();
+    let packets = workspace.file("talk.pcap", &talk.pcap());
+    let (ip, port) = (target.address().ip(), target.address().port());
+    let service = workspace.file(
+        "vs.yaml",
+        format!(
+            "kind: ServiceEntry\nspec:\n  hosts: [outside.example]\n  \
+             ports: [{{number: 80, name: http, protocol: HTTP}}]\n  \
+             endpoints: [{{address: {ip}, ports: {{http: {port}}}}}]\n---\n\
+             kind: VirtualService\nspec:\n  hosts: [shop.example]\n  http:\n  \
+             - match: [{{uri: {{prefix: /headers}}}}]\n    mirror: {{host: outside.example}}\n"
+        )
+        .as_bytes(),
+    );
+    let convert = ["config", "convert", "--from", "istio", "--interface", &packets, &service];
+    let native = mirror(&convert).exits_with(0).stdout();
+    let config = workspace.file("mirror.yaml", native.as_bytes());
+    mirror(&["run", "--config", &config]).exits_with(0).says("seen 2 = delivered 1 + shielded 1");
+    let received = target.wait_for(1, PATIENCE);
+    assert_eq!(paths(&received), ["/headers/a"]);
+    assert_eq!(received[0].header("host").as_deref(), Some("shop.example"));
+}
+
+#[test]
+fn connections_that_no_rule_wants_are_left_out_before_they_are_read() {
+    let target = Target::start(Behaviour::Answer);
+    let talks: Vec<Talk> = (0..60)
+        .map(|n| {
+            let client = format!("10.0.0.2:{}", 40_000 + n);
+            Talk::between(&client, "10.0.0.1:8080").open().client(get("/1")).server(OK).close()
+        })
+        .collect();
+    let workspace = Workspace::new();
+    let packets = workspace.file("talks.pcap", &interleaved(&talks));
+    let text = format!(
+        "version: 1\nsource: {{ from: \"{packets}\", ports: 8080 }}\ntargets: {{ only: {{ url: \"{}\" }} }}\n\
+         rules: [{{ name: half, sample: {{ percent: 50, by: connection }}, targets: only }}]\n",
+        target.url()
+    );
+    let config = workspace.file("mirror.yaml", text.as_bytes());
+    let run = mirror(&["run", "--config", &config]).exits_with(0);
+    let sent = target.received().len();
+    assert!((15..=45).contains(&sent), "{sent} of 60: five standard deviations and more");
+    let told = run.stdout();
+    let line = |name: &str| told.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("segments ").contains(" sampled_out "), "{told}");
+    assert!(line("rules").ends_with(&format!("half {sent}")), "{told}");
 }

@@ -48,7 +48,7 @@ fn accounts(file: Vec<u8>) -> Option<Vec<Account>> {
     flows.finish(&mut events);
     events.drain(..).for_each(|event| http.push(event, &mut exchanges));
     for exchange in exchanges {
-        if let Ok(cleared) = Rules::default().clear(exchange) {
+        if let Ok(cleared) = Rules::for_targets().clear(exchange) {
             // Refused or not: it must only not panic.
             let _ = cleared.shadow_request(&Marks::default(), "target:80");
         }

@@ -135,7 +135,7 @@ fn packets_in_a_vlan_are_seen_and_keep_their_tag() {
         let file = lab.path("out.pcap").to_str().expect("a plain path").to_owned();
         let capture = Mirror::start(
             lab,
-            &["capture", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
+            &["capture", "--raw", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
         );
         let (received, _) =
             shadow(lab, &["--from", CABLE], 1, |lab| lab.send("vlan.pcap", &talk.pcap()));
@@ -482,7 +482,7 @@ fn a_capture_of_gro_packets_reads_the_same_in_tshark() {
                 lab.path(&format!("out.{ending}")).to_str().expect("a plain path").to_owned();
             let mirror = Mirror::start(
                 lab,
-                &["capture", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
+                &["capture", "--raw", "--from", CABLE, "--port", "8080", "--to", &file, "--json"],
             );
             let body = lab.file("body", 300_000);
             lab.curl(&["http://10.77.0.1:8080/first"]);

@@ -108,6 +108,8 @@ fn a_long_body_streams_through_capture() {
         let out = workspace.path(name);
         streams(&["capture", "--to", out.to_str().expect("a plain path")]);
     }
+    let raw = workspace.path("raw.pcap");
+    streams(&["capture", "--raw", "--to", raw.to_str().expect("a plain path")]);
 }
 
 #[test]

@@ -41,8 +41,15 @@ fn every_scene_gives_its_golden_capture_and_exchanges() {
     for scene in scenes::all() {
         let capture = pcaps().join(format!("{}.pcap", scene.name));
         hold(&capture, &scene.pcap);
-        let run = mirror(&["inspect", "--json", "--from", capture.to_str().expect("a plain path")])
-            .exits_with(0);
+        let run = mirror(&[
+            "inspect",
+            "--redact",
+            "none",
+            "--json",
+            "--from",
+            capture.to_str().expect("a plain path"),
+        ])
+        .exits_with(0);
         hold(&pcaps().join(format!("{}.jsonl", scene.name)), run.stdout().as_bytes());
     }
 }

@@ -167,6 +167,53 @@ fn host_can_be_kept_named_or_the_targets_own() {
     }
 }
 
+#[test]
+fn probes_and_retries_are_counted_and_sent_only_when_asked() {
+    let attempt = |n: u8| {
+        format!(
+            "GET /a HTTP/1.1\r\nHost: a\r\nx-request-id: 7\r\nx-envoy-attempt-count: {n}\r\n\r\n"
+        )
+    };
+    let probe = "GET /healthz HTTP/1.1\r\nHost: a\r\nUser-Agent: kube-probe/1.31\r\n\r\n";
+    let talk = Talk::new()
+        .open()
+        .client(attempt(1))
+        .server(OK)
+        .client(probe)
+        .server(OK)
+        .client(attempt(2))
+        .server(OK)
+        .close();
+    let target = Target::start(Behaviour::Answer);
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (1, 1, vec![]));
+    let run = run.says(r#"["probe",1]"#).says(r#"["retry",1]"#);
+    let requests: serde_json::Value = serde_json::from_str(&run.stdout()).expect("JSON");
+    let cleared = requests["accounts"].as_array().expect("accounts").iter();
+    let cleared = cleared.filter(|account| account["name"] == "cleared").collect::<Vec<_>>();
+    assert_eq!((&cleared[0]["seen"], &cleared[0]["delivered"]), (&3.into(), &1.into()));
+    let all = ["--speed", "max", "--probes", "keep", "--retries", "keep"];
+    assert_eq!(replayed(&replay(&talk, &target, &all).exits_with(0)), (3, 3, vec![]));
+}
+
+#[test]
+fn the_trace_of_a_shadow_is_its_own_unless_kept() {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let get = format!("GET /a HTTP/1.1\r\nHost: a\r\ntraceparent: {parent}\r\n\r\n");
+    let talk = Talk::new().open().client(get).server(OK).close();
+    let seen = |flags: &[&str]| {
+        let target = Target::start(Behaviour::Answer);
+        replay(&talk, &target, &[&["--speed", "max"], flags].concat()).exits_with(0);
+        let received = target.wait_for(1, PATIENCE);
+        (received[0].header("traceparent"), received[0].header("x-shadow-traceparent"))
+    };
+    assert_eq!(seen(&["--trace", "keep"]), (Some(parent.to_owned()), None));
+    assert_eq!(seen(&["--trace", "off"]), (None, None));
+    let (own, captured) = seen(&[]);
+    assert_eq!(captured.as_deref(), Some(parent));
+    assert_ne!(own.expect("a trace")[3..35], parent[3..35]);
+}
+
 /// Two sessions of two requests each.
 fn four_gets() -> Vec<u8> {
     let talk = |client: &str, name: &str| {

@@ -30,7 +30,7 @@ fuzz_target!(|file: &[u8]| {
         }
         flows.expire(packet.at, &mut events);
         events.drain(..).for_each(|event| http.push(event, &mut exchanges));
-        for cleared in exchanges.drain(..).filter_map(|exchange| Rules::default().clear(exchange).ok()) {
+        for cleared in exchanges.drain(..).filter_map(|exchange| Rules::for_targets().clear(exchange).ok()) {
             let _ = cleared.shadow_request(&marks, "target:80");
         }
     }

@@ -219,6 +219,7 @@ impl Pipeline {
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
         notes.extend(self.rules.notes());
         let mut warnings = self.source.warnings();
+        warnings.extend(self.rules.warnings());
         for sink in &self.sinks {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());

@@ -271,7 +271,7 @@ fn direction(dir: &str) -> &'static str {
 
 fn inspect(mirror: &Path, capture: &Path) -> anyhow::Result<BTreeMap<StreamKey, Vec<Row>>> {
     let output = Command::new(mirror)
-        .args(["inspect", "--json", "--no-bodies", "--from"])
+        .args(["inspect", "--redact", "none", "--json", "--no-bodies", "--from"])
         .arg(capture)
         .output()
         .with_context(|| format!("{}: cannot be run", mirror.display()))?;

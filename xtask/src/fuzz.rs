@@ -12,8 +12,15 @@ use crate::{root, run_command, setup};
 const SMOKE_SECONDS: u32 = 30;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 4] =
-    [("decode", 4_096), ("tcp", 8_192), ("http", 16_384), ("pipeline", 262_144)];
+const TARGETS: [(&str, u32); 7] = [
+    ("decode", 4_096),
+    ("tcp", 8_192),
+    ("http", 16_384),
+    ("redact", 16_384),
+    ("pipeline", 262_144),
+    ("config", 8_192),
+    ("convert", 8_192),
+];
 
 /// A short run of each target where a nightly compiler is present; elsewhere `tests/hostile.rs`
 /// alone stands for it.
@@ -53,17 +60,25 @@ pub(crate) fn run(seconds: u32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Captures are inputs of the whole pipeline as they are.
+/// Captures are inputs of the whole pipeline as they are, samples those of the importers.
 fn seed() -> anyhow::Result<()> {
-    let corpus = root().join("fuzz/corpus/pipeline");
-    fs::create_dir_all(&corpus)?;
-    for entry in fs::read_dir(root().join("pcaps"))? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == "pcap")
-            && let Some(name) = path.file_name()
-        {
-            fs::copy(&path, corpus.join(name))?;
+    for (target, folder, ending) in
+        [("pipeline", "pcaps", "pcap"), ("convert", "deploy/samples/imports", "yaml")]
+    {
+        let corpus = root().join("fuzz/corpus").join(target);
+        fs::create_dir_all(&corpus)?;
+        for entry in fs::read_dir(root().join(folder))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|known| known == ending)
+                && let Some(name) = path.file_name()
+            {
+                fs::copy(&path, corpus.join(name))?;
+            }
         }
     }
+    let corpus = root().join("fuzz/corpus/config");
+    fs::create_dir_all(&corpus)?;
+    let every_key = "mirror-user/src/config/file/tests/everything.yaml";
+    fs::copy(root().join(every_key), corpus.join("everything.yaml"))?;
     Ok(())
 }

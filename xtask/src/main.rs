@@ -23,7 +23,7 @@ cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools m
 cargo xtask fuzz SECONDS      fuzz every parser and the whole pipeline for so long each; or --smoke
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM
-cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or the kernel program: kernel
+cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
 ";
 
 fn main() -> ExitCode {

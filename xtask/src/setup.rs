@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::run_command;
 
-/// A program and the Debian package that brings it.
+/// A program, or a file by its whole path, and the Debian package that brings it.
 pub(crate) struct Tool {
     program: &'static str,
     package: &'static str,
@@ -24,6 +24,16 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "ss", package: "iproute2" },
     Tool { program: "python3", package: "python3-minimal" },
     Tool { program: "tcpreplay", package: "tcpreplay" },
+];
+
+/// What the sample services of the shadow contract work with.
+pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
+    Tool { program: "pg_createcluster", package: "postgresql" },
+    Tool { program: "python3", package: "python3-minimal" },
+    Tool {
+        program: "/usr/lib/python3/dist-packages/psycopg2/__init__.py",
+        package: "python3-psycopg2",
+    },
 ];
 
 /// The targets in `tests/` that need root and a kernel.
@@ -87,7 +97,8 @@ pub(crate) fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     run_command(apt().args(["install", "--yes", "--no-install-recommends"]).args(packages))
 }
 
-/// True when `program` is in one of the folders of `PATH` or where Debian keeps system programs.
+/// True when `program` is in one of the folders of `PATH` or where Debian keeps system programs, or
+/// is the whole path of a file.
 pub(crate) fn on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)

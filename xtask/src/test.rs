@@ -15,11 +15,19 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outcome => outcome?,
     }
     cargo(&["test", "--workspace"])?;
+    // Beside `mirror`, where the contract's tests look for it; `cargo test` need not put it there.
+    cargo(&["build", "--package", "shadow-sample"])?;
     if setup::on_path("tshark") {
         // Ignored by default for their judge alone; their names begin with it.
-        cargo(&["test", "--package", "mirror-user", "--lib", "--", "--ignored", "tshark_"])?;
+        let packages = ["test", "--package", "mirror-user", "--lib", "--test", "redaction"];
+        cargo(&[&packages[..], &["--", "--ignored", "tshark_"]].concat())?;
     } else {
         println!("the tests that tshark judges were not run: it is not installed");
+    }
+    if setup::ensure_tools(setup::CONTRACT_TOOLS) {
+        cargo(&["test", "--package", "mirror-user", "--test", "contract", "--", "--ignored"])?;
+    } else {
+        println!("the shadow contract was not tested: it needs the programs named above");
     }
     if setup::is_root() && tools {
         // One thread: network namespaces are cheap, the two cores of a small machine are not.

@@ -1,8 +1,11 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
+mod convert;
 mod filter;
+mod marks;
 mod outcome;
 mod pace;
+mod redact;
 mod replay;
 mod run;
 mod source;
@@ -13,9 +16,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::convert::{ConvertArgs, OriginArg};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
+pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
+pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, SourceArgs};
@@ -57,8 +63,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n\n\
-        Packet files hold the packets as they were seen, credentials and personal data included; \
-        they are created readable for their owner alone.")]
+        Credentials are replaced by tokens (--redact). Packet files therefore hold the HTTP of each connection, \
+        told anew; --raw writes the packets as they were seen, credentials and personal data included. \
+        Files are created readable for their owner alone.")]
     Capture(CaptureArgs),
     /// Show what was seen, what was skipped, and why
     #[command(after_help = "Examples:\n  \
@@ -72,7 +79,7 @@ pub enum Command {
         docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
         or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
     Run(RunArgs),
-    /// Check a configuration file, or print its schema
+    /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
     /// Say whether this host can capture, and if not, what is missing
     Doctor(DoctorArgs),
@@ -100,6 +107,12 @@ pub struct CaptureArgs {
     /// Leave bodies out of .jsonl files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Write packets as they were seen, nothing redacted (.pcap and .pcapng)
+    #[arg(long, help_heading = "Output")]
+    pub raw: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// How the end is told.
     #[command(flatten)]
     pub report: ReportArgs,
@@ -117,9 +130,15 @@ pub struct InspectArgs {
     /// Print counts only
     #[arg(long, help_heading = "Output")]
     pub summary: bool,
-    /// Leave bodies out of the JSON (their length and digest stay)
+    /// Leave bodies out of the JSON (their length stays, and with `--redact none` their digest)
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
+    /// Say where credentials and personal data were seen, and how often: never a value
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["summary", "no_bodies"])]
+    pub find_personal_data: bool,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
 }
 
 /// `mirror doctor`.

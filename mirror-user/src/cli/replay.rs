@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::marks::{MarkArgs, NoiseArgs};
 use super::values::{parse_bytes, parse_duration};
-use super::{OutcomeArgs, PaceArgs, SourceArgs, TargetArgs};
+use super::{OutcomeArgs, PaceArgs, RedactArgs, SourceArgs, TargetArgs};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
@@ -37,9 +38,18 @@ pub struct ReplayArgs {
     /// Ask the target to roll back what the request changes (adds `X-Shadow-Mode: rollback`)
     #[arg(long, value_enum, value_name = "MODE", help_heading = "Marking")]
     pub mode: Option<ModeArg>,
+    /// What else marks a request.
+    #[command(flatten)]
+    pub marks: MarkArgs,
     /// Whether requests that can be read in two ways are sent, byte for byte
     #[arg(long, value_enum, default_value_t = AmbiguousArg::Drop, help_heading = "Rules")]
     pub ambiguous: AmbiguousArg,
+    /// What becomes of requests that no customer sent.
+    #[command(flatten)]
+    pub noise: NoiseArgs,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// Connections to the target at the same time, at most
     #[arg(long, value_name = "N", default_value_t = 256, help_heading = "Replay")]
     pub max_connections: usize,

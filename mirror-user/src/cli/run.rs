@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::ReportArgs;
+use super::{ConvertArgs, ReportArgs};
 
 /// `mirror run`.
 #[derive(Debug, Args)]
@@ -44,4 +44,12 @@ pub enum ConfigCommand {
     },
     /// Print the JSON Schema of the file, for editors
     Schema,
+    /// Turn another system's mirroring into a native file
+    #[command(after_help = "Examples:\n  \
+        mirror config convert --from istio reviews.yaml > mirror.yaml\n  \
+        kubectl get httproute,service -o yaml | mirror config convert --from gateway-api -\n\n\
+        Every field that was dropped, approximated or refused is told on standard error with its \
+        line. Nothing is printed when something was refused: the result would capture more than \
+        the original.")]
+    Convert(ConvertArgs),
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 
+use super::convert;
 use super::file::{File, MAX_FILE_BYTES, SCHEMA};
 use crate::cli::ConfigCommand;
 
@@ -21,6 +22,7 @@ pub fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Result<()> {
             writeln!(out, "{name}: valid; {} targets, {} rules", targets.len(), rules.len())?;
         }
         ConfigCommand::Show { file } => out.write_all(read(file)?.to_yaml().as_bytes())?,
+        ConfigCommand::Convert(args) => convert::run(args, out, &mut std::io::stderr())?,
         ConfigCommand::Schema => out.write_all(SCHEMA.as_bytes())?,
     }
     Ok(())

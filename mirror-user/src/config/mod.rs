@@ -2,9 +2,12 @@
 //! turned into the rooms of one run.
 
 pub mod command;
+pub mod convert;
 pub mod file;
 mod filter;
+mod marks;
 mod output;
+pub mod redact;
 mod reload;
 mod replay;
 mod run;
@@ -22,14 +25,15 @@ use anyhow::{bail, ensure};
 use self::output::{Opened, Output, To};
 use self::reload::Watcher;
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, SourceArgs};
+use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::priority;
 use crate::report::ReportFile;
+use crate::rules::Rules;
+use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
-use crate::rules::{Rules, Shadows};
 use crate::shutdown::Stop;
 use crate::sink::replay::{BreakerOptions, Limits, Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
@@ -68,14 +72,18 @@ impl Config {
     pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
         let file = args.to.clone();
         let output = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("pcap" | "pcapng") => Output::Packets(file),
+            Some("pcap" | "pcapng") => packets(args)?,
             Some("jsonl") => Output::JsonLines { file: Some(file), bodies: !args.no_bodies },
-            _ if file.as_os_str() == "-" => Output::Packets(file),
+            _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
                 "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
                 file.display()
             ),
         };
+        ensure!(
+            !args.raw || matches!(output, Output::RawPackets(_)),
+            "--raw: packets are written to .pcap and .pcapng; leave it out, or say --redact none"
+        );
         let to_stdout = args.to.as_os_str() == "-";
         ensure!(
             !(to_stdout && args.report.json),
@@ -89,7 +97,8 @@ impl Config {
                 (false, true) => SummaryForm::TextBeside,
                 (false, false) => SummaryForm::Text,
             },
-        )
+        )?
+        .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -97,6 +106,12 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
+        if args.find_personal_data {
+            let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
+            let output = Output::Findings { json: args.json, redactor: None };
+            return Self::new(&args.source, output, form)?
+                .redacting((&args.redact).into(), Preset::Pii);
+        }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (Output::Counts, SummaryForm::Json),
             (true, false) => (Output::Counts, SummaryForm::Text),
@@ -105,7 +120,8 @@ impl Config {
             }
             (false, false) => (Output::Table, SummaryForm::Text),
         };
-        Self::new(&args.source, output, summary)
+        Self::new(&args.source, output, summary)?
+            .redacting((&args.redact).into(), Preset::Credentials)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -142,13 +158,9 @@ impl Config {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
             filter::ensure_of_files(&choice)?;
         }
-        let rules = Rules {
-            shadows: match &output {
-                Output::Replay { .. } => Shadows::Drop,
-                _ => Shadows::Keep,
-            },
-            routes: None,
-            handover: None,
+        let rules = match &output {
+            Output::Replay { .. } => Rules::for_targets(),
+            _ => Rules::for_reports(),
         };
         Ok(Self {
             source,
@@ -200,7 +212,7 @@ impl Config {
                 max_body: KeepLimits::default().total,
                 max_spool: HttpOptions::default().max_spooled,
             },
-            rules: Rules::default(),
+            rules: Rules::for_targets(),
             run_for: None,
             summary: SummaryForm::Text,
             report: None,
@@ -259,6 +271,21 @@ impl Config {
             progress,
         })
     }
+}
+
+/// What a packet file holds: the packets as they were seen only if that is said in so many words.
+fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
+    let file = args.to.clone();
+    let name = file.display();
+    ensure!(
+        args.raw || args.redact.redact != Some(PresetArg::None),
+        "{name}: --redact none writes packets as they were seen; say --raw"
+    );
+    ensure!(
+        !args.raw || matches!(args.redact.redact, None | Some(PresetArg::None)),
+        "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
+    );
+    Ok(if args.raw { Output::RawPackets(file) } else { Output::Packets(file) })
 }
 
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.

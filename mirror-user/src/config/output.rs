@@ -2,16 +2,20 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
+use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
+use crate::sink::findings::Findings;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
+use crate::sink::packets::Packets;
 use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
@@ -28,6 +32,9 @@ pub(super) enum Output {
         max_body: u64,
         max_spool: u64,
     },
+    /// Packets as they were seen.
+    RawPackets(PathBuf),
+    /// Cleared exchanges as packets.
     Packets(PathBuf),
     JsonLines {
         file: Option<PathBuf>,
@@ -35,6 +42,12 @@ pub(super) enum Output {
     },
     Table,
     Counts,
+    /// Where secrets and personal data were seen.
+    Findings {
+        json: bool,
+        /// What finds them; set with the redaction flags.
+        redactor: Option<Arc<Redactor>>,
+    },
 }
 
 /// A target and how it is replayed to.
@@ -60,7 +73,8 @@ impl Output {
             Self::Replay { targets, .. } => {
                 targets.iter().any(|to| to.options.pace.has_deadlines())
             }
-            Self::Packets(_) | Self::JsonLines { .. } | Self::Table | Self::Counts => false,
+            Self::RawPackets(_) | Self::Packets(_) | Self::JsonLines { .. } => false,
+            Self::Table | Self::Counts | Self::Findings { .. } => false,
         }
     }
 
@@ -76,7 +90,13 @@ impl Output {
                     ..counted
                 }
             }
-            Self::Packets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
+            Self::RawPackets(_) | Self::Counts => HttpOptions { heads: false, ..counted },
+            // No more of a body is kept than redaction reads.
+            Self::Packets(_) | Self::Findings { .. } => {
+                let total = MAX_BODY_BYTES as u64;
+                let keep = BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
+                HttpOptions { request_body: keep, response_body: keep, ..counted }
+            }
             Self::Table => counted,
             Self::JsonLines { bodies: false, .. } => HttpOptions {
                 request_body: BodyKeep::Digest,
@@ -117,8 +137,12 @@ impl Output {
                     });
                 }
             }
-            Self::Packets(file) => {
+            Self::RawPackets(file) => {
                 opened.recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
+            }
+            Self::Packets(file) => {
+                let recorder = Recorder::create(file, SNAPLEN_BYTES)?;
+                opened.sinks.push(Box::new(Packets::new(recorder)));
             }
             Self::JsonLines { file, bodies } => {
                 prints = file.is_none();
@@ -135,7 +159,11 @@ impl Output {
                 prints = true;
                 opened.sinks.push(Box::new(Lines::new(Box::new(Table), Box::new(io::stdout()))));
             }
-            Self::Counts => {}
+            Self::Findings { json, redactor: Some(redactor) } => {
+                let sink = Findings::new(redactor, json, Box::new(io::stdout()));
+                opened.sinks.push(Box::new(sink));
+            }
+            Self::Counts | Self::Findings { redactor: None, .. } => {}
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use signal_hook::consts::SIGHUP;
 
 use super::command;
@@ -24,6 +24,7 @@ use super::file::File;
 use super::run::routes;
 use crate::cli::RunArgs;
 use crate::rules::handover::Handover;
+use crate::rules::route::Routes;
 use crate::shutdown::Stop;
 
 /// Between two looks at the file: with two looks and the reading, a change takes effect within a
@@ -166,7 +167,14 @@ impl Watcher {
             return Ok(false);
         }
         let next = command::parse(&self.path, &text)?;
-        self.handover.put(routes(&next, &self.running.targets)?);
+        let rules = routes(&next, &self.running.targets)?;
+        // `None`: connections of every draw are wanted.
+        let wanted = |rules: &Routes| rules.connection_threshold().unwrap_or(u64::MAX);
+        ensure!(
+            wanted(&rules) <= wanted(&self.running.routes()?),
+            "the rules sample more connections than are copied since the start; start again"
+        );
+        self.handover.put(rules);
         for part in self.needs_restart(&next) {
             eprintln!(
                 "mirror: {}: {part} changed; that takes effect at the next start",
@@ -186,7 +194,10 @@ impl Watcher {
         };
         let changed = [
             ("source", next.source != self.running.source),
+            ("probes", next.probes != self.running.probes),
+            ("retries", next.retries != self.running.retries),
             ("max-body", next.max_body != self.running.max_body),
+            ("redact", next.redact != self.running.redact),
             ("targets", targets(next) != targets(&self.running)),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()

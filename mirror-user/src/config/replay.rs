@@ -11,6 +11,7 @@ use super::source::Source;
 use super::{Config, SummaryForm, run_name, target};
 use crate::cli::{AmbiguousArg, ModeArg, PaceArgs, ReplayArgs, Speed};
 use crate::rules::edit::Edits;
+use crate::rules::redact::Preset;
 use crate::rules::tag::{Ambiguous, HostPolicy, Marks, Mode};
 use crate::sink::replay::{Copies, Limits, Pace, ReplayOptions, Timeouts, WhenFull, Window};
 use crate::source::recorder::create_private;
@@ -33,7 +34,15 @@ impl Config {
             AmbiguousArg::Drop => Ambiguous::Hold,
             AmbiguousArg::Send => Ambiguous::Send,
         };
-        let marks = Marks { host, mode, run: run_name(), ambiguous, edits: Edits::default() };
+        let marks = Marks {
+            host,
+            mode,
+            run: run_name(),
+            ambiguous,
+            trace: args.marks.trace.into(),
+            baggage: args.marks.baggage.into(),
+            edits: Edits::default(),
+        };
         let limits = Limits {
             connections: args.max_connections,
             queue_bytes: usize::try_from(args.max_queue).unwrap_or(usize::MAX),
@@ -63,8 +72,13 @@ impl Config {
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
         let targets = target::targets(&args.target, &options)?;
         let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
-        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?;
+        // As with a mesh's mirroring, the shadow gets what production got: without credentials it
+        // answers 401 to everything.
+        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?
+            .redacting((&args.redact).into(), Preset::None)?;
         config.report = args.outcome.report.clone();
+        config.rules.probes = args.noise.probes.into();
+        config.rules.retries = args.noise.retries.into();
         let is_live = matches!(config.source, Source::Live { .. });
         if is_live {
             refuse_for_live(&args.pace)?;

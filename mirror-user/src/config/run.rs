@@ -8,9 +8,11 @@ use super::reload::Start;
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{FilterArgs, HookArg, KernelLogArg, RunArgs, SourceArgs};
 use crate::http::HttpOptions;
+use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
 use crate::rules::tag::Marks;
 use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
+use crate::watch::{Choice, Sample, Watch};
 
 /// The longest request body that is replayed unless the file says otherwise: as `mirror replay`.
 const MAX_BODY: u64 = 8 << 30;
@@ -35,10 +37,29 @@ impl Config {
             max_spool: HttpOptions::default().max_spooled,
         };
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
-        config.rules.routes = Some(routes(&file, &file.targets)?);
+        config.rules.probes = file.probes.into();
+        config.rules.retries = file.retries.into();
+        let routes = file.routes()?;
+        // What no rule wants for its connection alone is not even copied.
+        if let Some(threshold) = routes.connection_threshold() {
+            let choice = Choice::clone(&config.watch.choice());
+            let sample = choice.sample.min(Sample::out_of_2_32(threshold));
+            config.watch = Watch::new(Choice { sample, ..choice });
+        }
+        config.rules.routes = Some(routes);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
-        Ok(config)
+        config.redacting(file.redact.clone(), Preset::None)
+    }
+}
+
+impl File {
+    /// Its rules, as a run of it has them.
+    ///
+    /// # Errors
+    /// When a rule names a target that the file does not have.
+    pub fn routes(&self) -> anyhow::Result<Routes> {
+        routes(self, &self.targets)
     }
 }
 
@@ -71,6 +92,8 @@ fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
         run: run.to_owned(),
         ambiguous: spec.ambiguous,
         edits: spec.edits.clone(),
+        trace: spec.trace.into(),
+        baggage: spec.baggage.into(),
     };
     let defaults = Timeouts::default();
     let first_byte = spec.answer_timeout.unwrap_or(defaults.first_byte);

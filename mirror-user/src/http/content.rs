@@ -20,7 +20,7 @@ impl Body {
             Kept::Memory(bytes) => Source::Memory(bytes),
             Kept::File(file) => Source::File { file, at: 0, block: Vec::new(), used: 0 },
             Kept::Nothing if self.length == 0 => Source::Memory(&[]),
-            Kept::Nothing | Kept::TooLarge => return None,
+            Kept::Nothing | Kept::TooLarge | Kept::Withheld(_) => return None,
         };
         let chunks = (self.framing == BodyLength::Chunked).then(Chunks::default);
         Some(Content { wire, chunks, ended: false })

@@ -177,6 +177,8 @@ pub enum Kept {
     /// It was longer than a limit, or there was no room; none of it was kept. The http room's
     /// statistics count it by reason.
     TooLarge,
+    /// It was kept and may not leave; the name of the reason, which the rules count.
+    Withheld(&'static str),
 }
 
 /// Why a message is not whole: "it was …".

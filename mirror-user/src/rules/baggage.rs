@@ -5,6 +5,10 @@ use super::tag::members;
 /// A list longer than this need not be passed on by anyone (W3C Baggage §3.3.2).
 const MAX_BYTES: usize = 8192;
 
+/// A list of more members neither: the first editions of the specification had receivers drop what
+/// is beyond.
+const MAX_MEMBERS: usize = 180;
+
 const KEY: &[u8] = b"synthetic_request";
 
 /// Our member.
@@ -18,9 +22,11 @@ pub(super) fn append(value: &[u8], out: &mut Vec<u8>) {
         member.get(..end).unwrap_or_default().trim_ascii() == KEY
     };
     let length = value.len().saturating_add(1).saturating_add(MEMBER.len());
-    if length > MAX_BYTES {
+    let has_ours = members(value).any(key);
+    let is_full = !has_ours && members(value).count() >= MAX_MEMBERS;
+    if length > MAX_BYTES || is_full {
         out.extend_from_slice(value);
-    } else if members(value).any(key) {
+    } else if has_ours {
         for (i, member) in value.split(|byte| *byte == b',').enumerate() {
             if i > 0 {
                 out.push(b',');

@@ -85,3 +85,54 @@ impl Edits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(from: &str, to: &str, path: &str) -> String {
+        let path_prefix = Some(PathPrefix { from: from.into(), to: to.into() });
+        let edits = Edits { path_prefix, ..Edits::default() };
+        let (front, rest) = edits.path(path.as_bytes());
+        String::from_utf8([front, rest].concat()).unwrap()
+    }
+
+    #[test]
+    fn whole_segments_are_replaced() {
+        for (from, to, before, after) in [
+            ("/api", "/v2", "/api", "/v2"),
+            ("/api", "/v2", "/api/a?b=/api", "/v2/a?b=/api"),
+            ("/api", "/v2", "/api?x", "/v2?x"),
+            ("/api/", "/v2/", "/api/a", "/v2/a"),
+            ("/api", "/v2", "/apis", "/apis"),
+            ("/api", "/v2", "/x/api", "/x/api"),
+            ("/api", "/", "/api", "/"),
+            ("/api", "/", "/api?x", "/?x"),
+            ("/api", "/", "/api/a", "/a"),
+            ("/", "/a", "/hello?a=1", "/a/hello?a=1"),
+            ("/", "/a", "/", "/a/"),
+            ("/", "/a", "*", "*"),
+        ] {
+            assert_eq!(path(from, to, before), after, "{from} {to} {before}");
+        }
+        let none = Edits::default();
+        assert_eq!(none.path(b"/x"), (&b""[..], &b"/x"[..]));
+    }
+
+    #[test]
+    fn what_frames_routes_or_marks_is_no_field_to_edit() {
+        for fixed in [
+            "Host",
+            "content-LENGTH",
+            "X-Shadow-Id",
+            "x-shadow-anything",
+            "baggage",
+            "",
+            "a b",
+            "a:",
+        ] {
+            assert!(!is_field_name(fixed), "{fixed}");
+        }
+        assert!(is_field_name("X-User") && is_field_name("authorization"));
+    }
+}

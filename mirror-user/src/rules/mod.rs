@@ -1,18 +1,25 @@
 //! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
 //!
-//! Refuses what is itself a shadow, and what the rules ([`route`]) let go nowhere. Decides from the
-//! request's head alone, so that both moments of an exchange get the same answer. What is left out of a *replay* and nothing else (an incomplete
-//! request, a tunnel) is refused in [`tag`], where a cleared exchange becomes the bytes that are
-//! sent: files and reports want those exchanges too. Remembers how often each rule decided.
+//! Refuses what is itself a shadow, what the rules ([`route`]) let go nowhere, and on request probes
+//! and further attempts at a request that was let out. All moments of an exchange get the same
+//! answer. What then leaves has lost what [`redact`] was asked to take out. What is left out of a
+//! *replay* and nothing else (an incomplete request, a tunnel) is refused in [`tag`], where a cleared
+//! exchange becomes the bytes that are sent: files and reports want those exchanges too. Remembers
+//! how often each rule decided, what [`redact`] did, and digests of recent requests that say which
+//! attempt they are.
 
 mod baggage;
 pub mod edit;
 pub mod handover;
 pub mod host;
+mod probe;
+pub mod redact;
+mod repeat;
 pub mod route;
 pub mod sample;
 pub mod select;
 pub mod tag;
+pub mod trace;
 
 use std::sync::Arc;
 
@@ -20,6 +27,8 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::handover::Handover;
+use self::redact::Redactor;
+use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
 use crate::http::message::{Exchange, Head};
@@ -79,6 +88,10 @@ impl Cleared {
 pub enum Dropped {
     /// Itself a shadow: it bears the mark.
     AlreadyShadow,
+    /// A kubelet's or a load balancer's question whether the server is alive.
+    Probe,
+    /// A further attempt of a proxy at a request that was let out.
+    Retry,
     /// Matched by no rule, or its request was not seen.
     NotMatched,
     /// Matched by a rule without targets.
@@ -102,10 +115,27 @@ impl From<Stayed> for Dropped {
 pub struct Rules {
     /// What becomes of requests that are shadows themselves.
     pub shadows: Shadows,
+    /// What becomes of kubelets' and load balancers' probes.
+    pub probes: Noise,
+    /// What becomes of further attempts at one request.
+    pub retries: Noise,
+    /// What takes secrets and personal values out; nothing does when there is none.
+    pub redactor: Option<Arc<Redactor>>,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
     /// Where other rules may come from while requests pass.
     pub handover: Option<Arc<Handover>>,
+    repeats: Repeats,
+}
+
+/// What becomes of requests that no customer sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Noise {
+    /// They leave: for reports, which show what was seen.
+    #[default]
+    Keep,
+    /// They do not leave.
+    Drop,
 }
 
 /// What becomes of requests that are shadows themselves.
@@ -119,18 +149,39 @@ pub enum Shadows {
 }
 
 impl Rules {
+    /// For what is sent to a target: no shadows, no probes, each request once.
+    #[must_use]
+    pub fn for_targets() -> Self {
+        Self { probes: Noise::Drop, retries: Noise::Drop, ..Self::default() }
+    }
+
+    /// For files and reports, which show what was seen.
+    #[must_use]
+    pub fn for_reports() -> Self {
+        Self { shadows: Shadows::Keep, ..Self::default() }
+    }
+
     /// Clears an exchange to leave.
     ///
     /// # Errors
     /// Why it may not.
     pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, Dropped> {
-        match &exchange.request {
-            Some(request) if self.shadows == Shadows::Drop && bears_mark(&request.head) => {
+        if let Some(request) = &exchange.request {
+            if self.shadows == Shadows::Drop && bears_mark(&request.head) {
                 return Err(Dropped::AlreadyShadow);
             }
-            _ => {}
+            if self.probes == Noise::Drop && probe::is_probe(&request.head) {
+                return Err(Dropped::Probe);
+            }
+        }
+        if self.retries == Noise::Drop && self.repeats.is_repeat(&exchange) {
+            return Err(Dropped::Retry);
         }
         let route = self.route(&exchange)?;
+        let exchange = match &self.redactor {
+            Some(redactor) => redactor.redact(exchange),
+            None => exchange,
+        };
         Ok(Cleared { exchange, route })
     }
 
@@ -152,11 +203,19 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did, and how often the rules changed.
+    /// What each rule did, how often the rules changed, and what was redacted.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
+        let routes = self.routes.as_ref().and_then(Routes::note);
         let changed = self.handover.as_ref().and_then(|handover| handover.note());
-        self.routes.as_ref().and_then(Routes::note).into_iter().chain(changed).collect()
+        let redacted = self.redactor.as_ref().map(|redactor| redactor.notes());
+        routes.into_iter().chain(changed).chain(redacted.into_iter().flatten()).collect()
+    }
+
+    /// What the operator should know at the end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.redactor.as_ref().map(|redactor| redactor.warnings()).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@
 //!   §3.2.2 has the server ignore `Host` then, so that a mark in `Host` alone would not be seen.
 //! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
 //!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
+//! - `traceparent` names a trace of the shadow's own, and `tracestate` is dropped ([`Trace`]).
 //! - Fields and the path's first segments change as the target's [`Edits`] say.
 //! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
 //!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
@@ -24,6 +25,7 @@ use strum::IntoStaticStr;
 use super::baggage;
 use super::edit::Edits;
 pub use super::host::HostPolicy;
+use super::trace::{LINK, Trace, TraceIds, TraceParent};
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{
     BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, Spooled, StartLine,
@@ -33,7 +35,8 @@ use crate::http::message::{
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
 const SHORT_BODY_BYTES: usize = 16 * 1024;
 
-/// How shadow requests are marked.
+/// How the shadow requests of one target are marked. `X-Shadow-Request` has no switch: without it,
+/// a shadow that passes a captured host would be shadowed again.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
     /// What becomes of the host.
@@ -44,8 +47,22 @@ pub struct Marks {
     pub run: String,
     /// What becomes of a request that can be read in two ways.
     pub ambiguous: Ambiguous,
+    /// Which trace the shadow belongs to.
+    pub trace: Trace,
+    /// What becomes of `baggage`.
+    pub baggage: Baggage,
     /// What its target sees otherwise.
     pub edits: Edits,
+}
+
+/// What becomes of `baggage`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Baggage {
+    /// `synthetic_request=true` is added.
+    #[default]
+    Add,
+    /// It stays as captured: for targets that refuse a baggage that they do not know.
+    Keep,
 }
 
 /// What the shadow is to do with a request.
@@ -84,6 +101,8 @@ pub enum NotSent {
     BodyTooLarge,
     /// Captured without its body.
     BodyNotKept,
+    /// Not readable where it was to be redacted; the rules count why.
+    Unredactable,
 }
 
 /// A request as it is sent to a target.
@@ -137,8 +156,10 @@ impl Cleared {
         let body = body_of(request)?;
 
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
-        let host_missing = lines.write(marks, target, ambiguous, &mut front);
-        write_marks(marks, self.exchange.id, lines.baggage().is_none(), &mut front);
+        let to = Addressee { marks, exchange: self.exchange.id, target };
+        let host_missing = lines.write(&to, ambiguous, &mut front);
+        let add_baggage = marks.baggage == Baggage::Add && lines.baggage().is_none();
+        write_marks(marks, self.exchange.id, add_baggage, &mut front);
         marks.edits.write(&mut front);
         front.extend_from_slice(lines.empty_line());
         let rest = match body {
@@ -178,6 +199,7 @@ fn body_of(request: &Message) -> Result<Rest, NotSent> {
     match (&request.body.wire, request.body.framing) {
         (Kept::Memory(bytes), _) => Ok(Rest::Memory(bytes.clone())),
         (Kept::File(file), _) => Ok(Rest::File(Arc::clone(file))),
+        (Kept::Withheld(_), _) => Err(NotSent::Unredactable),
         (Kept::TooLarge, _) => Err(NotSent::BodyTooLarge),
         (Kept::Nothing, BodyLength::None | BodyLength::Length(0)) => Ok(Rest::Nothing),
         (Kept::Nothing, _) => Err(NotSent::BodyNotKept),
@@ -207,12 +229,22 @@ fn write_marks(marks: &Marks, id: ExchangeId, add_baggage: bool, out: &mut Vec<u
     }
 }
 
+/// Which shadow is written, and for whom.
+struct Addressee<'a> {
+    marks: &'a Marks,
+    exchange: ExchangeId,
+    /// The target's host and port.
+    target: &'a str,
+}
+
 /// What a header line means to a replay.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Host,
     ContentLength,
     Baggage,
+    TraceParent,
+    TraceState,
     Upgrade,
     /// Dropped by its name.
     HopByHop,
@@ -224,7 +256,7 @@ enum Role {
 
 impl Role {
     fn of(name: &[u8]) -> Self {
-        const ROLES: [(&[u8], Role); 13] = [
+        const ROLES: [(&[u8], Role); 16] = [
             (b"host", Role::Host),
             (b"te", Role::HopByHop),
             (b"expect", Role::HopByHop),
@@ -232,6 +264,8 @@ impl Role {
             (b"upgrade", Role::Upgrade),
             (b"connection", Role::HopByHop),
             (b"keep-alive", Role::HopByHop),
+            (b"tracestate", Role::TraceState),
+            (b"traceparent", Role::TraceParent),
             (b"content-length", Role::ContentLength),
             (b"proxy-connection", Role::HopByHop),
             (b"transfer-encoding", Role::Framing),
@@ -239,6 +273,7 @@ impl Role {
             (b"x-shadow-id", Role::HopByHop),
             (b"x-shadow-mode", Role::HopByHop),
             (b"x-shadow-request", Role::HopByHop),
+            (LINK, Role::HopByHop),
         ];
         ROLES
             .iter()
@@ -290,19 +325,21 @@ impl<'a> Lines<'a> {
     }
 
     /// Writes the start line and the captured lines that stay; true when there is no host.
-    fn write(&self, marks: &Marks, target: &str, ambiguous: bool, out: &mut Vec<u8>) -> bool {
+    fn write(&self, to: &Addressee<'_>, ambiguous: bool, out: &mut Vec<u8>) -> bool {
         let Self { head, .. } = *self;
+        let Addressee { marks, target, .. } = *to;
         let mut host_missing = !self.write_start_line(marks, target, out);
         let has_connection = self.named(b"connection").next().is_some();
-        let last_baggage = self.baggage();
+        let last_baggage = self.baggage().filter(|_| marks.baggage == Baggage::Add);
         let mut length_written = false;
         for line in &head.headers {
             let name = head.bytes(&line.name);
             let value = head.bytes(&line.value);
             match Role::of(name) {
                 Role::HopByHop | Role::Upgrade => {}
-                Role::Baggage | Role::Other if has_connection && self.connection_lists(name) => {}
-                Role::Other if marks.edits.hides(name) => {}
+                Role::Baggage | Role::TraceParent | Role::TraceState | Role::Other
+                    if has_connection && self.connection_lists(name) => {}
+                Role::TraceParent | Role::TraceState | Role::Other if marks.edits.hides(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));
@@ -317,7 +354,13 @@ impl<'a> Lines<'a> {
                 Role::Baggage if last_baggage.is_some_and(|last| last == line) => {
                     self.write_line(line, out, |out| baggage::append(value, out));
                 }
-                Role::Baggage | Role::ContentLength | Role::Framing | Role::Other => {
+                Role::TraceParent => self.write_trace(line, to, out),
+                Role::TraceState if !matches!(marks.trace, Trace::Keep) => {}
+                Role::Baggage
+                | Role::TraceState
+                | Role::ContentLength
+                | Role::Framing
+                | Role::Other => {
                     out.extend_from_slice(head.bytes(&line.line));
                 }
             }
@@ -343,6 +386,33 @@ impl<'a> Lines<'a> {
         marks.host.apply(host, target, out);
         self.write_path(end, line, marks, out);
         !host.is_empty()
+    }
+
+    /// Writes the `traceparent` of the shadow and, behind it, the captured one.
+    fn write_trace(&self, line: &HeaderLine, to: &Addressee<'_>, out: &mut Vec<u8>) {
+        match &to.marks.trace {
+            Trace::Keep => out.extend_from_slice(self.head.bytes(&line.line)),
+            Trace::Off => {}
+            Trace::New(ids) => self.write_new_trace(ids, line, to, out),
+        }
+    }
+
+    fn write_new_trace(
+        &self,
+        ids: &TraceIds,
+        line: &HeaderLine,
+        to: &Addressee<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        let captured = self.head.bytes(&line.value);
+        let is_only = self.named(b"traceparent").nth(1).is_none();
+        if let Some(parent) = TraceParent::parse(captured).filter(|_| is_only) {
+            self.write_line(line, out, |out| ids.write(&parent, to.exchange, to.target, out));
+            out.extend_from_slice(LINK);
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(captured);
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Writes the start line from where its path begins; what stands before an origin-form path is

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::host::HostPolicy;
-use super::tag::{Ambiguous, Marks, Mode, NotSent, Rest};
-use super::{Cleared, Dropped, Rules};
+use super::tag::{Ambiguous, Baggage, Marks, Mode, NotSent, Rest};
+use super::trace::Trace;
+use super::{Cleared, Dropped, Noise, Rules};
 use crate::http::message::{
     Body, BodyLength, Exchange, ExchangeId, Flaw, Head, HeaderLine, Incomplete, Kept, Message,
     Moment, StartLine,
@@ -314,6 +315,85 @@ fn a_shadow_is_never_cleared_again_at_either_moment() {
     assert_eq!(Rules::default().clear(exchange.clone()).unwrap_err(), Dropped::AlreadyShadow);
     exchange.moment = Moment::Ended;
     assert_eq!(Rules::default().clear(exchange).unwrap_err(), Dropped::AlreadyShadow);
+}
+
+#[test]
+fn a_probe_is_never_cleared_at_either_moment() {
+    for agent in ["kube-probe/1.31", "ELB-HealthChecker/2.0", "googlehc/1.0", "Envoy/HC"] {
+        let probe = format!("GET / HTTP/1.1\r\nHost: a\r\nuser-agent: {agent}\r\n\r\n");
+        let mut exchange = asked(1, 0, probe.as_bytes());
+        assert_eq!(Rules::for_targets().clear(exchange.clone()).unwrap_err(), Dropped::Probe);
+        assert!(Rules::for_reports().clear(exchange.clone()).is_ok());
+        let mut keep = Rules { probes: Noise::Keep, ..Rules::for_targets() };
+        assert!(keep.clear(exchange.clone()).is_ok());
+        exchange.moment = Moment::Ended;
+        assert_eq!(Rules::for_targets().clear(exchange).unwrap_err(), Dropped::Probe);
+    }
+    for agent in ["curl/8 (like kube-probe/1)", "kube-prober", ""] {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nuser-agent: {agent}\r\n\r\n");
+        assert!(Rules::for_targets().clear(asked(1, 0, request.as_bytes())).is_ok(), "{agent}");
+    }
+}
+
+#[test]
+fn a_retry_leaves_only_when_asked() {
+    let attempt = |connection, n: u8| {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nx-request-id: 7\r\nx-envoy-attempt-count: ";
+        asked(connection, 0, format!("{head}{n}\r\n\r\n").as_bytes())
+    };
+    let mut rules = Rules::for_targets();
+    assert!(rules.clear(attempt(1, 1)).is_ok());
+    assert_eq!(rules.clear(attempt(2, 2)).unwrap_err(), Dropped::Retry);
+    let mut rules = Rules { retries: Noise::Keep, ..Rules::for_targets() };
+    assert!(rules.clear(attempt(1, 1)).is_ok());
+    assert!(rules.clear(attempt(2, 2)).is_ok());
+}
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn traced(trace: Trace, lines: &str) -> String {
+    let sent = sent(
+        &Marks { trace, host: HostPolicy::Keep, ..marks() },
+        &format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n"),
+    );
+    let captured = sent.strip_prefix("GET / HTTP/1.1\r\nHost: a\r\n").expect("the captured lines");
+    captured.strip_suffix(&format!("{OUR_LINES}\r\n")).expect("our lines").to_owned()
+}
+
+#[test]
+fn a_shadow_has_a_trace_of_its_own_that_names_the_captured_one() {
+    let lines = format!("Traceparent: {TRACE}\r\nx: 1\r\ntracestate: vendor=a\r\n");
+    let new = traced(Trace::default(), &lines);
+    let (own, rest) = new.split_once("\r\n").expect("a line");
+    assert_eq!(rest, format!("X-Shadow-Traceparent: {TRACE}\r\nx: 1\r\n"));
+    let own = own.strip_prefix("Traceparent: 00-").expect("the captured name");
+    assert!(own.ends_with("-01") && own.len() == TRACE.len() - 3, "{own}");
+    assert!(!own.contains("0af7651916cd43dd8448eb211c80319c"), "{own}");
+    assert_eq!(traced(Trace::Keep, &lines), lines);
+    assert_eq!(traced(Trace::Off, &lines), "x: 1\r\n");
+}
+
+#[test]
+fn a_trace_that_cannot_be_read_is_not_passed_on() {
+    let twice = format!("traceparent: {TRACE}\r\ntraceparent: {TRACE}\r\ntracestate: a=b\r\n");
+    for lines in ["traceparent: 00-0-0-00\r\ntracestate: a=b\r\n", &twice, "tracestate: a=b\r\n"] {
+        assert_eq!(traced(Trace::default(), lines), "", "{lines}");
+        assert_eq!(traced(Trace::Keep, lines), lines);
+    }
+    assert_eq!(traced(Trace::default(), "x-shadow-traceparent: 1\r\n"), "", "a stranger's claim");
+}
+
+#[test]
+fn baggage_can_be_kept_as_captured() {
+    let marks = Marks { baggage: Baggage::Keep, ..marks() };
+    for lines in ["", "baggage: a=1\r\n"] {
+        let wire = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let wanted = format!(
+            "GET / HTTP/1.1\r\nHost: a-shadow\r\n{lines}\
+             X-Shadow-Request: 1\r\nX-Shadow-Id: r1-7-2\r\n\r\n"
+        );
+        assert_eq!(sent(&marks, &wire), wanted);
+    }
 }
 
 #[test]

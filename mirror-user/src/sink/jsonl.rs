@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Serialize;
 
-use crate::http::message::{Body, HeaderLine, Message, StartLine};
+use crate::http::message::{Body, HeaderLine, Kept, Message, StartLine};
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::sink::lines::Form;
@@ -69,6 +69,8 @@ struct MessageLine<'a> {
     body_sha256: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_withheld: Option<&'static str>,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
@@ -93,6 +95,10 @@ impl<'a> MessageLine<'a> {
             body_length: body.length,
             body_sha256: body.sha256.map(|digest| hex(&digest)),
             body: if bodies { content(body)? } else { None },
+            body_withheld: match body.wire {
+                Kept::Withheld(why) => Some(why),
+                _ => None,
+            },
             complete: message.incomplete.is_none(),
             why: message.incomplete.map(Into::into),
             flaws: message.flaws.iter().map(|flaw| (*flaw).into()).collect(),

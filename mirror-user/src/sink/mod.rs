@@ -1,7 +1,9 @@
 //! The back door: `Cleared` exchanges come in and go to a target or a file.
 
+pub mod findings;
 pub mod jsonl;
 pub mod lines;
+pub mod packets;
 pub mod replay;
 pub mod routed;
 pub mod table;

@@ -1,6 +1,9 @@
 //! A sink that takes what the rules send to one target, and nothing else.
 
+use std::time::Duration;
+
 use super::Sink;
+use super::replay::ReplayReport;
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
 use crate::stats::Account;
@@ -29,6 +32,10 @@ impl Sink for Routed {
         self.sink.interfaces(names);
     }
 
+    fn again(&mut self, shift: Duration) {
+        self.sink.again(shift);
+    }
+
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
         if cleared.goes_to(self.target) { self.sink.accept(cleared) } else { Ok(()) }
     }
@@ -51,6 +58,10 @@ impl Sink for Routed {
             counts.into_iter().map(|(count, n)| (format!("{} {count}", self.name), n)).collect()
         };
         notes.map(|note| Note { counts: name(note.counts), ..note }).collect()
+    }
+
+    fn report(&self) -> Option<ReplayReport> {
+        self.sink.report()
     }
 
     fn account(&self) -> Account {

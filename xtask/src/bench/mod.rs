@@ -8,6 +8,7 @@ mod load;
 mod offline;
 mod program;
 mod replay;
+mod rules;
 
 use std::fmt;
 use std::fs::File;
@@ -34,10 +35,11 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         }
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
+        ["rules"] => rules::run(),
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, rules, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

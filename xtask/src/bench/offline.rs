@@ -50,7 +50,7 @@ fn against_peers(file: &Path, scratch: &Path) -> anyhow::Result<()> {
         ),
         Contender::new(
             "mirror inspect --json",
-            &[&mirror, "inspect", "--json", "--no-bodies", "--from", &name],
+            &[&mirror, "inspect", "--redact", "none", "--json", "--no-bodies", "--from", &name],
         ),
         Contender::new("tcpflow (streams only)", &["tcpflow", "-o", &flows, "-r", &name]),
         Contender::new("tcpflow -a", &["tcpflow", "-a", "-o", &flows, "-r", &name]),

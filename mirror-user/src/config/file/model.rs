@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Place;
-use crate::cli::HookArg;
+use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
@@ -18,8 +19,14 @@ pub const VERSION: u32 = 1;
 pub struct File {
     /// Where packets come from.
     pub source: SourceSpec,
+    /// What becomes of health probes.
+    pub probes: NoiseArg,
+    /// What becomes of further attempts at one request.
+    pub retries: NoiseArg,
     /// Bytes of one request body, at most; `None`: as `mirror replay`.
     pub max_body: Option<u64>,
+    /// What is redacted before anything goes there.
+    pub redact: RedactSpec,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go there; without rules, all go to all targets.
@@ -52,6 +59,10 @@ pub struct TargetSpec {
     pub host: HostPolicy,
     /// What the target is to do with a request.
     pub mode: Mode,
+    /// Which trace a shadow belongs to.
+    pub trace: TraceArg,
+    /// What becomes of `baggage`.
+    pub baggage: BaggageArg,
     /// What becomes of a request that can be read in two ways.
     pub ambiguous: Ambiguous,
     /// How long a connection may take to be made; `None`: as the flag's default.
@@ -76,6 +87,8 @@ impl TargetSpec {
             url: url.into(),
             host: HostPolicy::default(),
             mode: Mode::default(),
+            trace: TraceArg::default(),
+            baggage: BaggageArg::default(),
             ambiguous: Ambiguous::default(),
             connect_timeout: None,
             answer_timeout: None,

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::model::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse, VERSION};
-use crate::cli::HookArg;
+use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
@@ -96,14 +97,32 @@ fn texts<T: ToString>(list: &[T]) -> Value {
     Value::List(list.iter().map(|one| one.to_string().into()).collect())
 }
 
-fn file(File { source, max_body, targets, rules }: &File) -> Map {
+fn file(File { source, probes, retries, max_body, redact, targets, rules }: &File) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
         .with("source", source_map(source))
+        .with("probes", (*probes == NoiseArg::Keep).then_some("keep"))
+        .with("retries", (*retries == NoiseArg::Keep).then_some("keep"))
         .with("max-body", max_body.map(size))
+        .with("redact", redact_map(redact))
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
+        .0
+}
+
+fn redact_map(redact: &RedactSpec) -> Map {
+    let RedactSpec { preset, key_file, headers, fields, json, cookies, detect, keep } = redact;
+    let detect = detect.iter().map(|what| <&str>::from(*what).replace('_', "-"));
+    Fields::new()
+        .with("preset", preset.map(<&str>::from))
+        .with("key-file", key_file.as_ref().map(|file| file.display().to_string()))
+        .with("headers", texts(headers))
+        .with("fields", texts(fields))
+        .with("json", texts(json))
+        .with("cookies", texts(cookies))
+        .with("detect", texts(&detect.collect::<Vec<String>>()))
+        .with("keep", texts(keep))
         .0
 }
 
@@ -129,6 +148,11 @@ fn target(target: &TargetSpec) -> Map {
         HostPolicy::Target => (Some("target"), None),
         HostPolicy::Name(name) => (Some(name.as_str()), None),
     };
+    let trace = match target.trace {
+        TraceArg::New => None,
+        TraceArg::Keep => Some("keep"),
+        TraceArg::Off => Some("off"),
+    };
     let time = |time: Option<std::time::Duration>| {
         time.map(|time| humantime::format_duration(time).to_string())
     };
@@ -147,6 +171,8 @@ fn target(target: &TargetSpec) -> Map {
         .with("host", host)
         .with("suffix-addresses", addresses)
         .with("mode", (*mode == Mode::Rollback).then_some("rollback"))
+        .with("trace", trace)
+        .with("baggage", (target.baggage == BaggageArg::Keep).then_some("keep"))
         .with("ambiguous", (*ambiguous == Ambiguous::Send).then_some("send"))
         .with("connect-timeout", time(target.connect_timeout))
         .with("answer-timeout", time(target.answer_timeout))

@@ -5,8 +5,12 @@ use super::node::{self, Node};
 use super::problem::{Place, Problems};
 use super::reader::{Fields, Reader};
 use super::{check, read_rules};
-use crate::cli::HookArg;
+use clap::ValueEnum;
+
+use crate::cli::{BaggageArg, DetectorArg, HookArg, NoiseArg, TraceArg};
+use crate::config::redact::RedactSpec;
 use crate::rules::edit::{Edits, PathPrefix, is_field_name};
+use crate::rules::redact::{BadOption, Detector, Preset, check_name, check_path};
 use crate::rules::tag::{Ambiguous, HostPolicy, Mode};
 
 impl File {
@@ -46,8 +50,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let source = required(reader, &fields, "source", advice);
     let source = source.and_then(|node| source_spec(reader, node)).unwrap_or_default();
     let advice = "where requests go; write targets: { staging: { url: http://staging:8080 } }";
-    let targets = match required(reader, &fields, "targets", advice) {
-        Some(node) => reader.pairs(node).unwrap_or_default(),
+    let targets = required(reader, &fields, "targets", advice);
+    let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
+        Some((at, none)) if none.is_empty() => {
+            reader.wrong(at, format!("targets: none; {advice}"));
+            none
+        }
+        Some((_, targets)) => targets,
         None => Vec::new(),
     };
     let targets = targets.into_iter().filter_map(|(key, node)| match name(&key.text) {
@@ -59,9 +68,16 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     });
     let targets = targets.collect();
     let max_body = fields.get("max-body").and_then(|node| reader.bytes(node));
+    let noise = [("drop", NoiseArg::Drop), ("keep", NoiseArg::Keep)];
+    let mut noise = |key| fields.get(key).and_then(|node| reader.word(node, &noise));
+    let (probes, retries) = (noise("probes"), noise("retries"));
+    let redact = fields.get("redact").and_then(|node| redact_spec(reader, node));
     Some(File {
         source,
+        probes: probes.unwrap_or_default(),
+        retries: retries.unwrap_or_default(),
         max_body,
+        redact: redact.unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })
@@ -102,11 +118,42 @@ fn source_spec(reader: &mut Reader, node: &Node) -> Option<SourceSpec> {
     })
 }
 
+fn redact_spec(reader: &mut Reader, node: &Node) -> Option<RedactSpec> {
+    let fields = reader.fields(node, "redact")?;
+    let presets = [Preset::None, Preset::Credentials, Preset::Pii].map(|it| (it.into(), it));
+    let known = DetectorArg::value_variants().iter();
+    let known: Vec<(String, Detector)> = known
+        .filter_map(|what| Some((what.to_possible_value()?.get_name().to_owned(), (*what).into())))
+        .collect();
+    let known: Vec<(&str, Detector)> =
+        known.iter().map(|(word, it)| (word.as_str(), *it)).collect();
+    let checked = |check: fn(&str) -> Result<(), BadOption>| {
+        move |text: &str| check(text).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
+    };
+    let mut names =
+        |key| reader.list(fields.get(key), |reader, node| reader.parsed(node, checked(check_name)));
+    let (headers, form_fields) = (names("headers"), names("fields"));
+    let (cookies, keep) = (names("cookies"), names("keep"));
+    Some(RedactSpec {
+        preset: fields.get("preset").and_then(|node| reader.word(node, &presets)),
+        key_file: fields.get("key-file").and_then(|node| reader.text(node)).map(Into::into),
+        headers,
+        fields: form_fields,
+        json: reader
+            .list(fields.get("json"), |reader, node| reader.parsed(node, checked(check_path))),
+        cookies,
+        detect: reader.list(fields.get("detect"), |reader, node| reader.word(node, &known)),
+        keep,
+    })
+}
+
 fn target(reader: &mut Reader, name: String, at: Place, node: &Node) -> Option<TargetSpec> {
     let fields = reader.fields(node, "target")?;
     let url = required(reader, &fields, "url", "write http://HOST:PORT");
     let url = url.and_then(|node| reader.parsed(node, url_text));
     let modes = [("replay", Mode::Replay), ("rollback", Mode::Rollback)];
+    let traces = [("new", TraceArg::New), ("keep", TraceArg::Keep), ("off", TraceArg::Off)];
+    let baggages = [("add", BaggageArg::Add), ("keep", BaggageArg::Keep)];
     let ambiguous = [("drop", Ambiguous::Hold), ("send", Ambiguous::Send)];
     let addresses =
         fields.get("suffix-addresses").and_then(|node| reader.truth(node).map(|yes| (node, yes)));
@@ -122,6 +169,11 @@ fn target(reader: &mut Reader, name: String, at: Place, node: &Node) -> Option<T
     let spec = TargetSpec { at, host, ..TargetSpec::new(name, url.unwrap_or_default()) };
     Some(TargetSpec {
         mode: fields.get("mode").and_then(|node| reader.word(node, &modes)).unwrap_or_default(),
+        trace: fields.get("trace").and_then(|node| reader.word(node, &traces)).unwrap_or_default(),
+        baggage: fields
+            .get("baggage")
+            .and_then(|node| reader.word(node, &baggages))
+            .unwrap_or_default(),
         ambiguous: fields
             .get("ambiguous")
             .and_then(|node| reader.word(node, &ambiguous))

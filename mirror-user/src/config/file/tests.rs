@@ -1,6 +1,11 @@
 //! Files that are read, and all that is said of those that are not.
 
-use super::{File, Problem};
+use boon::{Compiler, Schemas};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::node::{self, Node};
+use super::{File, Problem, SCHEMA, schema};
 
 /// Every key of the format once.
 const EVERYTHING: &str = include_str!("tests/everything.yaml");
@@ -64,4 +69,212 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
     has(3, "500ms");
     has(4, "percent");
     has(5, "have: staging");
+}
+
+/// A small file with `part` in place of its rules, targets or source.
+fn with(part: &str) -> String {
+    let mut file =
+        vec!["version: 1", "source: { from: day.pcap }", "targets: { a: { url: http://a:80 } }"];
+    let key = part.split(':').next().unwrap_or_default();
+    file.retain(|line| !line.starts_with(&format!("{key}:")));
+    file.push(part);
+    file.join("\n")
+}
+
+fn match_of(part: &str) -> String {
+    with(&format!("rules: [{{ name: r, match: {{ {part} }}, targets: a }}]"))
+}
+
+fn sample_of(part: &str) -> String {
+    with(&format!("rules: [{{ name: r, sample: {{ {part} }}, targets: a }}]"))
+}
+
+fn target_of(part: &str) -> String {
+    with(&format!("targets: {{ a: {{ url: http://a:80, {part} }} }}"))
+}
+
+/// What is written, as JSON has it.
+fn json_of(node: &Node) -> Value {
+    match &node.value {
+        node::Value::Null => Value::Null,
+        node::Value::Scalar { text, plain: true } => match text.as_str() {
+            "true" => json!(true),
+            "false" => json!(false),
+            number => serde_json::from_str::<serde_json::Number>(number)
+                .map_or_else(|_| json!(number), Value::Number),
+        },
+        node::Value::Scalar { text, plain: false } => json!(text),
+        node::Value::List(list) => list.iter().map(json_of).collect(),
+        node::Value::Map(map) => {
+            let pairs = map.iter().map(|(key, value)| (key.text.clone(), json_of(value)));
+            Value::Object(pairs.collect())
+        }
+    }
+}
+
+/// True when the schema takes it.
+fn schema_takes(text: &str) -> bool {
+    let Ok(root) = node::parse(text) else { return false };
+    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
+    compiler.add_resource("mirror.json", serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    let index = compiler.compile("mirror.json", &mut schemas).unwrap();
+    schemas.validate(&json_of(&root), index).is_ok()
+}
+
+#[test]
+fn schema_and_reader_take_the_same_files() {
+    let taken = [
+        EVERYTHING.to_owned(),
+        with("version: 1"),
+        with("rules:"),
+        with("max-body: 1GiB"),
+        with("max-body: 1024"),
+        with("source: { from: [a.pcap, b.pcap], ports: 80, hook: xdp, ring-size: 1m }"),
+        with("source: { from: eth0, ports: ['80', 9000-9010] }"),
+        with("rules: [{ name: s, targets: [{ name: a, fraction: 1/2 }] }]"),
+        match_of("method: GET"),
+        match_of("path: { exact: '*' }"),
+        match_of("path: { segments: /a, ignore-case: true }"),
+        match_of("path: { regex: 'a|b' }"),
+        match_of("host: ['*', 'a.b:80']"),
+        match_of("headers: { a: 1, b: true, c: { not: { exact: x } }, d: { not: x } }"),
+        match_of("query: { a: { present: false } }, source: 10.0.0.0/8"),
+        sample_of("percent: 0"),
+        sample_of("percent: 0.0001"),
+        sample_of("percent: '12.5%'"),
+        sample_of("fraction: 1/3, by: source"),
+        sample_of("percent: 1, by: { cookie: sid }"),
+        target_of("host: keep"),
+        target_of("host: a.example:80, mode: rollback, ambiguous: send"),
+        target_of("connect-timeout: 1m 30s, max-connections: 5, max-queue: 1024"),
+        target_of("headers: { set: { a: b }, remove: c }, path-prefix: { from: /a, to: / }"),
+    ];
+    for text in &taken {
+        let read = File::parse(text);
+        assert!(read.is_ok(), "{text}\n{}", read.unwrap_err().told("it"));
+        assert!(schema_takes(text), "the schema refuses:\n{text}");
+    }
+    let refused = [
+        String::new(),
+        "[]".to_owned(),
+        with("version: 2"),
+        with("source: eth0"),
+        with("source: { ports: 80 }"),
+        with("source: { from: [] }"),
+        with("source: { from: eth0, ports: 0 }"),
+        with("source: { from: eth0, ports: http }"),
+        with("source: { from: eth0, hook: tcp }"),
+        with("targets: { }"),
+        with("targets: { 'a b': { url: http://a } }"),
+        with("targets: { a: { host: keep } }"),
+        with("targets: { a: { url: ftp://a } }"),
+        with("targtes: { }"),
+        with("max-body: big"),
+        with("rules: [{ match: { method: GET } }]"),
+        with("rules: [{ name: r, priority: urgent, targets: a }]"),
+        with("rules: []"),
+        match_of(""),
+        match_of("methods: GET"),
+        match_of("path: /a"),
+        match_of("path: { exact: a }"),
+        match_of("path: { exact: /a?b }"),
+        match_of("path: { exact: /a, prefix: /b }"),
+        match_of("path: { ignore-case: true }"),
+        match_of("headers: { a: { exact: x, prefix: y } }"),
+        match_of("headers: { a: { like: x } }"),
+        match_of("headers: { }"),
+        match_of("port: 70000"),
+        sample_of("by: source"),
+        sample_of("percent: 101"),
+        sample_of("percent: -1"),
+        sample_of("percent: 1, fraction: 1/2"),
+        sample_of("fraction: 0.5"),
+        sample_of("percent: 1, by: user"),
+        sample_of("percent: 1, by: { header: a, cookie: b }"),
+        target_of("mode: rollbak"),
+        target_of("suffix-addresses: 'yes'"),
+        target_of("answer-timeout: soon"),
+        target_of("max-connections: 0"),
+        target_of("host: 'a b'"),
+        target_of("headers: { set: [a] }"),
+        target_of("path-prefix: { from: /a }"),
+    ];
+    let taken: Vec<&String> = refused.iter().filter(|text| File::parse(text).is_ok()).collect();
+    assert!(taken.is_empty(), "the reader takes:\n{taken:#?}");
+    let taken: Vec<&String> = refused.iter().filter(|text| schema_takes(text)).collect();
+    assert!(taken.is_empty(), "the schema takes:\n{taken:#?}");
+}
+
+#[test]
+fn what_a_schema_cannot_say_is_said_by_the_reader() {
+    let rules = |list: &str| with(&format!("rules: [{list}]"));
+    for (text, parts) in [
+        (match_of("method: get"), &["could never match", "write GET"][..]),
+        (match_of("path: { regex: '(' }"), &["no regular expression"]),
+        (match_of("source: 10.0.0.1/8"), &["10.0.0.0/8"]),
+        (match_of("host: '*shop'"), &["*.shop.example"]),
+        (match_of("headers: { A: x, a: y }"), &["could never match"]),
+        (match_of("method: GET, method: PUT"), &["given before at line 4"]),
+        (rules("{ name: r, targets: b }"), &["no such target (have: a)", "no rule names"]),
+        (rules("{ name: r, targets: [a, a] }"), &["named twice"]),
+        (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["a rule of this name", "never reached"]),
+        (rules("{ name: r, sample: { percent: 1 } }, { name: s, targets: a }"), &["a sample of nothing", "never reached"]),
+        (with("targets: { a: { url: https://a } }"), &["not supported yet"]),
+        (target_of("headers: { set: { Host: b } }"), &["cannot be changed"]),
+        (target_of("headers: { remove: x-shadow-request }"), &["cannot be changed"]),
+        (target_of("headers: { add: { a: \"b\\r\\nc: d\" } }"), &["one line"]),
+        (target_of("host: keep, suffix-addresses: true"), &["only with host: suffix"]),
+        ("version: 1\nsource: { from: lo, ports: 80 }\ntargets: { a: { url: 'http://[::1]' } }".to_owned(), &["captured"]),
+        ("version: 1\nsource: { from: lo, ports: 80 }\ntargets: { a: { url: http://b } }\nrules: [{ name: r, match: { port: 81 }, targets: a }]".to_owned(), &["source.ports"]),
+        ("a: &x [1]\nb: *x".to_owned(), &["anchor"]),
+        ("a: !!str 1".to_owned(), &["a tag"]),
+        ("version: 1\n---\nversion: 1".to_owned(), &["second document"]),
+        ("? [a]\n: b".to_owned(), &["a key is a word"]),
+        ("a: [".to_owned(), &["not YAML"]),
+        ("[".repeat(100), &["inside each other"]),
+        ("a".repeat(2 << 20), &["longer than"]),
+        (format!("[{}]", "1,".repeat(70_000)), &["more than 65536 values"]),
+    ] {
+        let told = problems(&text);
+        for part in parts {
+            assert!(told.iter().any(|(_, _, told)| told.contains(part)), "{part}: {told:?}");
+        }
+    }
+    let many = rules(&"{ nam: x },".repeat(500));
+    assert_eq!(problems(&many).len(), super::problem::MAX_PROBLEMS);
+}
+
+#[test]
+fn the_example_has_every_key_of_the_schema() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    for definition in schema["$defs"].as_object().unwrap().keys() {
+        for key in schema::keys(definition) {
+            assert!(EVERYTHING.contains(&format!("{key}:")), "{definition}: {key}");
+        }
+    }
+}
+
+#[test]
+fn the_documented_example_is_valid_and_every_key_is_documented() {
+    let docs = include_str!("../../../../docs/configuration.md");
+    let example = docs.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    File::parse(example)
+        .unwrap_or_else(|problems| panic!("{}", problems.told("docs/configuration.md")));
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    for definition in schema["$defs"].as_object().unwrap().keys() {
+        for key in schema::keys(definition) {
+            assert!(
+                docs.contains(&format!("`{key}`")) || docs.contains(&format!("`{key}:")),
+                "{definition}: {key}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_or_refused(text in "[\\[\\]{}:,&*!|>'\"%#?\\- \na-z0-9/.]{0,200}") {
+        let _ = File::parse(&text);
+        let _ = File::parse(&with(&format!("rules: {text}")));
+    }
 }

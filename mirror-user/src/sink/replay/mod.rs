@@ -1,14 +1,17 @@
 //! Cleared requests in, the same requests at the target.
 //!
-//! The requests of one captured connection go in their order over one upstream connection, each
-//! when it is due and the answer to the one before was read. Answers are read and dropped.
-//! *Delivered* means answered: the target's answer was read to its end, whatever its status.
+//! The requests of one captured connection go in their order over one upstream connection (or each
+//! over a free one of a pool), each when it is due (`schedule`, `timer`) and the answer to the one
+//! before was read. Answers are read and dropped; how long they took counts from when the request
+//! was due (`times`, `report`, `verdict`). *Delivered* means answered: the target's answer was read
+//! to its end, whatever its status.
 //!
 //! Refuses what is not whole, ambiguous or a tunnel. Holds a bounded number of requests, bytes and
-//! connections; when there is more, a live replay drops it and a file waits. A target that is dead,
+//! connections; when there is more, a live replay drops it and a file waits, but not so long that
+//! what follows would be late. A target that is dead,
 //! slow or resets costs counted requests and nothing else; nothing is ever sent a second time.
 //!
-//! Two threads: the pipeline's, which makes the bytes and hands them over (`queue`), and the
+//! Two threads, and one more for a log of requests (`log`): the pipeline's, which makes the bytes and hands them over (`queue`), and the
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;

@@ -28,6 +28,8 @@ pub enum NotDelivered {
     BodyTooLarge,
     /// Captured without its body.
     BodyNotKept,
+    /// Not readable where it was to be redacted; `bodies withheld` says why.
+    Unredactable,
     /// Kept in a file that could not be read again.
     BodyUnreadable,
     /// Captured before the time from which the replay was to go, or after the one up to which.
@@ -79,7 +81,8 @@ impl NotDelivered {
             | Self::Ambiguous
             | Self::Tunnel
             | Self::BodyTooLarge
-            | Self::BodyNotKept => Blame::Capture,
+            | Self::BodyNotKept
+            | Self::Unredactable => Blame::Capture,
             Self::OutsideTime => Blame::Choice,
             Self::BodyUnreadable | Self::QueueFull | Self::Stopped => Blame::Replay,
             Self::ConnectRefused
@@ -104,6 +107,7 @@ impl From<NotSent> for NotDelivered {
             NotSent::Tunnel => Self::Tunnel,
             NotSent::BodyTooLarge => Self::BodyTooLarge,
             NotSent::BodyNotKept => Self::BodyNotKept,
+            NotSent::Unredactable => Self::Unredactable,
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Packets as they were seen, written to a capture file that tcpdump and Wireshark read.
 //!
 //! In come the packets that `decode` made segments of, and the fragments; out goes a `.pcap` or
-//! `.pcapng` file, before any rule has looked at them. What is written is
+//! `.pcapng` file. For `capture --raw` this is at the source, before any rule has looked at them;
+//! without it, the packets are those of [`sink::packets`](crate::sink::packets). What is written is
 //! byte for byte what was seen, except for checksums and lengths that the network card would have
 //! filled in. Refuses packets of two link types in one `.pcap`, which has room for one. A file
 //! that can be written no more, as on a full disk, costs the packets after that, which are counted.

@@ -1,0 +1,17 @@
+//! Any text as another system's configuration: it is converted or refused, never a panic, and what
+//! comes out can be read.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mirror_user::config::convert::{Fate, Origin, convert};
+use mirror_user::config::file::{File, SourceSpec};
+
+fuzz_target!(|text: &str| {
+    for origin in [Origin::Istio, Origin::GatewayApi] {
+        let source = SourceSpec { from: vec!["any".to_owned()], ..SourceSpec::default() };
+        let conversion = convert(origin, text, source);
+        let refused = conversion.findings.iter().any(|finding| finding.fate == Fate::Refused);
+        assert_eq!(refused, conversion.native.is_none(), "converted or refused");
+        assert!(conversion.native.is_none_or(|native| File::parse(&native).is_ok()), "valid");
+    }
+});

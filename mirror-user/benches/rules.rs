@@ -1,0 +1,89 @@
+//! What choosing costs: `cargo bench --bench rules`.
+#![allow(missing_docs, reason = "criterion's macros")]
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use mirror_user::config::file::File;
+use mirror_user::http::message::{Exchange, Moment};
+use mirror_user::http::{HttpOptions, HttpTable};
+use mirror_user::packet::{InterfaceId, Timestamp};
+use mirror_user::rules::Rules;
+use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
+
+/// 500 bytes as a browser sends them.
+const GET: &str = "GET /api/v2/orders?page=3&sort=created HTTP/1.1\r\nHost: shop.example.com\r\n\
+    User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
+    Accept: application/json, text/plain, */*\r\nAccept-Language: en-US,en;q=0.5\r\n\
+    Accept-Encoding: gzip, deflate, br\r\nReferer: https://shop.example.com/account\r\n\
+    Authorization: Bearer 3f1c9a7be2d84c55a0f6\r\nCookie: session=9d4e1f0ab7c2; theme=dark\r\n\
+    X-Request-Id: 6f9d2c1e-0b7a-4d55-9f0e-2b1c3d4e5f60\r\nConnection: keep-alive\r\n\r\n";
+
+/// A request as the http room hands it over.
+fn asked(wire: &str) -> Exchange {
+    let mut http = HttpTable::new(HttpOptions::default());
+    let peers = Arc::new(Peers {
+        client: ([10, 0, 0, 2], 40_000).into(),
+        server: ([10, 0, 0, 1], 80).into(),
+        interface: InterfaceId(0),
+    });
+    let conn = ConnId { slot: 0, serial: 0 };
+    let mut out = Vec::new();
+    for change in [
+        Change::Opened { peers, midstream: false },
+        Change::Data(Side::Client, Bytes::copy_from_slice(wire.as_bytes())),
+    ] {
+        http.push(StreamEvent { conn, at: Timestamp::default(), change }, &mut out);
+    }
+    let exchange = out.pop().unwrap();
+    assert_eq!(exchange.moment, Moment::Asked);
+    exchange
+}
+
+/// 50 rules, 10 of them expressions and 10 with headers, of which none or the last one matches.
+fn rules(last: &str) -> Rules {
+    let mut text = String::from(
+        "version: 1\nsource: { from: day.pcap }\ntargets: { staging: { url: http://staging:8080 } }\nrules:\n",
+    );
+    for n in 0..49 {
+        let matched = match n % 5 {
+            0 => format!("{{ path: {{ regex: \"/api/v[0-9]+/customers/{n}/.*\" }} }}"),
+            1 => format!("{{ path: {{ segments: /api/v2/goods/{n} }}, method: [GET, POST] }}"),
+            2 => format!("{{ host: \"*.tenant{n}.example.com\", path: {{ prefix: /api }} }}"),
+            3 => format!("{{ headers: {{ x-tenant-{n}: blue }}, path: {{ prefix: /api }} }}"),
+            _ => format!("{{ query: {{ debug{n}: {{ present: true }} }} }}"),
+        };
+        writeln!(text, "  - {{ name: rule{n}, match: {matched}, targets: staging }}").unwrap();
+    }
+    writeln!(text, "  - {{ name: last, match: {{ path: {{ {last} }} }}, sample: {{ percent: 50, by: {{ cookie: session }} }}, targets: staging }}").unwrap();
+    let file = File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
+    let mut rules = Rules::default();
+    rules.routes = Some(file.routes().unwrap());
+    rules
+}
+
+fn choose(c: &mut Criterion) {
+    let exchange = asked(GET);
+    let mut group = c.benchmark_group("choose");
+    for (name, last) in [
+        ("none of 50 rules", "exact: /other"),
+        ("the last of 50 rules", "regex: \"/api/v2/[a-z]+\""),
+    ] {
+        let mut rules = rules(last);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| rules.clear(black_box(exchange.clone())).is_ok());
+        });
+    }
+    let mut none = Rules::default();
+    group.bench_function("no rules", |bencher| {
+        bencher.iter(|| none.clear(black_box(exchange.clone())).is_ok());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, choose);
+criterion_main!(benches);

@@ -1,0 +1,56 @@
+//! `mirror config convert`.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use anyhow::{Context, bail, ensure};
+
+use super::{Fate, MAX_FILE_BYTES, Origin, convert};
+use crate::cli::{ConvertArgs, OriginArg};
+use crate::config::file::SourceSpec;
+use crate::rules::select::PortRange;
+
+/// Writes the native file to `out` and what became of other fields to `notes`.
+///
+/// # Errors
+/// When the file cannot be read, or something in it was refused.
+pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> anyhow::Result<()> {
+    let name = args.file.display();
+    let input: Box<dyn Read> = match args.file.to_str() {
+        Some("-") => Box::new(io::stdin()),
+        _ => Box::new(File::open(&args.file).with_context(|| name.to_string())?),
+    };
+    let mut text = String::new();
+    input
+        .take(MAX_FILE_BYTES.saturating_add(1))
+        .read_to_string(&mut text)
+        .with_context(|| name.to_string())?;
+    ensure!(
+        text.len() as u64 <= MAX_FILE_BYTES,
+        "{name}: longer than {MAX_FILE_BYTES} bytes; convert it in parts"
+    );
+    let source = SourceSpec {
+        from: vec![args.interface.clone()],
+        ports: args.ports.iter().map(|port| PortRange { first: *port, last: *port }).collect(),
+        ..SourceSpec::default()
+    };
+    let conversion = convert(args.from.into(), &text, source);
+    for finding in &conversion.findings {
+        writeln!(notes, "{name}:{finding}")?;
+    }
+    let Some(native) = conversion.native else {
+        let refused = conversion.findings.iter().filter(|one| one.fate == Fate::Refused).count();
+        bail!("{name}: {refused} refused; nothing was converted");
+    };
+    write!(out, "# From {name} by mirror config convert.\n{native}")?;
+    Ok(())
+}
+
+impl From<OriginArg> for Origin {
+    fn from(arg: OriginArg) -> Self {
+        match arg {
+            OriginArg::Istio => Self::Istio,
+            OriginArg::GatewayApi => Self::GatewayApi,
+        }
+    }
+}

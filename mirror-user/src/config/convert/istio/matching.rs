@@ -1,0 +1,168 @@
+//! The conditions of a route (HTTPMatchRequest, StringMatch).
+
+use super::is_presence;
+use crate::config::convert::finding::Findings;
+use crate::config::convert::node::Node;
+use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
+
+/// Whose conditions are read.
+pub(super) struct Scope {
+    /// True for a route that mirrors. What its conditions leave out would capture more; the
+    /// conditions of others are left out, as a wider shield captures less.
+    pub(super) mirrors: bool,
+}
+
+impl Scope {
+    /// What a condition that cannot be converted comes to.
+    fn cannot(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
+        if self.mirrors {
+            findings.refused(line, field, why);
+        } else {
+            let why = format!("{why}; without it this route, which mirrors nothing, shields more");
+            findings.approximated(line, field, &why);
+        }
+    }
+
+    /// One set of conditions, all of which must hold.
+    pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Match {
+        let mut result = Match::default();
+        let ignore_case = node.field("ignoreUriCase").and_then(Node::text) == Some("true");
+        for (key, node) in node.fields() {
+            let field = format!("{path}.{}", key.name);
+            match key.name.as_str() {
+                "name" | "ignoreUriCase" => {}
+                "statPrefix" => findings.dropped(key.line, field, "it names Envoy's statistics"),
+                "uri" => result.path = self.uri(node, ignore_case, &field, findings),
+                "method" => match self.text(node, &field, findings) {
+                    Some(TextMatch::Exact(method)) => result.methods.push(method),
+                    Some(_) => self.cannot(key.line, &field, "name one method", findings),
+                    None => {}
+                },
+                "authority" => {
+                    let text = self.text(node, &field, findings);
+                    result.headers.extend(text.map(|text| ("host".to_owned(), text)));
+                }
+                "headers" => self.headers(node, &field, &mut result.headers, findings),
+                "withoutHeaders" => {
+                    let mut present = Vec::new();
+                    self.headers(node, &field, &mut present, findings);
+                    let inverted = present.into_iter().map(|(name, text)| match text {
+                        TextMatch::Present => (name, TextMatch::Absent),
+                        text => (name, TextMatch::Not(Box::new(text))),
+                    });
+                    result.headers.extend(inverted);
+                }
+                "queryParams" => {
+                    for (key, node) in node.fields() {
+                        let field = format!("{field}.{}", key.name);
+                        let text = self.text(node, &field, findings);
+                        result.query.extend(text.map(|text| (key.name.clone(), text)));
+                    }
+                }
+                "port" => match node.text().and_then(|port| port.parse::<PortRange>().ok()) {
+                    Some(port) => {
+                        let why = "the service's port; where the pod listens on another \
+                                   (targetPort), write that one";
+                        findings.approximated(key.line, &field, why);
+                        result.ports.push(port);
+                    }
+                    None => self.cannot(key.line, &field, "no port number", findings),
+                },
+                "gateways" => gateways(node, &field, findings),
+                "scheme" => {
+                    let why = "whether the client spoke TLS is not on the server's wire";
+                    self.cannot(key.line, &field, why, findings);
+                }
+                "sourceLabels" | "sourceNamespace" => {
+                    let why = "pods cannot be told by label here; write their addresses (source)";
+                    self.cannot(key.line, &field, why, findings);
+                }
+                _ => self.cannot(key.line, &field, "no condition that is known", findings),
+            }
+        }
+        result
+    }
+
+    fn uri(
+        &self,
+        node: &Node,
+        ignore_case: bool,
+        field: &str,
+        findings: &mut Findings,
+    ) -> Option<PathMatch> {
+        let kind = match self.text(node, field, findings)? {
+            TextMatch::Exact(text) => PathKind::Exact(text),
+            TextMatch::Prefix(text) => PathKind::Prefix(text),
+            TextMatch::Regex(pattern) => PathKind::Regex(pattern),
+            TextMatch::Present | TextMatch::Absent | TextMatch::Not(_) => return None,
+        };
+        // Istio's documentation: the case of a regular expression is its own.
+        let ignore_case = ignore_case && !matches!(kind, PathKind::Regex(_));
+        Some(PathMatch { kind, ignore_case })
+    }
+
+    fn headers(
+        &self,
+        node: &Node,
+        path: &str,
+        out: &mut Vec<(String, TextMatch)>,
+        findings: &mut Findings,
+    ) {
+        for (key, node) in node.fields() {
+            let field = format!("{path}.{}", key.name);
+            match key.name.as_str() {
+                "uri" | "scheme" | "method" | "authority" => {
+                    findings.dropped(key.line, &field, "Istio passes over it, too");
+                }
+                name if name.starts_with(['@', ':']) => {
+                    let why = "no header of the request as it is on the server's wire";
+                    self.cannot(key.line, &field, why, findings);
+                }
+                name => {
+                    let text = self.text(node, &field, findings);
+                    out.extend(text.map(|text| (name.to_owned(), text)));
+                }
+            }
+        }
+    }
+
+    /// A StringMatch; `None` when it cannot be converted, which was said.
+    fn text(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<TextMatch> {
+        if is_presence(node) {
+            return Some(TextMatch::Present);
+        }
+        if let [(key, value)] = node.fields()
+            && let Some(text) = value.text()
+        {
+            let text = text.to_owned();
+            match key.name.as_str() {
+                "exact" => return Some(TextMatch::Exact(text)),
+                "prefix" => return Some(TextMatch::Prefix(text)),
+                "regex" => match Pattern::new(&text) {
+                    Ok(pattern) => return Some(TextMatch::Regex(pattern)),
+                    Err(why) => {
+                        self.cannot(value.line, field, &why, findings);
+                        return None;
+                    }
+                },
+                _ => {}
+            }
+        }
+        self.cannot(node.line, field, "give one of exact, prefix and regex", findings);
+        None
+    }
+}
+
+/// Routes of a gateway alone are seen at its pod and nowhere else.
+pub(super) fn gateways(node: &Node, field: &str, findings: &mut Findings) {
+    if node.items().iter().any(|gateway| gateway.text() == Some("mesh")) {
+        let why = "what comes through the other gateways is seen here as well";
+        if node.items().len() > 1 {
+            findings.approximated(node.line, field, why);
+        }
+    } else {
+        let why = "without mesh the routes are those of a gateway: capture at its pod, and write \
+                   the rules for that";
+        findings.refused(node.line, field, why);
+    }
+}

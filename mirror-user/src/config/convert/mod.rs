@@ -1,0 +1,106 @@
+//! Another system's mirroring in, the native file out, and what became of each field that has no
+//! exact native form.
+//!
+//! Refuses whatever would make the result capture more than the original: a condition that cannot
+//! be seen on the server's wire, a field that is not known. Where a route mirrors nothing, the same
+//! is left out, because a wider shield captures less. Knows nothing of the cluster but what stands
+//! in the file. Remembers nothing.
+
+mod command;
+mod finding;
+mod gateway;
+mod istio;
+mod native;
+mod node;
+mod service;
+
+pub use self::command::run;
+use self::finding::Findings;
+pub use self::finding::{Fate, Finding};
+use self::node::{Node, Unreadable};
+use self::service::Services;
+use super::file::{File, SourceSpec};
+
+/// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
+/// cluster's routes is some of them.
+pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Whose file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Istio's VirtualService, with ServiceEntry and DestinationRule.
+    Istio,
+    /// The Gateway API's HTTPRoute.
+    GatewayApi,
+}
+
+/// What came of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// The native file; `None` when something was refused.
+    pub native: Option<String>,
+    /// What has no exact native form, by line.
+    pub findings: Vec<Finding>,
+}
+
+/// Converts the documents of a file; `source` is where the native file captures.
+#[must_use]
+pub fn convert(origin: Origin, text: &str, source: SourceSpec) -> Conversion {
+    let mut findings = Findings::default();
+    let rules = match node::documents(text) {
+        Ok(documents) => {
+            let documents = unlisted(documents);
+            let services = Services::new(&documents);
+            match origin {
+                Origin::Istio => istio::rules(&documents, &services, &mut findings),
+                Origin::GatewayApi => gateway::rules(&documents, &services, &mut findings),
+            }
+        }
+        Err(Unreadable { line, why }) => {
+            findings.refused(line, "YAML", &why);
+            Vec::new()
+        }
+    };
+    if !findings.any_refused() && rules.iter().all(|rule| rule.targets.is_empty()) {
+        let why = format!("no {} in it mirrors anything", origin.kind());
+        findings.refused(1, "file", &why);
+    }
+    let native = native::file(source, rules, &mut findings).to_yaml();
+    if !findings.any_refused()
+        && let Err(problems) = File::parse(&native)
+    {
+        // A condition that the other system takes and that could never hold, such as a path
+        // without a slash.
+        for problem in problems.iter() {
+            findings.refused(1, "native file", &problem.text);
+        }
+    }
+    let native = (!findings.any_refused()).then_some(native);
+    Conversion { native, findings: findings.by_line() }
+}
+
+impl Origin {
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Istio => "VirtualService",
+            Self::GatewayApi => "HTTPRoute",
+        }
+    }
+}
+
+/// `kubectl get -o yaml` puts several objects into one of kind List.
+fn unlisted(documents: Vec<Node>) -> Vec<Node> {
+    let is_list = |document: &Node| {
+        document.field("kind").and_then(Node::text).is_some_and(|kind| kind == "List")
+    };
+    documents
+        .into_iter()
+        .flat_map(|document| match is_list(&document) {
+            true => document.field("items").map(Node::items).unwrap_or_default().to_vec(),
+            false => vec![document],
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! What was read, as the native file.
+
+use std::time::Duration;
+
+use super::finding::Findings;
+use crate::config::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
+use crate::rules::sample::Portion;
+use crate::rules::select::Match;
+use crate::rules::tag::HostPolicy;
+
+/// The longest name that the native file takes.
+const MAX_NAME_BYTES: usize = 63;
+
+/// A rule: the first that matches decides; one without targets shields those behind it.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    /// Where it stands.
+    pub(super) line: usize,
+    pub(super) name: String,
+    /// One of these must hold. Never empty: what matches everything says so with an empty one.
+    pub(super) matches: Vec<Match>,
+    pub(super) targets: Vec<Target>,
+}
+
+/// Where matching requests go.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) url: String,
+    pub(super) portion: Portion,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// The native file with these rules. Those that no request reaches are left out.
+pub(super) fn file(source: SourceSpec, rules: Vec<Rule>, findings: &mut Findings) -> File {
+    let mut file = File { source, ..File::default() };
+    let mut kept: Vec<Rule> = Vec::new();
+    for rule in rules {
+        let covered =
+            |one: &Match| kept.iter().flat_map(|rule| &rule.matches).any(|wide| wide.covers(one));
+        if rule.matches.iter().all(covered) {
+            if rule.line > 0 {
+                let why = "never reached: the routes before it take all that it matches";
+                findings.dropped(rule.line, &rule.name, why);
+            }
+            continue;
+        }
+        let targets = uses(&mut file.targets, &rule);
+        let matches_all = rule.matches.iter().any(|one| *one == Match::default());
+        let taken: Vec<&str> = file.rules.iter().map(|rule| rule.name.as_str()).collect();
+        let spec = RuleSpec {
+            name: unique(&rule.name, &taken),
+            matches: if matches_all { Vec::new() } else { rule.matches.clone() },
+            targets,
+            ..RuleSpec::default()
+        };
+        file.rules.push(spec);
+        kept.push(rule);
+    }
+    file
+}
+
+/// The targets of a rule by name; what is not among the known ones is added to them.
+fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
+    let mut uses: Vec<TargetUse> = Vec::new();
+    for Target { url, portion, timeout } in &rule.targets {
+        let is_free = |name: &str| uses.iter().all(|other| other.name != name);
+        let same = known.iter().find(|one| {
+            // A rule that names a target twice sends twice: the second is a target of its own.
+            one.url == *url && one.answer_timeout == *timeout && is_free(&one.name)
+        });
+        let name = match same {
+            Some(same) => same.name.clone(),
+            None => {
+                let taken: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
+                let host = url.trim_start_matches("http://").split(':').next().unwrap_or_default();
+                let name = unique(host.trim_end_matches(".svc.cluster.local"), &taken);
+                known.push(TargetSpec {
+                    // As Istio and the Gateway API have it: the captured host, without a suffix.
+                    host: HostPolicy::Keep,
+                    answer_timeout: *timeout,
+                    ..TargetSpec::new(&name, url)
+                });
+                name
+            }
+        };
+        let portion = (*portion != Portion::ALL).then_some(*portion);
+        uses.push(TargetUse { at: Default::default(), name, portion });
+    }
+    uses
+}
+
+/// A name that the native file takes and that is not taken.
+fn unique(wanted: &str, taken: &[&str]) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    // Room for a dash and a number behind it.
+    let name: String = wanted.chars().map(plain).take(MAX_NAME_BYTES.saturating_sub(8)).collect();
+    let name = if name.is_empty() { "unnamed".to_owned() } else { name };
+    if !taken.contains(&name.as_str()) {
+        return name;
+    }
+    (2_u32..)
+        .map(|number| format!("{name}-{number}"))
+        .find(|name| !taken.contains(&name.as_str()))
+        .unwrap_or(name)
+}

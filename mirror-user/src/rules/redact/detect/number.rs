@@ -1,0 +1,198 @@
+//! What begins with digits: payment cards, social security and telephone numbers, bank accounts.
+
+use enum_map::EnumMap;
+
+use super::{Detector, Found, before, iban, is_word, run};
+use crate::rules::redact::tokens;
+
+/// ISO/IEC 7812-1 has up to 19 digits; no issuer has less than 13.
+const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+
+pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Found>) {
+    let mut at = 0;
+    while let Some(start) = next_digit(text, at) {
+        let (range, what) = match recognise(on, text, start) {
+            Some(recognised) => recognised,
+            None => {
+                at = start + run(text, start, usize::MAX, u8::is_ascii_digit);
+                continue;
+            }
+        };
+        at = range.end.max(start + 1);
+        found.push(Found { range, what });
+    }
+}
+
+fn next_digit(text: &[u8], from: usize) -> Option<usize> {
+    let rest = text.get(from..)?;
+    rest.iter().position(u8::is_ascii_digit).map(|at| from + at)
+}
+
+/// What the run of digits that begins at `start` begins.
+fn recognise(
+    on: &EnumMap<Detector, bool>,
+    text: &[u8],
+    start: usize,
+) -> Option<(std::ops::Range<usize>, Detector)> {
+    if is_word(before(text, start)) {
+        let iban = start
+            .checked_sub(2)
+            .filter(|iban| on[Detector::Iban] && iban::may_begin(text, *iban))?;
+        return Some((iban..iban::end(text, iban)?, Detector::Iban));
+    }
+    if on[Detector::Card]
+        && let Some(end) = card_end(text, start)
+    {
+        return Some((start..end, Detector::Card));
+    }
+    if on[Detector::Ssn]
+        && let Some(end) = ssn_end(text, start)
+    {
+        return Some((start..end, Detector::Ssn));
+    }
+    if on[Detector::Phone] {
+        return phone(text, start).map(|range| (range, Detector::Phone));
+    }
+    None
+}
+
+/// Where the card number that begins at `start` ends: the longest that holds. It may be followed by
+/// more groups of digits, as by its check number.
+fn card_end(text: &[u8], start: usize) -> Option<usize> {
+    // Digits of a fraction are no card.
+    if before(text, start) == Some(&b'.')
+        && start.checked_sub(2).is_some_and(|at| text.get(at).is_some_and(u8::is_ascii_digit))
+    {
+        return None;
+    }
+    let mut digits = [0_u8; *CARD_DIGITS.end()];
+    let mut n = 0;
+    let mut at = start;
+    let mut end = None;
+    loop {
+        match text.get(at) {
+            Some(digit) if digit.is_ascii_digit() => {
+                let Some(place) = digits.get_mut(n) else { break };
+                *place = *digit;
+                n += 1;
+                at += 1;
+                if CARD_DIGITS.contains(&n)
+                    && !is_word(text.get(at))
+                    && digits.get(..n).is_some_and(is_card)
+                {
+                    end = Some(at);
+                }
+            }
+            Some(b' ' | b'-') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => at += 1,
+            _ => break,
+        }
+    }
+    end
+}
+
+fn is_card(digits: &[u8]) -> bool {
+    has_issuer(digits)
+        && tokens::luhn(digits)
+        && digits.iter().any(|digit| Some(digit) != digits.first())
+}
+
+/// The networks' ranges and lengths (ISO/IEC 7812, as the networks publish them).
+fn has_issuer(digits: &[u8]) -> bool {
+    let prefix = digits.iter().take(4).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
+    match (prefix, digits.len()) {
+        (4000..=4999, 13 | 16 | 18 | 19) => true, // Visa
+        (5100..=5599 | 2221..=2720, 16) => true,  // Mastercard
+        (3400..=3499 | 3700..=3799, 15) => true,  // American Express
+        (3000..=3059 | 3095 | 3600..=3699 | 3800..=3999, 14..=19) => true, // Diners Club
+        (3528..=3589, 16..=19) => true,           // JCB
+        (6000..=6999, 13..=19) => true, // Discover, UnionPay, Maestro, RuPay, Verve, Elo, InstaPayment
+        (5000..=5099 | 5600..=5899, 13..=19) => true, // Maestro, Elo, Verve, Dankort
+        (2200..=2204, 16..=19) => true, // Mir
+        (8100..=8299, 16..=19) => true, // UnionPay, RuPay
+        _ => false,
+    }
+}
+
+/// The digits of a text that is a card number in form, whatever its check and issuer.
+pub(in crate::rules::redact) fn card_digits(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = tokens::digits_of(text);
+    let plain = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-'));
+    (plain && (12..=19).contains(&digits.len())).then_some(digits)
+}
+
+fn ssn_end(text: &[u8], start: usize) -> Option<usize> {
+    let ssn: &[u8; 11] = text.get(start..)?.first_chunk()?;
+    let [a, b, c, b'-', d, e, b'-', f, g, h, i] = ssn else { return None };
+    let digits = [*a, *b, *c, *d, *e, *f, *g, *h, *i];
+    let end = start + ssn.len();
+    let goes_on = |byte: Option<&u8>, next: Option<&u8>| {
+        is_word(byte) || byte == Some(&b'-') && next.is_some_and(u8::is_ascii_digit)
+    };
+    let alone = !goes_on(text.get(end), text.get(end + 1))
+        && !goes_on(before(text, start), start.checked_sub(2).and_then(|at| text.get(at)));
+    (alone && is_issued_ssn(&digits)).then_some(end)
+}
+
+/// Areas 000, 666 and 9xx, group 00 and serial 0000 are never issued, and one number stood in
+/// wallets for show.
+pub(in crate::rules::redact) fn is_issued_ssn(digits: &[u8; 9]) -> bool {
+    let [area @ .., _, _, _, _, _, _] = digits;
+    let [_, _, _, group @ .., _, _, _, _] = digits;
+    let [_, _, _, _, _, serial @ ..] = digits;
+    digits.iter().all(u8::is_ascii_digit)
+        && area != b"000"
+        && area != b"666"
+        && area.first() != Some(&b'9')
+        && group != b"00"
+        && serial != b"0000"
+        && digits != b"078051120"
+}
+
+/// How far before a number the word may stand that makes it a telephone's.
+const CONTEXT_BYTES: usize = 24;
+const CONTEXT: [&[u8]; 10] = [
+    b"phone",
+    b"mobile",
+    b"tel",
+    b"cell",
+    b"fax",
+    b"call",
+    b"sms",
+    b"whatsapp",
+    b"handy",
+    b"contact",
+];
+
+fn phone(text: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+    let plus = before(text, start) == Some(&b'+');
+    let open = before(text, start) == Some(&b'(');
+    let (mut digits, mut at, mut end) = (0, start, start);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                end = at + 1;
+            }
+            b' ' | b'-' | b'.' | b'(' | b')' | b'/' if at < end + 2 => {}
+            _ => break,
+        }
+        if digits > 15 {
+            return None;
+        }
+        at += 1;
+    }
+    if is_word(text.get(end)) {
+        return None;
+    }
+    // E.164, or the North American plan with or without its country code.
+    let fits = match plus {
+        true => digits >= 8 && !text.get(start..).is_some_and(|rest| rest.starts_with(b"999")),
+        false => digits == 10 || digits == 11 && text.get(start) == Some(&b'1'),
+    };
+    if !fits {
+        return None;
+    }
+    let first = start - usize::from(plus || open);
+    let context = text.get(first.saturating_sub(CONTEXT_BYTES)..first)?.to_ascii_lowercase();
+    CONTEXT.iter().any(|word| memchr::memmem::find(&context, word).is_some()).then_some(first..end)
+}

@@ -1,0 +1,79 @@
+//! The framing of a body taken off and put on again (RFC 9112 §6, §7).
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+
+use super::MAX_BODY_BYTES;
+use super::report::Unredactable;
+use crate::http::message::{Body, BodyLength, Kept};
+use crate::http::{Chunks, Piece};
+
+/// A body without its framing.
+pub(super) struct Unframed<'a> {
+    pub(super) content: Cow<'a, [u8]>,
+    /// Its chunks bear extensions, which may say anything.
+    pub(super) extended: bool,
+}
+
+/// Takes the framing off; `None` when nothing was kept.
+pub(super) fn unframe(body: &Body) -> Result<Option<Unframed<'_>>, Unredactable> {
+    let wire = match &body.wire {
+        Kept::Nothing | Kept::TooLarge | Kept::Withheld(_) => return Ok(None),
+        Kept::Memory(bytes) => Cow::Borrowed(&bytes[..]),
+        Kept::File(file) => Cow::Owned(read(file)?),
+    };
+    if wire.len() > MAX_BODY_BYTES {
+        return Err(Unredactable::TooLarge);
+    }
+    if body.framing != BodyLength::Chunked {
+        return Ok(Some(Unframed { content: wire, extended: false }));
+    }
+    let mut content = Vec::with_capacity(wire.len());
+    let mut extended = false;
+    let mut chunks = Chunks::default();
+    let mut rest = &wire[..];
+    loop {
+        let (framing, data, ends) = match chunks.next(rest) {
+            Piece::Content(framing, data) => (framing, data, false),
+            Piece::End(framing) => (framing, 0, true),
+            // The input ends before the body does, or it is no chunked body.
+            Piece::Framing(_) | Piece::Bad(_) => return Err(Unredactable::Incomplete),
+        };
+        // In the trailer section, too; then it is built anew for nothing.
+        extended |= memchr::memchr(b';', rest.get(..framing).unwrap_or_default()).is_some();
+        content.extend_from_slice(rest.get(framing..framing + data).unwrap_or_default());
+        rest = rest.get(framing + data..).unwrap_or_default();
+        if ends {
+            return Ok(Some(Unframed { content: Cow::Owned(content), extended }));
+        }
+    }
+}
+
+fn read(file: &std::fs::File) -> Result<Vec<u8>, Unredactable> {
+    let length = file.metadata().map_err(|_| Unredactable::ReadFailed)?.len();
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > MAX_BODY_BYTES {
+        return Err(Unredactable::TooLarge);
+    }
+    let mut bytes = vec![0; length];
+    file.read_exact_at(&mut bytes, 0).map_err(|_| Unredactable::ReadFailed)?;
+    Ok(bytes)
+}
+
+/// Frames content as the body was framed; a chunked one as a single chunk.
+pub(super) fn frame(framing: BodyLength, content: Vec<u8>, trailer: &[u8]) -> Vec<u8> {
+    if framing != BodyLength::Chunked {
+        return content;
+    }
+    let mut wire = Vec::with_capacity(content.len() + trailer.len() + 32);
+    if !content.is_empty() {
+        write!(wire, "{:x}\r\n", content.len()).expect("writing to a Vec cannot fail");
+        wire.extend_from_slice(&content);
+        wire.extend_from_slice(b"\r\n");
+    }
+    wire.extend_from_slice(b"0\r\n");
+    wire.extend_from_slice(trailer);
+    wire.extend_from_slice(b"\r\n");
+    wire
+}

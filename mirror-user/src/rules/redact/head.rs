@@ -1,0 +1,287 @@
+//! Heads and trailers: field by field, the bytes between the values as they were.
+
+use std::io::Write;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::cookie;
+use super::report::Where;
+use super::url;
+use super::work::Work;
+use crate::http::message::{Head, HeaderLine, StartLine};
+
+/// Replacements in a text, in their order; what stands in the place of each is in `with`.
+#[derive(Default)]
+pub(super) struct Replacements {
+    places: Vec<(Range<u32>, Range<usize>)>,
+    with: Vec<u8>,
+}
+
+/// The longest common token: `redacted-`, a kind, 16 characters, and what stands around it.
+const TOKEN_BYTES: usize = 64;
+
+impl Replacements {
+    /// Replaces what `write` writes something else for.
+    fn replace(
+        &mut self,
+        raw: &[u8],
+        range: &Range<u32>,
+        write: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
+    ) {
+        // At once what a token or two need.
+        self.with.reserve(TOKEN_BYTES);
+        let start = self.with.len();
+        let text = raw.get(range.start as usize..range.end as usize).unwrap_or_default();
+        if write(text, &mut self.with) {
+            self.places.push((range.clone(), start..self.with.len()));
+        } else {
+            self.with.truncate(start);
+        }
+    }
+
+    /// The text with the replacements, and where each place of the text is now.
+    fn apply(&self, raw: &[u8]) -> (Bytes, impl FnMut(u32) -> u32) {
+        let mut out = Vec::with_capacity(raw.len() + self.with.len());
+        let mut copied = 0;
+        for (range, with) in &self.places {
+            out.extend_from_slice(raw.get(copied..range.start as usize).unwrap_or_default());
+            out.extend_from_slice(self.with.get(with.clone()).unwrap_or_default());
+            copied = range.end as usize;
+        }
+        out.extend_from_slice(raw.get(copied..).unwrap_or_default());
+        // Asked in rising order, so that each replacement is passed once.
+        let mut places = self.places.iter().peekable();
+        let mut shift = 0_i64;
+        let moved = move |at: u32| {
+            while let Some((range, with)) = places.next_if(|(range, _)| range.end <= at) {
+                shift += with.len() as i64 - i64::from(range.end - range.start);
+            }
+            u32::try_from(i64::from(at) + shift).unwrap_or(u32::MAX)
+        };
+        (out.into(), moved)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+/// What became of the body, as far as the head speaks of it.
+#[derive(Clone, Copy)]
+pub(super) struct NewBody {
+    /// Its length in bytes.
+    pub(super) length: u64,
+}
+
+/// Rewrites a head; `None` when nothing is to be replaced.
+pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    head: &Head,
+    flawed: bool,
+    body: Option<NewBody>,
+) -> Option<Head> {
+    let mut replacements = Replacements::default();
+    let raw = &head.raw[..];
+    let mut behind = match &head.start {
+        StartLine::Request { method, target, .. } => {
+            replacements.replace(raw, method, |text, out| work.text(&Where::Start, text, out));
+            replacements
+                .replace(raw, target, |text, out| url::rewrite(work, &Where::Path, text, out));
+            target.end
+        }
+        StartLine::Status { reason, .. } => {
+            replacements.replace(raw, reason, |text, out| work.text(&Where::Start, text, out));
+            reason.end
+        }
+    };
+    for line in &head.headers {
+        if flawed {
+            // Lines without a colon and what else is not part of any field.
+            let between = behind..line.line.start.max(behind);
+            replacements.replace(raw, &between, |text, out| work.text(&Where::Start, text, out));
+            behind = line.line.end;
+        }
+        match body {
+            Some(body)
+                if tells_body(head.bytes(&line.name), body, raw, line, &mut replacements) => {}
+            _ => field(work, raw, line, &Where::Header(head.bytes(&line.name)), &mut replacements),
+        }
+    }
+    if flawed {
+        let rest = behind..raw.len() as u32;
+        replacements.replace(raw, &rest, |text, out| work.text(&Where::Start, text, out));
+    }
+    if replacements.is_empty() {
+        return None;
+    }
+    let (raw, mut moved) = replacements.apply(raw);
+    let start = match &head.start {
+        StartLine::Request { method, target, minor_version } => StartLine::Request {
+            method: moved(method.start)..moved(method.end),
+            target: moved(target.start)..moved(target.end),
+            minor_version: *minor_version,
+        },
+        StartLine::Status { code, reason, minor_version } => StartLine::Status {
+            code: *code,
+            reason: moved(reason.start)..moved(reason.end),
+            minor_version: *minor_version,
+        },
+    };
+    Some(Head { raw, start, headers: move_lines(&head.headers, moved) })
+}
+
+/// Rewrites a trailer section; `None` when nothing is to be replaced.
+pub(super) fn trailers(
+    work: &mut Work<'_>,
+    raw: &[u8],
+    lines: &[HeaderLine],
+) -> Option<(Bytes, Vec<HeaderLine>)> {
+    let mut replacements = Replacements::default();
+    for line in lines {
+        let name = raw.get(line.name.start as usize..line.name.end as usize).unwrap_or_default();
+        field(work, raw, line, &Where::Trailer(name), &mut replacements);
+    }
+    if replacements.is_empty() {
+        return None;
+    }
+    let (bytes, moved) = replacements.apply(raw);
+    Some((bytes, move_lines(lines, moved)))
+}
+
+/// A line that was taken out is left out here, too.
+fn move_lines(lines: &[HeaderLine], mut moved: impl FnMut(u32) -> u32) -> Vec<HeaderLine> {
+    lines
+        .iter()
+        .filter_map(|line| {
+            let start = moved(line.line.start);
+            let name = moved(line.name.start)..moved(line.name.end);
+            let value = moved(line.value.start)..moved(line.value.end);
+            let end = moved(line.line.end);
+            (end > start).then_some(HeaderLine { name, value, line: start..end })
+        })
+        .collect()
+}
+
+/// Replaces or takes out what speaks of a body that was changed: its length, its digests. True when
+/// the field is such a one.
+fn tells_body(
+    name: &[u8],
+    body: NewBody,
+    raw: &[u8],
+    line: &HeaderLine,
+    replacements: &mut Replacements,
+) -> bool {
+    // A digest of what was there tells it to whoever tries all card numbers; and it is wrong now.
+    const DIGESTS: [&[u8]; 6] = [
+        b"content-md5",
+        b"content-digest",
+        b"digest",
+        b"repr-digest",
+        b"etag",
+        b"x-amz-content-sha256",
+    ];
+    if name.eq_ignore_ascii_case(b"content-length") {
+        replacements.replace(raw, &line.value, |_, out| write!(out, "{}", body.length).is_ok());
+        return true;
+    }
+    let is_digest = DIGESTS.iter().any(|digest| name.eq_ignore_ascii_case(digest));
+    if is_digest {
+        replacements.replace(raw, &line.line, |_, _| true);
+    }
+    is_digest
+}
+
+fn field(
+    work: &mut Work<'_>,
+    raw: &[u8],
+    line: &HeaderLine,
+    at: &Where<'_>,
+    replacements: &mut Replacements,
+) {
+    let part =
+        |range: &Range<u32>| raw.get(range.start as usize..range.end as usize).unwrap_or_default();
+    let name = part(&line.name);
+    // No value is so short and without a digit but an address, and a name has no `@`.
+    let long =
+        name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@');
+    if long {
+        replacements.replace(raw, &line.name, |text, out| work.text(at, text, out));
+    }
+    replacements.replace(raw, &line.value, |value, out| self::value(work, name, at, value, out));
+}
+
+/// Bytes of a name that is looked through though it has no digit: fewer than any token has.
+const LONG_NAME: usize = 20;
+
+/// Rewrites one field's value.
+fn value(
+    work: &mut Work<'_>,
+    name: &[u8],
+    at: &Where<'_>,
+    value: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
+    let role = Role::of(name);
+    if role == Role::Framing || role == Role::Trace && is_traceparent(value) {
+        return false;
+    }
+    if memchr::memchr(b'\n', value).is_some() {
+        // A value on several lines (RFC 9112 §5.2): some read the second as a field of its own.
+        return work.named("folded", at, value, out);
+    }
+    match role {
+        _ if let Some(kind) = work.plan.names.header(name) => work.named(kind, at, value, out),
+        Role::Cookie => cookie::sent(work, value, out),
+        Role::SetCookie => cookie::set(work, value, out),
+        Role::Reference => url::rewrite(work, at, value, out),
+        _ => work.value(at, value, out),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Cookie,
+    SetCookie,
+    /// A reference with a path and a query.
+    Reference,
+    /// Needed where it is to tell where the message ends.
+    Framing,
+    /// W3C trace context.
+    Trace,
+    Other,
+}
+
+impl Role {
+    fn of(name: &[u8]) -> Self {
+        // By length first: it is asked for every field.
+        let (known, role): (&[u8], _) = match name.len() {
+            6 => (b"cookie", Self::Cookie),
+            7 => (b"referer", Self::Reference),
+            8 => (b"location", Self::Reference),
+            10 => (b"set-cookie", Self::SetCookie),
+            11 => (b"traceparent", Self::Trace),
+            14 if name.ends_with(b"i") || name.ends_with(b"I") => {
+                (b"x-original-uri", Self::Reference)
+            }
+            14 if name.ends_with(b"l") || name.ends_with(b"L") => {
+                (b"x-original-url", Self::Reference)
+            }
+            14 => (b"content-length", Self::Framing),
+            15 => (b"x-forwarded-uri", Self::Reference),
+            16 => (b"content-location", Self::Reference),
+            17 => (b"transfer-encoding", Self::Framing),
+            _ => return Self::Other,
+        };
+        if known.eq_ignore_ascii_case(name) { role } else { Self::Other }
+    }
+}
+
+/// `00-` and three numbers in hexadecimal, which may look like a card.
+fn is_traceparent(value: &[u8]) -> bool {
+    value.len() == 55
+        && value.iter().enumerate().all(|(at, byte)| match at {
+            2 | 35 | 52 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

@@ -1,0 +1,350 @@
+//! JSON documents: each string, number and member name is looked at, and what is not replaced stays
+//! byte for byte, white space, number forms and duplicate names included.
+//!
+//! Several documents may follow one another, as in newline-delimited JSON. Refuses what RFC 8259
+//! does not allow: what is read in another way by its receiver may hold a value where none was seen.
+
+use std::ops::Range;
+
+use super::edits::Edits;
+use super::paths::States;
+use super::report::{Unredactable, Where};
+use super::work::Work;
+
+/// Values inside one another; serde_json and others refuse more, too.
+pub const MAX_JSON_DEPTH: usize = 128;
+
+/// The kind of tokens for what a path names.
+const BY_PATH: &str = "json";
+
+/// A container around the value at hand.
+pub(super) struct Container<'a> {
+    /// The name of the member at hand, as written; `None` in a list.
+    name: Option<&'a [u8]>,
+}
+
+impl Container<'_> {
+    pub(super) fn name(&self) -> Option<&[u8]> {
+        self.name
+    }
+}
+
+/// What a value takes over from what is around it.
+#[derive(Clone, Copy)]
+struct Heritage<'a> {
+    states: States,
+    /// It is to be replaced, whatever it is.
+    kind: Option<&'a str>,
+}
+
+/// True when a text may be an object or a list, so that it is worth reading as one.
+pub(super) fn may_be(text: &[u8]) -> bool {
+    let text = text.trim_ascii();
+    matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
+}
+
+/// Rewrites documents; `None` when nothing is to be replaced.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    outer: &Where<'_>,
+    source: &[u8],
+) -> Result<Option<Vec<u8>>, Unredactable> {
+    let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let begin = Heritage { states: work.plan.paths.begin(), kind: None };
+    let mut reader = Reader {
+        work,
+        outer,
+        source,
+        at,
+        edits: Edits::new(source),
+        containers: Vec::new(),
+        plain: Vec::new(),
+        token: Vec::new(),
+    };
+    while reader.peek().is_some() {
+        reader.value(begin)?;
+    }
+    Ok(reader.edits.finish())
+}
+
+struct Reader<'a, 'w, 's> {
+    work: &'a mut Work<'w>,
+    outer: &'a Where<'a>,
+    source: &'s [u8],
+    at: usize,
+    edits: Edits<'s>,
+    containers: Vec<Container<'s>>,
+    /// A string without its escapes.
+    plain: Vec<u8>,
+    /// What stands for a value.
+    token: Vec<u8>,
+}
+
+impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's> {
+    /// The next byte that is not white space. A record separator (RFC 7464) counts as such.
+    fn peek(&mut self) -> Option<u8> {
+        let rest = self.source.get(self.at..)?;
+        let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x1e);
+        let first = rest.iter().position(|byte| !blank(byte))?;
+        self.at += first;
+        rest.get(first).copied()
+    }
+
+    fn value(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+        match self.peek() {
+            Some(b'{') => self.object(heritage),
+            Some(b'[') => self.list(heritage),
+            Some(b'"') => {
+                let range = self.string()?;
+                self.replace_string(range, heritage.kind)
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(heritage.kind),
+            Some(_) => self.literal(),
+            None => Err(Unredactable::BadJson),
+        }
+    }
+
+    fn enter(&mut self) -> Result<(), Unredactable> {
+        if self.containers.len() >= MAX_JSON_DEPTH {
+            return Err(Unredactable::JsonTooDeep);
+        }
+        self.containers.push(Container { name: None });
+        self.at += 1;
+        Ok(())
+    }
+
+    /// After a value: true when another one follows, false at the end of the container.
+    fn goes_on(&mut self, end: u8) -> Result<bool, Unredactable> {
+        let next = self.peek();
+        self.at += 1;
+        match next {
+            Some(b',') => Ok(true),
+            Some(byte) if byte == end => {
+                self.containers.pop();
+                Ok(false)
+            }
+            _ => Err(Unredactable::BadJson),
+        }
+    }
+
+    fn list(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+        self.enter()?;
+        let states = match heritage.states {
+            0 => 0,
+            states => self.work.plan.paths.step(states, None),
+        };
+        let kind = heritage.kind.or_else(|| self.work.plan.paths.is_end(states).then_some(BY_PATH));
+        if self.peek() == Some(b']') {
+            self.goes_on(b']')?;
+            return Ok(());
+        }
+        loop {
+            self.value(Heritage { states, kind })?;
+            if !self.goes_on(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn object(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+        self.enter()?;
+        if self.peek() == Some(b'}') {
+            self.goes_on(b'}')?;
+            return Ok(());
+        }
+        loop {
+            let member = self.member(heritage)?;
+            if self.peek() != Some(b':') {
+                return Err(Unredactable::BadJson);
+            }
+            self.at += 1;
+            self.value(member)?;
+            if !self.goes_on(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a member's name; gives what its value takes over.
+    fn member(&mut self, heritage: Heritage<'w>) -> Result<Heritage<'w>, Unredactable> {
+        if self.peek() != Some(b'"') {
+            return Err(Unredactable::BadJson);
+        }
+        let range = self.string()?;
+        let raw = self.source.get(range.clone()).unwrap_or_default();
+        if let Some(container) = self.containers.last_mut() {
+            container.name = Some(raw);
+        }
+        let plan = self.work.plan;
+        let name = match memchr::memchr(b'\\', raw) {
+            None => raw,
+            Some(_) => {
+                unescape(raw, &mut self.plain)?;
+                &self.plain
+            }
+        };
+        let states = match heritage.states {
+            0 => 0,
+            states => plan.paths.step(states, Some(name)),
+        };
+        let kind = heritage
+            .kind
+            .or_else(|| plan.names.field(name))
+            .or_else(|| plan.paths.is_end(states).then_some(BY_PATH));
+        // A name may be a value: `{"alice@example.com": 1}`.
+        self.replace_string(range, None)?;
+        Ok(Heritage { states, kind })
+    }
+
+    /// Reads a string; gives what is between its quotes.
+    fn string(&mut self) -> Result<Range<usize>, Unredactable> {
+        let start = self.at + 1;
+        let mut at = start;
+        loop {
+            let rest = self.source.get(at..).unwrap_or_default();
+            match memchr::memchr2(b'"', b'\\', rest) {
+                Some(i) if rest.get(i) == Some(&b'"') => {
+                    self.at = at + i + 1;
+                    return Ok(start..at + i);
+                }
+                Some(i) => at += i + 2,
+                None => return Err(Unredactable::BadJson),
+            }
+        }
+    }
+
+    fn replace_string(
+        &mut self,
+        range: Range<usize>,
+        kind: Option<&str>,
+    ) -> Result<(), Unredactable> {
+        let raw = self.source.get(range.clone()).unwrap_or_default();
+        let text = match memchr::memchr(b'\\', raw) {
+            None => raw,
+            Some(_) => {
+                unescape(raw, &mut self.plain)?;
+                &self.plain
+            }
+        };
+        let place = Where::Json(self.outer, &self.containers);
+        self.token.clear();
+        let replaced = match kind {
+            Some(kind) => self.work.named(kind, &place, text, &mut self.token),
+            None => self.work.value(&place, text, &mut self.token),
+        };
+        if replaced {
+            let token = &self.token;
+            self.edits.edit(range, |_, out| {
+                escape(token, out);
+                true
+            });
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, kind: Option<&str>) -> Result<(), Unredactable> {
+        let start = self.at;
+        let rest = self.source.get(start..).unwrap_or_default();
+        let is_such = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let len = rest.iter().take_while(|byte| is_such(byte)).count();
+        let raw = rest.get(..len).unwrap_or_default();
+        self.at += len;
+        // Card numbers have 13 digits and more; what else is a number is found by its name.
+        if kind.is_none() && len < 13 {
+            return Ok(());
+        }
+        let place = Where::Json(self.outer, &self.containers);
+        self.token.clear();
+        let replaced = match kind {
+            Some(kind) => self.work.named(kind, &place, raw, &mut self.token),
+            None => self.work.text(&place, raw, &mut self.token),
+        };
+        if replaced {
+            let token = &self.token;
+            self.edits.edit(start..start + len, |_, out| {
+                let digits = token.strip_prefix(b"+").unwrap_or(token);
+                if digits.iter().all(u8::is_ascii_digit) {
+                    out.extend_from_slice(digits);
+                } else {
+                    out.push(b'"');
+                    escape(token, out);
+                    out.push(b'"');
+                }
+                true
+            });
+        }
+        Ok(())
+    }
+
+    fn literal(&mut self) -> Result<(), Unredactable> {
+        let rest = self.source.get(self.at..).unwrap_or_default();
+        let literal = [&b"true"[..], b"false", b"null"].into_iter().find(|it| rest.starts_with(it));
+        self.at += literal.ok_or(Unredactable::BadJson)?.len();
+        Ok(())
+    }
+}
+
+/// RFC 8259 §7. Half a pair of surrogates becomes U+FFFD.
+fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Unredactable> {
+    out.clear();
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let (plain, escape) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(plain);
+        let (byte, used) = match escape.get(1) {
+            Some(b'b') => (0x08, 2),
+            Some(b'f') => (0x0c, 2),
+            Some(b'n') => (b'\n', 2),
+            Some(b'r') => (b'\r', 2),
+            Some(b't') => (b'\t', 2),
+            Some(b'u') => {
+                let used = unicode(escape, out).ok_or(Unredactable::BadJson)?;
+                rest = escape.get(used..).unwrap_or_default();
+                continue;
+            }
+            Some(byte @ (b'"' | b'\\' | b'/')) => (*byte, 2),
+            _ => return Err(Unredactable::BadJson),
+        };
+        out.push(byte);
+        rest = escape.get(used..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    Ok(())
+}
+
+/// `\uXXXX`, or two of them for a character beyond U+FFFF; gives how many bytes that was.
+fn unicode(escape: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let unit = |at: usize| -> Option<u32> {
+        let hex = escape.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        if !hex.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        u32::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+    };
+    let first = unit(0)?;
+    let (code, used) = match (first, unit(6)) {
+        (0xd800..=0xdbff, Some(second @ 0xdc00..=0xdfff)) => {
+            (0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00), 12)
+        }
+        _ => (first, 6),
+    };
+    let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+    Some(used)
+}
+
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', *byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..0x20 => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => out.push(*byte),
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Exchanges in, exchanges without secrets and personal values out.
+//!
+//! What a listed name says (a header, query parameter, form field, JSON member, cookie) and what a
+//! detector knows by its looks is replaced by a keyed token that keeps the form where a validator
+//! would look. All else stays byte for byte; a body that is changed is framed and coded as it was.
+//!
+//! Refuses to guess: the bytes of a body that cannot be read are withheld ([`Kept::Withheld`]), with
+//! the reason ([`Unredactable`]) and a counter; its exchange still shows in reports, and is not
+//! replayed. Remembers requests between the two moments of their exchange, so that none is redacted
+//! twice, and the counts. Looks at no clock, waits for nothing.
+
+mod body;
+mod codec;
+mod cookie;
+mod detect;
+mod edits;
+mod framing;
+mod head;
+mod json;
+mod multipart;
+mod names;
+mod options;
+mod paths;
+mod report;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod url;
+mod work;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use sha2::{Digest, Sha256};
+
+use self::body::MediaType;
+pub use self::detect::Detector;
+use self::detect::Detectors;
+use self::head::NewBody;
+pub use self::json::MAX_JSON_DEPTH;
+pub use self::options::{BadOption, Preset, RedactOptions, check_name, check_path};
+pub use self::report::{Finding, MAX_PLACES, Unredactable};
+use self::report::{Report, Where};
+use self::tokens::Tokens;
+pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
+use self::work::{Plan, Work};
+use crate::http::message::{Body, Exchange, ExchangeId, Flaw, Kept, Message, Moment};
+use crate::summary::Note;
+use crate::tcp::event::Side;
+
+/// The longest body that is looked through, on the wire and decoded: it is in memory twice meanwhile.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
+
+/// Bytes of requests that wait, redacted, for their answers; requests beyond are redacted again when
+/// they are answered, with the same result. A quarter of what the http room holds by default.
+pub const MAX_REMEMBERED_BYTES: usize = 64 << 20;
+
+/// Redacts exchanges.
+pub struct Redactor {
+    plan: Plan,
+    random_key: bool,
+    // Behind a lock, so that `Rules` can be shared; one thread clears, so nobody waits for it.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    report: Report,
+    remembered: HashMap<ExchangeId, Arc<Message>>,
+    remembered_bytes: usize,
+}
+
+impl Redactor {
+    /// What these options mean; `None` when they ask for nothing.
+    ///
+    /// # Errors
+    /// When one of them means nothing, or the system has no random numbers for a key.
+    pub fn new(options: RedactOptions) -> anyhow::Result<Option<Self>> {
+        if options.is_off() {
+            return Ok(None);
+        }
+        let key = match options.key.clone() {
+            Some(key) => key,
+            None => Key::random()?,
+        };
+        let plan = Plan {
+            names: options.names()?,
+            paths: options.paths()?,
+            detectors: Detectors::new(options.detectors_on()),
+            tokens: Tokens::new(&key),
+        };
+        let report = Report { discover: options.discover, ..Report::default() };
+        let state = Mutex::new(State { report, ..State::default() });
+        Ok(Some(Self { plan, random_key: key.is_random(), state }))
+    }
+
+    /// The exchange without what may not leave.
+    #[must_use]
+    pub fn redact(&self, mut exchange: Exchange) -> Exchange {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = &mut *state;
+        if let Some(request) = exchange.request.take() {
+            let known = match exchange.moment {
+                Moment::Ended => state.forget(exchange.id),
+                Moment::Asked | Moment::Interim => None,
+            };
+            let redacted =
+                known.unwrap_or_else(|| self.message(&mut state.report, Side::Client, &request));
+            if exchange.moment == Moment::Asked {
+                state.remember(exchange.id, &redacted);
+            }
+            exchange.request = Some(redacted);
+        }
+        if let Some(response) = &mut exchange.response {
+            *response = self.message(&mut state.report, Side::Server, response);
+        }
+        exchange
+    }
+
+    /// What was found where so far, if [`RedactOptions::discover`] asks for it.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.state().report.findings()
+    }
+
+    /// What was replaced and withheld so far.
+    #[must_use]
+    pub fn notes(&self) -> Vec<Note> {
+        let state = self.state();
+        let report = &state.report;
+        let replaced = report
+            .found
+            .non_zero()
+            .chain([("by_name", report.named), ("places_not_told", report.elsewhere)]);
+        let (values, bodies) = match report.discover {
+            true => ("values found", "bodies not read"),
+            false => ("values redacted", "bodies withheld"),
+        };
+        [Note::new(values, replaced), Note::new(bodies, report.withheld.non_zero())]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// What the operator should know at the end.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let state = self.state();
+        let replaced = state.report.found.total() + state.report.named;
+        let told = self.random_key && replaced > 0 && !state.report.discover;
+        told.then(|| {
+            format!(
+                "{replaced} values were replaced by tokens of a key that was made for this run; \
+                 --redact-key-file gives those of several runs the same tokens"
+            )
+        })
+        .into_iter()
+        .collect()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn message(&self, report: &mut Report, side: Side, message: &Arc<Message>) -> Arc<Message> {
+        let mut work = Work::new(&self.plan, report, side);
+        let content = match self.content(&mut work, message) {
+            Ok(content) => content,
+            Err(why) => {
+                work.report.withheld.count(why);
+                Content::Withheld(why)
+            }
+        };
+        let trailers =
+            head::trailers(&mut work, &message.body.trailer_bytes, &message.body.trailers);
+        let new_body = match &content {
+            Content::Replaced(bytes) => Some(NewBody { length: bytes.len() as u64 }),
+            _ => None,
+        };
+        let head = head::rewrite(&mut work, &message.head, !message.flaws.is_empty(), new_body);
+        let same_body = matches!(content, Content::Same { extended: false }) && trailers.is_none();
+        if head.is_none() && same_body {
+            return Arc::clone(message);
+        }
+        let (trailer_bytes, trailers) = trailers
+            .unwrap_or_else(|| (message.body.trailer_bytes.clone(), message.body.trailers.clone()));
+        let body = reframe(&message.body, content, same_body, trailer_bytes);
+        Arc::new(Message {
+            head: head.unwrap_or_else(|| message.head.clone()),
+            body: Body { trailers, ..body },
+            flaws: message.flaws.clone(),
+            ..**message
+        })
+    }
+
+    /// What is to become of a body.
+    fn content(&self, work: &mut Work<'_>, message: &Message) -> Result<Content, Unredactable> {
+        let Message { head, body, .. } = message;
+        if matches!(body.wire, Kept::Nothing | Kept::TooLarge | Kept::Withheld(_)) {
+            // Nobody shall find by trying what a digest is of.
+            return Ok(match body.length {
+                0 => Content::Same { extended: false },
+                _ if body.sha256.is_some() => Content::Undigested,
+                _ => Content::Same { extended: false },
+            });
+        }
+        if message.incomplete.is_some() {
+            return Err(Unredactable::Incomplete);
+        }
+        let Some(unframed) = framing::unframe(body)? else {
+            return Ok(Content::Same { extended: false });
+        };
+        let extended = unframed.extended;
+        let named = |name: &'static [u8]| {
+            head.fields().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        };
+        let mut transfer = named(b"transfer-encoding")
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii);
+        if transfer.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"chunked")) {
+            return Err(Unredactable::TransferCoding);
+        }
+        let codings = codec::codings(named(b"content-encoding"))?;
+        let mut content = unframed.content;
+        if content.is_empty() {
+            return Ok(Content::Same { extended });
+        }
+        for coding in codings.iter().rev() {
+            content = codec::decode(*coding, &content)?.into();
+        }
+        let media_type = match named(b"content-type").next() {
+            Some(value) => MediaType::of(value)?,
+            None => MediaType::Other,
+        };
+        let Some(mut rewritten) = body::rewrite(work, &Where::Body, media_type, &content)? else {
+            return Ok(Content::Same { extended });
+        };
+        if message.flaws.iter().any(|flaw| is_double_framing(*flaw)) {
+            return Err(Unredactable::Ambiguous);
+        }
+        for coding in &codings {
+            rewritten = codec::encode(*coding, &rewritten);
+        }
+        Ok(Content::Replaced(rewritten))
+    }
+}
+
+/// What becomes of a body.
+enum Content {
+    /// It stays; `extended`: but for the extensions of its chunks, of which nothing is known.
+    Same {
+        extended: bool,
+    },
+    /// It was not kept; its digest goes.
+    Undigested,
+    Replaced(Vec<u8>),
+    Withheld(Unredactable),
+}
+
+/// The body as it leaves; its trailer fields are the caller's.
+fn reframe(body: &Body, content: Content, same: bool, trailer_bytes: Bytes) -> Body {
+    let unframed = |body| match framing::unframe(body) {
+        Ok(Some(unframed)) => unframed.content.into_owned(),
+        _ => Vec::new(),
+    };
+    let (bytes, is_new) = match content {
+        Content::Withheld(why) => {
+            let wire = Kept::Withheld(why.into());
+            return Body {
+                wire,
+                sha256: None,
+                trailer_bytes,
+                trailers: Vec::new(),
+                ..body.clone()
+            };
+        }
+        Content::Undigested => {
+            return Body { sha256: None, trailer_bytes, trailers: Vec::new(), ..body.clone() };
+        }
+        Content::Same { .. } if same || matches!(body.wire, Kept::Nothing | Kept::TooLarge) => {
+            return Body { trailer_bytes, trailers: Vec::new(), ..body.clone() };
+        }
+        Content::Same { .. } => (unframed(body), false),
+        Content::Replaced(bytes) => (bytes, true),
+    };
+    let sha256 = match body.sha256 {
+        Some(_) if is_new => Some(Sha256::digest(&bytes).into()),
+        sha256 => sha256,
+    };
+    let length = bytes.len() as u64;
+    let wire = Kept::Memory(framing::frame(body.framing, bytes, &trailer_bytes).into());
+    Body { framing: body.framing, length, sha256, wire, trailer_bytes, trailers: Vec::new() }
+}
+
+/// Flaws with which a new length could not be told to everyone.
+fn is_double_framing(flaw: Flaw) -> bool {
+    matches!(
+        flaw,
+        Flaw::ConflictingLengths
+            | Flaw::BadLength
+            | Flaw::LengthAndTransferEncoding
+            | Flaw::TransferEncodingInHttp10
+            | Flaw::BadTransferEncoding
+            | Flaw::HiddenFraming
+    )
+}
+
+impl State {
+    fn remember(&mut self, id: ExchangeId, message: &Arc<Message>) {
+        let size = size(message);
+        if self.remembered_bytes.saturating_add(size) <= MAX_REMEMBERED_BYTES {
+            self.remembered_bytes += size;
+            if let Some(before) = self.remembered.insert(id, Arc::clone(message)) {
+                self.remembered_bytes = self.remembered_bytes.saturating_sub(self::size(&before));
+            }
+        }
+    }
+
+    fn forget(&mut self, id: ExchangeId) -> Option<Arc<Message>> {
+        let message = self.remembered.remove(&id)?;
+        self.remembered_bytes = self.remembered_bytes.saturating_sub(size(&message));
+        Some(message)
+    }
+}
+
+/// Bytes that a message holds in memory.
+fn size(message: &Message) -> usize {
+    const OVERHEAD: usize = 512;
+    let body = match &message.body.wire {
+        Kept::Memory(bytes) => bytes.len(),
+        _ => 0,
+    };
+    message.head.raw.len() + message.head.headers.len() * 24 + body + OVERHEAD
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}

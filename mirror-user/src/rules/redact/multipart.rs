@@ -1,0 +1,104 @@
+//! `multipart/form-data` (RFC 7578) and its kin: each part by its name and type.
+
+use super::body::{self, MediaType};
+use super::edits::Edits;
+use super::report::{Unredactable, Where};
+use super::work::Work;
+
+/// Rewrites the parts; `None` when nothing is to be replaced.
+///
+/// # Errors
+/// When they cannot be told apart, or one cannot be read.
+pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    boundary: &[u8],
+    text: &[u8],
+) -> Result<Option<Vec<u8>>, Unredactable> {
+    let delimiter = [b"--", boundary].concat();
+    let mut edits = Edits::new(text);
+    let mut places = memchr::memmem::find_iter(text, &delimiter)
+        // At the beginning of a line (RFC 2046 §5.1.1).
+        .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'))
+        // And not the beginning of a longer one.
+        .filter(|at| {
+            let behind = text.get(at + delimiter.len()..).unwrap_or_default();
+            matches!(behind, [b'\r' | b'\n' | b' ' | b'\t', ..] | [b'-', b'-', ..])
+        });
+    let Some(mut at) = places.next() else { return Err(Unredactable::BadMultipart) };
+    edits.edit(0..at, |preamble, out| work.text(&Where::Body, preamble, out));
+    loop {
+        let begin = at + delimiter.len();
+        let rest = text.get(begin..).unwrap_or_default();
+        if rest.starts_with(b"--") {
+            edits.edit(begin + 2..text.len(), |epilogue, out| {
+                work.text(&Where::Body, epilogue, out)
+            });
+            return Ok(edits.finish());
+        }
+        let Some(next) = places.next() else { return Err(Unredactable::BadMultipart) };
+        // The line end before the delimiter belongs to it.
+        let end = match text.get(..next) {
+            Some([.., b'\r', b'\n']) => next - 2,
+            _ => next - 1,
+        };
+        part(work, &mut edits, begin, text.get(begin..end).ok_or(Unredactable::BadMultipart)?)?;
+        at = next;
+    }
+}
+
+fn part(
+    work: &mut Work<'_>,
+    edits: &mut Edits<'_>,
+    begin: usize,
+    part: &[u8],
+) -> Result<(), Unredactable> {
+    let (head, blank) = match memchr::memmem::find(part, b"\r\n\r\n") {
+        Some(head) => (head, 4),
+        None => (memchr::memmem::find(part, b"\n\n").ok_or(Unredactable::BadMultipart)?, 2),
+    };
+    let content_at = head + blank;
+    let (head, content) =
+        (part.get(..head).unwrap_or_default(), part.get(content_at..).unwrap_or_default());
+    let mut name: &[u8] = b"";
+    let mut media_type: Option<&[u8]> = None;
+    for line in head.split(|byte| *byte == b'\n') {
+        let Some(colon) = memchr::memchr(b':', line) else { continue };
+        let (field, value) = line.split_at_checked(colon).unwrap_or_default();
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        match field.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"content-disposition" => name = body::parameter(value, b"name").unwrap_or_default(),
+            b"content-type" => media_type = Some(value),
+            b"content-transfer-encoding"
+                if !matches!(
+                    value.to_ascii_lowercase().as_slice(),
+                    b"7bit" | b"8bit" | b"binary" | b""
+                ) =>
+            {
+                return Err(Unredactable::UnknownCoding);
+            }
+            _ => {}
+        }
+    }
+    let at = Where::Part(name);
+    edits.edit(begin..begin + head.len(), |head, out| work.text(&at, head, out));
+    let range = begin + content_at..begin + part.len();
+    if let Some(kind) = work.plan.names.field(name) {
+        edits.edit(range, |content, out| work.named(kind, &at, content, out));
+        return Ok(());
+    }
+    let media_type = match media_type {
+        // A list of parts in a part: they are looked through as one text.
+        Some(value) => {
+            Some(MediaType::of(value)?).filter(|it| !matches!(it, MediaType::Multipart(_)))
+        }
+        None => None,
+    };
+    if let Some(content) = body::rewrite(work, &at, media_type.unwrap_or(MediaType::Text), content)?
+    {
+        edits.edit(range, |_, out| {
+            out.extend_from_slice(&content);
+            true
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! Paths into JSON documents: a part of RFC 9535 that is decided member by member.
+//!
+//! All paths together are one automaton whose states are bits: a value's states follow from those
+//! of the container around it, so that a document costs one step for each member.
+
+use super::options::BadOption;
+
+/// One step for each bit.
+const MAX_STEPS: usize = 64;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    /// `.name`, `['name']`
+    Member(Box<[u8]>),
+    /// `[*]`, `[0]`: every element, as lists are alike.
+    Element,
+    /// `.*`
+    Any,
+    /// `..`: whatever lies between.
+    Deep,
+    /// The end of a path.
+    End,
+}
+
+/// Where in all paths a value is.
+pub(super) type States = u64;
+
+/// The paths.
+#[derive(Default)]
+pub(super) struct Paths {
+    steps: Vec<Step>,
+    begin: States,
+}
+
+impl Paths {
+    pub(super) fn new(paths: &[String]) -> Result<Self, BadOption> {
+        let mut all = Self::default();
+        for path in paths {
+            let place = all.steps.len();
+            all.steps.extend(parse(path).ok_or_else(|| BadOption::Path(path.clone()))?);
+            all.steps.push(Step::End);
+            if all.steps.len() > MAX_STEPS {
+                return Err(BadOption::ManyPaths);
+            }
+            all.begin |= 1 << place;
+        }
+        Ok(all)
+    }
+
+    /// The states of a document.
+    pub(super) fn begin(&self) -> States {
+        self.begin
+    }
+
+    /// The states of a member (`name`) or an element of what has `states`.
+    pub(super) fn step(&self, states: States, name: Option<&[u8]>) -> States {
+        let mut left = states;
+        let mut next = 0;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let goes_on = match self.steps.get(at) {
+                Some(Step::Member(member)) => name == Some(member),
+                Some(Step::Element) => name.is_none(),
+                Some(Step::Any) => true,
+                Some(Step::Deep) => {
+                    next |= 1 << at;
+                    // It may also lie between nothing. The step behind it has a higher bit.
+                    left |= 1 << (at + 1);
+                    false
+                }
+                Some(Step::End) | None => false,
+            };
+            if goes_on {
+                next |= 1 << (at + 1);
+            }
+        }
+        next
+    }
+
+    /// True when a path ends here.
+    pub(super) fn is_end(&self, states: States) -> bool {
+        let mut left = states;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            if self.steps.get(at) == Some(&Step::End) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+fn parse(path: &str) -> Option<Vec<Step>> {
+    let mut rest = path.strip_prefix('$').unwrap_or(path);
+    let mut steps = Vec::new();
+    // `user.ssn` is how people begin.
+    if !path.starts_with(['$', '.', '[']) {
+        rest = member(rest, &mut steps)?;
+    }
+    while !rest.is_empty() {
+        rest = if let Some(after) = rest.strip_prefix("..") {
+            steps.push(Step::Deep);
+            if after.starts_with('[') { after } else { member(after, &mut steps)? }
+        } else if let Some(after) = rest.strip_prefix('.') {
+            member(after, &mut steps)?
+        } else {
+            let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
+            let quoted = inside
+                .strip_prefix('\'')
+                .and_then(|name| name.strip_suffix('\''))
+                .or_else(|| inside.strip_prefix('"').and_then(|name| name.strip_suffix('"')));
+            steps.push(match quoted {
+                Some(name) => Step::Member(name.as_bytes().into()),
+                None if inside == "*" => Step::Element,
+                None if !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_digit()) => {
+                    Step::Element
+                }
+                None => return None,
+            });
+            after
+        };
+    }
+    let ends_well = !matches!(steps.last(), None | Some(Step::Deep));
+    ends_well.then_some(steps)
+}
+
+fn member<'a>(text: &'a str, steps: &mut Vec<Step>) -> Option<&'a str> {
+    let end = text.find(['.', '[']).unwrap_or(text.len());
+    let (name, rest) = text.split_at_checked(end)?;
+    steps.push(match name {
+        "" => return None,
+        "*" => Step::Any,
+        name => Step::Member(name.as_bytes().into()),
+    });
+    Some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ends(path: &str, way: &[Option<&str>]) -> bool {
+        let paths = Paths::new(&[path.to_owned()]).expect("a path");
+        let states = way
+            .iter()
+            .fold(paths.begin(), |states, name| paths.step(states, name.map(str::as_bytes)));
+        paths.is_end(states)
+    }
+
+    #[test]
+    fn a_path_leads_to_what_it_names() {
+        assert!(ends("$.user.ssn", &[Some("user"), Some("ssn")]));
+        assert!(ends("user.ssn", &[Some("user"), Some("ssn")]));
+        assert!(!ends("$.user.ssn", &[Some("user")]));
+        assert!(!ends("$.user.ssn", &[Some("x"), Some("user"), Some("ssn")]));
+        assert!(ends("$.cards[*].number", &[Some("cards"), None, Some("number")]));
+        assert!(ends("$['a b'].*", &[Some("a b"), None]));
+        assert!(ends("$..ssn", &[Some("ssn")]));
+        assert!(ends("$..ssn", &[Some("a"), None, Some("b"), Some("ssn")]));
+        assert!(ends("$..a..b", &[Some("x"), Some("a"), Some("y"), Some("b")]));
+        assert!(!ends("$..a..b", &[Some("b"), Some("a")]));
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for bad in ["", "$", "$.", "$..", "$[", "$[x]", "$.a[", "a..", "$.a.[b]"] {
+            let path = Paths::new(&[bad.to_owned()]).err();
+            assert_eq!(path, Some(BadOption::Path(bad.to_owned())), "{bad}");
+        }
+        let many = vec!["$.a.b.c".to_owned(); 17];
+        assert_eq!(Paths::new(&many).err(), Some(BadOption::ManyPaths));
+    }
+}

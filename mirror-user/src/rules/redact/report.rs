@@ -1,0 +1,173 @@
+//! What was replaced and what was withheld, counted; and in discovery, where. Never a value.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use enum_map::Enum;
+use serde::Serialize;
+use strum::IntoStaticStr;
+
+use super::detect::{Detector, Found};
+use super::work::Plan;
+use crate::stats::Tally;
+use crate::tcp::event::Side;
+
+/// Places that are told apart; documents whose member names are data have more.
+pub const MAX_PLACES: usize = 4_096;
+/// Bytes of one name within a place.
+const MAX_NAME: usize = 64;
+
+/// Why a body was withheld: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Unredactable {
+    /// Not seen whole: what would be half a value is not known as one.
+    Incomplete,
+    /// Longer than [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES), before or after decoding.
+    TooLarge,
+    /// Far longer decoded than on the wire, as a decompression bomb is.
+    Bomb,
+    /// In a content coding that is not gzip, deflate, br or zstd.
+    UnknownCoding,
+    /// In a content coding that could not be undone.
+    BrokenCoding,
+    /// In a transfer coding beside chunked.
+    TransferCoding,
+    /// Not in an encoding of characters that has ASCII in it.
+    Charset,
+    /// Said to be JSON and not so.
+    BadJson,
+    /// JSON of more than [`MAX_JSON_DEPTH`](super::MAX_JSON_DEPTH) values inside one another.
+    JsonTooDeep,
+    /// Said to be multipart and not so.
+    BadMultipart,
+    /// Binary, with a value in it that cannot be replaced without breaking what is around it.
+    Binary,
+    /// To be changed, and framed in two ways at once.
+    Ambiguous,
+    /// Kept in a file that could not be read.
+    ReadFailed,
+}
+
+/// A part of a message.
+#[derive(Clone, Copy)]
+pub(super) enum Where<'a> {
+    Start,
+    Path,
+    Query(&'a [u8]),
+    Header(&'a [u8]),
+    Trailer(&'a [u8]),
+    Cookie(&'a [u8]),
+    Body,
+    Form(&'a [u8]),
+    Part(&'a [u8]),
+    /// A place in a document: the names around it, the outermost first; `None` is a list.
+    Json(&'a Where<'a>, &'a [super::json::Container<'a>]),
+}
+
+/// What was found where, in discovery.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Finding {
+    /// `request` or `response`.
+    pub message: &'static str,
+    /// Where in it: `header Authorization`, `query email`, `body $.cards[*].number`.
+    pub place: String,
+    /// What: the name of a [`Detector`], or the kind of a listed name.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) found: Tally<Detector>,
+    pub(super) named: u64,
+    pub(super) withheld: Tally<Unredactable>,
+    pub(super) discover: bool,
+    /// Found at a place beyond [`MAX_PLACES`].
+    pub(super) elsewhere: u64,
+    pub(super) places: BTreeMap<(&'static str, String, String), u64>,
+}
+
+impl Report {
+    pub(super) fn found(&mut self, plan: &Plan, side: Side, at: &Where<'_>, what: Detector) {
+        self.found.count(what);
+        if self.discover {
+            self.note(plan, side, at, what.into());
+        }
+    }
+
+    pub(super) fn named(&mut self, plan: &Plan, side: Side, at: &Where<'_>, kind: &str) {
+        self.named += 1;
+        if self.discover {
+            self.note(plan, side, at, kind);
+        }
+    }
+
+    fn note(&mut self, plan: &Plan, side: Side, at: &Where<'_>, what: &str) {
+        let message = match side {
+            Side::Client => "request",
+            Side::Server => "response",
+        };
+        let key = (message, place(plan, at), what.to_owned());
+        let has_room = self.places.len() < MAX_PLACES;
+        match self.places.get_mut(&key) {
+            Some(count) => *count += 1,
+            None if has_room => {
+                self.places.insert(key, 1);
+            }
+            None => self.elsewhere += 1,
+        }
+    }
+
+    pub(super) fn findings(&self) -> Vec<Finding> {
+        let finding = |((message, place, what), count): (&(&'static str, String, String), &u64)| {
+            Finding { message, place: place.clone(), what: what.clone(), count: *count }
+        };
+        self.places.iter().map(finding).collect()
+    }
+}
+
+/// The place as text. Names are data, too: what the detectors know in them is left out.
+fn place(plan: &Plan, at: &Where<'_>) -> String {
+    match at {
+        Where::Start => "start line".to_owned(),
+        Where::Path => "path".to_owned(),
+        Where::Query(name) => format!("query {}", shown(plan, name)),
+        Where::Header(name) => format!("header {}", shown(plan, name)),
+        Where::Trailer(name) => format!("trailer {}", shown(plan, name)),
+        Where::Cookie(name) => format!("cookie {}", shown(plan, name)),
+        Where::Body => "body".to_owned(),
+        Where::Form(name) => format!("body field {}", shown(plan, name)),
+        Where::Part(name) => format!("body part {}", shown(plan, name)),
+        Where::Json(outer, containers) => {
+            let mut path = place(plan, outer);
+            path.push_str(" $");
+            for container in *containers {
+                match container.name() {
+                    Some(name) => path.push_str(&format!(".{}", shown(plan, name))),
+                    None => path.push_str("[*]"),
+                }
+            }
+            path
+        }
+    }
+}
+
+fn shown(plan: &Plan, name: &[u8]) -> String {
+    let mut found: Vec<Found> = Vec::new();
+    plan.detectors.scan(name, &mut found);
+    if let Some(Found { what, .. }) = found.first() {
+        return format!("<{}>", <&str>::from(*what));
+    }
+    match name.get(..MAX_NAME) {
+        Some(start) if name.len() > MAX_NAME => format!("{}…", start.escape_ascii()),
+        _ => name.escape_ascii().to_string(),
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:8}  {:14}  {:>9}  {}", self.message, self.what, self.count, self.place)
+    }
+}

@@ -1,0 +1,179 @@
+//! Request targets and other references (RFC 3986), and `name=value` pairs as forms send them.
+
+use super::edits::Edits;
+use super::report::Where;
+use super::work::Work;
+
+/// Rewrites a reference: user information, path, query and fragment. False, and nothing is written,
+/// when nothing is to be replaced.
+pub(super) fn rewrite(work: &mut Work<'_>, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
+    let fragment = memchr::memchr(b'#', text).unwrap_or(text.len());
+    let query =
+        text.get(..fragment).and_then(|text| memchr::memchr(b'?', text)).unwrap_or(fragment);
+    let mut edits = Edits::new(text);
+    let mut path = 0;
+    if let Some(authority) = authority(text.get(..query).unwrap_or_default()) {
+        if let Some(user) = memchr::memrchr(b'@', text.get(authority.clone()).unwrap_or_default()) {
+            let user = authority.start..authority.start + user;
+            edits.edit(user, |user, out| work.userinfo(at, user, out));
+        }
+        path = authority.end;
+    }
+    edits.edit(path..query, |path, out| rewrite_path(work, at, path, out));
+    if query < fragment {
+        edits.edit(query + 1..fragment, |query, out| pairs(work, PairsOf::Query, query, out));
+    }
+    if fragment < text.len() {
+        edits.edit(fragment + 1..text.len(), |query, out| pairs(work, PairsOf::Query, query, out));
+    }
+    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+}
+
+/// Where the authority is, in `scheme://authority` and `//authority`.
+fn authority(text: &[u8]) -> Option<std::ops::Range<usize>> {
+    let slashes = memchr::memmem::find(text, b"//")?;
+    let is_scheme = slashes == 0
+        || text.get(..slashes)?.strip_suffix(b":").is_some_and(|scheme| {
+            scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+        });
+    // In a request target, `//` may begin a path; what is then taken for an authority has no `@`
+    // in it, or one that is better replaced.
+    let start = slashes + 2;
+    let length = memchr::memchr(b'/', text.get(start..)?);
+    is_scheme.then(|| start..length.map_or(text.len(), |length| start + length))
+}
+
+fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
+    if memchr::memchr(b'%', path).is_none() {
+        return work.text(at, path, out);
+    }
+    let mut edits = Edits::new(path);
+    for (start, segment) in split(path, |byte| byte == b'/') {
+        edits.edit(start..start + segment.len(), |segment, out| {
+            coded(segment, Coded::Path, out, |text, out| work.text(at, text, out))
+        });
+    }
+    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+}
+
+/// Where `name=value` pairs are.
+#[derive(Clone, Copy)]
+pub(super) enum PairsOf {
+    Query,
+    Form,
+}
+
+/// Rewrites `name=value` pairs (WHATWG URL §5.1), `&` or `;` between them.
+pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec<u8>) -> bool {
+    let mut edits = Edits::new(text);
+    let mut decoded = Vec::new();
+    for (start, pair) in split(text, |byte| matches!(byte, b'&' | b';')) {
+        let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let raw_name = pair.get(..equals).unwrap_or_default();
+        let name = match needs_decoding(raw_name) {
+            false => raw_name,
+            true => {
+                decoded.clear();
+                decode(raw_name, Coded::Pair, &mut decoded);
+                &decoded
+            }
+        };
+        let at = match of {
+            PairsOf::Query => Where::Query(name),
+            PairsOf::Form => Where::Form(name),
+        };
+        edits.edit(start..start + equals, |raw, out| {
+            coded(raw, Coded::Pair, out, |text, out| work.text(&at, text, out))
+        });
+        if equals == pair.len() {
+            continue;
+        }
+        let kind = work.plan.names.field(name);
+        edits.edit(start + equals + 1..start + pair.len(), |raw, out| {
+            coded(raw, Coded::Pair, out, |text, out| match kind {
+                Some(kind) => work.named(kind, &at, text, out),
+                None => work.value(&at, text, out),
+            })
+        });
+    }
+    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+}
+
+/// The pieces between separators, and where they begin.
+fn split(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    text.split(move |byte| is_separator(*byte)).map(move |piece| {
+        let at = start;
+        start += piece.len() + 1;
+        (at, piece)
+    })
+}
+
+/// How a text is percent-encoded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coded {
+    Path,
+    /// `+` is a space.
+    Pair,
+}
+
+/// Rewrites what is percent-encoded; only what is changed is encoded anew.
+fn coded(
+    raw: &[u8],
+    how: Coded,
+    out: &mut Vec<u8>,
+    rewrite: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
+) -> bool {
+    let mut decoded = Vec::new();
+    let text = if needs_decoding(raw) {
+        decode(raw, how, &mut decoded);
+        &decoded
+    } else {
+        raw
+    };
+    let mut plain = Vec::new();
+    let changed = rewrite(text, &mut plain);
+    if changed {
+        encode(&plain, how, out);
+    }
+    changed
+}
+
+fn needs_decoding(raw: &[u8]) -> bool {
+    memchr::memchr2(b'%', b'+', raw).is_some()
+}
+
+/// What is no percent-encoding stays as it is.
+fn decode(raw: &[u8], how: Coded, out: &mut Vec<u8>) {
+    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        at += 1;
+        match (byte, digit(raw.get(at)), digit(raw.get(at + 1))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high << 4 | low) as u8);
+                at += 2;
+            }
+            (b'+', ..) if how == Coded::Pair => out.push(b' '),
+            _ => out.push(*byte),
+        }
+    }
+}
+
+fn encode(text: &[u8], how: Coded, out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    let hex = |digit: u8| HEX.get(usize::from(digit)).copied().unwrap_or_default();
+    for byte in text {
+        let stays = match byte {
+            b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*'
+            | b',' | b'=' => true,
+            b'/' | b'?' => how == Coded::Pair,
+            b'+' | b'&' | b';' => how == Coded::Path,
+            byte => byte.is_ascii_alphanumeric(),
+        };
+        match stays {
+            true => out.push(*byte),
+            false => out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]),
+        }
+    }
+}

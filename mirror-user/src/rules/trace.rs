@@ -1,0 +1,165 @@
+//! Which W3C trace a shadow belongs to (Trace Context, Level 1; `traceparent` and `tracestate`).
+//!
+//! In production's own trace the spans of the shadow would count as production's: its latency, its
+//! errors, twice its calls. So a shadow starts a trace of its own, which keeps the decision whether
+//! it is sampled, and names the one it was copied from in `X-Shadow-Traceparent`. `tracestate` says
+//! things about the old trace alone and ends with it (§3.3.1.4). A `traceparent` that cannot be
+//! parsed, or that came more than once, belongs to no trace: both fields are dropped, so that the
+//! receiver starts one, as §4.3 has it do anyway.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
+
+use crate::http::message::ExchangeId;
+
+/// Names the captured trace in a shadow that has one of its own.
+pub(super) const LINK: &[u8] = b"X-Shadow-Traceparent";
+
+/// What becomes of the trace context of a request.
+#[derive(Clone, Debug)]
+pub enum Trace {
+    /// A trace of its own. A request without a trace gets none.
+    New(TraceIds),
+    /// As captured, byte for byte.
+    Keep,
+    /// The shadow belongs to no trace.
+    Off,
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::New(TraceIds::default())
+    }
+}
+
+/// Makes the ids of the shadows' traces: a keyed hash of what the shadow is, so that they cannot be
+/// guessed, need no system call each, and differ between the targets of one exchange.
+#[derive(Clone, Debug, Default)]
+pub struct TraceIds(RandomState);
+
+impl TraceIds {
+    fn id(&self, exchange: ExchangeId, target: &str, part: u8) -> u64 {
+        // An id of zeros is invalid (§3.2.2.3); the hash never says so twice.
+        self.0.hash_one((exchange, target, part)).max(1)
+    }
+
+    /// Writes the `traceparent` of the shadow of an exchange for a target.
+    pub(super) fn write(
+        &self,
+        captured: &TraceParent,
+        exchange: ExchangeId,
+        target: &str,
+        out: &mut Vec<u8>,
+    ) {
+        let [high, low, parent] = [0, 1, 2].map(|part| self.id(exchange, target, part));
+        let sampled = u8::from(captured.sampled);
+        write!(out, "00-{high:016x}{low:016x}-{parent:016x}-{sampled:02x}")
+            .expect("writing to a Vec cannot fail");
+    }
+}
+
+/// What is kept of a `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TraceParent {
+    /// The caller may have recorded it (§3.2.2.5.1). Other flags are unknown and are not passed on.
+    sampled: bool,
+}
+
+impl TraceParent {
+    /// Reads the grammar of §3.2: `version "-" trace-id "-" parent-id "-" trace-flags` in lower-case
+    /// hexadecimal digits. A version above 00 may go on behind another dash (§3.2.4).
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        let (known, rest) = value.split_at_checked(55)?;
+        let mut parts = known.split(|byte| *byte == b'-');
+        let version = hex(parts.next()?, 2)?;
+        let ids = [(32, parts.next()?), (16, parts.next()?)];
+        let flags = hex(parts.next()?, 2)?;
+        let whole = match version {
+            b"ff" => false,
+            b"00" => rest.is_empty(),
+            _ => rest.is_empty() || rest.starts_with(b"-"),
+        };
+        let valid = ids.into_iter().all(|(length, id)| {
+            hex(id, length).is_some_and(|id| id.iter().any(|digit| *digit != b'0'))
+        });
+        let sampled =
+            matches!(flags.last()?, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f');
+        (whole && valid && parts.next().is_none()).then_some(Self { sampled })
+    }
+}
+
+/// The text itself when it is so many lower-case hexadecimal digits.
+fn hex(text: &[u8], length: usize) -> Option<&[u8]> {
+    let digits = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (text.len() == length && digits).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
+    const EXCHANGE: ExchangeId = ExchangeId { connection: 7, index: 2 };
+
+    fn sampled(value: &str) -> Option<bool> {
+        TraceParent::parse(value.as_bytes()).map(|parent| parent.sampled)
+    }
+
+    #[test]
+    fn a_traceparent_is_read_by_its_grammar() {
+        assert_eq!(sampled(&format!("00-{ID}-01")), Some(true));
+        assert_eq!(sampled(&format!("00-{ID}-00")), Some(false));
+        assert_eq!(sampled(&format!("00-{ID}-03")), Some(true), "unknown flags are passed over");
+        assert_eq!(sampled(&format!("cc-{ID}-01")), Some(true), "a version to come");
+        assert_eq!(sampled(&format!("cc-{ID}-01-what-the-future-brings")), Some(true));
+        for bad in [
+            String::new(),
+            format!("ff-{ID}-01"),
+            format!("00-{ID}-01-more"),
+            format!("cc-{ID}-01.more"),
+            format!("00-{ID}-1"),
+            format!("0-{ID}-01"),
+            format!("00-{ID}-0G"),
+            format!("00-{}-01", ID.to_uppercase()),
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01".into(),
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01".into(),
+            "00-0af7651916cd43dd8448eb211c80319-cb7ad6b7169203331-01".into(),
+            format!("00_{ID}_01"),
+            format!(" 00-{ID}-01"),
+        ] {
+            assert_eq!(sampled(&bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_shadow_gets_a_trace_of_its_own_at_every_target() {
+        let ids = TraceIds::default();
+        let captured = TraceParent { sampled: true };
+        let made = |target: &str| {
+            let mut out = Vec::new();
+            ids.write(&captured, EXCHANGE, target, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(sampled(&made("a:80")), Some(true));
+        assert_eq!(made("a:80"), made("a:80"));
+        assert_ne!(made("a:80").get(3..35), made("b:80").get(3..35));
+        assert_ne!(made("a:80").get(3..19), made("a:80").get(19..35));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_made_can_be_read(connection: u64, index: u32, sampled: bool, target in ".*") {
+            let captured = TraceParent { sampled };
+            let mut out = Vec::new();
+            TraceIds::default().write(&captured, ExchangeId { connection, index }, &target, &mut out);
+            prop_assert_eq!(TraceParent::parse(&out), Some(captured));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>) {
+            let _ = TraceParent::parse(&bytes);
+        }
+    }
+}

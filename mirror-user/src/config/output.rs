@@ -124,10 +124,7 @@ impl Output {
         let mut monitors = Vec::new();
         match self {
             Self::Replay { targets, .. } => {
-                // Each is reached before any engine runs.
-                for To { target, options, .. } in &targets {
-                    target.probe(options.timeouts.connect)?;
-                }
+                probe(&targets)?;
                 for (place, To { name, target, options }) in targets.into_iter().enumerate() {
                     let sink = ReplaySink::start(target, options, stop.flag())?;
                     monitors.push(sink.monitor());
@@ -171,4 +168,24 @@ impl Output {
         }
         Ok(opened)
     }
+}
+
+/// Reaches every target before any engine runs. One that is down among several is told: the others
+/// lose nothing by it.
+///
+/// # Errors
+/// When none can be reached.
+fn probe(targets: &[To]) -> anyhow::Result<()> {
+    let probed = targets.iter().map(|to| to.target.probe(to.options.timeouts.connect));
+    let (reached, failed): (Vec<_>, Vec<_>) = probed.partition(Result::is_ok);
+    let mut failed = failed.into_iter().filter_map(Result::err);
+    if reached.is_empty()
+        && let Some(first) = failed.next()
+    {
+        return Err(first);
+    }
+    for why in failed {
+        eprintln!("mirror: {why:#}; the other targets get theirs");
+    }
+    Ok(())
 }

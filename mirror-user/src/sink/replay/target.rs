@@ -126,12 +126,22 @@ impl Target {
         let mut last = None;
         for address in &self.addresses {
             match std::net::TcpStream::connect_timeout(address, timeout) {
-                Ok(_) => return Ok(()),
+                Ok(stream) => return self.probe_tls(stream, timeout),
                 Err(why) => last = Some(why),
             }
         }
         let why = last.map_or_else(|| "no address".to_owned(), |why| plain(&why));
         bail!("{}: {why}; is the target running?", self.authority)
+    }
+
+    fn probe_tls(&self, stream: std::net::TcpStream, timeout: Duration) -> anyhow::Result<()> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        tls.probe(stream, timeout).with_context(|| {
+            format!(
+                "{}: the TLS handshake failed; does it speak TLS, and is its authority trusted (--tls-ca)?",
+                self.authority
+            )
+        })
     }
 }
 

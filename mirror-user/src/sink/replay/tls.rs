@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 /// A connection under TLS.
 pub(super) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
@@ -64,6 +65,23 @@ impl Tls {
     /// When the target is not who it should be, or speaks no TLS.
     pub(super) async fn connect(&self, stream: TcpStream) -> std::io::Result<TlsStream> {
         self.connector.connect(self.name.clone(), stream).await
+    }
+
+    /// Shakes hands once, before anything runs: whom to trust is settled by flags.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect), and when it takes longer than `timeout` between two steps.
+    pub(super) fn probe(
+        &self,
+        mut stream: std::net::TcpStream,
+        timeout: Duration,
+    ) -> std::io::Result<()> {
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
+        let config = Arc::clone(self.connector.config());
+        let mut session =
+            ClientConnection::new(config, self.name.clone()).map_err(std::io::Error::other)?;
+        session.complete_io(&mut stream).map(drop)
     }
 }
 

@@ -330,3 +330,35 @@ fn connections_that_no_rule_wants_are_left_out_before_they_are_read() {
     assert!(line("segments ").contains(" sampled_out "), "{told}");
     assert!(line("rules").ends_with(&format!("half {sent}")), "{told}");
 }
+
+#[test]
+fn a_file_says_what_the_flags_of_other_commands_do_not() {
+    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let secret = "GET /api/a HTTP/1.1\r\nHost: a\r\nX-Tenant: blue-lagoon\r\n\r\n";
+    let talk =
+        Talk::new().open().client(secret).server(OK).client(get("/other")).server(OK).close();
+    let workspace = Workspace::new();
+    let packets = workspace.file("talk.pcap", &talk.pcap());
+    let text = format!(
+        "version: 1\nsource: {{ from: \"{packets}\" }}\nredact: {{ headers: [X-Tenant] }}\n\
+         targets: {{ only: {{ url: \"{}\" }} }}\n\
+         rules: [{{ name: api, match: {{ path: {{ segments: /api }} }}, targets: only }}]\n",
+        first.url()
+    );
+    let config = workspace.file("mirror.yaml", text.as_bytes());
+    let told = mirror(&["inspect", "--config", &config, "--json"]).exits_with(0).stdout();
+    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(told.contains("/api/a") && !told.contains("blue-lagoon"), "{told}");
+    // Its targets, unless others are given; its rules and its redaction all the same.
+    mirror(&["replay", "--config", &config, "--speed", "max"]).exits_with(0);
+    let flag = ["replay", "--config", &config, "--speed", "max", "--to", &second.url()];
+    mirror(&flag).exits_with(0);
+    for target in [first, second] {
+        let received = target.wait_for(1, PATIENCE);
+        assert_eq!(paths(&received), ["/api/a"]);
+        assert!(received[0].header("x-tenant").is_some_and(|value| value != "blue-lagoon"));
+    }
+    // Flags win.
+    let plain = mirror(&["inspect", "--config", &config, "--from", "/nowhere.pcap"]).exits_with(2);
+    assert!(plain.stderr().contains("/nowhere.pcap"), "{}", plain.stderr());
+}

@@ -8,7 +8,7 @@ use super::values::parse_bytes;
 use crate::watch::{NetworkRule, Snaplen};
 
 /// Which packets are wanted. What is not costs production a look at its headers and no copy.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Filter")]
 pub struct FilterArgs {
     /// TCP port that production listens on, or a range such as 9000-9010; repeat for more. Needed for interfaces, optional for files

@@ -51,24 +51,12 @@ pub enum BaggageArg {
 /// What becomes of requests that no customer sent.
 #[derive(Debug, Args)]
 pub struct NoiseArgs {
-    /// Whether health probes of kubelets, load balancers and proxies are sent
-    #[arg(
-        long,
-        value_enum,
-        value_name = "PROBES",
-        default_value_t = NoiseArg::Drop,
-        help_heading = "Rules"
-    )]
-    pub probes: NoiseArg,
-    /// Whether a proxy's further attempts at a request that was let out are sent
-    #[arg(
-        long,
-        value_enum,
-        value_name = "RETRIES",
-        default_value_t = NoiseArg::Drop,
-        help_heading = "Rules"
-    )]
-    pub retries: NoiseArg,
+    /// Whether health probes of kubelets, load balancers and proxies are sent [default: drop]
+    #[arg(long, value_enum, value_name = "PROBES", help_heading = "Rules")]
+    pub probes: Option<NoiseArg>,
+    /// Whether a proxy's further attempts at a request that was let out are sent [default: drop]
+    #[arg(long, value_enum, value_name = "RETRIES", help_heading = "Rules")]
+    pub retries: Option<NoiseArg>,
 }
 
 /// What becomes of them.

@@ -1,5 +1,6 @@
 //! Where packets come from, as typed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -8,15 +9,18 @@ use super::FilterArgs;
 use super::values::{parse_bytes, parse_duration};
 
 /// Where packets come from.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
-    #[arg(long, value_name = "IFACE|FILE|DIR|-", required = true)]
+    #[arg(long, value_name = "IFACE|FILE|DIR|-", required_unless_present = "config")]
     pub from: Vec<String>,
-    /// Where in the kernel packets are copied (interfaces only)
-    #[arg(long, value_enum, default_value_t = HookArg::Tc)]
-    pub hook: HookArg,
+    /// A configuration file that says what flags do not: source, rules, redaction, targets; flags that are given win
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where in the kernel packets are copied (interfaces only) [default: tc]
+    #[arg(long, value_enum, value_name = "HOOK")]
+    pub hook: Option<HookArg>,
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub ring_size: Option<u64>,

@@ -12,8 +12,8 @@ use super::values::parse_duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
-    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with a queue and connections of its own
-    #[arg(long, value_name = "URL", required = true)]
+    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with a queue and connections of its own. Those of --config otherwise
+    #[arg(long, value_name = "URL", required_unless_present = "config")]
     pub to: Vec<String>,
     /// Trust the authorities whose certificates are in this PEM file, and no others
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,7 @@
 //! What the command line means: checked as a whole before anything is opened or attached, then
 //! turned into the rooms of one run.
 
+mod beside;
 pub mod command;
 pub mod convert;
 pub mod file;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 
 use self::output::{Opened, Output, To};
+use self::redact::RedactSpec;
 use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, PresetArg, SourceArgs};
@@ -89,16 +91,12 @@ impl Config {
             !(to_stdout && args.report.json),
             "--json: standard output holds the packets; write them to a file"
         );
-        Self::new(
-            &args.source,
-            output,
-            match (args.report.json, to_stdout) {
-                (true, _) => SummaryForm::Json,
-                (false, true) => SummaryForm::TextBeside,
-                (false, false) => SummaryForm::Text,
-            },
-        )?
-        .redacting((&args.redact).into(), Preset::Credentials)
+        let summary = match (args.report.json, to_stdout) {
+            (true, _) => SummaryForm::Json,
+            (false, true) => SummaryForm::TextBeside,
+            (false, false) => SummaryForm::Text,
+        };
+        Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -109,8 +107,7 @@ impl Config {
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
             let output = Output::Findings { json: args.json, redactor: None };
-            return Self::new(&args.source, output, form)?
-                .redacting((&args.redact).into(), Preset::Pii);
+            return Self::shown(&args.source, output, form, (&args.redact).into(), Preset::Pii);
         }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (Output::Counts, SummaryForm::Json),
@@ -120,8 +117,24 @@ impl Config {
             }
             (false, false) => (Output::Table, SummaryForm::Text),
         };
-        Self::new(&args.source, output, summary)?
-            .redacting((&args.redact).into(), Preset::Credentials)
+        Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
+    }
+
+    /// A run whose output is for reading, with what `--config` adds.
+    fn shown(
+        source: &SourceArgs,
+        output: Output,
+        summary: SummaryForm,
+        redact: RedactSpec,
+        preset: Preset,
+    ) -> anyhow::Result<Self> {
+        let file = file::File::beside(source)?;
+        let Some(file) = &file else {
+            return Self::new(source, output, summary)?.redacting(redact, preset);
+        };
+        Self::new(&file.source(source), output, summary)?
+            .ruled_by(Some(file), Some(1))?
+            .redacting(file.redaction(redact), preset)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {

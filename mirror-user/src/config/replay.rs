@@ -70,15 +70,28 @@ impl Config {
             ..ReplayOptions::new(marks, pace_of(&args.pace), WhenFull::Wait)
         };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        let targets = target::targets(&args.target, &options)?;
+        let file = super::file::File::beside(&args.source)?;
+        let own = args.target.to.is_empty();
+        let targets = match &file {
+            Some(file) if own => file.to_targets(&options.marks.run)?,
+            _ => target::targets(&args.target, &options)?,
+        };
+        let count = (!own).then_some(targets.len());
         let output = Output::Replay { targets, max_body: args.max_body, max_spool: args.max_spool };
         // As with a mesh's mirroring, the shadow gets what production got: without credentials it
         // answers 401 to everything.
-        let mut config = Self::with_passes(&args.source, args.pace.passes, output, summary)?
-            .redacting((&args.redact).into(), Preset::None)?;
+        let redact = (&args.redact).into();
+        let (source, redact) = match &file {
+            Some(file) => (file.source(&args.source), file.redaction(redact)),
+            None => (args.source.clone(), redact),
+        };
+        let mut config = Self::with_passes(&source, args.pace.passes, output, summary)?
+            .ruled_by(file.as_ref(), count)?
+            .redacting(redact, Preset::None)?;
         config.report = args.outcome.report.clone();
-        config.rules.probes = args.noise.probes.into();
-        config.rules.retries = args.noise.retries.into();
+        let (probes, retries) = file.map(|file| (file.probes, file.retries)).unwrap_or_default();
+        config.rules.probes = args.noise.probes.unwrap_or(probes).into();
+        config.rules.retries = args.noise.retries.unwrap_or(retries).into();
         let is_live = matches!(config.source, Source::Live { .. });
         if is_live {
             refuse_for_live(&args.pace)?;

@@ -6,7 +6,7 @@ use super::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
 use super::output::{Output, To};
 use super::reload::Start;
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{FilterArgs, HookArg, KernelLogArg, RunArgs, SourceArgs};
+use crate::cli::{FilterArgs, KernelLogArg, RunArgs, SourceArgs};
 use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
@@ -39,17 +39,20 @@ impl Config {
         let mut config = Self::new(&source_args(&file.source), output, summary)?;
         config.rules.probes = file.probes.into();
         config.rules.retries = file.retries.into();
-        let routes = file.routes()?;
-        // What no rule wants for its connection alone is not even copied.
-        if let Some(threshold) = routes.connection_threshold() {
-            let choice = Choice::clone(&config.watch.choice());
-            let sample = choice.sample.min(Sample::out_of_2_32(threshold));
-            config.watch = Watch::new(Choice { sample, ..choice });
-        }
-        config.rules.routes = Some(routes);
+        config.route(file.routes()?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
         config.redacting(file.redact.clone(), Preset::None)
+    }
+
+    /// What no rule wants for its connection alone is not even copied.
+    pub(super) fn route(&mut self, routes: Routes) {
+        if let Some(threshold) = routes.connection_threshold() {
+            let choice = Choice::clone(&self.watch.choice());
+            let sample = choice.sample.min(Sample::out_of_2_32(threshold));
+            self.watch = Watch::new(Choice { sample, ..choice });
+        }
+        self.rules.routes = Some(routes);
     }
 }
 
@@ -64,10 +67,11 @@ impl File {
 }
 
 /// The same as the flags would say.
-fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> SourceArgs {
+pub(super) fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> SourceArgs {
     SourceArgs {
         from: from.clone(),
-        hook: hook.unwrap_or(HookArg::Tc),
+        config: None,
+        hook: *hook,
         ring_size: *ring_size,
         kernel_log: KernelLogArg::Off,
         run_for: None,
@@ -85,7 +89,7 @@ fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> Sour
     }
 }
 
-fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
+pub(super) fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
     let marks = Marks {
         host: spec.host.clone(),
         mode: spec.mode,

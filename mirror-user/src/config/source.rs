@@ -27,7 +27,7 @@ impl Source {
         match (files.as_slice(), interfaces.as_slice()) {
             ([], _) => Ok(Self::Live {
                 interfaces: interfaces.into_iter().cloned().collect(),
-                hook: args.hook,
+                hook: args.hook.unwrap_or(HookArg::Tc),
                 ring_bytes: args.ring_size,
                 log: args.kernel_log,
             }),

@@ -35,6 +35,15 @@ impl Portion {
     /// No request.
     pub const NONE: Self = Self { numerator: 0, denominator: 1 };
 
+    /// The larger of two.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        let wide = |a: u64, b: u64| u128::from(a) * u128::from(b);
+        let smaller =
+            wide(self.numerator, other.denominator) < wide(other.numerator, self.denominator);
+        if smaller { other } else { self }
+    }
+
     /// In lowest terms, so that the same part is equal however it was written.
     fn reduced(numerator: u64, denominator: u64) -> Self {
         let (mut divisor, mut rest) = (denominator, numerator);

@@ -17,6 +17,7 @@ pub(crate) struct Tool {
 pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "nginx", package: "nginx-light" },
     Tool { program: "curl", package: "curl" },
+    Tool { program: "openssl", package: "openssl" },
     Tool { program: "wrk", package: "wrk" },
     Tool { program: "tshark", package: "tshark" },
     Tool { program: "ip", package: "iproute2" },

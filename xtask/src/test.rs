@@ -24,6 +24,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
     } else {
         println!("the tests that tshark judges were not run: it is not installed");
     }
+    if setup::on_path("openssl") {
+        let targets = ["test", "--package", "mirror-user", "--test", "targets"];
+        cargo(&[&targets[..], &["--", "--ignored", "openssl_"]].concat())?;
+    } else {
+        println!("the tests with TLS targets were not run: openssl is not installed");
+    }
     if setup::ensure_tools(setup::CONTRACT_TOOLS) {
         cargo(&["test", "--package", "mirror-user", "--test", "contract", "--", "--ignored"])?;
     } else {

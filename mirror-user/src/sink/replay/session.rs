@@ -243,7 +243,7 @@ async fn carry_out<'a>(
     }
     let mut judged = Judged { engine, pass, open: true };
     let begun = now();
-    let outcome = send(job, engine, held, alarm).await;
+    let outcome = send(job, engine, held, alarm, pass).await;
     judged.tell(outcome, begun);
     outcome
 }
@@ -260,8 +260,9 @@ impl Judged<'_> {
         let now = now();
         match outcome {
             Ok(_) => self.record(Some(now.saturating_duration_since(begun)), now),
+            // What was not sent, or failed for another reason, says nothing of it.
+            Err(NotDelivered::BreakerOpen) => {}
             Err(why) if why.blame() == Blame::Target => self.record(None, now),
-            // What it was not to blame for says nothing of it.
             Err(_) => {}
         }
     }
@@ -285,11 +286,16 @@ async fn send<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     alarm: &mut Alarm,
+    pass: Pass,
 ) -> Result<u16, NotDelivered> {
     let mine = match held.take() {
         Some(mine) => mine,
         None => engine.connection().await?,
     };
+    // While it waited for a connection, others may have failed.
+    if pass == Pass::Yes && engine.is_open() {
+        return Err(NotDelivered::BreakerOpen);
+    }
     let mine = held.insert(mine);
     let counters = &engine.queue.counters;
     let begun = now();

@@ -1,0 +1,208 @@
+//! Where a replay goes: TLS, unix sockets, several targets, and targets that fail.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::target::{Behaviour, Target};
+use support::wire::{Talk, interleaved};
+use support::{Workspace, mirror};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+/// So many connections with a request each.
+fn gets(count: u16) -> Vec<u8> {
+    let talks: Vec<Talk> = (0..count)
+        .map(|n| {
+            let client = format!("10.0.0.2:{}", 40_000 + n);
+            let get = format!("GET /{n} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+            Talk::between(&client, "10.0.0.1:8080").open().client(get).server(ANSWER).close()
+        })
+        .collect();
+    interleaved(&talks)
+}
+
+/// The account of this name: seen, delivered, and each dropped reason; its sum holds.
+fn account(run: &support::Run, name: &str) -> (u64, u64, Vec<(String, u64)>) {
+    let summary: Value = serde_json::from_str(&run.stdout()).unwrap();
+    let accounts = summary["accounts"].as_array().unwrap();
+    let account = accounts.iter().find(|account| account["name"] == name).unwrap();
+    let reason = |pair: &Value| (pair[0].as_str().unwrap().to_owned(), pair[1].as_u64().unwrap());
+    let dropped: Vec<_> = account["dropped"].as_array().unwrap().iter().map(reason).collect();
+    let (seen, delivered) =
+        (account["seen"].as_u64().unwrap(), account["delivered"].as_u64().unwrap());
+    assert_eq!(seen, delivered + dropped.iter().map(|(_, n)| n).sum::<u64>(), "{summary}");
+    (seen, delivered, dropped)
+}
+
+#[test]
+fn a_target_that_keeps_failing_is_left_alone_and_the_other_gets_everything() {
+    let bad = Target::start(Behaviour::AnswerAndClose(b"SSH-2.0-none\r\n".to_vec()));
+    let good = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &gets(60));
+    let (to_bad, to_good) = (bad.url(), good.url());
+    let run = mirror(&[
+        "replay",
+        "--from",
+        &file,
+        "--to",
+        &to_bad,
+        "--to",
+        &to_good,
+        "--speed",
+        "max",
+        "--json",
+        // One after the other, so that none is on its way when it opens; and it stays open.
+        "--max-connections",
+        "1",
+        "--breaker",
+        "50%",
+        "--breaker-rest",
+        "1h",
+    ])
+    .exits_with(0);
+    let (seen, delivered, dropped) = account(&run, &format!("to {to_bad}"));
+    assert_eq!((seen, delivered), (60, 0));
+    let expected = [("breaker_open".to_owned(), 40), ("bad_answer".to_owned(), 20)];
+    assert_eq!(dropped.len(), 2, "{dropped:?}");
+    assert!(expected.iter().all(|reason| dropped.contains(reason)), "{dropped:?}");
+    assert!(run.stderr().contains("20 of the last 20 requests failed"), "{}", run.stderr());
+    assert_eq!(account(&run, &format!("to {to_good}")), (60, 60, vec![]));
+}
+
+#[test]
+fn a_target_that_is_down_costs_the_others_nothing() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down = format!("http://{free}");
+    let good = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &gets(3));
+    let to_good = good.url();
+    let run = mirror(&[
+        "replay", "--from", &file, "--to", &down, "--to", &to_good, "--speed", "max", "--json",
+    ])
+    .exits_with(0);
+    assert_eq!(account(&run, &format!("to {down}")).1, 0);
+    assert_eq!(account(&run, &format!("to {to_good}")), (3, 3, vec![]));
+    assert!(run.stderr().contains("connection refused"), "{}", run.stderr());
+}
+
+#[test]
+fn a_unix_socket_gets_the_same_bytes() {
+    let workspace = Workspace::new();
+    let path = workspace.path("app.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = std::thread::spawn(move || {
+        // The first connection is the look whether anybody is there.
+        let mut heads = Vec::new();
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let head: Vec<String> =
+                lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            if !head.is_empty() {
+                stream.write_all(ANSWER.as_bytes()).unwrap();
+            }
+            heads.push(head);
+        }
+        heads
+    });
+    let file = workspace.file("gets.pcap", &gets(1));
+    let to = format!("unix:{}", path.display());
+    let run = mirror(&["replay", "--from", &file, "--to", &to, "--speed", "max", "--json"]);
+    let run = run.exits_with(0);
+    assert_eq!(account(&run, "shadow requests"), (1, 1, vec![]));
+    let heads = server.join().unwrap();
+    assert!(heads[0].is_empty());
+    assert_eq!(heads[1][..2], ["GET /0 HTTP/1.1", "Host: shop.example-shadow"]);
+}
+
+/// A server under TLS that answers every request with a page about itself; killed when dropped.
+struct Openssl(Child);
+
+impl Drop for Openssl {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn openssl(folder: &Path, args: &str) {
+    let args = args.split(' ');
+    let output = Command::new("openssl").args(args).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for a real server, with a deadline")]
+fn serve_tls(folder: &Path) -> (Openssl, u16) {
+    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for args in [
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -extfile names",
+    ] {
+        openssl(folder, args);
+    }
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-www", "-cert", "cert.pem", "-key", "key.pem", "-accept"])
+        .arg(format!("127.0.0.1:{port}"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Openssl(server);
+    let deadline = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < deadline, "openssl s_server does not listen");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    (server, port)
+}
+
+#[test]
+#[ignore = "needs openssl: cargo xtask test"]
+fn openssl_target_is_trusted_by_its_authority_and_its_name_alone() {
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &gets(2));
+    let folder = workspace.path("");
+    let (_server, port) = serve_tls(&folder);
+    let authority = folder.join("ca.pem").display().to_string();
+    let (named, numbered) =
+        (format!("https://localhost:{port}"), format!("https://127.0.0.1:{port}"));
+    let replay = |to: &str, flags: &[&str]| {
+        let args = ["replay", "--from", &file, "--to", to, "--speed", "max", "--json"];
+        mirror(&[&args, flags].concat())
+    };
+    let run = replay(&named, &["--tls-ca", &authority]).exits_with(0);
+    assert_eq!(account(&run, "shadow requests"), (2, 2, vec![]));
+    let unknown = replay(&named, &[]).exits_with(2);
+    assert!(unknown.stderr().contains("--tls-ca"), "{}", unknown.stderr());
+    // Its certificate has another name than the address that is connected to.
+    replay(&numbered, &["--tls-ca", &authority]).exits_with(2);
+    let name = ["--tls-ca", &authority, "--tls-server-name", "localhost"];
+    let run = replay(&numbered, &name).exits_with(0);
+    assert_eq!(account(&run, "shadow requests"), (2, 2, vec![]));
+    // One that speaks no TLS at all.
+    let plain = Target::start(Behaviour::AnswerAndClose(ANSWER.into()));
+    let url = plain.url().replace("http", "https");
+    let run = replay(&url, &["--tls-ca", &authority]).exits_with(2);
+    assert!(run.stderr().contains("TLS handshake failed"), "{}", run.stderr());
+}

@@ -1,6 +1,8 @@
 //! What the value of a field or of a query parameter must be. The only file that knows `regex`.
 
+use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
 
 /// The most memory that one compiled expression takes, in bytes. The counted repetitions of a
 /// hostile one would take gigabytes; ordinary ones take a few KiB.
@@ -69,6 +71,9 @@ impl TextMatch {
 pub struct Pattern {
     text: String,
     regex: Regex,
+    /// What every value that matches has in it. Most rules are told apart by such a word, and to
+    /// look for it takes a tenth of the time of the expression.
+    word: Option<Box<Finder<'static>>>,
 }
 
 impl PartialEq for Pattern {
@@ -82,7 +87,7 @@ impl Pattern {
     ///
     /// # Errors
     /// When it is none (RE2's syntax, which has no look-around and no back-references), or takes
-    /// more than [1 MiB](MAX_REGEX_BYTES).
+    /// more than 1 MiB of memory.
     pub fn new(text: &str) -> Result<Self, String> {
         let told = |error: regex::Error| match error {
             regex::Error::CompiledTooBig(_) => {
@@ -101,18 +106,69 @@ impl Pattern {
         // First by itself, so that `a)|(b` cannot close the group around it.
         compile(text).map_err(told)?;
         let regex = compile(&format!(r"\A(?:{text})\z")).map_err(told)?;
-        Ok(Self { text: text.to_owned(), regex })
+        let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(text);
+        let word = parsed.ok().map(|hir| longest_word(&hir).to_vec()).filter(|word| word.len() > 1);
+        let word = word.map(|word| Box::new(Finder::new(&word).into_owned()));
+        Ok(Self { text: text.to_owned(), regex, word })
     }
 
     /// True when it matches from the first byte to the last.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
-        self.regex.is_match(value)
+        self.word.as_ref().is_none_or(|word| word.find(value).is_some())
+            && self.regex.is_match(value)
     }
 
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// The longest of the literals that each match must hold; empty where there is none.
+fn longest_word(hir: &Hir) -> &[u8] {
+    match hir.kind() {
+        HirKind::Literal(literal) => &literal.0,
+        HirKind::Capture(group) => longest_word(&group.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => longest_word(&repetition.sub),
+        HirKind::Concat(parts) => {
+            parts.iter().map(longest_word).max_by_key(|word| word.len()).unwrap_or_default()
+        }
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pattern;
+
+    #[test]
+    fn the_word_that_is_looked_for_first_is_in_every_match() {
+        let word = |text: &str| {
+            let word = Pattern::new(text).unwrap().word;
+            word.map(|word| String::from_utf8(word.needle().to_vec()).unwrap())
+        };
+        assert_eq!(word("/api/v[0-9]+/customers/7/.*").as_deref(), Some("/customers/7/"));
+        assert_eq!(word("(/orders)+|/x"), None);
+        assert_eq!(word("(/orders)+/?").as_deref(), Some("/orders"));
+        assert_eq!(word("(/orders)*/"), None);
+        assert_eq!(word("(?i)/orders"), None);
+    }
+
+    proptest::proptest! {
+        /// The library alone says the same.
+        #[test]
+        fn the_word_changes_no_answer(
+            text in "(/|a|b|ab|\\.|\\(ab\\)|\\(a\\|b\\)|\\[ab\\]|\\*|\\+|\\?){0,8}",
+            value in "[ab/.]{0,8}",
+        ) {
+            if let Ok(pattern) = Pattern::new(&text) {
+                proptest::prop_assert_eq!(
+                    pattern.matches(value.as_bytes()),
+                    pattern.regex.is_match(value.as_bytes())
+                );
+            }
+        }
     }
 }

@@ -86,20 +86,25 @@ fn a_target_that_keeps_failing_is_left_alone_and_the_other_gets_everything() {
 }
 
 #[test]
-fn a_target_that_is_down_costs_the_others_nothing() {
+fn a_target_that_is_down_or_has_no_address_costs_the_others_nothing() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let down = format!("http://{free}");
-    let good = Target::start(Behaviour::Answer);
-    let workspace = Workspace::new();
-    let file = workspace.file("gets.pcap", &gets(3));
-    let to_good = good.url();
-    let run = mirror(&[
-        "replay", "--from", &file, "--to", &down, "--to", &to_good, "--speed", "max", "--json",
-    ])
-    .exits_with(0);
-    assert_eq!(account(&run, &format!("to {down}")).1, 0);
-    assert_eq!(account(&run, &format!("to {to_good}")), (3, 3, vec![]));
-    assert!(run.stderr().contains("connection refused"), "{}", run.stderr());
+    for (down, why) in [
+        (format!("http://{free}"), "connection refused"),
+        // RFC 6761 §6.4: no name under it ever has an address.
+        ("http://staging.invalid:8080".to_owned(), "no address found"),
+    ] {
+        let good = Target::start(Behaviour::Answer);
+        let workspace = Workspace::new();
+        let file = workspace.file("gets.pcap", &gets(3));
+        let to_good = good.url();
+        let args = ["replay", "--from", &file, "--speed", "max", "--json", "--to", &down];
+        let run = mirror(&[&args[..], &["--to", &to_good]].concat()).exits_with(0);
+        assert_eq!(account(&run, &format!("to {down}")).1, 0);
+        assert_eq!(account(&run, &format!("to {to_good}")), (3, 3, vec![]));
+        assert!(run.stderr().contains(why), "{}", run.stderr());
+        // Alone, it is a run to nowhere.
+        assert!(mirror(&args).exits_with(2).stderr().contains(why));
+    }
 }
 
 #[test]

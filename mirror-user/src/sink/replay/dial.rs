@@ -127,7 +127,8 @@ impl Dialer {
         let now = now();
         {
             let mut book = self.book.borrow_mut();
-            if now.saturating_duration_since(book.looked_up) < LOOK_UP_EVERY {
+            let every = if book.addresses.is_empty() { REST } else { LOOK_UP_EVERY };
+            if now.saturating_duration_since(book.looked_up) < every {
                 return;
             }
             // At once, so that of many sessions one asks.

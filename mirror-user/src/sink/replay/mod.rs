@@ -10,6 +10,8 @@
 //! connections; when there is more, a live replay drops it and a file waits, but not so long that
 //! what follows would be late. A target that is dead,
 //! slow or resets costs counted requests and nothing else; nothing is ever sent a second time.
+//! One that fails most of them is left alone for a while (`breaker`). Each target has a sink of its
+//! own.
 //!
 //! Two threads, and one more for a log of requests (`log`): the pipeline's, which makes the bytes and hands them over (`queue`), and the
 //! engine's own, with one task for each captured connection (`engine`, `session`).
@@ -287,7 +289,10 @@ impl ReplaySink {
             (WhenFull::Wait, None) => Patience::Forever,
         };
         let session = SessionKey { connection, copy };
-        self.queue.push(Order { session, due, request: shadow, trace }, patience);
+        self.queue.push(
+            Order { session, due, request: shadow, priority: cleared.priority(), trace },
+            patience,
+        );
     }
 
     fn host_and_mark_warnings(&self) -> Vec<String> {

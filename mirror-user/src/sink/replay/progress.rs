@@ -36,6 +36,8 @@ pub enum NotDelivered {
     OutsideTime,
     /// More than the queue holds.
     QueueFull,
+    /// Of a rule with low priority, while half of the queue was full.
+    Shed,
     /// A connection that the target refused.
     ConnectRefused,
     /// A connection that was not made in time.
@@ -84,7 +86,7 @@ impl NotDelivered {
             | Self::BodyNotKept
             | Self::Unredactable => Blame::Capture,
             Self::OutsideTime => Blame::Choice,
-            Self::BodyUnreadable | Self::QueueFull | Self::Stopped => Blame::Replay,
+            Self::BodyUnreadable | Self::QueueFull | Self::Shed | Self::Stopped => Blame::Replay,
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ConnectFailed

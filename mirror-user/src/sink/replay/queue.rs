@@ -15,6 +15,7 @@ use super::engine::now;
 use super::log::Trace;
 use super::progress::{Counters, NotDelivered};
 use super::session::SessionKey;
+use crate::rules::route::Priority;
 use crate::rules::tag::ShadowRequest;
 
 /// What a waiting request costs beside its bytes: its place in queues and its share of a session.
@@ -30,6 +31,8 @@ pub(super) struct Order {
     /// When it is to be sent; `None`: at once.
     pub(super) due: Option<Instant>,
     pub(super) request: ShadowRequest,
+    /// Whether it stays when there is room for some alone.
+    pub(super) priority: Priority,
     /// What is to be logged of it.
     pub(super) trace: Option<Box<Trace>>,
 }
@@ -94,9 +97,13 @@ impl Queue {
 
     /// Takes a request, or counts why not. Waits for room as long as `patience` says.
     pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) {
-        let Order { session, due, request, trace } = order;
+        let Order { session, due, request, priority, trace } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
-        if let Err(why) = self.wait_for_room(bytes, patience) {
+        let room = match patience {
+            Patience::None => self.room_at_once(bytes, priority),
+            _ => self.wait_for_room(bytes, patience),
+        };
+        if let Err(why) = room {
             self.counters.settle(Err(why), trace);
             return;
         }
@@ -154,12 +161,25 @@ impl Queue {
         self.outstanding.load(SeqCst)
     }
 
+    /// What is live cannot wait, so that its classes share the room: the low one gets half of it, and
+    /// an eighth beyond it is the high one's alone.
+    fn room_at_once(&self, bytes: usize, priority: Priority) -> Result<(), NotDelivered> {
+        let Limits { queue_requests: requests, queue_bytes, .. } = self.limits;
+        let of = |limit: usize| match priority {
+            Priority::Low => limit / 2,
+            Priority::Normal => limit,
+            Priority::High => limit.saturating_add(limit / 8),
+        };
+        match (self.has_room_in(bytes, of(requests), of(queue_bytes)), priority) {
+            (true, _) => Ok(()),
+            (false, Priority::Low) => Err(NotDelivered::Shed),
+            (false, Priority::Normal | Priority::High) => Err(NotDelivered::QueueFull),
+        }
+    }
+
     fn wait_for_room(&self, bytes: usize, patience: Patience) -> Result<(), NotDelivered> {
         if self.has_room(bytes) {
             return Ok(());
-        }
-        if let Patience::None = patience {
-            return Err(NotDelivered::QueueFull);
         }
         let mut intake = self.intake();
         loop {
@@ -186,11 +206,14 @@ impl Queue {
 
     /// A request that is larger than all room may come alone.
     fn has_room(&self, bytes: usize) -> bool {
+        self.has_room_in(bytes, self.limits.queue_requests, self.limits.queue_bytes)
+    }
+
+    fn has_room_in(&self, bytes: usize, most_requests: usize, most_bytes: usize) -> bool {
         let outstanding = self.outstanding.load(SeqCst);
         let held = self.bytes.load(Relaxed);
         outstanding == 0
-            || (outstanding < self.limits.queue_requests
-                && held.saturating_add(bytes) <= self.limits.queue_bytes)
+            || (outstanding < most_requests && held.saturating_add(bytes) <= most_bytes)
     }
 
     fn give_back(&self, bytes: usize) {
@@ -243,5 +266,38 @@ impl Drop for Ticket {
         let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
         self.queue.counters.settle(outcome, self.trace.take());
         self.queue.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::rules::tag::Rest;
+
+    #[test]
+    fn what_cannot_wait_is_shed_by_its_class() {
+        let limits = Limits { queue_requests: 8, ..Limits::default() };
+        let queue = Arc::new(Queue::new(limits, Arc::default()));
+        let push = |priority, count: u32| {
+            for n in 0..count {
+                let request = ShadowRequest {
+                    front: Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n"),
+                    rest: Rest::Nothing,
+                    is_head: false,
+                    is_last: false,
+                    host_missing: false,
+                };
+                let session = SessionKey { connection: u64::from(n), copy: 0 };
+                let order = Order { session, due: None, request, priority, trace: None };
+                queue.push(order, Patience::None);
+            }
+            (queue.outstanding(), queue.counters.account().dropped)
+        };
+        assert_eq!(push(Priority::Low, 5), (4, vec![("shed", 1)]));
+        assert_eq!(push(Priority::Normal, 6), (8, vec![("queue_full", 2), ("shed", 1)]));
+        assert_eq!(push(Priority::High, 3), (9, vec![("queue_full", 4), ("shed", 1)]));
+        assert_eq!(push(Priority::Low, 1), (9, vec![("queue_full", 4), ("shed", 2)]));
     }
 }

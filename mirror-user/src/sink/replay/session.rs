@@ -242,10 +242,9 @@ async fn carry_out<'a>(
         return Err(NotDelivered::BreakerOpen);
     }
     let mut judged = Judged { engine, pass, open: true };
-    let begun = now();
     let outcome = send(job, engine, held, alarm, pass).await;
-    judged.tell(outcome, begun);
-    outcome
+    judged.tell(outcome);
+    outcome.map(|(status, _)| status)
 }
 
 /// Tells the breaker how a request ended; one that is given up on its way, too.
@@ -256,10 +255,10 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn tell(&mut self, outcome: Result<u16, NotDelivered>, begun: Instant) {
+    fn tell(&mut self, outcome: Result<(u16, Duration), NotDelivered>) {
         let now = now();
         match outcome {
-            Ok(_) => self.record(Some(now.saturating_duration_since(begun)), now),
+            Ok((_, took)) => self.record(Some(took), now),
             // What was not sent, or failed for another reason, says nothing of it.
             Err(NotDelivered::BreakerOpen) => {}
             Err(why) if why.blame() == Blame::Target => self.record(None, now),
@@ -281,13 +280,14 @@ impl Drop for Judged<'_> {
     }
 }
 
+/// The status, and how long the target took for it.
 async fn send<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     alarm: &mut Alarm,
     pass: Pass,
-) -> Result<u16, NotDelivered> {
+) -> Result<(u16, Duration), NotDelivered> {
     let mine = match held.take() {
         Some(mine) => mine,
         None => engine.connection().await?,
@@ -308,8 +308,9 @@ async fn send<'a>(
         .upstream
         .exchange(&job.request, &engine.timeouts, &engine.scratch, alarm, begun.into())
         .await;
+    let ended = now();
     if outcome.is_ok() {
-        counters.times.answered(job.due, begun, now());
+        counters.times.answered(job.due, begun, ended);
     }
     let reusable = outcome.is_ok_and(|answered| answered.reusable) && !job.request.is_last;
     match (reusable, engine.pool.policy) {
@@ -319,5 +320,5 @@ async fn send<'a>(
         }
         (false, _) => *held = None,
     }
-    outcome.map(|answered| answered.status)
+    outcome.map(|answered| (answered.status, ended.saturating_duration_since(begun)))
 }

@@ -44,7 +44,7 @@ impl Target {
     /// nobody has asked for by name.
     ///
     /// # Errors
-    /// When it is no such target, its name has no address, or the TLS options cannot be used.
+    /// When it is no such target, or the TLS options cannot be used.
     pub fn open(text: &str, tls: &TlsOptions) -> anyhow::Result<Self> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -78,13 +78,9 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_matches(['[', ']']);
-        let addresses: Vec<_> = (host, port)
-            .to_socket_addrs()
-            .with_context(|| format!("{host}: no address found; is the name right?"))?
-            .collect();
-        if addresses.is_empty() {
-            bail!("{host}: no address found; is the name right?");
-        }
+        // A name without an address may get one; `probe` tells it, and what that means is settled
+        // where all targets of the run are known.
+        let addresses = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
         let place = Place::Tcp { host: host.to_owned(), port };
         Ok(Self { authority, place, tls, addresses })
@@ -113,7 +109,7 @@ impl Target {
     /// Connects once and hangs up, so that a run to nowhere ends before it begins.
     ///
     /// # Errors
-    /// When no address accepts a connection within `timeout` each.
+    /// When it has no address, or none accepts a connection within `timeout` each.
     pub fn probe(&self, timeout: Duration) -> anyhow::Result<()> {
         if let Place::Unix(path) = &self.place {
             return match UnixStream::connect(path) {
@@ -122,6 +118,9 @@ impl Target {
                     bail!("{}: {}; is the target running?", path.display(), plain(&why))
                 }
             };
+        }
+        if let (Place::Tcp { host, .. }, []) = (&self.place, self.addresses.as_slice()) {
+            bail!("{host}: no address found; is the name right?");
         }
         let mut last = None;
         for address in &self.addresses {

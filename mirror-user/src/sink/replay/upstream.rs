@@ -128,6 +128,8 @@ impl Upstream {
 fn lost(why: &io::Error) -> NotDelivered {
     match why.kind() {
         io::ErrorKind::TimedOut => NotDelivered::AnswerTimeout,
+        // TLS without a farewell.
+        io::ErrorKind::UnexpectedEof => NotDelivered::Closed,
         _ => NotDelivered::Reset,
     }
 }

@@ -92,8 +92,8 @@ impl<'a> Services<'a> {
             policy.into_iter().chain(ports).filter_map(of)
         });
         if modes.any(|mode| !matches!(mode, "DISABLE")) {
-            let why = "its DestinationRule asks for TLS, which mirror does not speak to targets yet; \
-                       put a proxy before it and give that one's URL";
+            let why = "its DestinationRule asks for TLS, whose certificates the mesh would give; \
+                       write an https:// target by hand";
             findings.refused(wanted.line, wanted.field, why);
             return false;
         }

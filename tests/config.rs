@@ -333,7 +333,7 @@ fn connections_that_no_rule_wants_are_left_out_before_they_are_read() {
 
 #[test]
 fn a_file_says_what_the_flags_of_other_commands_do_not() {
-    let (first, second) = (Target::start(Behaviour::Answer), Target::start(Behaviour::Answer));
+    let [first, second, third] = [(); 3].map(|()| Target::start(Behaviour::Answer));
     let secret = "GET /api/a HTTP/1.1\r\nHost: a\r\nX-Tenant: blue-lagoon\r\n\r\n";
     let talk =
         Talk::new().open().client(secret).server(OK).client(get("/other")).server(OK).close();
@@ -359,6 +359,21 @@ fn a_file_says_what_the_flags_of_other_commands_do_not() {
         assert!(received[0].header("x-tenant").is_some_and(|value| value != "blue-lagoon"));
     }
     // Flags win.
+    let other = format!(
+        "version: 1\nsource: {{ from: \"{packets}\", ports: 1 }}\npace: {{ speed: max, copies: 2 }}\nredact: {{ preset: pii }}\n\
+         targets: {{ only: {{ url: \"{}\", mode: rollback, trace: off }} }}\n",
+        third.url()
+    );
+    let other = workspace.file("other.yaml", other.as_bytes());
+    let ports = ["replay", "--config", &other, "--port", "8080"];
+    mirror(&[&ports[..], &["--mode", "replay", "--copies", "1"]].concat()).exits_with(0);
+    let received = third.wait_for(2, PATIENCE);
+    assert_eq!(paths(&received), ["/api/a", "/other"]);
+    assert_eq!(received[0].header("x-shadow-mode"), None);
+    assert_eq!(received[0].header("traceparent"), None, "as the file says");
+    mirror(&ports).exits_with(0);
+    let received = third.wait_for(6, PATIENCE);
+    assert_eq!(received[5].header("x-shadow-mode").as_deref(), Some("rollback"));
     let plain = mirror(&["inspect", "--config", &config, "--from", "/nowhere.pcap"]).exits_with(2);
     assert!(plain.stderr().contains("/nowhere.pcap"), "{}", plain.stderr());
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use crate::rules::select::PortRange;
+
 /// `mirror config convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
@@ -14,8 +16,8 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "NAME", default_value = "any")]
     pub interface: String,
     /// The TCP port that production listens on, as the server sees it (repeat it for more)
-    #[arg(long = "port", value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub ports: Vec<u16>,
+    #[arg(long = "port", value_name = "PORT")]
+    pub ports: Vec<PortRange>,
     /// The file, which may hold many documents, or `-`
     #[arg(value_name = "FILE")]
     pub file: PathBuf,

@@ -1,19 +1,21 @@
 //! Which packets are wanted, as typed.
 
-use std::ops::RangeInclusive;
+use std::fmt;
+use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::values::parse_bytes;
+use super::values::{Bytes, parse_bytes};
+use crate::rules::select::PortRange;
 use crate::watch::{NetworkRule, Snaplen};
 
 /// Which packets are wanted. What is not costs production a look at its headers and no copy.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Filter")]
 pub struct FilterArgs {
     /// TCP port that production listens on, or a range such as 9000-9010; repeat for more. Needed for interfaces, optional for files
-    #[arg(long = "port", value_name = "PORT", value_delimiter = ',', value_parser = parse_ports)]
-    pub ports: Vec<RangeInclusive<u16>>,
+    #[arg(long = "port", value_name = "PORT", value_delimiter = ',')]
+    pub ports: Vec<PortRange>,
     /// Only connections whose client or server has an address of this network; `!` before it: only others. Repeat for more; of networks within one another the smallest decides
     #[arg(long = "net", value_name = "[!]CIDR", value_delimiter = ',')]
     pub nets: Vec<NetworkRule>,
@@ -29,14 +31,14 @@ pub struct FilterArgs {
     /// Only connections of which this host is the server, or the client (interfaces only; not on lo)
     #[arg(long, value_enum, value_name = "SIDE")]
     pub side: Option<SideArg>,
-    /// Only so many of a hundred connections, the same ones on every host and in every run
-    #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = parse_percent)]
-    pub sample: f64,
+    /// Only so many of a hundred connections, the same ones on every host and in every run [default: 100]
+    #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
+    pub sample: Option<f64>,
     /// Only packets to the server: requests without their answers
     #[arg(long)]
     pub requests_only: bool,
     /// Only so many bytes of each packet, or so many of each packet with requests or answers
-    #[arg(long, value_name = "SIZE|requests=SIZE|answers=SIZE", value_delimiter = ',', value_parser = parse_snaplen)]
+    #[arg(long, value_name = "SIZE|requests=SIZE|answers=SIZE", value_delimiter = ',')]
     pub snaplen: Vec<SnaplenArg>,
 }
 
@@ -69,15 +71,30 @@ pub enum SnaplenArg {
     Answers(u32),
 }
 
-fn parse_ports(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    match (first.parse(), last.parse()) {
-        (Ok(first), Ok(last)) if first <= last => Ok(first..=last),
-        _ => Err("a TCP port from 1 to 65535, or a range of them such as 9000-9010".into()),
+impl FilterArgs {
+    /// These, and what they do not say as `other` says it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            ports: either(self.ports, other.ports),
+            nets: either(self.nets, other.nets),
+            client_nets: either(self.client_nets, other.client_nets),
+            server_nets: either(self.server_nets, other.server_nets),
+            direction: self.direction.or(other.direction),
+            side: self.side.or(other.side),
+            sample: self.sample.or(other.sample),
+            requests_only: self.requests_only || other.requests_only,
+            snaplen: either(self.snaplen, other.snaplen),
+        }
     }
 }
 
-fn parse_percent(text: &str) -> Result<f64, String> {
+/// The list that was given, or the other one.
+pub(crate) fn either<T>(given: Vec<T>, other: Vec<T>) -> Vec<T> {
+    if given.is_empty() { other } else { given }
+}
+
+pub(crate) fn parse_percent(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('%').parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
         _ => Err("a part of a hundred, above 0 and up to 100, such as 5 or 0.1".into()),
@@ -88,36 +105,42 @@ fn parse_percent(text: &str) -> Result<f64, String> {
 /// ordinary packets would lose their headers.
 const MIN_SNAPLEN: u64 = 128;
 
-fn parse_snaplen(text: &str) -> Result<SnaplenArg, String> {
-    let (what, size) = match text.split_once('=') {
-        Some((what, size)) => (Some(what), size),
-        None => (None, text),
-    };
-    let bytes = parse_bytes(size)?;
-    if bytes < MIN_SNAPLEN {
-        return Err(format!("at least {MIN_SNAPLEN}, so that headers are whole"));
+impl FromStr for SnaplenArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, size) = match text.split_once('=') {
+            Some((what, size)) => (Some(what), size),
+            None => (None, text),
+        };
+        let bytes = parse_bytes(size)?;
+        if bytes < MIN_SNAPLEN {
+            return Err(format!("at least {MIN_SNAPLEN}, so that headers are whole"));
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(Snaplen::WHOLE);
+        match what {
+            None => Ok(Self::All(bytes)),
+            Some("requests") => Ok(Self::Requests(bytes)),
+            Some("answers") => Ok(Self::Answers(bytes)),
+            Some(_) => Err("a size, such as 256, or requests=64KiB, or answers=256".into()),
+        }
     }
-    let bytes = u32::try_from(bytes).unwrap_or(Snaplen::WHOLE);
-    match what {
-        None => Ok(SnaplenArg::All(bytes)),
-        Some("requests") => Ok(SnaplenArg::Requests(bytes)),
-        Some("answers") => Ok(SnaplenArg::Answers(bytes)),
-        Some(_) => Err("a size, such as 256, or requests=64KiB, or answers=256".into()),
+}
+
+impl fmt::Display for SnaplenArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, bytes) = match *self {
+            Self::All(bytes) => ("", bytes),
+            Self::Requests(bytes) => ("requests=", bytes),
+            Self::Answers(bytes) => ("answers=", bytes),
+        };
+        write!(f, "{what}{}", Bytes(bytes.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_numbers_or_ranges() {
-        assert_eq!(parse_ports("8080"), Ok(8080..=8080));
-        assert_eq!(parse_ports("9000-9010"), Ok(9000..=9010));
-        for bad in ["65536", "10-9", "http", "-5", "1-2-3"] {
-            assert!(parse_ports(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_sample_is_a_part_of_a_hundred() {
@@ -130,9 +153,16 @@ mod tests {
 
     #[test]
     fn snap_lengths_are_for_all_or_for_one_way() {
-        assert_eq!(parse_snaplen("256"), Ok(SnaplenArg::All(256)));
-        assert_eq!(parse_snaplen("requests=64KiB"), Ok(SnaplenArg::Requests(65536)));
-        assert_eq!(parse_snaplen("answers=128"), Ok(SnaplenArg::Answers(128)));
-        assert!(parse_snaplen("64").is_err() && parse_snaplen("both=256").is_err());
+        for (text, read) in [
+            ("256", SnaplenArg::All(256)),
+            ("requests=64KiB", SnaplenArg::Requests(65536)),
+            ("answers=128", SnaplenArg::Answers(128)),
+        ] {
+            assert_eq!(text.parse(), Ok(read));
+            assert_eq!(read.to_string(), text);
+        }
+        for bad in ["64", "both=256", "answers"] {
+            assert!(bad.parse::<SnaplenArg>().is_err(), "{bad}");
+        }
     }
 }

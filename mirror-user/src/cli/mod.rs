@@ -18,15 +18,18 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::convert::{ConvertArgs, OriginArg};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
-pub use self::marks::{BaggageArg, MarkArgs, NoiseArg, NoiseArgs, TraceArg};
+pub(crate) use self::filter::{either, parse_percent};
+pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
+pub(crate) use self::pace::{parse_copies, parse_passes};
 pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
-pub use self::replay::{AmbiguousArg, ModeArg, ReplayArgs};
+pub use self::replay::{ReplayArgs, RoomArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, SourceArgs};
+pub(crate) use self::target::parse_count;
 pub use self::target::{BreakerArg, TargetArgs};
-pub(crate) use self::values::{parse_bytes, parse_duration};
+pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

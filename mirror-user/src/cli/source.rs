@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::FilterArgs;
+use super::filter::{FilterArgs, either};
 use super::values::{parse_bytes, parse_duration};
 
 /// Where packets come from.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
@@ -24,15 +24,31 @@ pub struct SourceArgs {
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub ring_size: Option<u64>,
-    /// Let the kernel program say what becomes of single packets, on standard error (interfaces only)
-    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = KernelLogArg::Off)]
-    pub kernel_log: KernelLogArg,
+    /// Let the kernel program say what becomes of single packets, on standard error (interfaces only) [default: off]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub kernel_log: Option<KernelLogArg>,
     /// Stop after this time (interfaces only); otherwise on Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
     pub run_for: Option<Duration>,
     /// Which packets are wanted.
     #[command(flatten)]
     pub filter: FilterArgs,
+}
+
+impl SourceArgs {
+    /// These, and what they do not say as `other` says it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            from: either(self.from, other.from),
+            config: self.config.or(other.config),
+            hook: self.hook.or(other.hook),
+            ring_size: self.ring_size.or(other.ring_size),
+            kernel_log: self.kernel_log.or(other.kernel_log),
+            run_for: self.run_for.or(other.run_for),
+            filter: self.filter.or(other.filter),
+        }
+    }
 }
 
 /// The kernel hook that copies packets.

@@ -1,20 +1,19 @@
 //! Where shadow requests go, and when a target is left alone, as typed.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::values::parse_duration;
+use super::marks::MarkArgs;
+use super::values::{parse_bytes, parse_duration};
 
-/// The targets of a replay.
-#[derive(Debug, Args)]
+/// How a target is reached, and what it gets. In a configuration file each target has its own.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Target")]
 pub struct TargetArgs {
-    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with a queue and connections of its own. Those of --config otherwise
-    #[arg(long, value_name = "URL", required_unless_present = "config")]
-    pub to: Vec<String>,
     /// Trust the authorities whose certificates are in this PEM file, and no others
     #[arg(long, value_name = "FILE")]
     pub tls_ca: Option<PathBuf>,
@@ -28,14 +27,57 @@ pub struct TargetArgs {
     #[arg(long, value_name = "NAME")]
     pub tls_server_name: Option<String>,
     /// Leave a target alone once so many of its requests fail within 10 s; `auto` is 50% for interfaces and off for files
-    #[arg(long, value_name = "auto|off|PERCENT", default_value = "auto")]
-    pub breaker: BreakerArg,
+    /// [default: auto]
+    #[arg(long, value_name = "auto|off|PERCENT")]
+    pub breaker: Option<BreakerArg>,
     /// Count an answer that takes longer as a failure
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub breaker_latency: Option<Duration>,
-    /// How long a target is left alone before one request asks whether it is well again
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
-    pub breaker_rest: Duration,
+    /// How long a target is left alone before one request asks whether it is well again [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub breaker_rest: Option<Duration>,
+    /// Connections to the target at the same time, at most [default: 256]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub max_connections: Option<usize>,
+    /// Bytes of requests that may wait for the target, at most [default: 32MiB]
+    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    pub max_queue: Option<u64>,
+    /// How long a connection to the target may take to be made [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub connect_timeout: Option<Duration>,
+    /// How long the target may take none of a request, and how long it may take to begin its answer; it
+    /// has three times that to end it [default: 10s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub answer_timeout: Option<Duration>,
+    /// What marks a request.
+    #[command(flatten)]
+    pub marks: MarkArgs,
+}
+
+impl TargetArgs {
+    /// These, and what they do not say as `other` says it.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            tls_ca: self.tls_ca.or(other.tls_ca),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_server_name: self.tls_server_name.or(other.tls_server_name),
+            breaker: self.breaker.or(other.breaker),
+            breaker_latency: self.breaker_latency.or(other.breaker_latency),
+            breaker_rest: self.breaker_rest.or(other.breaker_rest),
+            max_connections: self.max_connections.or(other.max_connections),
+            max_queue: self.max_queue.or(other.max_queue),
+            connect_timeout: self.connect_timeout.or(other.connect_timeout),
+            answer_timeout: self.answer_timeout.or(other.answer_timeout),
+            marks: self.marks.or(other.marks),
+        }
+    }
+}
+
+/// A count of what there must be some of.
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a count, 1 or more".into())
 }
 
 /// When a target is left alone.
@@ -60,6 +102,16 @@ impl FromStr for BreakerArg {
                 Ok(Self::Share(percent / 100.0))
             }
             _ => Err("`auto`, `off`, or a part of a hundred such as 50%".into()),
+        }
+    }
+}
+
+impl fmt::Display for BreakerArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Off => f.write_str("off"),
+            Self::Share(share) => write!(f, "{}%", share * 100.0),
         }
     }
 }

@@ -4,14 +4,12 @@
 use super::Config;
 use super::command;
 use super::file::{File, TargetSpec, TargetUse};
-use super::output::To;
 use super::redact::RedactSpec;
-use super::run::{routes, source_args, to};
-use crate::cli::SourceArgs;
+use crate::cli::{SourceArgs, TargetArgs, either};
 use crate::rules::sample::Portion;
 
 impl File {
-    /// The file that `--config` names; an empty one when there is none.
+    /// The file that `--config` names; `None` when there is none.
     ///
     /// # Errors
     /// Everything that is wrong with it.
@@ -21,52 +19,35 @@ impl File {
         command::parse(path, &text).map(Some)
     }
 
-    /// The source as flags and file say it together.
-    pub(super) fn source(&self, given: &SourceArgs) -> SourceArgs {
-        let own = source_args(&self.source);
-        let mut source = given.clone();
-        if source.from.is_empty() {
-            source.from = own.from;
-        }
-        if source.filter.ports.is_empty() {
-            source.filter.ports = own.filter.ports;
-        }
-        source.hook = source.hook.or(own.hook);
-        source.ring_size = source.ring_size.or(own.ring_size);
-        source
-    }
-
-    /// What is redacted as flags and file say it together, list by list.
-    pub(super) fn redaction(&self, given: RedactSpec) -> RedactSpec {
-        fn either<T: Clone>(given: Vec<T>, own: &[T]) -> Vec<T> {
-            if given.is_empty() { own.to_vec() } else { given }
-        }
-        let own = &self.redact;
-        RedactSpec {
-            preset: given.preset.or(own.preset),
-            key_file: given.key_file.or_else(|| own.key_file.clone()),
-            headers: either(given.headers, &own.headers),
-            fields: either(given.fields, &own.fields),
-            json: either(given.json, &own.json),
-            cookies: either(given.cookies, &own.cookies),
-            detect: either(given.detect, &own.detect),
-            keep: either(given.keep, &own.keep),
+    /// What the flags say, and what they do not say as `file` says it. Targets of the flags stand in
+    /// for those of the file; where they name none, `how` holds for each of the file's.
+    pub(super) fn or(self, file: Self, how: &TargetArgs) -> Self {
+        let File { targets, rules, .. } = match self.targets.as_slice() {
+            [] => file.clone().with_how(how),
+            targets => file.for_targets(targets),
+        };
+        Self {
+            source: self.source.or(file.source),
+            pace: self.pace.or(file.pace),
+            noise: self.noise.or(file.noise),
+            room: self.room.or(file.room),
+            redact: self.redact.or(file.redact),
+            targets,
+            rules,
         }
     }
 
-    /// Its targets, ready to be sent to.
-    pub(super) fn to_targets(&self, run: &str) -> anyhow::Result<Vec<To>> {
-        self.targets.iter().map(|spec| to(spec, run)).collect()
+    fn with_how(mut self, how: &TargetArgs) -> Self {
+        for target in &mut self.targets {
+            target.how = how.clone().or(std::mem::take(&mut target.how));
+        }
+        self
     }
 
-    /// The same file with `count` other targets: what a rule let go anywhere goes to all of them, in
-    /// the largest part that one of its own would have got.
-    fn with_targets(&self, count: usize) -> Self {
-        let name = |place: usize| format!("target {place}");
-        let mut file = self.clone();
-        let Some(model) = self.targets.first() else { return file };
-        file.targets =
-            (0..count).map(|place| TargetSpec { name: name(place), ..model.clone() }).collect();
+    /// The same file with other targets: what a rule let go anywhere goes to all of them, in the
+    /// largest part that one of its own would have got.
+    fn for_targets(&self, targets: &[TargetSpec]) -> Self {
+        let mut file = Self { targets: targets.to_vec(), ..self.clone() };
         for rule in &mut file.rules {
             let Some(first) = rule.targets.first() else { continue };
             let whole = rule.targets.iter().any(|one| one.portion.is_none());
@@ -76,33 +57,36 @@ impl File {
                 rule.targets.iter().filter_map(|one| one.portion).reduce(Portion::max)
             };
             let at = first.at;
-            rule.targets =
-                (0..count).map(|place| TargetUse { at, name: name(place), portion }).collect();
+            let used = |spec: &TargetSpec| TargetUse { at, name: spec.name.clone(), portion };
+            rule.targets = targets.iter().map(used).collect();
         }
         file
     }
 }
 
+impl RedactSpec {
+    /// This, and what it does not say as `other` says it, list by list.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            preset: self.preset.or(other.preset),
+            key_file: self.key_file.or(other.key_file),
+            headers: either(self.headers, other.headers),
+            fields: either(self.fields, other.fields),
+            json: either(self.json, other.json),
+            cookies: either(self.cookies, other.cookies),
+            detect: either(self.detect, other.detect),
+            keep: either(self.keep, other.keep),
+        }
+    }
+}
+
 impl Config {
-    /// The same with the rules of a file, for `targets` of the command's own; `None`: the file's.
+    /// The same with the rules of a file, for one output that all of its targets stand for.
     ///
     /// # Errors
     /// When a rule names a target that the file does not have.
-    pub(super) fn ruled_by(
-        mut self,
-        file: Option<&File>,
-        targets: Option<usize>,
-    ) -> anyhow::Result<Self> {
-        if let Some(file) = file {
-            let routes = match targets {
-                None => routes(file, &file.targets)?,
-                Some(count) => {
-                    let file = file.with_targets(count);
-                    routes(&file, &file.targets)?
-                }
-            };
-            self.route(routes);
-        }
+    pub(super) fn ruled_by(mut self, file: &File) -> anyhow::Result<Self> {
+        self.route(file.for_targets(&[TargetSpec::new("output", "")]).routes()?);
         Ok(self)
     }
 }

@@ -8,10 +8,6 @@ use crate::watch::{Choice, Nets, Ports, Sample, Side, Snaplen};
 
 /// What the flags ask for.
 pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
-    ensure!(
-        !args.ports.iter().any(|range| range.contains(&0)),
-        "--port 0: there is no such TCP port; give 1 to 65535"
-    );
     let mut snaplen = Snaplen::default();
     for part in &args.snaplen {
         match *part {
@@ -21,7 +17,7 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
         }
     }
     Ok(Choice {
-        ports: Ports::of_ranges(args.ports.iter().cloned()),
+        ports: Ports::of_ranges(args.ports.iter().map(|range| range.first..=range.last)),
         nets: Nets::new(&args.nets, &args.client_nets, &args.server_nets)?,
         direction: args.direction.map(|direction| match direction {
             DirectionArg::In => Direction::Ingress,
@@ -31,7 +27,7 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
             SideArg::Server => Side::Server,
             SideArg::Client => Side::Client,
         }),
-        sample: Sample::percent(args.sample),
+        sample: args.sample.map(Sample::percent).unwrap_or_default(),
         requests_only: args.requests_only,
         snaplen,
     })

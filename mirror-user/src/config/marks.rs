@@ -1,8 +1,8 @@
 //! What the words of marking mean, typed or written in a file.
 
-use crate::cli::{BaggageArg, NoiseArg, TraceArg};
+use crate::cli::{AmbiguousArg, BaggageArg, ModeArg, NoiseArg, TraceArg};
 use crate::rules::Noise;
-use crate::rules::tag::Baggage;
+use crate::rules::tag::{Ambiguous, Baggage, Mode};
 use crate::rules::trace::Trace;
 
 impl From<TraceArg> for Trace {
@@ -20,6 +20,24 @@ impl From<BaggageArg> for Baggage {
         match arg {
             BaggageArg::Add => Self::Add,
             BaggageArg::Keep => Self::Keep,
+        }
+    }
+}
+
+impl From<ModeArg> for Mode {
+    fn from(arg: ModeArg) -> Self {
+        match arg {
+            ModeArg::Replay => Self::Replay,
+            ModeArg::Rollback => Self::Rollback,
+        }
+    }
+}
+
+impl From<AmbiguousArg> for Ambiguous {
+    fn from(arg: AmbiguousArg) -> Self {
+        match arg {
+            AmbiguousArg::Drop => Self::Hold,
+            AmbiguousArg::Send => Self::Send,
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
 use crate::shutdown::Stop;
-use crate::sink::replay::{BreakerOptions, Limits, Pace, ReplayOptions, Target, WhenFull};
+use crate::sink::replay::{Pace, ReplayOptions, Target, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::{Choice, Ports, Watch};
@@ -132,9 +132,10 @@ impl Config {
         let Some(file) = &file else {
             return Self::new(source, output, summary)?.redacting(redact, preset);
         };
-        Self::new(&file.source(source), output, summary)?
-            .ruled_by(Some(file), Some(1))?
-            .redacting(file.redaction(redact), preset)
+        let beside = file.clone();
+        Self::new(&source.clone().or(beside.source), output, summary)?
+            .ruled_by(file)?
+            .redacting(redact.or(beside.redact), preset)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -151,15 +152,10 @@ impl Config {
         let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
         let source = Source::new(source, passes)?;
-        let mut output = output;
         if let Source::Live { interfaces, .. } = &source {
-            if let Output::Replay { targets, .. } = &mut output {
-                for To { target, options, .. } in targets {
+            if let Output::Replay { targets, .. } = &output {
+                for To { target, .. } in targets {
                     live::refuse_captured(target, &choice.ports)?;
-                    options.pace = Pace::Live;
-                    options.when_full = WhenFull::Drop;
-                    options.limits.queue_requests = Limits::LIVE_REQUESTS;
-                    options.breaker = Some(BreakerOptions::default());
                 }
             }
             ensure!(

@@ -194,9 +194,9 @@ impl Watcher {
         };
         let changed = [
             ("source", next.source != self.running.source),
-            ("probes", next.probes != self.running.probes),
-            ("retries", next.retries != self.running.retries),
-            ("max-body", next.max_body != self.running.max_body),
+            ("pace", next.pace != self.running.pace),
+            ("probes and retries", next.noise != self.running.noise),
+            ("max-body and max-spool", next.room != self.running.room),
             ("redact", next.redact != self.running.redact),
             ("targets", targets(next) != targets(&self.running)),
         ];

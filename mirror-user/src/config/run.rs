@@ -1,24 +1,22 @@
-//! What `mirror run` means: a configuration file turned into one run.
+//! What `mirror run` means, and what a whole file means to any command that sends.
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
-use super::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
+use super::file::{File, RuleSpec, TargetSpec, TargetUse};
 use super::output::{Output, To};
 use super::reload::Start;
+use super::source::Source;
+use super::target::{Run, to};
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{FilterArgs, KernelLogArg, RunArgs, SourceArgs};
+use crate::cli::{PaceArgs, RunArgs};
 use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
-use crate::rules::tag::Marks;
-use crate::sink::replay::{Limits, Pace, ReplayOptions, Target, Timeouts, WhenFull};
 use crate::watch::{Choice, Sample, Watch};
 
-/// The longest request body that is replayed unless the file says otherwise: as `mirror replay`.
+/// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
+/// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
 const MAX_BODY: u64 = 8 << 30;
-
-/// Connections to one target at the same time unless the file says otherwise: as `mirror replay`.
-const MAX_CONNECTIONS: usize = 256;
 
 impl Config {
     /// What `mirror run` means.
@@ -28,20 +26,36 @@ impl Config {
     pub fn for_run(args: &RunArgs) -> anyhow::Result<Self> {
         let Start { file, watcher } = Start::read(args)?;
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        let run = run_name();
-        let targets: anyhow::Result<Vec<To>> =
-            file.targets.iter().map(|spec| to(spec, &run)).collect();
-        let output = Output::Replay {
-            targets: targets?,
-            max_body: file.max_body.unwrap_or(MAX_BODY),
-            max_spool: HttpOptions::default().max_spooled,
-        };
-        let mut config = Self::new(&source_args(&file.source), output, summary)?;
-        config.rules.probes = file.probes.into();
-        config.rules.retries = file.retries.into();
+        let run = Run::of(&file)?;
+        let mut config = Self::sending(&file, &run, summary)?;
         config.route(file.routes()?);
         config.rules.handover = Some(watcher.handover());
         config.watcher = Some(watcher);
+        Ok(config)
+    }
+
+    /// A run that sends to the targets of `file`, everything to all of them.
+    ///
+    /// # Errors
+    /// What is wrong, and what to do.
+    pub(super) fn sending(file: &File, run: &Run, summary: SummaryForm) -> anyhow::Result<Self> {
+        let targets: anyhow::Result<Vec<To>> =
+            file.targets.iter().map(|spec| to(spec, run)).collect();
+        let output = Output::Replay {
+            targets: targets?,
+            max_body: file.room.max_body.unwrap_or(MAX_BODY),
+            max_spool: file.room.max_spool.unwrap_or(HttpOptions::default().max_spooled),
+        };
+        let passes = file.pace.passes.unwrap_or(1);
+        let mut config = Self::with_passes(&file.source, passes, output, summary)?;
+        if let Some(probes) = file.noise.probes {
+            config.rules.probes = probes.into();
+        }
+        if let Some(retries) = file.noise.retries {
+            config.rules.retries = retries.into();
+        }
+        // As with a mesh's mirroring, the shadow gets what production got: without credentials it
+        // answers 401 to everything.
         config.redacting(file.redact.clone(), Preset::None)
     }
 
@@ -56,6 +70,35 @@ impl Config {
     }
 }
 
+impl Run {
+    /// A run of this file.
+    ///
+    /// # Errors
+    /// When it says how a capture is paced, and its source is none.
+    pub(super) fn of(file: &File) -> anyhow::Result<Self> {
+        let is_live = Source::new(&file.source, 1)?.is_live();
+        if is_live {
+            refuse_for_live(&file.pace)?;
+        }
+        let (name, pace) = (run_name(), file.pace.clone());
+        Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new() })
+    }
+}
+
+fn refuse_for_live(pace: &PaceArgs) -> anyhow::Result<()> {
+    let given = [
+        ("speed", pace.speed.is_some()),
+        ("rate", pace.rate.is_some()),
+        ("from-time", pace.from_time.is_some()),
+        ("to-time", pace.to_time.is_some()),
+        ("loop", pace.passes.is_some_and(|passes| passes > 1)),
+    ];
+    for (flag, is_given) in given {
+        ensure!(!is_given, "--{flag}: live requests go out at once; leave it out");
+    }
+    Ok(())
+}
+
 impl File {
     /// Its rules, as a run of it has them.
     ///
@@ -64,63 +107,6 @@ impl File {
     pub fn routes(&self) -> anyhow::Result<Routes> {
         routes(self, &self.targets)
     }
-}
-
-/// The same as the flags would say.
-pub(super) fn source_args(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> SourceArgs {
-    SourceArgs {
-        from: from.clone(),
-        config: None,
-        hook: *hook,
-        ring_size: *ring_size,
-        kernel_log: KernelLogArg::Off,
-        run_for: None,
-        filter: FilterArgs {
-            ports: ports.iter().map(|range| range.first..=range.last).collect(),
-            nets: Vec::new(),
-            client_nets: Vec::new(),
-            server_nets: Vec::new(),
-            direction: None,
-            side: None,
-            sample: 100.0,
-            requests_only: false,
-            snaplen: Vec::new(),
-        },
-    }
-}
-
-pub(super) fn to(spec: &TargetSpec, run: &str) -> anyhow::Result<To> {
-    let marks = Marks {
-        host: spec.host.clone(),
-        mode: spec.mode,
-        run: run.to_owned(),
-        ambiguous: spec.ambiguous,
-        edits: spec.edits.clone(),
-        trace: spec.trace.into(),
-        baggage: spec.baggage.into(),
-    };
-    let defaults = Timeouts::default();
-    let first_byte = spec.answer_timeout.unwrap_or(defaults.first_byte);
-    let timeouts = Timeouts {
-        connect: spec.connect_timeout.unwrap_or(defaults.connect),
-        first_byte,
-        total: first_byte.saturating_mul(3),
-        ..defaults
-    };
-    let defaults = Limits::default();
-    let queue_bytes = spec.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-    let limits = Limits {
-        connections: spec.max_connections.unwrap_or(MAX_CONNECTIONS),
-        queue_bytes: queue_bytes.unwrap_or(defaults.queue_bytes),
-        ..defaults
-    };
-    let pace = Pace::Recorded { speed: 1.0 };
-    let replay = ReplayOptions::new(marks, pace, WhenFull::Wait);
-    Ok(To {
-        name: Some(spec.name.clone()),
-        target: Target::parse(&spec.url)?,
-        options: ReplayOptions { limits, timeouts, ..replay },
-    })
 }
 
 /// The file's rules, with targets by their place among those of the run. Without rules, all goes to

@@ -29,7 +29,7 @@ impl Source {
                 interfaces: interfaces.into_iter().cloned().collect(),
                 hook: args.hook.unwrap_or(HookArg::Tc),
                 ring_bytes: args.ring_size,
-                log: args.kernel_log,
+                log: args.kernel_log.unwrap_or_default(),
             }),
             (_, []) => {
                 ensure!(
@@ -44,6 +44,11 @@ impl Source {
                 )
             }
         }
+    }
+
+    /// True for interfaces.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self, Self::Live { .. })
     }
 
     /// True for files that are there; what is piped in may be live.

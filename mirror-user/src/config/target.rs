@@ -1,36 +1,123 @@
-//! What the flags about targets mean.
+//! What is said of a target, with the defaults of the run, as the options of its replay.
 
+use std::fs::File as Opened;
+use std::sync::Arc;
+
+use super::file::TargetSpec;
 use super::output::To;
-use crate::cli::{BreakerArg, TargetArgs};
-use crate::sink::replay::{BreakerOptions, ReplayOptions, Target, TlsOptions};
+use crate::cli::{BreakerArg, MarkArgs, PaceArgs, Speed, TargetArgs};
+use crate::rules::edit::Edits;
+use crate::rules::tag::{HostPolicy, Marks};
+use crate::sink::replay::{
+    BreakerOptions, Copies, FailOn, Limits, Pace, ReplayOptions, Target, Timeouts, TlsOptions,
+    WhenFull, Window,
+};
 
-/// Every target with `options`. One alone needs no name in the summary.
+/// Connections to one target at the same time, at most. Half of what a sink could have, so that
+/// several targets fit into the 1,024 descriptors of a process.
+const MAX_CONNECTIONS: usize = 256;
+
+/// What all targets of a run have in common.
+pub(super) struct Run {
+    /// What tells its shadows from those of others.
+    pub(super) name: String,
+    pub(super) pace: PaceArgs,
+    pub(super) is_live: bool,
+    /// Where each request leaves a line.
+    pub(super) log: Option<Arc<Opened>>,
+    pub(super) fail_on: Vec<FailOn>,
+}
+
+/// The target, ready to be sent to.
 ///
 /// # Errors
-/// When one of them is no target; the message says why.
-pub(super) fn targets(args: &TargetArgs, options: &ReplayOptions) -> anyhow::Result<Vec<To>> {
+/// When it is no target, or its TLS files cannot be used; the message says why.
+pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
+    let how = &spec.how;
     let tls = TlsOptions {
-        authorities: args.tls_ca.clone(),
-        certificate: args.tls_cert.clone(),
-        key: args.tls_key.clone(),
-        server_name: args.tls_server_name.clone(),
+        authorities: how.tls_ca.clone(),
+        certificate: how.tls_cert.clone(),
+        key: how.tls_key.clone(),
+        server_name: how.tls_server_name.clone(),
     };
-    let several = args.to.len() > 1;
-    let to = |url: &String| -> anyhow::Result<To> {
-        let target = Target::open(url, &tls)?;
-        Ok(To { name: several.then(|| url.clone()), target, options: options.clone() })
+    let (pace, when_full) = match run.is_live {
+        true => (Pace::Live, WhenFull::Drop),
+        false => (pace(&run.pace), WhenFull::Wait),
     };
-    args.to.iter().map(to).collect()
+    let copies = Copies::default();
+    let options = ReplayOptions {
+        window: Window::new(run.pace.from_time, run.pace.to_time),
+        copies: Copies {
+            count: run.pace.copies.unwrap_or(copies.count),
+            over: run.pace.copies_over.unwrap_or(copies.over),
+        },
+        connections: run.pace.connections.unwrap_or_default(),
+        limits: limits(how, run.is_live),
+        timeouts: timeouts(how, &run.pace),
+        breaker: breaker(how, run.is_live),
+        log: run.log.clone(),
+        fail_on: run.fail_on.clone(),
+        ..ReplayOptions::new(marks(&how.marks, &spec.edits, &run.name), pace, when_full)
+    };
+    Ok(To { name: Some(spec.name.clone()), target: Target::open(&spec.url, &tls)?, options })
+}
+
+fn pace(args: &PaceArgs) -> Pace {
+    match (args.rate, args.speed.unwrap_or(Speed::Times(1.0))) {
+        (Some(rate), _) => Pace::Rate(rate),
+        (None, Speed::Times(speed)) => Pace::Recorded { speed },
+        (None, Speed::Max) => Pace::Max,
+    }
+}
+
+fn marks(args: &MarkArgs, edits: &Edits, run: &str) -> Marks {
+    let host = match args.host.clone().unwrap_or_default() {
+        HostPolicy::Suffix { .. } => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
+        host => host,
+    };
+    Marks {
+        host,
+        mode: args.mode.map(Into::into).unwrap_or_default(),
+        run: run.to_owned(),
+        ambiguous: args.ambiguous.map(Into::into).unwrap_or_default(),
+        trace: args.trace.map(Into::into).unwrap_or_default(),
+        baggage: args.baggage.map(Into::into).unwrap_or_default(),
+        edits: edits.clone(),
+    }
+}
+
+fn limits(how: &TargetArgs, is_live: bool) -> Limits {
+    let defaults = Limits::default();
+    let queue_bytes = how.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    Limits {
+        connections: how.max_connections.unwrap_or(MAX_CONNECTIONS),
+        queue_bytes: queue_bytes.unwrap_or(defaults.queue_bytes),
+        queue_requests: if is_live { Limits::LIVE_REQUESTS } else { defaults.queue_requests },
+    }
+}
+
+fn timeouts(how: &TargetArgs, pace: &PaceArgs) -> Timeouts {
+    let defaults = Timeouts::default();
+    let first_byte = how.answer_timeout.unwrap_or(defaults.first_byte);
+    Timeouts {
+        connect: how.connect_timeout.unwrap_or(defaults.connect),
+        first_byte,
+        total: first_byte.saturating_mul(3),
+        late: pace.max_late.unwrap_or(defaults.late),
+        ..defaults
+    }
 }
 
 /// When a target is left alone. What is live has a production behind it that cannot be slowed down,
 /// only its shadow can; a file is read by somebody who wants every outcome.
-pub(super) fn breaker(args: &TargetArgs, is_live: bool) -> Option<BreakerOptions> {
-    let share = match args.breaker {
+fn breaker(how: &TargetArgs, is_live: bool) -> Option<BreakerOptions> {
+    let defaults = BreakerOptions::default();
+    let share = match how.breaker.unwrap_or(BreakerArg::Auto) {
         BreakerArg::Off => return None,
         BreakerArg::Auto if !is_live => return None,
-        BreakerArg::Auto => BreakerOptions::default().share,
+        BreakerArg::Auto => defaults.share,
         BreakerArg::Share(share) => share,
     };
-    Some(BreakerOptions { share, slow: args.breaker_latency, rest: args.breaker_rest })
+    let rest = how.breaker_rest.unwrap_or(defaults.rest);
+    Some(BreakerOptions { share, slow: how.breaker_latency, rest })
 }

@@ -37,6 +37,13 @@ impl FromStr for NetworkRule {
     }
 }
 
+impl fmt::Display for NetworkRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.listed == Listed::Excluded { "!" } else { "" };
+        write!(f, "{not}{}", self.network)
+    }
+}
+
 /// The three lists of networks: of either end, of the client, of the server. In each the longest
 /// network that an address is in decides; an address that is in none is wanted when the list names
 /// only what is not.

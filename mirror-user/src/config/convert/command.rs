@@ -6,9 +6,7 @@ use std::io::{self, Read, Write};
 use anyhow::{Context, bail, ensure};
 
 use super::{Fate, MAX_FILE_BYTES, Origin, convert};
-use crate::cli::{ConvertArgs, OriginArg};
-use crate::config::file::SourceSpec;
-use crate::rules::select::PortRange;
+use crate::cli::{ConvertArgs, FilterArgs, OriginArg, SourceArgs};
 
 /// Writes the native file to `out` and what became of other fields to `notes`.
 ///
@@ -29,10 +27,10 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
         text.len() as u64 <= MAX_FILE_BYTES,
         "{name}: longer than {MAX_FILE_BYTES} bytes; convert it in parts"
     );
-    let source = SourceSpec {
+    let source = SourceArgs {
         from: vec![args.interface.clone()],
-        ports: args.ports.iter().map(|port| PortRange { first: *port, last: *port }).collect(),
-        ..SourceSpec::default()
+        filter: FilterArgs { ports: args.ports.clone(), ..FilterArgs::default() },
+        ..SourceArgs::default()
     };
     let conversion = convert(args.from.into(), &text, source);
     for finding in &conversion.findings {

@@ -19,7 +19,8 @@ use self::finding::Findings;
 pub use self::finding::{Fate, Finding};
 use self::node::{Node, Unreadable};
 use self::service::Services;
-use super::file::{File, SourceSpec};
+use super::file::File;
+use crate::cli::SourceArgs;
 
 /// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
 /// cluster's routes is some of them.
@@ -45,7 +46,7 @@ pub struct Conversion {
 
 /// Converts the documents of a file; `source` is where the native file captures.
 #[must_use]
-pub fn convert(origin: Origin, text: &str, source: SourceSpec) -> Conversion {
+pub fn convert(origin: Origin, text: &str, source: SourceArgs) -> Conversion {
     let mut findings = Findings::default();
     let rules = match node::documents(text) {
         Ok(documents) => {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::finding::Findings;
-use crate::config::file::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse};
+use crate::cli::{MarkArgs, SourceArgs, TargetArgs};
+use crate::config::file::{File, RuleSpec, TargetSpec, TargetUse};
 use crate::rules::sample::Portion;
 use crate::rules::select::Match;
 use crate::rules::tag::HostPolicy;
@@ -31,7 +32,7 @@ pub(super) struct Target {
 }
 
 /// The native file with these rules. Those that no request reaches are left out.
-pub(super) fn file(source: SourceSpec, rules: Vec<Rule>, findings: &mut Findings) -> File {
+pub(super) fn file(source: SourceArgs, rules: Vec<Rule>, findings: &mut Findings) -> File {
     let mut file = File { source, ..File::default() };
     let mut kept: Vec<Rule> = Vec::new();
     for rule in rules {
@@ -66,7 +67,7 @@ fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
         let is_free = |name: &str| uses.iter().all(|other| other.name != name);
         let same = known.iter().find(|one| {
             // A rule that names a target twice sends twice: the second is a target of its own.
-            one.url == *url && one.answer_timeout == *timeout && is_free(&one.name)
+            one.url == *url && one.how.answer_timeout == *timeout && is_free(&one.name)
         });
         let name = match same {
             Some(same) => same.name.clone(),
@@ -74,12 +75,10 @@ fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
                 let taken: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
                 let host = url.trim_start_matches("http://").split(':').next().unwrap_or_default();
                 let name = unique(host.trim_end_matches(".svc.cluster.local"), &taken);
-                known.push(TargetSpec {
-                    // As Istio and the Gateway API have it: the captured host, without a suffix.
-                    host: HostPolicy::Keep,
-                    answer_timeout: *timeout,
-                    ..TargetSpec::new(&name, url)
-                });
+                // As Istio and the Gateway API have it: the captured host, without a suffix.
+                let marks = MarkArgs { host: Some(HostPolicy::Keep), ..MarkArgs::default() };
+                let how = TargetArgs { marks, answer_timeout: *timeout, ..TargetArgs::default() };
+                known.push(TargetSpec { how, ..TargetSpec::new(&name, url) });
                 name
             }
         };

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::{Conversion, Fate, Origin};
-use crate::config::file::{File, SourceSpec};
+use crate::cli::{FilterArgs, SourceArgs};
+use crate::config::file::File;
 use crate::rules::select::TextMatch;
 
 /// Seed: half of what begins with /headers goes to a host outside of the mesh.
@@ -28,11 +29,8 @@ fn indented(text: &str) -> String {
 
 /// What a capture on port 8080 gets from a file. What is converted can be read.
 fn convert(origin: Origin, text: &str) -> Conversion {
-    let source = SourceSpec {
-        from: vec!["any".to_owned()],
-        ports: vec!["8080".parse().unwrap()],
-        ..SourceSpec::default()
-    };
+    let filter = FilterArgs { ports: vec!["8080".parse().unwrap()], ..FilterArgs::default() };
+    let source = SourceArgs { from: vec!["any".to_owned()], filter, ..SourceArgs::default() };
     let conversion = super::convert(origin, text, source);
     if let Some(native) = &conversion.native {
         let file = File::parse(native);

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::model::{File, RuleSpec, SourceSpec, TargetSpec};
+use super::model::{File, RuleSpec, TargetSpec};
 use super::problem::Problems;
+use crate::cli::SourceArgs;
 use crate::rules::route::{MAX_RULES, MAX_TARGETS};
 use crate::rules::sample::Sample;
 use crate::rules::select::PortRange;
@@ -35,13 +36,13 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
 
 /// True when the target is this host by its name, on a port that is captured. Other addresses are
 /// compared with those of this host when the run begins.
-fn captured(source: &SourceSpec, target: &TargetSpec) -> bool {
+fn captured(source: &SourceArgs, target: &TargetSpec) -> bool {
     let Ok(url) = url::Url::parse(&target.url) else { return false };
     let port = url.port_or_known_default().unwrap_or(80);
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let here = host == "localhost"
         || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified());
-    here && source.ports.iter().any(|range| range.contains(port))
+    here && source.filter.ports.iter().any(|range| range.contains(port))
 }
 
 fn names(File { rules, .. }: &File, problems: &mut Problems) {
@@ -115,10 +116,10 @@ fn reached(rules: &[RuleSpec], problems: &mut Problems) {
 
 /// Rules for ports that are not captured.
 fn ports(File { source, rules, .. }: &File, problems: &mut Problems) {
-    if source.ports.is_empty() {
+    if source.filter.ports.is_empty() {
         return;
     }
-    let captured = |range: &PortRange| source.ports.iter().any(|port| port.meets(range));
+    let captured = |range: &PortRange| source.filter.ports.iter().any(|port| port.meets(range));
     for rule in rules {
         let never = |ports: &[PortRange]| !ports.is_empty() && !ports.iter().any(captured);
         if !rule.matches.is_empty() && rule.matches.iter().all(|one| never(&one.ports)) {

@@ -10,10 +10,13 @@ mod print;
 mod problem;
 mod read;
 mod read_rules;
+mod read_source;
+mod read_target;
 mod reader;
 mod schema;
+mod write;
 
-pub use self::model::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse, VERSION};
+pub use self::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
 pub use self::node::MAX_FILE_BYTES;
 pub use self::problem::{Place, Problem, Problems};
 pub use self::schema::SCHEMA;

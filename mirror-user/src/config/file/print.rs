@@ -1,18 +1,22 @@
 //! A [`File`] as YAML that reads as the same file.
 
-use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::model::{File, RuleSpec, SourceSpec, TargetSpec, TargetUse, VERSION};
-use crate::cli::{BaggageArg, HookArg, NoiseArg, TraceArg};
+use clap::ValueEnum;
+
+use super::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
+use super::write::{Fields, Map, Value, texts, write_map};
+use crate::cli::{Bytes, PaceArgs, SourceArgs};
 use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{Match, PathKind, PathMatch, TextMatch};
-use crate::rules::tag::{Ambiguous, HostPolicy, Mode};
+use crate::rules::tag::HostPolicy;
 
 impl File {
-    /// As YAML, defaults left out.
+    /// As YAML; what it does not say is left out.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
@@ -21,90 +25,16 @@ impl File {
     }
 }
 
-/// What is printed; numbers are texts that look like numbers.
-enum Value {
-    Null,
-    Text(String),
-    /// Never in quotes.
-    Raw(&'static str),
-    List(Vec<Value>),
-    Map(Map),
-}
-
-/// In the order in which it is printed.
-type Map = Vec<(String, Value)>;
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(yes: bool) -> Self {
-        Self::Raw(if yes { "true" } else { "false" })
-    }
-}
-
-impl From<Map> for Value {
-    fn from(map: Map) -> Self {
-        Self::Map(map)
-    }
-}
-
-impl From<Vec<Value>> for Value {
-    fn from(list: Vec<Value>) -> Self {
-        Self::List(list)
-    }
-}
-
-impl<T: Into<Value>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-/// A map of what is there.
-struct Fields(Map);
-
-impl Fields {
-    fn new() -> Self {
-        Self(Map::new())
-    }
-
-    fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        let value = value.into();
-        let empty = match &value {
-            Value::Null => true,
-            Value::List(list) => list.is_empty(),
-            Value::Map(map) => map.is_empty(),
-            Value::Text(_) | Value::Raw(_) => false,
-        };
-        if !empty {
-            self.0.push((key.to_owned(), value));
-        }
-        self
-    }
-}
-
-fn texts<T: ToString>(list: &[T]) -> Value {
-    Value::List(list.iter().map(|one| one.to_string().into()).collect())
-}
-
-fn file(File { source, probes, retries, max_body, redact, targets, rules }: &File) -> Map {
+fn file(File { source, pace, noise, room, redact, targets, rules }: &File) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
         .with("source", source_map(source))
-        .with("probes", (*probes == NoiseArg::Keep).then_some("keep"))
-        .with("retries", (*retries == NoiseArg::Keep).then_some("keep"))
-        .with("max-body", max_body.map(size))
+        .with("pace", pace_map(pace))
+        .with("probes", noise.probes.as_ref().map(word))
+        .with("retries", noise.retries.as_ref().map(word))
+        .with("max-body", room.max_body.map(size))
+        .with("max-spool", room.max_spool.map(size))
         .with("redact", redact_map(redact))
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
@@ -126,61 +56,87 @@ fn redact_map(redact: &RedactSpec) -> Map {
         .0
 }
 
-fn source_map(SourceSpec { from, ports, hook, ring_size }: &SourceSpec) -> Map {
-    let hook = hook.map(|hook| match hook {
-        HookArg::Tc => "tc",
-        HookArg::Clsact => "clsact",
-        HookArg::Xdp => "xdp",
-    });
+fn source_map(source: &SourceArgs) -> Map {
+    let SourceArgs { from, config: _, hook, ring_size, kernel_log, run_for, filter } = source;
     Fields::new()
         .with("from", texts(from))
-        .with("ports", texts(ports))
-        .with("hook", hook)
+        .with("ports", texts(&filter.ports))
+        .with("nets", texts(&filter.nets))
+        .with("client-nets", texts(&filter.client_nets))
+        .with("server-nets", texts(&filter.server_nets))
+        .with("direction", filter.direction.as_ref().map(word))
+        .with("side", filter.side.as_ref().map(word))
+        .with("sample", filter.sample.map(|percent| percent.to_string()))
+        .with("requests-only", filter.requests_only.then_some(true))
+        .with("snaplen", texts(&filter.snaplen))
+        .with("hook", hook.as_ref().map(word))
         .with("ring-size", ring_size.map(size))
+        .with("kernel-log", kernel_log.as_ref().map(word))
+        .with("for", run_for.map(time))
         .0
 }
 
-fn target(target: &TargetSpec) -> Map {
-    let TargetSpec { at: _, name: _, url, host, mode, ambiguous, edits, .. } = target;
-    let (host, addresses) = match host {
-        HostPolicy::Suffix { ip_literals } => (None, ip_literals.then_some(true)),
-        HostPolicy::Keep => (Some("keep"), None),
-        HostPolicy::Target => (Some("target"), None),
-        HostPolicy::Name(name) => (Some(name.as_str()), None),
-    };
-    let trace = match target.trace {
-        TraceArg::New => None,
-        TraceArg::Keep => Some("keep"),
-        TraceArg::Off => Some("off"),
-    };
-    let time = |time: Option<std::time::Duration>| {
-        time.map(|time| humantime::format_duration(time).to_string())
-    };
-    let Edits { remove, set, add, path_prefix } = edits;
+fn pace_map(pace: &PaceArgs) -> Map {
+    Fields::new()
+        .with("speed", pace.speed.map(|speed| speed.to_string()))
+        .with("rate", pace.rate.map(|rate| rate.to_string()))
+        .with("from-time", pace.from_time.map(|point| point.to_string()))
+        .with("to-time", pace.to_time.map(|point| point.to_string()))
+        .with("loop", pace.passes.map(|n| n.to_string()))
+        .with("copies", pace.copies.map(|n| n.to_string()))
+        .with("copies-over", pace.copies_over.map(time))
+        .with("connections", pace.connections.map(|how| how.to_string()))
+        .with("max-late", pace.max_late.map(time))
+        .0
+}
+
+fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
+    let marks = &how.marks;
+    let host = marks.host.as_ref().map(|host| match host {
+        HostPolicy::Suffix { .. } => "suffix",
+        HostPolicy::Keep => "keep",
+        HostPolicy::Target => "target",
+        HostPolicy::Name(name) => name.as_str(),
+    });
+    let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let tls = Fields::new()
+        .with("ca", file(&how.tls_ca))
+        .with("cert", file(&how.tls_cert))
+        .with("key", file(&how.tls_key))
+        .with("server-name", how.tls_server_name.as_deref());
+    let breaker = Fields::new()
+        .with("failures", how.breaker.map(|share| share.to_string()))
+        .with("latency", how.breaker_latency.map(time))
+        .with("rest", how.breaker_rest.map(time));
+    Fields::new()
+        .with("url", url.as_str())
+        .with("tls", tls.0)
+        .with("host", host)
+        .with("suffix-addresses", marks.suffix_addresses.then_some(true))
+        .with("mode", marks.mode.as_ref().map(word))
+        .with("trace", marks.trace.as_ref().map(word))
+        .with("baggage", marks.baggage.as_ref().map(word))
+        .with("ambiguous", marks.ambiguous.as_ref().map(word))
+        .with("connect-timeout", how.connect_timeout.map(time))
+        .with("answer-timeout", how.answer_timeout.map(time))
+        .with("max-connections", how.max_connections.map(|n| n.to_string()))
+        .with("max-queue", how.max_queue.map(size))
+        .with("breaker", breaker.0)
+        .with("headers", headers(edits))
+        .with("path-prefix", path_prefix(edits))
+        .0
+}
+
+fn headers(Edits { remove, set, add, path_prefix: _ }: &Edits) -> Map {
     let lines = |lines: &[(String, String)]| -> Map {
         lines.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect()
     };
-    let headers =
-        Fields::new().with("remove", texts(remove)).with("set", lines(set)).with("add", lines(add));
-    let prefix = path_prefix.as_ref().map(|prefix| {
-        let from = Fields::new().with("from", prefix.from.as_str());
-        from.with("to", prefix.to.as_str()).0
-    });
-    Fields::new()
-        .with("url", url.as_str())
-        .with("host", host)
-        .with("suffix-addresses", addresses)
-        .with("mode", (*mode == Mode::Rollback).then_some("rollback"))
-        .with("trace", trace)
-        .with("baggage", (target.baggage == BaggageArg::Keep).then_some("keep"))
-        .with("ambiguous", (*ambiguous == Ambiguous::Send).then_some("send"))
-        .with("connect-timeout", time(target.connect_timeout))
-        .with("answer-timeout", time(target.answer_timeout))
-        .with("max-connections", target.max_connections.map(|n| n.to_string()))
-        .with("max-queue", target.max_queue.map(size))
-        .with("headers", headers.0)
-        .with("path-prefix", prefix)
-        .0
+    Fields::new().with("remove", texts(remove)).with("set", lines(set)).with("add", lines(add)).0
+}
+
+fn path_prefix(edits: &Edits) -> Option<Map> {
+    let prefix = edits.path_prefix.as_ref()?;
+    Some(Fields::new().with("from", prefix.from.as_str()).with("to", prefix.to.as_str()).0)
 }
 
 fn rule(rule: &RuleSpec) -> Map {
@@ -269,90 +225,15 @@ fn single(key: &str, value: impl Into<Value>) -> Value {
     vec![(key.to_owned(), value.into())].into()
 }
 
+/// The word for it on the command line.
+fn word<T: ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map(|word| word.get_name().to_owned()).unwrap_or_default()
+}
+
+fn time(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}
+
 fn size(bytes: u64) -> String {
-    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let unit = units.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
-    unit.map_or_else(|| bytes.to_string(), |(shift, unit)| format!("{}{unit}", bytes >> shift))
-}
-
-fn write_map(out: &mut String, map: &[(String, Value)], depth: usize) {
-    for (place, (key, value)) in map.iter().enumerate() {
-        if place > 0 || depth == 0 || !out.ends_with("- ") {
-            indent(out, depth);
-        }
-        let _ = write!(out, "{}:", plain(key));
-        write_value(out, value, depth);
-    }
-}
-
-/// Writes what stands behind `key:`.
-fn write_value(out: &mut String, value: &Value, depth: usize) {
-    let simple = |value: &Value| !matches!(value, Value::List(_) | Value::Map(_));
-    match value {
-        Value::Map(map) => {
-            out.push('\n');
-            write_map(out, map, depth.saturating_add(1));
-        }
-        Value::List(list) if list.iter().all(simple) => {
-            let list: Vec<String> = list.iter().map(scalar).collect();
-            let _ = writeln!(out, " [{}]", list.join(", "));
-        }
-        Value::List(list) => {
-            out.push('\n');
-            for one in list {
-                indent(out, depth.saturating_add(1));
-                out.push_str("- ");
-                match one {
-                    Value::Map(map) => write_map(out, map, depth.saturating_add(2)),
-                    one => {
-                        let _ = writeln!(out, "{}", scalar(one));
-                    }
-                }
-            }
-        }
-        value => {
-            let _ = writeln!(out, " {}", scalar(value));
-        }
-    }
-}
-
-fn indent(out: &mut String, depth: usize) {
-    out.extend(std::iter::repeat_n("  ", depth));
-}
-
-fn scalar(value: &Value) -> String {
-    match value {
-        Value::Text(text) => plain(text),
-        Value::Raw(word) => (*word).to_owned(),
-        Value::Null | Value::List(_) | Value::Map(_) => String::new(),
-    }
-}
-
-/// Without quotes where no reader of YAML could take it for something else; JSON's quotes are YAML's.
-fn plain(text: &str) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    let typed = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
-    let begins = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
-    if (begins && text.chars().all(word) && !typed.contains(&text.to_ascii_lowercase().as_str()))
-        || is_number(text)
-    {
-        return text.to_owned();
-    }
-    // A URL has a colon that no space follows.
-    if let Some(rest) = text.strip_prefix("http://")
-        && !rest.is_empty()
-        && rest.chars().all(|c| word(c) || c == ':')
-        && !rest.ends_with(':')
-    {
-        return text.to_owned();
-    }
-    serde_json::Value::from(text).to_string()
-}
-
-/// A number that reads as the same text.
-fn is_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text == "0"
-        || (!text.starts_with('0') || text.starts_with("0."))
-            && text.split_once('.').map_or(digits(text), |(a, b)| digits(a) && digits(b))
+    Bytes(bytes).to_string()
 }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use super::node::{Key, Node, Value};
 use super::problem::{Place, Problems};
 use super::schema;
@@ -129,6 +131,18 @@ impl Reader {
         parse(text).map_err(|error| self.wrong(node.at, error)).ok()
     }
 
+    /// A text as a flag reads it, whose error says what is wanted.
+    pub(super) fn typed<T>(
+        &mut self,
+        node: &Node,
+        what: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.parsed(node, |text| {
+            parse(text).map_err(|wanted| format!("{text:?} is no {what}; write {wanted}"))
+        })
+    }
+
     pub(super) fn truth(&mut self, node: &Node) -> Option<bool> {
         match &node.value {
             Value::Scalar { text, plain: true } if text == "true" => Some(true),
@@ -141,24 +155,15 @@ impl Reader {
     }
 
     pub(super) fn count(&mut self, node: &Node) -> Option<usize> {
-        self.parsed(node, |text| match text.parse() {
-            Ok(0) | Err(_) => Err(format!("{text:?} is no count; write 1 or more")),
-            Ok(count) => Ok(count),
-        })
+        self.typed(node, "count", crate::cli::parse_count)
     }
 
     pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
-        self.parsed(node, |text| {
-            let time = crate::cli::parse_duration(text);
-            time.map_err(|wanted| format!("{text:?} is no time; write {wanted}"))
-        })
+        self.typed(node, "time", crate::cli::parse_duration)
     }
 
     pub(super) fn bytes(&mut self, node: &Node) -> Option<u64> {
-        self.parsed(node, |text| {
-            let bytes = crate::cli::parse_bytes(text);
-            bytes.map_err(|wanted| format!("{text:?} is no size; write {wanted}"))
-        })
+        self.typed(node, "size", crate::cli::parse_bytes)
     }
 
     /// One of these words, with what it stands for.
@@ -169,5 +174,16 @@ impl Reader {
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             found.ok_or_else(|| format!("{text:?} is not one of: {}", all.join(", ")))
         })
+    }
+
+    /// One of the words that a flag takes.
+    pub(super) fn choice<T: ValueEnum>(&mut self, node: &Node) -> Option<T> {
+        let words = T::value_variants().iter().filter_map(|one| {
+            one.to_possible_value().map(|word| (word.get_name().to_owned(), one.clone()))
+        });
+        let words: Vec<(String, T)> = words.collect();
+        let words: Vec<(&str, T)> =
+            words.iter().map(|(word, one)| (word.as_str(), one.clone())).collect();
+        self.word(node, &words)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::{Rc, Weak};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -37,6 +38,15 @@ impl FromStr for Connections {
             ("faithful", _) => Ok(Self::Faithful),
             (_, Some(Ok(n))) if n > 0 => Ok(Self::Pooled(n)),
             _ => Err("`faithful`, or `pooled:N` with N from 1 on".into()),
+        }
+    }
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faithful => f.write_str("faithful"),
+            Self::Pooled(n) => write!(f, "pooled:{n}"),
         }
     }
 }

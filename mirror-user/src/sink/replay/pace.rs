@@ -1,5 +1,6 @@
 //! How the times of a capture become the times of a replay.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -86,6 +87,17 @@ impl FromStr for Rate {
             return Err("a rate that ends above 0: nothing would be sent at 0".into());
         }
         Ok(rate)
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, over } = self;
+        if *over == 0.0 {
+            return write!(f, "{to}/s");
+        }
+        let over = Duration::try_from_secs_f64(*over).unwrap_or(Duration::MAX);
+        write!(f, "{from}..{to}/{}", humantime::format_duration(over))
     }
 }
 

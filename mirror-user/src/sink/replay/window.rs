@@ -1,5 +1,6 @@
 //! Which part of a capture is replayed.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -30,6 +31,18 @@ impl FromStr for Point {
                 "a time with its zone, such as 2026-01-02T03:04:05Z, or one from the start, such as 10m"
                     .into()
             })
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(at) => {
+                let at = jiff::Timestamp::from_nanosecond(at.as_nanos().into());
+                write!(f, "{}", at.unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+            }
+            Self::After(offset) => write!(f, "{}", humantime::format_duration(*offset)),
+        }
     }
 }
 

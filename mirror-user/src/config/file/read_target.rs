@@ -1,0 +1,151 @@
+//! The file's part `targets`: where requests may go, and what they get.
+
+use super::model::TargetSpec;
+use super::node::Node;
+use super::problem::Place;
+use super::read::required;
+use super::read_rules;
+use super::reader::{Fields, Reader};
+use crate::cli::{MarkArgs, TargetArgs};
+use crate::rules::edit::{Edits, PathPrefix, is_field_name};
+use crate::rules::tag::HostPolicy;
+
+pub(super) fn target(
+    reader: &mut Reader,
+    name: String,
+    at: Place,
+    node: &Node,
+) -> Option<TargetSpec> {
+    let fields = reader.fields(node, "target")?;
+    let url = required(reader, &fields, "url", "write http://HOST:PORT");
+    let url = url.and_then(|node| reader.parsed(node, url_text)).unwrap_or_default();
+    let how = TargetArgs {
+        connect_timeout: fields.get("connect-timeout").and_then(|node| reader.duration(node)),
+        answer_timeout: fields.get("answer-timeout").and_then(|node| reader.duration(node)),
+        max_connections: fields.get("max-connections").and_then(|node| reader.count(node)),
+        max_queue: fields.get("max-queue").and_then(|node| reader.bytes(node)),
+        marks: marks(reader, &fields),
+        ..TargetArgs::default()
+    };
+    let how = how.or(tls(reader, &fields, &url)).or(breaker(reader, &fields));
+    Some(TargetSpec { at, name, url, how, edits: edits(reader, &fields) })
+}
+
+fn marks(reader: &mut Reader, fields: &Fields<'_>) -> MarkArgs {
+    let marks = MarkArgs {
+        host: fields.get("host").and_then(|node| reader.parsed(node, HostPolicy::parse)),
+        suffix_addresses: fields
+            .get("suffix-addresses")
+            .and_then(|node| reader.truth(node))
+            .unwrap_or_default(),
+        mode: fields.get("mode").and_then(|node| reader.choice(node)),
+        trace: fields.get("trace").and_then(|node| reader.choice(node)),
+        baggage: fields.get("baggage").and_then(|node| reader.choice(node)),
+        ambiguous: fields.get("ambiguous").and_then(|node| reader.choice(node)),
+    };
+    let suffixed = matches!(marks.host, None | Some(HostPolicy::Suffix { .. }));
+    if let (false, Some(node)) = (suffixed, fields.get("suffix-addresses")) {
+        reader.wrong(node.at, "suffix-addresses: only with host: suffix; leave it out");
+    }
+    marks
+}
+
+/// Files are not opened: a file is checked on another host than the one that it runs on.
+fn tls(reader: &mut Reader, fields: &Fields<'_>, url: &str) -> TargetArgs {
+    let Some(node) = fields.get("tls") else { return TargetArgs::default() };
+    let Some(fields) = reader.fields(node, "tls") else { return TargetArgs::default() };
+    if !url.is_empty() && !url.starts_with("https:") {
+        reader.wrong(node.at, "tls: only with an https target; leave it out");
+    }
+    let mut text = |key| fields.get(key).and_then(|node| reader.text(node));
+    let (certificate, key) = (text("cert"), text("key"));
+    let how = TargetArgs {
+        tls_ca: text("ca").map(Into::into),
+        tls_cert: certificate.map(Into::into),
+        tls_key: key.map(Into::into),
+        tls_server_name: text("server-name").map(str::to_owned),
+        ..TargetArgs::default()
+    };
+    if certificate.is_some() != key.is_some() {
+        reader.wrong(node.at, "tls: cert and key go together; give both, or none");
+    }
+    how
+}
+
+fn breaker(reader: &mut Reader, fields: &Fields<'_>) -> TargetArgs {
+    let Some(node) = fields.get("breaker") else { return TargetArgs::default() };
+    let Some(fields) = reader.fields(node, "breaker") else { return TargetArgs::default() };
+    TargetArgs {
+        breaker: fields
+            .get("failures")
+            .and_then(|node| reader.typed(node, "share of failures", |text| text.parse())),
+        breaker_latency: fields.get("latency").and_then(|node| reader.duration(node)),
+        breaker_rest: fields.get("rest").and_then(|node| reader.duration(node)),
+        ..TargetArgs::default()
+    }
+}
+
+fn url_text(text: &str) -> Result<String, String> {
+    let known = match (text.strip_prefix("unix:"), url::Url::parse(text)) {
+        (Some(path), _) => path.starts_with('/'),
+        (None, Ok(url)) => matches!(url.scheme(), "http" | "https") && url.has_host(),
+        (None, Err(_)) => false,
+    };
+    if known {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is no target; write http://HOST:PORT, https://HOST:PORT or unix:/PATH"))
+}
+
+fn edits(reader: &mut Reader, fields: &Fields<'_>) -> Edits {
+    let mut edits = Edits::default();
+    if let Some(node) = fields.get("headers")
+        && let Some(fields) = reader.fields(node, "edits")
+    {
+        edits.remove =
+            reader.list(fields.get("remove"), |reader, node| reader.parsed(node, field_name));
+        edits.set = header_lines(reader, fields.get("set"));
+        edits.add = header_lines(reader, fields.get("add"));
+    }
+    if let Some(node) = fields.get("path-prefix")
+        && let Some(fields) = reader.fields(node, "prefix")
+    {
+        let from =
+            required(reader, &fields, "from", "the segments that are replaced, such as /api");
+        let from = from.and_then(|node| reader.parsed(node, read_rules::path_text));
+        let to = required(reader, &fields, "to", "what stands there instead, such as /v2");
+        let to = to.and_then(|node| reader.parsed(node, read_rules::path_text));
+        edits.path_prefix = from.zip(to).map(|(from, to)| PathPrefix { from, to });
+    }
+    edits
+}
+
+fn header_lines(reader: &mut Reader, node: Option<&Node>) -> Vec<(String, String)> {
+    let pairs = node.and_then(|node| reader.pairs(node)).unwrap_or_default();
+    let mut lines = Vec::new();
+    for (key, value) in pairs {
+        match field_name(&key.text) {
+            Ok(name) => lines.extend(reader.parsed(value, field_value).map(|value| (name, value))),
+            Err(error) => reader.wrong(key.at, error),
+        }
+    }
+    lines
+}
+
+fn field_name(text: &str) -> Result<String, String> {
+    if is_field_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!(
+            "{text:?} cannot be changed: no field name, or one that frames, routes or marks the request"
+        ))
+    }
+}
+
+fn field_value(text: &str) -> Result<String, String> {
+    let control = |c: char| c.is_control() && c != '\t';
+    if text.contains(control) {
+        return Err(format!("{text:?}: a field's value is one line without control characters"));
+    }
+    Ok(text.to_owned())
+}

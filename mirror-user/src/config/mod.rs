@@ -14,6 +14,7 @@ mod replay;
 mod run;
 mod source;
 mod target;
+mod yaml;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;

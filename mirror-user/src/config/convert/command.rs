@@ -20,11 +20,11 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
     };
     let mut text = String::new();
     input
-        .take(MAX_FILE_BYTES.saturating_add(1))
+        .take(MAX_FILE_BYTES as u64 + 1)
         .read_to_string(&mut text)
         .with_context(|| name.to_string())?;
     ensure!(
-        text.len() as u64 <= MAX_FILE_BYTES,
+        text.len() <= MAX_FILE_BYTES,
         "{name}: longer than {MAX_FILE_BYTES} bytes; convert it in parts"
     );
     let source = SourceArgs {

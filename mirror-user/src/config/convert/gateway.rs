@@ -12,8 +12,8 @@ use std::cmp::Reverse;
 use self::matching::Scope;
 use super::finding::Findings;
 use super::native::Rule;
-use super::node::Node;
 use super::service::{Services, namespace};
+use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind};
 
 const APPLIED: &str = "the server's wire shows it applied already";
@@ -33,12 +33,12 @@ pub(super) fn rules(
                 unseen_hosts(document, documents, findings);
             }
             "GRPCRoute" => {
-                findings.refused(document.line, "kind", "gRPC is HTTP/2, which is not read")
+                findings.refused(document.at.line, "kind", "gRPC is HTTP/2, which is not read")
             }
             "Service" | "ReferenceGrant" | "Gateway" => {}
             other => {
                 findings.dropped(
-                    document.line,
+                    document.at.line,
                     "kind",
                     &format!("{other:?} has no mirroring in it"),
                 );
@@ -76,7 +76,7 @@ fn unseen_hosts(route: &Node, documents: &[Node], findings: &mut Findings) {
     };
     if documents.iter().filter(is_parent).any(names_hosts) {
         let why = "there are none, and its Gateway's listeners have some; write them here";
-        findings.refused(route.line, "hostnames", why);
+        findings.refused(route.at.line, "hostnames", why);
     }
 }
 
@@ -138,12 +138,12 @@ impl<'a> Route<'a> {
         let mut hosts: Vec<Option<HostPattern>> = Vec::new();
         let mut rules: &[Node] = &[];
         for (key, node) in document.field("spec").map(Node::fields).unwrap_or_default() {
-            match key.name.as_str() {
+            match key.text.as_str() {
                 "hostnames" => {
                     for name in node.items() {
                         match name.text().unwrap_or_default().parse() {
                             Ok(host) => hosts.push(Some(host)),
-                            Err(why) => findings.refused(name.line, "hostnames", &why),
+                            Err(why) => findings.refused(name.at.line, "hostnames", &why),
                         }
                     }
                 }
@@ -151,9 +151,9 @@ impl<'a> Route<'a> {
                 "parentRefs" => {
                     let why = "it says at which Gateway the route is: capture behind that one, and \
                                write hostnames that its listeners alone have into the route";
-                    findings.dropped(key.line, "parentRefs", why);
+                    findings.dropped(key.at.line, "parentRefs", why);
                 }
-                other => findings.refused(key.line, other, "no field that is known"),
+                other => findings.refused(key.at.line, other, "no field that is known"),
             }
         }
         for (index, rule) in rules.iter().enumerate() {
@@ -180,8 +180,8 @@ impl<'a> Route<'a> {
         let mut matches = Vec::new();
         let mut name = format!("{}-{index}", self.name);
         for (key, node) in node.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "name" => name = format!("{name}-{}", node.text().unwrap_or_default()),
                 "filters" => {}
                 "matches" => {
@@ -190,19 +190,19 @@ impl<'a> Route<'a> {
                     }
                 }
                 "backendRefs" => {
-                    findings.dropped(key.line, &field, OWN);
+                    findings.dropped(key.at.line, &field, OWN);
                     self.backend_filters(node, &field, findings);
                 }
                 "timeouts" | "retry" | "sessionPersistence" => {
-                    findings.dropped(key.line, field, OWN);
+                    findings.dropped(key.at.line, field, OWN);
                 }
-                _ => findings.refused(key.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "no field that is known"),
             }
         }
         if matches.is_empty() {
             matches.push(Match::default());
         }
-        Rule { line: node.line, name, matches, targets }
+        Rule { line: node.at.line, name, matches, targets }
     }
 
     /// A mirror of one backend would get the requests of all.
@@ -214,7 +214,7 @@ impl<'a> Route<'a> {
                 if kind == Some("RequestMirror") {
                     let why = "it mirrors what goes to this backend alone; capture at its pods, \
                                and write the filter for the rule";
-                    findings.refused(filter.line, format!("{path}[{index}].filters"), why);
+                    findings.refused(filter.at.line, format!("{path}[{index}].filters"), why);
                 }
             }
         }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use self::matching::Scope;
 use super::finding::Findings;
 use super::native::{Rule, Target};
-use super::node::{Node, Value};
 use super::service::{Services, Wanted, full_name, namespace};
+use crate::config::yaml::{Node, Value};
 use crate::rules::sample::Portion;
 use crate::rules::select::{HostPattern, Match};
 
@@ -37,7 +37,7 @@ pub(super) fn rules(
             "ServiceEntry" | "DestinationRule" | "Service" => {}
             other => {
                 findings.dropped(
-                    document.line,
+                    document.at.line,
                     "kind",
                     &format!("{other:?} has no mirroring in it"),
                 );
@@ -120,30 +120,32 @@ impl VirtualService {
         let mut service = Self { name: name.to_owned(), hosts: Vec::new(), routes: Vec::new() };
         let mut http = None;
         let Some(spec) = document.field("spec") else {
-            findings.refused(document.line, "spec", "there is none");
+            findings.refused(document.at.line, "spec", "there is none");
             return service;
         };
         for (key, node) in spec.fields() {
-            match key.name.as_str() {
+            match key.text.as_str() {
                 "hosts" => {
                     for host in node.items().iter().filter_map(Node::text) {
                         if let Err(why) = host.parse::<HostPattern>() {
-                            findings.refused(key.line, "hosts", &why);
+                            findings.refused(key.at.line, "hosts", &why);
                         }
                         service.hosts.extend(spellings(host, namespace));
                     }
                 }
                 "http" => http = Some(node),
                 "gateways" => matching::gateways(node, "gateways", findings),
-                "exportTo" => findings.dropped(key.line, "exportTo", "it says who sees the routes"),
-                "tcp" | "tls" => {
-                    findings.dropped(key.line, &key.name, "only HTTP is mirrored");
+                "exportTo" => {
+                    findings.dropped(key.at.line, "exportTo", "it says who sees the routes")
                 }
-                other => findings.refused(key.line, other, "no field that is known"),
+                "tcp" | "tls" => {
+                    findings.dropped(key.at.line, &key.text, "only HTTP is mirrored");
+                }
+                other => findings.refused(key.at.line, other, "no field that is known"),
             }
         }
         if service.hosts.is_empty() {
-            findings.refused(spec.line, "hosts", "there are none");
+            findings.refused(spec.at.line, "hosts", "there are none");
         }
         let reader = Reader { services, namespace, service: name };
         for (index, route) in http.map(Node::items).unwrap_or_default().iter().enumerate() {
@@ -181,8 +183,8 @@ impl Reader<'_> {
         let mut name = format!("{}-{index}", self.service);
         let mut matches = Vec::new();
         for (key, node) in route.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "name" => name = format!("{name}-{}", node.text().unwrap_or_default()),
                 "match" => {
                     for (index, one) in node.items().iter().enumerate() {
@@ -194,27 +196,27 @@ impl Reader<'_> {
                 "mirror" | "mirrors" | "mirrorPercentage" | "mirrorPercent" | "mirror_percent"
                 | "timeout" => {}
                 "route" => {
-                    findings.dropped(key.line, field, "production's own routing");
+                    findings.dropped(key.at.line, field, "production's own routing");
                 }
-                "rewrite" | "headers" => findings.dropped(key.line, field, APPLIED),
+                "rewrite" | "headers" => findings.dropped(key.at.line, field, APPLIED),
                 "redirect" | "directResponse" | "fault" | "corsPolicy" => {
-                    findings.dropped(key.line, field, NOT_REACHED);
+                    findings.dropped(key.at.line, field, NOT_REACHED);
                 }
                 "retries" => {
                     let why = "further attempts are left out by themselves (--retries)";
-                    findings.dropped(key.line, field, why);
+                    findings.dropped(key.at.line, field, why);
                 }
                 "delegate" => {
                     let why = "the routes stand in another VirtualService; convert that one";
-                    findings.refused(key.line, field, why);
+                    findings.refused(key.at.line, field, why);
                 }
-                _ => findings.refused(key.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "no field that is known"),
             }
         }
         if matches.is_empty() {
             matches.push(Match::default());
         }
-        Rule { line: route.line, name, matches, targets }
+        Rule { line: route.at.line, name, matches, targets }
     }
 
     /// Where a route is mirrored to; explicit zeros are left out.
@@ -225,17 +227,17 @@ impl Reader<'_> {
         if let Some(node) = route.field("mirror") {
             if several.is_some() {
                 let why = "an HTTP route cannot contain both mirror and mirrors";
-                findings.refused(node.line, format!("{path}.mirror"), why);
+                findings.refused(node.at.line, format!("{path}.mirror"), why);
             }
             wanted.push((node, self.old_portion(route, path, findings), format!("{path}.mirror")));
         }
         for (index, node) in several.map(Node::items).unwrap_or_default().iter().enumerate() {
             let path = format!("{path}.mirrors[{index}]");
             for (key, _) in node.fields() {
-                if !matches!(key.name.as_str(), "destination" | "percentage") {
+                if !matches!(key.text.as_str(), "destination" | "percentage") {
                     findings.refused(
-                        key.line,
-                        format!("{path}.{}", key.name),
+                        key.at.line,
+                        format!("{path}.{}", key.text),
                         "no field that is known",
                     );
                 }
@@ -244,7 +246,7 @@ impl Reader<'_> {
             let portion = portion.map_or(Portion::ALL, |node| value(node, &path, findings));
             match node.field("destination") {
                 Some(destination) => wanted.push((destination, portion, path)),
-                None => findings.refused(node.line, path, "a destination is required"),
+                None => findings.refused(node.at.line, path, "a destination is required"),
             }
         }
         wanted
@@ -264,7 +266,7 @@ impl Reader<'_> {
             (Some(node), elder) => {
                 if let Some(elder) = elder {
                     let why = "mirrorPercentage is given, too, and wins";
-                    findings.dropped(elder.line, format!("{path}.mirrorPercent"), why);
+                    findings.dropped(elder.at.line, format!("{path}.mirrorPercent"), why);
                 }
                 value(node, path, findings)
             }
@@ -276,27 +278,27 @@ impl Reader<'_> {
     fn destination(&self, node: &Node, path: &str, findings: &mut Findings) -> Option<String> {
         let mut port = None;
         for (key, node) in node.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "host" | "subset" => {}
                 "port" => {
                     port = node.field("number").and_then(Node::text).and_then(|n| n.parse().ok());
                     if port.is_none() {
-                        findings.refused(key.line, field, "a port number is required");
+                        findings.refused(key.at.line, field, "a port number is required");
                     }
                 }
-                _ => findings.refused(key.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "no field that is known"),
             }
         }
         let Some(host) = node.field("host").and_then(Node::text) else {
-            findings.refused(node.line, path, "a host is required");
+            findings.refused(node.at.line, path, "a host is required");
             return None;
         };
         let wanted = Wanted {
             host: &full_name(host, self.namespace),
             port,
             subset: node.field("subset").and_then(Node::text),
-            line: node.line,
+            line: node.at.line,
             field: path,
         };
         self.services.url(&wanted, findings)
@@ -311,7 +313,7 @@ fn value(node: &Node, path: &str, findings: &mut Findings) -> Portion {
 fn percent(node: &Node, path: &str, findings: &mut Findings) -> Portion {
     let percent = node.text().and_then(|text| text.parse::<f64>().ok());
     let Some(percent) = percent.filter(|percent| (0.0..=100.0).contains(percent)) else {
-        findings.refused(node.line, path, "the percentage must be a number from 0 to 100");
+        findings.refused(node.at.line, path, "the percentage must be a number from 0 to 100");
         return Portion::NONE;
     };
     // As Istio computes it: `uint32(value * 10000)`, which cuts off.
@@ -319,7 +321,7 @@ fn percent(node: &Node, path: &str, findings: &mut Findings) -> Portion {
     let millionths = exact as u32;
     if exact - f64::from(millionths) > 0.0 {
         let why = format!("{percent} % are {millionths} of a million, as Istio cuts it off");
-        findings.approximated(node.line, path, &why);
+        findings.approximated(node.at.line, path, &why);
     }
     let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
     Portion::percent(&text).unwrap_or(Portion::NONE)
@@ -329,11 +331,11 @@ fn percent(node: &Node, path: &str, findings: &mut Findings) -> Portion {
 fn timeout(node: &Node, path: &str, findings: &mut Findings) -> Option<Duration> {
     let field = format!("{path}.timeout");
     let Some(time) = node.text().and_then(go_duration) else {
-        findings.refused(node.line, field, "no time such as 1.5s or 1m30s");
+        findings.refused(node.at.line, field, "no time such as 1.5s or 1m30s");
         return None;
     };
     if time < Duration::from_millis(1) {
-        findings.dropped(node.line, field, "0 is no timeout; a shadow always has one");
+        findings.dropped(node.at.line, field, "0 is no timeout; a shadow always has one");
         return None;
     }
     Some(time)
@@ -369,7 +371,7 @@ fn is_presence(node: &Node) -> bool {
     let is_star = |key: &str, node: &Node| key == "regex" && node.text() == Some("*");
     match &node.value {
         Value::Null => true,
-        Value::Map(fields) => fields.iter().all(|(key, node)| is_star(&key.name, node)),
-        Value::Text(_) | Value::List(_) => false,
+        Value::Map(fields) => fields.iter().all(|(key, node)| is_star(&key.text, node)),
+        Value::Scalar { .. } | Value::List(_) => false,
     }
 }

@@ -11,20 +11,22 @@ mod finding;
 mod gateway;
 mod istio;
 mod native;
-mod node;
 mod service;
 
 pub use self::command::run;
 use self::finding::Findings;
 pub use self::finding::{Fate, Finding};
-use self::node::{Node, Unreadable};
 use self::service::Services;
 use super::file::File;
+use super::yaml::{self, Limits, Node, Problem};
 use crate::cli::SourceArgs;
 
 /// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
 /// cluster's routes is some of them.
-pub const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024;
+pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A file of brackets alone stays small in memory.
+const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 1_000_000 };
 
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +50,7 @@ pub struct Conversion {
 #[must_use]
 pub fn convert(origin: Origin, text: &str, source: SourceArgs) -> Conversion {
     let mut findings = Findings::default();
-    let rules = match node::documents(text) {
+    let rules = match yaml::parse(text, LIMITS).and_then(each_field_once) {
         Ok(documents) => {
             let documents = unlisted(documents);
             let services = Services::new(&documents);
@@ -57,8 +59,8 @@ pub fn convert(origin: Origin, text: &str, source: SourceArgs) -> Conversion {
                 Origin::GatewayApi => gateway::rules(&documents, &services, &mut findings),
             }
         }
-        Err(Unreadable { line, why }) => {
-            findings.refused(line, "YAML", &why);
+        Err(Problem { at, text }) => {
+            findings.refused(at.line, "YAML", &text);
             Vec::new()
         }
     };
@@ -87,6 +89,22 @@ impl Origin {
             Self::GatewayApi => "HTTPRoute",
         }
     }
+}
+
+/// Which of two fields of one name would count differs from reader to reader.
+fn each_field_once(documents: Vec<Node>) -> Result<Vec<Node>, Problem> {
+    let mut nodes: Vec<&Node> = documents.iter().collect();
+    while let Some(node) = nodes.pop() {
+        let mut seen = hashbrown::HashSet::new();
+        for (key, value) in node.fields() {
+            if !seen.insert(key.text.as_str()) {
+                return Err(Problem { at: key.at, text: format!("{} is given twice", key.text) });
+            }
+            nodes.push(value);
+        }
+        nodes.extend(node.items());
+    }
+    Ok(documents)
 }
 
 /// `kubectl get -o yaml` puts several objects into one of kind List.

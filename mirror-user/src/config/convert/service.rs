@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 use super::finding::Findings;
-use super::node::Node;
+use crate::config::yaml::Node;
 
 /// Documents that say how services are reached.
 #[derive(Debug, Default)]

@@ -365,7 +365,7 @@ fn what_the_gateway_api_says_beyond_is_refused_or_told() {
 #[test]
 fn what_is_no_plain_yaml_is_refused_with_its_line() {
     for (text, line) in [
-        ("a: &x 1\nb: *x\n", 2),
+        ("a: &x 1\nb: *x\n", 1),
         ("a: !!str 1\n", 1),
         ("a: 1\na: 2\n", 2),
         ("a:\n  <<: {b: 1}\n", 2),

@@ -5,7 +5,6 @@
 
 mod check;
 mod model;
-mod node;
 mod print;
 mod problem;
 mod read;
@@ -17,9 +16,15 @@ mod schema;
 mod write;
 
 pub use self::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
-pub use self::node::MAX_FILE_BYTES;
 pub use self::problem::{Place, Problem, Problems};
 pub use self::schema::SCHEMA;
+use super::yaml::Limits;
+
+/// Bytes of a configuration file, at most: what a Kubernetes ConfigMap may hold.
+pub const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// 1,024 rules of 60 values.
+const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024 };
 
 #[cfg(test)]
 mod tests;

@@ -1,27 +1,9 @@
 //! What is wrong with a configuration file: everything at once, each with its place and what to do.
 
-use std::fmt;
+pub use crate::config::yaml::{Place, Problem};
 
 /// Problems of one file that are told, at most; more say nothing new.
 pub(super) const MAX_PROBLEMS: usize = 100;
-
-/// A place in a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// From 1; 0 where there is no file.
-    pub line: usize,
-    /// In characters, from 1.
-    pub column: usize,
-}
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where.
-    pub at: Place,
-    /// The object, what is wrong with it, and what to do.
-    pub text: String,
-}
 
 /// Everything that is wrong with one file, in the order of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,11 +49,5 @@ impl Problems {
             lines.push(format!("{file}: and {} more", self.more));
         }
         lines.join("\n")
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}", self.line)
     }
 }

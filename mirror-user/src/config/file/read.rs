@@ -1,13 +1,16 @@
 //! The whole of the file, and its part `redact`.
 
 use super::model::{File, VERSION};
-use super::node::{self, Node};
 use super::problem::Problems;
 use super::reader::{Fields, Reader};
-use super::{check, read_rules, read_source, read_target};
+use super::{LIMITS, check, read_rules, read_source, read_target};
 use crate::cli::{DetectorArg, NoiseArgs, RoomArgs};
 use crate::config::redact::RedactSpec;
+use crate::config::yaml::{self, Node, Place, Value};
 use crate::rules::redact::{BadOption, Preset, check_name, check_path};
+
+/// What a file without a word says.
+const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
 
 impl File {
     /// Reads a configuration file and checks it as a whole. Nothing is opened, resolved or reached.
@@ -16,10 +19,15 @@ impl File {
     /// Everything that is wrong with it.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let mut reader = Reader::default();
-        let file = match node::parse(text) {
-            Ok(root) => file(&mut reader, &root),
+        let file = match yaml::parse(text, LIMITS).as_deref() {
+            Ok([root]) => file(&mut reader, root),
+            Ok([]) => file(&mut reader, &EMPTY),
+            Ok([_, second, ..]) => {
+                reader.wrong(second.at, "a second document; give each its own file");
+                None
+            }
             Err(problem) => {
-                reader.wrong(problem.at, problem.text);
+                reader.wrong(problem.at, &*problem.text);
                 None
             }
         };

@@ -1,8 +1,8 @@
 //! `rules`: matches, samples, targets by name.
 
 use super::model::{RuleSpec, TargetUse};
-use super::node::{Node, Value};
 use super::reader::{Fields, Reader};
+use crate::config::yaml::{Node, Value};
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{

@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use super::node::Node;
 use super::read::required;
 use super::reader::{Fields, Reader};
 use crate::cli::{FilterArgs, PaceArgs, SourceArgs, parse_copies, parse_passes, parse_percent};
+use crate::config::yaml::Node;
 
 pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
     let fields = reader.fields(node, "source")?;

@@ -1,12 +1,12 @@
 //! The file's part `targets`: where requests may go, and what they get.
 
 use super::model::TargetSpec;
-use super::node::Node;
 use super::problem::Place;
 use super::read::required;
 use super::read_rules;
 use super::reader::{Fields, Reader};
 use crate::cli::{MarkArgs, TargetArgs};
+use crate::config::yaml::Node;
 use crate::rules::edit::{Edits, PathPrefix, is_field_name};
 use crate::rules::tag::HostPolicy;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::node::{Key, Node, Value};
 use super::problem::{Place, Problems};
 use super::schema;
+use crate::config::yaml::{Key, Node, Value};
 
 /// How far a word may be from a key to be taken for it: 1 is the same word.
 const ALIKE: f64 = 0.8;

@@ -1,7 +1,7 @@
 //! The conditions of a rule (HTTPRouteMatch).
 
 use crate::config::convert::finding::Findings;
-use crate::config::convert::node::Node;
+use crate::config::yaml::Node;
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
 
 /// Whose conditions are read.
@@ -25,8 +25,8 @@ impl Scope {
     pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Match {
         let mut result = Match::default();
         for (key, node) in node.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "path" => result.path = self.path(node, &field, findings),
                 "method" => result.methods.extend(node.text().map(str::to_owned)),
                 "headers" => {
@@ -46,7 +46,7 @@ impl Scope {
                         }
                     }
                 }
-                _ => self.cannot(key.line, &field, "no condition that is known", findings),
+                _ => self.cannot(key.at.line, &field, "no condition that is known", findings),
             }
         }
         result
@@ -62,17 +62,17 @@ impl Scope {
             "RegularExpression" => {
                 let why = "its place among the others and its dialect are the implementation's; \
                            here it comes behind them and must match the whole path";
-                findings.approximated(node.line, field, why);
+                findings.approximated(node.at.line, field, why);
                 match Pattern::new(&text) {
                     Ok(pattern) => PathKind::Regex(pattern),
                     Err(why) => {
-                        self.cannot(node.line, field, &why, findings);
+                        self.cannot(node.at.line, field, &why, findings);
                         return None;
                     }
                 }
             }
             _ => {
-                self.cannot(node.line, field, "no type that is known", findings);
+                self.cannot(node.at.line, field, "no type that is known", findings);
                 return None;
             }
         };
@@ -87,7 +87,7 @@ impl Scope {
             let known = |name: &str| matches!(name, "name" | "type" | "value");
             let of = |name| one.field(name).and_then(Node::text);
             let text = match (of("type").unwrap_or("Exact"), of("value")) {
-                _ if one.fields().iter().any(|(key, _)| !known(&key.name)) => None,
+                _ if one.fields().iter().any(|(key, _)| !known(&key.text)) => None,
                 ("Exact", Some(value)) => Some(TextMatch::Exact(value.to_owned())),
                 ("RegularExpression", Some(value)) => {
                     Pattern::new(value).ok().map(TextMatch::Regex)
@@ -96,9 +96,12 @@ impl Scope {
             };
             match (of("name"), text) {
                 (Some(name), Some(text)) => result.push((name.to_owned(), text)),
-                _ => {
-                    self.cannot(one.line, &field, "give a name, a known type and a value", findings)
-                }
+                _ => self.cannot(
+                    one.at.line,
+                    &field,
+                    "give a name, a known type and a value",
+                    findings,
+                ),
             }
         }
         result

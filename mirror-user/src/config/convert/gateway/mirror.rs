@@ -3,8 +3,8 @@
 use super::{APPLIED, Route};
 use crate::config::convert::finding::Findings;
 use crate::config::convert::native::Target;
-use crate::config::convert::node::Node;
 use crate::config::convert::service::{Wanted, full_name};
+use crate::config::yaml::Node;
 use crate::rules::sample::Portion;
 
 impl Route<'_> {
@@ -17,20 +17,20 @@ impl Route<'_> {
             match filter.field("type").and_then(Node::text).unwrap_or_default() {
                 "RequestMirror" => match filter.field("requestMirror") {
                     Some(mirror) => targets.extend(self.target(mirror, &path, findings)),
-                    None => findings.refused(filter.line, path, "requestMirror is required"),
+                    None => findings.refused(filter.at.line, path, "requestMirror is required"),
                 },
                 "RequestHeaderModifier" | "ResponseHeaderModifier" | "URLRewrite" | "CORS" => {
-                    findings.dropped(filter.line, path, APPLIED);
+                    findings.dropped(filter.at.line, path, APPLIED);
                 }
                 "RequestRedirect" => {
                     let why = "what it answers does not reach the server";
-                    findings.dropped(filter.line, path, why);
+                    findings.dropped(filter.at.line, path, why);
                 }
                 "ExtensionRef" | "ExternalAuth" => {
                     let why = "what it lets through is what the server's wire shows";
-                    findings.dropped(filter.line, path, why);
+                    findings.dropped(filter.at.line, path, why);
                 }
-                _ => findings.refused(filter.line, path, "no type that is known"),
+                _ => findings.refused(filter.at.line, path, "no type that is known"),
             }
         }
         targets
@@ -38,17 +38,17 @@ impl Route<'_> {
 
     fn target(&self, mirror: &Node, path: &str, findings: &mut Findings) -> Option<Target> {
         for (key, _) in mirror.fields() {
-            if !matches!(key.name.as_str(), "backendRef" | "percent" | "fraction") {
+            if !matches!(key.text.as_str(), "backendRef" | "percent" | "fraction") {
                 findings.refused(
-                    key.line,
-                    format!("{path}.{}", key.name),
+                    key.at.line,
+                    format!("{path}.{}", key.text),
                     "no field that is known",
                 );
             }
         }
         let portion = match (mirror.field("percent"), mirror.field("fraction")) {
             (Some(node), Some(_)) => {
-                findings.refused(node.line, path, "percent and fraction cannot be given both");
+                findings.refused(node.at.line, path, "percent and fraction cannot be given both");
                 return None;
             }
             (Some(node), None) => percent(node, path, findings)?,
@@ -59,7 +59,7 @@ impl Route<'_> {
             return None;
         }
         let Some(backend) = mirror.field("backendRef") else {
-            findings.refused(mirror.line, path, "a backendRef is required");
+            findings.refused(mirror.at.line, path, "a backendRef is required");
             return None;
         };
         let url = self.backend(backend, path, findings)?;
@@ -73,7 +73,7 @@ impl Route<'_> {
             || !of("group").unwrap_or_default().is_empty()
         {
             findings.refused(
-                backend.line,
+                backend.at.line,
                 field,
                 "only a Service can be resolved; give a URL by hand",
             );
@@ -81,10 +81,10 @@ impl Route<'_> {
         }
         for (key, _) in backend.fields() {
             let known = ["group", "kind", "name", "namespace", "port"];
-            if !known.contains(&key.name.as_str()) {
+            if !known.contains(&key.text.as_str()) {
                 findings.refused(
-                    key.line,
-                    format!("{field}.{}", key.name),
+                    key.at.line,
+                    format!("{field}.{}", key.text),
                     "no field that is known",
                 );
             }
@@ -92,18 +92,18 @@ impl Route<'_> {
         let namespace = of("namespace").unwrap_or(self.namespace);
         if namespace != self.namespace {
             let why = "another namespace: whether a ReferenceGrant allows it was not looked at";
-            findings.approximated(backend.line, &field, why);
+            findings.approximated(backend.at.line, &field, why);
         }
         let (Some(name), Some(port)) = (of("name"), of("port").and_then(|port| port.parse().ok()))
         else {
-            findings.refused(backend.line, field, "a name and a port number are required");
+            findings.refused(backend.at.line, field, "a name and a port number are required");
             return None;
         };
         let wanted = Wanted {
             host: &full_name(name, namespace),
             port: Some(port),
             subset: None,
-            line: backend.line,
+            line: backend.at.line,
             field: &field,
         };
         self.services.url(&wanted, findings)
@@ -114,7 +114,7 @@ fn percent(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion> 
     let percent = node.text().and_then(|text| text.parse::<u32>().ok());
     let percent = percent.filter(|percent| *percent <= 100);
     if percent.is_none() {
-        findings.refused(node.line, path, "percent must be a whole number from 0 to 100");
+        findings.refused(node.at.line, path, "percent must be a whole number from 0 to 100");
     }
     percent.and_then(|percent| Portion::percent(&percent.to_string()).ok())
 }
@@ -127,7 +127,7 @@ fn fraction(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion>
         }
         _ => {
             let why = "a fraction has a numerator from 0 on and a denominator (100) not below it";
-            findings.refused(node.line, path, why);
+            findings.refused(node.at.line, path, why);
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use super::is_presence;
 use crate::config::convert::finding::Findings;
-use crate::config::convert::node::Node;
+use crate::config::yaml::Node;
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
 
 /// Whose conditions are read.
@@ -28,14 +28,14 @@ impl Scope {
         let mut result = Match::default();
         let ignore_case = node.field("ignoreUriCase").and_then(Node::text) == Some("true");
         for (key, node) in node.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "name" | "ignoreUriCase" => {}
-                "statPrefix" => findings.dropped(key.line, field, "it names Envoy's statistics"),
+                "statPrefix" => findings.dropped(key.at.line, field, "it names Envoy's statistics"),
                 "uri" => result.path = self.uri(node, ignore_case, &field, findings),
                 "method" => match self.text(node, &field, findings) {
                     Some(TextMatch::Exact(method)) => result.methods.push(method),
-                    Some(_) => self.cannot(key.line, &field, "name one method", findings),
+                    Some(_) => self.cannot(key.at.line, &field, "name one method", findings),
                     None => {}
                 },
                 "authority" => {
@@ -54,30 +54,30 @@ impl Scope {
                 }
                 "queryParams" => {
                     for (key, node) in node.fields() {
-                        let field = format!("{field}.{}", key.name);
+                        let field = format!("{field}.{}", key.text);
                         let text = self.text(node, &field, findings);
-                        result.query.extend(text.map(|text| (key.name.clone(), text)));
+                        result.query.extend(text.map(|text| (key.text.clone(), text)));
                     }
                 }
                 "port" => match node.text().and_then(|port| port.parse::<PortRange>().ok()) {
                     Some(port) => {
                         let why = "the service's port; where the pod listens on another \
                                    (targetPort), write that one";
-                        findings.approximated(key.line, &field, why);
+                        findings.approximated(key.at.line, &field, why);
                         result.ports.push(port);
                     }
-                    None => self.cannot(key.line, &field, "no port number", findings),
+                    None => self.cannot(key.at.line, &field, "no port number", findings),
                 },
                 "gateways" => gateways(node, &field, findings),
                 "scheme" => {
                     let why = "whether the client spoke TLS is not on the server's wire";
-                    self.cannot(key.line, &field, why, findings);
+                    self.cannot(key.at.line, &field, why, findings);
                 }
                 "sourceLabels" | "sourceNamespace" => {
                     let why = "pods cannot be told by label here; write their addresses (source)";
-                    self.cannot(key.line, &field, why, findings);
+                    self.cannot(key.at.line, &field, why, findings);
                 }
-                _ => self.cannot(key.line, &field, "no condition that is known", findings),
+                _ => self.cannot(key.at.line, &field, "no condition that is known", findings),
             }
         }
         result
@@ -109,14 +109,14 @@ impl Scope {
         findings: &mut Findings,
     ) {
         for (key, node) in node.fields() {
-            let field = format!("{path}.{}", key.name);
-            match key.name.as_str() {
+            let field = format!("{path}.{}", key.text);
+            match key.text.as_str() {
                 "uri" | "scheme" | "method" | "authority" => {
-                    findings.dropped(key.line, &field, "Istio passes over it, too");
+                    findings.dropped(key.at.line, &field, "Istio passes over it, too");
                 }
                 name if name.starts_with(['@', ':']) => {
                     let why = "no header of the request as it is on the server's wire";
-                    self.cannot(key.line, &field, why, findings);
+                    self.cannot(key.at.line, &field, why, findings);
                 }
                 name => {
                     let text = self.text(node, &field, findings);
@@ -135,20 +135,20 @@ impl Scope {
             && let Some(text) = value.text()
         {
             let text = text.to_owned();
-            match key.name.as_str() {
+            match key.text.as_str() {
                 "exact" => return Some(TextMatch::Exact(text)),
                 "prefix" => return Some(TextMatch::Prefix(text)),
                 "regex" => match Pattern::new(&text) {
                     Ok(pattern) => return Some(TextMatch::Regex(pattern)),
                     Err(why) => {
-                        self.cannot(value.line, field, &why, findings);
+                        self.cannot(value.at.line, field, &why, findings);
                         return None;
                     }
                 },
                 _ => {}
             }
         }
-        self.cannot(node.line, field, "give one of exact, prefix and regex", findings);
+        self.cannot(node.at.line, field, "give one of exact, prefix and regex", findings);
         None
     }
 }
@@ -158,11 +158,11 @@ pub(super) fn gateways(node: &Node, field: &str, findings: &mut Findings) {
     if node.items().iter().any(|gateway| gateway.text() == Some("mesh")) {
         let why = "what comes through the other gateways is seen here as well";
         if node.items().len() > 1 {
-            findings.approximated(node.line, field, why);
+            findings.approximated(node.at.line, field, why);
         }
     } else {
         let why = "without mesh the routes are those of a gateway: capture at its pod, and write \
                    the rules for that";
-        findings.refused(node.line, field, why);
+        findings.refused(node.at.line, field, why);
     }
 }

@@ -1,27 +1,58 @@
-//! YAML text in, a tree with places out. The only file that knows `saphyr-parser`.
+//! YAML text in, trees with places out. The only file that knows `saphyr-parser`.
 //!
-//! Refuses anchors and aliases, which make small files huge and reviews hard, tags, and a second
-//! document. Bounded in bytes, nodes and depth; nothing here recurses.
+//! Refuses anchors, aliases and merge keys, which make small files huge and give a line a meaning
+//! that it does not say, and tags. Scalars stay text: whether `50` is a number is for the reader of
+//! its field to say. Bounded in bytes, values and depth; nothing here recurses.
+
+use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::problem::{Place, Problem};
-
-/// Bytes of a configuration file, at most: what a Kubernetes ConfigMap may hold.
-pub const MAX_FILE_BYTES: usize = 1 << 20;
-/// Values of a file, at most; 1,024 rules of 60 values.
-const MAX_NODES: usize = 64 * 1024;
-/// Lists and maps inside each other, at most; the format itself needs 7.
+/// Lists and maps inside each other, at most; an Istio VirtualService needs 9.
 const MAX_DEPTH: usize = 32;
 
+/// How much is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Bytes of text.
+    pub(super) bytes: usize,
+    /// Values of all documents together.
+    pub(super) values: usize,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// From 1; 0 where there is no file.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)
+    }
+}
+
+/// One thing that is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub at: Place,
+    /// The object, what is wrong with it, and what to do.
+    pub text: String,
+}
+
 /// A value and where it stands.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Node {
     pub(super) at: Place,
     pub(super) value: Value,
 }
 
-#[derive(Clone, Debug)]
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     /// Nothing, `~` or `null`.
     Null,
@@ -34,10 +65,47 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-#[derive(Clone, Debug)]
+/// The name of a field and where it stands.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Key {
     pub(super) at: Place,
     pub(super) text: String,
+}
+
+impl Node {
+    /// The fields of a map; none for anything else.
+    pub(super) fn fields(&self) -> &[(Key, Self)] {
+        match &self.value {
+            Value::Map(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    /// The items of a list; none for anything else.
+    pub(super) fn items(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    /// The first field of this name.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        self.fields().iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
+    }
+
+    /// The field at the end of a path of names.
+    pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |node, name| node.field(name))
+    }
+
+    /// The text of a scalar that is not null.
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// A list or a map that has not ended.
@@ -48,15 +116,15 @@ struct Open {
     key: Option<Key>,
 }
 
-/// Reads the one document of `text`.
-pub(super) fn parse(text: &str) -> Result<Node, Problem> {
-    if text.len() > MAX_FILE_BYTES {
+/// The documents of `text`; empty ones are left out.
+pub(super) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
+    if text.len() > limits.bytes {
         return Err(Problem {
             at: Place::default(),
-            text: format!("longer than {MAX_FILE_BYTES} bytes; is this the right file?"),
+            text: format!("longer than {} bytes; is this the right file?", limits.bytes),
         });
     }
-    let mut tree = Tree::default();
+    let mut tree = Trees { max_values: limits.values, ..Trees::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Problem {
             at: place(error.marker().line(), error.marker().col()),
@@ -64,17 +132,18 @@ pub(super) fn parse(text: &str) -> Result<Node, Problem> {
         })?;
         tree.take(event, span)?;
     }
-    Ok(tree.root.unwrap_or(Node { at: place(1, 0), value: Value::Null }))
+    Ok(tree.documents)
 }
 
 #[derive(Default)]
-struct Tree {
-    root: Option<Node>,
+struct Trees {
+    documents: Vec<Node>,
     open: Vec<Open>,
-    nodes: usize,
+    values: usize,
+    max_values: usize,
 }
 
-impl Tree {
+impl Trees {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Problem> {
         let at = place(span.start.line(), span.start.col());
         let refused = |text: &str| Err(Problem { at, text: text.to_owned() });
@@ -98,9 +167,6 @@ impl Tree {
                 Some(Open { at, value, .. }) => self.add(at, value),
                 None => Ok(()),
             },
-            Event::DocumentStart(_) if self.root.is_some() => {
-                refused("a second document; give each its own file")
-            }
             Event::Nothing
             | Event::StreamStart
             | Event::StreamEnd
@@ -124,18 +190,23 @@ impl Tree {
     }
 
     fn add(&mut self, at: Place, value: Value) -> Result<(), Problem> {
-        self.nodes = self.nodes.saturating_add(1);
-        if self.nodes > MAX_NODES {
-            return Err(Problem { at, text: format!("more than {MAX_NODES} values") });
+        self.values = self.values.saturating_add(1);
+        if self.values > self.max_values {
+            return Err(Problem { at, text: format!("more than {} values", self.max_values) });
         }
         let Some(Open { value: parent, key, .. }) = self.open.last_mut() else {
-            self.root = Some(Node { at, value });
+            if value != Value::Null {
+                self.documents.push(Node { at, value });
+            }
             return Ok(());
         };
         match parent {
             Value::List(list) => list.push(Node { at, value }),
             Value::Map(map) => match (key.take(), value) {
                 (Some(key), value) => map.push((key, Node { at, value })),
+                (None, Value::Scalar { text, .. }) if text == "<<" => {
+                    return Err(Problem { at, text: "a merge key; write the fields out".into() });
+                }
                 (None, Value::Scalar { text, .. }) => *key = Some(Key { at, text }),
                 (None, _) => {
                     return Err(Problem { at, text: "an empty key; a key is a word".into() });

@@ -6,25 +6,25 @@ use super::work::Work;
 
 /// Rewrites a `Cookie` value.
 pub(super) fn sent(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut edits = Edits::new(value);
+    let mut edits = Edits::new(value, out);
     let mut start = 0;
     for pair in value.split(|byte| *byte == b';') {
         self::pair(work, &mut edits, start, pair);
         start += pair.len() + 1;
     }
-    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+    edits.finish()
 }
 
 /// Rewrites a `Set-Cookie` value.
 pub(super) fn set(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
     let end = memchr::memchr(b';', value).unwrap_or(value.len());
-    let mut edits = Edits::new(value);
+    let mut edits = Edits::new(value, out);
     pair(work, &mut edits, 0, value.get(..end).unwrap_or_default());
     edits.edit(end..value.len(), |rest, out| work.text(&Where::Header(b"set-cookie"), rest, out));
-    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+    edits.finish()
 }
 
-fn pair(work: &mut Work<'_>, edits: &mut Edits<'_>, start: usize, pair: &[u8]) {
+fn pair(work: &mut Work<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8]) {
     // Without `=`, browsers take it for a value without a name (RFC 6265bis §5.7).
     let value_at = memchr::memchr(b'=', pair).map_or(0, |equals| equals + 1);
     let (before, value) = pair.split_at_checked(value_at).unwrap_or((pair, &[]));

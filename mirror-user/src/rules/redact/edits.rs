@@ -1,19 +1,19 @@
-//! A text with pieces replaced: nothing is copied before the first one is.
+//! A text with pieces replaced, written behind what is in a buffer: nothing is copied before the
+//! first piece is.
 
 use std::ops::Range;
 
-pub(super) struct Edits<'a> {
+pub(super) struct Edits<'a, 'o> {
     source: &'a [u8],
-    out: Vec<u8>,
+    out: &'o mut Vec<u8>,
     /// Bytes of `source` that are in `out`, as they were or replaced.
     copied: usize,
     changed: bool,
-    piece: Vec<u8>,
 }
 
-impl<'a> Edits<'a> {
-    pub(super) fn new(source: &'a [u8]) -> Self {
-        Self { source, out: Vec::new(), copied: 0, changed: false, piece: Vec::new() }
+impl<'a, 'o> Edits<'a, 'o> {
+    pub(super) fn new(source: &'a [u8], out: &'o mut Vec<u8>) -> Self {
+        Self { source, out, copied: 0, changed: false }
     }
 
     /// Replaces a piece by what `write` writes, if it says true. Pieces come in their order.
@@ -22,26 +22,42 @@ impl<'a> Edits<'a> {
         range: Range<usize>,
         write: impl FnOnce(&'a [u8], &mut Vec<u8>) -> bool,
     ) {
-        self.piece.clear();
-        let text = self.source.get(range.clone()).unwrap_or_default();
-        if write(text, &mut self.piece) {
-            if !self.changed {
-                // Tokens are longer than most values.
-                self.out.reserve(self.source.len() + self.source.len() / 8 + 64);
-            }
-            self.changed = true;
-            self.out
-                .extend_from_slice(self.source.get(self.copied..range.start).unwrap_or_default());
-            self.out.extend_from_slice(&self.piece);
-            self.copied = range.end;
+        let start = self.out.len();
+        if !write(self.source.get(range.clone()).unwrap_or_default(), self.out) {
+            self.out.truncate(start);
+            return;
         }
+        // What stands before it, which is not copied where nothing is replaced, comes behind it and
+        // changes places with it.
+        let before = self.source.get(self.copied..range.start).unwrap_or_default();
+        self.out.extend_from_slice(before);
+        if let Some(both) = self.out.get_mut(start..) {
+            both.rotate_right(before.len());
+        }
+        self.replaced(range);
     }
 
-    /// The whole text; `None` when nothing was replaced.
-    pub(super) fn finish(mut self) -> Option<Vec<u8>> {
-        self.changed.then(|| {
+    /// Replaces a piece by what `write` writes.
+    pub(super) fn replace(&mut self, range: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
+        if !self.changed {
+            // Tokens are longer than most values.
+            self.out.reserve(self.source.len() + self.source.len() / 8 + 64);
+        }
+        self.out.extend_from_slice(self.source.get(self.copied..range.start).unwrap_or_default());
+        write(self.out);
+        self.replaced(range);
+    }
+
+    fn replaced(&mut self, range: Range<usize>) {
+        self.changed = true;
+        self.copied = range.end;
+    }
+
+    /// Writes the rest; false, and nothing was written, when nothing was replaced.
+    pub(super) fn finish(self) -> bool {
+        if self.changed {
             self.out.extend_from_slice(self.source.get(self.copied..).unwrap_or_default());
-            self.out
-        })
+        }
+        self.changed
     }
 }

@@ -42,7 +42,9 @@ impl Replacements {
 
     /// The text with the replacements, and where each place of the text is now.
     fn apply(&self, raw: &[u8]) -> (Bytes, impl FnMut(u32) -> u32) {
-        let mut out = Vec::with_capacity(raw.len() + self.with.len());
+        let gone: usize = self.places.iter().map(|(range, _)| range.len()).sum();
+        // Exactly, so that `Bytes` takes it as it is.
+        let mut out = Vec::with_capacity((raw.len() + self.with.len()).saturating_sub(gone));
         let mut copied = 0;
         for (range, with) in &self.places {
             out.extend_from_slice(raw.get(copied..range.start as usize).unwrap_or_default());
@@ -151,16 +153,15 @@ pub(super) fn trailers(
 
 /// A line that was taken out is left out here, too.
 fn move_lines(lines: &[HeaderLine], mut moved: impl FnMut(u32) -> u32) -> Vec<HeaderLine> {
-    lines
-        .iter()
-        .filter_map(|line| {
-            let start = moved(line.line.start);
-            let name = moved(line.name.start)..moved(line.name.end);
-            let value = moved(line.value.start)..moved(line.value.end);
-            let end = moved(line.line.end);
-            (end > start).then_some(HeaderLine { name, value, line: start..end })
-        })
-        .collect()
+    let mut out = Vec::with_capacity(lines.len());
+    out.extend(lines.iter().filter_map(|line| {
+        let start = moved(line.line.start);
+        let name = moved(line.name.start)..moved(line.name.end);
+        let value = moved(line.value.start)..moved(line.value.end);
+        let end = moved(line.line.end);
+        (end > start).then_some(HeaderLine { name, value, line: start..end })
+    }));
+    out
 }
 
 /// Replaces or takes out what speaks of a body that was changed: its length, its digests. True when
@@ -203,9 +204,10 @@ fn field(
         |range: &Range<u32>| raw.get(range.start as usize..range.end as usize).unwrap_or_default();
     let name = part(&line.name);
     // No value is so short and without a digit but an address, and a name has no `@`.
-    let long =
-        name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@');
-    if long {
+    let long = |name: &[u8]| {
+        name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
+    };
+    if !work.is_quiet(name) && long(name) {
         replacements.replace(raw, &line.name, |text, out| work.text(at, text, out));
     }
     replacements.replace(raw, &line.value, |value, out| self::value(work, name, at, value, out));

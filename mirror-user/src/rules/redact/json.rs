@@ -54,12 +54,13 @@ pub(super) fn rewrite(
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let begin = Heritage { states: work.plan.paths.begin(), kind: None };
+    let mut out = Vec::new();
     let mut reader = Reader {
         work,
         outer,
         source,
         at,
-        edits: Edits::new(source),
+        edits: Edits::new(source, &mut out),
         containers: Vec::new(),
         plain: Vec::new(),
         token: Vec::new(),
@@ -67,15 +68,15 @@ pub(super) fn rewrite(
     while reader.peek().is_some() {
         reader.value(begin)?;
     }
-    Ok(reader.edits.finish())
+    Ok(reader.edits.finish().then_some(out))
 }
 
-struct Reader<'a, 'w, 's> {
+struct Reader<'a, 'w, 's, 'o> {
     work: &'a mut Work<'w>,
     outer: &'a Where<'a>,
     source: &'s [u8],
     at: usize,
-    edits: Edits<'s>,
+    edits: Edits<'s, 'o>,
     containers: Vec<Container<'s>>,
     /// A string without its escapes.
     plain: Vec<u8>,
@@ -83,7 +84,7 @@ struct Reader<'a, 'w, 's> {
     token: Vec<u8>,
 }
 
-impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's> {
+impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
     /// The next byte that is not white space. A record separator (RFC 7464) counts as such.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.source.get(self.at..)?;
@@ -237,10 +238,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's> {
         };
         if replaced {
             let token = &self.token;
-            self.edits.edit(range, |_, out| {
-                escape(token, out);
-                true
-            });
+            self.edits.replace(range, |out| escape(token, out));
         }
         Ok(())
     }
@@ -264,7 +262,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's> {
         };
         if replaced {
             let token = &self.token;
-            self.edits.edit(start..start + len, |_, out| {
+            self.edits.replace(start..start + len, |out| {
                 let digits = token.strip_prefix(b"+").unwrap_or(token);
                 if digits.iter().all(u8::is_ascii_digit) {
                     out.extend_from_slice(digits);
@@ -273,7 +271,6 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's> {
                     escape(token, out);
                     out.push(b'"');
                 }
-                true
             });
         }
         Ok(())

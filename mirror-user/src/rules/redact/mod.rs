@@ -166,6 +166,7 @@ impl Redactor {
                 Content::Withheld(why)
             }
         };
+        work.look(&message.head.raw);
         let trailers =
             head::trailers(&mut work, &message.body.trailer_bytes, &message.body.trailers);
         let new_body = match &content {

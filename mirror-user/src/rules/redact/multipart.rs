@@ -15,7 +15,8 @@ pub(super) fn rewrite(
     text: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let delimiter = [b"--", boundary].concat();
-    let mut edits = Edits::new(text);
+    let mut out = Vec::new();
+    let mut edits = Edits::new(text, &mut out);
     let mut places = memchr::memmem::find_iter(text, &delimiter)
         // At the beginning of a line (RFC 2046 §5.1.1).
         .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'))
@@ -33,7 +34,7 @@ pub(super) fn rewrite(
             edits.edit(begin + 2..text.len(), |epilogue, out| {
                 work.text(&Where::Body, epilogue, out)
             });
-            return Ok(edits.finish());
+            return Ok(edits.finish().then_some(out));
         }
         let Some(next) = places.next() else { return Err(Unredactable::BadMultipart) };
         // The line end before the delimiter belongs to it.
@@ -48,7 +49,7 @@ pub(super) fn rewrite(
 
 fn part(
     work: &mut Work<'_>,
-    edits: &mut Edits<'_>,
+    edits: &mut Edits<'_, '_>,
     begin: usize,
     part: &[u8],
 ) -> Result<(), Unredactable> {
@@ -95,10 +96,7 @@ fn part(
     };
     if let Some(content) = body::rewrite(work, &at, media_type.unwrap_or(MediaType::Text), content)?
     {
-        edits.edit(range, |_, out| {
-            out.extend_from_slice(&content);
-            true
-        });
+        edits.replace(range, |out| out.extend_from_slice(&content));
     }
     Ok(())
 }

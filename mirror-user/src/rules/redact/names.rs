@@ -30,9 +30,9 @@ pub(super) struct Names {
     kept: Vec<Box<[u8]>>,
     /// Every cookie is listed.
     pub(super) all_cookies: bool,
-    /// By length, one bit for each letter that a listed name begins with: most names on the wire
-    /// are none of them, and are found to be so without a look into the table.
-    firsts: [u32; MAX_NAME_BYTES + 1],
+    /// By the letter that a listed name begins with, one bit for each that it may end with: most
+    /// names on the wire are none of them, and are found to be so without being folded.
+    ends: [u32; 32],
 }
 
 /// A name without case, `-` and `_`.
@@ -41,22 +41,29 @@ pub(super) struct Folded {
     len: usize,
 }
 
+/// Whether a name differs from one without this byte; of what is beyond ASCII all counts, so that a
+/// name with it is not another one without.
+fn counts(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+/// The first and the last letter, without case, in 32 classes; `None` where folding would take one of
+/// them away.
+fn ends(name: &[u8]) -> Option<(usize, u32)> {
+    let class = |byte: &u8| counts(*byte).then(|| byte.to_ascii_lowercase() & 31);
+    Some((class(name.first()?)?.into(), class(name.last()?)?.into()))
+}
+
 impl Folded {
     /// `None` when it is longer than every listed name.
     pub(super) fn new(name: &[u8]) -> Option<Self> {
         let mut bytes = [0; MAX_NAME_BYTES];
         let mut places = bytes.iter_mut();
-        // Bytes beyond ASCII count, so that a name with them is not another one without.
-        for byte in name.iter().filter(|byte| byte.is_ascii_alphanumeric() || **byte >= 0x80) {
+        for byte in name.iter().filter(|byte| counts(**byte)) {
             *places.next()? = byte.to_ascii_lowercase();
         }
         let len = MAX_NAME_BYTES - places.len();
         Some(Self { bytes, len })
-    }
-
-    /// A bit for what it begins with; digits and what is beyond ASCII share some.
-    fn first_bit(&self) -> u32 {
-        1 << (self.bytes.first().copied().unwrap_or_default() & 31)
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
@@ -66,20 +73,17 @@ impl Folded {
 
 impl Default for Names {
     fn default() -> Self {
-        Self {
-            entries: HashMap::new(),
-            kept: Vec::new(),
-            all_cookies: false,
-            firsts: [0; MAX_NAME_BYTES + 1],
-        }
+        Self { entries: HashMap::new(), kept: Vec::new(), all_cookies: false, ends: [0; 32] }
     }
 }
 
 impl Names {
     pub(super) fn add(&mut self, name: &str, kind: &str, places: Places) -> Result<(), BadOption> {
         let folded = checked(name)?;
-        if let Some(firsts) = self.firsts.get_mut(folded.len) {
-            *firsts |= folded.first_bit();
+        if let Some((first, last)) = ends(folded.as_bytes())
+            && let Some(lasts) = self.ends.get_mut(first)
+        {
+            *lasts |= 1 << last;
         }
         let entry = self
             .entries
@@ -98,16 +102,22 @@ impl Names {
 
     /// The kind of the tokens that replace the value of this name.
     pub(super) fn kind(&self, folded: &Folded, places: Places) -> Option<&str> {
-        if self.firsts.get(folded.len)? & folded.first_bit() == 0 {
-            return None;
-        }
         let entry = self.entries.get(folded.as_bytes())?;
         (entry.places & places.0 != 0).then_some(&entry.kind)
     }
 
     /// The same of a header.
     pub(super) fn header(&self, name: &[u8]) -> Option<&str> {
+        if !self.may_be_listed(name) {
+            return None;
+        }
         self.kind(&Folded::new(name)?, Places::HEADER)
+    }
+
+    /// False for most names that are not listed.
+    fn may_be_listed(&self, name: &[u8]) -> bool {
+        let Some((first, last)) = ends(name) else { return true };
+        self.ends.get(first).is_some_and(|lasts| lasts & 1 << last != 0)
     }
 
     /// The same of a field: of its name, or of the innermost part of `user[password]` and
@@ -116,7 +126,8 @@ impl Names {
         if self.entries.is_empty() {
             return None;
         }
-        let whole = Folded::new(name).and_then(|folded| self.kind(&folded, Places::FIELD));
+        let whole = self.may_be_listed(name).then(|| Folded::new(name)).flatten();
+        let whole = whole.and_then(|folded| self.kind(&folded, Places::FIELD));
         let innermost = || {
             let bare = name.trim_ascii().strip_suffix(b"]").unwrap_or(name);
             let bare = bare.strip_suffix(b"[").unwrap_or(bare);
@@ -129,6 +140,9 @@ impl Names {
 
     /// True when the value of this cookie is replaced.
     pub(super) fn cookie(&self, name: &[u8]) -> bool {
+        if self.all_cookies && self.kept.is_empty() {
+            return true;
+        }
         let Some(folded) = Folded::new(name) else { return self.all_cookies };
         match self.all_cookies {
             true => !self.is_kept(&folded),

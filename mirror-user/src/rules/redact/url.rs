@@ -10,7 +10,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, at: &Where<'_>, text: &[u8], out: &mu
     let fragment = memchr::memchr(b'#', text).unwrap_or(text.len());
     let query =
         text.get(..fragment).and_then(|text| memchr::memchr(b'?', text)).unwrap_or(fragment);
-    let mut edits = Edits::new(text);
+    let mut edits = Edits::new(text, out);
     let mut path = 0;
     if let Some(authority) = authority(text.get(..query).unwrap_or_default()) {
         if let Some(user) = memchr::memrchr(b'@', text.get(authority.clone()).unwrap_or_default()) {
@@ -26,34 +26,38 @@ pub(super) fn rewrite(work: &mut Work<'_>, at: &Where<'_>, text: &[u8], out: &mu
     if fragment < text.len() {
         edits.edit(fragment + 1..text.len(), |query, out| pairs(work, PairsOf::Query, query, out));
     }
-    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+    edits.finish()
 }
 
 /// Where the authority is, in `scheme://authority` and `//authority`.
 fn authority(text: &[u8]) -> Option<std::ops::Range<usize>> {
-    let slashes = memchr::memmem::find(text, b"//")?;
-    let is_scheme = slashes == 0
-        || text.get(..slashes)?.strip_suffix(b":").is_some_and(|scheme| {
-            scheme.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
-        });
+    let is_scheme =
+        |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
     // In a request target, `//` may begin a path; what is then taken for an authority has no `@`
     // in it, or one that is better replaced.
-    let start = slashes + 2;
+    let slashes = match text.first()? {
+        b'/' => 0,
+        _ => {
+            memchr::memchr(b':', text).filter(|colon| text.get(..*colon).is_some_and(is_scheme))?
+                + 1
+        }
+    };
+    let start = text.get(slashes..)?.starts_with(b"//").then_some(slashes + 2)?;
     let length = memchr::memchr(b'/', text.get(start..)?);
-    is_scheme.then(|| start..length.map_or(text.len(), |length| start + length))
+    Some(start..length.map_or(text.len(), |length| start + length))
 }
 
 fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
     if memchr::memchr(b'%', path).is_none() {
         return work.text(at, path, out);
     }
-    let mut edits = Edits::new(path);
+    let mut edits = Edits::new(path, out);
     for (start, segment) in split(path, |byte| byte == b'/') {
         edits.edit(start..start + segment.len(), |segment, out| {
             coded(segment, Coded::Path, out, |text, out| work.text(at, text, out))
         });
     }
-    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+    edits.finish()
 }
 
 /// Where `name=value` pairs are.
@@ -65,7 +69,7 @@ pub(super) enum PairsOf {
 
 /// Rewrites `name=value` pairs (WHATWG URL §5.1), `&` or `;` between them.
 pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut edits = Edits::new(text);
+    let mut edits = Edits::new(text, out);
     let mut decoded = Vec::new();
     for (start, pair) in split(text, |byte| matches!(byte, b'&' | b';')) {
         let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
@@ -96,7 +100,7 @@ pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec
             })
         });
     }
-    edits.finish().inspect(|rewritten| out.extend_from_slice(rewritten)).is_some()
+    edits.finish()
 }
 
 /// The pieces between separators, and where they begin.

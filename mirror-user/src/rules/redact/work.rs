@@ -1,5 +1,7 @@
 //! One value in, what stands in its place out; every replacement is counted here.
 
+use std::ops::Range;
+
 use super::detect::{Detectors, Found, card_digits, write_token};
 use super::json;
 use super::names::Names;
@@ -26,19 +28,56 @@ pub(super) struct Work<'a> {
     pub(super) report: &'a mut Report,
     pub(super) side: Side,
     pub(super) found: Vec<Found>,
+    /// The text that was looked through as a whole for the words of secrets.
+    looked: Option<Looked<'a>>,
     /// Documents around the text at hand.
     nested: u8,
 }
 
+/// A text, and where in it there are words with which secrets begin. One look through a whole head
+/// costs less than one through each of its values.
+struct Looked<'a> {
+    text: &'a [u8],
+    /// From the first of the words to the end of the last.
+    words: Option<Range<usize>>,
+}
+
+impl Looked<'_> {
+    /// True when `part` is a piece of the text, and none of the words reaches into it.
+    fn is_quiet(&self, part: &[u8]) -> bool {
+        let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
+        // A decoded copy lies elsewhere in memory.
+        let end = start.and_then(|start| start.checked_add(part.len()));
+        let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.text.len())) else {
+            return false;
+        };
+        self.words.as_ref().is_none_or(|words| end <= words.start || words.end <= start)
+    }
+}
+
 impl<'a> Work<'a> {
     pub(super) fn new(plan: &'a Plan, report: &'a mut Report, side: Side) -> Self {
-        Self { plan, report, side, found: Vec::new(), nested: 0 }
+        Self { plan, report, side, found: Vec::new(), looked: None, nested: 0 }
+    }
+
+    /// Looks through a text whose pieces will be asked for, where words alone are looked for.
+    pub(super) fn look(&mut self, text: &'a [u8]) {
+        let words = self.plan.detectors.words(text);
+        self.looked = words.map(|words| Looked { text, words });
+    }
+
+    /// True for a text that is known to have nothing in it that a detector knows.
+    pub(super) fn is_quiet(&self, text: &[u8]) -> bool {
+        self.looked.as_ref().is_some_and(|looked| looked.is_quiet(text))
     }
 
     /// Writes `text` with what the detectors know replaced; false, and nothing is written, when
     /// they know nothing in it.
     pub(super) fn text(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         let plan = self.plan;
+        if self.is_quiet(text) {
+            return false;
+        }
         plan.detectors.scan(text, &mut self.found);
         if self.found.is_empty() {
             return false;

@@ -407,7 +407,8 @@ mod few {
             "/[ab/]{0,3}".prop_map(PathKind::Exact),
             "/[ab/]{0,3}".prop_map(PathKind::Prefix),
             "/[ab/]{0,3}".prop_map(PathKind::Segments),
-            "/[ab]{1,2}([+]|/.*)?".prop_map(|text| PathKind::Regex(Pattern::new(&text).unwrap())),
+            "/[ab]{1,2}([+]|/[.][*])?"
+                .prop_map(|text| PathKind::Regex(Pattern::new(&text).unwrap())),
         ];
         (kind, proptest::bool::ANY).prop_map(|(kind, ignore_case)| PathMatch { kind, ignore_case })
     }

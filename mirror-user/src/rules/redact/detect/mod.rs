@@ -108,6 +108,16 @@ impl Detectors {
         }
     }
 
+    /// Where in `text` there are words with which secrets begin, from the first to the end of the
+    /// last; `None` when other things are looked for, too.
+    pub(super) fn words(&self, text: &[u8]) -> Option<Option<Range<usize>>> {
+        let words = self.words.as_ref().filter(|_| !self.numbers && !self.on[Detector::Email])?;
+        let mut hits = words.find_iter(text);
+        let first = hits.next();
+        let end = |first: aho_corasick::Match| hits.last().map_or(first.end(), |last| last.end());
+        Some(first.map(|first| first.start()..end(first)))
+    }
+
     /// Fills `found` with what is in `text`.
     pub(super) fn scan(&self, text: &[u8], found: &mut Vec<Found>) {
         found.clear();

@@ -30,6 +30,7 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
         sample: args.sample.map(Sample::percent).unwrap_or_default(),
         requests_only: args.requests_only,
         snaplen,
+        every_kind: false,
     })
 }
 

@@ -34,6 +34,12 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
     })
 }
 
+/// True when nothing is kept back.
+pub(super) fn is_open(choice: &Choice) -> bool {
+    // Lists without networks let all addresses through, and say so.
+    Nets::new(&[], &[], &[]).is_ok_and(|nets| *choice == Choice { nets, ..Choice::default() })
+}
+
 /// Refuses what capture files do not tell.
 pub(super) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
     let why = "capture files do not tell which way packets went; leave it out";

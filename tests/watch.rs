@@ -17,14 +17,16 @@ mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use netns::{CABLE, Lab, Mirror, succeed, until};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
+use socket2::{SockRef, TcpKeepalive};
 
 const URL: &str = "http://10.77.0.1:8080/";
 
@@ -183,7 +185,7 @@ fn the_port_with_the_requests_is_named() {
         let report = watch(lab, &[CABLE, "--port", "80"], false, || {
             lab.curl(&[URL, URL]);
         });
-        assert_eq!(causes(&report), ["not_on_port", "other_port"], "{report:#}");
+        assert_eq!(causes(&report), ["not_on_port"], "{report:#}");
         let other = found(&report, "other_port");
         assert_eq!((&other["port"], &other["requests"]), (&8080.into(), &2.into()), "{report:#}");
     });
@@ -198,7 +200,7 @@ fn the_interface_with_the_requests_is_named() {
         succeed(Command::new("ip").args(quiet));
         let ask = || drop(lab.curl(&[URL]));
         let report = watch(lab, &["quiet", "--port", "8080"], false, ask);
-        assert_eq!(causes(&report), ["interface_down", "other_interface"], "{report:#}");
+        assert_eq!(causes(&report), ["interface_down"], "{report:#}");
         for name in ["quiet", "quieter"] {
             // IPv6 says much when a device comes up.
             let line = format!("net.ipv6.conf.{name}.disable_ipv6=1");
@@ -206,7 +208,7 @@ fn the_interface_with_the_requests_is_named() {
             succeed(Command::new("ip").args(["link", "set", name, "up"]));
         }
         let report = watch(lab, &["quiet", "--port", "8080"], false, ask);
-        assert_eq!(causes(&report), ["no_packets", "other_interface"], "{report:#}");
+        assert_eq!(causes(&report), ["no_packets"], "{report:#}");
         let other = found(&report, "other_interface");
         assert_eq!((&other["interface"], &other["requests"]), (&CABLE.into(), &1.into()));
     });
@@ -231,7 +233,7 @@ fn a_tunnel_is_named_and_the_device_behind_it() {
         }
         let ask = || drop(lab.curl(&["http://10.78.0.1:8080/"]));
         let report = watch(lab, &[CABLE, "--port", "8080"], false, ask);
-        assert_eq!(causes(&report), ["not_on_port", "tunnel", "other_interface"], "{report:#}");
+        assert_eq!(causes(&report), ["not_on_port", "tunnel"], "{report:#}");
         let tunnel = found(&report, "tunnel");
         assert_eq!(tunnel["kind"], "vxlan", "{report:#}");
         assert!(tunnel["on_port"].as_u64() > Some(0), "{report:#}");
@@ -248,7 +250,7 @@ fn the_clients_port_is_no_port_to_watch() {
         let report = watch(lab, &[CABLE, "--port", "40001"], false, || {
             lab.curl(&["--local-port", "40001", URL]);
         });
-        assert_eq!(causes(&report), ["client_port", "other_port"], "{report:#}");
+        assert_eq!(causes(&report), ["client_port"], "{report:#}");
         assert_eq!(found(&report, "other_port")["port"], 8080, "{report:#}");
     });
 }
@@ -268,7 +270,7 @@ fn a_filter_that_keeps_all_back_is_named() {
         ] {
             let flags = [&[CABLE, "--port", "8080"][..], &filter].concat();
             let report = watch(lab, &flags, false, ask);
-            assert_eq!(causes(&report)[0], "filtered", "{report:#}");
+            assert_eq!(causes(&report), ["filtered"], "{report:#}");
             assert_eq!(found(&report, "filtered")["by"], name, "{report:#}");
         }
     });
@@ -300,5 +302,67 @@ fn connections_begun_before_are_told() {
             client.read_exact(&mut [0; 17]).unwrap();
         });
         assert_eq!(causes(&report), ["mid_stream"], "{report:#}");
+    });
+}
+
+/// Segments that TCP of the server's namespace has taken in.
+fn segments_in() -> u64 {
+    let counters = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+    let mut tcp = counters.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (tcp.next().unwrap().split(' '), tcp.next().unwrap().split(' '));
+    names.zip(values).find(|(name, _)| *name == "InSegs").unwrap().1.parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn idle_connections_are_told() {
+    Lab::run(|lab| {
+        let listener = TcpListener::bind("10.77.0.1:8080").unwrap();
+        let _client = in_client(lab, || {
+            let client = TcpStream::connect("10.77.0.1:8080").unwrap();
+            let second = Duration::from_secs(1);
+            let keepalive = TcpKeepalive::new().with_time(second).with_interval(second);
+            SockRef::from(&client).set_tcp_keepalive(&keepalive).unwrap();
+            client
+        });
+        let _server = listener.accept().unwrap();
+        let report = watch(lab, &[CABLE, "--port", "8080"], false, || {
+            let before = segments_in();
+            until("a probe of keepalive came in", || segments_in() > before);
+        });
+        assert_eq!(causes(&report), ["no_payload"], "{report:#}");
+        assert!(found(&report, "no_payload")["bare_acks"].as_u64() > Some(0), "{report:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn http2_by_upgrade_is_noted() {
+    Lab::run(|lab| {
+        serve(
+            8080,
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+        );
+        let report = watch(lab, &[CABLE, "--port", "8080"], true, || {
+            send(lab, 8080, b"GET / HTTP/1.1\r\nHost: shop\r\nUpgrade: h2c\r\n\r\n");
+        });
+        assert_eq!(found(&report, "h2c")["level"], "note", "{report:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn quic_is_named() {
+    Lab::run(|lab| {
+        let server = UdpSocket::bind("10.77.0.1:8080").unwrap();
+        let report = watch(lab, &[CABLE, "--port", "8080"], false, || {
+            in_client(lab, || {
+                let client = UdpSocket::bind("10.77.0.2:0").unwrap();
+                client.send_to(&[0xc3, 0, 0, 0, 1], "10.77.0.1:8080").unwrap();
+            });
+            server.recv(&mut [0; 8]).unwrap();
+        });
+        assert_eq!(causes(&report), ["not_on_port", "udp"], "{report:#}");
+        assert_eq!(found(&report, "udp")["quic"], 1, "{report:#}");
     });
 }

@@ -1,6 +1,6 @@
 //! From counts to findings, the likeliest cause first. Pure: the same evidence, the same answer.
 
-use super::evidence::{Evidence, Place, PortTraffic};
+use super::evidence::{Capture, Evidence, Place, PortTraffic};
 use super::reason::{Finding, Level, Missing, Reason};
 use crate::decode::Tunnel;
 use crate::watch::Ports;
@@ -20,19 +20,24 @@ pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
     } else {
         reasons.extend(nothing_here(evidence));
     }
-    let filters = capture.filtered.iter().filter(|(_, segments)| *segments > 0);
-    reasons.extend(filters.map(|(by, segments)| Reason::Filtered { by, segments: *segments }));
-    reasons.extend(on_port(&evidence.here.port, well));
+    let kept_back: Vec<Reason> = kept_back(capture).collect();
+    // Requests that pass and are not captured have another cause than what the port speaks.
+    let passing = requests_to(&evidence.here, ports);
+    reasons.extend(on_port(&evidence.here.port, well || passing > 0));
+    if !well && passing > 0 && kept_back.is_empty() {
+        reasons.push(Reason::Unread { requests: passing });
+    }
+    reasons.splice(usize::from(well)..usize::from(well), kept_back);
     reasons.extend(within(&evidence.here));
     if !well {
         reasons.extend(elsewhere(evidence, ports));
     }
-    reasons.extend(beyond(capture.lost, |packets| Reason::Lost { packets }));
     reasons.extend(beyond(evidence.overlooked, |packets| Reason::Overlooked { packets }));
     let level = |reason: &Reason| match reason {
         Reason::Well { .. } => Level::Good,
         Reason::ServerElsewhere { .. } | Reason::Overlooked { .. } => Level::Note,
         _ if well => Level::Note,
+        Reason::OtherInterface { .. } | Reason::OtherPort { .. } => Level::Hint,
         _ => Level::Cause,
     };
     reasons.into_iter().map(|reason| Finding { level: level(&reason), reason }).collect()
@@ -40,6 +45,15 @@ pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
 
 fn beyond(n: u64, reason: impl FnOnce(u64) -> Reason) -> Option<Reason> {
     (n > 0).then(|| reason(n))
+}
+
+/// Why packets of the port were not captured, as the kernel program counted.
+fn kept_back(capture: &Capture) -> impl Iterator<Item = Reason> {
+    let filters = capture.filtered.iter().filter(|(_, segments)| *segments > 0);
+    filters
+        .map(|(by, segments)| Reason::Filtered { by, segments: *segments })
+        .chain(beyond(capture.own, |segments| Reason::Own { segments }))
+        .chain(beyond(capture.lost, |packets| Reason::Lost { packets }))
 }
 
 /// Whether the port is the clients' alone: what was captured then went to other ports.
@@ -67,7 +81,7 @@ fn nothing_here(evidence: &Evidence) -> Option<Reason> {
 }
 
 /// What the port's own segments show.
-fn on_port(port: &PortTraffic, well: bool) -> Vec<Reason> {
+fn on_port(port: &PortTraffic, has_requests: bool) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let tls = port.client_hellos.saturating_add(port.tls_records);
     reasons.extend(beyond(tls, |_| Reason::Tls {
@@ -85,7 +99,7 @@ fn on_port(port: &PortTraffic, well: bool) -> Vec<Reason> {
     if payload > 0 && (port.from_port == 0 || port.to_port == 0) {
         let missing = if port.to_port == 0 { Missing::Requests } else { Missing::Answers };
         reasons.push(Reason::OneWay { missing, segments: payload });
-    } else if !well && !known {
+    } else if !has_requests && !known {
         reasons.extend(unexplained(port));
     }
     if port.to_here == 0 && port.dialled == 0 {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::doctor::watch::evidence::{Capture, Inside};
+use crate::doctor::watch::evidence::Inside;
 
 fn port_8080() -> Ports {
     Ports::new(vec![8080])
@@ -42,14 +42,16 @@ fn a_silent_interface_is_explained_before_anything_else() {
     other.here.port.segments = 0;
     other.here.requests.extend([(80, 2), (9000, 7)]);
     other.elsewhere.insert("veth0".to_owned(), Place { ..port(PortTraffic::default()).here });
-    assert_causes(
-        &other,
-        &[
-            Reason::NotOnPort { packets: 20 },
+    assert_causes(&other, &[Reason::NotOnPort { packets: 20 }]);
+    let found = judge(&other, &port_8080());
+    let hints = found.into_iter().filter(|finding| finding.level == Level::Hint);
+    assert_eq!(
+        hints.map(|finding| finding.reason).collect::<Vec<_>>(),
+        [
             Reason::OtherInterface { interface: "veth0".to_owned(), segments: 10, requests: 0 },
             Reason::OtherPort { port: 9000, requests: 7 },
             Reason::OtherPort { port: 80, requests: 2 },
-        ],
+        ]
     );
 }
 
@@ -94,8 +96,15 @@ fn filters_are_named_before_what_the_port_shows() {
     let both = PortTraffic { opened: 1, to_port: 5, from_port: 5, ..PortTraffic::default() };
     let filtered = vec![("--sample", 8), ("--side", 0)];
     let capture = Capture { filtered, ..Capture::default() };
-    let found = judge(&Evidence { capture, ..port(both) }, &port_8080());
-    assert_eq!(found[0].reason, Reason::Filtered { by: "--sample", segments: 8 });
+    let mut evidence = Evidence { capture, ..port(both) };
+    let filtered = Reason::Filtered { by: "--sample", segments: 8 };
+    assert_causes(&evidence, &[filtered.clone(), Reason::NotHttp { segments: 10 }]);
+    evidence.here.requests.insert(8080, 2);
+    assert_causes(&evidence, &[filtered]);
+    evidence.capture.filtered.clear();
+    assert_causes(&evidence, &[Reason::Unread { requests: 2 }]);
+    evidence.capture.own = 4;
+    assert_causes(&evidence, &[Reason::Own { segments: 4 }]);
 }
 
 #[test]
@@ -153,11 +162,11 @@ prop_compose! {
     fn any_evidence()(
         up in any::<bool>(), here in any_place(), overlooked in few(),
         elsewhere in prop::collection::btree_map("[a-z]{1,4}", any_place(), 0..6),
-        n in prop::collection::vec(few(), 5),
+        n in prop::collection::vec(few(), 6),
     ) -> Evidence {
         let capture = Capture {
             connections: n[0], requests: n[1], responses: n[2], filtered: vec![("--side", n[3])],
-            lost: n[4],
+            own: n[4], lost: n[5],
         };
         Evidence { up, capture, here, elsewhere, overlooked }
     }

@@ -101,7 +101,9 @@ impl Capture {
         let seen = |name: &str| account(name).map_or(0, |account| account.seen);
         let kernel = account("kernel").map_or(&[][..], |account| account.dropped.as_slice());
         let filtered = kernel.iter().filter_map(|(why, n)| Some((filter_of(why)?, *n))).collect();
-        let lost = kernel.iter().filter(|(why, _)| *why == "ring_full").map(|(_, n)| n).sum();
+        let dropped =
+            |name: &str| kernel.iter().filter(|(why, _)| *why == name).map(|(_, n)| n).sum();
+        let (own, lost) = (dropped("own_replay"), dropped("ring_full"));
         let http = summary.notes.iter().filter(|note| note.name == "http");
         let connections = http
             .flat_map(|note| &note.counts)
@@ -109,7 +111,7 @@ impl Capture {
             .map(|(_, n)| n)
             .sum();
         let (requests, responses) = (seen("requests"), seen("responses"));
-        Self { connections, requests, responses, filtered, lost }
+        Self { connections, requests, responses, filtered, own, lost }
     }
 }
 
@@ -134,6 +136,7 @@ impl fmt::Display for Report {
             let mark = match level {
                 Level::Good => "ok   ",
                 Level::Note => "note ",
+                Level::Hint => "hint ",
                 Level::Cause => "CAUSE",
             };
             writeln!(f, "{mark}  {reason}")?;

@@ -27,6 +27,10 @@ pub(super) enum Reason {
     H2c { requests: u64 },
     /// A filter kept segments of the port back.
     Filtered { by: &'static str, segments: u64 },
+    /// Segments of the port bore the mark of mirror's own shadows.
+    Own { segments: u64 },
+    /// Requests pass, and the capture read none of them.
+    Unread { requests: u64 },
     /// The port is the client's; the servers listen on others.
     ClientPort { connections: u64, segments: u64 },
     /// The port's servers are not in this network namespace: it is their client, or on the way.
@@ -78,7 +82,9 @@ pub(super) enum Level {
     Good,
     /// Requests are captured, and there is more to know; or no cause by itself.
     Note,
-    /// A cause, or the way to where the requests are.
+    /// The way to where the requests may be.
+    Hint,
+    /// A cause.
     Cause,
 }
 
@@ -123,6 +129,10 @@ impl Reason {
                 "a connection is lost to mirror once it is upgraded: switch h2c off, or watch behind a proxy that translates"
             }
             Self::Filtered { .. } => "leave that filter out, or widen it",
+            Self::Own { .. } => "shadows are not captured again: ask the service something else",
+            Self::Unread { .. } => {
+                "`mirror inspect --summary` with the same flags counts what became of them"
+            }
             Self::ClientPort { .. } => {
                 "give the port that the servers listen on: --port is never the client's"
             }
@@ -197,6 +207,13 @@ impl fmt::Display for Reason {
             Self::Filtered { by, segments } => {
                 let segments = count(*segments, "segment");
                 write!(f, "{by} kept {segments} back")
+            }
+            Self::Own { segments } => {
+                write!(f, "{} of mirror's own shadows passed", count(*segments, "segment"))
+            }
+            Self::Unread { requests } => {
+                let requests = count(*requests, "HTTP/1 request");
+                write!(f, "{requests} passed, and none could be read")
             }
             Self::ClientPort { connections, segments } => write!(
                 f,

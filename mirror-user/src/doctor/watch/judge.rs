@@ -20,6 +20,11 @@ pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
     } else {
         reasons.extend(nothing_here(evidence));
     }
+    let within = within(&evidence.here);
+    if within.iter().any(is_seen) {
+        // Says more than that the port has no TCP of its own.
+        reasons.retain(|reason| !matches!(reason, Reason::NotOnPort { .. }));
+    }
     let kept_back: Vec<Reason> = kept_back(capture).collect();
     // Requests that pass and are not captured have another cause than what the port speaks.
     let passing = requests_to(&evidence.here, ports);
@@ -28,7 +33,7 @@ pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
         reasons.push(Reason::Unread { requests: passing });
     }
     reasons.splice(usize::from(well)..usize::from(well), kept_back);
-    reasons.extend(within(&evidence.here));
+    reasons.extend(within);
     if !well {
         reasons.extend(elsewhere(evidence, ports));
     }
@@ -136,8 +141,13 @@ fn within(here: &Place) -> Vec<Reason> {
         }
     }
     // What is seen to be there comes before what may be.
-    reasons.sort_by_key(|reason| matches!(reason, Reason::Tunnel { on_port: 0, .. }));
+    reasons.sort_by_key(|reason| !is_seen(reason));
     reasons
+}
+
+/// Whether the port was seen there, and is not only supposed to be within something encrypted.
+fn is_seen(reason: &Reason) -> bool {
+    !matches!(reason, Reason::Tunnel { on_port: 0, .. })
 }
 
 /// Where else the port, or HTTP, is.

@@ -119,12 +119,14 @@ fn tunnels_are_causes_where_the_port_is_inside_or_may_be() {
     assert_causes(
         &evidence,
         &[
-            Reason::NotOnPort { packets: 20 },
             tunnel(Tunnel::Vxlan, 9, 6),
             tunnel(Tunnel::WireGuard, 4, 0),
             tunnel(Tunnel::Ipsec, 4, 0),
         ],
     );
+    evidence.here.tunnels[Tunnel::Vxlan].on_port = 0;
+    evidence.here.tunnels[Tunnel::WireGuard].packets = 0;
+    assert_causes(&evidence, &[Reason::NotOnPort { packets: 20 }, tunnel(Tunnel::Ipsec, 4, 0)]);
 }
 
 /// Small numbers, zero often among them.

@@ -209,11 +209,33 @@ fn a_changed_file_takes_effect_and_an_invalid_one_does_not() {
     feed(&mut run, &talk);
     assert_eq!(paths(&second.wait_for(2, PATIENCE)), ["/2", "/3"]);
 
+    // Another target under the same name, and other redaction: what the old target was given is sent.
+    let third = Target::start(Behaviour::Answer);
+    let text =
+        two_targets("-", &first, &third, "rules: [{ name: two, targets: [first, second] }]\n");
+    let text = format!("{text}redact: {{ headers: [Host] }}\nprobes: keep\n");
+    std::fs::write(workspace.path("v3/mirror.yaml"), text).unwrap();
+    run.says("reloaded");
+    talk = talk.client(get("/4")).server(OK);
+    feed(&mut run, &talk);
+    let received = third.wait_for(1, PATIENCE);
+    assert_eq!(paths(&received), ["/4"]);
+    assert!(received[0].header("host").is_some_and(|host| host.starts_with("redacted-host-")));
+    assert_eq!(paths(&first.wait_for(2, PATIENCE)), ["/1", "/4"]);
+    assert_eq!(second.received().len(), 2);
+
     feed(&mut run, &talk.close());
     let summary = run.end();
-    assert!(summary.contains("reloaded 1, refused 1"), "{summary}");
-    assert!(summary.contains("two 2, one 1"), "{summary}");
-    assert!(summary.contains("seen 3 = delivered 3"), "{summary}");
+    assert!(summary.contains("reloaded 2, refused 1"), "{summary}");
+    assert!(summary.contains("two 3, one 1"), "{summary}");
+    assert!(summary.contains("seen 4 = delivered 4"), "{summary}");
+    assert!(
+        summary.contains("to second  ") && summary.contains("seen 2 = delivered 2"),
+        "{summary}"
+    );
+    let rules = "rules: [{ name: rare, match: { path: { exact: /rare } }, targets: first }, { name: two, targets: second }]\n";
+    std::fs::write(state, two_targets("-", &first, &second, rules)).unwrap();
+    std::fs::write(workspace.path("v3/mirror.yaml"), "version: 1\n").unwrap();
 
     // The next start finds the last valid one.
     let talk = Talk::new().open().client(get("/4")).server(OK).close();

@@ -34,13 +34,19 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self::default();
         }
+        let progress = Self { bar: ProgressBar::new_spinner() };
+        progress.watch(replays);
+        progress.bar.enable_steady_tick(TICK);
+        progress
+    }
+
+    /// Shows these replays from now on.
+    pub fn watch(&self, replays: Vec<ReplayMonitor>) {
         let replays = replays.into_iter().map(ReplayPart::new).collect();
         let style = ProgressStyle::with_template("{spinner} {msg}{replays}")
             .expect("the template is well-formed")
             .with_key("replays", ReplayParts(replays));
-        let bar = ProgressBar::new_spinner().with_style(style);
-        bar.enable_steady_tick(TICK);
-        Self { bar }
+        self.bar.set_style(style);
     }
 
     /// Shows the counts.

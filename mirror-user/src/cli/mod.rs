@@ -43,7 +43,7 @@ pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
         reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
         Capture files go the same way.",
     after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 differences found or a --fail-on bound crossed, 2 could not do it.",
+        Exit codes: 0 done, 1 differences found, a --fail-on bound crossed or no request seen, 2 could not do it.",
     disable_help_subcommand = true
 )]
 pub struct Cli {

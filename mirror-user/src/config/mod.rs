@@ -2,6 +2,7 @@
 //! turned into the rooms of one run.
 
 mod beside;
+mod change;
 pub mod command;
 pub mod convert;
 pub mod file;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
+use self::change::Force;
 use self::output::{Opened, Output, To};
 use self::redact::RedactSpec;
 use self::reload::Watcher;
@@ -293,12 +295,15 @@ impl Config {
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         let server_ports = self.watch.choice().ports.clone();
-        let source = self.source.open(&self.watch)?;
+        let (source, control) = self.source.open(&self.watch)?;
+        let handover = self.watcher.as_ref().map(Watcher::handover);
         if let Some(watcher) = self.watcher {
-            watcher.start(stop.clone())?;
+            let redactor = self.rules.redactor.clone();
+            watcher.start(Force { watch: self.watch.clone(), control, redactor }, stop.clone())?;
         }
         Ok(Pipeline {
             source,
+            handover,
             decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
             flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),

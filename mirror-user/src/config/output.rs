@@ -58,6 +58,20 @@ pub(super) struct To {
     pub(super) options: ReplayOptions,
 }
 
+impl To {
+    /// Its sink, running; for what the rules send to `id`, where it has a name.
+    ///
+    /// # Errors
+    /// When no thread could be started.
+    pub(super) fn start(self, id: Option<TargetId>, stop: &Stop) -> anyhow::Result<Box<dyn Sink>> {
+        let sink = Box::new(ReplaySink::start(self.target, self.options, stop.flag())?);
+        Ok(match (self.name, id) {
+            (Some(name), Some(id)) => Box::new(Routed::new(id, &name, sink)),
+            _ => sink,
+        })
+    }
+}
+
 /// An output's rooms, opened.
 #[derive(Default)]
 pub(super) struct Opened {
@@ -121,17 +135,11 @@ impl Output {
     pub(super) fn open(self, stop: &Stop) -> anyhow::Result<Opened> {
         let mut opened = Opened::default();
         let mut prints = false;
-        let mut monitors = Vec::new();
         match self {
             Self::Replay { targets, .. } => {
                 probe(&targets)?;
-                for (place, To { name, target, options }) in targets.into_iter().enumerate() {
-                    let sink = ReplaySink::start(target, options, stop.flag())?;
-                    monitors.push(sink.monitor());
-                    opened.sinks.push(match (name, TargetId::new(place)) {
-                        (Some(name), Some(id)) => Box::new(Routed::new(id, &name, Box::new(sink))),
-                        _ => Box::new(sink),
-                    });
+                for (place, to) in targets.into_iter().enumerate() {
+                    opened.sinks.push(to.start(TargetId::new(place), stop)?);
                 }
             }
             Self::RawPackets(file) => {
@@ -164,7 +172,8 @@ impl Output {
         }
         // Exchanges on the same terminal would tear the line, and show that it runs.
         if !(prints && io::stdout().is_terminal()) {
-            opened.progress = Progress::on_terminal(monitors);
+            let monitors = opened.sinks.iter().filter_map(|sink| sink.monitor());
+            opened.progress = Progress::on_terminal(monitors.collect());
         }
         Ok(opened)
     }

@@ -42,8 +42,8 @@ impl Config {
     /// # Errors
     /// What is wrong with it, and what to do.
     pub(super) fn redacting(mut self, spec: RedactSpec, default: Preset) -> anyhow::Result<Self> {
-        let mut options = options(spec, default)?;
-        options.discover = matches!(self.output, Output::Findings { .. });
+        let discover = matches!(self.output, Output::Findings { .. });
+        let options = RedactOptions { discover, ..options(spec, default)? };
         let redactor = Redactor::new(options)?.map(Arc::new);
         if let Output::Findings { redactor: finder, .. } = &mut self.output {
             finder.clone_from(&redactor);
@@ -75,7 +75,11 @@ impl From<&RedactArgs> for RedactSpec {
     }
 }
 
-fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<RedactOptions> {
+/// What is asked for, with its key; `default` where no preset is named.
+///
+/// # Errors
+/// When the key cannot be read.
+pub(super) fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<RedactOptions> {
     Ok(RedactOptions {
         preset: spec.preset.unwrap_or(default),
         key: key(spec.key_file.as_deref())?,

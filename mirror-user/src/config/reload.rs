@@ -16,15 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use signal_hook::consts::SIGHUP;
 
+use super::change::{Force, InForce};
 use super::command;
 use super::file::File;
-use super::run::routes;
+use super::target::Run;
 use crate::cli::RunArgs;
-use crate::rules::handover::Handover;
-use crate::rules::route::Routes;
+use crate::pipeline::Handover;
 use crate::shutdown::Stop;
 
 /// Between two looks at the file: with two looks and the reading, a change takes effect within a
@@ -37,7 +37,7 @@ const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 /// What a run begins with.
 pub(super) struct Start {
     pub(super) file: File,
-    pub(super) watcher: Watcher,
+    looked: Looked,
 }
 
 impl Start {
@@ -71,26 +71,29 @@ impl Start {
         if fell_back {
             handover.refuse();
         }
-        let watcher = Watcher {
-            path: args.config.clone(),
-            state,
-            handover,
-            running: file.clone(),
-            text,
-            seen,
-        };
-        watcher.keep();
-        Ok(Self { file, watcher })
+        let looked = Looked { path: args.config.clone(), state, handover, text, seen };
+        looked.keep();
+        Ok(Self { file, looked })
+    }
+
+    /// Looks after the file from now on as that of a run.
+    pub(super) fn watcher(self, run: Run) -> Watcher {
+        Watcher { looked: self.looked, file: self.file, run }
     }
 }
 
-/// Looks after the file of a run.
+/// Looks after the file of a run that is about to begin.
 pub(super) struct Watcher {
+    looked: Looked,
+    file: File,
+    run: Run,
+}
+
+/// The file as it was last seen.
+struct Looked {
     path: PathBuf,
     state: Option<PathBuf>,
     handover: Arc<Handover>,
-    /// What the run began with: its source and its targets stay.
-    running: File,
     /// What is in force.
     text: String,
     /// The file that was read last.
@@ -111,28 +114,30 @@ impl Looks {
 }
 
 impl Watcher {
-    /// Where the rules of a changed file go.
+    /// Where changes go.
     pub(super) fn handover(&self) -> Arc<Handover> {
-        Arc::clone(&self.handover)
+        Arc::clone(&self.looked.handover)
     }
 
     /// Looks at the file from now on, until the run stops.
     ///
     /// # Errors
     /// When signals cannot be handled, or no thread could be started.
-    pub(super) fn start(mut self, stop: Stop) -> anyhow::Result<()> {
+    pub(super) fn start(self, force: Force, stop: Stop) -> anyhow::Result<()> {
         let hangup = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(SIGHUP, Arc::clone(&hangup))
             .context("SIGHUP: cannot be handled")?;
+        let Self { mut looked, file, run } = self;
+        let mut in_force = InForce::new(file, run, force, stop.clone());
         let watch = move || {
             let ticks = crossbeam_channel::tick(LOOK);
-            let mut last = self.seen;
+            let mut last = looked.seen;
             while ticks.recv().is_ok() && !stop.requested() {
                 let asked = hangup.swap(false, Relaxed);
-                let looks = Looks::at(&self.path);
-                if asked || looks != self.seen && looks == last {
-                    self.seen = looks;
-                    self.reload(asked);
+                let looks = Looks::at(&looked.path);
+                if asked || looks != looked.seen && looks == last {
+                    looked.seen = looks;
+                    looked.reload(&mut in_force, asked);
                 }
                 last = looks;
             }
@@ -143,10 +148,12 @@ impl Watcher {
             .context("config: no thread could be started")?;
         Ok(())
     }
+}
 
-    fn reload(&mut self, asked: bool) {
+impl Looked {
+    fn reload(&mut self, in_force: &mut InForce, asked: bool) {
         let name = self.path.display().to_string();
-        match self.changed() {
+        match self.changed(in_force) {
             Ok(true) => {
                 eprintln!("mirror: {name}: reloaded");
                 self.keep();
@@ -160,22 +167,16 @@ impl Watcher {
         }
     }
 
-    /// Puts the file's rules in force; false when it says what is in force already.
-    fn changed(&mut self) -> anyhow::Result<bool> {
+    /// Puts the file in force; false when it says what is in force already.
+    fn changed(&mut self, in_force: &mut InForce) -> anyhow::Result<bool> {
         let text = command::text(&self.path)?;
         if text == self.text {
             return Ok(false);
         }
         let next = command::parse(&self.path, &text)?;
-        let rules = routes(&next, &self.running.targets)?;
-        // `None`: connections of every draw are wanted.
-        let wanted = |rules: &Routes| rules.connection_threshold().unwrap_or(u64::MAX);
-        ensure!(
-            wanted(&rules) <= wanted(&self.running.routes()?),
-            "the rules sample more connections than are copied since the start; start again"
-        );
-        self.handover.put(rules);
-        for part in self.needs_restart(&next) {
+        let later = in_force.needs_restart(&next);
+        self.handover.put(in_force.change(&next)?);
+        for part in later {
             eprintln!(
                 "mirror: {}: {part} changed; that takes effect at the next start",
                 self.path.display()
@@ -183,24 +184,6 @@ impl Watcher {
         }
         self.text = text;
         Ok(true)
-    }
-
-    /// What cannot be changed while connections are in flight.
-    fn needs_restart(&self, next: &File) -> Vec<&'static str> {
-        let targets = |file: &File| {
-            let mut targets = file.targets.clone();
-            targets.iter_mut().for_each(|target| target.at = Default::default());
-            targets
-        };
-        let changed = [
-            ("source", next.source != self.running.source),
-            ("pace", next.pace != self.running.pace),
-            ("probes and retries", next.noise != self.running.noise),
-            ("max-body and max-spool", next.room != self.running.room),
-            ("redact", next.redact != self.running.redact),
-            ("targets", targets(next) != targets(&self.running)),
-        ];
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
     }
 
     /// Keeps what is in force for the next start: whole or not at all.

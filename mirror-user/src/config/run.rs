@@ -2,7 +2,7 @@
 
 use anyhow::{bail, ensure};
 
-use super::file::{File, RuleSpec, TargetSpec, TargetUse};
+use super::file::{File, RuleSpec, TargetUse};
 use super::output::{Output, To};
 use super::reload::Start;
 use super::source::Source;
@@ -24,13 +24,13 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with the file, or a target without an address.
     pub fn for_run(args: &RunArgs) -> anyhow::Result<Self> {
-        let Start { file, watcher } = Start::read(args)?;
+        let start = Start::read(args)?;
+        let file = &start.file;
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
-        let run = Run::of(&file)?;
-        let mut config = Self::sending(&file, &run, summary)?;
+        let run = Run::of(file)?;
+        let mut config = Self::sending(file, &run, summary)?;
         config.route(file.routes()?);
-        config.rules.handover = Some(watcher.handover());
-        config.watcher = Some(watcher);
+        config.watcher = Some(start.watcher(run));
         Ok(config)
     }
 
@@ -61,13 +61,15 @@ impl Config {
 
     /// What no rule wants for its connection alone is not even copied.
     pub(super) fn route(&mut self, routes: Routes) {
-        if let Some(threshold) = routes.connection_threshold() {
-            let choice = Choice::clone(&self.watch.choice());
-            let sample = choice.sample.min(Sample::out_of_2_32(threshold));
-            self.watch = Watch::new(Choice { sample, ..choice });
-        }
+        self.watch = Watch::new(wanted(Choice::clone(&self.watch.choice()), &routes));
         self.rules.routes = Some(routes);
     }
+}
+
+/// What is chosen, without the connections that no rule wants.
+pub(super) fn wanted(choice: Choice, routes: &Routes) -> Choice {
+    let threshold = routes.connection_threshold().map_or(Sample::ALL, Sample::out_of_2_32);
+    Choice { sample: choice.sample.min(threshold), ..choice }
 }
 
 impl Run {
@@ -105,23 +107,25 @@ impl File {
     /// # Errors
     /// When a rule names a target that the file does not have.
     pub fn routes(&self) -> anyhow::Result<Routes> {
-        routes(self, &self.targets)
+        let names: Vec<Option<&str>> =
+            self.targets.iter().map(|target| Some(target.name.as_str())).collect();
+        routes(self, &names)
     }
 }
 
-/// The file's rules, with targets by their place among those of the run. Without rules, all goes to
-/// all of them.
+/// The file's rules, with targets by their place among the names of those of the run. Without rules,
+/// all goes to all of the file's.
 ///
 /// # Errors
 /// When a rule names a target that the run does not have.
-pub(super) fn routes(file: &File, targets: &[TargetSpec]) -> anyhow::Result<Routes> {
+pub(super) fn routes(file: &File, targets: &[Option<&str>]) -> anyhow::Result<Routes> {
     let rule = |spec: &RuleSpec| -> anyhow::Result<Rule> {
         let sample = spec.sampled();
         let mut uses = Vec::new();
         for used in &spec.targets {
-            let place = targets.iter().position(|target| target.name == used.name);
+            let place = targets.iter().position(|name| *name == Some(used.name.as_str()));
             let Some(target) = place.and_then(TargetId::new) else {
-                bail!("{}: this run has no such target; start it again to add one", used.name)
+                bail!("{}: this run has no such target", used.name)
             };
             uses.push((target, used.portion.unwrap_or(sample.portion)));
         }

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, KernelLogArg, SourceArgs};
 use crate::source::again::RepeatedSource;
-use crate::source::live::{DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
+use crate::source::live::{Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
 use crate::watch::Watch;
@@ -69,8 +69,12 @@ impl Source {
         }
     }
 
-    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Box<dyn PacketSource>> {
-        match self {
+    /// The source, and for interfaces what changes it while it runs.
+    pub(super) fn open(
+        self,
+        watch: &Watch,
+    ) -> anyhow::Result<(Box<dyn PacketSource>, Option<Control>)> {
+        let source = match self {
             Self::Live { interfaces, hook, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
@@ -91,12 +95,14 @@ impl Source {
                 let source =
                     LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes, log })?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
-                Ok(Box::new(source))
+                let control = source.control();
+                return Ok((Box::new(source), Some(control)));
             }
-            Self::Files { paths, passes: 1 } => folder::open(&paths),
-            Self::Files { paths, passes } => Ok(Box::new(RepeatedSource::open(paths, passes)?)),
-            Self::Reader { name, reader } => Ok(Box::new(FileSource::from_reader(name, reader)?)),
-        }
+            Self::Files { paths, passes: 1 } => folder::open(&paths)?,
+            Self::Files { paths, passes } => Box::new(RepeatedSource::open(paths, passes)?),
+            Self::Reader { name, reader } => Box::new(FileSource::from_reader(name, reader)?),
+        };
+        Ok((source, None))
     }
 }
 

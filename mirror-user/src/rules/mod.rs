@@ -5,13 +5,13 @@
 //! answer. What then leaves has lost what [`redact`] was asked to take out. What is left out of a
 //! *replay* and nothing else (an incomplete request, a tunnel) is refused in [`tag`], where a cleared
 //! exchange becomes the bytes that are sent: files and reports want those exchanges too. Remembers
-//! how often each rule decided, what [`redact`] did, and digests of recent requests that say which
-//! attempt they are.
+//! what was decided of exchanges that go on, how often each rule decided, what [`redact`] did, and
+//! digests of recent requests that say which attempt they are.
 
 mod baggage;
 pub mod edit;
-pub mod handover;
 pub mod host;
+mod open;
 mod probe;
 pub mod redact;
 mod repeat;
@@ -26,12 +26,12 @@ use std::sync::Arc;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
-use self::handover::Handover;
+use self::open::{Judged, Open};
 use self::redact::Redactor;
 use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
-use crate::http::message::{Exchange, Head};
+use crate::http::message::{Exchange, Head, Moment};
 use crate::summary::Note;
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
@@ -123,9 +123,24 @@ pub struct Rules {
     pub redactor: Option<Arc<Redactor>>,
     /// Which requests go where; everything goes everywhere when there are none.
     pub routes: Option<Routes>,
-    /// Where other rules may come from while requests pass.
-    pub handover: Option<Arc<Handover>>,
     repeats: Repeats,
+    /// `None` where nobody asks for more than requests.
+    open: Option<Open>,
+    /// What it did, when nothing is redacted any more.
+    former_redactor: Option<Arc<Redactor>>,
+}
+
+/// What is to be in force from now on.
+#[derive(Debug)]
+pub struct Change {
+    /// As [`Rules::probes`].
+    pub probes: Noise,
+    /// As [`Rules::retries`].
+    pub retries: Noise,
+    /// As [`Rules::redactor`].
+    pub redactor: Option<Arc<Redactor>>,
+    /// As [`Rules::routes`].
+    pub routes: Routes,
 }
 
 /// What becomes of requests that no customer sent.
@@ -166,6 +181,32 @@ impl Rules {
     /// # Errors
     /// Why it may not.
     pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, Dropped> {
+        let id = exchange.id;
+        let known = self.open.as_mut().and_then(|open| match exchange.moment {
+            Moment::Asked => None,
+            Moment::Interim => open.get(id).cloned(),
+            Moment::Ended => open.take(id),
+        });
+        let Judged { verdict, request } = match known {
+            Some(judged) => judged,
+            None => Judged { verdict: self.judge(&exchange), request: None },
+        };
+        let goes_on = exchange.moment == Moment::Asked;
+        let redacted = verdict.is_ok() && self.redactor.is_some();
+        let exchange = match &self.redactor {
+            Some(redactor) if redacted => redactor.redact(exchange, request),
+            _ => exchange,
+        };
+        if let Some(open) = &mut self.open
+            && goes_on
+        {
+            let request = exchange.request.as_ref().filter(|_| redacted).map(Arc::clone);
+            open.remember(id, Judged { verdict, request });
+        }
+        Ok(Cleared { exchange, route: verdict? })
+    }
+
+    fn judge(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
         if let Some(request) = &exchange.request {
             if self.shadows == Shadows::Drop && bears_mark(&request.head) {
                 return Err(Dropped::AlreadyShadow);
@@ -174,22 +215,14 @@ impl Rules {
                 return Err(Dropped::Probe);
             }
         }
-        if self.retries == Noise::Drop && self.repeats.is_repeat(&exchange) {
+        if self.retries == Noise::Drop && self.repeats.is_repeat(exchange) {
             return Err(Dropped::Retry);
         }
-        let route = self.route(&exchange)?;
-        let exchange = match &self.redactor {
-            Some(redactor) => redactor.redact(exchange),
-            None => exchange,
-        };
-        Ok(Cleared { exchange, route })
+        self.route(exchange)
     }
 
     /// Where the rules send it.
     fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
-        if let Some(next) = self.handover.as_ref().and_then(|handover| handover.take()) {
-            self.routes.get_or_insert_default().replace(next);
-        }
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
             Some(request) => {
@@ -203,13 +236,45 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// What each rule did, how often the rules changed, and what was redacted.
+    /// Whether exchanges are cleared at more than their first moment. Those that were asked before
+    /// are forgotten where they are not.
+    pub fn remember_open(&mut self, yes: bool) {
+        if yes {
+            self.open.get_or_insert_default();
+        } else {
+            self.open = None;
+        }
+    }
+
+    /// True when exchanges are cleared at more than their first moment.
+    #[must_use]
+    pub fn remembers_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Puts other rules in force; counts go on. Exchanges that were asked before stay judged as they
+    /// were; what still comes of them is redacted as the new rules say.
+    pub fn change(&mut self, Change { probes, retries, redactor, routes }: Change) {
+        (self.probes, self.retries) = (probes, retries);
+        self.routes.get_or_insert_default().replace(routes);
+        let former = self.redactor.take().or(self.former_redactor.take());
+        match (&redactor, former) {
+            (Some(next), Some(former)) => next.go_on_counting(&former),
+            (None, former) => self.former_redactor = former,
+            (Some(_), None) => {}
+        }
+        self.redactor = redactor;
+    }
+
+    /// What each rule did, what was redacted, and what was forgotten too early.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
         let routes = self.routes.as_ref().and_then(Routes::note);
-        let changed = self.handover.as_ref().and_then(|handover| handover.note());
-        let redacted = self.redactor.as_ref().map(|redactor| redactor.notes());
-        routes.into_iter().chain(changed).chain(redacted.into_iter().flatten()).collect()
+        let redactor = self.redactor.as_ref().or(self.former_redactor.as_ref());
+        let redacted = redactor.map(|redactor| redactor.notes());
+        let forgotten = self.open.as_ref().map(|open| ("forgotten", open.forgotten()));
+        let forgotten = Note::new("open exchanges", forgotten);
+        routes.into_iter().chain(redacted.into_iter().flatten()).chain(forgotten).collect()
     }
 
     /// What the operator should know at the end.

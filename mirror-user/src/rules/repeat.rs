@@ -14,14 +14,11 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashSet;
 
-use crate::http::message::{Exchange, ExchangeId, Head, Message, Moment};
+use crate::http::message::{Exchange, Head, Moment};
 
 /// How many recent requests are remembered: 6 s of 10,000 requests/s, where Envoy waits 25 ms to
 /// 250 ms before it tries again. A repeat that comes later is let out.
 const MAX_RECENT: usize = 65_536;
-
-/// How many repeats may wait for their answers. One more is let out.
-const MAX_UNANSWERED: usize = 65_536;
 
 /// What was let out a short time ago.
 #[derive(Clone, Debug, Default)]
@@ -32,30 +29,19 @@ pub(super) struct Repeats {
     recent: HashSet<u64>,
     /// The same, oldest first.
     order: VecDeque<u64>,
-    /// Repeats that were held back when they were asked, so that their end is held back, too,
-    /// whatever was forgotten meanwhile.
-    held: HashSet<ExchangeId>,
 }
 
 impl Repeats {
-    /// True when this is a repeat. Every moment of an exchange gets the same answer.
+    /// True when this is a repeat of a request that was seen whole.
     pub(super) fn is_repeat(&mut self, exchange: &Exchange) -> bool {
-        match (exchange.moment, exchange.request.as_deref()) {
-            (Moment::Asked, Some(request)) => self.is_asked_again(exchange.id, request),
-            (Moment::Interim, _) => self.held.contains(&exchange.id),
-            // An incomplete request was not asked before, so that it is not in the set.
-            (Moment::Ended, _) => self.held.remove(&exchange.id),
-            (Moment::Asked, None) => false,
-        }
-    }
-
-    fn is_asked_again(&mut self, id: ExchangeId, request: &Message) -> bool {
+        let (Moment::Asked, Some(request)) = (exchange.moment, exchange.request.as_deref()) else {
+            return false;
+        };
         let Some((request_id, attempt)) = attempt(&request.head) else {
             return false;
         };
         let digest = self.digest(request_id, &request.head);
-        if attempt > 1 && self.recent.contains(&digest) && self.held.len() < MAX_UNANSWERED {
-            self.held.insert(id);
+        if attempt > 1 && self.recent.contains(&digest) {
             return true;
         }
         self.remember(digest);
@@ -107,15 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_further_attempt_is_a_repeat_at_both_its_moments() {
+    fn a_further_attempt_is_a_repeat() {
         let mut repeats = Repeats::default();
         assert!(!repeats.is_repeat(&try_at(1, "x", "1")));
         assert!(repeats.is_repeat(&try_at(2, "x", "2")));
         assert!(repeats.is_repeat(&try_at(3, "x", "3")));
-        assert!(!repeats.is_repeat(&ended(try_at(1, "x", "1"))));
-        assert!(repeats.is_repeat(&ended(try_at(2, "x", "2"))));
-        assert!(repeats.is_repeat(&ended(try_at(3, "x", "3"))));
-        assert!(repeats.held.is_empty());
     }
 
     #[test]
@@ -123,7 +105,6 @@ mod tests {
         let mut repeats = Repeats::default();
         assert!(!repeats.is_repeat(&try_at(1, "x", "2")));
         assert!(repeats.is_repeat(&try_at(2, "x", "3")));
-        assert!(!repeats.is_repeat(&ended(try_at(1, "x", "2"))));
     }
 
     #[test]
@@ -150,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_meanwhile_does_not_change_an_answer() {
+    fn no_more_than_the_recent_ones_are_remembered() {
         let mut repeats = Repeats::default();
         assert!(!repeats.is_repeat(&try_at(1, "x", "1")));
         assert!(repeats.is_repeat(&try_at(2, "x", "2")));
@@ -159,7 +140,6 @@ mod tests {
         }
         assert_eq!(repeats.recent.len(), MAX_RECENT);
         assert_eq!(repeats.order.len(), MAX_RECENT);
-        assert!(repeats.is_repeat(&ended(try_at(2, "x", "2"))));
         assert!(!repeats.is_repeat(&try_at(9, "x", "2")), "forgotten, so it is let out");
     }
 }

@@ -5,9 +5,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::host::HostPolicy;
+use super::route::{Routes, Rule, TargetId};
+use super::sample::Portion;
+use super::select::{Match, PathKind, PathMatch};
 use super::tag::{Ambiguous, Baggage, Marks, Mode, NotSent, Rest};
 use super::trace::Trace;
-use super::{Cleared, Dropped, Noise, Rules};
+use super::{Change, Cleared, Dropped, Noise, Rules};
 use crate::http::message::{
     Body, BodyLength, Exchange, ExchangeId, Flaw, Head, HeaderLine, Incomplete, Kept, Message,
     Moment, StartLine,
@@ -453,4 +456,35 @@ proptest! {
             prop_assert!(shadow.front.ends_with(b"\r\n\r\n"));
         }
     }
+}
+
+#[test]
+fn an_exchange_stays_judged_as_it_was_when_it_was_asked() {
+    let rule = |path: &str| Rule {
+        name: path.to_owned(),
+        matches: vec![Match {
+            path: Some(PathMatch { kind: PathKind::Exact(path.to_owned()), ignore_case: false }),
+            ..Match::default()
+        }],
+        targets: vec![(TargetId::new(0).unwrap(), Portion::ALL)],
+        ..Rule::default()
+    };
+    let routes = |path: &str| Routes::new(vec![rule(path)], 1);
+    let mut rules = Rules { routes: Some(routes("/a")), ..Rules::for_reports() };
+    rules.remember_open(true);
+    let exchange = |connection: u64, path: &str| {
+        asked(connection, 0, format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+    };
+    let ended = |exchange: Exchange| Exchange { moment: Moment::Ended, ..exchange };
+    let answered =
+        |exchange: Exchange| Exchange { moment: Moment::Interim, request: None, ..exchange };
+    assert!(rules.clear(exchange(1, "/a")).is_ok());
+    assert_eq!(rules.clear(exchange(2, "/b")).err(), Some(Dropped::NotMatched));
+    let (probes, retries) = (Noise::Keep, Noise::Keep);
+    rules.change(Change { probes, retries, redactor: None, routes: routes("/b") });
+    assert!(rules.clear(answered(exchange(1, "/a"))).is_ok(), "what comes in between, too");
+    assert!(rules.clear(ended(exchange(1, "/a"))).is_ok());
+    assert_eq!(rules.clear(ended(exchange(2, "/b"))).err(), Some(Dropped::NotMatched));
+    assert!(rules.clear(exchange(3, "/b")).is_ok());
+    assert_eq!(rules.clear(exchange(4, "/a")).err(), Some(Dropped::NotMatched));
 }

@@ -10,8 +10,9 @@ pub mod table;
 
 use std::time::Duration;
 
-use self::replay::ReplayReport;
+use self::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
+use crate::rules::route::TargetId;
 use crate::stats::Account;
 use crate::summary::Note;
 
@@ -30,6 +31,22 @@ pub trait Sink: Send {
     /// `shift` than those recorded.
     fn again(&mut self, shift: Duration) {
         let _ = shift;
+    }
+
+    /// True when it takes more than requests. Where no sink does, `accept` is not called again once
+    /// a request was seen whole.
+    fn wants_answers(&self) -> bool {
+        true
+    }
+
+    /// The target that it stands for, where it stands for one of several.
+    fn target(&self) -> Option<TargetId> {
+        None
+    }
+
+    /// A view of a replay's counters.
+    fn monitor(&self) -> Option<ReplayMonitor> {
+        None
     }
 
     /// Takes an exchange; called at each [`Moment`](crate::http::message::Moment), of which most

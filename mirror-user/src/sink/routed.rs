@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Sink;
-use super::replay::ReplayReport;
+use super::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
 use crate::stats::Account;
@@ -34,6 +34,18 @@ impl Sink for Routed {
 
     fn again(&mut self, shift: Duration) {
         self.sink.again(shift);
+    }
+
+    fn wants_answers(&self) -> bool {
+        self.sink.wants_answers()
+    }
+
+    fn target(&self) -> Option<TargetId> {
+        Some(self.target)
+    }
+
+    fn monitor(&self) -> Option<ReplayMonitor> {
+        self.sink.monitor()
     }
 
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {

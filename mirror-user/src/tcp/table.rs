@@ -11,6 +11,7 @@ use super::lru::Lru;
 use super::stats::{Dropped, Fate, TcpStats};
 use crate::decode::{Flags, Segment};
 use crate::packet::Timestamp;
+use crate::watch::Ports;
 
 /// Puts segments back into streams. See the [module](super) for what it promises.
 #[derive(Debug)]
@@ -83,6 +84,11 @@ impl FlowTable {
             held: 0,
             next_serial: 0,
         }
+    }
+
+    /// Lets these be the ports that servers listen on, for connections that begin from now on.
+    pub fn watch_ports(&mut self, server_ports: Ports) {
+        self.limits.server_ports = server_ports;
     }
 
     /// Takes a segment and tells what follows from it.

@@ -2,8 +2,8 @@
 //!
 //! Two captures run beside each other for a bounded time: the one that was asked for, through all
 //! rooms, which counts the requests that `inspect` would have shown; and the survey, which looks at
-//! the headers and first bytes of everything that passes every interface. The [`judge`] draws
-//! [`Finding`]s from the counts of both.
+//! the headers and first bytes of everything that passes every interface. The judge draws
+//! findings from the counts of both.
 
 mod evidence;
 mod first_bytes;

@@ -6,8 +6,7 @@
 //!
 //! Refuses to guess: the bytes of a body that cannot be read are withheld ([`Kept::Withheld`]), with
 //! the reason ([`Unredactable`]) and a counter; its exchange still shows in reports, and is not
-//! replayed. Remembers requests between the two moments of their exchange, so that none is redacted
-//! twice, and the counts. Looks at no clock, waits for nothing.
+//! replayed. Remembers the counts. Looks at no clock, waits for nothing.
 
 mod body;
 mod codec;
@@ -29,10 +28,9 @@ mod url;
 mod work;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use self::body::MediaType;
@@ -46,30 +44,19 @@ use self::report::{Report, Where};
 use self::tokens::Tokens;
 pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
 use self::work::{Plan, Work};
-use crate::http::message::{Body, Exchange, ExchangeId, Flaw, Kept, Message, Moment};
+use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::summary::Note;
 use crate::tcp::event::Side;
 
 /// The longest body that is looked through, on the wire and decoded: it is in memory twice meanwhile.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 
-/// Bytes of requests that wait, redacted, for their answers; requests beyond are redacted again when
-/// they are answered, with the same result. A quarter of what the http room holds by default.
-pub const MAX_REMEMBERED_BYTES: usize = 64 << 20;
-
 /// Redacts exchanges.
 pub struct Redactor {
     plan: Plan,
-    random_key: bool,
+    key: Key,
     // Behind a lock, so that `Rules` can be shared; one thread clears, so nobody waits for it.
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    report: Report,
-    remembered: HashMap<ExchangeId, Arc<Message>>,
-    remembered_bytes: usize,
+    report: Mutex<Report>,
 }
 
 impl Redactor {
@@ -92,29 +79,36 @@ impl Redactor {
             tokens: Tokens::new(&key),
         };
         let report = Report { discover: options.discover, ..Report::default() };
-        let state = Mutex::new(State { report, ..State::default() });
-        Ok(Some(Self { plan, random_key: key.is_random(), state }))
+        Ok(Some(Self { plan, key, report: Mutex::new(report) }))
     }
 
-    /// The exchange without what may not leave.
+    /// What other options mean to a run that goes on: without a key of their own, tokens stay those
+    /// of this redactor.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn successor(&self, options: RedactOptions) -> anyhow::Result<Option<Self>> {
+        let key = options.key.clone().or_else(|| Some(self.key.clone()));
+        Self::new(RedactOptions { key, ..options })
+    }
+
+    /// Counts on from where `former` is.
+    pub(super) fn go_on_counting(&self, former: &Self) {
+        let counted = std::mem::take(&mut *former.report());
+        let mut report = self.report();
+        *report = Report { discover: report.discover, ..counted };
+    }
+
+    /// The exchange without what may not leave; its request is `known` where it left before.
     #[must_use]
-    pub fn redact(&self, mut exchange: Exchange) -> Exchange {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
+    pub fn redact(&self, mut exchange: Exchange, known: Option<Arc<Message>>) -> Exchange {
+        let mut report = self.report();
         if let Some(request) = exchange.request.take() {
-            let known = match exchange.moment {
-                Moment::Ended => state.forget(exchange.id),
-                Moment::Asked | Moment::Interim => None,
-            };
-            let redacted =
-                known.unwrap_or_else(|| self.message(&mut state.report, Side::Client, &request));
-            if exchange.moment == Moment::Asked {
-                state.remember(exchange.id, &redacted);
-            }
-            exchange.request = Some(redacted);
+            let redact = || self.message(&mut report, Side::Client, &request);
+            exchange.request = Some(known.unwrap_or_else(redact));
         }
         if let Some(response) = &mut exchange.response {
-            *response = self.message(&mut state.report, Side::Server, response);
+            *response = self.message(&mut report, Side::Server, response);
         }
         exchange
     }
@@ -122,14 +116,13 @@ impl Redactor {
     /// What was found where so far, if [`RedactOptions::discover`] asks for it.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
-        self.state().report.findings()
+        self.report().findings()
     }
 
     /// What was replaced and withheld so far.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
-        let state = self.state();
-        let report = &state.report;
+        let report = self.report();
         let replaced = report
             .found
             .non_zero()
@@ -147,9 +140,9 @@ impl Redactor {
     /// What the operator should know at the end.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        let state = self.state();
-        let replaced = state.report.found.total() + state.report.named;
-        let told = self.random_key && replaced > 0 && !state.report.discover;
+        let report = self.report();
+        let replaced = report.found.total() + report.named;
+        let told = self.key.is_random() && replaced > 0 && !report.discover;
         told.then(|| {
             format!(
                 "{replaced} values were replaced by tokens of a key that was made for this run; \
@@ -160,8 +153,8 @@ impl Redactor {
         .collect()
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn report(&self) -> MutexGuard<'_, Report> {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn message(&self, report: &mut Report, side: Side, message: &Arc<Message>) -> Arc<Message> {
@@ -305,34 +298,6 @@ fn is_double_framing(flaw: Flaw) -> bool {
             | Flaw::BadTransferEncoding
             | Flaw::HiddenFraming
     )
-}
-
-impl State {
-    fn remember(&mut self, id: ExchangeId, message: &Arc<Message>) {
-        let size = size(message);
-        if self.remembered_bytes.saturating_add(size) <= MAX_REMEMBERED_BYTES {
-            self.remembered_bytes += size;
-            if let Some(before) = self.remembered.insert(id, Arc::clone(message)) {
-                self.remembered_bytes = self.remembered_bytes.saturating_sub(self::size(&before));
-            }
-        }
-    }
-
-    fn forget(&mut self, id: ExchangeId) -> Option<Arc<Message>> {
-        let message = self.remembered.remove(&id)?;
-        self.remembered_bytes = self.remembered_bytes.saturating_sub(size(&message));
-        Some(message)
-    }
-}
-
-/// Bytes that a message holds in memory.
-fn size(message: &Message) -> usize {
-    const OVERHEAD: usize = 512;
-    let body = match &message.body.wire {
-        Kept::Memory(bytes) => bytes.len(),
-        _ => 0,
-    };
-    message.head.raw.len() + message.head.headers.len() * 24 + body + OVERHEAD
 }
 
 impl fmt::Debug for Redactor {

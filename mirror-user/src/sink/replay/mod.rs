@@ -333,6 +333,15 @@ impl Drop for EndOfEngine<'_> {
 }
 
 impl Sink for ReplaySink {
+    fn wants_answers(&self) -> bool {
+        false
+    }
+
+    fn monitor(&self) -> Option<ReplayMonitor> {
+        // The sink's own, not the trait's.
+        Some(Self::monitor(self))
+    }
+
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
         let exchange = cleared.exchange();
         let Some(request) = &exchange.request else { return Ok(()) };

@@ -79,7 +79,7 @@ pub(super) fn wire(message: &Message) -> Vec<u8> {
 
 /// A request's bytes after redaction.
 pub(super) fn request(redactor: &Redactor, request: &[u8]) -> Vec<u8> {
-    let exchange = redactor.redact(ended(request, b""));
+    let exchange = redactor.redact(ended(request, b""), None);
     wire(exchange.request.as_deref().expect("a request"))
 }
 

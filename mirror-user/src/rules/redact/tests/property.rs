@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn no_planted_value_leaves(place in 0_u8..17, value in value(), filler in filler()) {
         let redactor = pii();
-        let exchange = redactor.redact(ended(&planted(place, &value, &filler), b""));
+        let exchange = redactor.redact(ended(&planted(place, &value, &filler), b""), None);
         let message = exchange.request.expect("a request");
         let mut out = wire(&message);
         let coding = match place {
@@ -122,7 +122,7 @@ proptest! {
     ) {
         let redactor = pii();
         let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: {media}\r\nContent-Length: {}\r\n\r\n", content.len());
-        let once = redactor.redact(ended(&[head.as_bytes(), &content].concat(), b"")).request.expect("a request");
+        let once = redactor.redact(ended(&[head.as_bytes(), &content].concat(), b""), None).request.expect("a request");
         if matches!(once.body.wire, Kept::Memory(_) | Kept::Nothing) {
             let twice = request(&redactor, &wire(&once));
             prop_assert_eq!(twice, wire(&once));

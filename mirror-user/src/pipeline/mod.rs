@@ -5,14 +5,24 @@
 //! it, each sink that waits for a network has a bounded queue and a thread of its own. A
 //! connection therefore always lies in one worker's hands; with several workers the symmetric flow
 //! key would choose among them.
+//!
+//! What changes while packets pass (`handover`) takes effect between two exchanges; targets that go
+//! end on threads of their own (`retired`).
 
+mod handover;
+mod retired;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::handover::{Change, Handover};
+use self::retired::Retired;
 use crate::decode::{Decoder, Skip};
 use crate::http::HttpTable;
 use crate::http::message::Exchange;
 use crate::packet::{Packet, Timestamp};
 use crate::progress::Progress;
+use crate::rules::route::TargetId;
 use crate::rules::{Dropped, Rules};
 use crate::shutdown::Stop;
 use crate::sink::Sink;
@@ -48,6 +58,8 @@ pub struct Pipeline {
     pub sinks: Vec<Box<dyn Sink>>,
     /// What is shown while it runs.
     pub progress: Progress,
+    /// Where changes come from while it runs.
+    pub handover: Option<Arc<Handover>>,
 }
 
 /// What moves between the rooms, and what is counted there. The `Vec`s are reused for every packet.
@@ -60,6 +72,7 @@ struct Corridors {
     cleared: u64,
     dropped: Tally<Dropped>,
     interfaces: usize,
+    retired: Retired,
 }
 
 impl Pipeline {
@@ -69,6 +82,7 @@ impl Pipeline {
     /// When the source or a sink cannot go on. The summary then still holds for what came before.
     pub fn run(mut self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
         let mut corridors = Corridors::default();
+        self.rules.remember_open(self.sinks_want_answers());
         let outcome = self.pump(&mut corridors, stop);
         let finished = self.finish(&mut corridors);
         let summary = self.summarize(&corridors);
@@ -121,6 +135,7 @@ impl Pipeline {
 
     /// Time passes on an idle link, too: what waits for a time-out is let go.
     fn idle(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
+        self.take_changes(corridors)?;
         if let Some(now) = self.source.now() {
             self.expire(now, corridors)?;
         }
@@ -154,6 +169,7 @@ impl Pipeline {
         if corridors.exchanges.is_empty() {
             return Ok(());
         }
+        self.take_changes(corridors)?;
         let interfaces = self.source.interfaces();
         if interfaces.len() > corridors.interfaces {
             corridors.interfaces = interfaces.len();
@@ -161,6 +177,10 @@ impl Pipeline {
         }
         for exchange in corridors.exchanges.drain(..) {
             let counts = exchange.is_first_moment();
+            // Where requests alone are wanted, what comes later is not even judged.
+            if !(counts || self.rules.remembers_open()) {
+                continue;
+            }
             corridors.requests += u64::from(counts);
             match self.rules.clear(exchange) {
                 Ok(cleared) => {
@@ -176,6 +196,28 @@ impl Pipeline {
         Ok(())
     }
 
+    fn sinks_want_answers(&self) -> bool {
+        self.sinks.iter().any(|sink| sink.wants_answers())
+    }
+
+    /// Lets what was left in the meantime take effect.
+    fn take_changes(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
+        let Some(handover) = &self.handover else { return Ok(()) };
+        for Change { server_ports, rules, retire, mut sinks } in handover.take() {
+            self.flows.watch_ports(server_ports);
+            self.rules.change(rules);
+            let goes = |target: Option<TargetId>| target.is_some_and(|id| retire.contains(&id));
+            for sink in self.sinks.extract_if(.., |sink| goes(sink.target())) {
+                corridors.retired.add(sink)?;
+            }
+            sinks.iter_mut().for_each(|sink| sink.interfaces(self.source.interfaces()));
+            self.sinks.append(&mut sinks);
+            self.rules.remember_open(self.sinks_want_answers());
+            self.progress.watch(self.sinks.iter().filter_map(|sink| sink.monitor()).collect());
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, corridors: &mut Corridors) -> anyhow::Result<()> {
         self.flows.finish(&mut corridors.events);
         let mut outcome = self.pass_on(corridors);
@@ -186,7 +228,7 @@ impl Pipeline {
             // Every sink is finished, whatever happened to the one before it.
             outcome = outcome.and(sink.finish());
         }
-        outcome
+        outcome.and(corridors.retired.finish())
     }
 
     fn summarize(&mut self, corridors: &Corridors) -> Summary {
@@ -200,7 +242,8 @@ impl Pipeline {
             vec![self.source.account(), self.decoder.account(), self.flows.stats().bytes()];
         accounts.extend(self.http.stats().accounts());
         accounts.push(requests);
-        accounts.extend(self.sinks.iter().map(|sink| sink.account()));
+        let sinks = || corridors.retired.sinks().chain(&self.sinks);
+        accounts.extend(sinks().map(|sink| sink.account()));
         accounts.extend(self.recorder.as_ref().map(Recorder::account));
         let (tcp, http) = (self.flows.stats(), self.http.stats());
         let notes = [
@@ -218,13 +261,14 @@ impl Pipeline {
         let mut notes: Vec<Note> =
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
         notes.extend(self.rules.notes());
+        notes.extend(self.handover.as_ref().and_then(|handover| handover.note()));
         let mut warnings = self.source.warnings();
         warnings.extend(self.rules.warnings());
-        for sink in &self.sinks {
+        for sink in sinks() {
             notes.extend(sink.notes());
             warnings.extend(sink.warnings());
         }
-        let replays = self.sinks.iter().filter_map(|sink| sink.report()).collect();
+        let replays = sinks().filter_map(|sink| sink.report()).collect();
         Summary { accounts, notes, replays, warnings }
     }
 }

@@ -1,0 +1,170 @@
+//! A changed file as a change of the run: checked, resolved and opened as a whole before any of it
+//! takes effect.
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+
+use super::file::{File, TargetSpec};
+use super::filter;
+use super::output::To;
+use super::redact::options;
+use super::run::{routes, wanted};
+use super::target::{Run, to};
+use crate::pipeline::Change;
+use crate::rules::redact::{Preset, Redactor};
+use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
+use crate::rules::{self, Noise};
+use crate::shutdown::Stop;
+use crate::sink::Sink;
+use crate::source::live::{self, Control};
+use crate::watch::{Choice, Watch};
+
+/// What a run has that can be changed.
+pub(super) struct Force {
+    pub(super) watch: Watch,
+    /// For interfaces.
+    pub(super) control: Option<Control>,
+    pub(super) redactor: Option<Arc<Redactor>>,
+}
+
+/// What is in force.
+pub(super) struct InForce {
+    file: File,
+    run: Run,
+    force: Force,
+    /// The targets by their [`TargetId`]; one that goes leaves its place free.
+    places: Vec<Option<TargetSpec>>,
+    stop: Stop,
+}
+
+impl InForce {
+    pub(super) fn new(file: File, run: Run, force: Force, stop: Stop) -> Self {
+        let places = file.targets.iter().cloned().map(Some).collect();
+        Self { file, run, force, places, stop }
+    }
+
+    /// Makes ready what `next` says otherwise. The kernel program is told here, as the last thing
+    /// that can fail; the pipeline takes the rest.
+    ///
+    /// # Errors
+    /// Why the run cannot go on with it; then all is as it was.
+    pub(super) fn change(&mut self, next: &File) -> anyhow::Result<Change> {
+        let (places, fresh) = self.places(next)?;
+        let names: Vec<Option<&str>> =
+            places.iter().map(|spec| spec.as_ref().map(|spec| spec.name.as_str())).collect();
+        let routes = routes(next, &names)?;
+        let choice = self.choice(next, &routes)?;
+        let redactor = self.redactor(next)?;
+        let sinks = self.open(&places, &fresh, &choice)?;
+        match &self.force.control {
+            Some(control) => control.reconfigure(&choice)?,
+            None => self.force.watch.set(choice.clone().into()),
+        }
+        let gone = |place: &usize| {
+            self.places.get(*place).is_some_and(|old| old != places.get(*place).unwrap_or(&None))
+        };
+        let retire = (0..self.places.len()).filter(gone).filter_map(TargetId::new).collect();
+        self.places = places;
+        self.force.redactor.clone_from(&redactor);
+        self.file = next.clone();
+        let noise = |said: Option<crate::cli::NoiseArg>| said.map_or(Noise::Drop, Into::into);
+        let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
+        let rules = rules::Change { probes, retries, redactor, routes };
+        Ok(Change { server_ports: choice.ports, rules, retire, sinks })
+    }
+
+    /// What takes effect at the next start alone.
+    pub(super) fn needs_restart(&self, next: &File) -> Vec<&'static str> {
+        let (old, new) = (&self.file.source, &next.source);
+        let changed = [
+            ("source.from", old.from != new.from),
+            ("source.hook", old.hook != new.hook),
+            ("source.ring-size", old.ring_size != new.ring_size),
+            ("source.kernel-log", old.kernel_log != new.kernel_log),
+            ("source.for", old.run_for != new.run_for),
+            ("pace", self.file.pace != next.pace),
+            ("max-body and max-spool", self.file.room != next.room),
+        ];
+        changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
+    }
+
+    /// The places of the targets of `next`, and which of them are taken by new ones.
+    fn places(&self, next: &File) -> anyhow::Result<(Vec<Option<TargetSpec>>, Vec<usize>)> {
+        let same =
+            |old: &TargetSpec, new: &TargetSpec| TargetSpec { at: old.at, ..new.clone() } == *old;
+        let mut places: Vec<Option<TargetSpec>> = self
+            .places
+            .iter()
+            .map(|old| old.clone().filter(|old| next.targets.iter().any(|new| same(old, new))))
+            .collect();
+        let mut fresh = Vec::new();
+        for new in &next.targets {
+            if places.iter().flatten().any(|old| same(old, new)) {
+                continue;
+            }
+            // Not the place of one that goes: its sink has its number until it has ended.
+            let free = (0..MAX_TARGETS).find(|place| {
+                let taken =
+                    |places: &[Option<TargetSpec>]| places.get(*place).is_some_and(Option::is_some);
+                !taken(&places) && !taken(&self.places)
+            });
+            let place = free.with_context(|| {
+                format!("more than {MAX_TARGETS} targets, with those that go; start again")
+            })?;
+            places.resize(places.len().max(place + 1), None);
+            if let Some(slot) = places.get_mut(place) {
+                *slot = Some(new.clone());
+                fresh.push(place);
+            }
+        }
+        Ok((places, fresh))
+    }
+
+    fn choice(&self, next: &File, routes: &Routes) -> anyhow::Result<Choice> {
+        let choice = wanted(filter::choice(&next.source.filter)?, routes);
+        if self.run.is_live {
+            ensure!(!choice.ports.is_empty(), "source.ports: none; name some");
+        } else {
+            filter::ensure_of_files(&choice)?;
+        }
+        Ok(choice)
+    }
+
+    fn redactor(&self, next: &File) -> anyhow::Result<Option<Arc<Redactor>>> {
+        if next.redact == self.file.redact {
+            return Ok(self.force.redactor.clone());
+        }
+        let options = options(next.redact.clone(), Preset::None)?;
+        let redactor = match &self.force.redactor {
+            Some(former) => former.successor(options)?,
+            None => Redactor::new(options)?,
+        };
+        Ok(redactor.map(Arc::new))
+    }
+
+    /// The sinks of new targets. That one does not answer is told and no reason to refuse it.
+    fn open(
+        &self,
+        places: &[Option<TargetSpec>],
+        fresh: &[usize],
+        choice: &Choice,
+    ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+        let mut sinks = Vec::new();
+        for (place, spec) in places.iter().enumerate() {
+            let Some(spec) = spec else { continue };
+            let To { name, target, options } = to(spec, &self.run)?;
+            if self.run.is_live {
+                live::refuse_captured(&target, &choice.ports)?;
+            }
+            if fresh.contains(&place) {
+                if let Err(why) = target.probe(options.timeouts.connect) {
+                    eprintln!("mirror: {why:#}; requests to it are counted until it answers");
+                }
+                let to = To { name, target, options };
+                sinks.push(to.start(TargetId::new(place), &self.stop)?);
+            }
+        }
+        Ok(sinks)
+    }
+}

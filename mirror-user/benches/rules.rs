@@ -13,6 +13,7 @@ use mirror_user::http::message::{Exchange, Moment};
 use mirror_user::http::{HttpOptions, HttpTable};
 use mirror_user::packet::{InterfaceId, Timestamp};
 use mirror_user::rules::Rules;
+use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
 
 /// 500 bytes as a browser sends them.
@@ -78,12 +79,35 @@ fn choose(c: &mut Criterion) {
             bencher.iter(|| rules.clear(black_box(exchange.clone())).is_ok());
         });
     }
-    let mut none = Rules::default();
-    group.bench_function("no rules", |bencher| {
-        bencher.iter(|| none.clear(black_box(exchange.clone())).is_ok());
-    });
     group.finish();
 }
 
-criterion_group!(benches, choose);
+/// The whole stage: what a request pays for 50 rules and the preset `credentials`, beside what it
+/// pays for neither.
+fn clear(c: &mut Criterion) {
+    let mut group = c.benchmark_group("clear");
+    let last = || rules("regex: \"/api/v2/[a-z]+\"");
+    let key = Some(Key::new([7; 32]).unwrap());
+    let options = RedactOptions { key, ..RedactOptions::preset(Preset::Credentials) };
+    let redactor = Arc::new(Redactor::new(options).unwrap().unwrap());
+    let without = GET.replace("Authorization", "X-Other").replace("Cookie", "X-Third");
+    let one = GET.replace("Cookie", "X-Third");
+    for (name, mut rules, wire) in [
+        ("nothing to do", Rules::default(), GET),
+        ("50 rules, credentials, none in it", last(), &without),
+        ("50 rules, credentials, a bearer token", last(), &one),
+        ("50 rules, credentials, a bearer token and two cookies", last(), GET),
+    ] {
+        if rules.routes.is_some() {
+            rules.redactor = Some(Arc::clone(&redactor));
+        }
+        let exchange = asked(wire);
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| rules.clear(black_box(exchange.clone())).is_ok());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, choose, clear);
 criterion_main!(benches);

@@ -6,7 +6,7 @@ use std::fmt;
 use strum::IntoStaticStr;
 
 use super::sample::{Portion, Sample, Stickiness};
-use super::select::{Facts, Match};
+use super::select::{Facts, Match, Signature};
 use crate::http::message::ExchangeId;
 use crate::summary::Note;
 
@@ -113,6 +113,8 @@ pub enum Stayed {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     rules: Vec<Compiled>,
+    /// What any rule asks for.
+    asked: Signature,
     seed: u64,
     not_matched: u64,
     /// What rules did that are in force no more.
@@ -123,6 +125,8 @@ pub struct Routes {
 #[derive(Clone, Debug)]
 struct Compiled {
     rule: Rule,
+    /// What each of its matches cannot do without.
+    needed: Vec<Signature>,
     thresholds: Vec<(TargetId, u64)>,
     counts: Counts,
 }
@@ -141,10 +145,13 @@ impl Routes {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Self {
         let rules = rules.into_iter().take(MAX_RULES).map(|rule| Compiled {
             thresholds: rule.targets.iter().map(|(id, part)| (*id, part.threshold())).collect(),
+            needed: rule.matches.iter().map(Signature::needed).collect(),
             rule,
             counts: Counts::default(),
         });
-        Self { rules: rules.collect(), seed, ..Self::default() }
+        let rules: Vec<Compiled> = rules.collect();
+        let asked = rules.iter().flat_map(|one| &one.needed).copied().reduce(Signature::or);
+        Self { rules, asked: asked.unwrap_or_default(), seed, ..Self::default() }
     }
 
     /// What becomes of a request: the same at every moment of its exchange.
@@ -152,8 +159,11 @@ impl Routes {
     /// # Errors
     /// Why it goes nowhere.
     pub fn decide(&self, facts: &Facts<'_>, id: ExchangeId) -> Result<Route, Stayed> {
-        let first = (0..).zip(&self.rules).find(|(_, Compiled { rule, .. })| {
-            rule.matches.is_empty() || rule.matches.iter().any(|one| one.holds(facts))
+        let had = Signature::of(facts, self.asked);
+        let first = (0..).zip(&self.rules).find(|(_, Compiled { rule, needed, .. })| {
+            let mut matches = needed.iter().zip(&rule.matches);
+            rule.matches.is_empty()
+                || matches.any(|(needed, one)| needed.may_match(had) && one.holds(facts))
         });
         let Some((place, Compiled { rule, thresholds, .. })) = first else {
             return Err(Stayed::NotMatched);
@@ -194,7 +204,7 @@ impl Routes {
     /// Puts `next` in force from the next request on; what was counted so far stays counted. The
     /// run's seed stays, so that what is drawn alike stays drawn alike.
     pub fn replace(&mut self, next: Self) {
-        let Self { rules, seed, not_matched, former } = std::mem::replace(self, next);
+        let Self { rules, seed, not_matched, former, asked: _ } = std::mem::replace(self, next);
         self.seed = seed;
         self.not_matched = self.not_matched.saturating_add(not_matched);
         self.former.extend(former);

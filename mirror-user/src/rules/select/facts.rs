@@ -79,6 +79,17 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The names of all fields, as sent.
+    pub(super) fn field_names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.head.headers.iter().map(|line| self.head.bytes(&line.name))
+    }
+
+    /// The names of all query parameters, as sent.
+    pub(super) fn parameter_names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        let pairs = self.target().query.split(|byte| *byte == b'&');
+        pairs.map(|pair| memchr(b'=', pair).and_then(|at| pair.get(..at)).unwrap_or(pair))
+    }
+
     /// The value of this field. That of several lines is joined with commas (RFC 9110 §5.3), the
     /// only case that allocates.
     #[must_use]

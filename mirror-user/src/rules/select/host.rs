@@ -44,6 +44,14 @@ impl HostPattern {
         }
     }
 
+    /// What every host that matches ends with, a port and a last dot left out; `None` for any.
+    pub(super) fn known_end(&self) -> Option<&str> {
+        match &self.name {
+            Name::Any => None,
+            Name::Exact(end) | Name::Below(end) => Some(end),
+        }
+    }
+
     pub(super) fn covers(&self, other: &Self) -> bool {
         let name = match (&self.name, &other.name) {
             (Name::Any, _) => true,

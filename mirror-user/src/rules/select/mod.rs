@@ -8,12 +8,14 @@ mod facts;
 mod host;
 mod network;
 mod path;
+mod signature;
 mod text;
 
 pub use self::facts::Facts;
 pub use self::host::HostPattern;
 pub use self::network::{Network, PortRange};
 pub use self::path::{PathKind, PathMatch};
+pub use self::signature::Signature;
 pub use self::text::{Pattern, TextMatch};
 
 /// What must hold of a request's head and its connection. The empty one matches every request.

@@ -1,6 +1,8 @@
 //! The vectors of the Gateway API's conformance tests and of Istio, as rules in the order that
 //! their precedence gives.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::rules::tests::asked;
 
@@ -13,7 +15,11 @@ fn request(line: &str, headers: &[&str]) -> crate::http::message::Exchange {
 fn holds(rule: &Match, line: &str, headers: &[&str]) -> bool {
     let exchange = request(line, headers);
     let message = exchange.request.as_ref().unwrap();
-    rule.holds(&Facts::new(&message.head, &exchange.peers))
+    let facts = Facts::new(&message.head, &exchange.peers);
+    let (holds, needed) = (rule.holds(&facts), Signature::needed(rule));
+    let had = Signature::of(&facts, needed);
+    assert!(!holds || needed.may_match(had), "{rule:?}: {line} {headers:?}");
+    holds
 }
 
 /// The first rule that matches, by its name.
@@ -379,4 +385,56 @@ fn an_expression_matches_from_end_to_end_and_stays_small() {
     // What makes a backtracking engine take years.
     let long = "a".repeat(64 * 1024);
     assert!(!Pattern::new("(a+)+b").unwrap().matches(long.as_bytes()));
+}
+
+/// Names, values and paths of few letters, so that many match.
+mod few {
+    use super::*;
+
+    pub(super) fn text() -> impl Strategy<Value = TextMatch> {
+        let plain = prop_oneof![
+            "[ab]{0,2}".prop_map(TextMatch::Exact),
+            "[ab]{0,2}".prop_map(TextMatch::Prefix),
+            "[ab]{1,2}[+]?".prop_map(|text| TextMatch::Regex(Pattern::new(&text).unwrap())),
+            Just(TextMatch::Present),
+            Just(TextMatch::Absent),
+        ];
+        plain.prop_recursive(2, 4, 1, |text| text.prop_map(|text| TextMatch::Not(Box::new(text))))
+    }
+
+    fn path() -> impl Strategy<Value = PathMatch> {
+        let kind = prop_oneof![
+            "/[ab/]{0,3}".prop_map(PathKind::Exact),
+            "/[ab/]{0,3}".prop_map(PathKind::Prefix),
+            "/[ab/]{0,3}".prop_map(PathKind::Segments),
+            "/[ab]{1,2}([+]|/.*)?".prop_map(|text| PathKind::Regex(Pattern::new(&text).unwrap())),
+        ];
+        (kind, proptest::bool::ANY).prop_map(|(kind, ignore_case)| PathMatch { kind, ignore_case })
+    }
+
+    pub(super) fn rule() -> impl Strategy<Value = Match> {
+        let names = || prop::collection::vec(("[ab]{1,2}", text()), 0..2);
+        let hosts = prop::collection::vec("([*][.])?[ab]{1,2}([.][ab])?(:80)?", 0..3);
+        (names(), names(), prop::option::of(path()), hosts).prop_map(
+            |(headers, query, path, hosts)| {
+                let hosts = hosts.iter().map(|host| host.parse().unwrap()).collect();
+                Match { headers, query, path, hosts, ..Match::default() }
+            },
+        )
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_first_look_leaves_out_nothing_that_matches(
+        rule in few::rule(),
+        target in "/[abAB/]{0,4}([?]([ab]{0,2}=?[ab]?&){0,3})?",
+        host in "[abAB]{1,2}([.][abAB]{1,2}){0,2}[.]?(:80|:81)?",
+        fields in prop::collection::vec("[abAB]{1,2}: [ab]{0,2}", 0..4),
+    ) {
+        let host = format!("Host: {host}");
+        let fields: Vec<&str> =
+            std::iter::once(host.as_str()).chain(fields.iter().map(String::as_str)).collect();
+        holds(&rule, &format!("GET {target}"), &fields);
+    }
 }

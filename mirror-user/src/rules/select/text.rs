@@ -119,6 +119,11 @@ impl Pattern {
             && self.regex.is_match(value)
     }
 
+    /// What stands in every value that matches; empty where that is not known.
+    pub(super) fn word(&self) -> &[u8] {
+        self.word.as_ref().map_or(&[], |word| word.needle())
+    }
+
     /// As written.
     #[must_use]
     pub fn as_str(&self) -> &str {

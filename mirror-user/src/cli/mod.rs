@@ -160,7 +160,7 @@ pub struct DoctorArgs {
     #[arg(long, value_name = "IFACE", requires = "ports")]
     pub watch: Option<String>,
     /// How long to watch; Ctrl-C ends it earlier
-    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
     pub run_for: Duration,
     /// Which packets the capture wants, with --watch.
     #[command(flatten)]

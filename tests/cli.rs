@@ -213,6 +213,16 @@ fn doctor_says_whether_this_host_can_capture() {
 }
 
 #[test]
+fn doctor_watches_one_interface_and_a_port() {
+    mirror(&["doctor", "--watch", "lo"]).exits_with(2);
+    mirror(&["doctor", "--for", "1s"]).exits_with(2);
+    mirror(&["doctor", "--port", "8080"]).exits_with(2).complains(&["--watch eth0"]);
+    mirror(&["doctor", "--watch", "any", "--port", "80"])
+        .exits_with(2)
+        .complains(&["one interface"]);
+}
+
+#[test]
 fn the_demo_needs_no_privileges() {
     mirror(&["demo", "--offline"]).exits_with(0).says("X-Shadow-Request: 1").says("-shadow");
 }

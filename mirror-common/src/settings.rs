@@ -99,6 +99,8 @@ pub mod flag {
     pub const CLIENT_OPEN: u32 = 1 << 9;
     /// The same for servers.
     pub const SERVER_OPEN: u32 = 1 << 10;
+    /// Packets that are not TCP and bare acknowledgments are wanted, too.
+    pub const EVERY_KIND: u32 = 1 << 11;
 }
 
 const _: () = assert!(size_of::<Settings>() == 32 && align_of::<Settings>() == 8);
@@ -186,6 +188,14 @@ impl Settings {
             Some(Direction::Egress) => self.flags & flag::NO_EGRESS == 0,
             None => true,
         }
+    }
+
+    /// Whether packets that carry no stream are wanted, too: those that are not TCP, of which as
+    /// much is copied as of one to the server, and bare acknowledgments.
+    #[must_use]
+    #[inline(always)]
+    pub const fn wants_every_kind(&self) -> bool {
+        self.has(flag::EVERY_KIND)
     }
 
     /// Whether a segment between watched ports is wanted, or what became of it if not.

@@ -55,6 +55,7 @@ fn judge_and_copy<B: Buffer>(
         return Outcome::OtherDirection;
     }
     let (snaplen, fragments) = match headers::walk(packet, link) {
+        Found::NotTcp if settings.wants_every_kind() => (settings.snaplen_to_server, 0),
         Found::NotTcp => return Outcome::NotTcp,
         Found::Malformed => return Outcome::Malformed,
         Found::Tcp(tcp) => {
@@ -62,7 +63,7 @@ fn judge_and_copy<B: Buffer>(
             let [source, destination] = [ends.source.port, ends.destination.port];
             let way = ends.way(is_watched(slot, source), is_watched(slot, destination));
             let Some(way) = way else { return Outcome::NotWatched };
-            if !tcp.speaks {
+            if !tcp.speaks && !settings.wants_every_kind() {
                 return Outcome::NoPayload;
             }
             let tries = Tries { slot: switch.slot() };

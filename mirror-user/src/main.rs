@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use mirror_user::cli::{Cli, Command};
+use mirror_user::cli::{Cli, Command, DoctorArgs};
 use mirror_user::config::{Config, SummaryForm};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
@@ -37,7 +37,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
             return config::command::run(&args.command, &mut io::stdout()).map(|()| true);
         }
         Command::Run(args) => Config::for_run(args)?,
-        Command::Doctor(args) => return doctor::run(args.json, &mut io::stdout()).map(|()| true),
+        Command::Doctor(args) => return run_doctor(args),
         Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()).map(|()| true),
     };
     let stop = Stop::on_signals()?;
@@ -52,6 +52,14 @@ fn run(command: Command) -> anyhow::Result<bool> {
     }
     outcome.and(tell(&summary, form))?;
     Ok(!summary.failed())
+}
+
+fn run_doctor(args: &DoctorArgs) -> anyhow::Result<bool> {
+    let out = &mut io::stdout();
+    match (&args.watch, Config::for_watch(args)?) {
+        (Some(interface), Some(capture)) => doctor::watch::run(interface, capture, args.json, out),
+        _ => doctor::run(args.json, out).map(|()| true),
+    }
 }
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {

@@ -201,11 +201,16 @@ impl Mirror {
     }
 
     /// Ends it by SIGINT, and reads the JSON summary that it prints then.
-    pub(crate) fn summary(mut self) -> serde_json::Value {
+    pub(crate) fn summary(self) -> serde_json::Value {
+        self.told(0)
+    }
+
+    /// Ends it by SIGINT, and reads the JSON that it prints before it ends with this code.
+    pub(crate) fn told(mut self, code: i32) -> serde_json::Value {
         self.signal("-INT");
         let output = self.child.take().expect("it runs").wait_with_output().expect("it ends");
-        assert_eq!(output.status.code(), Some(0), "{}", self.said());
-        serde_json::from_slice(&output.stdout).expect("a JSON summary")
+        assert_eq!(output.status.code(), Some(code), "{}", self.said());
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     /// Kills it so that it can do nothing more.

@@ -6,6 +6,7 @@
 //! `bpf-linker`. The compiler's version is checked in beside the object: the same compiler must
 //! give the same bytes, another one is told and its object must pass the kernel tests.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,7 @@ pub(crate) fn check() -> anyhow::Result<()> {
     let recorded =
         fs::read_to_string(recorded_version()).context("mirror-ebpf.o.rustc: not there")?;
     let present = version(&compiler)?;
-    let same = without_place(fs::read(checked_in())?) == without_place(fresh.clone());
+    let same = fs::read(checked_in())? == fresh;
     if recorded.trim() == present {
         ensure!(
             same,
@@ -62,24 +63,6 @@ pub(crate) fn check() -> anyhow::Result<()> {
         fs::write(checked_in(), fresh)?;
     }
     Ok(())
-}
-
-/// The object without what says where it was built: the compiler's names of functions that are not
-/// inlined hold a number that cargo makes of the checkout's path (`Cs` and eleven digits before the
-/// name of the crate, RFC 2603). Nothing reads them.
-fn without_place(mut object: Vec<u8>) -> Vec<u8> {
-    const CRATE: &[u8] = b"_11mirror_ebpf";
-    const DIGITS: usize = 11;
-    let places: Vec<usize> =
-        object.windows(CRATE.len()).enumerate().filter(|(_, w)| *w == CRATE).map(|w| w.0).collect();
-    for end in places {
-        if let Some(digits) = end.checked_sub(DIGITS).and_then(|start| object.get_mut(start..end))
-            && digits.iter().all(u8::is_ascii_alphanumeric)
-        {
-            digits.fill(b'x');
-        }
-    }
-    object
 }
 
 /// True when the object can be built here without installing anything.
@@ -190,8 +173,32 @@ fn compile(compiler: &Compiler) -> anyhow::Result<Vec<u8>> {
     let linked = target.join(TARGET).join("release/mirror-ebpf");
     let stripped = target.join("mirror-ebpf.o");
     // DWARF is ten times the program; the kernel and the loader read BTF alone.
-    run_command(Command::new(objcopy()?).arg("--strip-debug").arg(&linked).arg(&stripped))?;
+    let mut objcopy = Command::new(objcopy()?);
+    objcopy.arg("--strip-debug");
+    for (name, placeless) in placeless_names(&fs::read(&linked)?) {
+        objcopy.arg(format!("--redefine-sym={name}={placeless}"));
+    }
+    run_command(objcopy.arg(&linked).arg(&stripped))?;
     fs::read(&stripped).with_context(|| format!("{}: cannot be read", stripped.display()))
+}
+
+/// The symbols that say where the object was built, each with a name that does not. The compiler's
+/// names of functions that are not inlined hold a number of up to eleven digits that cargo makes of
+/// the checkout's path (`Cs`, the digits, `_` and the name of the crate; RFC 2603 has them optional).
+fn placeless_names(object: &[u8]) -> BTreeMap<String, String> {
+    const CRATE: &str = "_11mirror_ebpf";
+    let strings = object.split(|byte| *byte == 0).filter_map(|text| str::from_utf8(text).ok());
+    let symbols = strings.filter(|text| text.starts_with("_R"));
+    symbols
+        .filter_map(|symbol| {
+            let (path, rest) = symbol.split_once(CRATE)?;
+            // What comes before the crate's root are letters for the kinds of what is within it.
+            let root = path.rfind('_')?;
+            let digits = root + path.get(root..)?.find("Cs")? + "C".len();
+            let name = format!("{}{}{rest}", path.get(..digits)?, CRATE.trim_start_matches('_'));
+            Some((symbol.to_owned(), name))
+        })
+        .collect()
 }
 
 /// LLVM's objcopy; GNU's does not know BPF.
@@ -209,14 +216,16 @@ fn objcopy() -> anyhow::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::without_place;
+    use super::placeless_names;
 
     #[test]
-    fn the_checkouts_place_is_the_only_difference_that_is_passed_over() {
-        let here = b"code _RINvNtCs4P8JtJwZbbD_11mirror_ebpf3log".to_vec();
-        let there = b"code _RINvNtCsbmtVSwZahPy_11mirror_ebpf3log".to_vec();
-        let other = b"Code _RINvNtCsbmtVSwZahPy_11mirror_ebpf3log".to_vec();
-        assert_eq!(without_place(here.clone()), without_place(there));
-        assert_ne!(without_place(here), without_place(other));
+    fn the_checkouts_place_is_taken_out_of_names_whatever_its_length() {
+        for digits in ["4P8JtJwZbbD", "bmtVSwZahP", "Cs9Cs", ""] {
+            let symbol = format!("_RINvNtCs{digits}_11mirror_ebpf3log4tellNtNtB4_6packet3SkbEB4_");
+            let object = format!("code\0{symbol}\0mirror_xdp\0_RNvCs1_4core5panic\0");
+            let names = placeless_names(object.as_bytes());
+            let placeless = "_RINvNtC11mirror_ebpf3log4tellNtNtB4_6packet3SkbEB4_".to_owned();
+            assert_eq!(names.into_iter().collect::<Vec<_>>(), [(symbol, placeless)]);
+        }
     }
 }

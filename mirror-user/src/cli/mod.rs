@@ -13,6 +13,7 @@ mod target;
 mod values;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -42,7 +43,7 @@ pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
         reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
         Capture files go the same way.",
     after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 differences found or a --fail-on bound crossed, 2 could not do it.",
+        Exit codes: 0 done, 1 differences found, a --fail-on bound crossed or no request seen, 2 could not do it.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -84,7 +85,12 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
-    /// Say whether this host can capture, and if not, what is missing
+    /// Say whether this host can capture, and if not, what is missing; or why nothing is seen on a port
+    #[command(after_help = "Examples:\n  \
+        mirror doctor\n  \
+        mirror doctor --watch eth0 --port 8080\n\n\
+        --watch takes the filters of the capture that shows nothing, and looks beside it at the beginnings of all \
+        packets of all interfaces for a short time. Exit code 1: no request was seen.")]
     Doctor(DoctorArgs),
     /// A self-contained show: a small production, a shadow, and real packets between them
     Demo(DemoArgs),
@@ -150,6 +156,15 @@ pub struct DoctorArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
+    /// Say why nothing is seen on this interface's --port, or that all is well
+    #[arg(long, value_name = "IFACE", requires = "ports")]
+    pub watch: Option<String>,
+    /// How long to watch; Ctrl-C ends it earlier
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
+    pub run_for: Duration,
+    /// Which packets the capture wants, with --watch.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 /// `mirror demo`.

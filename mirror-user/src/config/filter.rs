@@ -30,7 +30,14 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
         sample: args.sample.map(Sample::percent).unwrap_or_default(),
         requests_only: args.requests_only,
         snaplen,
+        every_kind: false,
     })
+}
+
+/// True when nothing is kept back.
+pub(super) fn is_open(choice: &Choice) -> bool {
+    // Lists without networks let all addresses through, and say so.
+    Nets::new(&[], &[], &[]).is_ok_and(|nets| *choice == Choice { nets, ..Choice::default() })
 }
 
 /// Refuses what capture files do not tell.

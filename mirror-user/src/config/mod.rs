@@ -30,7 +30,7 @@ use self::output::{Opened, Output, To};
 use self::redact::RedactSpec;
 use self::reload::Watcher;
 use self::source::Source;
-use crate::cli::{CaptureArgs, HookArg, InspectArgs, KernelLogArg, PresetArg, SourceArgs};
+use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
@@ -123,6 +123,32 @@ impl Config {
         Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
     }
 
+    /// What `mirror doctor --watch` captures: counts of what the filters let through; `None` without
+    /// `--watch`.
+    ///
+    /// # Errors
+    /// As [`for_capture`](Self::for_capture).
+    pub fn for_watch(args: &DoctorArgs) -> anyhow::Result<Option<Self>> {
+        let choice = filter::choice(&args.filter)?;
+        let Some(interface) = &args.watch else {
+            ensure!(
+                filter::is_open(&choice),
+                "doctor: filters say what --watch looks for; add --watch IFACE, such as --watch eth0"
+            );
+            return Ok(None);
+        };
+        Ok(Some(Self {
+            source: Source::live(interface.clone()),
+            watch: Watch::new(choice),
+            output: Output::Counts,
+            rules: Rules::for_reports(),
+            run_for: Some(args.run_for),
+            summary: SummaryForm::Text,
+            report: None,
+            watcher: None,
+        }))
+    }
+
     /// A run whose output is for reading, with what `--config` adds.
     fn shown(
         source: &SourceArgs,
@@ -197,12 +223,7 @@ impl Config {
 
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source = Source::Live {
-            interfaces: vec!["lo".to_owned()],
-            hook: HookArg::Tc,
-            ring_bytes: None,
-            log: KernelLogArg::Off,
-        };
+        let source = Source::live("lo".to_owned());
         Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
     }
 
@@ -244,6 +265,12 @@ impl Config {
     /// When it cannot be written; the message names it.
     pub fn report_file(&self) -> anyhow::Result<Option<ReportFile>> {
         self.report.as_deref().map(ReportFile::create).transpose()
+    }
+
+    /// The ports that are watched; none: all of them.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        self.watch.choice().ports.clone()
     }
 
     /// When the run is to end by itself.

@@ -51,6 +51,16 @@ impl Source {
         matches!(self, Self::Live { .. })
     }
 
+    /// One interface, as it is captured on unless asked otherwise.
+    pub(super) fn live(interface: String) -> Self {
+        Self::Live {
+            interfaces: vec![interface],
+            hook: HookArg::Tc,
+            ring_bytes: None,
+            log: KernelLogArg::Off,
+        }
+    }
+
     /// True for files that are there; what is piped in may be live.
     pub(super) fn is_recorded(&self) -> bool {
         match self {

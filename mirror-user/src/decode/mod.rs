@@ -16,6 +16,7 @@ mod duplicate;
 mod fragment;
 mod ip;
 mod link;
+mod outline;
 mod plain;
 mod rest;
 mod segment;
@@ -42,6 +43,8 @@ use crate::tcp::seq::SeqNumber;
 use crate::watch::{Watch, Watcher};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
+pub use self::outline::{Outline, Tunnel, outline};
+
 pub use self::fragment::{
     DatagramEnd, FRAGMENT_TIMEOUT, MAX_FRAGMENT_BYTES, MAX_FRAGMENTED_DATAGRAMS,
 };

@@ -6,16 +6,16 @@ use super::link::{Layer, ether_type};
 use super::rest::Rest;
 
 /// UDP ports at which tunnels listen (IANA's list; 8472 is what Linux takes for VXLAN by default).
-mod port {
-    pub(super) const L2TP: u16 = 1701;
-    pub(super) const GTP_USER: u16 = 2152;
-    pub(super) const TEREDO: u16 = 3544;
-    pub(super) const VXLAN: u16 = 4789;
-    pub(super) const VXLAN_GPE: u16 = 4790;
-    pub(super) const AYIYA: u16 = 5072;
-    pub(super) const GENEVE: u16 = 6081;
-    pub(super) const MPLS: u16 = 6635;
-    pub(super) const VXLAN_LINUX: u16 = 8472;
+pub(super) mod port {
+    pub(in super::super) const L2TP: u16 = 1701;
+    pub(in super::super) const GTP_USER: u16 = 2152;
+    pub(in super::super) const TEREDO: u16 = 3544;
+    pub(in super::super) const VXLAN: u16 = 4789;
+    pub(in super::super) const VXLAN_GPE: u16 = 4790;
+    pub(in super::super) const AYIYA: u16 = 5072;
+    pub(in super::super) const GENEVE: u16 = 6081;
+    pub(in super::super) const MPLS: u16 = 6635;
+    pub(in super::super) const VXLAN_LINUX: u16 = 8472;
 }
 
 /// Reads the tunnel header of an IP payload that is neither TCP nor an extension header.

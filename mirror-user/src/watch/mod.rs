@@ -38,6 +38,9 @@ pub struct Choice {
     pub requests_only: bool,
     /// How much of each packet.
     pub snaplen: Snaplen,
+    /// Packets that carry no stream, too: those that are not TCP, and bare acknowledgments. Live
+    /// alone; nothing but `doctor` looks at them.
+    pub every_kind: bool,
 }
 
 /// What this host is in a connection.
@@ -134,6 +137,7 @@ impl Choice {
     #[inline]
     pub fn settings(&self) -> Settings {
         let requests_only = if self.requests_only { flag::REQUESTS_ONLY } else { 0 };
+        let every_kind = if self.every_kind { flag::EVERY_KIND } else { 0 };
         let direction = match self.direction {
             Some(Direction::Ingress) => flag::NO_EGRESS,
             Some(Direction::Egress) => flag::NO_INGRESS,
@@ -148,7 +152,7 @@ impl Choice {
             sample: self.sample.0,
             snaplen_to_server: self.snaplen.to_server,
             snaplen_to_client: self.snaplen.to_client,
-            flags: requests_only | direction | side | self.nets.flags(),
+            flags: requests_only | every_kind | direction | side | self.nets.flags(),
             ..Settings::default()
         }
     }

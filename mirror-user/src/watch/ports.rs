@@ -1,5 +1,6 @@
 //! A set of TCP ports.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 /// A set of ports; where it is asked for what is watched, empty means all of them.
@@ -58,6 +59,20 @@ impl Ports {
     }
 }
 
+/// `80, 9000-9010`, as `--port` takes them but for the space.
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (first, last)) in self.0.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            match first == last {
+                true => write!(f, "{comma}{first}")?,
+                false => write!(f, "{comma}{first}-{last}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -70,6 +85,7 @@ mod tests {
         assert_eq!(ports.0, [(80, 80), (9000, 9021)]);
         assert!(ports.contains(80) && ports.contains(9021));
         assert!(!ports.contains(81) && !ports.contains(9022) && !ports.contains(0));
+        assert_eq!(ports.to_string(), "80, 9000-9021");
         assert_eq!(Ports::new(vec![8080, 80, 80]).iter().collect::<Vec<_>>(), [80, 8080]);
     }
 

@@ -1,4 +1,7 @@
-//! Whether this host can capture, and if not, what is missing: the facts, and what to do.
+//! Whether this host can capture, and if not, what is missing: the facts, and what to do. And why
+//! nothing is seen on a port of an interface: [`watch`].
+
+pub mod watch;
 
 use std::fmt;
 use std::io::Write;

@@ -47,7 +47,9 @@ fn rules(count: usize) -> Rules {
             2 => format!("{{ host: \"*.shop.example.com\", port: {} }}", 1000 + n),
             3 => format!("{{ headers: {{ x-tenant: {{ regex: \"red{n}|blue\" }} }} }}"),
             4 => format!("{{ query: {{ page: \"{n}3\" }} }}"),
-            _ => format!("{{ headers: {{ cookie: {{ prefix: theme{n}- }} }}, source: 10.0.0.0/8 }}"),
+            _ => {
+                format!("{{ headers: {{ cookie: {{ prefix: theme{n}- }} }}, source: 10.0.0.0/8 }}")
+            }
         };
         text.push_str(&format!("  - {{ name: rule{n}, match: {matched}, targets: staging }}\n"));
     }

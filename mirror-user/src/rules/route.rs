@@ -113,6 +113,9 @@ pub enum Stayed {
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     rules: Vec<Compiled>,
+    /// What every match cannot do without, by the places of its rule and of itself in the rule: all
+    /// side by side, as they are asked for every request.
+    needed: Vec<(Signature, u16, u32)>,
     /// What any rule asks for.
     asked: Signature,
     seed: u64,
@@ -125,8 +128,6 @@ pub struct Routes {
 #[derive(Clone, Debug)]
 struct Compiled {
     rule: Rule,
-    /// What each of its matches cannot do without.
-    needed: Vec<Signature>,
     thresholds: Vec<(TargetId, u64)>,
     counts: Counts,
 }
@@ -145,13 +146,20 @@ impl Routes {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Self {
         let rules = rules.into_iter().take(MAX_RULES).map(|rule| Compiled {
             thresholds: rule.targets.iter().map(|(id, part)| (*id, part.threshold())).collect(),
-            needed: rule.matches.iter().map(Signature::needed).collect(),
             rule,
             counts: Counts::default(),
         });
         let rules: Vec<Compiled> = rules.collect();
-        let asked = rules.iter().flat_map(|one| &one.needed).copied().reduce(Signature::or);
-        Self { rules, asked: asked.unwrap_or_default(), seed, ..Self::default() }
+        let mut needed = Vec::new();
+        for (place, Compiled { rule, .. }) in (0..).zip(&rules) {
+            let ones = rule.matches.iter().map(Signature::needed);
+            needed.extend((0..).zip(ones).map(|(one, needed)| (needed, place, one)));
+            if rule.matches.is_empty() {
+                needed.push((Signature::default(), place, 0));
+            }
+        }
+        let asked = needed.iter().map(|(needed, ..)| *needed).reduce(Signature::or);
+        Self { rules, needed, asked: asked.unwrap_or_default(), seed, ..Self::default() }
     }
 
     /// What becomes of a request: the same at every moment of its exchange.
@@ -160,11 +168,13 @@ impl Routes {
     /// Why it goes nowhere.
     pub fn decide(&self, facts: &Facts<'_>, id: ExchangeId) -> Result<Route, Stayed> {
         let had = Signature::of(facts, self.asked);
-        let first = (0..).zip(&self.rules).find(|(_, Compiled { rule, needed, .. })| {
-            let mut matches = needed.iter().zip(&rule.matches);
-            rule.matches.is_empty()
-                || matches.any(|(needed, one)| needed.may_match(had) && one.holds(facts))
-        });
+        let matches = |place: u16, one: u32| -> Option<&Compiled> {
+            let compiled = self.rules.get(usize::from(place))?;
+            let one = compiled.rule.matches.get(one as usize);
+            one.is_none_or(|one| one.holds(facts)).then_some(compiled)
+        };
+        let mut near = self.needed.iter().filter(|(needed, ..)| needed.may_match(had));
+        let first = near.find_map(|(_, place, one)| Some((*place, matches(*place, *one)?)));
         let Some((place, Compiled { rule, thresholds, .. })) = first else {
             return Err(Stayed::NotMatched);
         };
@@ -204,7 +214,7 @@ impl Routes {
     /// Puts `next` in force from the next request on; what was counted so far stays counted. The
     /// run's seed stays, so that what is drawn alike stays drawn alike.
     pub fn replace(&mut self, next: Self) {
-        let Self { rules, seed, not_matched, former, asked: _ } = std::mem::replace(self, next);
+        let Self { rules, seed, not_matched, former, .. } = std::mem::replace(self, next);
         self.seed = seed;
         self.not_matched = self.not_matched.saturating_add(not_matched);
         self.former.extend(former);

@@ -64,18 +64,28 @@ fn unseen_hosts(route: &Node, documents: &[Node], findings: &mut Findings) {
     if spec("hostnames").is_some_and(|hosts| !hosts.items().is_empty()) {
         return;
     }
-    let is_parent = |gateway: &&Node| {
-        let name = gateway.at(&["metadata", "name"]).and_then(Node::text);
-        let parents = spec("parentRefs").map(Node::items).unwrap_or_default();
-        let is_gateway = gateway.field("kind").and_then(Node::text) == Some("Gateway");
-        is_gateway && parents.iter().any(|parent| parent.field("name").and_then(Node::text) == name)
-    };
+    let text = |node: &Node, name| node.field(name).and_then(Node::text).map(str::to_owned);
+    let is_gateway = |kind: Option<String>| kind.is_none_or(|kind| kind == "Gateway");
     let names_hosts = |gateway: &Node| {
         let listeners = gateway.at(&["spec", "listeners"]).map(Node::items).unwrap_or_default();
         listeners.iter().any(|listener| listener.field("hostname").is_some())
     };
-    if documents.iter().filter(is_parent).any(names_hosts) {
-        let why = "there are none, and its Gateway's listeners have some; write them here";
+    let parents = spec("parentRefs").map(Node::items).unwrap_or_default();
+    // A parent without a kind is a Gateway.
+    for parent in parents.iter().filter(|parent| is_gateway(text(parent, "kind"))) {
+        let name = text(parent, "name");
+        let mut gateways = documents.iter().filter(|document| {
+            text(document, "kind").is_some_and(|kind| kind == "Gateway")
+                && document.at(&["metadata", "name"]).and_then(Node::text) == name.as_deref()
+        });
+        let why = match gateways.next().map(names_hosts) {
+            Some(false) => continue,
+            Some(true) => "there are none, and its Gateway's listeners have some; write them here",
+            None => {
+                "there are none, and its Gateway, whose listeners may have some, is not in the file; \
+                 add it (kubectl get gateway -o yaml), or write them here"
+            }
+        };
         findings.refused(route.at.line, "hostnames", why);
     }
 }

@@ -349,12 +349,27 @@ fn what_the_gateway_api_says_beyond_is_refused_or_told() {
         http_route("r", &mirrored("a", "{}").replace("port: 80", "kind: Bucket, port: 80")),
         http_route("r", &mirrored("a", "{body: {}}")),
         http_route("r", &mirrored("a", "{headers: [{name: x, type: Suffix, value: y}]}")),
-        http_route("r", &mirrored("a", "{}"))
-            .replace("spec:\n", "spec:\n  parentRefs: [{name: g}]\n")
-            + "kind: Gateway\nmetadata: {name: g}\nspec: {listeners: [{hostname: a.example}]}\n",
         http_route("r", "  - backendRefs: [{name: a, filters: [{type: RequestMirror}]}]\n"),
     ] {
         assert!(!refusals(Origin::GatewayApi, &given).is_empty(), "{given}");
+    }
+    let below = |parent: &str, gateway: &str| {
+        let parents = format!("spec:\n  parentRefs: [{parent}]\n");
+        let route = http_route("r", &mirrored("a", "{}")).replace("spec:\n", &parents);
+        format!(
+            "{route}---\nkind: Gateway\nmetadata: {{name: g}}\nspec: {{listeners: [{gateway}]}}\n"
+        )
+    };
+    let hosts = vec!["hostnames".to_owned()];
+    let refused = |given: &str| -> Vec<String> {
+        refusals(Origin::GatewayApi, given).into_iter().map(|(_, field)| field).collect()
+    };
+    assert_eq!(refused(&below("{name: g}", "{hostname: a.example}")), hosts);
+    assert_eq!(refused(&below("{name: other, kind: Gateway}", "{}")), hosts);
+    for (parent, gateway) in
+        [("{name: g}", "{port: 80}"), ("{name: s, kind: Service}", "{hostname: a.example}")]
+    {
+        native(&convert(Origin::GatewayApi, &below(parent, gateway)));
     }
     let elsewhere = mirrored("a", "{}").replace("port: 80", "namespace: other, port: 80");
     let conversion = convert(Origin::GatewayApi, &http_route("r", &elsewhere));

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! The two outer doors, [`source`] and [`sink`], are traits; the rooms between them are plain
-//! structs that push into a reused `Vec`. Nothing calls backwards. `docs/life-of-a-packet.md`
+//! structs that push into a reused `Vec`. Beside them [`guard`] sees to it that production does not feel
+//! them. Nothing calls backwards. `docs/life-of-a-packet.md`
 //! walks the same way with one packet in hand.
 #![forbid(unsafe_code)]
 
@@ -32,6 +33,7 @@ pub mod sink;
 
 pub mod demo;
 pub mod doctor;
+pub mod guard;
 pub mod priority;
 pub mod privileges;
 pub mod progress;

@@ -2,6 +2,7 @@
 
 mod convert;
 mod filter;
+mod guard;
 mod marks;
 mod outcome;
 mod pace;
@@ -20,6 +21,8 @@ use clap::{Args, Parser, Subcommand};
 pub use self::convert::{ConvertArgs, OriginArg};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub(crate) use self::filter::{either, parse_percent};
+pub use self::guard::GuardArgs;
+pub(crate) use self::guard::{parse_memory, parse_share};
 pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};

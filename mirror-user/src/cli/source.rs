@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::filter::{FilterArgs, either};
+use super::guard::GuardArgs;
 use super::values::{parse_bytes, parse_duration};
 
 /// Where packets come from.
@@ -33,6 +34,9 @@ pub struct SourceArgs {
     /// Which packets are wanted.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// What mirror may take.
+    #[command(flatten)]
+    pub guard: GuardArgs,
 }
 
 impl SourceArgs {
@@ -47,6 +51,7 @@ impl SourceArgs {
             kernel_log: self.kernel_log.or(other.kernel_log),
             run_for: self.run_for.or(other.run_for),
             filter: self.filter.or(other.filter),
+            guard: self.guard.or(other.guard),
         }
     }
 }

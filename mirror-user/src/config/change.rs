@@ -83,6 +83,7 @@ impl InForce {
             ("source.ring-size", old.ring_size != new.ring_size),
             ("source.kernel-log", old.kernel_log != new.kernel_log),
             ("source.for", old.run_for != new.run_for),
+            ("source.guard", old.guard != new.guard),
             ("pace", self.file.pace != next.pace),
             ("max-body and max-spool", self.file.room != next.room),
         ];

@@ -1,9 +1,10 @@
-//! Which packets are wanted: what the flags of "Filter" mean.
+//! Which packets are wanted, and what that may cost: what the flags of "Filter" and "Guard" mean.
 
 use anyhow::ensure;
 use mirror_common::Direction;
 
-use crate::cli::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
+use crate::cli::{DirectionArg, FilterArgs, GuardArgs, SideArg, SnaplenArg};
+use crate::guard::Limits;
 use crate::watch::{Choice, Nets, Ports, Sample, Side, Snaplen};
 
 /// What the flags ask for.
@@ -38,6 +39,15 @@ pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
 pub(super) fn is_open(choice: &Choice) -> bool {
     // Lists without networks let all addresses through, and say so.
     Nets::new(&[], &[], &[]).is_ok_and(|nets| *choice == Choice { nets, ..Choice::default() })
+}
+
+/// What the flags of "Guard" mean.
+pub(super) fn guard(args: &GuardArgs) -> Limits {
+    Limits {
+        cpu: args.cpu_limit.map(|percent| percent / 100.0),
+        memory: args.memory_limit,
+        pause_file: args.pause_file.clone(),
+    }
 }
 
 /// Refuses what capture files do not tell.

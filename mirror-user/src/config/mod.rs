@@ -32,6 +32,7 @@ use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
 use crate::decode::{self, Decoder};
+use crate::guard::{self, Guard};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::priority;
@@ -52,6 +53,8 @@ pub struct Config {
     output: Output,
     rules: Rules,
     run_for: Option<Duration>,
+    /// What it may take of a host on which it is live.
+    guard: guard::Limits,
     summary: SummaryForm,
     report: Option<PathBuf>,
     /// Looks after the file that this run was made from.
@@ -143,6 +146,7 @@ impl Config {
             output: Output::Counts,
             rules: Rules::for_reports(),
             run_for: Some(args.run_for),
+            guard: guard::Limits::default(),
             summary: SummaryForm::Text,
             report: None,
             watcher: None,
@@ -180,6 +184,7 @@ impl Config {
     ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
+        let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;
         if let Source::Live { interfaces, .. } = &source {
             if let Output::Replay { targets, .. } = &output {
@@ -194,6 +199,10 @@ impl Config {
             );
         } else {
             ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
+            ensure!(
+                guard == guard::Limits::default(),
+                "--cpu-limit, --memory-limit, --pause-file: a file has no production beside it; leave them out"
+            );
             filter::ensure_of_files(&choice)?;
         }
         let rules = match &output {
@@ -206,6 +215,7 @@ impl Config {
             output,
             rules,
             run_for,
+            guard,
             summary,
             report: None,
             watcher: None,
@@ -247,6 +257,7 @@ impl Config {
             },
             rules: Rules::for_targets(),
             run_for: None,
+            guard: guard::Limits::default(),
             summary: SummaryForm::Text,
             report: None,
             watcher: None,
@@ -295,7 +306,14 @@ impl Config {
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         let server_ports = self.watch.choice().ports.clone();
-        let (source, control) = self.source.open(&self.watch)?;
+        let source::Opened { source, live } = self.source.open(&self.watch)?;
+        let (control, meter) = live.unzip();
+        let guard = match (&control, meter) {
+            (Some(control), Some(meter)) => {
+                Some(Guard::new(self.guard, control.clone(), meter).start(stop.clone())?)
+            }
+            _ => None,
+        };
         let handover = self.watcher.as_ref().map(Watcher::handover);
         if let Some(watcher) = self.watcher {
             let redactor = self.rules.redactor.clone();
@@ -304,6 +322,7 @@ impl Config {
         Ok(Pipeline {
             source,
             handover,
+            guard,
             decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
             recorder,
             flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),

@@ -7,7 +7,9 @@ use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, KernelLogArg, SourceArgs};
 use crate::source::again::RepeatedSource;
-use crate::source::live::{Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource};
+use crate::source::live::{
+    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
+};
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
 use crate::watch::Watch;
@@ -17,6 +19,13 @@ pub(super) enum Source {
     Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64>, log: KernelLogArg },
     Files { paths: Vec<PathBuf>, passes: u32 },
     Reader { name: &'static str, reader: Box<dyn Read + Send> },
+}
+
+/// A source, opened.
+pub(super) struct Opened {
+    pub(super) source: Box<dyn PacketSource>,
+    /// For interfaces, what changes and measures it while it runs.
+    pub(super) live: Option<(Control, Meter)>,
 }
 
 impl Source {
@@ -69,11 +78,7 @@ impl Source {
         }
     }
 
-    /// The source, and for interfaces what changes it while it runs.
-    pub(super) fn open(
-        self,
-        watch: &Watch,
-    ) -> anyhow::Result<(Box<dyn PacketSource>, Option<Control>)> {
+    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Opened> {
         let source = match self {
             Self::Live { interfaces, hook, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
@@ -95,14 +100,14 @@ impl Source {
                 let source =
                     LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes, log })?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
-                let control = source.control();
-                return Ok((Box::new(source), Some(control)));
+                let live = (source.control(), source.meter()?);
+                return Ok(Opened { source: Box::new(source), live: Some(live) });
             }
             Self::Files { paths, passes: 1 } => folder::open(&paths)?,
             Self::Files { paths, passes } => Box::new(RepeatedSource::open(paths, passes)?),
             Self::Reader { name, reader } => Box::new(FileSource::from_reader(name, reader)?),
         };
-        Ok((source, None))
+        Ok(Opened { source, live: None })
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 pub use self::handover::{Change, Handover};
 use self::retired::Retired;
 use crate::decode::{Decoder, Skip};
+use crate::guard;
 use crate::http::HttpTable;
 use crate::http::message::Exchange;
 use crate::packet::{Packet, Timestamp};
@@ -60,6 +61,8 @@ pub struct Pipeline {
     pub progress: Progress,
     /// Where changes come from while it runs.
     pub handover: Option<Arc<Handover>>,
+    /// What was done so that production does not feel it.
+    pub guard: Option<Arc<guard::Counts>>,
 }
 
 /// What moves between the rooms, and what is counted there. The `Vec`s are reused for every packet.
@@ -262,6 +265,7 @@ impl Pipeline {
             self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
         notes.extend(self.rules.notes());
         notes.extend(self.handover.as_ref().and_then(|handover| handover.note()));
+        notes.extend(self.guard.as_ref().and_then(|guard| guard.note()));
         let mut warnings = self.source.warnings();
         warnings.extend(self.rules.warnings());
         for sink in sinks() {

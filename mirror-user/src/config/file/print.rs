@@ -57,7 +57,12 @@ fn redact_map(redact: &RedactSpec) -> Map {
 }
 
 fn source_map(source: &SourceArgs) -> Map {
-    let SourceArgs { from, config: _, hook, ring_size, kernel_log, run_for, filter } = source;
+    let SourceArgs { from, config: _, hook, ring_size, kernel_log, run_for, filter, guard } =
+        source;
+    let guard = Fields::new()
+        .with("cpu-limit", guard.cpu_limit.map(|percent| format!("{percent}%")))
+        .with("memory-limit", guard.memory_limit.map(size))
+        .with("pause-file", guard.pause_file.as_ref().map(|file| file.display().to_string()));
     Fields::new()
         .with("from", texts(from))
         .with("ports", texts(&filter.ports))
@@ -73,6 +78,7 @@ fn source_map(source: &SourceArgs) -> Map {
         .with("ring-size", ring_size.map(size))
         .with("kernel-log", kernel_log.as_ref().map(word))
         .with("for", run_for.map(time))
+        .with("guard", guard.0)
         .0
 }
 

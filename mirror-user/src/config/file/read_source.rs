@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use super::read::required;
 use super::reader::{Fields, Reader};
-use crate::cli::{FilterArgs, PaceArgs, SourceArgs, parse_copies, parse_passes, parse_percent};
+use crate::cli::{
+    FilterArgs, GuardArgs, PaceArgs, SourceArgs, parse_copies, parse_memory, parse_passes,
+    parse_percent, parse_share,
+};
 use crate::config::yaml::Node;
 
 pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
@@ -33,6 +36,20 @@ pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
                 .unwrap_or_default(),
             snaplen: list(reader, &fields, "snaplen"),
         },
+        guard: fields.get("guard").and_then(|node| guard(reader, node)).unwrap_or_default(),
+    })
+}
+
+fn guard(reader: &mut Reader, node: &Node) -> Option<GuardArgs> {
+    let fields = reader.fields(node, "guard")?;
+    Some(GuardArgs {
+        cpu_limit: fields
+            .get("cpu-limit")
+            .and_then(|node| reader.typed(node, "limit", parse_share)),
+        memory_limit: fields
+            .get("memory-limit")
+            .and_then(|node| reader.typed(node, "limit", parse_memory)),
+        pause_file: fields.get("pause-file").and_then(|node| reader.text(node)).map(Into::into),
     })
 }
 

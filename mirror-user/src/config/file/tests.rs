@@ -164,6 +164,7 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { rate: 100..2000/10m, from-time: 1m, connections: faithful }"),
         with("pace: { speed: max, loop: 3, copies: 1000, copies-over: 1m }"),
         with("pace: { rate: 500 }"),
+        with("source: { from: eth0, guard: { cpu-limit: 150, memory-limit: 1GiB } }"),
     ];
     for text in &taken {
         let read = File::parse(text);
@@ -232,6 +233,8 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { loop: 0 }"),
         with("pace: { connections: pooled }"),
         with("pace: { from-time: yesterday }"),
+        with("source: { from: eth0, guard: { cpu-limit: much } }"),
+        with("source: { from: eth0, guard: { memory: 1GiB } }"),
     ];
     let taken: Vec<&String> = refused.iter().filter(|text| File::parse(text).is_ok()).collect();
     assert!(taken.is_empty(), "the reader takes:\n{taken:#?}");

@@ -1,5 +1,5 @@
-//! What the kernel program is told while packets pass. Beside `kernel` the only file that knows
-//! `aya`.
+//! What the kernel program is told while packets pass. Beside `kernel` and `meter` the only file
+//! that knows `aya`.
 //!
 //! The maps have two slots of everything. A change is written into the slot that is not in use,
 //! then the switch is turned by the store of one byte, then it is waited until no packet is still

@@ -1,8 +1,9 @@
-//! The kernel program and its maps. Beside `control` the only file that knows `aya`.
+//! The kernel program and its maps. Beside `control` and `meter` the only file that knows `aya`.
 
 use std::fs::File;
 use std::ops::Deref;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -21,6 +22,7 @@ use super::Hook;
 use super::control::{Control, Maps};
 use super::device::Device;
 use super::log::{KernelLog, Listener};
+use super::meter::Meter;
 use crate::privileges;
 use crate::watch::Watch;
 
@@ -46,7 +48,7 @@ pub(super) struct Kernel {
     /// `None` once it is detached; the maps live on.
     object: Option<Ebpf>,
     ring: RingBuf<MapData>,
-    counters: PerCpuArray<MapData, [u64; COUNTERS]>,
+    counters: Arc<Counters>,
     asleep: Array<MapData, u32>,
     listener: Option<Listener>,
     path: Path,
@@ -75,7 +77,10 @@ impl Kernel {
             )?;
         Ok(Self {
             ring: RingBuf::try_from(take_map(&mut object, names::PACKETS)?)?,
-            counters: PerCpuArray::try_from(take_map(&mut object, names::COUNTERS)?)?,
+            counters: Arc::new(Counters(PerCpuArray::try_from(take_map(
+                &mut object,
+                names::COUNTERS,
+            )?)?)),
             asleep: Array::try_from(take_map(&mut object, names::ASLEEP)?)?,
             listener: log.listen(&mut object)?,
             object: Some(object),
@@ -221,14 +226,19 @@ impl Kernel {
 
     /// Every counter, summed over the processors; see [`mirror_common::counter`] for their places.
     pub(super) fn counters(&self) -> [u64; COUNTERS] {
-        let mut sums = [0; COUNTERS];
-        // The map has exactly one entry, so that it can always be read.
-        for of_cpu in self.counters.get(&0, 0).iter().flat_map(|cpus| cpus.iter()) {
-            for (sum, n) in sums.iter_mut().zip(of_cpu) {
-                *sum += n;
+        self.counters.sums()
+    }
+
+    /// Measures the programs that are attached now.
+    pub(super) fn meter(&self) -> anyhow::Result<Meter> {
+        let mut programs = Vec::new();
+        for (_, program) in self.object.as_ref().context("detached already")?.programs() {
+            // One that is not loaded is not attached.
+            if let Ok(descriptor) = program.fd() {
+                programs.push(descriptor.try_clone()?);
             }
         }
-        sums
+        Ok(Meter::new(programs, Arc::clone(&self.counters)))
     }
 
     /// What the maps take of the kernel's memory, the small ones aside.
@@ -244,6 +254,28 @@ impl Kernel {
     /// How many packets had each outcome.
     pub(super) fn outcomes(&self) -> Vec<(Outcome, u64)> {
         Outcome::ALL.into_iter().zip(self.counters()).collect()
+    }
+}
+
+/// What the programs count, for every processor.
+pub(super) struct Counters(PerCpuArray<MapData, [u64; COUNTERS]>);
+
+impl Counters {
+    /// Each of them, summed over the processors.
+    fn sums(&self) -> [u64; COUNTERS] {
+        let mut sums = [0; COUNTERS];
+        // The map has exactly one entry, so that it can always be read.
+        for of_cpu in self.0.get(&0, 0).iter().flat_map(|cpus| cpus.iter()) {
+            for (sum, n) in sums.iter_mut().zip(of_cpu) {
+                *sum += n;
+            }
+        }
+        sums
+    }
+
+    /// Packets that were seen, whatever became of them.
+    pub(super) fn packets(&self) -> u64 {
+        Outcome::ALL.into_iter().zip(self.sums()).map(|(_, n)| n).sum()
     }
 }
 

@@ -13,6 +13,7 @@ mod control;
 mod device;
 mod kernel;
 mod log;
+mod meter;
 
 use std::fmt;
 use std::net::UdpSocket;
@@ -34,6 +35,7 @@ use crate::watch::{Choice, Ports, Watch};
 pub use control::Control;
 pub use device::Device;
 pub use log::KernelLog;
+pub use meter::Meter;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -158,6 +160,14 @@ impl LiveSource {
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// Measures what the kernel programs take.
+    ///
+    /// # Errors
+    /// When they are detached, or descriptors are short.
+    pub fn meter(&self) -> anyhow::Result<Meter> {
+        self.kernel.meter()
     }
 
     /// Lets another choice hold from now on, without detaching: each packet is judged by the old

@@ -1,0 +1,128 @@
+//! Production first: the copying is paused on demand, and mirror samples fewer connections while it
+//! takes more than it may.
+//!
+//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and the support modules are shared"
+)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/summary.rs"]
+mod summary;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::{Child, Stdio};
+
+use netns::{CABLE, Lab, Mirror, until};
+use summary::{account, assert_balance, dropped};
+
+const URL: &str = "http://10.77.0.1:8080";
+
+const COUNTS: [&str; 7] = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
+
+/// Waits until mirror has said this so many times.
+fn says(mirror: &Mirror, what: &str, times: usize) {
+    until(what, || mirror.said().matches(what).count() >= times);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_signal_and_a_file_pause_the_copying_without_detaching() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let ask = |lab: &Lab, path: &str| drop(lab.curl(&[&format!("{URL}/{path}")]));
+        let file = lab.path("pause");
+        let pause = ["--pause-file", file.to_str().unwrap()];
+        let mut mirror = Mirror::start(lab, &[&COUNTS[..], &pause].concat());
+        ask(lab, "1");
+        mirror.signal("-USR1");
+        says(&mirror, "nothing is copied", 1);
+        ask(lab, "2");
+        mirror.signal("-USR2");
+        says(&mirror, "copies again", 1);
+        ask(lab, "3");
+        std::fs::write(&file, "").unwrap();
+        says(&mirror, "nothing is copied", 2);
+        ask(lab, "4");
+        // As long as one of them says so, it stays paused.
+        mirror.signal("-USR1");
+        std::fs::remove_file(&file).unwrap();
+        ask(lab, "5");
+        mirror.signal("-USR2");
+        says(&mirror, "copies again", 2);
+        ask(lab, "6");
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{summary:#}");
+        assert!(dropped(&summary, "kernel", "paused") > 0, "{summary:#}");
+        assert!(summary["notes"].to_string().contains(r#"["pauses",2]"#), "{summary:#}");
+    });
+}
+
+/// A customer that asks on connection after connection until it is dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start(lab: &Lab) -> Self {
+        let mut wrk = lab.client("wrk");
+        wrk.args(["-t1", "-c16", "-d600s", "-H", "Connection: close", URL]);
+        Self(wrk.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_processor_limit_lowers_the_sample_under_load_and_raises_it_afterwards() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        // Far less than a busy customer costs, and more than an idle link does.
+        let mirror = Mirror::start(lab, &[&COUNTS[..], &["--cpu-limit", "5%"]].concat());
+        let busy = Busy::start(lab);
+        says(&mirror, "sample lowered", 3);
+        drop(busy);
+        says(&mirror, "sample raised", 1);
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert!(dropped(&summary, "kernel", "sampled_out") > 0, "{summary:#}");
+        assert!(summary["notes"].to_string().contains("smallest_sample_one_in"), "{summary:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_memory_limit_lowers_the_sample() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        // The ring of 64 MiB is mapped, and read from one end to the other it is resident.
+        let flags = ["--memory-limit", "32MiB", "--ring-size", "64MiB"];
+        let mirror = Mirror::start(lab, &[&COUNTS[..], &flags].concat());
+        let url = format!("{URL}/big");
+        let urls: Vec<&str> =
+            [&*url; 12].into_iter().flat_map(|url| ["-o", "/dev/null", url]).collect();
+        lab.curl(&urls);
+        says(&mirror, "MiB are more than --memory-limit 32MiB", 1);
+        assert_balance(&mirror.summary());
+    });
+}
+
+#[test]
+fn files_have_no_production_to_guard() {
+    let workspace = support::Workspace::new();
+    let file = workspace.file("none.pcap", b"");
+    support::mirror(&["inspect", "--from", &file, "--cpu-limit", "20%"])
+        .exits_with(2)
+        .complains(&["--cpu-limit", "leave them out"]);
+}

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource};
+use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource, Order};
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use netns::{CABLE, Lab, Mirror, patience, until};
@@ -227,6 +227,7 @@ fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
         interfaces: vec![CABLE.to_owned()],
         watch: Watch::new(choice),
         hook: Hook::Tc,
+        order: Order::First,
         ring_bytes: 16 << 20,
         log,
     })

@@ -472,6 +472,57 @@ fn two_mirrors_on_one_interface_both_see_everything() {
     }
 }
 
+/// Counts by this hook, at this place among other programs.
+fn count_at<'a>(hook: &'a str, order: &'a str) -> Vec<&'a str> {
+    [&count_by(hook)[..], &["--order", order]].concat()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_filter_that_decides_hides_packets_from_those_behind_it_alone() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let tc = |line: &str| succeed(Command::new("tc").args(line.split(' ')));
+        tc(&format!("qdisc add dev {CABLE} clsact"));
+        // As the programs of a network plug-in do: what it has seen, none behind it sees.
+        tc(&format!(
+            "filter add dev {CABLE} ingress pref 100 protocol all u32 match u32 0 0 flowid 1:1"
+        ));
+        let (first, last) = (count_at("clsact", "first"), count_at("clsact", "last"));
+        let mirrors = [Mirror::start(lab, &last), Mirror::start(lab, &first)];
+        let answer = lab.curl(&["http://10.77.0.1:8080/1"]);
+        assert_eq!(answer.stdout, b"hello\n", "and its packets go on");
+        let [behind, before] = mirrors.map(Mirror::summary);
+        assert_eq!(account(&before, "requests").1, 1, "{before:#}");
+        assert_eq!(account(&behind, "requests").0, 0, "{behind:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn tcx_programs_stand_first_or_last_and_all_of_them_run() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let ids = || -> Vec<u32> {
+            let programs = SchedClassifier::query_tcx(CABLE, TcAttachType::Ingress).expect("TCX").1;
+            programs.iter().map(aya::programs::ProgramInfo::id).collect()
+        };
+        // Each is attached when those before it are, and its program's number is larger than theirs.
+        let middle = Mirror::start(lab, &count_at("tc", "first"));
+        let last = Mirror::start(lab, &count_at("tc", "last"));
+        let first = Mirror::start(lab, &count_at("tc", "first"));
+        let now = ids();
+        let [a, b, c] = now[..] else { panic!("not three programs: {now:?}") };
+        assert!(b < c && c < a, "the third, the first, the second: {now:?}");
+        lab.curl(&["http://10.77.0.1:8080/1"]);
+        for mirror in [first, middle, last] {
+            let summary = mirror.summary();
+            assert_eq!(account(&summary, "requests").1, 1, "{summary:#}");
+        }
+        assert!(ids().is_empty(), "nothing stays");
+    });
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn a_capture_of_gro_packets_reads_the_same_in_tshark() {

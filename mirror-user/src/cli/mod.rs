@@ -30,7 +30,7 @@ pub(crate) use self::pace::{parse_copies, parse_passes};
 pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{ReplayArgs, RoomArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
-pub use self::source::{HookArg, KernelLogArg, SourceArgs};
+pub use self::source::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 pub(crate) use self::target::parse_count;
 pub use self::target::{BreakerArg, TargetArgs};
 pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};

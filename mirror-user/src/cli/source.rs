@@ -22,6 +22,9 @@ pub struct SourceArgs {
     /// Where in the kernel packets are copied (interfaces only) [default: tc]
     #[arg(long, value_enum, value_name = "HOOK")]
     pub hook: Option<HookArg>,
+    /// Where among other TC programs of the interface it runs; those behind one that decides of a packet do not see it [default: first]
+    #[arg(long, value_enum, value_name = "PLACE")]
+    pub order: Option<OrderArg>,
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
     #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
     pub ring_size: Option<u64>,
@@ -47,6 +50,7 @@ impl SourceArgs {
             from: either(self.from, other.from),
             config: self.config.or(other.config),
             hook: self.hook.or(other.hook),
+            order: self.order.or(other.order),
             ring_size: self.ring_size.or(other.ring_size),
             kernel_log: self.kernel_log.or(other.kernel_log),
             run_for: self.run_for.or(other.run_for),
@@ -65,6 +69,16 @@ pub enum HookArg {
     Clsact,
     /// Ingress only, before the network stack
     Xdp,
+}
+
+/// The place among other TC programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OrderArg {
+    /// Before those that are there: it sees every packet
+    #[default]
+    First,
+    /// Behind them: it sees what they let pass, as they changed it
+    Last,
 }
 
 /// How much the kernel program says.

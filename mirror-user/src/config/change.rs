@@ -80,6 +80,7 @@ impl InForce {
         let changed = [
             ("source.from", old.from != new.from),
             ("source.hook", old.hook != new.hook),
+            ("source.order", old.order != new.order),
             ("source.ring-size", old.ring_size != new.ring_size),
             ("source.kernel-log", old.kernel_log != new.kernel_log),
             ("source.for", old.run_for != new.run_for),

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 
-use crate::cli::{HookArg, KernelLogArg, SourceArgs};
+use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
-    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
+    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter, Order,
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -16,9 +16,21 @@ use crate::watch::Watch;
 
 /// Where packets come from.
 pub(super) enum Source {
-    Live { interfaces: Vec<String>, hook: HookArg, ring_bytes: Option<u64>, log: KernelLogArg },
-    Files { paths: Vec<PathBuf>, passes: u32 },
-    Reader { name: &'static str, reader: Box<dyn Read + Send> },
+    Live {
+        interfaces: Vec<String>,
+        hook: HookArg,
+        order: OrderArg,
+        ring_bytes: Option<u64>,
+        log: KernelLogArg,
+    },
+    Files {
+        paths: Vec<PathBuf>,
+        passes: u32,
+    },
+    Reader {
+        name: &'static str,
+        reader: Box<dyn Read + Send>,
+    },
 }
 
 /// A source, opened.
@@ -37,6 +49,7 @@ impl Source {
             ([], _) => Ok(Self::Live {
                 interfaces: interfaces.into_iter().cloned().collect(),
                 hook: args.hook.unwrap_or(HookArg::Tc),
+                order: args.order.unwrap_or_default(),
                 ring_bytes: args.ring_size,
                 log: args.kernel_log.unwrap_or_default(),
             }),
@@ -66,6 +79,7 @@ impl Source {
             interfaces: vec![interface],
             hook: HookArg::Tc,
             ring_bytes: None,
+            order: OrderArg::First,
             log: KernelLogArg::Off,
         }
     }
@@ -80,7 +94,7 @@ impl Source {
 
     pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Opened> {
         let source = match self {
-            Self::Live { interfaces, hook, ring_bytes, log } => {
+            Self::Live { interfaces, hook, order, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -90,6 +104,10 @@ impl Source {
                     HookArg::Clsact => Hook::Clsact,
                     HookArg::Xdp => Hook::Xdp,
                 };
+                let order = match order {
+                    OrderArg::First => Order::First,
+                    OrderArg::Last => Order::Last,
+                };
                 let log = match log {
                     KernelLogArg::Off => KernelLog::Off,
                     KernelLogArg::Warn => KernelLog::Warn,
@@ -97,8 +115,8 @@ impl Source {
                     KernelLogArg::Trace => KernelLog::Trace,
                 };
                 let watch = watch.clone();
-                let source =
-                    LiveSource::attach(&LiveOptions { interfaces, watch, hook, ring_bytes, log })?;
+                let options = LiveOptions { interfaces, watch, hook, order, ring_bytes, log };
+                let source = LiveSource::attach(&options)?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 let live = (source.control(), source.meter()?);
                 return Ok(Opened { source: Box::new(source), live: Some(live) });

@@ -57,8 +57,8 @@ fn redact_map(redact: &RedactSpec) -> Map {
 }
 
 fn source_map(source: &SourceArgs) -> Map {
-    let SourceArgs { from, config: _, hook, ring_size, kernel_log, run_for, filter, guard } =
-        source;
+    let SourceArgs { from, config: _, hook, order, ring_size, kernel_log, run_for, .. } = source;
+    let SourceArgs { filter, guard, .. } = source;
     let guard = Fields::new()
         .with("cpu-limit", guard.cpu_limit.map(|percent| format!("{percent}%")))
         .with("memory-limit", guard.memory_limit.map(size))
@@ -75,6 +75,7 @@ fn source_map(source: &SourceArgs) -> Map {
         .with("requests-only", filter.requests_only.then_some(true))
         .with("snaplen", texts(&filter.snaplen))
         .with("hook", hook.as_ref().map(word))
+        .with("order", order.as_ref().map(word))
         .with("ring-size", ring_size.map(size))
         .with("kernel-log", kernel_log.as_ref().map(word))
         .with("for", run_for.map(time))

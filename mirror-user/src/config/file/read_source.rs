@@ -17,6 +17,7 @@ pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
         from: reader.list(from, |reader, node| reader.text(node).map(str::to_owned)),
         config: None,
         hook: fields.get("hook").and_then(|node| reader.choice(node)),
+        order: fields.get("order").and_then(|node| reader.choice(node)),
         ring_size: fields.get("ring-size").and_then(|node| reader.bytes(node)),
         kernel_log: fields.get("kernel-log").and_then(|node| reader.choice(node)),
         run_for: fields.get("for").and_then(|node| reader.duration(node)),

@@ -18,11 +18,11 @@ use mirror_common::settings::{SLOTS, Slot};
 use mirror_common::{Link, MAX_PACKET_BYTES, Outcome, PacketRecord, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Hook;
 use super::control::{Control, Maps};
 use super::device::Device;
 use super::log::{KernelLog, Listener};
 use super::meter::Meter;
+use super::{Hook, Order};
 use crate::privileges;
 use crate::watch::Watch;
 
@@ -115,7 +115,12 @@ impl Kernel {
 
     /// Attaches the program to a device: to both directions, but on `lo`, where each packet that
     /// goes out comes in again, and by XDP to ingress alone.
-    pub(super) fn attach(&mut self, device: &Device, hook: Hook) -> anyhow::Result<()> {
+    pub(super) fn attach(
+        &mut self,
+        device: &Device,
+        hook: Hook,
+        order: Order,
+    ) -> anyhow::Result<()> {
         self.path = match hook {
             Hook::Xdp => return self.attach_xdp(device),
             Hook::Tc if has_tcx() => Path::Tcx,
@@ -134,9 +139,9 @@ impl Kernel {
             Link::Ethernet => (names::INGRESS, names::EGRESS),
             Link::Ip => (names::INGRESS_IP, names::EGRESS_IP),
         };
-        self.attach_tc(device, ingress, TcAttachType::Ingress)?;
+        self.attach_tc(device, ingress, TcAttachType::Ingress, order)?;
         if !device.loopback {
-            self.attach_tc(device, egress, TcAttachType::Egress)?;
+            self.attach_tc(device, egress, TcAttachType::Egress, order)?;
         }
         Ok(())
     }
@@ -146,15 +151,21 @@ impl Kernel {
         device: &Device,
         name: &str,
         direction: TcAttachType,
+        order: Order,
     ) -> anyhow::Result<()> {
-        let options = match self.path {
-            Path::Clsact => TcAttachOptions::Netlink(NlOptions::default()),
-            Path::Tcx | Path::Xdp => TcAttachOptions::TcxOrder(LinkOrder::default()),
-        };
+        let path = self.path;
         let program = self.tc_program(name)?;
-        program
-            .attach_with_options(&device.name, direction, options)
-            .context("cannot be attached to")?;
+        let mut attach = |options| program.attach_with_options(&device.name, direction, options);
+        let filter =
+            |priority| TcAttachOptions::Netlink(NlOptions { priority, ..NlOptions::default() });
+        let attached = match (path, order) {
+            // Priority 1 may be taken by filters of another kind; 0 lets the kernel choose.
+            (Path::Clsact, Order::First) => attach(filter(1)).or_else(|_| attach(filter(0))),
+            (Path::Clsact, Order::Last) => attach(filter(u16::MAX)),
+            (_, Order::First) => attach(TcAttachOptions::TcxOrder(LinkOrder::first())),
+            (_, Order::Last) => attach(TcAttachOptions::TcxOrder(LinkOrder::last())),
+        };
+        attached.context("cannot be attached to")?;
         Ok(())
     }
 

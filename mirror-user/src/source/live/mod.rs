@@ -69,6 +69,8 @@ pub struct LiveOptions {
     pub watch: Watch,
     /// Where in the kernel packets are copied.
     pub hook: Hook,
+    /// Its place among other TC programs.
+    pub order: Order,
     /// Size of the ring in bytes, a power of two.
     pub ring_bytes: u32,
     /// How much the kernel program says of single packets.
@@ -85,6 +87,17 @@ pub enum Hook {
     Clsact,
     /// XDP, ingress only.
     Xdp,
+}
+
+/// The place among other TC programs of a device. Ours lets every packet pass on to the next
+/// (`TC_ACT_UNSPEC`), wherever it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Before those that are there when it is attached: it sees every packet.
+    #[default]
+    First,
+    /// Behind them: it sees what they let pass.
+    Last,
 }
 
 /// Packets of live interfaces.
@@ -131,7 +144,10 @@ impl LiveSource {
         let mut warnings = Vec::new();
         let mut attached = Vec::new();
         for device in devices {
-            match kernel.attach(&device, options.hook).with_context(|| device.name.clone()) {
+            match kernel
+                .attach(&device, options.hook, options.order)
+                .with_context(|| device.name.clone())
+            {
                 Ok(()) => attached.push(device),
                 // One that cannot be had must not cost the others, which nobody named either.
                 Err(error) if any => warnings.push(format!("left out: {error:#}")),

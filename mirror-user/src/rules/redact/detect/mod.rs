@@ -141,15 +141,16 @@ impl Detectors {
     }
 }
 
-/// Brings them in order; what overlaps is one value, so that no end of the second stays.
+/// Brings them in order; what overlaps is one value, so that no end of the second stays, and so is
+/// what adjoins, as two tokens without anything between them would be read as something else.
 fn join(found: &mut Vec<Found>) {
     found.sort_by_key(|found| (found.range.start, found.range.end));
     found.dedup_by(|next, last| {
-        let overlaps = next.range.start < last.range.end;
-        if overlaps {
+        let joins = next.range.start <= last.range.end;
+        if joins {
             last.range.end = last.range.end.max(next.range.end);
         }
-        overlaps
+        joins
     });
 }
 

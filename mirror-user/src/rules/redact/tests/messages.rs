@@ -264,6 +264,19 @@ fn both_moments_of_an_exchange_share_one_redacted_request() {
 }
 
 #[test]
+fn values_that_adjoin_are_one() {
+    for twins in ["ann@a.example+bob@b.example", "ann@a.example%2Bbob@b.example"] {
+        let request = format!("GET /{twins}/x HTTP/1.1\r\nHost: a\r\n\r\n");
+        let once = text(&pii(), &request);
+        assert!(
+            !once.contains("example") && once.matches("@redacted.invalid").count() == 1,
+            "{once}"
+        );
+        assert_eq!(text(&pii(), &once), once);
+    }
+}
+
+#[test]
 fn a_successor_counts_on_and_makes_the_same_tokens() {
     let options = || RedactOptions { key: None, ..RedactOptions::preset(Preset::Pii) };
     let former = Redactor::new(options()).expect("options").expect("it is on");

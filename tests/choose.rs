@@ -22,7 +22,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use mirror_user::source::live::{Control, Hook, KernelLog, LiveOptions, LiveSource, Order};
+use mirror_user::source::live::{
+    Control, Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order,
+};
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use netns::{CABLE, Lab, Mirror, patience, until};
@@ -226,6 +228,7 @@ fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
     LiveSource::attach(&LiveOptions {
         interfaces: vec![CABLE.to_owned()],
         watch: Watch::new(choice),
+        namespace: Namespace::default(),
         hook: Hook::Tc,
         order: Order::First,
         ring_bytes: 16 << 20,

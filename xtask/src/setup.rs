@@ -38,7 +38,8 @@ pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
 ];
 
 /// The targets in `tests/` that need root and a kernel.
-pub(crate) const KERNEL_TESTS: &[&str] = &["kernel", "choose", "guards", "reload", "watch"];
+pub(crate) const KERNEL_TESTS: &[&str] =
+    &["kernel", "choose", "guards", "placement", "reload", "watch"];
 
 /// What boots other kernels.
 pub(crate) const GUEST_TOOLS: &[Tool] = &[

@@ -13,12 +13,18 @@ use super::values::{parse_bytes, parse_duration};
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
-    /// An interface (repeat for more; `any` for all), a capture file, a folder of them, or `-` for standard input
+    /// An interface (repeat for more; `veth*` for those whose names are like that, `any` for all; those that come later, too), a capture file, a folder of them, or `-` for standard input
     #[arg(long, value_name = "IFACE|FILE|DIR|-", required_unless_present = "config")]
     pub from: Vec<String>,
     /// A configuration file that says what flags do not: source, rules, redaction, targets; flags that are given win
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The network namespace of the interfaces: its path, a process in it, or its name (interfaces only)
+    #[arg(long, value_name = "PATH|PID|NAME", conflicts_with = "pid")]
+    pub netns: Option<String>,
+    /// The process whose network namespace has the interfaces, such as one of a pod (interfaces only)
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
     /// Where in the kernel packets are copied (interfaces only) [default: tc]
     #[arg(long, value_enum, value_name = "HOOK")]
     pub hook: Option<HookArg>,
@@ -49,6 +55,9 @@ impl SourceArgs {
         Self {
             from: either(self.from, other.from),
             config: self.config.or(other.config),
+            // Of the two there is one.
+            netns: self.netns.or(other.netns.filter(|_| self.pid.is_none())),
+            pid: self.pid.or(other.pid),
             hook: self.hook.or(other.hook),
             order: self.order.or(other.order),
             ring_size: self.ring_size.or(other.ring_size),

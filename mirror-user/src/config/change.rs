@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use super::file::{File, TargetSpec};
-use super::filter;
 use super::output::To;
 use super::redact::options;
 use super::run::{routes, wanted};
 use super::target::{Run, to};
+use super::{filter, source};
 use crate::pipeline::Change;
 use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
@@ -79,6 +79,8 @@ impl InForce {
         let (old, new) = (&self.file.source, &next.source);
         let changed = [
             ("source.from", old.from != new.from),
+            ("source.netns", old.netns != new.netns),
+            ("source.pid", old.pid != new.pid),
             ("source.hook", old.hook != new.hook),
             ("source.order", old.order != new.order),
             ("source.ring-size", old.ring_size != new.ring_size),
@@ -152,12 +154,13 @@ impl InForce {
         fresh: &[usize],
         choice: &Choice,
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+        let namespace = source::namespace(&self.file.source)?;
         let mut sinks = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };
             let To { name, target, options } = to(spec, &self.run)?;
             if self.run.is_live {
-                live::refuse_captured(&target, &choice.ports)?;
+                live::refuse_captured(&target, &choice.ports, &namespace)?;
             }
             if fresh.contains(&place) {
                 if let Err(why) = target.probe(options.timeouts.connect) {

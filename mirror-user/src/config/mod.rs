@@ -186,10 +186,10 @@ impl Config {
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;
-        if let Source::Live { interfaces, .. } = &source {
+        if let Source::Live { interfaces, namespace, .. } = &source {
             if let Output::Replay { targets, .. } = &output {
                 for To { target, .. } in targets {
-                    live::refuse_captured(target, &choice.ports)?;
+                    live::refuse_captured(target, &choice.ports, namespace)?;
                 }
             }
             ensure!(

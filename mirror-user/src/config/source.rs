@@ -8,7 +8,7 @@ use anyhow::{bail, ensure};
 use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
-    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter, Order,
+    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter, Namespace, Order,
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -18,6 +18,7 @@ use crate::watch::Watch;
 pub(super) enum Source {
     Live {
         interfaces: Vec<String>,
+        namespace: Namespace,
         hook: HookArg,
         order: OrderArg,
         ring_bytes: Option<u64>,
@@ -48,6 +49,7 @@ impl Source {
         match (files.as_slice(), interfaces.as_slice()) {
             ([], _) => Ok(Self::Live {
                 interfaces: interfaces.into_iter().cloned().collect(),
+                namespace: namespace(args)?,
                 hook: args.hook.unwrap_or(HookArg::Tc),
                 order: args.order.unwrap_or_default(),
                 ring_bytes: args.ring_size,
@@ -77,6 +79,7 @@ impl Source {
     pub(super) fn live(interface: String) -> Self {
         Self::Live {
             interfaces: vec![interface],
+            namespace: Namespace::default(),
             hook: HookArg::Tc,
             ring_bytes: None,
             order: OrderArg::First,
@@ -94,7 +97,7 @@ impl Source {
 
     pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Opened> {
         let source = match self {
-            Self::Live { interfaces, hook, order, ring_bytes, log } => {
+            Self::Live { interfaces, namespace, hook, order, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -115,7 +118,8 @@ impl Source {
                     KernelLogArg::Trace => KernelLog::Trace,
                 };
                 let watch = watch.clone();
-                let options = LiveOptions { interfaces, watch, hook, order, ring_bytes, log };
+                let options =
+                    LiveOptions { interfaces, namespace, watch, hook, order, ring_bytes, log };
                 let source = LiveSource::attach(&options)?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 let live = (source.control(), source.meter()?);
@@ -127,6 +131,13 @@ impl Source {
         };
         Ok(Opened { source, live: None })
     }
+}
+
+/// Whose interfaces they are.
+pub(super) fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
+    let process = args.pid.map(|process| process.to_string());
+    let named = args.netns.as_ref().or(process.as_ref());
+    named.map(|named| Namespace::open(named)).transpose().map(Option::unwrap_or_default)
 }
 
 /// Whether `--from` names a file, not an interface: it is there, or it looks like a path.

@@ -16,6 +16,12 @@ pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
     Some(SourceArgs {
         from: reader.list(from, |reader, node| reader.text(node).map(str::to_owned)),
         config: None,
+        netns: fields.get("netns").and_then(|node| reader.text(node)).map(str::to_owned),
+        pid: fields.get("pid").and_then(|node| {
+            reader.typed(node, "process", |text| {
+                text.parse().map_err(|_| "its number, such as 4711".to_owned())
+            })
+        }),
         hook: fields.get("hook").and_then(|node| reader.choice(node)),
         order: fields.get("order").and_then(|node| reader.choice(node)),
         ring_size: fields.get("ring-size").and_then(|node| reader.bytes(node)),

@@ -164,6 +164,7 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { rate: 100..2000/10m, from-time: 1m, connections: faithful }"),
         with("pace: { speed: max, loop: 3, copies: 1000, copies-over: 1m }"),
         with("pace: { rate: 500 }"),
+        with("source: { from: 'veth*', pid: 4711 }"),
         with("source: { from: eth0, guard: { cpu-limit: 150, memory-limit: 1GiB } }"),
     ];
     for text in &taken {
@@ -233,6 +234,7 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { loop: 0 }"),
         with("pace: { connections: pooled }"),
         with("pace: { from-time: yesterday }"),
+        with("source: { from: eth0, pid: nginx }"),
         with("source: { from: eth0, guard: { cpu-limit: much } }"),
         with("source: { from: eth0, guard: { memory: 1GiB } }"),
     ];

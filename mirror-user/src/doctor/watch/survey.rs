@@ -15,7 +15,7 @@ use super::first_bytes::{self, Beginning};
 use crate::decode::{self, Decoder, Flags, Outline, Segment, outline};
 use crate::packet::Packet;
 use crate::shutdown::Stop;
-use crate::source::live::{Hook, KernelLog, LiveOptions, LiveSource, Order};
+use crate::source::live::{Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order};
 use crate::source::{Next, PacketSource};
 use crate::watch::{Choice, Ports, Snaplen, Watch};
 
@@ -69,6 +69,7 @@ impl Survey {
         let source = LiveSource::attach(&LiveOptions {
             interfaces: vec!["any".to_owned()],
             watch: Watch::new(choice),
+            namespace: Namespace::default(),
             hook: Hook::Tc,
             order: Order::First,
             ring_bytes: RING_BYTES,

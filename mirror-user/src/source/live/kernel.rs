@@ -9,10 +9,14 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::tc::{NlOptions, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program};
+use aya::programs::tc::{
+    NlOptions, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program,
+};
+use aya::programs::xdp::XdpLinkId;
 use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpMode};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use hashbrown::HashMap;
 use mirror_common::counter::COUNTERS;
 use mirror_common::settings::{SLOTS, Slot};
 use mirror_common::{Link, MAX_PACKET_BYTES, Outcome, PacketRecord, names};
@@ -20,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::control::{Control, Maps};
 use super::device::Device;
+use super::follow::Events;
 use super::log::{KernelLog, Listener};
 use super::meter::Meter;
 use super::{Hook, Order};
@@ -43,6 +48,12 @@ pub(super) enum Path {
     Xdp,
 }
 
+/// A program where it is attached.
+enum Attached {
+    Tc(&'static str, SchedClassifierLinkId),
+    Xdp(XdpLinkId),
+}
+
 /// The loaded program.
 pub(super) struct Kernel {
     /// `None` once it is detached; the maps live on.
@@ -52,6 +63,8 @@ pub(super) struct Kernel {
     asleep: Array<MapData, u32>,
     listener: Option<Listener>,
     path: Path,
+    /// What is attached, by the index of its device.
+    attached: HashMap<u32, Vec<Attached>>,
     /// Held while filters of ours are attached by clsact; see [`claim`].
     claims: Vec<File>,
     memory: [(&'static str, u64); 3],
@@ -85,6 +98,7 @@ impl Kernel {
             listener: log.listen(&mut object)?,
             object: Some(object),
             path: Path::Tcx,
+            attached: HashMap::new(),
             claims: Vec::new(),
             memory: [
                 ("ring_bytes", u64::from(ring_bytes)),
@@ -149,7 +163,7 @@ impl Kernel {
     fn attach_tc(
         &mut self,
         device: &Device,
-        name: &str,
+        name: &'static str,
         direction: TcAttachType,
         order: Order,
     ) -> anyhow::Result<()> {
@@ -165,7 +179,8 @@ impl Kernel {
             (_, Order::First) => attach(TcAttachOptions::TcxOrder(LinkOrder::first())),
             (_, Order::Last) => attach(TcAttachOptions::TcxOrder(LinkOrder::last())),
         };
-        attached.context("cannot be attached to")?;
+        let link = attached.context("cannot be attached to")?;
+        self.attached.entry(device.index).or_default().push(Attached::Tc(name, link));
         Ok(())
     }
 
@@ -185,10 +200,26 @@ impl Kernel {
             program.load().context("mirror_xdp: refused by the kernel's verifier")?;
         }
         // In the driver where it can, in the stack otherwise (loopback has no driver).
-        if program.attach(&device.name, XdpMode::Default).is_err() {
-            program.attach(&device.name, XdpMode::Skb).context("cannot be attached to")?;
-        }
+        let link = program
+            .attach(&device.name, XdpMode::Default)
+            .or_else(|_| program.attach(&device.name, XdpMode::Skb))
+            .context("cannot be attached to")?;
+        self.attached.entry(device.index).or_default().push(Attached::Xdp(link));
         Ok(())
+    }
+
+    /// Lets go of a device that is gone, or not wanted any more.
+    pub(super) fn release(&mut self, index: u32) {
+        for link in self.attached.remove(&index).unwrap_or_default() {
+            // Links of a device that is gone are gone with it; their descriptors are given back.
+            let _ = match link {
+                Attached::Tc(name, link) => self.tc_program(name).map(|it| it.detach(link).is_ok()),
+                Attached::Xdp(link) => self.program(names::XDP).and_then(|program| {
+                    let program: &mut Xdp = program.try_into()?;
+                    Ok(program.detach(link).is_ok())
+                }),
+            };
+        }
     }
 
     fn program(&mut self, name: &str) -> anyhow::Result<&mut aya::programs::Program> {
@@ -204,6 +235,7 @@ impl Kernel {
     /// still; what is in the ring can still be read.
     pub(super) fn detach(&mut self) {
         self.object = None;
+        self.attached.clear();
         self.claims.clear();
     }
 
@@ -212,11 +244,14 @@ impl Kernel {
         self.ring.next()
     }
 
-    /// Waits until entries are told of, at most `wait`; true when there are some.
-    pub(super) fn wait(&self, wait: Duration) -> anyhow::Result<bool> {
+    /// Waits until entries are told of, or something happened to a device, at most `wait`; true when
+    /// there are entries.
+    pub(super) fn wait(&self, wait: Duration, events: &Events) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(wait).context("a wait that is too long")?;
-        match poll(&mut [PollFd::new(&self.ring, PollFlags::IN)], Some(&timeout)) {
-            Ok(ready) => Ok(ready > 0),
+        let mut waited =
+            [PollFd::new(&self.ring, PollFlags::IN), PollFd::new(events, PollFlags::IN)];
+        match poll(&mut waited, Some(&timeout)) {
+            Ok(_) => Ok(waited.first().is_some_and(|ring| !ring.revents().is_empty())),
             // A signal: whoever waits looks at the stop flag.
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error).context("the ring cannot be waited for"),

@@ -11,9 +11,11 @@
 
 mod control;
 mod device;
+mod follow;
 mod kernel;
 mod log;
 mod meter;
+mod namespace;
 
 use std::fmt;
 use std::net::UdpSocket;
@@ -25,9 +27,10 @@ use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
+use self::follow::{Events, Places, Wanted};
 use self::kernel::{Kernel, Path};
 use super::{Next, PacketSource};
-use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
+use crate::packet::{LinkType, Packet, Timestamp};
 use crate::sink::replay::Target;
 use crate::stats::Account;
 use crate::summary::Note;
@@ -36,6 +39,7 @@ pub use control::Control;
 pub use device::Device;
 pub use log::KernelLog;
 pub use meter::Meter;
+pub use namespace::Namespace;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -47,9 +51,6 @@ const LOOKS_IN_VAIN: u32 = 8;
 /// at 100,000 small requests a second a look finds half of that, so that nobody is woken at all.
 const WAKE_BYTES: u32 = 256 * 1024;
 
-/// The name that means every interface that is up.
-const ANY: &str = "any";
-
 /// Packets are slices of chunks of this size.
 const CHUNK_BYTES: usize = 512 * 1024;
 
@@ -60,11 +61,18 @@ pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 /// The smallest ring: two of the largest packets must fit.
 const MIN_RING_BYTES: u32 = 512 * 1024;
 
+/// So many packets are taken before it is asked whether devices came or went, where the ring is never
+/// empty: less than half a second of what a processor can read.
+const PACKETS_PER_FOLLOW: u32 = 65_536;
+
 /// What to capture.
 #[derive(Clone, Debug)]
 pub struct LiveOptions {
-    /// Names of interfaces, or `any` for all that are up.
+    /// Names of interfaces, patterns of names (`veth*`), or `any` for all that are up. Those that come
+    /// are attached to, and those that go let go, as the kernel tells of them.
     pub interfaces: Vec<String>,
+    /// Whose interfaces.
+    pub namespace: Namespace,
     /// What is wanted of their packets.
     pub watch: Watch,
     /// Where in the kernel packets are copied.
@@ -104,8 +112,13 @@ pub enum Order {
 pub struct LiveSource {
     kernel: Kernel,
     control: Control,
+    options: LiveOptions,
+    wanted: Wanted,
+    events: Events,
+    /// Those that are attached to.
     devices: Vec<Device>,
-    names: Vec<String>,
+    places: Places,
+    until_follow: u32,
     chunk: BytesMut,
     /// Wall time minus CLOCK_MONOTONIC, nanoseconds.
     clock_offset: u64,
@@ -131,45 +144,93 @@ impl LiveSource {
             "--ring-size {}: give a power of two from 512KiB on, such as 64MiB",
             options.ring_bytes
         );
-        let devices = choose(&options.interfaces)?;
-        for device in &devices {
-            if options.hook == Hook::Xdp && device.link != Link::Ethernet {
-                bail!("{}: has no Ethernet header, which XDP needs; use --hook tc", device.name);
-            }
-        }
+        let wanted = Wanted::new(&options.interfaces)?;
+        // Before the devices are listed, so that nothing happens unheard in between.
+        let events = options.namespace.run(Events::listen)??;
+        let present =
+            options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
+        wanted.check_present(&present)?;
         let mut kernel = Kernel::load(options.ring_bytes, options.log)?;
         let control =
             kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
-        let any = options.interfaces.iter().any(|name| name == ANY);
-        let mut warnings = Vec::new();
-        let mut attached = Vec::new();
-        for device in devices {
-            match kernel
-                .attach(&device, options.hook, options.order)
-                .with_context(|| device.name.clone())
-            {
-                Ok(()) => attached.push(device),
-                // One that cannot be had must not cost the others, which nobody named either.
-                Err(error) if any => warnings.push(format!("left out: {error:#}")),
-                Err(error) => return Err(error),
-            }
-        }
-        let devices = attached;
-        ensure!(!devices.is_empty(), "no interface could be attached to: {}", warnings.join("; "));
-        Ok(Self {
-            warnings,
+        let mut source = Self {
+            warnings: Vec::new(),
             asleep: false,
             kernel,
             control,
-            names: devices.iter().map(|device| device.name.clone()).collect(),
-            devices,
+            options: options.clone(),
+            wanted,
+            events,
+            devices: Vec::new(),
+            places: Places::default(),
+            until_follow: PACKETS_PER_FOLLOW,
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
             looks_in_vain: 0,
             handed_over: 0,
             unreadable: 0,
             stopping: false,
-        })
+        };
+        for device in present {
+            if source.wanted.includes(&device) {
+                let named = source.wanted.names(&device.name);
+                match source.take_up(device) {
+                    // One that cannot be had must not cost the others, which nobody named either.
+                    Err(error) if !named => source.warnings.push(format!("left out: {error:#}")),
+                    attached => attached?,
+                }
+            }
+        }
+        ensure!(
+            !source.devices.is_empty() || source.wanted.waits(),
+            "no interface could be attached to: {}",
+            source.warnings.join("; ")
+        );
+        Ok(source)
+    }
+
+    /// Attaches to a device.
+    fn take_up(&mut self, device: Device) -> anyhow::Result<()> {
+        let LiveOptions { hook, order, namespace, .. } = &self.options;
+        ensure!(
+            *hook != Hook::Xdp || device.link == Link::Ethernet,
+            "{}: has no Ethernet header, which XDP needs; use --hook tc",
+            device.name
+        );
+        let kernel = &mut self.kernel;
+        let attach = || kernel.attach(&device, *hook, *order);
+        namespace.run(attach)?.with_context(|| device.name.clone())?;
+        self.places.add(&device);
+        self.devices.push(device);
+        Ok(())
+    }
+
+    /// Attaches to the wanted devices that came, and lets go of those that went.
+    fn follow(&mut self) -> anyhow::Result<()> {
+        self.until_follow = PACKETS_PER_FOLLOW;
+        let Some(removed) = self.events.take()? else { return Ok(()) };
+        let present =
+            self.options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
+        let is_there = |device: &Device| {
+            !removed.contains(&device.index)
+                && present.iter().any(|it| it.index == device.index && it.name == device.name)
+        };
+        for gone in self.devices.extract_if(.., |device| !is_there(device)) {
+            self.kernel.release(gone.index);
+            eprintln!("mirror: {}: gone", gone.name);
+        }
+        for device in present {
+            let known = self.devices.iter().any(|other| other.index == device.index);
+            if known || !self.wanted.includes(&device) {
+                continue;
+            }
+            let name = device.name.clone();
+            match self.take_up(device) {
+                Ok(()) => eprintln!("mirror: {name}: attached to, too"),
+                Err(error) => eprintln!("mirror: left out: {error:#}"),
+            }
+        }
+        Ok(())
     }
 
     /// Changes what is copied, from any thread.
@@ -212,15 +273,12 @@ impl LiveSource {
             };
             let tag_len = write(&record, bytes, &mut self.chunk);
             drop(entry);
-            let place = self.devices.iter().position(|device| device.index == record.interface);
             self.handed_over = self.handed_over.saturating_add(1);
             self.looks_in_vain = 0;
             return Ok(Some(Packet {
                 at: Timestamp::from_nanos(record.at.saturating_add(self.clock_offset)),
                 link,
-                interface: InterfaceId(
-                    place.and_then(|place| u32::try_from(place).ok()).unwrap_or(0),
-                ),
+                interface: self.places.of(record.interface),
                 wire_len: record.wire_len.saturating_add(tag_len),
                 data: self.chunk.split().freeze(),
             }));
@@ -233,7 +291,7 @@ impl LiveSource {
         self.kernel.print_log();
         if self.looks_in_vain < LOOKS_IN_VAIN {
             self.looks_in_vain += 1;
-            return self.kernel.wait(wait.min(LOOK)).map(drop);
+            return self.kernel.wait(wait.min(LOOK), &self.events).map(drop);
         }
         if !self.asleep {
             self.asleep = true;
@@ -241,7 +299,7 @@ impl LiveSource {
         }
         // What came before the kernel program knew wakes nobody, but it is seen before the wait.
         // What it was putting into the ring at that very moment is seen when the wait is over.
-        if self.kernel.wait(wait)? {
+        if self.kernel.wait(wait, &self.events)? {
             // Whoever woke the reader took the note away; it may be still there otherwise.
             self.asleep = false;
         }
@@ -257,7 +315,12 @@ impl fmt::Display for LiveSource {
             Path::Clsact => "clsact",
             Path::Xdp => "XDP",
         };
-        write!(f, "{} by {path}", self.names.join(", "))
+        let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();
+        let namespace = &self.options.namespace;
+        match names.as_slice() {
+            [] => write!(f, "{} when there is one{namespace}, by {path}", self.wanted),
+            names => write!(f, "{}{namespace} by {path}", names.join(", ")),
+        }
     }
 }
 
@@ -287,27 +350,6 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
     }
 }
 
-/// The devices that `names` mean, each once.
-fn choose(names: &[String]) -> anyhow::Result<Vec<Device>> {
-    let all = Device::all().context("interfaces: cannot be listed")?;
-    if names.iter().any(|name| name == ANY) {
-        let up: Vec<Device> = all.into_iter().filter(|device| device.up).collect();
-        ensure!(!up.is_empty(), "any: no interface is up");
-        return Ok(up);
-    }
-    let mut chosen: Vec<Device> = Vec::new();
-    for name in names {
-        let Some(device) = all.iter().find(|device| device.name == *name) else {
-            let have: Vec<&str> = all.iter().map(|device| device.name.as_str()).collect();
-            bail!("{name}: no such interface (have: {})", have.join(", "));
-        };
-        if !chosen.contains(device) {
-            chosen.push(device.clone());
-        }
-    }
-    Ok(chosen)
-}
-
 /// Loads every program and lets go of them again: whether this host could capture.
 ///
 /// # Errors
@@ -316,14 +358,18 @@ pub fn try_load() -> anyhow::Result<()> {
     Kernel::load(MIN_RING_BYTES, KernelLog::Off)?.verify()
 }
 
-/// Refuses a target that is itself captured: one of this host's own addresses on a watched port.
+/// Refuses a target that is itself captured: one of the namespace's own addresses on a watched port.
 ///
 /// # Errors
 /// When it is; the message says which.
-pub fn refuse_captured(target: &Target, ports: &Ports) -> anyhow::Result<()> {
+pub fn refuse_captured(
+    target: &Target,
+    ports: &Ports,
+    namespace: &Namespace,
+) -> anyhow::Result<()> {
     for address in target.addresses().iter().filter(|address| ports.contains(address.port())) {
         // Only an address of this host can be bound.
-        if UdpSocket::bind((address.ip(), 0)).is_ok() {
+        if namespace.run(|| UdpSocket::bind((address.ip(), 0)).is_ok())? {
             bail!(
                 "{}: is captured itself ({address} is this host's and port {} is watched), so that its shadows \
                  would be shadowed again; name another host or port",
@@ -344,17 +390,22 @@ fn nanos(clock: ClockId) -> u64 {
 impl PacketSource for LiveSource {
     fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
         if let Some(packet) = self.take()? {
+            self.until_follow -= 1;
+            if self.until_follow == 0 && !self.stopping {
+                self.follow()?;
+            }
             return Ok(Next::Packet(packet));
         }
         if self.stopping {
             return Ok(Next::End);
         }
         self.sleep(wait)?;
+        self.follow()?;
         Ok(self.take()?.map_or(Next::Idle, Next::Packet))
     }
 
     fn interfaces(&self) -> &[String] {
-        &self.names
+        self.places.names()
     }
 
     fn now(&self) -> Option<Timestamp> {

@@ -1,0 +1,299 @@
+//! Which devices are wanted, and the kernel's word that devices came or went.
+//!
+//! The events say that something changed and the list of devices says what, so that events that were
+//! lost in a full socket buffer cost nothing: the loss is itself an event. One thing only the events
+//! know: that a device was removed whose index another has since taken.
+
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use anyhow::{Context, bail};
+use glob::Pattern;
+use hashbrown::HashMap;
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+use super::device::Device;
+use crate::packet::InterfaceId;
+
+/// The name that means every interface that is up.
+const ANY: &str = "any";
+
+/// Names are remembered up to so many (some 4 MiB): a year of a host that starts a pod every eight
+/// minutes. Devices after that share the place `OTHER`.
+const MAX_NAMES: usize = 65_536;
+
+/// The name of devices beyond `MAX_NAMES`.
+const OTHER: &str = "other";
+
+/// Which devices are wanted.
+#[derive(Debug)]
+pub(super) struct Wanted(Vec<Name>);
+
+#[derive(Debug)]
+enum Name {
+    Any,
+    Pattern(Pattern),
+    Exact(String),
+}
+
+impl Wanted {
+    /// From names, patterns and `any`.
+    ///
+    /// # Errors
+    /// When a pattern is none.
+    pub(super) fn new(names: &[String]) -> anyhow::Result<Self> {
+        let read = |name: &String| {
+            Ok(match name.as_str() {
+                ANY => Name::Any,
+                pattern if pattern.contains(['*', '?', '[']) => {
+                    Name::Pattern(Pattern::new(pattern).with_context(|| pattern.to_owned())?)
+                }
+                exact => Name::Exact(exact.to_owned()),
+            })
+        };
+        names.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
+    }
+
+    /// True for a device to attach to now: `any` means those that are up.
+    pub(super) fn includes(&self, device: &Device) -> bool {
+        self.0.iter().any(|name| match name {
+            Name::Any => device.up,
+            _ => name.matches(&device.name),
+        })
+    }
+
+    /// True when the device was asked for by its very name.
+    pub(super) fn names(&self, device: &str) -> bool {
+        self.0.iter().any(|name| matches!(name, Name::Exact(name) if name == device))
+    }
+
+    /// True when devices that will come may be wanted, so that there need be none yet.
+    pub(super) fn waits(&self) -> bool {
+        self.0.iter().any(|name| matches!(name, Name::Pattern(_)))
+    }
+
+    /// Whoever gives a name means a device that is there.
+    ///
+    /// # Errors
+    /// When one is not.
+    pub(super) fn check_present(&self, present: &[Device]) -> anyhow::Result<()> {
+        for name in &self.0 {
+            if let Name::Exact(name) = name
+                && !present.iter().any(|device| device.name == *name)
+            {
+                let have: Vec<&str> = present.iter().map(|device| device.name.as_str()).collect();
+                bail!("{name}: no such interface (have: {})", have.join(", "));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Name {
+    fn matches(&self, device: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Pattern(pattern) => pattern.matches(device),
+            Self::Exact(name) => name == device,
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .0
+            .iter()
+            .map(|name| match name {
+                Name::Any => ANY,
+                Name::Pattern(pattern) => pattern.as_str(),
+                Name::Exact(name) => name,
+            })
+            .collect();
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// The names of all devices that there were, and which of them a packet was seen on. Packets of a
+/// device that is gone may still wait in the ring, so that nothing is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    names: Vec<String>,
+    of_index: HashMap<u32, u32>,
+}
+
+impl Places {
+    /// A device that packets will come from. One that returns under its name has its place again.
+    pub(super) fn add(&mut self, device: &Device) {
+        self.put(device.index, &device.name);
+    }
+
+    fn put(&mut self, index: u32, device: &str) -> u32 {
+        let known = self.names.iter().position(|name| name == device);
+        let place = known.unwrap_or_else(|| {
+            if self.names.len() < MAX_NAMES {
+                let full = self.names.len() == MAX_NAMES - 1;
+                self.names.push(if full { OTHER.to_owned() } else { device.to_owned() });
+            }
+            self.names.len() - 1
+        });
+        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        self.of_index.insert(index, place);
+        place
+    }
+
+    /// The place of the device with this index.
+    pub(super) fn of(&mut self, index: u32) -> InterfaceId {
+        if let Some(place) = self.of_index.get(&index) {
+            return InterfaceId(*place);
+        }
+        // None that was attached to: the kernel moved the packet's device under it.
+        InterfaceId(self.put(index, &format!("#{index}")))
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
+/// What the kernel tells of devices that come, change and go (`RTNLGRP_LINK`, rtnetlink(7)), in the
+/// network namespace in which this was made.
+#[derive(Debug)]
+pub(super) struct Events(OwnedFd);
+
+impl Events {
+    /// From now on.
+    ///
+    /// # Errors
+    /// When the kernel gives no such socket.
+    pub(super) fn listen() -> anyhow::Result<Self> {
+        /// `RTMGRP_LINK`, the bit of `RTNLGRP_LINK`.
+        const LINKS: u32 = 1;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)
+            .and_then(|socket| bind(&socket, &SocketAddrNetlink::new(0, LINKS)).map(|()| socket))
+            .context("events of interfaces cannot be had by netlink")?;
+        Ok(Self(socket))
+    }
+
+    /// Indexes of the devices that were removed since the last call; `None` when nothing at all
+    /// happened. Does not wait.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub(super) fn take(&self) -> anyhow::Result<Option<Vec<u32>>> {
+        /// Most messages have a few hundred bytes; what is cut off is of no interest here.
+        const BUFFER_BYTES: usize = 8192;
+        /// The rest waits for the next call.
+        const MAX_MESSAGES: usize = 1024;
+        let mut buffer = [0; BUFFER_BYTES];
+        let mut removed = None;
+        for _ in 0..MAX_MESSAGES {
+            match recv(&self.0, &mut buffer[..], RecvFlags::DONTWAIT) {
+                Ok((len, _)) => {
+                    let message = buffer.get(..len).unwrap_or_default();
+                    removed.get_or_insert_with(Vec::new).extend(removed_by(message));
+                }
+                Err(Errno::AGAIN) => break,
+                Err(Errno::INTR) => {}
+                // Events were lost, of which the list of devices knows.
+                Err(Errno::NOBUFS) => drop(removed.get_or_insert_with(Vec::new)),
+                Err(error) => return Err(error).context("events of interfaces by netlink"),
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// The index of the device that a message says was removed: `struct nlmsghdr` (its type after four
+/// bytes), then `struct ifinfomsg` (family, and the index after four bytes). The kernel sends each
+/// event of a group in a datagram of its own.
+fn removed_by(message: &[u8]) -> Option<u32> {
+    const RTM_DELLINK: u16 = 17;
+    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
+    let family = *message.get(16)?;
+    let index = u32::from_ne_bytes(message.get(20..24)?.try_into().ok()?);
+    // A bridge that lets go of its port says so with its own family; the device is still there.
+    (kind == RTM_DELLINK && family == 0).then_some(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use mirror_common::Link;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn device(name: &str, index: u32, up: bool) -> Device {
+        Device { name: name.to_owned(), index, up, loopback: false, link: Link::Ethernet }
+    }
+
+    fn wanted(names: &[&str]) -> Wanted {
+        Wanted::new(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+    }
+
+    #[test]
+    fn names_patterns_and_any() {
+        let some = wanted(&["eth0", "veth*"]);
+        for (name, included) in [("eth0", true), ("veth12", true), ("eth01", false), ("lo", false)]
+        {
+            assert_eq!(some.includes(&device(name, 1, false)), included, "{name}");
+        }
+        assert!(some.names("eth0") && !some.names("veth12"));
+        assert!(wanted(&["any"]).includes(&device("x", 1, true)));
+        assert!(!wanted(&["any"]).includes(&device("x", 1, false)));
+        assert!(Wanted::new(&["veth[".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_device_that_returns_has_its_place_again() {
+        let mut places = Places::default();
+        places.add(&device("a", 5, true));
+        places.add(&device("b", 6, true));
+        places.add(&device("a", 9, true));
+        assert_eq!(places.names(), ["a", "b"]);
+        assert_eq!([5, 6, 9].map(|index| places.of(index).0), [0, 1, 0]);
+        assert_eq!((places.of(7).0, places.names().last().map(String::as_str)), (2, Some("#7")));
+    }
+
+    #[test]
+    fn names_have_a_limit() {
+        let mut places = Places { names: vec![String::new(); MAX_NAMES - 1], ..Places::default() };
+        for index in 0..3 {
+            places.add(&device(&format!("veth{index}"), index, true));
+        }
+        assert_eq!(places.names().len(), MAX_NAMES);
+        assert_eq!(places.names().last().map(String::as_str), Some(OTHER));
+        assert_eq!(places.of(2).0 as usize, MAX_NAMES - 1);
+    }
+
+    #[test]
+    fn only_removed_devices_are_told() {
+        let message = |kind: u16, family: u8| {
+            let mut message = vec![0; 32];
+            message[4..6].copy_from_slice(&kind.to_ne_bytes());
+            message[16] = family;
+            message[20..24].copy_from_slice(&7_u32.to_ne_bytes());
+            message
+        };
+        assert_eq!(removed_by(&message(17, 0)), Some(7));
+        assert_eq!(removed_by(&message(17, 7)), None, "a bridge lets go of its port");
+        assert_eq!(removed_by(&message(16, 0)), None, "a device came");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(message in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let told = removed_by(&message);
+            prop_assert!(told.is_none() || message.len() >= 24);
+        }
+    }
+}

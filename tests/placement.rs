@@ -1,0 +1,199 @@
+//! Where plaintext is: interfaces that come and go, other network namespaces, and connections that
+//! pass several interfaces.
+//!
+//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and the support modules are shared"
+)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/summary.rs"]
+mod summary;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::process::{Child, Command, Stdio};
+
+use netns::{CABLE, Lab, Mirror, succeed, until};
+use summary::{account, assert_balance};
+
+fn ip(line: &str) {
+    succeed(Command::new("ip").args(line.split(' ')));
+}
+
+/// Puts a second cable between the two hosts; the server's end is `late0`.
+fn add_cable(lab: &Lab) {
+    let client = lab.client_name();
+    ip(&format!("link add late0 type veth peer name late1 netns {client}"));
+    ip("addr add 10.78.0.1/24 dev late0");
+    ip("link set late0 up");
+    ip(&format!("-n {client} addr add 10.78.0.2/24 dev late1"));
+    ip(&format!("-n {client} link set late1 up"));
+}
+
+fn counts<'a>(from: &'a [&'a str]) -> Vec<&'a str> {
+    [&["inspect", "--port", "8080", "--summary", "--json"], from].concat()
+}
+
+/// Waits until mirror has said this so many times.
+fn says(mirror: &Mirror, what: &str, times: usize) {
+    until(what, || mirror.said().matches(what).count() >= times);
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn interfaces_that_come_are_captured_and_those_that_go_are_let_go() {
+    for from in
+        [&["--from", "late*"][..], &["--from", "any"], &["--from", "late*", "--hook", "clsact"]]
+    {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let mirror = Mirror::start(lab, &counts(from));
+            for times in 1..=3 {
+                add_cable(lab);
+                says(&mirror, "late0: attached to, too", times);
+                drop(lab.curl(&["http://10.78.0.1:8080/"]));
+                ip("link del late0");
+                says(&mirror, "late0: gone", times);
+            }
+            let summary = mirror.summary();
+            assert_balance(&summary);
+            assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{from:?}: {summary:#}");
+            assert_eq!(account(&summary, "responses"), (3, 3, vec![]), "{from:?}: {summary:#}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn an_interface_that_was_named_returns() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        add_cable(lab);
+        let file = lab.path("seen.jsonl").to_str().unwrap().to_owned();
+        let args = [
+            "capture", "--from", CABLE, "--from", "late0", "--port", "8080", "--to", &file,
+            "--json",
+        ];
+        let mirror = Mirror::start(lab, &args);
+        ip("link del late0");
+        says(&mirror, "late0: gone", 1);
+        drop(lab.curl(&["http://10.77.0.1:8080/cable"]));
+        add_cable(lab);
+        says(&mirror, "late0: attached to, too", 1);
+        drop(lab.curl(&["http://10.78.0.1:8080/late"]));
+        assert_balance(&mirror.summary());
+        let told = std::fs::read_to_string(&file).unwrap();
+        let mut seen: Vec<(String, String)> = told
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|one| {
+                let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+                (text(&one["request"]["target"]), text(&one["interface"]))
+            })
+            .collect();
+        seen.sort();
+        let pair = |target: &str, interface: &str| (target.to_owned(), interface.to_owned());
+        assert_eq!(seen, [pair("/cable", CABLE), pair("/late", "late0")], "each by its own name");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_connection_that_passes_a_bridge_and_its_ports_is_kept_once() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        // The server's address moves to a bridge of which the cable is a port.
+        ip("link add br0 type bridge");
+        ip(&format!("addr flush dev {CABLE}"));
+        ip(&format!("link set {CABLE} master br0"));
+        ip("addr add 10.77.0.1/24 dev br0");
+        ip("link set br0 up");
+        let from = ["--from", CABLE, "--from", "br0"];
+        let mirror = Mirror::start(lab, &counts(&from));
+        drop(lab.curl(&["http://10.77.0.1:8080/1", "http://10.77.0.1:8080/2"]));
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert_eq!(account(&summary, "requests").1, 2, "{summary:#}");
+        assert_eq!(account(&summary, "responses").1, 2, "{summary:#}");
+    });
+}
+
+/// A process in the client's namespace, ended when it is dropped.
+struct Resident(Child);
+
+impl Resident {
+    fn start(lab: &Lab, program: &str, args: &[&str]) -> Self {
+        let mut command = lab.client(program);
+        Self(command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+    }
+}
+
+impl Drop for Resident {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn another_namespace_is_captured_by_its_path_its_name_and_a_process_in_it() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let name = lab.client_name();
+        let path = format!("/run/netns/{name}");
+        let resident = Resident::start(lab, "sleep", &["600"]);
+        // `ip netns exec` becomes the program in the namespace after a moment.
+        let (own, process) = (path.clone(), resident.0.id().to_string());
+        let inside = || std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+        let here = std::fs::read_link("/proc/thread-self/ns/net").ok();
+        until("the process is in its namespace", || inside().is_some() && inside() != here);
+        for flags in
+            [["--netns", &*own], ["--netns", &*name], ["--netns", &*process], ["--pid", &*process]]
+        {
+            let from = [&["--from", "cli"][..], &flags].concat();
+            let mirror = Mirror::start(lab, &counts(&from));
+            drop(lab.curl(&["http://10.77.0.1:8080/1"]));
+            let summary = mirror.summary();
+            assert_balance(&summary);
+            assert_eq!(account(&summary, "requests").1, 1, "{flags:?}: {summary:#}");
+        }
+        let none =
+            support::mirror(&["inspect", "--from", "lo", "--port", "1", "--netns", "no-such"]);
+        none.exits_with(2).complains(&["/run/netns/no-such", "give a path, a process or a name"]);
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn what_passes_lo_of_a_pod_is_shadowed_to_a_target_outside_of_it() {
+    use support::target::{Behaviour, Target};
+    Lab::run(|lab| {
+        // As a sidecar and its service: both in the pod, with nothing but `lo` between them.
+        let folder = lab.path("pod");
+        std::fs::create_dir(&folder).unwrap();
+        let folder = folder.to_str().unwrap().to_owned();
+        let serve = ["-m", "http.server", "9090", "--bind", "127.0.0.1", "--directory", &folder];
+        let _service = Resident::start(lab, "python3", &serve);
+        until("the service listens", || {
+            let mut curl = lab.client("curl");
+            let probe = curl.args(["--silent", "--output", "/dev/null", "http://127.0.0.1:9090/"]);
+            probe.status().unwrap().success()
+        });
+        let target = Target::start(Behaviour::Answer);
+        let (to, pod) = (target.url(), lab.client_name());
+        let args =
+            ["replay", "--from", "lo", "--netns", &pod, "--port", "9090", "--to", &to, "--json"];
+        let mirror = Mirror::start(lab, &args);
+        drop(lab.curl(&["http://127.0.0.1:9090/inside"]));
+        let received = target.wait_for(1, netns::patience());
+        assert_eq!(received[0].target(), "/inside");
+        assert_balance(&mirror.summary());
+    });
+}

@@ -18,6 +18,10 @@ pub(super) struct Plan {
     pub(super) tokens: Tokens,
 }
 
+/// How often a text is looked through again after something in it was replaced: each time less is left
+/// that no token stands for.
+const MAX_PASSES: u32 = 8;
+
 /// JSON documents inside the strings of one another that are looked into: queues wrap a document
 /// once or twice.
 const MAX_NESTED: u8 = 3;
@@ -82,6 +86,23 @@ impl<'a> Work<'a> {
         if self.found.is_empty() {
             return false;
         }
+        let start = out.len();
+        self.write_found(at, text, out);
+        // A token beside other letters may make of them what they were not before.
+        for _ in 1..MAX_PASSES {
+            plan.detectors.scan(out.get(start..).unwrap_or_default(), &mut self.found);
+            if self.found.is_empty() {
+                break;
+            }
+            let written = out.split_off(start);
+            self.write_found(at, &written, out);
+        }
+        true
+    }
+
+    /// Writes `text` with what was found in it replaced.
+    fn write_found(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) {
+        let plan = self.plan;
         let mut copied = 0;
         for Found { range, what } in &self.found {
             self.report.found(plan, self.side, at, *what);
@@ -91,7 +112,6 @@ impl<'a> Work<'a> {
             copied = range.end;
         }
         out.extend_from_slice(text.get(copied..).unwrap_or_default());
-        true
     }
 
     /// The same of a value that may be a JSON document.

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::ops::Deref;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +65,7 @@ pub(super) struct Kernel {
     /// What is attached, by the index of its device.
     attached: HashMap<u32, Vec<Attached>>,
     /// Held while filters of ours are attached by clsact; see [`claim`].
-    claims: Vec<File>,
+    claim: Option<File>,
     memory: [(&'static str, u64); 3],
 }
 
@@ -99,7 +98,7 @@ impl Kernel {
             object: Some(object),
             path: Path::Tcx,
             attached: HashMap::new(),
-            claims: Vec::new(),
+            claim: None,
             memory: [
                 ("ring_bytes", u64::from(ring_bytes)),
                 ("scratch_bytes", u64::from(cpus) * SCRATCH_BYTES),
@@ -141,7 +140,9 @@ impl Kernel {
             Hook::Tc | Hook::Clsact => Path::Clsact,
         };
         if self.path == Path::Clsact {
-            self.claims.push(claim(device)?);
+            if self.claim.is_none() {
+                self.claim = Some(claim()?);
+            }
             match qdisc_add_clsact(&device.name) {
                 Ok(()) => {}
                 // Someone else's, whose filters stay as they are.
@@ -236,7 +237,7 @@ impl Kernel {
     pub(super) fn detach(&mut self) {
         self.object = None;
         self.attached.clear();
-        self.claims.clear();
+        self.claim = None;
     }
 
     /// The next entry of the ring; its space is given back when it is dropped.
@@ -332,24 +333,24 @@ pub(super) fn has_tcx() -> bool {
         && SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
 }
 
-/// Filters of clsact outlive a process that is killed. Whoever holds the device's lock file alone
-/// knows that those it finds belong to nobody, and removes them; then the lock is shared with other
-/// mirrors on the same device, and the kernel gives it back however the process ends.
-fn claim(device: &Device) -> anyhow::Result<File> {
-    // Names of devices say something within their network namespace alone.
-    let namespace =
-        std::fs::metadata("/proc/thread-self/ns/net").context("/proc is not there")?.ino();
-    let path = format!("/run/mirror-clsact-{namespace}-{}.lock", device.name.replace('/', "_"));
-    let file = File::create(&path).with_context(|| format!("{path}: cannot be written"))?;
+/// Filters of clsact outlive a process that is killed. Whoever holds the lock on the network
+/// namespace alone knows that those it finds belong to nobody, and removes them; then the lock is
+/// shared with other mirrors in the namespace, and the kernel gives it back however the process ends.
+/// The lock is on the namespace's own file, which every user may open.
+fn claim() -> anyhow::Result<File> {
+    let path = "/proc/thread-self/ns/net";
+    let file = File::open(path).with_context(|| format!("{path}: is /proc there?"))?;
     if file.try_lock().is_ok() {
-        for (name, direction) in [
-            (names::INGRESS, TcAttachType::Ingress),
-            (names::EGRESS, TcAttachType::Egress),
-            (names::INGRESS_IP, TcAttachType::Ingress),
-            (names::EGRESS_IP, TcAttachType::Egress),
-        ] {
-            // Fails where there is none, which is the ordinary case.
-            let _ = qdisc_detach_program(&device.name, direction, name);
+        for Device { name: device, .. } in Device::all()? {
+            for (name, direction) in [
+                (names::INGRESS, TcAttachType::Ingress),
+                (names::EGRESS, TcAttachType::Egress),
+                (names::INGRESS_IP, TcAttachType::Ingress),
+                (names::EGRESS_IP, TcAttachType::Egress),
+            ] {
+                // Fails where there is none, which is the ordinary case.
+                let _ = qdisc_detach_program(&device, direction, name);
+            }
         }
         file.unlock()?;
     }

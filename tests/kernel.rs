@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::unwrap_used,
     unreachable_pub,
+    dead_code,
     reason = "a test fails by panicking, and the support module is shared"
 )]
 

@@ -1,8 +1,7 @@
-//! What this process may do, as `/proc/self/status` tells.
+//! What this process may do, and what its threads give up once they do not need it any more.
 
-use std::fs;
-
-use anyhow::bail;
+use anyhow::{Context, bail};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// A capability that capture needs, with its number in `linux/capability.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +58,49 @@ pub fn check_capture() -> anyhow::Result<()> {
 
 /// The effective set, one bit for each capability; empty when it cannot be read.
 fn effective() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    line.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok()).unwrap_or(0)
+    capabilities(None).map_or(0, |sets| sets.effective.bits())
+}
+
+/// What a thread of a live run still needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// To open files and targets, to attach, and to let other threads do what theirs is.
+    Open,
+    /// To read what is copied, and to attach to interfaces that come; in another network namespace
+    /// when it is true.
+    Read(bool),
+    /// To measure the kernel program, and to change what it copies.
+    Guard,
+}
+
+impl Duty {
+    fn needs(self) -> CapabilitySet {
+        use CapabilitySet as Set;
+        let capture = Set::BPF | Set::PERFMON | Set::NET_ADMIN;
+        match self {
+            // Files and sockets of other users may be named; a namespace is entered.
+            Self::Open => capture | Set::SYS_ADMIN | Set::DAC_OVERRIDE | Set::DAC_READ_SEARCH,
+            Self::Read(elsewhere) => {
+                capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
+            }
+            Self::Guard => Set::BPF | Set::SYS_ADMIN,
+        }
+    }
+}
+
+/// Gives up every capability of this thread, and of those that it will start, that its duty does not
+/// need. What it did not have it does not get.
+///
+/// # Errors
+/// When the kernel refuses it, which it has no reason for.
+pub fn keep_for(duty: Duty) -> anyhow::Result<()> {
+    let given_up = "capabilities cannot be given up";
+    let CapabilitySets { effective, permitted, .. } = capabilities(None).context(given_up)?;
+    let needs = duty.needs();
+    let sets = CapabilitySets {
+        effective: effective & needs,
+        permitted: permitted & needs,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).context(given_up)
 }

@@ -167,9 +167,14 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// Starts it and waits until it says that it is attached.
     pub(crate) fn start(lab: &Lab, args: &[&str]) -> Self {
+        Self::start_as(lab, Command::new(binary()), args)
+    }
+
+    /// The same by this command, which is `mirror` in some guise.
+    pub(crate) fn start_as(lab: &Lab, mut command: Command, args: &[&str]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let said = lab.path(&format!("stderr{number}"));
-        let child = Command::new(binary())
+        let child = command
             .args(args)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -187,6 +192,11 @@ impl Mirror {
 
     fn child(&mut self) -> &mut Child {
         self.child.as_mut().expect("it runs")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&mut self) -> u32 {
+        self.child().id()
     }
 
     /// What it said on standard error.

@@ -23,14 +23,15 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "tc", package: "iproute2" },
     Tool { program: "ss", package: "iproute2" },
-    Tool { program: "python3", package: "python3-minimal" },
+    Tool { program: "python3", package: "python3" },
     Tool { program: "tcpreplay", package: "tcpreplay" },
+    Tool { program: "setcap", package: "libcap2-bin" },
 ];
 
 /// What the sample services of the shadow contract work with.
 pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
     Tool { program: "pg_createcluster", package: "postgresql" },
-    Tool { program: "python3", package: "python3-minimal" },
+    Tool { program: "python3", package: "python3" },
     Tool {
         program: "/usr/lib/python3/dist-packages/psycopg2/__init__.py",
         package: "python3-psycopg2",
@@ -39,7 +40,7 @@ pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
 
 /// The targets in `tests/` that need root and a kernel.
 pub(crate) const KERNEL_TESTS: &[&str] =
-    &["kernel", "choose", "guards", "placement", "reload", "watch"];
+    &["kernel", "choose", "guards", "placement", "privileges", "reload", "watch"];
 
 /// What boots other kernels.
 pub(crate) const GUEST_TOOLS: &[Tool] = &[

@@ -36,6 +36,7 @@ use crate::guard::{self, Guard};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
 use crate::priority;
+use crate::privileges::{self, Duty};
 use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
@@ -295,10 +296,15 @@ impl Config {
     /// # Errors
     /// When something cannot be opened, attached or reached; the message names it.
     pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
-        if let Source::Live { .. } = self.source {
-            // Before any thread is started.
-            priority::give_way();
-        }
+        let reader = match &self.source {
+            Source::Live { namespace, .. } => {
+                // Before any thread is started.
+                priority::give_way();
+                privileges::keep_for(Duty::Open)?;
+                Some(Duty::Read(namespace.is_other()))
+            }
+            _ => None,
+        };
         let http = self.output.http_options();
         let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
             true => TcpLimits::for_files(),
@@ -318,6 +324,9 @@ impl Config {
         if let Some(watcher) = self.watcher {
             let redactor = self.rules.redactor.clone();
             watcher.start(Force { watch: self.watch.clone(), control, redactor }, stop.clone())?;
+        }
+        if let Some(duty) = reader {
+            privileges::keep_for(duty)?;
         }
         Ok(Pipeline {
             source,

@@ -19,6 +19,7 @@ use signal_hook::consts::{SIGUSR1, SIGUSR2};
 
 use self::governor::{Governor, Step};
 use self::usage::Usage;
+use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
 use crate::source::live::{Control, Meter};
 use crate::summary::Note;
@@ -100,6 +101,9 @@ impl Guard {
         }
         let counts = Arc::clone(&self.counts);
         let watch = move || {
+            if let Err(error) = privileges::keep_for(Duty::Guard) {
+                eprintln!("mirror: {error:#}");
+            }
             let ticks = crossbeam_channel::tick(LOOK);
             let mut asked = false;
             let mut looks = 0_u32;

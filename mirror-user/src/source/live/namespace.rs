@@ -38,6 +38,12 @@ impl Namespace {
         Ok(Self(Some(Arc::new((path, file)))))
     }
 
+    /// True when it is not this process's own.
+    #[must_use]
+    pub fn is_other(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Does something in it, on a thread of its own: threads that are started otherwise, and their
     /// sockets, stay where they are.
     ///

@@ -89,7 +89,8 @@ fn a_processor_limit_lowers_the_sample_under_load_and_raises_it_afterwards() {
     Lab::run(|lab| {
         lab.start_nginx();
         // Far less than a busy customer costs, and more than an idle link does.
-        let mirror = Mirror::start(lab, &[&COUNTS[..], &["--cpu-limit", "25%"]].concat());
+        let limit = format!("{}%", (5 * netns::slowness()).min(40));
+        let mirror = Mirror::start(lab, &[&COUNTS[..], &["--cpu-limit", &limit]].concat());
         let busy = Busy::start(lab);
         says(&mirror, "sample lowered", 2);
         drop(busy);

@@ -18,8 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long anything may take before a test fails. An emulated machine says how slow it is.
 pub(crate) fn patience() -> Duration {
-    let slowness = std::env::var("MIRROR_TEST_SLOWNESS").ok().and_then(|times| times.parse().ok());
-    PATIENCE * slowness.unwrap_or(1)
+    PATIENCE * slowness()
+}
+
+/// How many times slower than a machine of its own an emulated one says it is.
+pub(crate) fn slowness() -> u32 {
+    let told = std::env::var("MIRROR_TEST_SLOWNESS").ok();
+    told.and_then(|times| times.parse().ok()).unwrap_or(1)
 }
 
 /// The server's end of the cable.

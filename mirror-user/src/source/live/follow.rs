@@ -140,7 +140,10 @@ impl Places {
             self.names.len() - 1
         });
         let place = u32::try_from(place).unwrap_or(u32::MAX);
-        self.of_index.insert(index, place);
+        // Beyond the limit the place is looked up anew each time, and nothing else changes.
+        if self.of_index.len() < MAX_NAMES {
+            self.of_index.insert(index, place);
+        }
         place
     }
 

@@ -61,9 +61,8 @@ pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 /// The smallest ring: two of the largest packets must fit.
 const MIN_RING_BYTES: u32 = 512 * 1024;
 
-/// So many packets are taken before it is asked whether devices came or went, where the ring is never
-/// empty: less than half a second of what a processor can read.
-const PACKETS_PER_FOLLOW: u32 = 65_536;
+/// Where the ring is never empty, it is asked so often whether devices came or went.
+const FOLLOW: Duration = Duration::from_millis(250);
 
 /// What to capture.
 #[derive(Clone, Debug)]
@@ -118,7 +117,8 @@ pub struct LiveSource {
     /// Those that are attached to.
     devices: Vec<Device>,
     places: Places,
-    until_follow: u32,
+    /// When it was last asked whether devices came or went.
+    followed: Timestamp,
     chunk: BytesMut,
     /// Wall time minus CLOCK_MONOTONIC, nanoseconds.
     clock_offset: u64,
@@ -163,7 +163,7 @@ impl LiveSource {
             events,
             devices: Vec::new(),
             places: Places::default(),
-            until_follow: PACKETS_PER_FOLLOW,
+            followed: Timestamp::default(),
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
             looks_in_vain: 0,
@@ -207,7 +207,6 @@ impl LiveSource {
 
     /// Attaches to the wanted devices that came, and lets go of those that went.
     fn follow(&mut self) -> anyhow::Result<()> {
-        self.until_follow = PACKETS_PER_FOLLOW;
         let Some(removed) = self.events.take()? else { return Ok(()) };
         let present =
             self.options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
@@ -390,8 +389,8 @@ fn nanos(clock: ClockId) -> u64 {
 impl PacketSource for LiveSource {
     fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
         if let Some(packet) = self.take()? {
-            self.until_follow -= 1;
-            if self.until_follow == 0 && !self.stopping {
+            if !self.stopping && packet.at.since(self.followed) >= FOLLOW {
+                self.followed = packet.at;
                 self.follow()?;
             }
             return Ok(Next::Packet(packet));

@@ -158,9 +158,9 @@ impl InForce {
         let mut sinks = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };
-            let To { name, target, options } = to(spec, &self.run)?;
+            let To { name, mut target, options } = to(spec, &self.run)?;
             if self.run.is_live {
-                live::refuse_captured(&target, &choice.ports, &namespace)?;
+                live::refuse_captured(&mut target, &choice.ports, &namespace)?;
             }
             if fresh.contains(&place) {
                 if let Err(why) = target.probe(options.timeouts.connect) {

@@ -180,7 +180,7 @@ impl Config {
     fn with_passes(
         source: &SourceArgs,
         passes: u32,
-        output: Output,
+        mut output: Output,
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
@@ -188,7 +188,7 @@ impl Config {
         let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;
         if let Source::Live { interfaces, namespace, .. } = &source {
-            if let Output::Replay { targets, .. } = &output {
+            if let Output::Replay { targets, .. } = &mut output {
                 for To { target, .. } in targets {
                     live::refuse_captured(target, &choice.ports, namespace)?;
                 }

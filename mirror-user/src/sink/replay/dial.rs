@@ -34,6 +34,8 @@ pub(super) struct Dialer {
 struct Book {
     addresses: Vec<Entry>,
     looked_up: Instant,
+    /// The name means addresses to which nothing may be sent, and no others.
+    captured: bool,
 }
 
 struct Entry {
@@ -74,7 +76,8 @@ impl Dialer {
         let addresses = target.addresses().iter();
         let addresses =
             addresses.map(|address| Entry { address: *address, rests_until: None }).collect();
-        Self { book: RefCell::new(Book { addresses, looked_up: now() }), target }
+        let book = Book { addresses, looked_up: now(), captured: false };
+        Self { book: RefCell::new(book), target }
     }
 
     pub(super) fn authority(&self) -> &str {
@@ -97,7 +100,10 @@ impl Dialer {
             Place::Tcp { host, port } => (host, *port),
         };
         self.look_up(host, port, timeout).await;
-        let mut last = NotDelivered::ConnectFailed;
+        let mut last = match self.book.borrow().captured {
+            true => NotDelivered::TargetCaptured,
+            false => NotDelivered::ConnectFailed,
+        };
         let order = self.book.borrow().in_order(turn, now());
         for address in order {
             let attempt = tokio::time::timeout(timeout, self.dial(address, counters)).await;
@@ -135,11 +141,19 @@ impl Dialer {
             book.looked_up = now;
         }
         if let Ok(Ok(found)) = tokio::time::timeout(timeout, lookup_host((host, port))).await {
-            let found: Vec<SocketAddr> = found.collect();
-            if !found.is_empty() {
-                self.book.borrow_mut().replace(found);
-            }
+            self.take_addresses(found.collect());
         }
+    }
+
+    /// A name may have moved to what is captured: its shadows would be shadowed again.
+    fn take_addresses(&self, mut found: Vec<SocketAddr>) {
+        if found.is_empty() {
+            return;
+        }
+        found.retain(|address| self.target.may_be_sent_to(*address));
+        let mut book = self.book.borrow_mut();
+        book.captured = found.is_empty();
+        book.replace(found);
     }
 
     async fn dial(&self, address: SocketAddr, counters: &Counters) -> Result<Stream, Failed> {
@@ -185,6 +199,7 @@ async fn dial(address: SocketAddr, counters: &Counters) -> io::Result<TcpStream>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::replay::Forbidden;
 
     /// Far more than loopback takes.
     const LONGEST: Duration = Duration::from_secs(60);
@@ -203,10 +218,30 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_moves_to_what_is_captured_gets_nothing_until_it_moves_on() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap();
+        let mut target = Target::parse(&format!("http://{own}")).unwrap();
+        let captured = SocketAddr::from(([127, 0, 0, 2], own.port()));
+        target.forbid(Forbidden::when(move |address| address == captured));
+        let (dialer, counters) = (Dialer::new(target), Counters::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connect = || runtime.block_on(dialer.connect(0, LONGEST, &counters)).map(drop);
+        dialer.take_addresses(vec![captured]);
+        assert_eq!(connect(), Err(NotDelivered::TargetCaptured));
+        dialer.take_addresses(vec![captured, own]);
+        assert_eq!(connect(), Ok(()));
+        assert_eq!(dialer.book.borrow().in_order(0, now()), [own]);
+        // A resolver without an answer changes nothing.
+        dialer.take_addresses(Vec::new());
+        assert_eq!(connect(), Ok(()));
+    }
+
+    #[test]
     fn an_address_that_failed_rests_while_the_others_serve() {
         let start = now();
         let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
-        let mut book = Book { addresses: Vec::new(), looked_up: start };
+        let mut book = Book { addresses: Vec::new(), looked_up: start, captured: false };
         book.replace(vec![address(1), address(2), address(3)]);
         assert_eq!(book.in_order(1, start), [address(2), address(3), address(1)]);
         book.note(address(2), Some(start + REST));

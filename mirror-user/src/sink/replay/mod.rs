@@ -58,7 +58,7 @@ pub use self::report::ReplayReport;
 pub(crate) use self::report::short;
 use self::schedule::Schedule;
 use self::session::SessionKey;
-pub use self::target::Target;
+pub use self::target::{Forbidden, Target};
 pub use self::times::Quantiles;
 pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};

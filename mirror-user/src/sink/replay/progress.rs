@@ -44,6 +44,8 @@ pub enum NotDelivered {
     ConnectTimeout,
     /// A connection that could not be made for another reason: no route, no local port.
     ConnectFailed,
+    /// Not sent, as the target's name now means an address that is captured itself.
+    TargetCaptured,
     /// A TLS handshake that failed: the target is not who it should be, or speaks no TLS.
     HandshakeFailed,
     /// Not sent, as the target had failed too often shortly before.
@@ -90,6 +92,7 @@ impl NotDelivered {
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ConnectFailed
+            | Self::TargetCaptured
             | Self::HandshakeFailed
             | Self::BreakerOpen
             | Self::Reset

@@ -1,10 +1,12 @@
 //! Where shadow requests go, as a URL says it.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -20,6 +22,7 @@ pub struct Target {
     place: Place,
     tls: Option<Tls>,
     addresses: Vec<SocketAddr>,
+    forbidden: Forbidden,
 }
 
 /// What is connected to.
@@ -27,6 +30,29 @@ pub struct Target {
 pub(super) enum Place {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
+}
+
+/// Addresses that nothing is sent to, as they are captured themselves; asked again whenever a name is
+/// looked up.
+#[derive(Clone, Default)]
+pub struct Forbidden(Option<Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>>);
+
+impl Forbidden {
+    /// Those for which this is true.
+    #[must_use]
+    pub fn when(captured: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(captured)))
+    }
+
+    pub(super) fn includes(&self, address: SocketAddr) -> bool {
+        self.0.as_ref().is_some_and(|captured| captured(address))
+    }
+}
+
+impl fmt::Debug for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Forbidden").field(&self.0.is_some()).finish()
+    }
 }
 
 impl Target {
@@ -51,7 +77,8 @@ impl Target {
             ensure!(path.starts_with('/'), "{text}: give the socket's whole path, as unix:/PATH");
             let place = Place::Unix(path.into());
             // What a client of a local socket usually says.
-            return Ok(Self { authority: "localhost".into(), place, tls: None, addresses: vec![] });
+            let (authority, forbidden) = ("localhost".into(), Forbidden::default());
+            return Ok(Self { authority, place, tls: None, addresses: vec![], forbidden });
         }
         let url = Url::parse(text)
             .with_context(|| format!("{text}: not a URL; write http://HOST:PORT"))?;
@@ -83,7 +110,7 @@ impl Target {
         let addresses = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
         let place = Place::Tcp { host: host.to_owned(), port };
-        Ok(Self { authority, place, tls, addresses })
+        Ok(Self { authority, place, tls, addresses, forbidden: Forbidden::default() })
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -104,6 +131,15 @@ impl Target {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Lets nothing be sent to these, whatever its name comes to mean.
+    pub fn forbid(&mut self, addresses: Forbidden) {
+        self.forbidden = addresses;
+    }
+
+    pub(super) fn may_be_sent_to(&self, address: SocketAddr) -> bool {
+        !self.forbidden.includes(address)
     }
 
     /// Connects once and hangs up, so that a run to nowhere ends before it begins.

@@ -18,7 +18,7 @@ mod meter;
 mod namespace;
 
 use std::fmt;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -31,7 +31,7 @@ use self::follow::{Events, Places, Wanted};
 use self::kernel::{Kernel, Path};
 use super::{Next, PacketSource};
 use crate::packet::{LinkType, Packet, Timestamp};
-use crate::sink::replay::Target;
+use crate::sink::replay::{Forbidden, Target};
 use crate::stats::Account;
 use crate::summary::Note;
 use crate::watch::{Choice, Ports, Watch};
@@ -358,17 +358,17 @@ pub fn try_load() -> anyhow::Result<()> {
 }
 
 /// Refuses a target that is itself captured: one of the namespace's own addresses on a watched port.
+/// From then on it keeps to that, whatever its name comes to mean.
 ///
 /// # Errors
 /// When it is; the message says which.
 pub fn refuse_captured(
-    target: &Target,
+    target: &mut Target,
     ports: &Ports,
     namespace: &Namespace,
 ) -> anyhow::Result<()> {
-    for address in target.addresses().iter().filter(|address| ports.contains(address.port())) {
-        // Only an address of this host can be bound.
-        if namespace.run(|| UdpSocket::bind((address.ip(), 0)).is_ok())? {
+    for address in target.addresses() {
+        if is_captured(*address, ports, namespace)? {
             bail!(
                 "{}: is captured itself ({address} is this host's and port {} is watched), so that its shadows \
                  would be shadowed again; name another host or port",
@@ -377,7 +377,17 @@ pub fn refuse_captured(
             );
         }
     }
+    let (ports, namespace) = (ports.clone(), namespace.clone());
+    // What cannot be asked is not sent to.
+    let captured = move |address| is_captured(address, &ports, &namespace).unwrap_or(true);
+    target.forbid(Forbidden::when(captured));
     Ok(())
+}
+
+fn is_captured(address: SocketAddr, ports: &Ports, namespace: &Namespace) -> anyhow::Result<bool> {
+    // Only an address of this host can be bound.
+    let is_own = || UdpSocket::bind((address.ip(), 0)).is_ok();
+    Ok(ports.contains(address.port()) && namespace.run(is_own)?)
 }
 
 fn nanos(clock: ClockId) -> u64 {

@@ -214,7 +214,14 @@ fn doctor_says_whether_this_host_can_capture() {
 
 #[test]
 fn doctor_watches_one_interface_and_a_port() {
-    mirror(&["doctor", "--watch", "lo"]).exits_with(2);
+    mirror(&["doctor", "--watch", "lo"]).exits_with(2).complains(&["which ports", "--config"]);
+    let workspace = Workspace::new();
+    let text = "version: 1\nsource: { from: eth0, ports: 80 }\ntargets: { a: { url: http://a } }\n";
+    let config = workspace.file("mirror.yaml", text.as_bytes());
+    // Its port stands for the flag's.
+    mirror(&["doctor", "--watch", "any", "--config", &config])
+        .exits_with(2)
+        .complains(&["one interface"]);
     mirror(&["doctor", "--for", "1s"]).exits_with(2);
     mirror(&["doctor", "--port", "8080"]).exits_with(2).complains(&["--watch eth0"]);
     mirror(&["doctor", "--watch", "any", "--port", "80"])

@@ -3,12 +3,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use mirror_user::cli::SourceArgs;
 use mirror_user::config::convert::{Fate, Origin, convert};
-use mirror_user::config::file::{File, SourceSpec};
+use mirror_user::config::file::File;
 
 fuzz_target!(|text: &str| {
     for origin in [Origin::Istio, Origin::GatewayApi] {
-        let source = SourceSpec { from: vec!["any".to_owned()], ..SourceSpec::default() };
+        let source = SourceArgs { from: vec!["any".to_owned()], ..SourceArgs::default() };
         let conversion = convert(origin, text, source);
         let refused = conversion.findings.iter().any(|finding| finding.fate == Fate::Refused);
         assert_eq!(refused, conversion.native.is_none(), "converted or refused");

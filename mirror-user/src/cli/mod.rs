@@ -160,8 +160,11 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub json: bool,
     /// Say why nothing is seen on this interface's --port, or that all is well
-    #[arg(long, value_name = "IFACE", requires = "ports")]
+    #[arg(long, value_name = "IFACE")]
     pub watch: Option<String>,
+    /// A configuration file whose filters the watch is for; flags that are given win
+    #[arg(long, value_name = "FILE", requires = "watch")]
+    pub config: Option<PathBuf>,
     /// How long to watch; Ctrl-C ends it earlier
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
     pub run_for: Duration,

@@ -11,6 +11,7 @@ use super::redact::options;
 use super::run::{routes, wanted};
 use super::target::{Run, to};
 use super::{filter, source};
+use crate::cli::{NoiseArg, SourceArgs};
 use crate::pipeline::Change;
 use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
@@ -31,6 +32,8 @@ pub(super) struct Force {
 /// What is in force.
 pub(super) struct InForce {
     file: File,
+    /// What the run began with: its interfaces stay.
+    source: SourceArgs,
     run: Run,
     force: Force,
     /// The targets by their [`TargetId`]; one that goes leaves its place free.
@@ -41,7 +44,7 @@ pub(super) struct InForce {
 impl InForce {
     pub(super) fn new(file: File, run: Run, force: Force, stop: Stop) -> Self {
         let places = file.targets.iter().cloned().map(Some).collect();
-        Self { file, run, force, places, stop }
+        Self { source: file.source.clone(), file, run, force, places, stop }
     }
 
     /// Makes ready what `next` says otherwise. The kernel program is told here, as the last thing
@@ -68,7 +71,7 @@ impl InForce {
         self.places = places;
         self.force.redactor.clone_from(&redactor);
         self.file = next.clone();
-        let noise = |said: Option<crate::cli::NoiseArg>| said.map_or(Noise::Drop, Into::into);
+        let noise = |said: Option<NoiseArg>| said.map_or(Noise::Drop, Into::into);
         let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
         let rules = rules::Change { probes, retries, redactor, routes };
         Ok(Change { server_ports: choice.ports, rules, retire, sinks })
@@ -76,7 +79,7 @@ impl InForce {
 
     /// What takes effect at the next start alone.
     pub(super) fn needs_restart(&self, next: &File) -> Vec<&'static str> {
-        let (old, new) = (&self.file.source, &next.source);
+        let (old, new) = (&self.source, &next.source);
         let changed = [
             ("source.from", old.from != new.from),
             ("source.netns", old.netns != new.netns),
@@ -154,7 +157,7 @@ impl InForce {
         fresh: &[usize],
         choice: &Choice,
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
-        let namespace = source::namespace(&self.file.source)?;
+        let namespace = source::namespace(&self.source)?;
         let mut sinks = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };

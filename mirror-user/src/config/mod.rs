@@ -133,7 +133,9 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_watch(args: &DoctorArgs) -> anyhow::Result<Option<Self>> {
-        let choice = filter::choice(&args.filter)?;
+        let file = args.config.as_deref().map(command::read).transpose()?;
+        let filter = file.map(|file| file.source.filter).unwrap_or_default();
+        let choice = filter::choice(&args.filter.clone().or(filter))?;
         let Some(interface) = &args.watch else {
             ensure!(
                 filter::is_open(&choice),
@@ -141,6 +143,10 @@ impl Config {
             );
             return Ok(None);
         };
+        ensure!(
+            !choice.ports.is_empty(),
+            "{interface}: which ports? add --port, such as --port 8080, or --config"
+        );
         Ok(Some(Self {
             source: Source::live(interface.clone()),
             watch: Watch::new(choice),

@@ -47,7 +47,7 @@ pub enum ConfigCommand {
     /// Turn another system's mirroring into a native file
     #[command(after_help = "Examples:\n  \
         mirror config convert --from istio reviews.yaml > mirror.yaml\n  \
-        kubectl get httproute,service -o yaml | mirror config convert --from gateway-api -\n\n\
+        kubectl get httproute,gateway,service -o yaml | mirror config convert --from gateway-api -\n\n\
         Every field that was dropped, approximated or refused is told on standard error with its \
         line. Nothing is printed when something was refused: the result would capture more than \
         the original.")]

@@ -9,6 +9,7 @@
 //! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
 //! next packet wakes it at once.
 
+mod captured;
 mod control;
 mod device;
 mod follow;
@@ -18,10 +19,9 @@ mod meter;
 mod namespace;
 
 use std::fmt;
-use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use bytes::{BufMut, BytesMut};
 use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
@@ -31,10 +31,10 @@ use self::follow::{Events, Places, Wanted};
 use self::kernel::{Kernel, Path};
 use super::{Next, PacketSource};
 use crate::packet::{LinkType, Packet, Timestamp};
-use crate::sink::replay::{Forbidden, Target};
 use crate::stats::Account;
 use crate::summary::Note;
-use crate::watch::{Choice, Ports, Watch};
+use crate::watch::{Choice, Watch};
+pub use captured::refuse_captured;
 pub use control::Control;
 pub use device::Device;
 pub use log::KernelLog;
@@ -355,39 +355,6 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
 /// Why it could not.
 pub fn try_load() -> anyhow::Result<()> {
     Kernel::load(MIN_RING_BYTES, KernelLog::Off)?.verify()
-}
-
-/// Refuses a target that is itself captured: one of the namespace's own addresses on a watched port.
-/// From then on it keeps to that, whatever its name comes to mean.
-///
-/// # Errors
-/// When it is; the message says which.
-pub fn refuse_captured(
-    target: &mut Target,
-    ports: &Ports,
-    namespace: &Namespace,
-) -> anyhow::Result<()> {
-    for address in target.addresses() {
-        if is_captured(*address, ports, namespace)? {
-            bail!(
-                "{}: is captured itself ({address} is this host's and port {} is watched), so that its shadows \
-                 would be shadowed again; name another host or port",
-                target.authority(),
-                address.port()
-            );
-        }
-    }
-    let (ports, namespace) = (ports.clone(), namespace.clone());
-    // What cannot be asked is not sent to.
-    let captured = move |address| is_captured(address, &ports, &namespace).unwrap_or(true);
-    target.forbid(Forbidden::when(captured));
-    Ok(())
-}
-
-fn is_captured(address: SocketAddr, ports: &Ports, namespace: &Namespace) -> anyhow::Result<bool> {
-    // Only an address of this host can be bound.
-    let is_own = || UdpSocket::bind((address.ip(), 0)).is_ok();
-    Ok(ports.contains(address.port()) && namespace.run(is_own)?)
 }
 
 fn nanos(clock: ClockId) -> u64 {

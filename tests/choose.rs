@@ -227,6 +227,7 @@ fn attach(choice: Choice) -> LiveSource {
 fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
     LiveSource::attach(&LiveOptions {
         interfaces: vec![CABLE.to_owned()],
+        cgroup: None,
         watch: Watch::new(choice),
         namespace: Namespace::default(),
         hook: Hook::Tc,

@@ -36,11 +36,14 @@ pub enum Outcome {
     SampledOut = 13,
     /// Watched, but to the client where only requests are wanted.
     NotRequest = 14,
+    /// Watched, but it interrupted [`SCRATCH_PLACES`](crate::SCRATCH_PLACES) others on its CPU that
+    /// were being copied.
+    NoScratch = 15,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the counters.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Copied,
         Self::NotTcp,
         Self::NotWatched,
@@ -56,6 +59,7 @@ impl Outcome {
         Self::OtherNetwork,
         Self::SampledOut,
         Self::NotRequest,
+        Self::NoScratch,
     ];
 
     /// Its name in summaries.
@@ -77,6 +81,7 @@ impl Outcome {
             Self::OtherNetwork => "other_network",
             Self::SampledOut => "sampled_out",
             Self::NotRequest => "not_request",
+            Self::NoScratch => "no_scratch",
         }
     }
 }

@@ -24,3 +24,12 @@ pub const REPLAY_MARK: u32 = 0x6d69_7272;
 /// The most bytes of a packet that are copied: twice the largest GRO packet before BIG TCP (Linux
 /// 6.3). A power of two, as the verifier believes a bound that is a mask.
 pub const MAX_PACKET_BYTES: u32 = 128 * 1024;
+
+/// Places on each CPU where records are put together at a cgroup's hooks, where a process that sends
+/// is interrupted by packets that come in, and by another process on kernels that preempt. A power
+/// of two.
+pub const SCRATCH_PLACES: u32 = 4;
+
+/// Size of such a place.
+pub const SCRATCH_BYTES: usize =
+    size_of::<u64>() + size_of::<PacketRecord>() + MAX_PACKET_BYTES as usize;

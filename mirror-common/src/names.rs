@@ -8,6 +8,10 @@ pub const EGRESS: &str = "mirror_egress";
 pub const INGRESS_IP: &str = "mirror_ingress_ip";
 /// TC, packets that go out on a device without link headers.
 pub const EGRESS_IP: &str = "mirror_egress_ip";
+/// Packets that come in for a socket of a cgroup.
+pub const CGROUP_IN: &str = "mirror_cgroup_in";
+/// Packets that go out of a socket of a cgroup.
+pub const CGROUP_OUT: &str = "mirror_cgroup_out";
 /// XDP, packets that come in on a device with Ethernet headers.
 pub const XDP: &str = "mirror_xdp";
 
@@ -21,12 +25,13 @@ pub const SETTINGS: &str = "SETTINGS";
 pub const NETWORKS: &str = "NETWORKS";
 /// Counters, one entry a CPU.
 pub const COUNTERS: &str = "COUNTERS";
-/// Where a record is put together, one entry a CPU.
+/// Where a record is put together: one entry a CPU, or [`SCRATCH_PLACES`](crate::SCRATCH_PLACES).
 pub const SCRATCH: &str = "SCRATCH";
 /// 1 while the reader sleeps and wants to be woken by the next record.
 pub const ASLEEP: &str = "ASLEEP";
 
 /// Every program of the object.
-pub const PROGRAMS: [&str; 5] = [INGRESS, EGRESS, INGRESS_IP, EGRESS_IP, XDP];
+pub const PROGRAMS: [&str; 7] =
+    [INGRESS, EGRESS, INGRESS_IP, EGRESS_IP, CGROUP_IN, CGROUP_OUT, XDP];
 /// Every map of the object.
 pub const MAPS: [&str; 7] = [PACKETS, SWITCH, SETTINGS, NETWORKS, COUNTERS, SCRATCH, ASLEEP];

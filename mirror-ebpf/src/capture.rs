@@ -10,11 +10,14 @@ use mirror_common::flow::Address;
 use mirror_common::settings::{
     List, Listed, NET_KEY_BYTES, NET_KEY_TAG_BITS, Networks, Slot, net_key, port_bit,
 };
-use mirror_common::{Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, Settings};
+use mirror_common::{
+    Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, SCRATCH_PLACES, Settings,
+};
 
+use crate::atomic;
 use crate::headers::{self, Found};
 use crate::log;
-use crate::maps::{ASLEEP, COUNTERS, NETWORKS, PACKETS, SCRATCH, SETTINGS, SWITCH};
+use crate::maps::{ASLEEP, COUNTERS, NETWORKS, PACKETS, SCRATCH, SETTINGS, SWITCH, Scratch};
 use crate::packet::{Buffer, Origin};
 
 /// The index of `lo`, on which each packet goes out and comes in: the same in every namespace.
@@ -24,11 +27,23 @@ const LOOPBACK: u32 = 1;
 #[inline(always)]
 pub fn look<B: Buffer>(packet: &B, direction: Direction, link: Link) {
     let Some(counters) = COUNTERS.get_ptr_mut(0) else { return };
-    // SAFETY: the entry is this CPU's own, and no other program runs on it meanwhile.
+    // SAFETY: the entry is this CPU's own. Where looks nest, all that they do with it is `add`.
     let counters = unsafe { &mut *counters };
     let outcome = judge_and_copy(packet, direction, link, counters);
-    counters[outcome as usize] += 1;
+    add::<B>(counters, outcome as usize, 1);
     log::note(packet, link, outcome);
+}
+
+/// Adds to a counter: in one piece where an interrupt may come between, which costs more.
+#[inline(always)]
+fn add<B: Buffer>(counters: &mut [u64; COUNTERS_OF_CPU], place: usize, n: u64) {
+    let counter = &mut counters[place];
+    if B::NESTS {
+        // SAFETY: it is valid and aligned.
+        unsafe { atomic::add(counter, n) };
+    } else {
+        *counter += n;
+    }
 }
 
 /// From the cheapest question to the dearest.
@@ -77,7 +92,7 @@ fn judge_and_copy<B: Buffer>(
     };
     let outcome = copy(packet, settings, &seen, snaplen, counters);
     if matches!(outcome, Outcome::Copied) {
-        counters[FRAGMENTS] += fragments;
+        add::<B>(counters, FRAGMENTS, fragments);
     }
     outcome
 }
@@ -130,12 +145,50 @@ fn copy<B: Buffer>(
     if len > MAX_PACKET_BYTES {
         return Outcome::TooLarge;
     }
+    let Some(scratch) = take_scratch::<B>() else { return Outcome::NoScratch };
+    let outcome = copy_by(scratch, packet, settings, seen, (wire_len, len), counters);
+    if B::NESTS {
+        give_back(scratch);
+    }
+    outcome
+}
+
+/// Where this look alone puts its record together, until it gives the place back.
+#[inline(always)]
+fn take_scratch<B: Buffer>() -> Option<&'static mut Scratch> {
     // SAFETY: a helper without arguments.
     let cpu = unsafe { bpf_get_smp_processor_id() };
-    let Some(scratch) = SCRATCH.get_ptr_mut(cpu) else { return Outcome::Unreadable };
-    // SAFETY: the entry belongs to this CPU. Programs at these hooks run to their end before
-    // another one runs on the same CPU.
-    let scratch = unsafe { &mut *scratch };
+    if !B::NESTS {
+        // SAFETY: the entry belongs to this CPU, on which programs at these hooks run to their end
+        // before another one runs.
+        return SCRATCH.get_ptr_mut(cpu).map(|scratch| unsafe { &mut *scratch });
+    }
+    for place in 0..SCRATCH_PLACES {
+        let scratch = SCRATCH.get_ptr_mut(cpu * SCRATCH_PLACES + place)?;
+        // SAFETY: it is valid and aligned, and written here alone.
+        if unsafe { atomic::swap(&raw mut (*scratch).taken, 1) } == 0 {
+            // SAFETY: nobody else takes it until it is given back.
+            return Some(unsafe { &mut *scratch });
+        }
+    }
+    None
+}
+
+#[inline(always)]
+fn give_back(scratch: &mut Scratch) {
+    // SAFETY: as where it was taken.
+    unsafe { ptr::write_volatile(&raw mut scratch.taken, 0) };
+}
+
+#[inline(always)]
+fn copy_by<B: Buffer>(
+    scratch: &mut Scratch,
+    packet: &B,
+    settings: &Settings,
+    seen: &Seen,
+    (wire_len, len): (u32, u32),
+    counters: &mut [u64; COUNTERS_OF_CPU],
+) -> Outcome {
     // The verifier follows a mask where it loses the comparisons above: 1..=MAX_PACKET_BYTES. The
     // compiler must not know them here, or it would take the mask away as needless.
     // SAFETY: `len` is a variable of this function.
@@ -150,10 +203,11 @@ fn copy<B: Buffer>(
     let entry_len = size_of::<PacketRecord>() + bounded as usize;
     // SAFETY: the record and as many bytes of the packet as were just written lie one behind the
     // other in the same entry.
-    let entry = unsafe { &*ptr::slice_from_raw_parts(ptr::from_ref(scratch).cast(), entry_len) };
-    match PACKETS.output::<[u8]>(entry, wake_up(settings, entry_len as u64, counters)) {
+    let entry =
+        unsafe { &*ptr::slice_from_raw_parts(ptr::from_ref(&scratch.record).cast(), entry_len) };
+    match PACKETS.output::<[u8]>(entry, wake_up::<B>(settings, entry_len as u64, counters)) {
         Ok(()) => {
-            counters[BYTES] += u64::from(bounded);
+            add::<B>(counters, BYTES, u64::from(bounded));
             Outcome::Copied
         }
         Err(_) => Outcome::RingFull,
@@ -180,7 +234,11 @@ fn record(seen: &Seen, wire_len: u32, captured_len: u32) -> PacketRecord {
 /// it. So it is woken only when so many bytes wait that it should not sleep on, and when it has
 /// said that it sleeps without a time-out.
 #[inline(always)]
-fn wake_up(settings: &Settings, adding: u64, counters: &mut [u64; COUNTERS_OF_CPU]) -> u64 {
+fn wake_up<B: Buffer>(
+    settings: &Settings,
+    adding: u64,
+    counters: &mut [u64; COUNTERS_OF_CPU],
+) -> u64 {
     if let Some(asleep) = ASLEEP.get_ptr_mut(0) {
         // SAFETY: an aligned word of a map. Another CPU may write it at the same time, always 0.
         if unsafe { ptr::read_volatile(asleep) } != 0 {
@@ -192,7 +250,7 @@ fn wake_up(settings: &Settings, adding: u64, counters: &mut [u64; COUNTERS_OF_CP
     // How many bytes wait is a question that makes this CPU wait for the reader's: it is asked
     // when this one alone has added so many.
     let mark = u64::from(settings.wake_bytes);
-    counters[SINCE_LOOK] += adding;
+    add::<B>(counters, SINCE_LOOK, adding);
     if counters[SINCE_LOOK] < mark {
         return u64::from(BPF_RB_NO_WAKEUP);
     }

@@ -26,7 +26,11 @@ pub fn note<B: Buffer>(packet: &B, link: Link, outcome: Outcome) {
 fn tell<B: Buffer>(packet: &B, link: Link, outcome: Outcome) {
     let level = match outcome {
         // Lost.
-        Outcome::RingFull | Outcome::TooLarge | Outcome::Unreadable | Outcome::Malformed => {
+        Outcome::RingFull
+        | Outcome::TooLarge
+        | Outcome::Unreadable
+        | Outcome::Malformed
+        | Outcome::NoScratch => {
             Level::Warn
         }
         // Of no interest to anybody who watches a port.
@@ -60,6 +64,8 @@ struct ByHelper<'a, B> {
 }
 
 impl<B: Buffer> Buffer for ByHelper<'_, B> {
+    const NESTS: bool = B::NESTS;
+
     #[inline(always)]
     fn len(&self) -> u32 {
         self.len

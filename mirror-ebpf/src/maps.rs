@@ -29,7 +29,8 @@ pub static NETWORKS: LpmTrie<[u8; NET_KEY_BYTES], u32> =
 pub static COUNTERS: PerCpuArray<[u64; COUNTER_PLACES]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Where a record is put together before it goes into the ring. An array with an entry for each
-/// CPU, as values of per-CPU maps may not exceed 32 KiB; user space sets the number of entries.
+/// CPU, or several where looks nest, as values of per-CPU maps may not exceed 32 KiB; user space
+/// sets the number of entries.
 #[map]
 pub static SCRATCH: Array<Scratch> = Array::with_max_entries(1, 0);
 
@@ -40,6 +41,10 @@ pub static ASLEEP: Array<u32> = Array::with_max_entries(1, 0);
 /// The record's header and the packet behind it, as they will stand in the ring.
 #[repr(C, align(8))]
 pub struct Scratch {
+    /// 1 while a look that can be interrupted puts its record together here.
+    pub taken: u64,
     pub record: mirror_common::PacketRecord,
     pub packet: [u8; MAX_PACKET_BYTES as usize],
 }
+
+const _: () = assert!(size_of::<Scratch>() == mirror_common::SCRATCH_BYTES);

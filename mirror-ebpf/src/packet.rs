@@ -4,11 +4,15 @@ use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use core::ptr;
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::programs::XdpContext;
 
 /// A packet as the kernel shows it.
 pub trait Buffer {
+    /// True where one look can be interrupted by another on the same CPU.
+    const NESTS: bool;
+
     /// Its length on the link.
     fn len(&self) -> u32;
 
@@ -117,31 +121,42 @@ pub struct Origin {
     pub vlan_protocol: u16,
 }
 
-/// A packet at the TC hooks.
-pub struct Skb(pub TcContext);
+/// A packet at the TC hooks, which run with soft interrupts off; or at those of a cgroup (`NESTS`),
+/// which run for a process that sends, where a soft interrupt may come between and run them, too.
+pub struct Skb<const NESTS: bool>(pub *mut __sk_buff);
 
-impl Buffer for Skb {
+impl<const NESTS: bool> Skb<NESTS> {
+    #[inline(always)]
+    fn fields(&self) -> &__sk_buff {
+        // SAFETY: the kernel passes a valid context, whose fields the verifier lets be read.
+        unsafe { &*self.0 }
+    }
+}
+
+impl<const NESTS: bool> Buffer for Skb<NESTS> {
+    const NESTS: bool = NESTS;
+
     #[inline(always)]
     fn len(&self) -> u32 {
-        self.0.len()
+        self.fields().len
     }
 
     #[inline(always)]
     fn linear(&self) -> (usize, usize) {
-        (self.0.data(), self.0.data_end())
+        (self.fields().data as usize, self.fields().data_end as usize)
     }
 
     #[inline(always)]
     unsafe fn load(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the caller's promise; the helper fails where the packet has no such bytes.
-        unsafe { bpf_skb_load_bytes(self.0.skb.skb.cast(), offset, to.cast(), len) == 0 }
+        unsafe { bpf_skb_load_bytes(self.0.cast(), offset, to.cast(), len) == 0 }
     }
 
     #[inline(always)]
     fn origin(&self) -> Origin {
-        // SAFETY: the kernel passes a valid context, whose fields the verifier lets be read.
-        let skb = unsafe { &*self.0.skb.skb };
-        let tagged = skb.vlan_present != 0;
+        let skb = self.fields();
+        // At a cgroup's hooks there is no link header that a tag could be put back into.
+        let tagged = !NESTS && skb.vlan_present != 0;
         Origin {
             interface: skb.ifindex,
             mark: skb.mark,
@@ -155,6 +170,8 @@ impl Buffer for Skb {
 pub struct XdpBuffer(pub XdpContext);
 
 impl Buffer for XdpBuffer {
+    const NESTS: bool = false;
+
     #[inline(always)]
     fn len(&self) -> u32 {
         (self.0.data_end() - self.0.data()) as u32

@@ -101,6 +101,11 @@ impl Lab {
     /// Starts nginx on port 8080 of every address of the server. `/post` takes any body, `/big` is
     /// 8 MiB, everything else is a small page.
     pub(crate) fn start_nginx(&mut self) {
+        self.start_nginx_by(|nginx| nginx.spawn().expect("nginx can be run"));
+    }
+
+    /// The same, started in some way of the test's.
+    pub(crate) fn start_nginx_by(&mut self, start: impl FnOnce(&mut Command) -> Child) {
         let folder = self.folder.path().display().to_string();
         let config = self.folder.path().join("nginx.conf");
         std::fs::write(self.folder.path().join("big"), vec![b'y'; 8 << 20]).expect("a file");
@@ -118,8 +123,7 @@ impl Lab {
             ),
         )
         .expect("a configuration");
-        let child = Command::new("nginx").arg("-c").arg(config).spawn().expect("nginx can be run");
-        self.nginx = Some(child);
+        self.nginx = Some(start(Command::new("nginx").arg("-c").arg(config)));
         until("nginx listens", || std::net::TcpStream::connect("127.0.0.1:8080").is_ok());
     }
 

@@ -14,11 +14,18 @@ use super::values::{parse_bytes, parse_duration};
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
     /// An interface (repeat for more; `veth*` for those whose names are like that, `any` for all; those that come later, too), a capture file, a folder of them, or `-` for standard input
-    #[arg(long, value_name = "IFACE|FILE|DIR|-", required_unless_present = "config")]
+    #[arg(long, value_name = "IFACE|FILE|DIR|-", required_unless_present_any = ["config", "cgroup"])]
     pub from: Vec<String>,
     /// A configuration file that says what flags do not: source, rules, redaction, targets; flags that are given win
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// In place of interfaces, a cgroup: what its sockets send and get, wherever it passes; a folder, or its name below /sys/fs/cgroup
+    #[arg(
+        long,
+        value_name = "PATH",
+        conflicts_with_all = ["from", "netns", "pid", "hook", "order"]
+    )]
+    pub cgroup: Option<PathBuf>,
     /// The network namespace of the interfaces: its path, a process in it, or its name (interfaces only)
     #[arg(long, value_name = "PATH|PID|NAME", conflicts_with = "pid")]
     pub netns: Option<String>,
@@ -52,8 +59,13 @@ impl SourceArgs {
     /// These, and what they do not say as `other` says it.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
+        // Of the two there is one.
+        let from = either(self.from, other.from.clone());
+        let from = if self.cgroup.is_some() { Vec::new() } else { from };
+        let cgroup = self.cgroup.or(other.cgroup.filter(|_| from == other.from));
         Self {
-            from: either(self.from, other.from),
+            from,
+            cgroup,
             config: self.config.or(other.config),
             // Of the two there is one.
             netns: self.netns.or(other.netns.filter(|_| self.pid.is_none())),

@@ -82,6 +82,7 @@ impl InForce {
         let (old, new) = (&self.source, &next.source);
         let changed = [
             ("source.from", old.from != new.from),
+            ("source.cgroup", old.cgroup != new.cgroup),
             ("source.netns", old.netns != new.netns),
             ("source.pid", old.pid != new.pid),
             ("source.hook", old.hook != new.hook),

@@ -8,7 +8,8 @@ use anyhow::{bail, ensure};
 use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
-    Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter, Namespace, Order,
+    Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
+    Namespace, Order,
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -18,6 +19,7 @@ use crate::watch::Watch;
 pub(super) enum Source {
     Live {
         interfaces: Vec<String>,
+        cgroup: Option<Cgroup>,
         namespace: Namespace,
         hook: HookArg,
         order: OrderArg,
@@ -48,6 +50,7 @@ impl Source {
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
             ([], _) => Ok(Self::Live {
+                cgroup: args.cgroup.as_deref().map(Cgroup::open).transpose()?,
                 interfaces: interfaces.into_iter().cloned().collect(),
                 namespace: namespace(args)?,
                 hook: args.hook.unwrap_or(HookArg::Tc),
@@ -79,6 +82,7 @@ impl Source {
     pub(super) fn live(interface: String) -> Self {
         Self::Live {
             interfaces: vec![interface],
+            cgroup: None,
             namespace: Namespace::default(),
             hook: HookArg::Tc,
             ring_bytes: None,
@@ -97,7 +101,7 @@ impl Source {
 
     pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Opened> {
         let source = match self {
-            Self::Live { interfaces, namespace, hook, order, ring_bytes, log } => {
+            Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -118,8 +122,16 @@ impl Source {
                     KernelLogArg::Trace => KernelLog::Trace,
                 };
                 let watch = watch.clone();
-                let options =
-                    LiveOptions { interfaces, namespace, watch, hook, order, ring_bytes, log };
+                let options = LiveOptions {
+                    interfaces,
+                    cgroup,
+                    namespace,
+                    watch,
+                    hook,
+                    order,
+                    ring_bytes,
+                    log,
+                };
                 let source = LiveSource::attach(&options)?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
                 let live = (source.control(), source.meter()?);

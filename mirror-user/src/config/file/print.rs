@@ -58,7 +58,7 @@ fn redact_map(redact: &RedactSpec) -> Map {
 
 fn source_map(source: &SourceArgs) -> Map {
     let SourceArgs { from, config: _, hook, order, ring_size, kernel_log, run_for, .. } = source;
-    let SourceArgs { filter, guard, netns, pid, .. } = source;
+    let SourceArgs { filter, guard, cgroup, netns, pid, .. } = source;
     let guard = Fields::new()
         .with("cpu-limit", guard.cpu_limit.map(|percent| format!("{percent}%")))
         .with("memory-limit", guard.memory_limit.map(size))
@@ -74,6 +74,7 @@ fn source_map(source: &SourceArgs) -> Map {
         .with("sample", filter.sample.map(|percent| percent.to_string()))
         .with("requests-only", filter.requests_only.then_some(true))
         .with("snaplen", texts(&filter.snaplen))
+        .with("cgroup", cgroup.as_ref().map(|path| path.display().to_string()))
         .with("netns", netns.as_deref())
         .with("pid", pid.map(|pid| pid.to_string()))
         .with("hook", hook.as_ref().map(word))

@@ -12,8 +12,18 @@ use crate::config::yaml::Node;
 
 pub(super) fn source(reader: &mut Reader, node: &Node) -> Option<SourceArgs> {
     let fields = reader.fields(node, "source")?;
-    let from = required(reader, &fields, "from", "an interface, such as eth0, or a capture file");
+    let cgroup = fields.get("cgroup");
+    let from = match cgroup {
+        None => required(reader, &fields, "from", "an interface, such as eth0, or a capture file"),
+        Some(_) => None,
+    };
+    for key in ["from", "netns", "pid", "hook", "order"] {
+        if let (Some(_), Some(other)) = (cgroup, fields.get(key)) {
+            reader.wrong(other.at, format!("both cgroup and {key}; give one of them"));
+        }
+    }
     Some(SourceArgs {
+        cgroup: cgroup.and_then(|node| reader.text(node)).map(Into::into),
         from: reader.list(from, |reader, node| reader.text(node).map(str::to_owned)),
         config: None,
         netns: fields.get("netns").and_then(|node| reader.text(node)).map(str::to_owned),

@@ -165,6 +165,7 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { speed: max, loop: 3, copies: 1000, copies-over: 1m }"),
         with("pace: { rate: 500 }"),
         with("source: { from: 'veth*', pid: 4711 }"),
+        with("source: { cgroup: system.slice/nginx.service, ports: 80 }"),
         with("source: { from: eth0, guard: { cpu-limit: 150, memory-limit: 1GiB } }"),
     ];
     for text in &taken {
@@ -235,6 +236,8 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { connections: pooled }"),
         with("pace: { from-time: yesterday }"),
         with("source: { from: eth0, pid: nginx }"),
+        with("source: { from: eth0, cgroup: /sys/fs/cgroup/a }"),
+        with("source: { cgroup: a, netns: b }"),
         with("source: { from: eth0, guard: { cpu-limit: much } }"),
         with("source: { from: eth0, guard: { memory: 1GiB } }"),
     ];

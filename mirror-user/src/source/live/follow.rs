@@ -120,11 +120,18 @@ impl fmt::Display for Wanted {
 /// device that is gone may still wait in the ring, so that nothing is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Places {
+    /// The name of all that were not attached to, when packets of any may come.
+    others: Option<String>,
     names: Vec<String>,
     of_index: HashMap<u32, u32>,
 }
 
 impl Places {
+    /// Packets come from devices of any namespace, whose indexes mean nothing here.
+    pub(super) fn all_named(name: String) -> Self {
+        Self { others: Some(name), ..Self::default() }
+    }
+
     /// A device that packets will come from. One that returns under its name has its place again.
     pub(super) fn add(&mut self, device: &Device) {
         self.put(device.index, &device.name);
@@ -152,8 +159,9 @@ impl Places {
         if let Some(place) = self.of_index.get(&index) {
             return InterfaceId(*place);
         }
-        // None that was attached to: the kernel moved the packet's device under it.
-        InterfaceId(self.put(index, &format!("#{index}")))
+        // Otherwise one that was not attached to: the kernel moved the packet's device under it.
+        let name = self.others.clone().unwrap_or_else(|| format!("#{index}"));
+        InterfaceId(self.put(index, &name))
     }
 
     pub(super) fn names(&self) -> &[String] {
@@ -265,6 +273,13 @@ mod tests {
         assert_eq!(places.names(), ["a", "b"]);
         assert_eq!([5, 6, 9].map(|index| places.of(index).0), [0, 1, 0]);
         assert_eq!((places.of(7).0, places.names().last().map(String::as_str)), (2, Some("#7")));
+    }
+
+    #[test]
+    fn devices_of_any_namespace_share_a_name() {
+        let mut places = Places::all_named("cgroup x".to_owned());
+        assert_eq!([1, 7, 1].map(|index| places.of(index).0), [0, 0, 0]);
+        assert_eq!(places.names(), ["cgroup x"]);
     }
 
     #[test]

@@ -12,15 +12,19 @@ use aya::programs::tc::{
     NlOptions, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program,
 };
 use aya::programs::xdp::XdpLinkId;
-use aya::programs::{LinkOrder, SchedClassifier, TcAttachType, TcError, Xdp, XdpMode};
+use aya::programs::{
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, LinkOrder, SchedClassifier, TcAttachType,
+    TcError, Xdp, XdpMode,
+};
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
 use hashbrown::HashMap;
 use mirror_common::counter::COUNTERS;
 use mirror_common::settings::{SLOTS, Slot};
-use mirror_common::{Link, MAX_PACKET_BYTES, Outcome, PacketRecord, names};
+use mirror_common::{Link, Outcome, SCRATCH_BYTES, SCRATCH_PLACES, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::cgroup::Cgroup;
 use super::control::{Control, Maps};
 use super::device::Device;
 use super::follow::Events;
@@ -45,6 +49,8 @@ pub(super) enum Path {
     Clsact,
     /// Links of XDP, which the kernel removes with the process.
     Xdp,
+    /// Links of a cgroup, which the kernel removes with the process.
+    Cgroup,
 }
 
 /// A program where it is attached.
@@ -69,20 +75,18 @@ pub(super) struct Kernel {
     memory: [(&'static str, u64); 3],
 }
 
-/// Where a record is put together, for each processor that there can be.
-const SCRATCH_BYTES: u64 = size_of::<PacketRecord>() as u64 + MAX_PACKET_BYTES as u64;
-
 impl Kernel {
-    /// Loads the program with a ring of `ring_bytes`.
-    pub(super) fn load(ring_bytes: u32, log: KernelLog) -> anyhow::Result<Self> {
+    /// Loads the program with a ring of `ring_bytes`, and room to put records together for each
+    /// processor that there can be; where looks `nest`, as at a cgroup's hooks, for several at a time.
+    pub(super) fn load(ring_bytes: u32, log: KernelLog, nest: bool) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
-        let cpus = u32::try_from(cpus)?;
+        let scratch = u32::try_from(cpus)? * if nest { SCRATCH_PLACES } else { 1 };
         let mut loader = EbpfLoader::new();
         log.prepare(&mut loader);
         let mut object = loader
             .map_max_entries(names::PACKETS, ring_bytes)
-            .map_max_entries(names::SCRATCH, cpus)
+            .map_max_entries(names::SCRATCH, scratch)
             .load(OBJECT)
             .context(
                 "the kernel program could not be loaded; `mirror doctor` says what this host lacks",
@@ -101,7 +105,7 @@ impl Kernel {
             claim: None,
             memory: [
                 ("ring_bytes", u64::from(ring_bytes)),
-                ("scratch_bytes", u64::from(cpus) * SCRATCH_BYTES),
+                ("scratch_bytes", u64::from(scratch) * SCRATCH_BYTES as u64),
                 ("settings_bytes", u64::from(SLOTS) * size_of::<Slot>() as u64),
             ],
         })
@@ -206,6 +210,25 @@ impl Kernel {
             .or_else(|_| program.attach(&device.name, XdpMode::Skb))
             .context("cannot be attached to")?;
         self.attached.entry(device.index).or_default().push(Attached::Xdp(link));
+        Ok(())
+    }
+
+    /// Attaches the program to what the sockets of a cgroup send and get, beside the programs that
+    /// others have attached there.
+    pub(super) fn attach_cgroup(&mut self, cgroup: &Cgroup) -> anyhow::Result<()> {
+        self.path = Path::Cgroup;
+        for (name, direction) in [
+            (names::CGROUP_IN, CgroupSkbAttachType::Ingress),
+            (names::CGROUP_OUT, CgroupSkbAttachType::Egress),
+        ] {
+            let program: &mut CgroupSkb = self.program(name)?.try_into()?;
+            program.load().with_context(|| format!("{name}: refused by the kernel's verifier"))?;
+            // A link stands beside others by its nature, and the kernel refuses to be told so.
+            let mode = CgroupAttachMode::Single;
+            program.attach(cgroup, direction, mode).with_context(|| {
+                format!("{cgroup}: cannot be attached to; one above it may allow no others below")
+            })?;
+        }
         Ok(())
     }
 

@@ -10,6 +10,7 @@
 //! next packet wakes it at once.
 
 mod captured;
+mod cgroup;
 mod control;
 mod device;
 mod follow;
@@ -35,6 +36,7 @@ use crate::stats::Account;
 use crate::summary::Note;
 use crate::watch::{Choice, Watch};
 pub use captured::refuse_captured;
+pub use cgroup::Cgroup;
 pub use control::Control;
 pub use device::Device;
 pub use log::KernelLog;
@@ -70,6 +72,8 @@ pub struct LiveOptions {
     /// Names of interfaces, patterns of names (`veth*`), or `any` for all that are up. Those that come
     /// are attached to, and those that go let go, as the kernel tells of them.
     pub interfaces: Vec<String>,
+    /// In their place a cgroup, whose sockets' packets are copied wherever they pass.
+    pub cgroup: Option<Cgroup>,
     /// Whose interfaces.
     pub namespace: Namespace,
     /// What is wanted of their packets.
@@ -150,7 +154,8 @@ impl LiveSource {
         let present =
             options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
         wanted.check_present(&present)?;
-        let mut kernel = Kernel::load(options.ring_bytes, options.log)?;
+        let cgroup = options.cgroup.as_ref();
+        let mut kernel = Kernel::load(options.ring_bytes, options.log, cgroup.is_some())?;
         let control =
             kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
         let mut source = Self {
@@ -162,7 +167,8 @@ impl LiveSource {
             wanted,
             events,
             devices: Vec::new(),
-            places: Places::default(),
+            places: cgroup
+                .map_or_else(Places::default, |cgroup| Places::all_named(cgroup.to_string())),
             followed: Timestamp::default(),
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
@@ -171,6 +177,9 @@ impl LiveSource {
             unreadable: 0,
             stopping: false,
         };
+        if let Some(cgroup) = cgroup {
+            source.kernel.attach_cgroup(cgroup)?;
+        }
         for device in present {
             if source.wanted.includes(&device) {
                 let named = source.wanted.names(&device.name);
@@ -182,7 +191,7 @@ impl LiveSource {
             }
         }
         ensure!(
-            !source.devices.is_empty() || source.wanted.waits(),
+            !source.devices.is_empty() || source.wanted.waits() || cgroup.is_some(),
             "no interface could be attached to: {}",
             source.warnings.join("; ")
         );
@@ -309,10 +318,14 @@ impl LiveSource {
 impl fmt::Display for LiveSource {
     /// What was attached to, and how.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cgroup) = &self.options.cgroup {
+            return write!(f, "{cgroup} by its hooks");
+        }
         let path = match self.kernel.path() {
             Path::Tcx => "TCX",
             Path::Clsact => "clsact",
             Path::Xdp => "XDP",
+            Path::Cgroup => "cgroup",
         };
         let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();
         let namespace = &self.options.namespace;
@@ -354,7 +367,7 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
 /// # Errors
 /// Why it could not.
 pub fn try_load() -> anyhow::Result<()> {
-    Kernel::load(MIN_RING_BYTES, KernelLog::Off)?.verify()
+    Kernel::load(MIN_RING_BYTES, KernelLog::Off, false)?.verify()
 }
 
 fn nanos(clock: ClockId) -> u64 {

@@ -1,0 +1,162 @@
+//! The sockets of one cgroup, on whatever interface and in whatever namespace.
+//!
+//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and the support modules are shared"
+)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/summary.rs"]
+mod summary;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use netns::{Lab, Mirror, until};
+use serde_json::Value;
+use summary::{account, assert_balance};
+
+/// A cgroup of the test's own, removed when it is dropped.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(lab: &Lab) -> Self {
+        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
+        let mount = mounts.into_iter().find(|mount| mount.join("cgroup.controllers").exists());
+        let folder = mount.expect("a cgroup2 file system").join(lab.server());
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// Starts a program in it: sockets belong to the cgroup in which they were made.
+    fn start(&self, program: &Command) -> Child {
+        let mut waiting = Command::new("sh");
+        waiting.args(["-c", r#"read go; exec "$@""#, "sh"]);
+        waiting.arg(program.get_program()).args(program.get_args());
+        let mut child = waiting.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        fs::write(self.0.join("cgroup.procs"), child.id().to_string()).unwrap();
+        child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        child
+    }
+
+    /// Asks for these URLs with curl, which is in it.
+    fn curl(&self, lab: &Lab, args: &[&str]) -> Child {
+        let mut curl = lab.client("curl");
+        self.start(curl.args(["--silent", "--max-time", "60"]).args(args))
+    }
+
+    fn name(&self) -> &str {
+        self.0.file_name().unwrap().to_str().unwrap()
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let outside = self.0.with_file_name("cgroup.procs");
+        for process in fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default().lines() {
+            let _ = fs::write(&outside, process);
+        }
+        until("the cgroup is empty", || fs::remove_dir(&self.0).is_ok());
+    }
+}
+
+const URL: &str = "http://10.77.0.1:8080/";
+
+fn counts(cgroup: &str) -> [&str; 7] {
+    ["inspect", "--cgroup", cgroup, "--port", "8080", "--summary", "--json"]
+}
+
+fn assert_exchanges(summary: &Value, exchanges: u64) {
+    assert_balance(summary);
+    for kind in ["requests", "responses"] {
+        assert_eq!(account(summary, kind), (exchanges, exchanges, vec![]), "{summary:#}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn only_what_its_sockets_send_and_get_is_captured() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let group = Group::new(lab);
+        for cgroup in [group.path(), group.name()] {
+            let mirror = Mirror::start(lab, &counts(cgroup));
+            assert!(group.curl(lab, &[URL, URL]).wait().unwrap().success());
+            drop(lab.curl(&[URL]));
+            let said = mirror.said();
+            assert!(said.contains(&format!("cgroup {} by its hooks", group.path())), "{said}");
+            assert_exchanges(&mirror.summary(), 2);
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn both_ends_in_it_count_once_and_packets_say_where_they_were_seen() {
+    Lab::run(|lab| {
+        let group = Group::new(lab);
+        lab.start_nginx_by(|nginx| group.start(nginx));
+        let file = lab.path("seen.pcapng").to_str().unwrap().to_owned();
+        let capture = ["capture", "--cgroup", group.path(), "--port", "8080", "--raw", "--json"];
+        let args = [&capture[..], &["--to", &file]].concat();
+        let mirror = Mirror::start(lab, &args);
+        let post = format!("@{}", lab.file("body", 1 << 20));
+        for args in [
+            &[URL, "http://[fd00:77::1]:8080/2"][..],
+            &["--data-binary", &post, "http://10.77.0.1:8080/post"],
+        ] {
+            assert!(group.curl(lab, args).wait().unwrap().success());
+        }
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        let read = ["inspect", "--from", &file, "--port", "8080", "--summary", "--json"];
+        let output = Command::new(support::binary()).args(read).output().unwrap();
+        let read: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for kind in ["requests", "responses"] {
+            assert_eq!(account(&read, kind), (3, 3, vec![]), "{summary:#} {read:#}");
+        }
+        let bytes = fs::read(&file).unwrap();
+        let place = format!("cgroup {}", group.path());
+        assert!(bytes.windows(place.len()).any(|part| part == place.as_bytes()));
+    });
+}
+
+/// What sends is interrupted by packets that come in, now and then in the midst of a look.
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn nothing_is_lost_while_many_send_and_get_at_once() {
+    const CLIENTS: u64 = 4;
+    const REQUESTS: u64 = 5_000;
+    const DOWNLOADS: u64 = 10;
+    Lab::run(|lab| {
+        let group = Group::new(lab);
+        lab.start_nginx_by(|nginx| group.start(nginx));
+        // Room for all of it, as this is not about speed.
+        let args = [&counts(group.path())[..], &["--ring-size", "128MiB"]].concat();
+        let mirror = Mirror::start(lab, &args);
+        let url = format!("{URL}[1-{REQUESTS}]");
+        // What is long to copy is what is interrupted.
+        let long = format!("{URL}big?[1-{DOWNLOADS}]");
+        let downloads = group.curl(lab, &[&long]);
+        let clients = (0..CLIENTS).map(|_| group.curl(lab, &[&url])).chain([downloads]);
+        let clients: Vec<Child> = clients.collect();
+        for mut client in clients {
+            assert!(client.wait().unwrap().success());
+        }
+        let summary = mirror.summary();
+        assert_exchanges(&summary, CLIENTS * REQUESTS + DOWNLOADS);
+    });
+}

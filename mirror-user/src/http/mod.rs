@@ -17,6 +17,7 @@ use crate::tcp::event::{Change, Side, StreamEvent};
 
 mod answer;
 mod chunk;
+pub(crate) mod coding;
 mod conn;
 mod content;
 mod fields;

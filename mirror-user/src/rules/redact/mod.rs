@@ -9,7 +9,6 @@
 //! replayed. Remembers the counts. Looks at no clock, waits for nothing.
 
 mod body;
-mod codec;
 mod cookie;
 mod detect;
 mod edits;
@@ -44,6 +43,7 @@ use self::report::{Report, Where};
 use self::tokens::Tokens;
 pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
 use self::work::{Plan, Work};
+use crate::http::coding;
 use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::summary::Note;
 use crate::tcp::event::Side;
@@ -216,13 +216,13 @@ impl Redactor {
         if transfer.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"chunked")) {
             return Err(Unredactable::TransferCoding);
         }
-        let codings = codec::codings(named(b"content-encoding"))?;
+        let codings = coding::codings(named(b"content-encoding"))?;
         let mut content = unframed.content;
         if content.is_empty() {
             return Ok(Content::Same { extended });
         }
         for coding in codings.iter().rev() {
-            content = codec::decode(*coding, &content)?.into();
+            content = coding::decode(*coding, &content, MAX_BODY_BYTES)?.into();
         }
         let media_type = match named(b"content-type").next() {
             Some(value) => MediaType::of(value)?,
@@ -235,7 +235,7 @@ impl Redactor {
             return Err(Unredactable::Ambiguous);
         }
         for coding in &codings {
-            rewritten = codec::encode(*coding, &rewritten);
+            rewritten = coding::encode(*coding, &rewritten);
         }
         Ok(Content::Replaced(rewritten))
     }

@@ -9,6 +9,7 @@ use strum::IntoStaticStr;
 
 use super::detect::{Detector, Found};
 use super::work::Plan;
+use crate::http::coding::Undecodable;
 use crate::stats::Tally;
 use crate::tcp::event::Side;
 
@@ -47,6 +48,17 @@ pub enum Unredactable {
     Ambiguous,
     /// Kept in a file that could not be read.
     ReadFailed,
+}
+
+impl From<Undecodable> for Unredactable {
+    fn from(why: Undecodable) -> Self {
+        match why {
+            Undecodable::TooLarge => Self::TooLarge,
+            Undecodable::Bomb => Self::Bomb,
+            Undecodable::Unknown => Self::UnknownCoding,
+            Undecodable::Broken => Self::BrokenCoding,
+        }
+    }
 }
 
 /// A part of a message.

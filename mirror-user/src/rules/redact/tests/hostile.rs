@@ -1,8 +1,8 @@
 //! What cannot be read is withheld with its reason; what is large or deep costs a bounded time.
 
-use super::super::codec::{self, Coding};
 use super::super::{MAX_BODY_BYTES, Unredactable};
 use super::*;
+use crate::http::coding::{self, Coding};
 
 /// Why the body of this request is withheld, if it is.
 fn withheld(headers: &str, body: &[u8]) -> Option<&'static str> {
@@ -115,12 +115,12 @@ fn bombs_are_withheld() {
     ] {
         let header = format!("Content-Encoding: {name}\r\n");
         assert_eq!(
-            withheld(&header, &codec::encode(coding, &zeros)),
+            withheld(&header, &coding::encode(coding, &zeros)),
             why(Unredactable::Bomb),
             "{name}"
         );
     }
-    let twice = codec::encode(Coding::Gzip, &codec::encode(Coding::Gzip, &zeros));
+    let twice = coding::encode(Coding::Gzip, &coding::encode(Coding::Gzip, &zeros));
     assert_eq!(withheld("Content-Encoding: gzip, gzip\r\n", &twice), why(Unredactable::Bomb));
     let many = "gzip, ".repeat(100) + "gzip";
     let header = format!("Content-Encoding: {many}\r\n");

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::codec::{self, Coding};
+use super::super::MAX_BODY_BYTES;
 use super::*;
+use crate::http::coding::{self, Coding};
 
 /// Values of every kind, and what must not be found of them.
 fn value() -> impl Strategy<Value = String> {
@@ -49,7 +50,7 @@ fn planted(place: u8, value: &str, filler: &str) -> Vec<u8> {
     let coded = |name: &str, coding| {
         post(
             &format!("Content-Type: application/json\r\nContent-Encoding: {name}\r\n"),
-            &codec::encode(coding, json.as_bytes()),
+            &coding::encode(coding, json.as_bytes()),
         )
     };
     match place {
@@ -107,7 +108,7 @@ proptest! {
             _ => None,
         };
         if let (Some(coding), Kept::Memory(wire)) = (coding, &message.body.wire) {
-            out.extend_from_slice(&codec::decode(coding, wire).expect("what was encoded"));
+            out.extend_from_slice(&coding::decode(coding, wire, MAX_BODY_BYTES).expect("what was encoded"));
         }
         let left = [value.clone(), percent(&value)]
             .iter()

@@ -9,9 +9,6 @@ use flate2::{Compression, Decompress, FlushDecompress, Status};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::MAX_BODY_BYTES;
-use super::report::Unredactable;
-
 /// Codings one inside another; nobody sends more than one on purpose.
 const MAX_CODINGS: usize = 3;
 /// Bytes that any body may have decoded, whatever its ratio.
@@ -27,9 +24,22 @@ const BROTLI_QUALITY: i32 = 5;
 /// Bytes that are decoded at once.
 const BLOCK: usize = 16 * 1024;
 
+/// Why content could not be had: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecodable {
+    /// Longer than the limit when it was decoded.
+    TooLarge,
+    /// Far longer decoded than on the wire, as a decompression bomb is.
+    Bomb,
+    /// In a coding that is not gzip, deflate, br or zstd.
+    Unknown,
+    /// In a coding that could not be undone.
+    Broken,
+}
+
 /// One content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Gzip,
     /// zlib's format, or bare deflate as some senders have it.
     Deflate,
@@ -38,9 +48,9 @@ pub(super) enum Coding {
 }
 
 /// The codings of a `Content-Encoding`, in the order in which they were applied.
-pub(super) fn codings<'a>(
+pub(crate) fn codings<'a>(
     values: impl Iterator<Item = &'a [u8]>,
-) -> Result<Vec<Coding>, Unredactable> {
+) -> Result<Vec<Coding>, Undecodable> {
     let mut codings = Vec::new();
     for name in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -50,17 +60,21 @@ pub(super) fn codings<'a>(
             _ if is("deflate") => codings.push(Coding::Deflate),
             _ if is("br") => codings.push(Coding::Brotli),
             _ if is("zstd") => codings.push(Coding::Zstd),
-            _ => return Err(Unredactable::UnknownCoding),
+            _ => return Err(Undecodable::Unknown),
         }
     }
-    if codings.len() > MAX_CODINGS { Err(Unredactable::UnknownCoding) } else { Ok(codings) }
+    if codings.len() > MAX_CODINGS { Err(Undecodable::Unknown) } else { Ok(codings) }
 }
 
-/// Undoes one coding. All of `bytes` must belong to it: what is behind its end would not have been
+/// Undoes one coding, up to so many bytes. All of `bytes` must belong to it: what is behind its end would not have been
 /// looked at.
-pub(super) fn decode(coding: Coding, bytes: &[u8]) -> Result<Vec<u8>, Unredactable> {
+pub(crate) fn decode(
+    coding: Coding,
+    bytes: &[u8],
+    max_bytes: usize,
+) -> Result<Vec<u8>, Undecodable> {
     let ratio = bytes.len().saturating_mul(MAX_RATIO).max(FREE_BYTES);
-    let mut out = Limited { bytes: Vec::new(), limit: ratio.min(MAX_BODY_BYTES), over: false };
+    let mut out = Limited { bytes: Vec::new(), limit: ratio.min(max_bytes), over: false };
     let outcome = match coding {
         Coding::Gzip => members(bytes, &mut out),
         Coding::Deflate => deflate(bytes, &mut out),
@@ -68,15 +82,15 @@ pub(super) fn decode(coding: Coding, bytes: &[u8]) -> Result<Vec<u8>, Unredactab
         Coding::Zstd => frames(bytes, &mut out),
     };
     match (outcome, out.over) {
-        (_, true) if out.limit == MAX_BODY_BYTES => Err(Unredactable::TooLarge),
-        (_, true) => Err(Unredactable::Bomb),
-        (Err(_), false) => Err(Unredactable::BrokenCoding),
+        (_, true) if out.limit == max_bytes => Err(Undecodable::TooLarge),
+        (_, true) => Err(Undecodable::Bomb),
+        (Err(_), false) => Err(Undecodable::Broken),
         (Ok(()), false) => Ok(out.bytes),
     }
 }
 
 /// Does one coding.
-pub(super) fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
     let encoded = || -> io::Result<Vec<u8>> {
         match coding {
             Coding::Gzip => {

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "every test file compiles this module and uses its own part")]
 
 pub mod scenes;
+pub mod shop;
+pub mod shopping;
 pub mod target;
 pub mod wire;
 

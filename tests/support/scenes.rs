@@ -1,5 +1,6 @@
 //! The conversations behind `pcaps/`: each is a story, a capture and its expected exchanges.
 
+use super::shopping;
 use super::wire::{Talk, interleaved};
 
 /// A named capture.
@@ -35,6 +36,11 @@ pub fn all() -> Vec<Scene> {
                 Talk::new().open().client(GET).server(OK).client(POST).server(CREATED).close(),
                 Talk::between("10.0.0.3:41000", "10.0.0.1:8080").open().client(CHUNKED).server(OK).close(),
             ]),
+        ),
+        scene(
+            "shopping",
+            "three customers of a shop that makes names up for sessions, tokens, carts and orders: for `replay --correlate`",
+            shopping::capture(),
         ),
         scene(
             "get",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 /// What a target does with each request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Behaviour {
     /// Answers 200 without a body and keeps the connection.
     Answer,
@@ -29,6 +29,8 @@ pub(crate) enum Behaviour {
     Hold,
     /// Answers 200, and keeps no body but its length and digest ([`RawRequest::taken`]).
     Digest,
+    /// Answers what this makes of the request.
+    Serve(Arc<dyn Fn(&str) -> String + Send + Sync>),
     /// Never answers.
     Silence,
 }
@@ -220,7 +222,14 @@ fn serve(
             Behaviour::Digest => (Vec::new(), Some(digest_body(&mut input, &head)?)),
             _ => (read_body(&mut input, &head)?, None),
         };
-        keep(shared, RawRequest { connection, at, head, body, taken });
+        let request = RawRequest { connection, at, head, body, taken };
+        if let Behaviour::Serve(answer) = behaviour {
+            let wire = String::from_utf8_lossy(&request.wire()).into_owned();
+            keep(shared, request);
+            stream.write_all(answer(&wire).as_bytes())?;
+            continue;
+        }
+        keep(shared, request);
         match behaviour {
             Behaviour::Answer | Behaviour::Digest => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?
@@ -240,7 +249,7 @@ fn serve(
                 drop(shared.changed.wait_while(state, |s| !s.released && !s.ended).unwrap());
                 stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
             }
-            Behaviour::Silence | Behaviour::AnswerEarly => {}
+            Behaviour::Silence | Behaviour::AnswerEarly | Behaviour::Serve(_) => {}
         }
     }
     Ok(())

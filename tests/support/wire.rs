@@ -22,6 +22,7 @@ pub struct Talk {
     vlan: Option<u16>,
     client_seq: u32,
     server_seq: u32,
+    not_before: u64,
     packets: Vec<TimedPacket>,
 }
 
@@ -52,6 +53,7 @@ impl Talk {
             vlan: None,
             client_seq: u32::MAX - 20,
             server_seq: 7_000,
+            not_before: START_NANOS,
             packets: Vec::new(),
         }
     }
@@ -118,6 +120,12 @@ impl Talk {
         self
     }
 
+    /// What comes next comes so long after the start, or later.
+    pub fn at_millis(mut self, millis: u64) -> Self {
+        self.not_before = START_NANOS + millis * 1_000_000;
+        self
+    }
+
     /// Each packet replaced by those that `rewrite` makes of its bytes.
     pub fn rewritten(mut self, rewrite: impl Fn(Vec<u8>) -> Vec<Vec<u8>>) -> Self {
         self.packets = self
@@ -141,7 +149,8 @@ impl Talk {
     }
 
     fn next_time(&self) -> u64 {
-        self.packets.last().map_or(START_NANOS, |packet| packet.nanos + STEP_NANOS)
+        let next = self.packets.last().map_or(START_NANOS, |packet| packet.nanos + STEP_NANOS);
+        next.max(self.not_before)
     }
 
     /// Payload in segments of at most 1,400 bytes.

@@ -36,6 +36,9 @@ pub struct TargetArgs {
     /// How long a target is left alone before one request asks whether it is well again [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub breaker_rest: Option<Duration>,
+    /// Learn which of the target's values stand for which of production's (cookies, tokens, ids), and replace them in what follows
+    #[arg(long)]
+    pub correlate: bool,
     /// Connections to the target at the same time, at most [default: 256]
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub max_connections: Option<usize>,
@@ -66,6 +69,7 @@ impl TargetArgs {
             breaker: self.breaker.or(other.breaker),
             breaker_latency: self.breaker_latency.or(other.breaker_latency),
             breaker_rest: self.breaker_rest.or(other.breaker_rest),
+            correlate: self.correlate || other.correlate,
             max_connections: self.max_connections.or(other.max_connections),
             max_queue: self.max_queue.or(other.max_queue),
             connect_timeout: self.connect_timeout.or(other.connect_timeout),

@@ -35,6 +35,8 @@ pub(super) struct InForce {
     /// What the run began with: its interfaces stay.
     source: SourceArgs,
     run: Run,
+    /// A target learns from production's answers, so that their bodies are kept.
+    correlates: bool,
     force: Force,
     /// The targets by their [`TargetId`]; one that goes leaves its place free.
     places: Vec<Option<TargetSpec>>,
@@ -44,7 +46,8 @@ pub(super) struct InForce {
 impl InForce {
     pub(super) fn new(file: File, run: Run, force: Force, stop: Stop) -> Self {
         let places = file.targets.iter().cloned().map(Some).collect();
-        Self { source: file.source.clone(), file, run, force, places, stop }
+        let correlates = file.correlates();
+        Self { source: file.source.clone(), file, run, correlates, force, places, stop }
     }
 
     /// Makes ready what `next` says otherwise. The kernel program is told here, as the last thing
@@ -92,6 +95,7 @@ impl InForce {
             ("source.for", old.run_for != new.run_for),
             ("source.guard", old.guard != new.guard),
             ("pace", self.file.pace != next.pace),
+            ("correlate, the first time", !self.correlates && next.correlates()),
             ("max-body and max-spool", self.file.room != next.room),
         ];
         changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()

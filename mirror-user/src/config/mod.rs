@@ -190,6 +190,10 @@ impl Config {
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
+        ensure!(
+            !(choice.requests_only && output.correlates()),
+            "--requests-only: --correlate learns from production's answers; leave one of them out"
+        );
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;

@@ -16,7 +16,7 @@ use crate::sink::findings::Findings;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
 use crate::sink::packets::Packets;
-use crate::sink::replay::{ReplayOptions, ReplaySink, Target};
+use crate::sink::replay::{MAX_ANSWER_BYTES, ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
@@ -92,14 +92,27 @@ impl Output {
         }
     }
 
+    /// True when a target learns from production's answers.
+    pub(super) fn correlates(&self) -> bool {
+        match self {
+            Self::Replay { targets, .. } => targets.iter().any(|to| to.options.correlate),
+            _ => false,
+        }
+    }
+
     /// What the http room has to keep for this output.
     pub(super) fn http_options(&self) -> HttpOptions {
         let counted = HttpOptions::default();
         match self {
             Self::Replay { max_body, max_spool, .. } => {
-                let keep = KeepLimits { total: *max_body, ..KeepLimits::default() };
+                let keep = |total| BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
+                let response_body = match self.correlates() {
+                    true => keep(MAX_ANSWER_BYTES as u64),
+                    false => counted.response_body,
+                };
                 HttpOptions {
-                    request_body: BodyKeep::Keep(keep),
+                    request_body: keep(*max_body),
+                    response_body,
                     max_spooled: *max_spool,
                     ..counted
                 }

@@ -54,6 +54,7 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         connections: run.pace.connections.unwrap_or_default(),
         limits: limits(how, run.is_live),
         timeouts: timeouts(how, &run.pace),
+        correlate: how.correlate,
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
         fail_on: run.fail_on.clone(),

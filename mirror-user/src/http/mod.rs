@@ -31,6 +31,7 @@ mod spool;
 mod start;
 mod stats;
 mod waiting;
+pub(crate) mod whole;
 
 #[cfg(test)]
 mod tests;

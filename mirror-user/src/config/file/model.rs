@@ -31,6 +31,14 @@ pub struct File {
     pub rules: Vec<RuleSpec>,
 }
 
+impl File {
+    /// True when a target learns from production's answers.
+    #[must_use]
+    pub fn correlates(&self) -> bool {
+        self.targets.iter().any(|target| target.how.correlate)
+    }
+}
+
 /// Where requests may go, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetSpec {

@@ -127,6 +127,7 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("trace", marks.trace.as_ref().map(word))
         .with("baggage", marks.baggage.as_ref().map(word))
         .with("ambiguous", marks.ambiguous.as_ref().map(word))
+        .with("correlate", how.correlate.then_some(true))
         .with("connect-timeout", how.connect_timeout.map(time))
         .with("answer-timeout", how.answer_timeout.map(time))
         .with("max-connections", how.max_connections.map(|n| n.to_string()))

@@ -22,6 +22,7 @@ pub(super) fn target(
     let how = TargetArgs {
         connect_timeout: fields.get("connect-timeout").and_then(|node| reader.duration(node)),
         answer_timeout: fields.get("answer-timeout").and_then(|node| reader.duration(node)),
+        correlate: fields.get("correlate").and_then(|node| reader.truth(node)).unwrap_or_default(),
         max_connections: fields.get("max-connections").and_then(|node| reader.count(node)),
         max_queue: fields.get("max-queue").and_then(|node| reader.bytes(node)),
         marks: marks(reader, &fields),

@@ -7,7 +7,7 @@ use crate::http::message::BodyLength;
 use crate::http::{AnswerHeads, Chunks, Piece, Unreadable};
 
 /// A head longer than this is no answer: sixteen times nginx's default for a proxied one.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
+pub(super) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// It was not an HTTP/1 answer, or not one to this request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,9 +13,10 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use super::breaker::{Breaker, Change, Pass, Seen};
 use super::connections::Pool;
+use super::correlate::Correlate;
 use super::dial::Dialer;
 use super::progress::NotDelivered;
-use super::queue::{Job, Queue};
+use super::queue::{Answer, Item, Job, Queue};
 use super::session::{self, Session, SessionKey};
 use super::target::Target;
 use super::timer::Timer;
@@ -38,6 +39,8 @@ pub(super) struct Engine {
     pub(super) pool: Pool,
     pub(super) timer: Timer,
     pub(super) scratch: Scratch,
+    /// What replaces values that differ, where that is asked for.
+    pub(super) correlate: Option<Correlate>,
     stopping: Cell<bool>,
     sessions: RefCell<HashMap<SessionKey, Rc<Session>>>,
 }
@@ -71,6 +74,7 @@ pub(super) fn run(
         pool: Pool::new(options.connections, options.limits.connections),
         timer,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+        correlate: options.correlate.then(|| Correlate::new(options.copies.count)),
         stopping: Cell::new(false),
         sessions: RefCell::default(),
     });
@@ -96,7 +100,14 @@ impl Engine {
             if self.queue.stopped() && !self.stopping.replace(true) {
                 self.sessions.borrow().values().for_each(|session| session.wake());
             }
-            for mut job in batch.drain(..) {
+            for item in batch.drain(..) {
+                let mut job = match item {
+                    Item::Job(job) => job,
+                    Item::Answer(answer) => {
+                        self.learn(&answer);
+                        continue;
+                    }
+                };
                 // What is live is due when it comes: its time shows how long it waits for its turn.
                 if options.pace == Pace::Live {
                     job.due.get_or_insert(now);
@@ -118,15 +129,30 @@ impl Engine {
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {
         let mut sessions = self.sessions.borrow_mut();
-        let session = sessions.entry(job.session).or_insert_with_key(|key| {
+        let session = sessions.entry(job.key.session).or_insert_with_key(|key| {
             let session = Rc::new(Session::new(*key));
             tokio::task::spawn_local(session::run(Rc::clone(&session), Rc::clone(self)));
             session
         });
         if when_full == WhenFull::Drop && session.queued() >= MAX_SESSION_QUEUE {
+            self.answered(&job, None);
             job.ticket.settle(Err(NotDelivered::QueueFull));
         } else {
             session.push(job);
+        }
+    }
+
+    fn learn(&self, answer: &Answer) {
+        if let Some(correlate) = &self.correlate {
+            let counts = &self.queue.counters.correlated;
+            correlate.recorded(&answer.recorded, answer.arrived, counts);
+        }
+    }
+
+    /// Tells what the target answered, byte for byte, where that is asked for; `None`: nothing.
+    pub(super) fn answered(&self, job: &Job, answer: Option<Vec<u8>>) {
+        if let Some(correlate) = &self.correlate {
+            correlate.answered(job.key, &job.request, answer, &self.queue.counters.correlated);
         }
     }
 

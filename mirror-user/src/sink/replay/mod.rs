@@ -20,6 +20,7 @@ mod answer;
 mod breaker;
 mod connections;
 mod copies;
+mod correlate;
 mod dial;
 mod engine;
 mod gate;
@@ -46,10 +47,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use hashbrown::HashSet;
 
 pub use self::breaker::BreakerOptions;
 pub use self::connections::Connections;
 pub use self::copies::Copies;
+pub(crate) use self::correlate::MAX_ANSWER_BYTES;
+use self::correlate::{ExchangeKey, Recorded};
 use self::log::{RequestLog, What};
 pub use self::pace::{Pace, Rate};
 pub use self::progress::{Blame, NotDelivered, ReplayProgress};
@@ -63,12 +67,15 @@ pub use self::times::Quantiles;
 pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};
 pub use self::window::{Point, Window};
-use crate::http::message::{Message, Moment};
+use crate::http::message::{Exchange, Message, Moment};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
 use crate::stats::Account;
 use crate::summary::Note;
+
+/// Requests whose answers are awaited, at most; 3 MiB.
+const MAX_OPEN: usize = 64 * 1024;
 
 /// How a replay is done.
 #[derive(Clone, Debug)]
@@ -89,6 +96,8 @@ pub struct ReplayOptions {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// Values that the target made are put in the place of production's, which it does not know.
+    pub correlate: bool,
     /// When the target is left alone for a while; `None`: never.
     pub breaker: Option<BreakerOptions>,
     /// Where each request leaves a line.
@@ -110,6 +119,7 @@ impl ReplayOptions {
             when_full,
             limits: Limits::default(),
             timeouts: Timeouts::default(),
+            correlate: false,
             breaker: None,
             log: None,
             fail_on: Vec::new(),
@@ -209,6 +219,10 @@ pub struct ReplaySink {
     when_full: WhenFull,
     log: Option<RequestLog>,
     fail_on: Vec<FailOn>,
+    /// Requests under way whose answers are wanted; `None` where none are.
+    open: Option<HashSet<ExchangeKey>>,
+    /// Which reading of the capture this is.
+    pass: u32,
     queue: Arc<Queue>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
 }
@@ -237,6 +251,8 @@ impl ReplaySink {
             when_full: options.when_full,
             log: options.log.clone().map(RequestLog::start).transpose()?,
             fail_on: options.fail_on.clone(),
+            open: options.correlate.then(HashSet::new),
+            pass: 0,
             queue: Arc::clone(&queue),
             engine: None,
         };
@@ -288,11 +304,39 @@ impl ReplaySink {
             (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
             (WhenFull::Wait, None) => Patience::Forever,
         };
-        let session = SessionKey { connection, copy };
-        self.queue.push(
-            Order { session, due, request: shadow, priority: cleared.priority(), trace },
-            patience,
-        );
+        let (session, index) = (SessionKey { connection, copy }, id.index);
+        let priority = cleared.priority();
+        let order = Order { session, due, request: shadow, priority, index, trace };
+        let taken = self.queue.push(order, patience);
+        if let Some(open) = &mut self.open
+            && taken
+        {
+            // Some of them may never end, as their connections are forgotten.
+            if open.len() >= MAX_OPEN {
+                open.clear();
+            }
+            open.insert(ExchangeKey { session, index });
+        }
+    }
+
+    /// Hands on what production answered to requests that were taken.
+    fn answered(&mut self, exchange: &Exchange) {
+        let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
+        let patience = match self.when_full {
+            WhenFull::Drop => Patience::None,
+            WhenFull::Wait => Patience::Forever,
+        };
+        for copy in 0..self.copies.count {
+            let session = SessionKey { connection: exchange.id.connection, copy };
+            let key = ExchangeKey { session, index: exchange.id.index };
+            if let Some(response) = &exchange.response
+                && open.remove(&key)
+            {
+                let (request, response) = (Arc::clone(request), Arc::clone(response));
+                let recorded = Recorded { key, request, response, pass: self.pass };
+                self.queue.push_answer(recorded, patience);
+            }
+        }
     }
 
     fn host_and_mark_warnings(&self) -> Vec<String> {
@@ -334,7 +378,7 @@ impl Drop for EndOfEngine<'_> {
 
 impl Sink for ReplaySink {
     fn wants_answers(&self) -> bool {
-        false
+        self.open.is_some()
     }
 
     fn monitor(&self) -> Option<ReplayMonitor> {
@@ -347,6 +391,7 @@ impl Sink for ReplaySink {
         let Some(request) = &exchange.request else { return Ok(()) };
         // A whole request comes when it was asked; only one that never became whole is new here.
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
+            self.answered(exchange);
             return Ok(());
         }
         for copy in 0..self.copies.count {
@@ -358,6 +403,7 @@ impl Sink for ReplaySink {
 
     fn again(&mut self, shift: Duration) {
         self.shift = shift;
+        self.pass = self.pass.saturating_add(1);
         self.schedule.again();
     }
 
@@ -390,7 +436,8 @@ impl Sink for ReplaySink {
         let log = self.log.as_ref().and_then(|log| Note::new("request log", log.counts()));
         let opened = self.queue.counters.breaker_opened.load(Relaxed);
         let breaker = Note::new("breaker", (opened > 0).then_some(("opened", opened)));
-        log.into_iter().chain(breaker).collect()
+        let correlated = Note::new("correlated", self.queue.counters.correlated.non_zero());
+        log.into_iter().chain(breaker).chain(correlated).collect()
     }
 
     fn account(&self) -> Account {

@@ -6,6 +6,7 @@ use enum_map::{Enum, EnumMap};
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+use super::correlate::Counts;
 use super::log::Trace;
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
@@ -167,6 +168,8 @@ pub(super) struct Counters {
     classes: [AtomicU64; 5],
     dropped: EnumMap<NotDelivered, AtomicU64>,
     pub(super) times: Times,
+    /// What became of values that differ.
+    pub(super) correlated: Counts,
 }
 
 impl Counters {
@@ -184,6 +187,7 @@ impl Counters {
             classes: Default::default(),
             dropped: EnumMap::default(),
             times: Times::new(),
+            correlated: Counts::default(),
         }
     }
 

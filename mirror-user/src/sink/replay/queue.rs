@@ -1,4 +1,5 @@
-//! Shadow requests from the pipeline's thread in, batches of them out on the engine's thread.
+//! Shadow requests from the pipeline's thread in, and what production answered where somebody asks
+//! for it; batches of both out on the engine's thread.
 //!
 //! Everything that was accepted and has no outcome yet counts against one limit, wherever it is:
 //! here, in a session's queue, or on its way. Each request carries a [`Ticket`] that gives its room
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::Limits;
+use super::correlate::{Count, ExchangeKey, Recorded};
 use super::engine::now;
 use super::log::Trace;
 use super::progress::{Counters, NotDelivered};
@@ -33,14 +35,37 @@ pub(super) struct Order {
     pub(super) request: ShadowRequest,
     /// Whether it stays when there is room for some alone.
     pub(super) priority: Priority,
+    /// Its place on its connection.
+    pub(super) index: u32,
     /// What is to be logged of it.
     pub(super) trace: Option<Box<Trace>>,
 }
 
+/// What comes out, in the order in which it went in.
+pub(super) enum Item {
+    Job(Job),
+    Answer(Answer),
+}
+
+/// What production answered, and when it came among requests and answers. Takes room while it waits.
+pub(super) struct Answer {
+    pub(super) recorded: Recorded,
+    pub(super) arrived: u64,
+    bytes: usize,
+    queue: Arc<Queue>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.queue.give_bytes_back(self.bytes);
+    }
+}
+
 /// A request on its way to the target.
 pub(super) struct Job {
-    /// The session it belongs to.
-    pub(super) session: SessionKey,
+    pub(super) key: ExchangeKey,
+    /// When it came among requests and answers.
+    pub(super) arrived: u64,
     /// When it is to be sent; `None`: at once.
     pub(super) due: Option<Instant>,
     pub(super) request: ShadowRequest,
@@ -75,7 +100,9 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Intake {
-    jobs: Vec<Job>,
+    items: Vec<Item>,
+    /// How many came so far.
+    arrived: u64,
     closed: bool,
 }
 
@@ -95,9 +122,10 @@ impl Queue {
         }
     }
 
-    /// Takes a request, or counts why not. Waits for room as long as `patience` says.
-    pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) {
-        let Order { session, due, request, priority, trace } = order;
+    /// Takes a request, or counts why not. Waits for room as long as `patience` says. True when it
+    /// was taken.
+    pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) -> bool {
+        let Order { session, due, request, priority, index, trace } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
         let room = match patience {
             Patience::None => self.room_at_once(bytes, priority),
@@ -105,24 +133,49 @@ impl Queue {
         };
         if let Err(why) = room {
             self.counters.settle(Err(why), trace);
-            return;
+            return false;
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
         let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, trace };
-        let job = Job { session, due, request, ticket };
+        let key = ExchangeKey { session, index };
+        // What is not put in drops its ticket, which counts it as stopped.
+        self.put(|arrived| Item::Job(Job { key, arrived, due, request, ticket }))
+    }
+
+    /// Takes what production answered to a request that was taken; where what is live finds no room,
+    /// it is counted and nothing is learned of it.
+    pub(super) fn push_answer(self: &Arc<Self>, recorded: Recorded, patience: Patience) {
+        let bytes = recorded.memory().saturating_add(JOB_OVERHEAD_BYTES);
+        let room = match patience {
+            Patience::None => self.has_room(bytes),
+            _ => self.wait_for_room(bytes, patience).is_ok(),
+        };
+        if !room {
+            self.counters.correlated.add(Count::AnswersDropped, 1);
+            return;
+        }
+        self.bytes.fetch_add(bytes, Relaxed);
+        let queue = Arc::clone(self);
+        self.put(|arrived| Item::Answer(Answer { recorded, arrived, bytes, queue }));
+    }
+
+    /// True unless nobody would ever take it.
+    fn put(&self, item: impl FnOnce(u64) -> Item) -> bool {
         let mut intake = self.intake();
         if intake.closed {
             drop(intake);
-            drop(job); // counts it as stopped; nobody would ever take it
-            return;
+            return false;
         }
-        intake.jobs.push(job);
-        let first = intake.jobs.len() == 1;
+        intake.arrived += 1;
+        let item = item(intake.arrived);
+        intake.items.push(item);
+        let first = intake.items.len() == 1;
         drop(intake);
         if first {
             self.wake.notify_one();
         }
+        true
     }
 
     /// Nothing will come any more.
@@ -142,9 +195,9 @@ impl Queue {
     }
 
     /// Swaps what has come into the empty `batch`; true when nothing will come any more.
-    pub(super) fn take(&self, batch: &mut Vec<Job>) -> bool {
+    pub(super) fn take(&self, batch: &mut Vec<Item>) -> bool {
         let mut intake = self.intake();
-        std::mem::swap(&mut intake.jobs, batch);
+        std::mem::swap(&mut intake.items, batch);
         intake.closed
     }
 
@@ -217,14 +270,17 @@ impl Queue {
     }
 
     fn give_back(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Relaxed);
-        let left = self.outstanding.fetch_sub(1, SeqCst).saturating_sub(1);
-        if left == 0 {
+        if self.outstanding.fetch_sub(1, SeqCst) == 1 {
             self.wake.notify_one();
         }
+        self.give_bytes_back(bytes);
+    }
+
+    fn give_bytes_back(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Relaxed);
         // Half empty, so that a thread that waits is woken once for many requests.
         if self.producer_waits.load(SeqCst)
-            && left <= self.limits.queue_requests / 2
+            && self.outstanding.load(SeqCst) <= self.limits.queue_requests / 2
             && self.bytes.load(Relaxed) <= self.limits.queue_bytes / 2
         {
             self.producer_waits.store(false, SeqCst);
@@ -290,7 +346,7 @@ mod tests {
                     host_missing: false,
                 };
                 let session = SessionKey { connection: u64::from(n), copy: 0 };
-                let order = Order { session, due: None, request, priority, trace: None };
+                let order = Order { session, due: None, request, priority, index: 0, trace: None };
                 queue.push(order, Patience::None);
             }
             (queue.outstanding(), queue.counters.account().dropped)

@@ -1,6 +1,7 @@
 //! The requests of one captured connection, one after the other over one upstream connection: the
 //! next is sent when it is due and the answer to the one before was read, as the client did.
 
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -142,7 +143,9 @@ pub(super) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
             Step::Send(job) => {
                 session.connected_ahead.set(false);
                 let outcome = carry_out(&job, &engine, &mut held, &mut alarm).await;
-                job.ticket.settle(outcome);
+                let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
+                engine.answered(&job, outcome.ok().and_then(|sent| sent.answer));
+                job.ticket.settle(status);
             }
             Step::End => break,
         }
@@ -220,6 +223,15 @@ async fn next(
     step
 }
 
+/// A request that was answered.
+struct Sent {
+    status: u16,
+    /// How long the target took.
+    took: Duration,
+    /// What it answered, where that is kept.
+    answer: Option<Vec<u8>>,
+}
+
 /// Lets go of a connection that the target has closed.
 fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>) {
     let over = held
@@ -235,7 +247,7 @@ async fn carry_out<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     alarm: &mut Alarm,
-) -> Result<u16, NotDelivered> {
+) -> Result<Sent, NotDelivered> {
     let pass = engine.pass();
     if pass == Pass::No {
         *held = None;
@@ -243,8 +255,8 @@ async fn carry_out<'a>(
     }
     let mut judged = Judged { engine, pass, open: true };
     let outcome = send(job, engine, held, alarm, pass).await;
-    judged.tell(outcome);
-    outcome.map(|(status, _)| status)
+    judged.tell(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
+    outcome
 }
 
 /// Tells the breaker how a request ended; one that is given up on its way, too.
@@ -255,10 +267,10 @@ struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    fn tell(&mut self, outcome: Result<(u16, Duration), NotDelivered>) {
+    fn tell(&mut self, outcome: Result<Duration, NotDelivered>) {
         let now = now();
         match outcome {
-            Ok((_, took)) => self.record(Some(took), now),
+            Ok(took) => self.record(Some(took), now),
             // What was not sent, or failed for another reason, says nothing of it.
             Err(NotDelivered::BreakerOpen) => {}
             Err(why) if why.blame() == Blame::Target => self.record(None, now),
@@ -280,14 +292,22 @@ impl Drop for Judged<'_> {
     }
 }
 
-/// The status, and how long the target took for it.
 async fn send<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     alarm: &mut Alarm,
     pass: Pass,
-) -> Result<(u16, Duration), NotDelivered> {
+) -> Result<Sent, NotDelivered> {
+    let counters = &engine.queue.counters;
+    // Before a connection is taken that others could use meanwhile.
+    let request = match &engine.correlate {
+        None => Cow::Borrowed(&job.request),
+        Some(correlate) => {
+            let (copy, counts) = (job.key.session.copy, &counters.correlated);
+            correlate.translate(copy, job.arrived, &job.request, counts).await
+        }
+    };
     let mine = match held.take() {
         Some(mine) => mine,
         None => engine.connection().await?,
@@ -297,17 +317,16 @@ async fn send<'a>(
         return Err(NotDelivered::BreakerOpen);
     }
     let mine = held.insert(mine);
-    let counters = &engine.queue.counters;
     let begun = now();
     counters.times.sent(job.due, begun);
     job.ticket.sent(begun);
     counters.sent.fetch_add(1, Relaxed);
     let _in_flight = InFlight::begin(counters);
-    let outcome = mine
-        .connection
-        .upstream
-        .exchange(&job.request, &engine.timeouts, &engine.scratch, alarm, begun.into())
-        .await;
+    let upstream = &mut mine.connection.upstream;
+    upstream.keep_answer(engine.correlate.is_some());
+    let outcome =
+        upstream.exchange(&request, &engine.timeouts, &engine.scratch, alarm, begun.into()).await;
+    let answer = upstream.take_answer();
     let ended = now();
     if outcome.is_ok() {
         counters.times.answered(job.due, begun, ended);
@@ -320,5 +339,6 @@ async fn send<'a>(
         }
         (false, _) => *held = None,
     }
-    outcome.map(|answered| (answered.status, ended.saturating_duration_since(begun)))
+    let took = ended.saturating_duration_since(begun);
+    outcome.map(|answered| Sent { status: answered.status, took, answer })
 }

@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
-use super::answer::{AnswerReader, Progress};
+use super::answer::{AnswerReader, MAX_HEAD_BYTES, Progress};
+use super::correlate::MAX_ANSWER_BYTES;
 use super::progress::NotDelivered;
 use super::stream::Stream;
 use crate::rules::tag::{Rest, ShadowRequest};
@@ -20,6 +21,10 @@ use crate::rules::tag::{Rest, ShadowRequest};
 /// How much of an answer is read at once, and of a body that waits in a file. One buffer serves
 /// all connections, as nothing of it is kept between two reads.
 pub(super) const SCRATCH_BYTES: usize = 64 * 1024;
+
+/// How much of an answer is kept for whoever wants to see it: its heads, and as much of its body as is
+/// looked through.
+const MAX_KEPT_BYTES: usize = MAX_ANSWER_BYTES + MAX_HEAD_BYTES;
 
 /// A buffer that all connections of the engine's thread share.
 pub(super) type Scratch = RefCell<Box<[u8]>>;
@@ -36,11 +41,13 @@ pub(super) struct Answered {
 pub(super) struct Upstream {
     stream: Stream,
     reader: AnswerReader,
+    /// The first bytes of the answer, where they are wanted.
+    kept: Option<Vec<u8>>,
 }
 
 impl Upstream {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, reader: AnswerReader::new() }
+        Self { stream, reader: AnswerReader::new(), kept: None }
     }
 
     /// Ready when a connection on which nothing is expected has ended, or has got bytes that
@@ -54,6 +61,16 @@ impl Upstream {
     /// Asks the kernel whether the target has closed it meanwhile.
     pub(super) fn is_over(&self) -> bool {
         self.stream.is_over()
+    }
+
+    /// Whether the answer to the next request is kept, up to [`MAX_KEPT_BYTES`].
+    pub(super) fn keep_answer(&mut self, yes: bool) {
+        self.kept = yes.then(Vec::new);
+    }
+
+    /// What was kept of the answer.
+    pub(super) fn take_answer(&mut self) -> Option<Vec<u8>> {
+        self.kept.take()
     }
 
     /// Sends a request and reads its answer. After an error the connection is of no more use.
@@ -108,6 +125,11 @@ impl Upstream {
             let mut buffer = ReadBuf::new(&mut scratch);
             if let Err(why) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 return Poll::Ready(Err(lost(&why)));
+            }
+            if let Some(kept) = &mut self.kept {
+                let room = MAX_KEPT_BYTES.saturating_sub(kept.len());
+                let bytes = buffer.filled();
+                kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
             }
             let progress = if buffer.filled().is_empty() {
                 self.reader.end().ok_or(NotDelivered::Closed)

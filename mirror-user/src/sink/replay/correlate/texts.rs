@@ -1,0 +1,220 @@
+//! Where values stand in texts: fields, cookies, credentials, URLs, forms. Each text is written out
+//! again, with other values where there are some.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::sites::cookie_kind;
+use super::table::Found;
+use super::tokens::{
+    SECRET, is_id_name, is_secret_name, kind_of_name, resource_of, speaks_for_itself,
+};
+use super::translate::{Awaited, Translator};
+
+/// What is percent-encoded in a value that stands in a URL or a form: all but RFC 3986's unreserved.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Where a text is taken apart when it is no value as a whole: first between the parts of a field's
+/// value, then between those of a URL.
+const DELIMITERS: [&[char]; 2] = [
+    &[' ', '\t', '\r', '\n', ',', ';', '"', '\'', '<', '>', '(', ')', '{', '}', '[', ']'],
+    &['/', '=', '?', '&', ':', '#', '@'],
+];
+
+impl<'a> Translator<'a> {
+    /// What stands for a value; nothing when it stands for itself. Where it is `sure` that the text
+    /// is a value, those of its kind count, however short; otherwise it must speak for itself.
+    pub(super) fn value(&mut self, text: &str, kind: &str, sure: bool) -> Option<&'a str> {
+        let speaks = speaks_for_itself(text);
+        if !sure && !speaks {
+            return None;
+        }
+        let is_this =
+            |answer: &Awaited| answer.arrived < self.arrived && (speaks || *answer.kind == *kind);
+        if self.pending.get(text).is_some_and(|answers| answers.iter().any(is_this)) {
+            self.pends.get_or_insert_with(|| text.into());
+        }
+        let found = match self.table.get(text, kind) {
+            Some(value) => Found::Value(value),
+            None if speaks => self.table.of_any_kind(text),
+            None => Found::Unknown,
+        };
+        match found {
+            Found::Value(value) if value == text => None,
+            Found::Value(value) => {
+                self.replaced += 1;
+                Some(value)
+            }
+            Found::Ambiguous => {
+                self.ambiguous += 1;
+                None
+            }
+            Found::Unknown => None,
+        }
+    }
+
+    /// A text of which the whole may be a value, or parts of it. True when it is another one now; it
+    /// is written in any case.
+    pub(super) fn text(&mut self, text: &str, kind: &str, sure: bool, out: &mut String) -> bool {
+        self.parts(text, kind, sure, &DELIMITERS, out)
+    }
+
+    fn parts(
+        &mut self,
+        text: &str,
+        kind: &str,
+        sure: bool,
+        delimiters: &[&[char]],
+        out: &mut String,
+    ) -> bool {
+        if let Some(value) = self.value(text, kind, sure) {
+            out.push_str(value);
+            return true;
+        }
+        let (first, deeper): (&dyn Fn(char) -> bool, _) = match delimiters.split_first() {
+            Some((first, deeper)) => (&|char| first.contains(&char), Some(deeper)),
+            None => (&|char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_')), None),
+        };
+        let mut changed = false;
+        for piece in text.split_inclusive(first) {
+            let end = piece.char_indices().next_back().filter(|(_, last)| first(*last));
+            let (part, delimiter) = piece.split_at(end.map_or(piece.len(), |(at, _)| at));
+            changed |= match deeper {
+                Some(deeper) => self.parts(part, "", false, deeper, out),
+                // The narrowest parts, once they are only parts.
+                None if part.len() < text.len() => match self.value(part, "", false) {
+                    Some(value) => {
+                        out.push_str(value);
+                        true
+                    }
+                    None => {
+                        out.push_str(part);
+                        false
+                    }
+                },
+                None => {
+                    out.push_str(part);
+                    false
+                }
+            };
+            out.push_str(delimiter);
+        }
+        changed
+    }
+
+    /// The value of a field of this name.
+    pub(super) fn named(&mut self, name: &str, text: &str, out: &mut String) -> bool {
+        let sure = is_id_name(name) || is_secret_name(name);
+        let kind = kind_of_name(name, &self.resource);
+        self.text(text, &kind, sure, out)
+    }
+
+    /// `Bearer TOKEN` (RFC 6750 §2.1), and what is built alike.
+    pub(super) fn credentials(&mut self, text: &str, out: &mut String) -> bool {
+        let token_at = text.find(' ').map_or(0, |space| space + 1);
+        let (scheme, token) = text.split_at(token_at);
+        out.push_str(scheme);
+        self.text(token, SECRET, true, out)
+    }
+
+    pub(super) fn cookies(&mut self, text: &str, out: &mut String) -> bool {
+        let mut changed = false;
+        for (at, pair) in text.split(';').enumerate() {
+            if at > 0 {
+                out.push(';');
+            }
+            let Some((name, value)) = pair.split_once('=') else {
+                out.push_str(pair);
+                continue;
+            };
+            out.push_str(name);
+            out.push('=');
+            changed |= self.text(value, &cookie_kind(name.trim()), true, out);
+        }
+        changed
+    }
+
+    /// A request target, or another URL: its path and its query.
+    pub(super) fn reference(&mut self, text: &str, out: &mut String) -> bool {
+        let path_at = match text.find("://") {
+            Some(scheme) => {
+                let authority = scheme + "://".len();
+                let path = text.get(authority..).and_then(|rest| rest.find('/'));
+                path.map_or(text.len(), |path| authority + path)
+            }
+            None => 0,
+        };
+        let (text, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
+        let (origin, rest) = text.split_at(path_at.min(text.len()));
+        let (path, query) = match rest.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        };
+        out.push_str(origin);
+        let mut changed = self.path(path, out);
+        if let Some(query) = query {
+            out.push('?');
+            changed |= self.pairs(query, out);
+        }
+        out.push_str(fragment);
+        changed
+    }
+
+    fn path(&mut self, path: &str, out: &mut String) -> bool {
+        let mut changed = false;
+        let mut before = "";
+        for (at, segment) in path.split('/').enumerate() {
+            if at > 0 {
+                out.push('/');
+            }
+            let kind = resource_of(before);
+            changed |= self
+                .encoded(segment, false, out, |this, text, out| this.text(text, &kind, true, out));
+            before = segment;
+        }
+        changed
+    }
+
+    /// `name=value&…`, of a query or a form.
+    pub(super) fn pairs(&mut self, text: &str, out: &mut String) -> bool {
+        let mut changed = false;
+        for (at, pair) in text.split('&').enumerate() {
+            if at > 0 {
+                out.push('&');
+            }
+            let Some((name, value)) = pair.split_once('=') else {
+                out.push_str(pair);
+                continue;
+            };
+            out.push_str(name);
+            out.push('=');
+            let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+            changed |=
+                self.encoded(value, true, out, |this, text, out| this.named(&name, text, out));
+        }
+        changed
+    }
+
+    /// A text that is percent-encoded; only what is changed is encoded anew.
+    fn encoded(
+        &mut self,
+        raw: &str,
+        plus: bool,
+        out: &mut String,
+        translate: impl FnOnce(&mut Self, &str, &mut String) -> bool,
+    ) -> bool {
+        let spaced = if plus { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };
+        let mut new = String::new();
+        let changed = match percent_decode_str(&spaced).decode_utf8() {
+            Ok(text) => translate(self, &text, &mut new),
+            Err(_) => false,
+        };
+        if changed {
+            out.extend(utf8_percent_encode(&new, ENCODED));
+        } else {
+            out.push_str(raw);
+        }
+        changed
+    }
+}

@@ -9,11 +9,12 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -135,6 +136,61 @@ fn a_unix_socket_gets_the_same_bytes() {
     let heads = server.join().unwrap();
     assert!(heads[0].is_empty());
     assert_eq!(heads[1][..2], ["GET /0 HTTP/1.1", "Host: shop.example-shadow"]);
+}
+
+/// A proxy that opens one tunnel after the other to `target`, whatever it is asked for; gives what it was
+/// asked for.
+fn proxy_to(target: std::net::SocketAddr, tunnels: usize) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://me:pw@{}", listener.local_addr().unwrap());
+    let proxy = std::thread::spawn(move || {
+        let serve = |_| {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut input = BufReader::new(client.try_clone().unwrap());
+            let lines = input.by_ref().lines().map_while(Result::ok);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            let mut server = TcpStream::connect(target).unwrap();
+            let (mut back, mut forth) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut back, &mut forth);
+                let _ = forth.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut input, &mut server);
+            let _ = server.shutdown(Shutdown::Write);
+            asked.join("\n")
+        };
+        (0..tunnels).map(serve).collect()
+    });
+    (url, proxy)
+}
+
+#[test]
+fn the_proxy_that_the_environment_names_is_gone_through() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &gets(1));
+    // One for the look whether anybody is there.
+    let (url, proxy) = proxy_to(target.address(), 2);
+    let replay = |no_proxy: &str| {
+        // RFC 6761 §6.4: the name has no address, so that the proxy alone can know it.
+        let to = ["--to", "http://staging.invalid:8080", "--speed", "max", "--json"];
+        let mut command = Command::new(support::binary());
+        command.args(["replay", "--from", &file]).args(to);
+        command.env("http_proxy", &url).env("no_proxy", no_proxy).output().unwrap()
+    };
+    let output = replay("");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked = "CONNECT staging.invalid:8080 HTTP/1.1\nHost: staging.invalid:8080\n\
+                 Proxy-Authorization: Basic bWU6cHc=";
+    assert_eq!(proxy.join().unwrap(), [asked, asked]);
+    let received = target.received();
+    assert_eq!(received.len(), 1);
+    assert_eq!(received[0].target(), "/0", "not the absolute form that a proxy would read");
+    let direct = replay("staging.invalid");
+    assert_eq!(direct.status.code(), Some(2));
+    let why = String::from_utf8_lossy(&direct.stderr).into_owned();
+    assert!(why.contains("staging.invalid: no address found"), "{why}");
 }
 
 /// A server under TLS that answers every request with a page about itself; killed when dropped.

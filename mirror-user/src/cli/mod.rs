@@ -3,6 +3,7 @@
 mod convert;
 mod filter;
 mod guard;
+mod load;
 mod marks;
 mod outcome;
 mod pace;
@@ -23,6 +24,8 @@ pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub(crate) use self::filter::{either, parse_percent};
 pub use self::guard::GuardArgs;
 pub(crate) use self::guard::{parse_memory, parse_share};
+pub(crate) use self::load::parse_count;
+pub use self::load::{DropArg, LoadArgs, ShareArg};
 pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
@@ -31,7 +34,6 @@ pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
 pub use self::replay::{ReplayArgs, RoomArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, OrderArg, SourceArgs};
-pub(crate) use self::target::parse_count;
 pub use self::target::{BreakerArg, TargetArgs};
 pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
 

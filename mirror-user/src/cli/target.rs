@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::load::{LoadArgs, ShareArg};
 use super::marks::MarkArgs;
-use super::values::{parse_bytes, parse_duration};
+use super::values::parse_duration;
 
 /// How a target is reached, and what it gets. In a configuration file each target has its own.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -39,12 +40,6 @@ pub struct TargetArgs {
     /// Learn which of the target's values stand for which of production's (cookies, tokens, ids), and replace them in what follows
     #[arg(long)]
     pub correlate: bool,
-    /// Connections to the target at the same time, at most [default: 256]
-    #[arg(long, value_name = "N", value_parser = parse_count)]
-    pub max_connections: Option<usize>,
-    /// Bytes of requests that may wait for the target, at most [default: 32MiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    pub max_queue: Option<u64>,
     /// How long a connection to the target may take to be made [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub connect_timeout: Option<Duration>,
@@ -52,6 +47,9 @@ pub struct TargetArgs {
     /// has three times that to end it [default: 10s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub answer_timeout: Option<Duration>,
+    /// How much it gets.
+    #[command(flatten)]
+    pub load: LoadArgs,
     /// What marks a request.
     #[command(flatten)]
     pub marks: MarkArgs,
@@ -70,18 +68,12 @@ impl TargetArgs {
             breaker_latency: self.breaker_latency.or(other.breaker_latency),
             breaker_rest: self.breaker_rest.or(other.breaker_rest),
             correlate: self.correlate || other.correlate,
-            max_connections: self.max_connections.or(other.max_connections),
-            max_queue: self.max_queue.or(other.max_queue),
             connect_timeout: self.connect_timeout.or(other.connect_timeout),
             answer_timeout: self.answer_timeout.or(other.answer_timeout),
+            load: self.load.or(other.load),
             marks: self.marks.or(other.marks),
         }
     }
-}
-
-/// A count of what there must be some of.
-pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a count, 1 or more".into())
 }
 
 /// When a target is left alone.
@@ -99,13 +91,11 @@ impl FromStr for BreakerArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.trim_end_matches('%').parse::<f64>()) {
+        match (text, text.parse()) {
             ("auto", _) => Ok(Self::Auto),
-            ("off", _) => Ok(Self::Off),
-            (_, Ok(percent)) if percent > 0.0 && percent <= 100.0 => {
-                Ok(Self::Share(percent / 100.0))
-            }
-            _ => Err("`auto`, `off`, or a part of a hundred such as 50%".into()),
+            (_, Ok(ShareArg::Off)) => Ok(Self::Off),
+            (_, Ok(ShareArg::Share(share))) => Ok(Self::Share(share)),
+            (_, Err(_)) => Err("`auto`, `off`, or a part of a hundred such as 50%".into()),
         }
     }
 }

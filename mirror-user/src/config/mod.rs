@@ -42,7 +42,7 @@ use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
 use crate::shutdown::Stop;
-use crate::sink::replay::{Pace, ReplayOptions, Target, WhenFull};
+use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::{Choice, Ports, Watch};
@@ -194,6 +194,10 @@ impl Config {
             !(choice.requests_only && output.correlates()),
             "--requests-only: --correlate learns from production's answers; leave one of them out"
         );
+        ensure!(
+            !(choice.requests_only && output.watches_production()),
+            "--requests-only: --ramp watches production's answers; leave one of them out, or say --ramp-production-errors off"
+        );
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;
@@ -245,7 +249,13 @@ impl Config {
     /// A replay of what passes `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
         let source = Source::live("lo".to_owned());
-        Self::for_demo(source, Ports::new(vec![port]), shadow, Pace::Live, WhenFull::Drop)
+        Self::for_demo(
+            source,
+            Ports::new(vec![port]),
+            shadow,
+            Pace::Live,
+            WhenFull::Drop(Victim::Newest),
+        )
     }
 
     fn for_demo(

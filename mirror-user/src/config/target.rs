@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::file::TargetSpec;
 use super::output::To;
-use crate::cli::{BreakerArg, MarkArgs, PaceArgs, Speed, TargetArgs};
+use crate::cli::{BreakerArg, LoadArgs, MarkArgs, PaceArgs, ShareArg, Speed, TargetArgs};
 use crate::rules::edit::Edits;
 use crate::rules::tag::{HostPolicy, Marks};
 use crate::sink::replay::{
-    BreakerOptions, Copies, FailOn, Limits, Pace, ReplayOptions, Target, Timeouts, TlsOptions,
-    WhenFull, Window,
+    BreakerOptions, Copies, FailOn, Limits, Pace, RampOptions, ReplayOptions, Target, Timeouts,
+    TlsOptions, WhenFull, Window,
 };
 
 /// Connections to one target at the same time, at most. Half of what a sink could have, so that
@@ -41,7 +41,7 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         server_name: how.tls_server_name.clone(),
     };
     let (pace, when_full) = match run.is_live {
-        true => (Pace::Live, WhenFull::Drop),
+        true => (Pace::Live, WhenFull::Drop(how.load.drop.map(Into::into).unwrap_or_default())),
         false => (pace(&run.pace), WhenFull::Wait),
     };
     let copies = Copies::default();
@@ -55,6 +55,8 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         limits: limits(how, run.is_live),
         timeouts: timeouts(how, &run.pace),
         correlate: how.correlate,
+        retry_unsent: how.load.retry_unsent.unwrap_or_default(),
+        ramp: ramp(&how.load),
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
         fail_on: run.fail_on.clone(),
@@ -89,9 +91,9 @@ fn marks(args: &MarkArgs, edits: &Edits, run: &str) -> Marks {
 
 fn limits(how: &TargetArgs, is_live: bool) -> Limits {
     let defaults = Limits::default();
-    let queue_bytes = how.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let queue_bytes = how.load.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Limits {
-        connections: how.max_connections.unwrap_or(MAX_CONNECTIONS),
+        connections: how.load.max_connections.unwrap_or(MAX_CONNECTIONS),
         queue_bytes: queue_bytes.unwrap_or(defaults.queue_bytes),
         queue_requests: if is_live { Limits::LIVE_REQUESTS } else { defaults.queue_requests },
     }
@@ -107,6 +109,21 @@ fn timeouts(how: &TargetArgs, pace: &PaceArgs) -> Timeouts {
         late: pace.max_late.unwrap_or(defaults.late),
         ..defaults
     }
+}
+
+/// From this share of failures on a ramp stops, unless another one is given.
+const RAMP_ERRORS: f64 = 0.1;
+
+fn ramp(load: &LoadArgs) -> Option<RampOptions> {
+    let share = |arg: Option<ShareArg>| match arg.unwrap_or(ShareArg::Share(RAMP_ERRORS)) {
+        ShareArg::Off => None,
+        ShareArg::Share(share) => Some(share),
+    };
+    Some(RampOptions {
+        over: load.ramp?,
+        target_errors: share(load.ramp_target_errors),
+        production_errors: share(load.ramp_production_errors),
+    })
 }
 
 /// When a target is left alone. What is live has a production behind it that cannot be slowed down,

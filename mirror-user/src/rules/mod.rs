@@ -56,19 +56,25 @@ impl Cleared {
     /// True when the rules send it to `target`.
     #[must_use]
     pub fn goes_to(&self, target: TargetId) -> bool {
-        self.route.is_none_or(|route| route.targets.contains(target))
+        self.route.as_ref().is_none_or(|route| route.targets.contains(target))
     }
 
     /// Whether it stays when there is room for some alone.
     #[must_use]
     pub fn priority(&self) -> Priority {
-        self.route.map(|route| route.priority).unwrap_or_default()
+        self.route.as_ref().map(|route| route.priority).unwrap_or_default()
     }
 
     /// The place of the rule that let it out, from 0; `None` where no rules are given.
     #[must_use]
     pub fn rule(&self) -> Option<u16> {
-        self.route.map(|route| route.rule)
+        self.route.as_ref().map(|route| route.rule)
+    }
+
+    /// The name of that rule.
+    #[must_use]
+    pub fn rule_name(&self) -> Option<&Arc<str>> {
+        self.route.as_ref().map(|route| &route.name)
     }
 
     /// The name of the reason why a replay would not send its request; `None` when it would.
@@ -201,7 +207,7 @@ impl Rules {
             && goes_on
         {
             let request = exchange.request.as_ref().filter(|_| redacted).map(Arc::clone);
-            open.remember(id, Judged { verdict, request });
+            open.remember(id, Judged { verdict: verdict.clone(), request });
         }
         Ok(Cleared { exchange, route: verdict? })
     }
@@ -231,7 +237,7 @@ impl Rules {
             None => Err(Stayed::NotMatched),
         };
         if exchange.is_first_moment() {
-            routes.count(decided);
+            routes.count(decided.as_ref().map_err(|stayed| *stayed));
         }
         Ok(Some(decided?))
     }

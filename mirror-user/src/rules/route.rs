@@ -2,7 +2,9 @@
 //! one without targets shields those behind it.
 
 use std::fmt;
+use std::sync::Arc;
 
+use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::sample::{Portion, Sample, Stickiness};
@@ -60,7 +62,9 @@ impl fmt::Debug for TargetSet {
 }
 
 /// Which requests stay when there is room for some alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, IntoStaticStr,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Priority {
     /// The first to be dropped.
@@ -88,10 +92,12 @@ pub struct Rule {
 }
 
 /// What becomes of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The place of the rule that decided, from 0.
     pub rule: u16,
+    /// What that rule is called.
+    pub name: Arc<str>,
     /// The class of that rule.
     pub priority: Priority,
     /// Where it goes; never empty.
@@ -128,6 +134,8 @@ pub struct Routes {
 #[derive(Clone, Debug)]
 struct Compiled {
     rule: Rule,
+    /// Shared with every request that it lets out.
+    name: Arc<str>,
     thresholds: Vec<(TargetId, u64)>,
     counts: Counts,
 }
@@ -146,6 +154,7 @@ impl Routes {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Self {
         let rules = rules.into_iter().take(MAX_RULES).map(|rule| Compiled {
             thresholds: rule.targets.iter().map(|(id, part)| (*id, part.threshold())).collect(),
+            name: rule.name.as_str().into(),
             rule,
             counts: Counts::default(),
         });
@@ -175,7 +184,7 @@ impl Routes {
         };
         let mut near = self.needed.iter().filter(|(needed, ..)| needed.may_match(had));
         let first = near.find_map(|(_, place, one)| Some((*place, matches(*place, *one)?)));
-        let Some((place, Compiled { rule, thresholds, .. })) = first else {
+        let Some((place, Compiled { rule, name, thresholds, .. })) = first else {
             return Err(Stayed::NotMatched);
         };
         if thresholds.is_empty() {
@@ -191,11 +200,11 @@ impl Routes {
         if targets.is_empty() {
             return Err(Stayed::SampledOut(place));
         }
-        Ok(Route { rule: place, priority: rule.priority, targets })
+        Ok(Route { rule: place, name: Arc::clone(name), priority: rule.priority, targets })
     }
 
     /// Counts what became of one request.
-    pub fn count(&mut self, decided: Result<Route, Stayed>) {
+    pub fn count(&mut self, decided: Result<&Route, Stayed>) {
         let (place, counter): (_, fn(&mut Counts) -> &mut u64) = match decided {
             Ok(route) => (route.rule, |counts| &mut counts.sent),
             Err(Stayed::Shielded(place)) => (place, |counts| &mut counts.shielded),

@@ -118,6 +118,11 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("failures", how.breaker.map(|share| share.to_string()))
         .with("latency", how.breaker_latency.map(time))
         .with("rest", how.breaker_rest.map(time));
+    let load = &how.load;
+    let ramp = Fields::new()
+        .with("over", load.ramp.map(time))
+        .with("target-errors", load.ramp_target_errors.map(|share| share.to_string()))
+        .with("production-errors", load.ramp_production_errors.map(|share| share.to_string()));
     Fields::new()
         .with("url", url.as_str())
         .with("tls", tls.0)
@@ -130,8 +135,11 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("correlate", how.correlate.then_some(true))
         .with("connect-timeout", how.connect_timeout.map(time))
         .with("answer-timeout", how.answer_timeout.map(time))
-        .with("max-connections", how.max_connections.map(|n| n.to_string()))
-        .with("max-queue", how.max_queue.map(size))
+        .with("max-connections", load.max_connections.map(|n| n.to_string()))
+        .with("max-queue", load.max_queue.map(size))
+        .with("drop", load.drop.as_ref().map(word))
+        .with("retry-unsent", load.retry_unsent.map(|n| n.to_string()))
+        .with("ramp", ramp.0)
         .with("breaker", breaker.0)
         .with("headers", headers(edits))
         .with("path-prefix", path_prefix(edits))

@@ -5,7 +5,7 @@ use super::problem::Place;
 use super::read::required;
 use super::read_rules;
 use super::reader::{Fields, Reader};
-use crate::cli::{MarkArgs, TargetArgs};
+use crate::cli::{LoadArgs, MarkArgs, TargetArgs};
 use crate::config::yaml::Node;
 use crate::rules::edit::{Edits, PathPrefix, is_field_name};
 use crate::rules::tag::HostPolicy;
@@ -23,13 +23,41 @@ pub(super) fn target(
         connect_timeout: fields.get("connect-timeout").and_then(|node| reader.duration(node)),
         answer_timeout: fields.get("answer-timeout").and_then(|node| reader.duration(node)),
         correlate: fields.get("correlate").and_then(|node| reader.truth(node)).unwrap_or_default(),
-        max_connections: fields.get("max-connections").and_then(|node| reader.count(node)),
-        max_queue: fields.get("max-queue").and_then(|node| reader.bytes(node)),
+        load: load(reader, &fields),
         marks: marks(reader, &fields),
         ..TargetArgs::default()
     };
     let how = how.or(tls(reader, &fields, &url)).or(breaker(reader, &fields));
     Some(TargetSpec { at, name, url, how, edits: edits(reader, &fields) })
+}
+
+fn load(reader: &mut Reader, fields: &Fields<'_>) -> LoadArgs {
+    let args = LoadArgs {
+        max_connections: fields.get("max-connections").and_then(|node| reader.count(node)),
+        max_queue: fields.get("max-queue").and_then(|node| reader.bytes(node)),
+        drop: fields.get("drop").and_then(|node| reader.choice(node)),
+        retry_unsent: fields.get("retry-unsent").and_then(|node| {
+            reader.typed(node, "count", |text| text.parse().map_err(|_| "0 or more".to_owned()))
+        }),
+        ..LoadArgs::default()
+    };
+    args.or(ramp(reader, fields))
+}
+
+fn ramp(reader: &mut Reader, fields: &Fields<'_>) -> LoadArgs {
+    let Some(node) = fields.get("ramp") else { return LoadArgs::default() };
+    let Some(fields) = reader.fields(node, "ramp") else { return LoadArgs::default() };
+    let over =
+        required(reader, &fields, "over", "the time until all connections come, such as 10m");
+    let mut share = |key| {
+        fields.get(key).and_then(|node| reader.typed(node, "share of errors", |text| text.parse()))
+    };
+    LoadArgs {
+        ramp_target_errors: share("target-errors"),
+        ramp_production_errors: share("production-errors"),
+        ramp: over.and_then(|node| reader.duration(node)),
+        ..LoadArgs::default()
+    }
 }
 
 fn marks(reader: &mut Reader, fields: &Fields<'_>) -> MarkArgs {

@@ -1,9 +1,11 @@
 //! Outcomes in, whether the next request may go out: a target that mostly fails is left alone for
 //! a while, and then asked by one request whether it is well again.
 //!
-//! Never waits and never looks at a clock: every time is told. Remembers two half windows of counts.
+//! Never waits and never looks at a clock: every time is told. Remembers the outcomes of the last while.
 
 use std::time::{Duration, Instant};
+
+use super::recent::{Recent, Seen};
 
 /// When a target is left alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,19 +24,6 @@ impl Default for BreakerOptions {
         // long for a service that restarts, and short for an operator who watches.
         Self { share: 0.5, slow: None, rest: Duration::from_secs(5) }
     }
-}
-
-/// The failures of so long a time count.
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// Fewer outcomes than this in the window say nothing: a quiet target may fail twice in a row.
-const AT_LEAST: u32 = 20;
-
-/// What one window saw.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) failed: u32,
-    pub(super) all: u32,
 }
 
 /// What the operator is told.
@@ -71,15 +60,12 @@ enum State {
 pub(super) struct Breaker {
     options: BreakerOptions,
     state: State,
-    began: Option<Instant>,
-    last: Seen,
-    now: Seen,
+    recent: Recent,
 }
 
 impl Breaker {
     pub(super) fn new(options: BreakerOptions) -> Self {
-        let (last, now) = (Seen::default(), Seen::default());
-        Self { options, state: State::Closed, began: None, last, now }
+        Self { options, state: State::Closed, recent: Recent::default() }
     }
 
     /// Asked before a request is sent. Whoever is told [`Pass::Probe`] must record its outcome.
@@ -119,15 +105,10 @@ impl Breaker {
                 Some(Change::Closed)
             }
             (State::Closed, _) => {
-                self.turn(now);
-                self.now.all = self.now.all.saturating_add(1);
-                self.now.failed = self.now.failed.saturating_add(u32::from(failed));
-                let seen = self.seen();
-                let too_many = f64::from(seen.failed) >= self.options.share * f64::from(seen.all);
-                (failed && seen.all >= AT_LEAST && too_many).then(|| {
-                    self.open(now);
-                    Change::Opened(seen)
-                })
+                self.recent.add(Seen::one(failed), now);
+                let seen = self.recent.reaches(self.options.share).filter(|_| failed)?;
+                self.open(now);
+                Some(Change::Opened(seen))
             }
             // What was on its way when it opened tells nothing new.
             (State::Open { .. } | State::Probing, _) => None,
@@ -143,31 +124,13 @@ impl Breaker {
 
     fn open(&mut self, now: Instant) {
         self.state = State::Open { until: now + self.options.rest };
-        (self.last, self.now, self.began) = (Seen::default(), Seen::default(), None);
-    }
-
-    fn seen(&self) -> Seen {
-        Seen {
-            failed: self.last.failed.saturating_add(self.now.failed),
-            all: self.last.all.saturating_add(self.now.all),
-        }
-    }
-
-    /// The window moves on by halves.
-    fn turn(&mut self, now: Instant) {
-        let half = WINDOW / 2;
-        let began = *self.began.get_or_insert(now);
-        let age = now.saturating_duration_since(began);
-        if age >= half {
-            self.last = if age < WINDOW { self.now } else { Seen::default() };
-            self.now = Seen::default();
-            self.began = Some(now);
-        }
+        self.recent = Recent::default();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::recent::WINDOW;
     use super::*;
 
     const WELL: Option<Duration> = Some(Duration::from_millis(1));

@@ -85,7 +85,7 @@ impl Dialer {
     }
 
     /// Connects to the first address that accepts, beginning with the `turn`th; `timeout` is for
-    /// each, its TLS handshake included.
+    /// each, the proxy's tunnel and the TLS handshake included.
     pub(super) async fn connect(
         &self,
         turn: usize,
@@ -99,7 +99,10 @@ impl Dialer {
             }
             Place::Tcp { host, port } => (host, *port),
         };
-        self.look_up(host, port, timeout).await;
+        match self.target.proxy() {
+            Some(proxy) => self.look_up(&proxy.host, proxy.port, timeout).await,
+            None => self.look_up(host, port, timeout).await,
+        }
         let mut last = match self.book.borrow().captured {
             true => NotDelivered::TargetCaptured,
             false => NotDelivered::ConnectFailed,
@@ -109,6 +112,7 @@ impl Dialer {
             let attempt = tokio::time::timeout(timeout, self.dial(address, counters)).await;
             let ended = match attempt {
                 Ok(Err(Failed::Handshake)) => Err(NotDelivered::HandshakeFailed),
+                Ok(Err(Failed::Tunnel)) => Err(NotDelivered::ProxyRefused),
                 Ok(Err(Failed::Connect(why))) => outcome(Ok(Err(why))),
                 Ok(Ok(stream)) => Ok(stream),
                 Err(elapsed) => outcome(Err(elapsed)),
@@ -157,7 +161,10 @@ impl Dialer {
     }
 
     async fn dial(&self, address: SocketAddr, counters: &Counters) -> Result<Stream, Failed> {
-        let stream = dial(address, counters).await.map_err(Failed::Connect)?;
+        let mut stream = dial(address, counters).await.map_err(Failed::Connect)?;
+        if let Some(proxy) = self.target.proxy() {
+            proxy.tunnel(&mut stream).await.map_err(|_| Failed::Tunnel)?;
+        }
         match self.target.tls() {
             None => Ok(Stream::Tcp(stream)),
             Some(tls) => match tls.connect(stream).await {
@@ -170,6 +177,7 @@ impl Dialer {
 
 enum Failed {
     Connect(io::Error),
+    Tunnel,
     Handshake,
 }
 

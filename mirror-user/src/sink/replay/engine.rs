@@ -11,17 +11,19 @@ use anyhow::Context as _;
 use hashbrown::HashMap;
 use tokio::runtime::{Builder, LocalOptions};
 
-use super::breaker::{Breaker, Change, Pass, Seen};
+use super::breaker::{Breaker, Change, Pass};
 use super::connections::Pool;
 use super::correlate::Correlate;
 use super::dial::Dialer;
 use super::progress::NotDelivered;
 use super::queue::{Answer, Item, Job, Queue};
+use super::recent::Seen;
 use super::session::{self, Session, SessionKey};
 use super::target::Target;
 use super::timer::Timer;
 use super::upstream::{SCRATCH_BYTES, Scratch};
-use super::{Pace, ReplayOptions, Timeouts, WhenFull};
+use super::waiting::{Place, Waiting};
+use super::{Pace, ReplayOptions, Timeouts, Victim, WhenFull};
 
 /// How often the engine looks whether it was stopped, when nothing else wakes it.
 const STOP_CHECK: Duration = Duration::from_millis(20);
@@ -41,8 +43,12 @@ pub(super) struct Engine {
     pub(super) scratch: Scratch,
     /// What replaces values that differ, where that is asked for.
     pub(super) correlate: Option<Correlate>,
+    /// How often a request is tried again of which not a byte was sent.
+    pub(super) retry_unsent: u32,
     stopping: Cell<bool>,
     sessions: RefCell<HashMap<SessionKey, Rc<Session>>>,
+    /// Where requests wait, for when the oldest gives way.
+    waiting: RefCell<Waiting>,
 }
 
 /// The clock of a replay.
@@ -75,8 +81,10 @@ pub(super) fn run(
         timer,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         correlate: options.correlate.then(|| Correlate::new(options.copies.count)),
+        retry_unsent: options.retry_unsent,
         stopping: Cell::new(false),
         sessions: RefCell::default(),
+        waiting: RefCell::default(),
     });
     runtime.block_on(engine.clone().dispatch(options));
     // The tasks go first: their tickets count what was still waiting as stopped.
@@ -118,7 +126,7 @@ impl Engine {
                 return;
             }
             // A file is waited for until it is stopped; what is live is over when it ends.
-            if closed && (self.stopping() || options.when_full == WhenFull::Drop) {
+            if closed && (self.stopping() || matches!(options.when_full, WhenFull::Drop(_))) {
                 let give_up = *give_up.get_or_insert(now + options.timeouts.drain);
                 if now >= give_up {
                     return;
@@ -128,18 +136,55 @@ impl Engine {
     }
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {
+        let place = Place { session: job.key.session, arrived: job.arrived };
+        let priority = job.priority;
+        let session = self.session(job.key.session);
+        let is_full = session.queued() >= MAX_SESSION_QUEUE;
+        match when_full {
+            WhenFull::Drop(Victim::Newest) if is_full => self.refuse(job, NotDelivered::QueueFull),
+            WhenFull::Drop(Victim::Newest) | WhenFull::Wait => session.push(job),
+            WhenFull::Drop(Victim::Oldest) => {
+                if is_full && let Some(oldest) = session.displace(None) {
+                    self.refuse(oldest, NotDelivered::Displaced);
+                }
+                session.push(job);
+                let waits = |place| self.waits(place);
+                let outstanding = self.queue.outstanding();
+                self.waiting.borrow_mut().push(priority, place, outstanding, waits);
+                self.make_room();
+            }
+        }
+    }
+
+    fn session(self: &Rc<Self>, key: SessionKey) -> Rc<Session> {
         let mut sessions = self.sessions.borrow_mut();
-        let session = sessions.entry(job.key.session).or_insert_with_key(|key| {
+        let session = sessions.entry(key).or_insert_with_key(|key| {
             let session = Rc::new(Session::new(*key));
             tokio::task::spawn_local(session::run(Rc::clone(&session), Rc::clone(self)));
             session
         });
-        if when_full == WhenFull::Drop && session.queued() >= MAX_SESSION_QUEUE {
-            self.answered(&job, None);
-            job.ticket.settle(Err(NotDelivered::QueueFull));
-        } else {
-            session.push(job);
+        Rc::clone(session)
+    }
+
+    /// Lets the oldest ones that wait give way until the rest is within the limits.
+    fn make_room(&self) {
+        while self.queue.overflows() {
+            let oldest = self.waiting.borrow_mut().pop(|place| self.waits(place));
+            let Some(Place { session, arrived }) = oldest else { return };
+            let session = self.sessions.borrow().get(&session).map(Rc::clone);
+            if let Some(job) = session.and_then(|session| session.displace(Some(arrived))) {
+                self.refuse(job, NotDelivered::Displaced);
+            }
         }
+    }
+
+    fn waits(&self, Place { session, arrived }: Place) -> bool {
+        self.sessions.borrow().get(&session).is_some_and(|session| session.holds(arrived))
+    }
+
+    fn refuse(&self, job: Job, why: NotDelivered) {
+        self.answered(&job, None);
+        job.ticket.settle(Err(why));
     }
 
     fn learn(&self, answer: &Answer) {

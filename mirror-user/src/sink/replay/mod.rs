@@ -9,7 +9,8 @@
 //! Refuses what is not whole, ambiguous or a tunnel. Holds a bounded number of requests, bytes and
 //! connections; when there is more, a live replay drops it and a file waits, but not so long that
 //! what follows would be late. A target that is dead,
-//! slow or resets costs counted requests and nothing else; nothing is ever sent a second time.
+//! slow or resets costs counted requests and nothing else; nothing is sent a second time unless asked,
+//! and then only what had not begun to be sent.
 //! One that fails most of them is left alone for a while (`breaker`). Each target has a sink of its
 //! own.
 //!
@@ -18,16 +19,22 @@
 
 mod answer;
 mod breaker;
+mod by_rule;
 mod connections;
 mod copies;
 mod correlate;
+mod delivery;
 mod dial;
 mod engine;
 mod gate;
 mod log;
+mod options;
 mod pace;
 mod progress;
+mod proxy;
 mod queue;
+mod ramp;
+mod recent;
 mod report;
 mod schedule;
 mod session;
@@ -38,26 +45,32 @@ mod times;
 mod tls;
 mod upstream;
 mod verdict;
+mod waiting;
 mod window;
 
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
 pub use self::breaker::BreakerOptions;
+use self::by_rule::ByRule;
+pub use self::by_rule::RuleReport;
 pub use self::connections::Connections;
 pub use self::copies::Copies;
 pub(crate) use self::correlate::MAX_ANSWER_BYTES;
 use self::correlate::{ExchangeKey, Recorded};
 use self::log::{RequestLog, What};
+pub use self::options::{Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 pub use self::pace::{Pace, Rate};
+use self::progress::Told;
 pub use self::progress::{Blame, NotDelivered, ReplayProgress};
 use self::queue::{Order, Patience, Queue};
+pub use self::ramp::RampOptions;
+use self::ramp::{Gate, Harmed, Ramp};
 pub use self::report::ReplayReport;
 pub(crate) use self::report::short;
 use self::schedule::Schedule;
@@ -67,7 +80,7 @@ pub use self::times::Quantiles;
 pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};
 pub use self::window::{Point, Window};
-use crate::http::message::{Exchange, Message, Moment};
+use crate::http::message::{Exchange, Message, Moment, StartLine};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
@@ -77,139 +90,11 @@ use crate::summary::Note;
 /// Requests whose answers are awaited, at most; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
 
-/// How a replay is done.
-#[derive(Clone, Debug)]
-pub struct ReplayOptions {
-    /// How requests are marked.
-    pub marks: Marks,
-    /// Which of them are replayed, by their recorded time.
-    pub window: Window,
-    /// When they are due.
-    pub pace: Pace,
-    /// How often each is sent.
-    pub copies: Copies,
-    /// Which connection they go over.
-    pub connections: Connections,
-    /// What happens when the queue is full.
-    pub when_full: WhenFull,
-    /// How much is held at most.
-    pub limits: Limits,
-    /// How long things may take.
-    pub timeouts: Timeouts,
-    /// Values that the target made are put in the place of production's, which it does not know.
-    pub correlate: bool,
-    /// When the target is left alone for a while; `None`: never.
-    pub breaker: Option<BreakerOptions>,
-    /// Where each request leaves a line.
-    pub log: Option<Arc<File>>,
-    /// When it counts as failed.
-    pub fail_on: Vec<FailOn>,
-}
-
-impl ReplayOptions {
-    /// Everything once, within the usual limits.
-    #[must_use]
-    pub fn new(marks: Marks, pace: Pace, when_full: WhenFull) -> Self {
-        Self {
-            marks,
-            window: Window::default(),
-            pace,
-            copies: Copies::default(),
-            connections: Connections::default(),
-            when_full,
-            limits: Limits::default(),
-            timeouts: Timeouts::default(),
-            correlate: false,
-            breaker: None,
-            log: None,
-            fail_on: Vec::new(),
-        }
-    }
-}
-
-/// What happens to a request for which the queue has no room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenFull {
-    /// It is dropped and counted, so that `accept` never waits: for live sources. When the source
-    /// ends, what is queued gets [`Timeouts::drain`].
-    Drop,
-    /// `accept` waits: for files. A request that has a time waits no longer than
-    /// [`Timeouts::late`] beyond it, so that a slow target bends the schedule by no more. When the
-    /// source ends, what is queued is sent, however long that takes, until the replay is stopped.
-    Wait,
-}
-
-/// How much a replay holds at most.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Requests without an outcome, wherever they are.
-    pub queue_requests: usize,
-    /// Their bytes in memory, with an overhead for each.
-    pub queue_bytes: usize,
-    /// Open connections to the target.
-    pub connections: usize,
-}
-
-impl Limits {
-    /// What is live cannot wait: 1.6 s of 40,000 requests/s, as a process that gives way to
-    /// production may stand still that long. Short requests fill [`queue_bytes`](Self::queue_bytes)
-    /// before that.
-    pub const LIVE_REQUESTS: usize = 64 * 1024;
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            // More would help no file, which waits.
-            queue_requests: 16 * 1024,
-            // Half of the 64 MiB that a replay of a file may take as a whole.
-            queue_bytes: 32 * 1024 * 1024,
-            // Half of the 1024 descriptors that a process has by default.
-            connections: 512,
-        }
-    }
-}
-
-/// How long things may take.
-#[derive(Clone, Debug)]
-pub struct Timeouts {
-    /// To connect to one address.
-    pub connect: Duration,
-    /// From the last byte of the request to the first of the answer; and for the target to take none
-    /// of a request that is being sent.
-    pub first_byte: Duration,
-    /// From the last byte of the request to the last of the answer.
-    pub total: Duration,
-    /// For a request of a file to find room in the queue after its time.
-    pub late: Duration,
-    /// For an upstream connection to be kept while its captured connection says nothing.
-    pub idle: Duration,
-    /// For what is queued when a live source ends or any replay is stopped.
-    pub drain: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            // Two retransmissions of SYN (RFC 6298: after 1 s and 3 s) would be too much for a
-            // shadow; one fits.
-            connect: Duration::from_secs(2),
-            first_byte: Duration::from_secs(10),
-            total: Duration::from_secs(30),
-            // A burst may smear over a second; more would be another load than the recorded one.
-            late: Duration::from_secs(1),
-            // Below nginx's keepalive_timeout of 75 s, so that mostly we hang up first.
-            idle: Duration::from_secs(60),
-            drain: Duration::from_secs(5),
-        }
-    }
-}
-
 /// Replays to one target.
 pub struct ReplaySink {
     target: Arc<str>,
     /// One for each copy.
-    marks: Vec<Marks>,
+    marks: Vec<Arc<Marks>>,
     window: Window,
     /// How much later the capture's times are than when it was first read.
     shift: Duration,
@@ -219,6 +104,8 @@ pub struct ReplaySink {
     when_full: WhenFull,
     log: Option<RequestLog>,
     fail_on: Vec<FailOn>,
+    ramp: Option<Ramp>,
+    by_rule: ByRule,
     /// Requests under way whose answers are wanted; `None` where none are.
     open: Option<HashSet<ExchangeKey>>,
     /// Which reading of the capture this is.
@@ -242,7 +129,7 @@ impl ReplaySink {
         let copies = options.copies;
         let mut sink = Self {
             target: target.authority().into(),
-            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
+            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy).into()).collect(),
             window: options.window.clone(),
             shift: Duration::ZERO,
             schedule: Schedule::new(options.pace),
@@ -251,6 +138,8 @@ impl ReplaySink {
             when_full: options.when_full,
             log: options.log.clone().map(RequestLog::start).transpose()?,
             fail_on: options.fail_on.clone(),
+            ramp: options.ramp.map(Ramp::new),
+            by_rule: ByRule::default(),
             open: options.correlate.then(HashSet::new),
             pass: 0,
             queue: Arc::clone(&queue),
@@ -277,36 +166,41 @@ impl ReplaySink {
     }
 
     fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
-        let Some(marks) = self.marks.get(copy as usize) else { return };
+        let Some(marks) = self.marks.get(copy as usize).map(Arc::clone) else { return };
         let id = cleared.exchange().id;
         let connection = id.connection;
         let inside = self.window.contains(request.started.earlier(self.shift));
         let shadow = match inside {
-            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
+            true => cleared.shadow_request(&marks, &self.target).map_err(NotDelivered::from),
             false => Err(NotDelivered::OutsideTime),
         };
         let due = shadow.as_ref().ok().and_then(|_| {
             let offset = self.copies.offset(connection, copy);
             self.schedule.due(request.started, offset, engine::now)
         });
+        let shadow = match (shadow, self.gate(connection, due)) {
+            (Ok(_), Err(why)) => Err(why),
+            (shadow, _) => shadow,
+        };
         let trace = self.log.as_ref().map(|log| {
             let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
             log.trace(what, due)
         });
+        let told = Told { trace, rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)) };
         let shadow = match shadow {
             Ok(shadow) => shadow,
-            Err(why) => return self.queue.counters.settle(Err(why), trace),
+            Err(why) => return self.queue.counters.settle(Err(why), told),
         };
         let host_missing = u64::from(shadow.host_missing);
         self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
         let patience = match (self.when_full, due) {
-            (WhenFull::Drop, _) => Patience::None,
+            (WhenFull::Drop(victim), _) => Patience::None(victim),
             (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
             (WhenFull::Wait, None) => Patience::Forever,
         };
         let (session, index) = (SessionKey { connection, copy }, id.index);
         let priority = cleared.priority();
-        let order = Order { session, due, request: shadow, priority, index, trace };
+        let order = Order { session, due, request: shadow, priority, index, told };
         let taken = self.queue.push(order, patience);
         if let Some(open) = &mut self.open
             && taken
@@ -319,11 +213,34 @@ impl ReplaySink {
         }
     }
 
+    /// Whether a request of this connection that is due then may go on.
+    fn gate(&mut self, connection: u64, due: Option<Instant>) -> Result<(), NotDelivered> {
+        let Some(ramp) = &mut self.ramp else { return Ok(()) };
+        let now = engine::now();
+        if ramp.wants_outcomes(now) {
+            let harmed = ramp.outcomes(self.queue.counters.outcomes(), now);
+            say(&self.target, harmed);
+        }
+        match ramp.gate(connection, due.unwrap_or(now)) {
+            Gate::Open => Ok(()),
+            Gate::NotYet => Err(NotDelivered::Ramping),
+            Gate::Stopped => Err(NotDelivered::RampStopped),
+        }
+    }
+
+    /// Takes note of whether production itself is well.
+    fn watch_production(&mut self, exchange: &Exchange) {
+        let (Some(ramp), Some(response)) = (&mut self.ramp, &exchange.response) else { return };
+        if let StartLine::Status { code, .. } = response.head.start {
+            say(&self.target, ramp.production(code >= 500, engine::now()));
+        }
+    }
+
     /// Hands on what production answered to requests that were taken.
     fn answered(&mut self, exchange: &Exchange) {
         let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
         let patience = match self.when_full {
-            WhenFull::Drop => Patience::None,
+            WhenFull::Drop(victim) => Patience::None(victim),
             WhenFull::Wait => Patience::Forever,
         };
         for copy in 0..self.copies.count {
@@ -342,7 +259,7 @@ impl ReplaySink {
     fn host_and_mark_warnings(&self) -> Vec<String> {
         let counters = &self.queue.counters;
         let mut warnings = Vec::new();
-        if self.when_full == WhenFull::Drop && counters.unmarked.load(Relaxed) {
+        if matches!(self.when_full, WhenFull::Drop(_)) && counters.unmarked.load(Relaxed) {
             warnings.push(format!(
                 "{}: the kernel refused the socket mark, so that shadow traffic is told apart by its \
                  headers alone; give CAP_NET_ADMIN",
@@ -355,6 +272,12 @@ impl ReplaySink {
                 .push(format!("{host_missing} requests have no host to mark; sent without one"));
         }
         warnings
+    }
+}
+
+fn say(target: &str, harmed: Option<Harmed>) {
+    if let Some(harmed) = harmed {
+        eprintln!("mirror: {target}: {harmed}");
     }
 }
 
@@ -378,7 +301,7 @@ impl Drop for EndOfEngine<'_> {
 
 impl Sink for ReplaySink {
     fn wants_answers(&self) -> bool {
-        self.open.is_some()
+        self.open.is_some() || self.ramp.as_ref().is_some_and(Ramp::watches_production)
     }
 
     fn monitor(&self) -> Option<ReplayMonitor> {
@@ -391,6 +314,7 @@ impl Sink for ReplaySink {
         let Some(request) = &exchange.request else { return Ok(()) };
         // A whole request comes when it was asked; only one that never became whole is new here.
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
+            self.watch_production(exchange);
             self.answered(exchange);
             return Ok(());
         }
@@ -429,15 +353,18 @@ impl Sink for ReplaySink {
     fn report(&self) -> Option<ReplayReport> {
         let end = self.monitor().progress();
         let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
-        Some(ReplayReport { target: self.target.to_string(), end, verdicts })
+        let rules = self.by_rule.report();
+        Some(ReplayReport { target: self.target.to_string(), end, rules, verdicts })
     }
 
     fn notes(&self) -> Vec<Note> {
         let log = self.log.as_ref().and_then(|log| Note::new("request log", log.counts()));
         let opened = self.queue.counters.breaker_opened.load(Relaxed);
         let breaker = Note::new("breaker", (opened > 0).then_some(("opened", opened)));
+        let retried = self.queue.counters.retried.load(Relaxed);
+        let retried = Note::new("retried", (retried > 0).then_some(("unsent", retried)));
         let correlated = Note::new("correlated", self.queue.counters.correlated.non_zero());
-        log.into_iter().chain(breaker).chain(correlated).collect()
+        log.into_iter().chain(breaker).chain(retried).chain(correlated).collect()
     }
 
     fn account(&self) -> Account {

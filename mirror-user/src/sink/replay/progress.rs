@@ -1,19 +1,21 @@
 //! What became of each shadow request, readable by another thread while the engine runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use enum_map::{Enum, EnumMap};
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+use super::by_rule::RuleCounts;
 use super::correlate::Counts;
 use super::log::Trace;
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::stats::Account;
 
-/// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried: the
-/// target may have acted on it.
+/// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried once a byte was
+/// sent: the target may have acted on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotDelivered {
@@ -35,8 +37,14 @@ pub enum NotDelivered {
     BodyUnreadable,
     /// Captured before the time from which the replay was to go, or after the one up to which.
     OutsideTime,
+    /// Of a connection whose turn did not come yet.
+    Ramping,
+    /// Not sent any more, as too much failed at the target or in production.
+    RampStopped,
     /// More than the queue holds.
     QueueFull,
+    /// Waiting, and gave its room to a newer one.
+    Displaced,
     /// Of a rule with low priority, while half of the queue was full.
     Shed,
     /// A connection that the target refused.
@@ -45,6 +53,8 @@ pub enum NotDelivered {
     ConnectTimeout,
     /// A connection that could not be made for another reason: no route, no local port.
     ConnectFailed,
+    /// A tunnel that the proxy before the target did not open.
+    ProxyRefused,
     /// Not sent, as the target's name now means an address that is captured itself.
     TargetCaptured,
     /// A TLS handshake that failed: the target is not who it should be, or speaks no TLS.
@@ -88,11 +98,16 @@ impl NotDelivered {
             | Self::BodyTooLarge
             | Self::BodyNotKept
             | Self::Unredactable => Blame::Capture,
-            Self::OutsideTime => Blame::Choice,
-            Self::BodyUnreadable | Self::QueueFull | Self::Shed | Self::Stopped => Blame::Replay,
+            Self::OutsideTime | Self::Ramping | Self::RampStopped => Blame::Choice,
+            Self::BodyUnreadable
+            | Self::QueueFull
+            | Self::Displaced
+            | Self::Shed
+            | Self::Stopped => Blame::Replay,
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ConnectFailed
+            | Self::ProxyRefused
             | Self::TargetCaptured
             | Self::HandshakeFailed
             | Self::BreakerOpen
@@ -101,6 +116,13 @@ impl NotDelivered {
             | Self::AnswerTimeout
             | Self::BadAnswer => Blame::Target,
         }
+    }
+}
+
+impl NotDelivered {
+    /// True for what another attempt may not meet again.
+    pub(super) fn may_pass(self) -> bool {
+        self.blame() == Blame::Target && !matches!(self, Self::TargetCaptured | Self::BreakerOpen)
     }
 }
 
@@ -152,6 +174,29 @@ pub struct ReplayProgress {
     pub blame: EnumMap<Blame, u64>,
 }
 
+/// What became of requests as far as the target had to do with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcomes {
+    /// Not answered, or answered with 5xx.
+    pub(super) failed: u64,
+    /// All of them.
+    pub(super) all: u64,
+}
+
+/// Who else is told how a request ended.
+#[derive(Default)]
+pub(super) struct Told {
+    /// Its line in the log.
+    pub(super) trace: Option<Box<Trace>>,
+    /// The counters of its rule.
+    pub(super) rule: Option<Arc<RuleCounts>>,
+}
+
+/// The place of a status among the classes from 1xx to 5xx.
+pub(super) fn class_of(status: u16) -> Option<usize> {
+    usize::from(status / 100).checked_sub(1)
+}
+
 /// The counters behind [`ReplayProgress`]. Each is written by one thread at a time.
 pub(super) struct Counters {
     pub(super) offered: AtomicU64,
@@ -161,6 +206,8 @@ pub(super) struct Counters {
     pub(super) connections: AtomicU64,
     pub(super) connected: AtomicU64,
     pub(super) host_missing: AtomicU64,
+    /// How often a request was tried again of which nothing was sent.
+    pub(super) retried: AtomicU64,
     /// How often the breaker opened.
     pub(super) breaker_opened: AtomicU64,
     /// True once the kernel refused the socket mark.
@@ -182,6 +229,7 @@ impl Counters {
             connections: AtomicU64::default(),
             connected: AtomicU64::default(),
             host_missing: AtomicU64::default(),
+            retried: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             unmarked: AtomicBool::default(),
             classes: Default::default(),
@@ -192,20 +240,22 @@ impl Counters {
     }
 
     /// Counts and logs how a request ended.
-    pub(super) fn settle(&self, outcome: Result<u16, NotDelivered>, trace: Option<Box<Trace>>) {
+    pub(super) fn settle(&self, outcome: Result<u16, NotDelivered>, told: Told) {
         match outcome {
             Ok(status) => self.count_answer(status),
             Err(why) => self.count_dropped(why),
         }
-        if let Some(trace) = trace {
+        if let Some(trace) = told.trace {
             trace.settle(outcome);
+        }
+        if let Some(rule) = told.rule {
+            rule.settle(outcome);
         }
     }
 
     fn count_answer(&self, status: u16) {
         self.answered.fetch_add(1, Relaxed);
-        let class = usize::from(status / 100).checked_sub(1);
-        if let Some(counter) = class.and_then(|class| self.classes.get(class)) {
+        if let Some(counter) = class_of(status).and_then(|class| self.classes.get(class)) {
             counter.fetch_add(1, Relaxed);
         }
     }
@@ -246,6 +296,15 @@ impl Counters {
             blame[why.blame()] += count.load(Relaxed);
         }
         blame
+    }
+
+    pub(super) fn outcomes(&self) -> Outcomes {
+        let [.., errors] = &self.classes;
+        let unanswered = self.blame()[Blame::Target];
+        Outcomes {
+            failed: unanswered.saturating_add(errors.load(Relaxed)),
+            all: unanswered.saturating_add(self.answered.load(Relaxed)),
+        }
     }
 
     pub(super) fn account(&self) -> Account {

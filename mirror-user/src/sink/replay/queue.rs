@@ -11,17 +11,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::Limits;
 use super::correlate::{Count, ExchangeKey, Recorded};
 use super::engine::now;
-use super::log::Trace;
-use super::progress::{Counters, NotDelivered};
+use super::progress::{Counters, NotDelivered, Told};
 use super::session::SessionKey;
+use super::{Limits, Victim};
 use crate::rules::route::Priority;
 use crate::rules::tag::ShadowRequest;
 
 /// What a waiting request costs beside its bytes: its place in queues and its share of a session.
 const JOB_OVERHEAD_BYTES: usize = 512;
+
+/// What part of its limits a queue may hold beyond them while its oldest give way.
+const OVERFLOW: usize = 8;
 
 /// How often a thread that waits for room looks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(20);
@@ -37,8 +39,8 @@ pub(super) struct Order {
     pub(super) priority: Priority,
     /// Its place on its connection.
     pub(super) index: u32,
-    /// What is to be logged of it.
-    pub(super) trace: Option<Box<Trace>>,
+    /// Who is told how it ends.
+    pub(super) told: Told,
 }
 
 /// What comes out, in the order in which it went in.
@@ -69,14 +71,17 @@ pub(super) struct Job {
     /// When it is to be sent; `None`: at once.
     pub(super) due: Option<Instant>,
     pub(super) request: ShadowRequest,
+    /// When others give way before it.
+    pub(super) priority: Priority,
     pub(super) ticket: Ticket,
 }
 
 /// How long a request waits for room.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Patience {
-    /// Not at all: what is live is never held up.
-    None,
+    /// Not at all: what is live is never held up. Where the oldest gives way, one that finds no room
+    /// may come all the same, within [`OVERFLOW`], until the engine has made room.
+    None(Victim),
     /// Until then: what has a time must not shift the time of what follows.
     Until(Instant),
     /// As long as it takes.
@@ -125,22 +130,22 @@ impl Queue {
     /// Takes a request, or counts why not. Waits for room as long as `patience` says. True when it
     /// was taken.
     pub(super) fn push(self: &Arc<Self>, order: Order, patience: Patience) -> bool {
-        let Order { session, due, request, priority, index, trace } = order;
+        let Order { session, due, request, priority, index, told } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
         let room = match patience {
-            Patience::None => self.room_at_once(bytes, priority),
+            Patience::None(victim) => self.room_at_once(bytes, priority, victim),
             _ => self.wait_for_room(bytes, patience),
         };
         if let Err(why) = room {
-            self.counters.settle(Err(why), trace);
+            self.counters.settle(Err(why), told);
             return false;
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, trace };
+        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, told };
         let key = ExchangeKey { session, index };
         // What is not put in drops its ticket, which counts it as stopped.
-        self.put(|arrived| Item::Job(Job { key, arrived, due, request, ticket }))
+        self.put(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
     }
 
     /// Takes what production answered to a request that was taken; where what is live finds no room,
@@ -148,7 +153,7 @@ impl Queue {
     pub(super) fn push_answer(self: &Arc<Self>, recorded: Recorded, patience: Patience) {
         let bytes = recorded.memory().saturating_add(JOB_OVERHEAD_BYTES);
         let room = match patience {
-            Patience::None => self.has_room(bytes),
+            Patience::None(_) => self.has_room(bytes),
             _ => self.wait_for_room(bytes, patience).is_ok(),
         };
         if !room {
@@ -216,18 +221,32 @@ impl Queue {
 
     /// What is live cannot wait, so that its classes share the room: the low one gets half of it, and
     /// an eighth beyond it is the high one's alone.
-    fn room_at_once(&self, bytes: usize, priority: Priority) -> Result<(), NotDelivered> {
-        let Limits { queue_requests: requests, queue_bytes, .. } = self.limits;
-        let of = |limit: usize| match priority {
-            Priority::Low => limit / 2,
-            Priority::Normal => limit,
-            Priority::High => limit.saturating_add(limit / 8),
+    fn room_at_once(
+        &self,
+        bytes: usize,
+        priority: Priority,
+        victim: Victim,
+    ) -> Result<(), NotDelivered> {
+        let of = |limit: usize| match (priority, victim) {
+            (Priority::Low, _) => limit / 2,
+            (Priority::Normal, Victim::Newest) => limit,
+            (Priority::High, Victim::Newest) | (Priority::Normal, Victim::Oldest) => {
+                limit.saturating_add(limit / OVERFLOW)
+            }
+            (Priority::High, Victim::Oldest) => limit.saturating_add(limit / OVERFLOW * 2),
         };
+        let Limits { queue_requests: requests, queue_bytes, .. } = self.limits;
         match (self.has_room_in(bytes, of(requests), of(queue_bytes)), priority) {
             (true, _) => Ok(()),
             (false, Priority::Low) => Err(NotDelivered::Shed),
             (false, Priority::Normal | Priority::High) => Err(NotDelivered::QueueFull),
         }
+    }
+
+    /// True when some of those that wait are to give way.
+    pub(super) fn overflows(&self) -> bool {
+        self.outstanding() > self.limits.queue_requests
+            || self.bytes.load(Relaxed) > self.limits.queue_bytes
     }
 
     fn wait_for_room(&self, bytes: usize, patience: Patience) -> Result<(), NotDelivered> {
@@ -246,7 +265,7 @@ impl Queue {
             }
             let longest = match patience {
                 Patience::Until(end) => end.saturating_duration_since(now()).min(STOP_CHECK),
-                Patience::None | Patience::Forever => STOP_CHECK,
+                Patience::None(_) | Patience::Forever => STOP_CHECK,
             };
             if longest.is_zero() {
                 self.producer_waits.store(false, SeqCst);
@@ -300,13 +319,13 @@ pub(super) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
     outcome: Option<Result<u16, NotDelivered>>,
-    trace: Option<Box<Trace>>,
+    told: Told,
 }
 
 impl Ticket {
     /// It goes out now.
     pub(super) fn sent(&self, begun: Instant) {
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = &self.told.trace {
             trace.sent(begun);
         }
     }
@@ -320,7 +339,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
-        self.queue.counters.settle(outcome, self.trace.take());
+        self.queue.counters.settle(outcome, std::mem::take(&mut self.told));
         self.queue.give_back(self.bytes);
     }
 }
@@ -346,8 +365,15 @@ mod tests {
                     host_missing: false,
                 };
                 let session = SessionKey { connection: u64::from(n), copy: 0 };
-                let order = Order { session, due: None, request, priority, index: 0, trace: None };
-                queue.push(order, Patience::None);
+                let order = Order {
+                    session,
+                    due: None,
+                    request,
+                    priority,
+                    index: 0,
+                    told: Told::default(),
+                };
+                queue.push(order, Patience::None(Victim::Newest));
             }
             (queue.outstanding(), queue.counters.account().dropped)
         };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::by_rule::RuleReport;
 use super::progress::ReplayProgress;
 use super::times::Quantiles;
 use super::verdict::Verdict;
@@ -18,6 +19,8 @@ pub struct ReplayReport {
     /// The counters at the end.
     #[serde(flatten)]
     pub end: ReplayProgress,
+    /// The same by rule; empty where no rules are given.
+    pub rules: Vec<RuleReport>,
     /// Whether it counts as failed, and why.
     pub verdicts: Vec<Verdict>,
 }
@@ -32,7 +35,7 @@ impl ReplayReport {
 
 impl fmt::Display for ReplayReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { target, end, verdicts } = self;
+        let Self { target, end, rules, verdicts } = self;
         write!(
             f,
             "target {target}: {} of {} answered",
@@ -62,8 +65,31 @@ impl fmt::Display for ReplayReport {
                 writeln!(f)?;
             }
         }
+        // One rule's row would say what is said above.
+        if rules.len() > 1 {
+            write_rules(f, rules)?;
+        }
         verdicts.iter().try_for_each(|verdict| writeln!(f, "  {verdict}"))
     }
+}
+
+/// A row for each rule.
+fn write_rules(f: &mut fmt::Formatter<'_>, rules: &[RuleReport]) -> fmt::Result {
+    let width = rules.iter().map(|one| one.rule.chars().count()).max().unwrap_or_default().max(14);
+    write!(f, "  {:width$}", "by rule")?;
+    for column in ["requests", "answered", "2xx", "3xx", "4xx", "5xx", "dropped"] {
+        write!(f, "{column:>10}")?;
+    }
+    writeln!(f)?;
+    for RuleReport { rule, offered, answered, classes, dropped } in rules {
+        let [_, ok, elsewhere, refused, failed] = *classes;
+        write!(f, "  {rule:width$}")?;
+        for count in [*offered, *answered, ok, elsewhere, refused, failed, *dropped] {
+            write!(f, "{:>10}", grouped(count))?;
+        }
+        writeln!(f)?;
+    }
+    Ok(())
 }
 
 /// A time with three digits: `52us`, `1.95ms`, `12.3s`.
@@ -111,7 +137,15 @@ mod tests {
             ..ReplayProgress::default()
         };
         let verdicts = vec!["dropped>0".parse::<super::super::FailOn>().unwrap().judge(&end)];
-        let report = ReplayReport { target: "a:1".into(), end, verdicts };
+        let checkout = RuleReport {
+            rule: "checkout".into(),
+            offered: 1_003,
+            answered: 1_001,
+            classes: [0, 1_000, 0, 1, 0],
+            dropped: 2,
+        };
+        let rules = vec![RuleReport { rule: "rest".into(), ..checkout.clone() }, checkout];
+        let report = ReplayReport { target: "a:1".into(), end, rules, verdicts };
         assert!(report.failed());
         let wanted = "\
 target a:1: 1,001 of 1,003 answered, 2xx 1,000, 4xx 1, over 4 connections
@@ -119,6 +153,9 @@ target a:1: 1,001 of 1,003 answered, 2xx 1,000, 4xx 1, over 4 connections
   sent late by        52us       0us       0us       0us       0us
   service time         0us       0us       0us       0us       0us
   response time        0us       0us       0us       0us       0us
+  by rule         requests  answered       2xx       3xx       4xx       5xx   dropped
+  rest               1,003     1,001     1,000         0         1         0         2
+  checkout           1,003     1,001     1,000         0         1         0         2
   --fail-on dropped>0: failed, it was 2
 ";
         assert_eq!(report.to_string(), wanted);

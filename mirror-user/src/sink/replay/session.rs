@@ -1,19 +1,16 @@
 //! The requests of one captured connection, one after the other over one upstream connection: the
 //! next is sent when it is due and the answer to the one before was read, as the client did.
 
-use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::breaker::Pass;
 use super::connections::{Connections, Held};
+use super::delivery::carry_out;
 use super::engine::{Engine, now};
-use super::progress::{Blame, Counters, NotDelivered};
 use super::queue::Job;
 use super::upstream::Alarm;
 
@@ -72,6 +69,21 @@ impl Session {
         }
     }
 
+    /// True while the request that came then waits here.
+    pub(super) fn holds(&self, arrived: u64) -> bool {
+        self.queue.borrow().binary_search_by_key(&arrived, |job| job.arrived).is_ok()
+    }
+
+    /// Takes out the request that came then; without `arrived`, the one that waits longest.
+    pub(super) fn displace(&self, arrived: Option<u64>) -> Option<Job> {
+        let mut queue = self.queue.borrow_mut();
+        let place = match arrived {
+            Some(arrived) => queue.binary_search_by_key(&arrived, |job| job.arrived).ok()?,
+            None => 0,
+        };
+        queue.remove(place)
+    }
+
     pub(super) fn wake(&self) {
         let waker = self.waker.borrow_mut().take();
         if let Some(waker) = waker {
@@ -109,22 +121,6 @@ impl Session {
         if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());
         }
-    }
-}
-
-/// Counts a request as in flight, however its exchange ends.
-struct InFlight<'a>(&'a Counters);
-
-impl<'a> InFlight<'a> {
-    fn begin(counters: &'a Counters) -> Self {
-        counters.in_flight.fetch_add(1, Relaxed);
-        Self(counters)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
@@ -223,15 +219,6 @@ async fn next(
     step
 }
 
-/// A request that was answered.
-struct Sent {
-    status: u16,
-    /// How long the target took.
-    took: Duration,
-    /// What it answered, where that is kept.
-    answer: Option<Vec<u8>>,
-}
-
 /// Lets go of a connection that the target has closed.
 fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>) {
     let over = held
@@ -240,105 +227,4 @@ fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>)
     if over {
         *held = None;
     }
-}
-
-async fn carry_out<'a>(
-    job: &Job,
-    engine: &'a Engine,
-    held: &mut Option<Held<'a>>,
-    alarm: &mut Alarm,
-) -> Result<Sent, NotDelivered> {
-    let pass = engine.pass();
-    if pass == Pass::No {
-        *held = None;
-        return Err(NotDelivered::BreakerOpen);
-    }
-    let mut judged = Judged { engine, pass, open: true };
-    let outcome = send(job, engine, held, alarm, pass).await;
-    judged.tell(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
-    outcome
-}
-
-/// Tells the breaker how a request ended; one that is given up on its way, too.
-struct Judged<'a> {
-    engine: &'a Engine,
-    pass: Pass,
-    open: bool,
-}
-
-impl Judged<'_> {
-    fn tell(&mut self, outcome: Result<Duration, NotDelivered>) {
-        let now = now();
-        match outcome {
-            Ok(took) => self.record(Some(took), now),
-            // What was not sent, or failed for another reason, says nothing of it.
-            Err(NotDelivered::BreakerOpen) => {}
-            Err(why) if why.blame() == Blame::Target => self.record(None, now),
-            Err(_) => {}
-        }
-    }
-
-    fn record(&mut self, answered: Option<Duration>, now: Instant) {
-        self.open = false;
-        self.engine.record(self.pass, answered, now);
-    }
-}
-
-impl Drop for Judged<'_> {
-    fn drop(&mut self) {
-        if self.open && self.pass == Pass::Probe {
-            self.engine.give_up_probe(now());
-        }
-    }
-}
-
-async fn send<'a>(
-    job: &Job,
-    engine: &'a Engine,
-    held: &mut Option<Held<'a>>,
-    alarm: &mut Alarm,
-    pass: Pass,
-) -> Result<Sent, NotDelivered> {
-    let counters = &engine.queue.counters;
-    // Before a connection is taken that others could use meanwhile.
-    let request = match &engine.correlate {
-        None => Cow::Borrowed(&job.request),
-        Some(correlate) => {
-            let (copy, counts) = (job.key.session.copy, &counters.correlated);
-            correlate.translate(copy, job.arrived, &job.request, counts).await
-        }
-    };
-    let mine = match held.take() {
-        Some(mine) => mine,
-        None => engine.connection().await?,
-    };
-    // While it waited for a connection, others may have failed.
-    if pass == Pass::Yes && engine.is_open() {
-        return Err(NotDelivered::BreakerOpen);
-    }
-    let mine = held.insert(mine);
-    let begun = now();
-    counters.times.sent(job.due, begun);
-    job.ticket.sent(begun);
-    counters.sent.fetch_add(1, Relaxed);
-    let _in_flight = InFlight::begin(counters);
-    let upstream = &mut mine.connection.upstream;
-    upstream.keep_answer(engine.correlate.is_some());
-    let outcome =
-        upstream.exchange(&request, &engine.timeouts, &engine.scratch, alarm, begun.into()).await;
-    let answer = upstream.take_answer();
-    let ended = now();
-    if outcome.is_ok() {
-        counters.times.answered(job.due, begun, ended);
-    }
-    let reusable = outcome.is_ok_and(|answered| answered.reusable) && !job.request.is_last;
-    match (reusable, engine.pool.policy) {
-        (true, Connections::Faithful) => {}
-        (true, Connections::Pooled(_)) => {
-            held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
-        }
-        (false, _) => *held = None,
-    }
-    let took = ended.saturating_duration_since(begun);
-    outcome.map(|answered| Sent { status: answered.status, took, answer })
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, bail, ensure};
 use socket2::SockRef;
 use url::Url;
 
+use super::proxy::Proxy;
 use super::tls::{Tls, TlsOptions};
 
 /// A place that answers HTTP.
@@ -21,6 +22,8 @@ pub struct Target {
     authority: String,
     place: Place,
     tls: Option<Tls>,
+    /// What connections go through.
+    proxy: Option<Proxy>,
     addresses: Vec<SocketAddr>,
     forbidden: Forbidden,
 }
@@ -78,7 +81,14 @@ impl Target {
             let place = Place::Unix(path.into());
             // What a client of a local socket usually says.
             let (authority, forbidden) = ("localhost".into(), Forbidden::default());
-            return Ok(Self { authority, place, tls: None, addresses: vec![], forbidden });
+            return Ok(Self {
+                authority,
+                place,
+                tls: None,
+                proxy: None,
+                addresses: vec![],
+                forbidden,
+            });
         }
         let url = Url::parse(text)
             .with_context(|| format!("{text}: not a URL; write http://HOST:PORT"))?;
@@ -107,14 +117,20 @@ impl Target {
         let host = host.trim_matches(['[', ']']);
         // A name without an address may get one; `probe` tells it, and what that means is settled
         // where all targets of the run are known.
-        let addresses = (host, port).to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        let proxy = Proxy::before(&url)?;
+        let first = proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, proxy.port));
+        let addresses = first.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
         let place = Place::Tcp { host: host.to_owned(), port };
-        Ok(Self { authority, place, tls, addresses, forbidden: Forbidden::default() })
+        Ok(Self { authority, place, tls, proxy, addresses, forbidden: Forbidden::default() })
     }
 
     pub(super) fn place(&self) -> &Place {
         &self.place
+    }
+
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
     }
 
     pub(super) fn tls(&self) -> Option<&Tls> {
@@ -127,7 +143,7 @@ impl Target {
         &self.authority
     }
 
-    /// Where it can be reached, for the check that it is not itself captured.
+    /// Where it can be reached, or the proxy before it, for the check that it is not itself captured.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -156,17 +172,42 @@ impl Target {
             };
         }
         if let (Place::Tcp { host, .. }, []) = (&self.place, self.addresses.as_slice()) {
+            let host = self.proxy.as_ref().map_or(host, |proxy| &proxy.host);
             bail!("{host}: no address found; is the name right?");
         }
         let mut last = None;
         for address in &self.addresses {
             match std::net::TcpStream::connect_timeout(address, timeout) {
-                Ok(stream) => return self.probe_tls(stream, timeout),
+                Ok(stream) => return self.probe_behind(stream, timeout),
                 Err(why) => last = Some(why),
             }
         }
         let why = last.map_or_else(|| "no address".to_owned(), |why| plain(&why));
-        bail!("{}: {why}; is the target running?", self.authority)
+        match &self.proxy {
+            None => bail!("{}: {why}; is the target running?", self.authority),
+            Some(proxy) => bail!(
+                "{}: {why} at the proxy {proxy}, which the environment names; is it running?",
+                self.authority
+            ),
+        }
+    }
+
+    fn probe_behind(
+        &self,
+        mut stream: std::net::TcpStream,
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        if let Some(proxy) = &self.proxy {
+            stream.set_read_timeout(Some(timeout))?;
+            stream.set_write_timeout(Some(timeout))?;
+            proxy.tunnel_now(&mut stream).with_context(|| {
+                format!(
+                    "{}: no tunnel through the proxy {proxy}, which the environment names",
+                    self.authority
+                )
+            })?;
+        }
+        self.probe_tls(stream, timeout)
     }
 
     fn probe_tls(&self, stream: std::net::TcpStream, timeout: Duration) -> anyhow::Result<()> {

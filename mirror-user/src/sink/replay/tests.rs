@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{
     Limits, NotDelivered, Pace, ReplayMonitor, ReplayOptions, ReplayProgress, ReplaySink, Timeouts,
-    WhenFull,
+    Victim, WhenFull,
 };
 use crate::http::message::{BodyLength, Exchange, Flaw, Incomplete, Kept, Moment};
 use crate::packet::Timestamp;
@@ -20,6 +20,7 @@ use crate::stats::Account;
 mod target;
 use target::{Behaviour, Target};
 
+mod harmless;
 mod load;
 
 /// Far more than anything here takes; a test that needs it has failed.
@@ -343,7 +344,7 @@ fn nothing_follows_a_request_after_which_the_client_hung_up() {
 fn live_replay_never_waits_and_counts_what_does_not_fit() {
     let target = Target::start(Behaviour::Hold);
     let limits = Limits { queue_requests: 10, ..Limits::default() };
-    let live = options(Pace::Live, WhenFull::Drop);
+    let live = options(Pace::Live, WhenFull::Drop(Victim::Newest));
     let mut replay = Replay::to(&target.url(), ReplayOptions { limits, ..live });
     for connection in 0..100 {
         replay.gets(connection, 1);
@@ -393,7 +394,7 @@ fn request_larger_than_the_queue_goes_alone() {
 fn live_replay_that_ends_waits_so_long_for_what_is_queued() {
     let target = Target::start(Behaviour::Silence);
     let timeouts = Timeouts { drain: Duration::from_millis(50), ..Timeouts::default() };
-    let live = options(Pace::Live, WhenFull::Drop);
+    let live = options(Pace::Live, WhenFull::Drop(Victim::Newest));
     let mut replay = Replay::to(&target.url(), ReplayOptions { timeouts, ..live });
     replay.gets(1, 5);
     target.wait_for(1, LONGEST);

@@ -43,11 +43,13 @@ pub(super) struct Upstream {
     reader: AnswerReader,
     /// The first bytes of the answer, where they are wanted.
     kept: Option<Vec<u8>>,
+    /// Not a byte of the last request was taken from us.
+    untouched: bool,
 }
 
 impl Upstream {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, reader: AnswerReader::new(), kept: None }
+        Self { stream, reader: AnswerReader::new(), kept: None, untouched: true }
     }
 
     /// Ready when a connection on which nothing is expected has ended, or has got bytes that
@@ -73,6 +75,11 @@ impl Upstream {
         self.kept.take()
     }
 
+    /// True when not a byte of the last request was sent, so that the target cannot have acted on it.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.untouched
+    }
+
     /// Sends a request and reads its answer. After an error the connection is of no more use.
     pub(super) async fn exchange(
         &mut self,
@@ -84,12 +91,14 @@ impl Upstream {
     ) -> Result<Answered, NotDelivered> {
         self.reader.expect(request.is_head);
         let mut outgoing = Outgoing::new(request);
+        self.untouched = true;
         // When the target last took bytes of the request, and when it had taken all of them.
         let (mut taken, mut sent) = ((0, now), None);
         poll_fn(|cx| {
             // An error here is not the last word: the target may have answered and hung up before
             // it had the whole request. What there is to read decides.
             let written = outgoing.poll(&mut self.stream, scratch, cx);
+            self.untouched = outgoing.at == 0;
             if let Poll::Ready(Err(Failed::Body)) = written {
                 return Poll::Ready(Err(NotDelivered::BodyUnreadable));
             }

@@ -1,0 +1,197 @@
+//! One request on its way: it may go out or not, gets a connection, is sent, and its answer is read.
+//! The breaker is told how that ended.
+
+use std::borrow::Cow;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use super::breaker::Pass;
+use super::connections::{Connections, Held};
+use super::engine::{Engine, now};
+use super::progress::{Blame, Counters, NotDelivered};
+use super::queue::Job;
+use super::upstream::Alarm;
+use crate::rules::tag::ShadowRequest;
+
+/// Counts a request as in flight, however its exchange ends.
+struct InFlight<'a>(&'a Counters);
+
+impl<'a> InFlight<'a> {
+    fn begin(counters: &'a Counters) -> Self {
+        counters.in_flight.fetch_add(1, Relaxed);
+        Self(counters)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// A request that was answered.
+pub(super) struct Sent {
+    pub(super) status: u16,
+    /// How long the target took.
+    took: Duration,
+    /// What it answered, where that is kept.
+    pub(super) answer: Option<Vec<u8>>,
+}
+
+/// Sends a request and reads its answer, if it may go out at all.
+pub(super) async fn carry_out<'a>(
+    job: &Job,
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    alarm: &mut Alarm,
+) -> Result<Sent, NotDelivered> {
+    let pass = engine.pass();
+    if pass == Pass::No {
+        *held = None;
+        return Err(NotDelivered::BreakerOpen);
+    }
+    let mut judged = Judged { engine, pass, open: true };
+    let outcome = send(job, engine, held, alarm, pass).await;
+    judged.tell(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
+    outcome
+}
+
+/// Tells the breaker how a request ended; one that is given up on its way, too.
+struct Judged<'a> {
+    engine: &'a Engine,
+    pass: Pass,
+    open: bool,
+}
+
+impl Judged<'_> {
+    fn tell(&mut self, outcome: Result<Duration, NotDelivered>) {
+        let now = now();
+        match outcome {
+            Ok(took) => self.record(Some(took), now),
+            // What was not sent, or failed for another reason, says nothing of it.
+            Err(NotDelivered::BreakerOpen) => {}
+            Err(why) if why.blame() == Blame::Target => self.record(None, now),
+            Err(_) => {}
+        }
+    }
+
+    fn record(&mut self, answered: Option<Duration>, now: Instant) {
+        self.open = false;
+        self.engine.record(self.pass, answered, now);
+    }
+}
+
+impl Drop for Judged<'_> {
+    fn drop(&mut self) {
+        if self.open && self.pass == Pass::Probe {
+            self.engine.give_up_probe(now());
+        }
+    }
+}
+
+/// Why one attempt failed.
+struct Failed {
+    why: NotDelivered,
+    /// Not a byte was sent, so that the target cannot have acted on it.
+    unsent: bool,
+}
+
+async fn send<'a>(
+    job: &Job,
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    alarm: &mut Alarm,
+    pass: Pass,
+) -> Result<Sent, NotDelivered> {
+    let counters = &engine.queue.counters;
+    // Before a connection is taken that others could use meanwhile.
+    let request = match &engine.correlate {
+        None => Cow::Borrowed(&job.request),
+        Some(correlate) => {
+            let (copy, counts) = (job.key.session.copy, &counters.correlated);
+            correlate.translate(copy, job.arrived, &job.request, counts).await
+        }
+    };
+    let mut retries = engine.retry_unsent;
+    let mut counted = false;
+    loop {
+        let why = match connection(engine, held, pass).await {
+            Err(why) => why,
+            Ok(mine) => {
+                let begun = now();
+                if !std::mem::replace(&mut counted, true) {
+                    counters.times.sent(job.due, begun);
+                    job.ticket.sent(begun);
+                    counters.sent.fetch_add(1, Relaxed);
+                }
+                *held = Some(mine);
+                match exchange(job, &request, engine, held, alarm, begun).await {
+                    Ok(sent) => return Ok(sent),
+                    Err(Failed { why, unsent: false }) => return Err(why),
+                    Err(Failed { why, unsent: true }) => why,
+                }
+            }
+        };
+        if retries == 0 || !why.may_pass() || engine.stopping() || engine.is_open() {
+            return Err(why);
+        }
+        retries -= 1;
+        counters.retried.fetch_add(1, Relaxed);
+    }
+}
+
+/// The connection that is held, or another one.
+async fn connection<'a>(
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    pass: Pass,
+) -> Result<Held<'a>, NotDelivered> {
+    let mine = match held.take() {
+        Some(mine) => mine,
+        None => engine.connection().await?,
+    };
+    // While it waited for a connection, others may have failed.
+    if pass == Pass::Yes && engine.is_open() {
+        return Err(NotDelivered::BreakerOpen);
+    }
+    Ok(mine)
+}
+
+/// One attempt on the connection that is held, which is let go of when it can take no other request.
+async fn exchange<'a>(
+    job: &Job,
+    request: &ShadowRequest,
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    alarm: &mut Alarm,
+    begun: Instant,
+) -> Result<Sent, Failed> {
+    let Some(mine) = held else {
+        return Err(Failed { why: NotDelivered::ConnectFailed, unsent: true });
+    };
+    let counters = &engine.queue.counters;
+    let _in_flight = InFlight::begin(counters);
+    let upstream = &mut mine.connection.upstream;
+    upstream.keep_answer(engine.correlate.is_some());
+    let outcome =
+        upstream.exchange(request, &engine.timeouts, &engine.scratch, alarm, begun.into()).await;
+    let answer = upstream.take_answer();
+    let unsent = upstream.is_untouched();
+    let ended = now();
+    if outcome.is_ok() {
+        counters.times.answered(job.due, begun, ended);
+    }
+    let reusable = outcome.is_ok_and(|answered| answered.reusable) && !job.request.is_last;
+    match (reusable, engine.pool.policy) {
+        (true, Connections::Faithful) => {}
+        (true, Connections::Pooled(_)) => {
+            held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
+        }
+        (false, _) => *held = None,
+    }
+    let took = ended.saturating_duration_since(begun);
+    match outcome {
+        Ok(answered) => Ok(Sent { status: answered.status, took, answer }),
+        Err(why) => Err(Failed { why, unsent }),
+    }
+}

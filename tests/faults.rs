@@ -1,0 +1,316 @@
+//! Targets that fail in every way that targets fail in: the others get everything, every request has one
+//! outcome, and memory stays flat. `docs/replay.md` has the same as a table.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    dead_code,
+    reason = "a test fails by panicking, and the support modules are shared"
+)]
+
+#[path = "support/netns.rs"]
+mod netns;
+#[path = "support/summary.rs"]
+mod summary;
+#[path = "support/mod.rs"]
+mod support;
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use netns::{CABLE, Lab, Mirror, patience, succeed};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+use summary::{account, assert_balance};
+use support::target::{Behaviour, Target};
+use support::wire::{Talk, interleaved};
+use support::{Workspace, binary};
+use wait4::Wait4;
+
+/// What any of these runs may hold.
+const MOST_KIB: u64 = 64 << 10;
+
+/// So many connections with so many requests each.
+const CONNECTIONS: u16 = 6;
+const REQUESTS: u16 = 4;
+const ALL: u64 = CONNECTIONS as u64 * REQUESTS as u64;
+
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+fn capture() -> Vec<u8> {
+    let talk = |n: u16| {
+        let mut talk = Talk::between(&format!("10.0.0.2:{}", 40_000 + n), "10.0.0.1:8080").open();
+        for path in 0..REQUESTS {
+            let get = format!("GET /{n}/{path} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+            talk = talk.client(get).server(ANSWER);
+        }
+        talk.close()
+    };
+    interleaved(&(0..CONNECTIONS).map(talk).collect::<Vec<_>>())
+}
+
+/// What became of the requests to a target that fails, beside one that does not: those that were
+/// answered, and the reasons of the others.
+fn beside_a_good_one(to: &str, flags: &[&str]) -> (u64, Vec<(String, u64)>) {
+    let good = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &capture());
+    let mut child = Command::new(binary())
+        .args(["replay", "--from", &file, "--json", "--to", to, "--to", &good.url()])
+        .args(flags)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let summary: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
+    let ended = child.wait4().unwrap();
+    assert!(ended.status.success(), "{summary:#}");
+    let peak_kib = ended.rusage.maxrss / 1024;
+    assert!(peak_kib < MOST_KIB, "{peak_kib} KiB");
+    assert_eq!(account(&summary, &format!("to {}", good.url())), (ALL, ALL, vec![]));
+    let (seen, answered, dropped) = account(&summary, &format!("to {to}"));
+    let lost: u64 = dropped.iter().map(|(_, n)| n).sum();
+    assert_eq!((seen, answered + lost), (ALL, ALL), "{summary:#}");
+    (answered, dropped)
+}
+
+const MAX: [&str; 2] = ["--speed", "max"];
+
+/// All of them, for this one reason.
+fn all(why: &str) -> (u64, Vec<(String, u64)>) {
+    (0, vec![(why.to_owned(), ALL)])
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn a_target_that_refuses() {
+    assert_eq!(
+        beside_a_good_one(&format!("http://{}", free_address()), &MAX),
+        all("connect_refused")
+    );
+}
+
+#[test]
+fn a_target_that_resets_in_the_middle_of_an_answer() {
+    let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
+    let target = Target::start(Behaviour::AnswerAndReset(part));
+    let (answered, dropped) = beside_a_good_one(&target.url(), &MAX);
+    assert_eq!(answered, 0);
+    // The reset may be seen as the close that it also is.
+    assert!(dropped.iter().all(|(why, _)| why == "reset" || why == "closed"), "{dropped:?}");
+}
+
+#[test]
+fn a_target_that_never_answers() {
+    let target = Target::start(Behaviour::Silence);
+    let flags = [&MAX[..], &["--answer-timeout", "200ms"]].concat();
+    assert_eq!(beside_a_good_one(&target.url(), &flags), all("answer_timeout"));
+}
+
+#[test]
+fn a_target_that_answers_garbage() {
+    let target = Target::start(Behaviour::AnswerAndClose(b"SSH-2.0-none\r\n".to_vec()));
+    assert_eq!(beside_a_good_one(&target.url(), &MAX), all("bad_answer"));
+}
+
+#[test]
+fn a_target_that_answers_100_mb() {
+    let target = Target::start(Behaviour::AnswerLong(100_000_000));
+    assert_eq!(beside_a_good_one(&target.url(), &MAX), (ALL, vec![]));
+}
+
+#[test]
+fn a_target_that_closes_connections_silently() {
+    let target = Target::start(Behaviour::AnswerAndClose(ANSWER.into()));
+    // At the recorded times, so that it is closed when the next request is due.
+    let (answered, dropped) = beside_a_good_one(&target.url(), &["--speed", "0.1"]);
+    // A close that comes while a request goes out costs that one.
+    assert!(answered >= ALL / 2, "{dropped:?}");
+    assert!(dropped.iter().all(|(why, _)| why == "reset" || why == "closed"), "{dropped:?}");
+}
+
+#[test]
+fn a_target_that_speaks_no_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    // As a server does that was asked in another language. Ends with the process.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    assert_eq!(beside_a_good_one(&url, &MAX), all("handshake_failed"));
+}
+
+#[test]
+fn a_target_without_an_address() {
+    // RFC 6761 §6.4: no name under it ever has one.
+    assert_eq!(beside_a_good_one("http://staging.invalid:8080", &MAX), all("connect_failed"));
+}
+
+#[test]
+fn a_target_that_answers_before_the_request_is_whole() {
+    let target = Target::start(Behaviour::AnswerEarly);
+    let body = vec![b'x'; 3 << 20];
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let talk = Talk::new().open().client([head.as_bytes(), &body].concat()).server(ANSWER).close();
+    let workspace = Workspace::new();
+    let file = workspace.file("post.pcap", &talk.pcap());
+    let run = support::mirror(&["replay", "--from", &file, "--to", &target.url(), "--json"]);
+    let summary: Value = serde_json::from_str(&run.exits_with(0).stdout()).unwrap();
+    assert_eq!(account(&summary, "shadow requests"), (1, 1, vec![]), "413 is an answer");
+}
+
+#[test]
+fn a_target_that_disappears_and_returns() {
+    let target = Target::start(Behaviour::Answer);
+    let address = target.address();
+    let good = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    // A request every 100 ms for 3 s, each on a connection of its own.
+    let talks: Vec<Talk> = (0..30_u16)
+        .map(|n| {
+            Talk::between(&format!("10.0.0.2:{}", 40_000 + n), "10.0.0.1:8080")
+                .at_millis(u64::from(n) * 100)
+                .open()
+                .client(format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
+                .server(ANSWER)
+                .close()
+        })
+        .collect();
+    let file = workspace.file("gets.pcap", &interleaved(&talks));
+    let (to, to_good) = (target.url(), good.url());
+    let run = thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            support::mirror(&["replay", "--from", &file, "--json", "--to", &to, "--to", &to_good])
+        });
+        target.wait_for(1, patience());
+        drop(target);
+        let there = good.received().len();
+        good.wait_for((there + 5).min(29), patience());
+        let back = Target::start_on(address, Behaviour::Answer);
+        let run = run.join().unwrap();
+        (run, back.received().len())
+    });
+    let (run, returned) = run;
+    let summary: Value = serde_json::from_str(&run.exits_with(0).stdout()).unwrap();
+    assert_eq!(account(&summary, &format!("to {to_good}")), (30, 30, vec![]));
+    let (seen, answered, dropped) = account(&summary, &format!("to {to}"));
+    let lost: u64 = dropped.iter().map(|(_, n)| n).sum();
+    assert_eq!((seen, answered + lost), (30, 30), "{summary:#}");
+    assert!(returned > 0 && answered > returned as u64 && lost > 0, "{summary:#}");
+}
+
+#[test]
+fn a_disk_that_is_full() {
+    let good = Target::start(Behaviour::Answer);
+    let flags = ["--speed", "max", "--report", "/dev/full", "--log-requests", "/dev/full"];
+    assert_eq!(beside_a_good_one(&good.url(), &flags), (ALL, vec![]));
+}
+
+/// Requests of one connection, while the targets fail.
+const LIVE: usize = 2_000;
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn capture_goes_on_whatever_targets_do() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let behaviours = [
+            Behaviour::Silence,
+            Behaviour::AnswerAndClose(b"SSH-2.0-none\r\n".to_vec()),
+            Behaviour::AnswerAndReset(b"HTTP/1.1 200 OK\r\n".to_vec()),
+            Behaviour::AnswerLong(10_000_000),
+        ];
+        let bad = behaviours.map(Target::start);
+        let good = Target::start(Behaviour::Answer);
+        let mut urls: Vec<String> = bad.iter().map(Target::url).collect();
+        urls.push(format!("http://{}", free_address()));
+        urls.push("http://staging.invalid:8080".to_owned());
+        urls.push(good.url());
+        let mut args = vec!["replay", "--from", CABLE, "--port", "8080", "--json"];
+        args.extend(urls.iter().flat_map(|url| ["--to", url.as_str()]));
+        args.extend(["--answer-timeout", "500ms", "--max-queue", "64KiB"]);
+        let mirror = Mirror::start(lab, &args);
+        lab.curl(&["-o", "/dev/null", &format!("http://10.77.0.1:8080/n/[1-{LIVE}]")]);
+        let seen = good.wait_for(1, patience()).len();
+        assert!(seen > 0);
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        let all = LIVE as u64;
+        for name in ["requests", "responses", "cleared"] {
+            assert_eq!(account(&summary, name), (all, all, vec![]), "{summary:#}");
+        }
+        for url in &urls {
+            assert_eq!(account(&summary, &format!("to {url}")).0, all, "{url}: {summary:#}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_link_to_the_target_that_goes_down_and_up() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        // A second cable, to where the target is.
+        let client = lab.client_name();
+        let ip = |line: &str| succeed(Command::new("ip").args(line.split(' ')));
+        for line in [
+            format!("link add tgt type veth peer name far netns {client}"),
+            "addr add 10.78.0.1/24 dev tgt".to_owned(),
+            "link set tgt up".to_owned(),
+            format!("-n {client} addr add 10.78.0.2/24 dev far"),
+            format!("-n {client} link set far up"),
+        ] {
+            ip(&line);
+        }
+        let target = thread::spawn(move || {
+            let there = File::open(format!("/run/netns/{client}")).unwrap();
+            move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            Target::start_on("10.78.0.2:9090".parse().unwrap(), Behaviour::Answer)
+        });
+        let target = target.join().unwrap();
+        let flags = ["--connect-timeout", "500ms", "--answer-timeout", "500ms", "--breaker", "off"];
+        let args = [
+            "replay",
+            "--from",
+            CABLE,
+            "--port",
+            "8080",
+            "--json",
+            "--to",
+            "http://10.78.0.2:9090",
+        ];
+        let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
+        // Each on a connection of its own.
+        let ask = |name: &str| {
+            let urls: Vec<String> =
+                (0..20).map(|n| format!("http://10.77.0.1:8080/{name}/{n}")).collect();
+            let urls = urls.iter().map(String::as_str);
+            lab.curl(&["-H", "Connection: close"].into_iter().chain(urls).collect::<Vec<_>>());
+        };
+        ask("before");
+        target.wait_for(20, patience());
+        ip("link set tgt down");
+        ask("down");
+        ip("link set tgt up");
+        ask("after");
+        netns::until("it answers again", || {
+            target.received().iter().any(|one| one.target().starts_with("/after/"))
+        });
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        for name in ["requests", "responses", "cleared"] {
+            assert_eq!(account(&summary, name), (60, 60, vec![]), "{summary:#}");
+        }
+        let (seen, answered, _) = account(&summary, "shadow requests");
+        assert!(seen == 60 && answered > 20, "{summary:#}");
+    });
+}

@@ -120,6 +120,11 @@ fn root_gives_up_what_it_does_not_need_after_the_start() {
             threads.get("mirror") == Some(&reads)
                 && threads.get("guard") == Some(&(BPF | SYS_ADMIN))
         });
+        // Landlock's rules hold for all threads: each is bound to gain no privilege (prctl(2)).
+        for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+        }
         drop(lab.curl(&["http://10.77.0.1:8080/"]));
         let summary = mirror.summary();
         assert_balance(&summary);

@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
     if let Some(time) = config.run_for() {
         stop.request_after(time);
     }
+    config.confine()?;
     let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {

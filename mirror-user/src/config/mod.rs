@@ -31,6 +31,7 @@ use self::redact::RedactSpec;
 use self::reload::Watcher;
 use self::source::Source;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
+use crate::confine::{Bounds, confine};
 use crate::decode::{self, Decoder};
 use crate::guard::{self, Guard};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
@@ -309,6 +310,25 @@ impl Config {
     #[must_use]
     pub fn run_for(&self) -> Option<Duration> {
         self.run_for
+    }
+
+    /// Confines this thread, and those that it will start, to what a run of this needs: for interfaces,
+    /// where mirror has privileges and strangers choose the bytes. To be called before any thread is
+    /// started that shall be confined, too.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn confine(&self) -> anyhow::Result<()> {
+        if let Source::Live { .. } = &self.source {
+            let mut writes = self.output.writes();
+            // Long bodies wait there.
+            writes.push(std::env::temp_dir());
+            writes.extend(self.watcher.as_ref().and_then(Watcher::writes));
+            // A file that changes may name other targets.
+            let connects = self.watcher.is_none().then(|| self.output.connects());
+            confine(&Bounds { writes, connects })?;
+        }
+        Ok(())
     }
 
     /// Opens the outputs, then the source, and joins the rooms between them.

@@ -152,6 +152,25 @@ impl Output {
         }
     }
 
+    /// The file that is written.
+    pub(super) fn writes(&self) -> Vec<PathBuf> {
+        match self {
+            Self::RawPackets(file) | Self::Packets(file) => vec![file.clone()],
+            Self::JsonLines { file, .. } => file.iter().cloned().collect(),
+            Self::Replay { .. } | Self::Table | Self::Counts | Self::Findings { .. } => vec![],
+        }
+    }
+
+    /// The ports that are connected to.
+    pub(super) fn connects(&self) -> Vec<u16> {
+        match self {
+            Self::Replay { targets, .. } => {
+                targets.iter().filter_map(|to| to.target.port()).collect()
+            }
+            _ => vec![],
+        }
+    }
+
     /// Opens the files, reaches the target.
     ///
     /// # Errors

@@ -114,6 +114,12 @@ impl Looks {
 }
 
 impl Watcher {
+    /// The folder that it writes to.
+    pub(super) fn writes(&self) -> Option<PathBuf> {
+        let folder = self.looked.state.as_deref()?.parent()?;
+        Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_owned() })
+    }
+
     /// Where changes go.
     pub(super) fn handover(&self) -> Arc<Handover> {
         Arc::clone(&self.looked.handover)

@@ -11,6 +11,7 @@ use anyhow::ensure;
 use rustix::system::uname;
 use serde::Serialize;
 
+use crate::confine::{Bounds, Confined, confine};
 use crate::privileges;
 use crate::source::live::Device;
 
@@ -79,6 +80,7 @@ pub fn examine() -> Report {
     let mut findings = vec![kernel(&release, version), attachment(version), btf()];
     findings.extend(privileges::CAPTURE.iter().map(capability));
     findings.push(object());
+    findings.push(confinement());
     let interfaces = Device::all().unwrap_or_default().into_iter().map(|device| Interface {
         name: device.name,
         up: device.up,
@@ -124,6 +126,33 @@ fn btf() -> Finding {
         verdict: if there { Verdict::Good } else { Verdict::Lesser },
         advice: (!there)
             .then(|| "not needed; `bpftool prog dump` shows less without it".to_owned()),
+    }
+}
+
+/// Tried out by a thread of its own, which ends with it.
+fn confinement() -> Finding {
+    let bounds = Bounds { writes: Vec::new(), connects: Some(Vec::new()) };
+    let confined = std::thread::spawn(move || confine(&bounds)).join();
+    let (found, verdict, advice) = match confined {
+        Ok(Ok(Confined::Wholly)) => ("Landlock: files, programs, connections", Verdict::Good, None),
+        Ok(Ok(Confined::Partly)) => (
+            "Landlock: files, programs",
+            Verdict::Lesser,
+            Some("a live run may connect to any port; Linux 6.7 confines connections, too"),
+        ),
+        _ => (
+            "nothing",
+            Verdict::Lesser,
+            Some(
+                "not needed; with Landlock (Linux 5.13, `lsm=landlock,…`) a live run could write to its own files alone",
+            ),
+        ),
+    };
+    Finding {
+        what: "confined by",
+        found: found.to_owned(),
+        verdict,
+        advice: advice.map(Into::into),
     }
 }
 

@@ -59,6 +59,7 @@ pub fn run(
     let stop = Stop::on_signals()?;
     // Before any thread is started.
     priority::give_way();
+    capture.confine()?;
     let survey = Survey::attach(ports.clone())?;
     let run_for = capture.run_for();
     let pipeline = capture.pipeline(&stop)?;

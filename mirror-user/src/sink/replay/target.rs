@@ -143,6 +143,17 @@ impl Target {
         &self.authority
     }
 
+    /// The TCP port that is connected to: its own, or that of the proxy before it; none for a unix
+    /// socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match (&self.proxy, &self.place) {
+            (Some(proxy), _) => Some(proxy.port),
+            (None, Place::Tcp { port, .. }) => Some(*port),
+            (None, Place::Unix(_)) => None,
+        }
+    }
+
     /// Where it can be reached, or the proxy before it, for the check that it is not itself captured.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {

@@ -69,7 +69,7 @@ impl<'a> Translator<'a> {
         out: &mut String,
     ) -> bool {
         if let Some(value) = self.value(text, kind, sure) {
-            out.push_str(value);
+            self.put(value, out);
             return true;
         }
         let (first, deeper): (&dyn Fn(char) -> bool, _) = match delimiters.split_first() {
@@ -85,7 +85,7 @@ impl<'a> Translator<'a> {
                 // The narrowest parts, once they are only parts.
                 None if part.len() < text.len() => match self.value(part, "", false) {
                     Some(value) => {
-                        out.push_str(value);
+                        self.put(value, out);
                         true
                     }
                     None => {
@@ -101,6 +101,14 @@ impl<'a> Translator<'a> {
             out.push_str(delimiter);
         }
         changed
+    }
+
+    fn put(&self, value: &str, out: &mut String) {
+        if self.encodes {
+            out.extend(utf8_percent_encode(value, ENCODED));
+        } else {
+            out.push_str(value);
+        }
     }
 
     /// The value of a field of this name.
@@ -196,7 +204,7 @@ impl<'a> Translator<'a> {
         changed
     }
 
-    /// A text that is percent-encoded; only what is changed is encoded anew.
+    /// A text that may be percent-encoded. Where it is, and holds a value, the whole is encoded anew.
     fn encoded(
         &mut self,
         raw: &str,
@@ -204,6 +212,13 @@ impl<'a> Translator<'a> {
         out: &mut String,
         translate: impl FnOnce(&mut Self, &str, &mut String) -> bool,
     ) -> bool {
+        let has_spaces = plus && raw.contains('+');
+        if !raw.contains('%') && !has_spaces {
+            self.encodes = true;
+            let changed = translate(self, raw, out);
+            self.encodes = false;
+            return changed;
+        }
         let spaced = if plus { Cow::Owned(raw.replace('+', " ")) } else { Cow::Borrowed(raw) };
         let mut new = String::new();
         let changed = match percent_decode_str(&spaced).decode_utf8() {

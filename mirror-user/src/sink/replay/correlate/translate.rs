@@ -58,6 +58,8 @@ pub(super) struct Translator<'a> {
     pub(super) arrived: u64,
     /// What the request is about.
     pub(super) resource: String,
+    /// What is written stands where values are percent-encoded.
+    pub(super) encodes: bool,
     /// Values that were replaced.
     pub(super) replaced: u64,
     /// Values of which it is not known which of several they are.
@@ -75,6 +77,7 @@ impl<'a> Translator<'a> {
             pending,
             arrived,
             resource: String::new(),
+            encodes: false,
             replaced: 0,
             ambiguous: 0,
             pends: None,

@@ -62,7 +62,7 @@ pub use self::by_rule::RuleReport;
 pub use self::connections::Connections;
 pub use self::copies::Copies;
 pub(crate) use self::correlate::MAX_ANSWER_BYTES;
-use self::correlate::{ExchangeKey, Recorded};
+use self::correlate::{Count, ExchangeKey, Recorded};
 use self::log::{RequestLog, What};
 pub use self::options::{Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 pub use self::pace::{Pace, Rate};
@@ -207,6 +207,8 @@ impl ReplaySink {
         {
             // Some of them may never end, as their connections are forgotten.
             if open.len() >= MAX_OPEN {
+                let unseen = open.len() as u64;
+                self.queue.counters.correlated.add(Count::AnswersDropped, unseen);
                 open.clear();
             }
             open.insert(ExchangeKey { session, index });

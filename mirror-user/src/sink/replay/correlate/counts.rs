@@ -27,7 +27,7 @@ pub(in super::super) enum Count {
     Waited,
     /// Those of them for which it did not come in time.
     WaitedInVain,
-    /// Answers of production that were not looked at, as too many waited.
+    /// Answers of production that were not looked at, as too many waited or were awaited.
     AnswersDropped,
     /// Answers without their other half that were forgotten.
     HalvesForgotten,

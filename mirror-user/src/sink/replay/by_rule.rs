@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::progress::{NotDelivered, class_of};
+use super::progress::{Classes, NotDelivered};
 
 /// What one rule's requests came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,18 +28,17 @@ pub struct RuleReport {
 pub(super) struct RuleCounts {
     offered: AtomicU64,
     dropped: AtomicU64,
-    classes: [AtomicU64; 5],
+    classes: Classes,
 }
 
 impl RuleCounts {
     /// One of its requests ended so.
     pub(super) fn settle(&self, outcome: Result<u16, NotDelivered>) {
-        let counter = match outcome {
-            Ok(status) => class_of(status).and_then(|class| self.classes.get(class)),
-            Err(_) => Some(&self.dropped),
-        };
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Relaxed);
+        match outcome {
+            Ok(status) => self.classes.count(status),
+            Err(_) => {
+                self.dropped.fetch_add(1, Relaxed);
+            }
         }
     }
 }
@@ -68,7 +67,7 @@ impl ByRule {
     /// What they came to so far.
     pub(super) fn report(&self) -> Vec<RuleReport> {
         let report = |(rule, counts): &(Arc<str>, Arc<RuleCounts>)| {
-            let classes = counts.classes.each_ref().map(|count| count.load(Relaxed));
+            let classes = counts.classes.now();
             RuleReport {
                 rule: rule.to_string(),
                 offered: counts.offered.load(Relaxed),

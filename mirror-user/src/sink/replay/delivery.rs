@@ -10,7 +10,7 @@ use super::connections::{Connections, Held};
 use super::engine::{Engine, now};
 use super::progress::{Blame, Counters, NotDelivered};
 use super::queue::Job;
-use super::upstream::Alarm;
+use super::upstream::{Alarm, Upstream};
 use crate::rules::tag::ShadowRequest;
 
 /// Counts a request as in flight, however its exchange ends.
@@ -124,9 +124,18 @@ async fn send<'a>(
                     job.ticket.sent(begun);
                     counters.sent.fetch_add(1, Relaxed);
                 }
-                *held = Some(mine);
-                match exchange(job, &request, engine, held, alarm, begun).await {
-                    Ok(sent) => return Ok(sent),
+                let upstream = &mut held.insert(mine).connection.upstream;
+                let attempt = exchange(job, &request, engine, upstream, alarm, begun).await;
+                let reusable = attempt.as_ref().is_ok_and(|(_, reusable)| *reusable);
+                match (reusable, engine.pool.policy) {
+                    (true, Connections::Faithful) => {}
+                    (true, Connections::Pooled(_)) => {
+                        held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
+                    }
+                    (false, _) => *held = None,
+                }
+                match attempt {
+                    Ok((sent, _)) => return Ok(sent),
                     Err(Failed { why, unsent: false }) => return Err(why),
                     Err(Failed { why, unsent: true }) => why,
                 }
@@ -157,41 +166,29 @@ async fn connection<'a>(
     Ok(mine)
 }
 
-/// One attempt on the connection that is held, which is let go of when it can take no other request.
-async fn exchange<'a>(
+/// One attempt; with its answer, whether the connection can take another request.
+async fn exchange(
     job: &Job,
     request: &ShadowRequest,
-    engine: &'a Engine,
-    held: &mut Option<Held<'a>>,
+    engine: &Engine,
+    upstream: &mut Upstream,
     alarm: &mut Alarm,
     begun: Instant,
-) -> Result<Sent, Failed> {
-    let Some(mine) = held else {
-        return Err(Failed { why: NotDelivered::ConnectFailed, unsent: true });
-    };
+) -> Result<(Sent, bool), Failed> {
     let counters = &engine.queue.counters;
     let _in_flight = InFlight::begin(counters);
-    let upstream = &mut mine.connection.upstream;
     upstream.keep_answer(engine.correlate.is_some());
     let outcome =
         upstream.exchange(request, &engine.timeouts, &engine.scratch, alarm, begun.into()).await;
     let answer = upstream.take_answer();
-    let unsent = upstream.is_untouched();
     let ended = now();
-    if outcome.is_ok() {
-        counters.times.answered(job.due, begun, ended);
-    }
-    let reusable = outcome.is_ok_and(|answered| answered.reusable) && !job.request.is_last;
-    match (reusable, engine.pool.policy) {
-        (true, Connections::Faithful) => {}
-        (true, Connections::Pooled(_)) => {
-            held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
-        }
-        (false, _) => *held = None,
-    }
-    let took = ended.saturating_duration_since(begun);
     match outcome {
-        Ok(answered) => Ok(Sent { status: answered.status, took, answer }),
-        Err(why) => Err(Failed { why, unsent }),
+        Ok(answered) => {
+            counters.times.answered(job.due, begun, ended);
+            let took = ended.saturating_duration_since(begun);
+            let sent = Sent { status: answered.status, took, answer };
+            Ok((sent, answered.reusable && !job.request.is_last))
+        }
+        Err(why) => Err(Failed { why, unsent: upstream.is_untouched() }),
     }
 }

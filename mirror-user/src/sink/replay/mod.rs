@@ -94,7 +94,7 @@ const MAX_OPEN: usize = 64 * 1024;
 pub struct ReplaySink {
     target: Arc<str>,
     /// One for each copy.
-    marks: Vec<Arc<Marks>>,
+    marks: Vec<Marks>,
     window: Window,
     /// How much later the capture's times are than when it was first read.
     shift: Duration,
@@ -129,7 +129,7 @@ impl ReplaySink {
         let copies = options.copies;
         let mut sink = Self {
             target: target.authority().into(),
-            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy).into()).collect(),
+            marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
             window: options.window.clone(),
             shift: Duration::ZERO,
             schedule: Schedule::new(options.pace),
@@ -166,21 +166,24 @@ impl ReplaySink {
     }
 
     fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
-        let Some(marks) = self.marks.get(copy as usize).map(Arc::clone) else { return };
+        let Some(marks) = self.marks.get(copy as usize) else { return };
         let id = cleared.exchange().id;
         let connection = id.connection;
         let inside = self.window.contains(request.started.earlier(self.shift));
         let shadow = match inside {
-            true => cleared.shadow_request(&marks, &self.target).map_err(NotDelivered::from),
+            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
             false => Err(NotDelivered::OutsideTime),
         };
         let due = shadow.as_ref().ok().and_then(|_| {
             let offset = self.copies.offset(connection, copy);
             self.schedule.due(request.started, offset, engine::now)
         });
-        let shadow = match (shadow, self.gate(connection, due)) {
-            (Ok(_), Err(why)) => Err(why),
-            (shadow, _) => shadow,
+        let shadow = match &mut self.ramp {
+            None => shadow,
+            Some(ramp) => {
+                let open = gate(ramp, &self.queue, &self.target, connection, due);
+                shadow.and_then(|shadow| open.map(|()| shadow))
+            }
         };
         let trace = self.log.as_ref().map(|log| {
             let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
@@ -212,21 +215,6 @@ impl ReplaySink {
                 open.clear();
             }
             open.insert(ExchangeKey { session, index });
-        }
-    }
-
-    /// Whether a request of this connection that is due then may go on.
-    fn gate(&mut self, connection: u64, due: Option<Instant>) -> Result<(), NotDelivered> {
-        let Some(ramp) = &mut self.ramp else { return Ok(()) };
-        let now = engine::now();
-        if ramp.wants_outcomes(now) {
-            let harmed = ramp.outcomes(self.queue.counters.outcomes(), now);
-            say(&self.target, harmed);
-        }
-        match ramp.gate(connection, due.unwrap_or(now)) {
-            Gate::Open => Ok(()),
-            Gate::NotYet => Err(NotDelivered::Ramping),
-            Gate::Stopped => Err(NotDelivered::RampStopped),
         }
     }
 
@@ -274,6 +262,25 @@ impl ReplaySink {
                 .push(format!("{host_missing} requests have no host to mark; sent without one"));
         }
         warnings
+    }
+}
+
+/// Whether the ramp lets a request of this connection that is due then go on.
+fn gate(
+    ramp: &mut Ramp,
+    queue: &Queue,
+    target: &str,
+    connection: u64,
+    due: Option<Instant>,
+) -> Result<(), NotDelivered> {
+    let now = engine::now();
+    if ramp.wants_outcomes(now) {
+        say(target, ramp.outcomes(queue.counters.outcomes(), now));
+    }
+    match ramp.gate(connection, due.unwrap_or(now)) {
+        Gate::Open => Ok(()),
+        Gate::NotYet => Err(NotDelivered::Ramping),
+        Gate::Stopped => Err(NotDelivered::RampStopped),
     }
 }
 

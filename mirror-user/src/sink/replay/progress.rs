@@ -192,9 +192,21 @@ pub(super) struct Told {
     pub(super) rule: Option<Arc<RuleCounts>>,
 }
 
-/// The place of a status among the classes from 1xx to 5xx.
-pub(super) fn class_of(status: u16) -> Option<usize> {
-    usize::from(status / 100).checked_sub(1)
+/// Answers by the first digit of their status, from 1xx to 5xx.
+#[derive(Debug, Default)]
+pub(super) struct Classes([AtomicU64; 5]);
+
+impl Classes {
+    pub(super) fn count(&self, status: u16) {
+        let class = usize::from(status / 100).checked_sub(1);
+        if let Some(counter) = class.and_then(|class| self.0.get(class)) {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn now(&self) -> [u64; 5] {
+        self.0.each_ref().map(|count| count.load(Relaxed))
+    }
 }
 
 /// The counters behind [`ReplayProgress`]. Each is written by one thread at a time.
@@ -212,7 +224,7 @@ pub(super) struct Counters {
     pub(super) breaker_opened: AtomicU64,
     /// True once the kernel refused the socket mark.
     pub(super) unmarked: AtomicBool,
-    classes: [AtomicU64; 5],
+    classes: Classes,
     dropped: EnumMap<NotDelivered, AtomicU64>,
     pub(super) times: Times,
     /// What became of values that differ.
@@ -232,7 +244,7 @@ impl Counters {
             retried: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             unmarked: AtomicBool::default(),
-            classes: Default::default(),
+            classes: Classes::default(),
             dropped: EnumMap::default(),
             times: Times::new(),
             correlated: Counts::default(),
@@ -255,9 +267,7 @@ impl Counters {
 
     fn count_answer(&self, status: u16) {
         self.answered.fetch_add(1, Relaxed);
-        if let Some(counter) = class_of(status).and_then(|class| self.classes.get(class)) {
-            counter.fetch_add(1, Relaxed);
-        }
+        self.classes.count(status);
     }
 
     fn count_dropped(&self, why: NotDelivered) {
@@ -276,7 +286,7 @@ impl Counters {
             offered: self.offered.load(Relaxed),
             sent: self.sent.load(Relaxed),
             answered: self.answered.load(Relaxed),
-            classes: self.classes.each_ref().map(|count| count.load(Relaxed)),
+            classes: self.classes.now(),
             in_flight,
             queued: outstanding.saturating_sub(in_flight),
             connections: self.connections.load(Relaxed),
@@ -299,10 +309,10 @@ impl Counters {
     }
 
     pub(super) fn outcomes(&self) -> Outcomes {
-        let [.., errors] = &self.classes;
+        let [.., errors] = self.classes.now();
         let unanswered = self.blame()[Blame::Target];
         Outcomes {
-            failed: unanswered.saturating_add(errors.load(Relaxed)),
+            failed: unanswered.saturating_add(errors),
             all: unanswered.saturating_add(self.answered.load(Relaxed)),
         }
     }

@@ -96,8 +96,9 @@ impl Duplicates {
         false
     }
 
-    /// Where it is to be looked for, and a fingerprint of what copies have in common: not the MAC addresses, the TTL and what else a hop changes,
-    /// and not the checksum, which the network card fills in between two sightings.
+    /// Where it is to be looked for, and a fingerprint of what copies have in common: not the MAC
+    /// addresses, the TTL and what else a hop changes, and not the checksum, which the network card
+    /// fills in between two sightings.
     #[inline]
     fn place_and_fingerprint(&self, sighting: &Sighting<'_>) -> (u64, u64) {
         let Sighting { segment, id, header, payload } = sighting;

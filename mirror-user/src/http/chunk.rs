@@ -50,6 +50,37 @@ pub(crate) enum Piece {
     Bad(Flaw),
 }
 
+/// A chunked body that lies in memory as a whole, taken apart.
+pub(crate) struct Dechunked<'a> {
+    pub(crate) content: Vec<u8>,
+    /// There is a `;` outside of its content: its chunks bear extensions, or its trailers say such a
+    /// thing.
+    pub(crate) extended: bool,
+    /// What stands behind the last byte of content: last chunk and trailers.
+    pub(crate) end: &'a [u8],
+}
+
+/// Takes a chunked body apart; `None` where it is none, or ends before its end.
+pub(crate) fn dechunk(wire: &[u8]) -> Option<Dechunked<'_>> {
+    let mut content = Vec::with_capacity(wire.len());
+    let mut extended = false;
+    let mut chunks = Chunks::default();
+    let mut rest = wire;
+    loop {
+        let (framing, data, ends) = match chunks.next(rest) {
+            Piece::Content(framing, data) => (framing, data, false),
+            Piece::End(framing) => (framing, 0, true),
+            Piece::Framing(_) | Piece::Bad(_) => return None,
+        };
+        extended |= memchr::memchr(b';', rest.get(..framing)?).is_some();
+        if ends {
+            return Some(Dechunked { content, extended, end: rest });
+        }
+        content.extend_from_slice(rest.get(framing..framing + data)?);
+        rest = rest.get(framing + data..)?;
+    }
+}
+
 impl Default for Chunks {
     fn default() -> Self {
         Self { at: At::Size, value: 0, line: 0, spaced: false, bare_lf: false, trailer: Vec::new() }

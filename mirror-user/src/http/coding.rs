@@ -1,5 +1,6 @@
 //! Content codings (RFC 9110 §8.4.1) undone and done again, within limits.
 
+use std::borrow::Cow;
 use std::io::{self, Read, Write};
 
 use brotli::enc::BrotliEncoderParams;
@@ -66,8 +67,20 @@ pub(crate) fn codings<'a>(
     if codings.len() > MAX_CODINGS { Err(Undecodable::Unknown) } else { Ok(codings) }
 }
 
-/// Undoes one coding, up to so many bytes. All of `bytes` must belong to it: what is behind its end would not have been
-/// looked at.
+/// Undoes several, in the order in which they were applied, each up to so many bytes.
+pub(crate) fn undo<'a>(
+    codings: &[Coding],
+    mut content: Cow<'a, [u8]>,
+    max: usize,
+) -> Result<Cow<'a, [u8]>, Undecodable> {
+    for coding in codings.iter().rev() {
+        content = decode(*coding, &content, max)?.into();
+    }
+    Ok(content)
+}
+
+/// Undoes one coding, up to so many bytes. All of `bytes` must belong to it: what is behind its end
+/// would not have been looked at.
 pub(crate) fn decode(
     coding: Coding,
     bytes: &[u8],

@@ -37,7 +37,7 @@ pub(crate) mod whole;
 mod tests;
 
 pub(crate) use answer::{AnswerHeads, Unreadable};
-pub(crate) use chunk::{Chunks, Piece};
+pub(crate) use chunk::{Chunks, Dechunked, Piece, dechunk};
 pub use content::Content;
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::MAX_BODY_BYTES;
 use super::report::Unredactable;
 use crate::http::message::{Body, BodyLength, Kept};
-use crate::http::{Chunks, Piece};
+use crate::http::{Dechunked, dechunk};
 
 /// A body without its framing.
 pub(super) struct Unframed<'a> {
@@ -29,25 +29,10 @@ pub(super) fn unframe(body: &Body) -> Result<Option<Unframed<'_>>, Unredactable>
     if body.framing != BodyLength::Chunked {
         return Ok(Some(Unframed { content: wire, extended: false }));
     }
-    let mut content = Vec::with_capacity(wire.len());
-    let mut extended = false;
-    let mut chunks = Chunks::default();
-    let mut rest = &wire[..];
-    loop {
-        let (framing, data, ends) = match chunks.next(rest) {
-            Piece::Content(framing, data) => (framing, data, false),
-            Piece::End(framing) => (framing, 0, true),
-            // The input ends before the body does, or it is no chunked body.
-            Piece::Framing(_) | Piece::Bad(_) => return Err(Unredactable::Incomplete),
-        };
-        // In the trailer section, too; then it is built anew for nothing.
-        extended |= memchr::memchr(b';', rest.get(..framing).unwrap_or_default()).is_some();
-        content.extend_from_slice(rest.get(framing..framing + data).unwrap_or_default());
-        rest = rest.get(framing + data..).unwrap_or_default();
-        if ends {
-            return Ok(Some(Unframed { content: Cow::Owned(content), extended }));
-        }
-    }
+    // The input ends before the body does, or it is no chunked body.
+    let Dechunked { content, extended, .. } = dechunk(&wire).ok_or(Unredactable::Incomplete)?;
+    // Also where a trailer has a `;`; then it is built anew for nothing.
+    Ok(Some(Unframed { content: Cow::Owned(content), extended }))
 }
 
 fn read(file: &std::fs::File) -> Result<Vec<u8>, Unredactable> {

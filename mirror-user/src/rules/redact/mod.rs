@@ -217,13 +217,10 @@ impl Redactor {
             return Err(Unredactable::TransferCoding);
         }
         let codings = coding::codings(named(b"content-encoding"))?;
-        let mut content = unframed.content;
-        if content.is_empty() {
+        if unframed.content.is_empty() {
             return Ok(Content::Same { extended });
         }
-        for coding in codings.iter().rev() {
-            content = coding::decode(*coding, &content, MAX_BODY_BYTES)?.into();
-        }
+        let content = coding::undo(&codings, unframed.content, MAX_BODY_BYTES)?;
         let media_type = match named(b"content-type").next() {
             Some(value) => MediaType::of(value)?,
             None => MediaType::Other,

@@ -44,9 +44,9 @@ impl Translator<'_> {
                 let (number, behind) = from.split_at(end.unwrap_or(from.len()));
                 let negative = before.ends_with('-');
                 let plain = !negative && number.bytes().all(|byte| byte.is_ascii_digit());
-                let kind = kind_of_name(&name, &self.resource);
                 let sure = plain && (is_id_name(&name) || is_secret_name(&name));
-                match if sure { self.value(number, &kind, true) } else { None } {
+                let kind = || kind_of_name(&name, &self.resource);
+                match sure.then(kind).and_then(|kind| self.value(number, &kind, true)) {
                     Some(value) => {
                         changed = true;
                         let is_number = value.bytes().all(|byte| byte.is_ascii_digit())

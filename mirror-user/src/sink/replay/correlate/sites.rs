@@ -68,8 +68,7 @@ pub(super) fn find(
 ) -> Vec<Site> {
     let mut finder = Finder { hasher, asked, sites: Vec::new() };
     let mut media_type: &[u8] = b"";
-    for line in &head.headers {
-        let (name, value) = (head.bytes(&line.name), head.bytes(&line.value));
+    for (name, value) in head.fields() {
         if name.eq_ignore_ascii_case(b"content-type") {
             media_type = value;
         }

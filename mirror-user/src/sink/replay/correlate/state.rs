@@ -198,13 +198,7 @@ fn content(head: &Head, body: &Body) -> Option<Vec<u8>> {
     if content.len() > MAX_ANSWER_BYTES {
         return None;
     }
-    let named = head
-        .headers
-        .iter()
-        .filter(|line| head.bytes(&line.name).eq_ignore_ascii_case(b"content-encoding"));
-    let codings = coding::codings(named.map(|line| head.bytes(&line.value))).ok()?;
-    for coding in codings.iter().rev() {
-        content = coding::decode(*coding, &content, MAX_ANSWER_BYTES).ok()?;
-    }
-    Some(content)
+    let named = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
+    let codings = coding::codings(named.map(|(_, value)| value)).ok()?;
+    Some(coding::undo(&codings, content.into(), MAX_ANSWER_BYTES).ok()?.into_owned())
 }

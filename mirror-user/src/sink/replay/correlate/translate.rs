@@ -10,7 +10,7 @@ use super::sites::is_json;
 use super::table::Table;
 use super::tokens::resource_of;
 use crate::http::message::{BodyLength, Head, Kept, StartLine};
-use crate::http::{Chunks, Piece, whole};
+use crate::http::{dechunk, whole};
 use crate::rules::tag::{Rest, ShadowRequest};
 
 /// Fields that never hold what a server made: they frame, route, mark or negotiate.
@@ -167,23 +167,17 @@ impl<'a> Translator<'a> {
         if wire.is_empty() {
             return None;
         }
-        let of = |name: &[u8]| {
-            let mut lines = head.headers.iter();
-            lines
-                .find(|line| head.bytes(&line.name).eq_ignore_ascii_case(name))
-                .map(|line| head.bytes(&line.value))
-        };
-        let media_type = of(b"content-type").unwrap_or_default();
+        let media_type = head.field("content-type").unwrap_or_default();
         let is_form =
             media_type.to_ascii_lowercase().starts_with(b"application/x-www-form-urlencoded");
         if !is_json(media_type) && !is_form {
             return None;
         }
-        let coded =
-            of(b"content-encoding").is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+        let coding = head.field("content-encoding");
+        let coded = coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
         let chunked = framing == BodyLength::Chunked;
         let (content, tail) = match chunked {
-            true => unchunked(wire)?,
+            true => dechunk(wire).map(|body| (body.content, body.end))?,
             false => (wire.to_vec(), &b""[..]),
         };
         let Ok(content) = String::from_utf8(content) else { return None };
@@ -219,20 +213,4 @@ struct NewBody {
     /// Of its content.
     length: usize,
     wire: Vec<u8>,
-}
-
-/// The content of a chunked body, and what stands behind the last of it: last chunk and trailers.
-fn unchunked(wire: &[u8]) -> Option<(Vec<u8>, &[u8])> {
-    let mut chunks = Chunks::default();
-    let mut content = Vec::with_capacity(wire.len());
-    let mut rest = wire;
-    loop {
-        let (framing, data) = match chunks.next(rest) {
-            Piece::Content(framing, data) => (framing, data),
-            Piece::End(_) => return Some((content, rest)),
-            Piece::Framing(_) | Piece::Bad(_) => return None,
-        };
-        content.extend_from_slice(rest.get(framing..framing + data)?);
-        rest = rest.get(framing + data..)?;
-    }
 }

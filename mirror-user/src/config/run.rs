@@ -130,7 +130,7 @@ pub(super) fn routes(file: &File, targets: &[Option<&str>]) -> anyhow::Result<Ro
             uses.push((target, used.portion.unwrap_or(sample.portion)));
         }
         Ok(Rule {
-            name: spec.name.clone(),
+            name: spec.name.as_str().into(),
             matches: spec.matches.clone(),
             targets: uses,
             priority: spec.priority,

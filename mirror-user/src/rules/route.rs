@@ -80,7 +80,7 @@ pub enum Priority {
 #[derive(Clone, Debug, Default)]
 pub struct Rule {
     /// Its name in summaries.
-    pub name: String,
+    pub name: Arc<str>,
     /// One of these must hold; empty: every request matches.
     pub matches: Vec<Match>,
     /// Which of them go on.
@@ -127,15 +127,13 @@ pub struct Routes {
     seed: u64,
     not_matched: u64,
     /// What rules did that are in force no more.
-    former: Vec<(String, Counts)>,
+    former: Vec<(Arc<str>, Counts)>,
 }
 
 /// A rule with the thresholds of its targets.
 #[derive(Clone, Debug)]
 struct Compiled {
     rule: Rule,
-    /// Shared with every request that it lets out.
-    name: Arc<str>,
     thresholds: Vec<(TargetId, u64)>,
     counts: Counts,
 }
@@ -154,7 +152,6 @@ impl Routes {
     pub fn new(rules: Vec<Rule>, seed: u64) -> Self {
         let rules = rules.into_iter().take(MAX_RULES).map(|rule| Compiled {
             thresholds: rule.targets.iter().map(|(id, part)| (*id, part.threshold())).collect(),
-            name: rule.name.as_str().into(),
             rule,
             counts: Counts::default(),
         });
@@ -184,7 +181,7 @@ impl Routes {
         };
         let mut near = self.needed.iter().filter(|(needed, ..)| needed.may_match(had));
         let first = near.find_map(|(_, place, one)| Some((*place, matches(*place, *one)?)));
-        let Some((place, Compiled { rule, name, thresholds, .. })) = first else {
+        let Some((place, Compiled { rule, thresholds, .. })) = first else {
             return Err(Stayed::NotMatched);
         };
         if thresholds.is_empty() {
@@ -200,7 +197,7 @@ impl Routes {
         if targets.is_empty() {
             return Err(Stayed::SampledOut(place));
         }
-        Ok(Route { rule: place, name: Arc::clone(name), priority: rule.priority, targets })
+        Ok(Route { rule: place, name: Arc::clone(&rule.name), priority: rule.priority, targets })
     }
 
     /// Counts what became of one request.
@@ -251,8 +248,8 @@ impl Routes {
     /// What each rule did.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
-        let now = self.rules.iter().map(|one| (one.rule.name.as_str(), one.counts));
-        let former = self.former.iter().map(|(name, counts)| (name.as_str(), *counts));
+        let now = self.rules.iter().map(|one| (&*one.rule.name, one.counts));
+        let former = self.former.iter().map(|(name, counts)| (&**name, *counts));
         let counts = now.chain(former).flat_map(|(name, counts)| {
             [
                 (name.to_owned(), counts.sent),

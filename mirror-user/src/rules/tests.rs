@@ -461,7 +461,7 @@ proptest! {
 #[test]
 fn an_exchange_stays_judged_as_it_was_when_it_was_asked() {
     let rule = |path: &str| Rule {
-        name: path.to_owned(),
+        name: path.into(),
         matches: vec![Match {
             path: Some(PathMatch { kind: PathKind::Exact(path.to_owned()), ignore_case: false }),
             ..Match::default()

@@ -1,18 +1,8 @@
 //! The sockets of one cgroup, on whatever interface and in whatever namespace.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -21,9 +11,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use netns::{Lab, Mirror, until};
 use serde_json::Value;
-use summary::{account, assert_balance};
+use support::netns::{Lab, Mirror, until};
+use support::summary::{account, assert_balance};
 
 /// A cgroup of the test's own, removed when it is dropped.
 struct Group(PathBuf);

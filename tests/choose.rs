@@ -2,18 +2,8 @@
 //! the same filters on capture files.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -27,9 +17,9 @@ use mirror_user::source::live::{
 };
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
-use netns::{CABLE, Lab, Mirror, patience, until};
 use serde_json::Value;
-use summary::{account, assert_balance, dropped};
+use support::netns::{CABLE, Lab, Mirror, patience, until};
+use support::summary::{account, assert_balance, dropped};
 use support::target::{Behaviour, RawRequest, Target};
 
 const URL: &str = "http://10.77.0.1:8080";

@@ -1,11 +1,6 @@
 //! The shadow contract with real services and a real database: what a marked request changes is
 //! rolled back, what any other changes is kept.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/postgres.rs"]
 mod postgres;

@@ -1,11 +1,6 @@
 //! What arrives at a target equals what was captured, but for the marks: odd requests that RFC 9112
 //! allows, as packets of every size.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -2,25 +2,15 @@
 //! takes more than it may.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::process::{Child, Stdio};
 
-use netns::{CABLE, Lab, Mirror, until};
-use summary::{account, assert_balance, dropped};
+use support::netns::{CABLE, Lab, Mirror, until};
+use support::summary::{account, assert_balance, dropped};
 
 const URL: &str = "http://10.77.0.1:8080";
 
@@ -89,7 +79,7 @@ fn a_processor_limit_lowers_the_sample_under_load_and_raises_it_afterwards() {
     Lab::run(|lab| {
         lab.start_nginx();
         // Far less than a busy customer costs, and more than an idle link does.
-        let limit = format!("{}%", (5 * netns::slowness()).min(40));
+        let limit = format!("{}%", (5 * support::netns::slowness()).min(40));
         let mirror = Mirror::start(lab, &[&COUNTS[..], &["--cpu-limit", &limit]].concat());
         let busy = Busy::start(lab);
         says(&mirror, "sample lowered", 2);

@@ -2,27 +2,17 @@
 //! production in one, curl as its customer in the other.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support module is shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::process::Command;
 
 use aya::programs::{SchedClassifier, TcAttachType};
-use netns::{CABLE, Lab, Mirror, patience, succeed, until};
 use serde_json::Value;
-use summary::{account, assert_balance, dropped};
+use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use support::summary::{account, assert_balance, dropped};
 use support::target::{Behaviour, RawRequest, Target};
 use support::wire::Talk;
 

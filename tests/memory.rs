@@ -1,5 +1,4 @@
 //! A body that is longer than all memory that the run may take: it streams through.
-#![allow(unreachable_pub, reason = "the support module is shared")]
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]

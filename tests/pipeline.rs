@@ -1,11 +1,6 @@
 //! Every scene gives exactly the capture and the exchanges that `pcaps/` holds. `cargo xtask bless`
 //! rewrites them; the change then shows as a diff.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -2,25 +2,15 @@
 //! pass several interfaces.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::process::{Child, Command, Stdio};
 
-use netns::{CABLE, Lab, Mirror, succeed, until};
-use summary::{account, assert_balance};
+use support::netns::{CABLE, Lab, Mirror, succeed, until};
+use support::summary::{account, assert_balance};
 
 fn ip(line: &str) {
     succeed(Command::new("ip").args(line.split(' ')));
@@ -192,7 +182,7 @@ fn what_passes_lo_of_a_pod_is_shadowed_to_a_target_outside_of_it() {
             ["replay", "--from", "lo", "--netns", &pod, "--port", "9090", "--to", &to, "--json"];
         let mirror = Mirror::start(lab, &args);
         drop(lab.curl(&["http://127.0.0.1:9090/inside"]));
-        let received = target.wait_for(1, netns::patience());
+        let received = target.wait_for(1, support::netns::patience());
         assert_eq!(received[0].target(), "/inside");
         assert_balance(&mirror.summary());
     });

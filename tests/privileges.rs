@@ -1,18 +1,8 @@
 //! No more privilege than it takes: without root, and less of it after the start.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -21,8 +11,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use summary::{account, assert_balance};
+use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use support::summary::{account, assert_balance};
 use support::target::{Behaviour, Target};
 
 /// `nobody`, who owns nothing.

@@ -1,11 +1,6 @@
 //! What leaves when redaction is on: nothing that was planted, in any output; and what is left can
 //! still be read by those who judge: tshark, a real target, our own reader.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;

@@ -2,26 +2,16 @@
 //! is lost, and the kernel program copies what the rules want and nothing else.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
-#[path = "support/summary.rs"]
-mod summary;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::path::Path;
 use std::thread;
 
-use netns::{CABLE, Lab, Mirror, patience, until};
-use summary::{account, assert_balance, dropped};
+use support::netns::{CABLE, Lab, Mirror, patience, until};
+use support::summary::{account, assert_balance, dropped};
 use support::target::{Behaviour, RawRequest, Target};
 
 const URL: &str = "http://10.77.0.1:8080";

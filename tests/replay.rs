@@ -1,16 +1,12 @@
 //! A capture replayed to real targets: what arrived, in which order, when, and how failure is told.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;
 
 use std::time::Duration;
 
+use support::summary::balanced;
 use support::target::{Behaviour, Target};
 use support::wire::{Talk, interleaved};
 use support::{Workspace, mirror};
@@ -36,23 +32,7 @@ fn replay(talk: &Talk, target: &Target, flags: &[&str]) -> support::Run {
 /// The account of the replay sink: seen, delivered, and each dropped reason.
 fn replayed(run: &support::Run) -> (u64, u64, Vec<(String, u64)>) {
     let summary: serde_json::Value = serde_json::from_str(&run.stdout()).expect("a JSON summary");
-    let accounts = summary["accounts"].as_array().expect("accounts");
-    let account = accounts
-        .iter()
-        .find(|account| account["name"] == "shadow requests")
-        .expect("the replay's account");
-    let dropped = account["dropped"].as_array().expect("reasons").iter();
-    let dropped: Vec<(String, u64)> = dropped
-        .map(|pair| {
-            (pair[0].as_str().expect("a name").to_owned(), pair[1].as_u64().expect("a count"))
-        })
-        .collect();
-    let (seen, delivered) = (
-        account["seen"].as_u64().expect("a count"),
-        account["delivered"].as_u64().expect("a count"),
-    );
-    assert_eq!(seen, delivered + dropped.iter().map(|(_, n)| n).sum::<u64>(), "{summary}");
-    (seen, delivered, dropped)
+    balanced(&summary, "shadow requests")
 }
 
 #[test]

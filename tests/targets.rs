@@ -1,10 +1,5 @@
 //! Where a replay goes: TLS, unix sockets, several targets, and targets that fail.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "support/mod.rs"]
 mod support;
@@ -18,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use support::summary::balanced;
 use support::target::{Behaviour, Target};
 use support::wire::{Talk, interleaved};
 use support::{Workspace, mirror};
@@ -40,14 +36,7 @@ fn gets(count: u16) -> Vec<u8> {
 /// The account of this name: seen, delivered, and each dropped reason; its sum holds.
 fn account(run: &support::Run, name: &str) -> (u64, u64, Vec<(String, u64)>) {
     let summary: Value = serde_json::from_str(&run.stdout()).unwrap();
-    let accounts = summary["accounts"].as_array().unwrap();
-    let account = accounts.iter().find(|account| account["name"] == name).unwrap();
-    let reason = |pair: &Value| (pair[0].as_str().unwrap().to_owned(), pair[1].as_u64().unwrap());
-    let dropped: Vec<_> = account["dropped"].as_array().unwrap().iter().map(reason).collect();
-    let (seen, delivered) =
-        (account["seen"].as_u64().unwrap(), account["delivered"].as_u64().unwrap());
-    assert_eq!(seen, delivered + dropped.iter().map(|(_, n)| n).sum::<u64>(), "{summary}");
-    (seen, delivered, dropped)
+    balanced(&summary, name)
 }
 
 #[test]

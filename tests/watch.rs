@@ -2,16 +2,8 @@
 //! kind that mirror cannot read, or that are not where it looks.
 //!
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    unreachable_pub,
-    dead_code,
-    reason = "a test fails by panicking, and the support modules are shared"
-)]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/netns.rs"]
-mod netns;
 #[path = "support/mod.rs"]
 mod support;
 
@@ -23,10 +15,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use netns::{CABLE, Lab, Mirror, succeed, until};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use socket2::{SockRef, TcpKeepalive};
+use support::netns::{CABLE, Lab, Mirror, succeed, until};
 
 const URL: &str = "http://10.77.0.1:8080/";
 

@@ -1,9 +1,12 @@
 //! What the tests from outside share. Each test file uses its part of it.
 #![allow(dead_code, reason = "every test file compiles this module and uses its own part")]
+#![allow(unreachable_pub, reason = "there is no outside of a test")]
 
+pub mod netns;
 pub mod scenes;
 pub mod shop;
 pub mod shopping;
+pub mod summary;
 pub mod target;
 pub mod wire;
 

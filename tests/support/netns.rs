@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::support::binary;
+use super::binary;
 
 /// How long anything may take before a test fails, on a machine of its own.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -18,6 +18,15 @@ pub(crate) fn account(summary: &Value, name: &str) -> (u64, u64, Vec<(String, u6
     )
 }
 
+/// The same; fails unless its sum holds.
+#[track_caller]
+pub(crate) fn balanced(summary: &Value, name: &str) -> (u64, u64, Vec<(String, u64)>) {
+    let (seen, delivered, dropped) = account(summary, name);
+    let sum = delivered + dropped.iter().map(|(_, n)| n).sum::<u64>();
+    assert_eq!(seen, sum, "{name} in {summary:#}");
+    (seen, delivered, dropped)
+}
+
 /// How many were dropped for this reason.
 pub(crate) fn dropped(summary: &Value, name: &str, reason: &str) -> u64 {
     account(summary, name).2.iter().find(|(known, _)| known == reason).map_or(0, |(_, n)| *n)
@@ -29,9 +38,7 @@ pub(crate) fn assert_balance(summary: &Value) {
     for name in
         summary["accounts"].as_array().expect("accounts").iter().map(|account| &account["name"])
     {
-        let (seen, delivered, dropped) = account(summary, name.as_str().expect("a name"));
-        let sum = delivered + dropped.iter().map(|(_, n)| n).sum::<u64>();
-        assert_eq!(seen, sum, "{name} in {summary:#}");
+        balanced(summary, name.as_str().expect("a name"));
     }
     assert_eq!(account(summary, "kernel").1, account(summary, "segments").0, "{summary:#}");
 }

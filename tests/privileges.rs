@@ -8,7 +8,8 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use std::process::Command;
 
 use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
@@ -23,8 +24,8 @@ const PERFMON: u64 = 1 << 38;
 const SYS_ADMIN: u64 = 1 << 21;
 const NET_ADMIN: u64 = 1 << 12;
 
-/// A copy of the program with these file capabilities, run as nobody.
-fn as_nobody(lab: &Lab, capabilities: &str) -> Command {
+/// A copy of the program that everybody may run.
+fn program(lab: &Lab) -> PathBuf {
     let folder = lab.path("bin");
     fs::create_dir_all(&folder).unwrap();
     let program = folder.join("mirror");
@@ -33,9 +34,22 @@ fn as_nobody(lab: &Lab, capabilities: &str) -> Command {
     for path in [folder.parent().unwrap(), &folder, &program] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    succeed(Command::new("setcap").arg(capabilities).arg(&program));
+    program
+}
+
+/// What runs a program as nobody.
+fn nobody() -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]).arg(program);
+    command.args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups"]);
+    command
+}
+
+/// The program with these file capabilities, run as nobody.
+fn as_nobody(lab: &Lab, capabilities: &str) -> Command {
+    let program = program(lab);
+    succeed(Command::new("setcap").arg(capabilities).arg(&program));
+    let mut command = nobody();
+    command.arg(program);
     command
 }
 
@@ -119,5 +133,22 @@ fn root_gives_up_what_it_does_not_need_after_the_start() {
         let summary = mirror.summary();
         assert_balance(&summary);
         assert_eq!(account(&summary, "requests").1, 1, "{summary:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn nobody_reads_what_a_live_run_remembers() {
+    Lab::run(|lab| {
+        // Ambient capabilities: unlike those of a file, they do not hide memory by themselves.
+        let capabilities = "+bpf,+perfmon,+net_admin";
+        let mut command = nobody();
+        command.args(["--inh-caps", capabilities, "--ambient-caps", capabilities]);
+        command.arg(program(lab));
+        let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary"];
+        let mut mirror = Mirror::start_as(lab, command, &args);
+        // The kernel gives root what its owner may not read (proc(5), `/proc/pid`).
+        let memory = format!("/proc/{}/mem", mirror.id());
+        until("its memory is hidden", || fs::metadata(&memory).unwrap().uid() == 0);
     });
 }

@@ -1,6 +1,7 @@
 //! What this process may do, and what its threads give up once they do not need it any more.
 
 use anyhow::{Context, bail};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
 /// A capability that capture needs, with its number in `linux/capability.h`.
@@ -54,6 +55,15 @@ pub fn check_capture() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Keeps this process's memory, where captured bytes are, to itself: a crash leaves no core file, and
+/// nobody without privileges may trace it or read it (prctl(2), `PR_SET_DUMPABLE`).
+///
+/// # Errors
+/// When the kernel refuses it, which it has no reason for.
+pub fn hide_memory() -> anyhow::Result<()> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).context("core files cannot be forbidden")
 }
 
 /// The effective set, one bit for each capability; empty when it cannot be read.

@@ -340,6 +340,7 @@ impl Config {
             Source::Live { namespace, .. } => {
                 // Before any thread is started.
                 priority::give_way();
+                privileges::hide_memory()?;
                 privileges::keep_for(Duty::Open)?;
                 Some(Duty::Read(namespace.is_other()))
             }

@@ -37,13 +37,11 @@ const SAME_INTERFACE_NANOS: u64 = 1_000_000;
 
 /// One look at a segment.
 pub(super) struct Sighting<'a> {
-    /// All but its payload.
     pub(super) segment: &'a Segment,
     /// IPv4's identification.
     pub(super) id: u16,
     /// From the TCP header on.
     pub(super) header: &'a [u8],
-    pub(super) payload: &'a [u8],
 }
 
 #[derive(Clone, Copy, Default)]
@@ -101,7 +99,8 @@ impl Duplicates {
     /// fills in between two sightings.
     #[inline]
     fn place_and_fingerprint(&self, sighting: &Sighting<'_>) -> (u64, u64) {
-        let Sighting { segment, id, header, payload } = sighting;
+        let Sighting { segment, id, header } = sighting;
+        let payload: &[u8] = &segment.payload;
         let mut hasher = self.hasher.build_hasher();
         match (segment.source.ip(), segment.destination.ip()) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {
@@ -163,7 +162,7 @@ impl Sighting<'_> {
         // Duplicate acknowledgments are equal by their nature (RFC 5681 §2); only IPv4's
         // identification tells two of them from one seen twice.
         let is_distinct = self.id != 0
-            || !self.payload.is_empty()
+            || !self.segment.payload.is_empty()
             || self.segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;
         is_distinct && apart <= units(SAME_INTERFACE_NANOS)
     }

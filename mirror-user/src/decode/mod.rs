@@ -79,18 +79,17 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Without the payload that lies beyond the first `snaplen` bytes of its packet. What was put
+    /// Takes away the payload that lies beyond the first `snaplen` bytes of its packet. What was put
     /// together out of fragments has no place in a packet, and stays as it is.
     #[inline]
-    fn within(mut self, snaplen: u32, packet: &Packet) -> Self {
+    fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
         let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());
         let end = end.wrapping_sub(packet.data.as_ptr().addr());
-        if end <= packet.data.len() {
+        if end <= packet.data.len() && end > snaplen as usize {
             let beyond = end.saturating_sub(snaplen as usize).min(self.payload.len());
             self.payload.truncate(self.payload.len() - beyond);
             self.cut = self.cut.saturating_add(beyond as u32);
         }
-        self
     }
 }
 
@@ -222,22 +221,26 @@ impl Decoder {
     /// # Errors
     /// The reason why there is none, which is counted.
     pub fn push(&mut self, packet: &Packet) -> Result<Segment, Skip> {
-        let outcome = match Plain::read(packet) {
-            Some(Plain { carrier, rest, .. }) => {
-                let origin = Origin { packet, data: &packet.data };
-                segment::read(&mut self.duplicates, origin, &carrier, rest)
-            }
-            None => self.walk_from_link(packet),
-        };
-        let outcome = outcome.and_then(|segment| {
-            let snaplen = self.watcher.choice().judge(segment.source, segment.destination)?;
-            Ok(segment.within(snaplen, packet))
-        });
+        let outcome = self.read(packet);
         match &outcome {
             Ok(_) => self.delivered = self.delivered.saturating_add(1),
             Err(reason) => self.skipped.count(*reason),
         }
         outcome
+    }
+
+    #[inline]
+    fn read(&mut self, packet: &Packet) -> Result<Segment, Skip> {
+        let mut segment = match Plain::read(packet) {
+            Some(Plain { carrier, rest, .. }) => {
+                let origin = Origin { packet, data: &packet.data };
+                segment::read(&mut self.duplicates, origin, &carrier, rest)?
+            }
+            None => self.walk_from_link(packet)?,
+        };
+        let snaplen = self.watcher.choice().judge(segment.source, segment.destination)?;
+        segment.cut_to(snaplen, packet);
+        Ok(segment)
     }
 
     /// Packets taken, segments given, and the others by reason.

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-
 use super::duplicate::{Duplicates, Sighting};
 use super::ip::Carrier;
 use super::rest::Rest;
@@ -39,12 +37,9 @@ pub(super) fn read(
         ack: SeqNumber(u32::from_be_bytes([a0, a1, a2, a3])),
         window: u16::from_be_bytes([w0, w1]),
         flags: Flags(flags),
-        payload: Bytes::new(),
+        payload: origin.data.slice_ref(payload),
         cut: u32::try_from(cut).unwrap_or(u32::MAX),
     };
-    let sighting = Sighting { segment: &segment, id: carrier.id, header: rest.bytes, payload };
-    if duplicates.is_known(&sighting) {
-        return Err(Skip::Duplicate);
-    }
-    Ok(Segment { payload: origin.data.slice_ref(payload), ..segment })
+    let sighting = Sighting { segment: &segment, id: carrier.id, header: rest.bytes };
+    if duplicates.is_known(&sighting) { Err(Skip::Duplicate) } else { Ok(segment) }
 }

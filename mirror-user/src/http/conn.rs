@@ -151,21 +151,20 @@ impl Conn {
         }
     }
 
-    fn request(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let Parsed { start, mut facts, len, asked } = parsed;
-        let minor_version = match start {
+    fn request(&mut self, mut parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let (len, asked, facts) = (parsed.len, parsed.asked, &mut parsed.facts);
+        let minor_version = match parsed.start {
             StartLine::Request { minor_version, .. } | StartLine::Status { minor_version, .. } => {
                 minor_version
             }
         };
-        let framing = framing::request(&mut facts, minor_version);
+        let framing = framing::request(facts, minor_version);
         let (close, may_switch) =
             (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let simple = facts.flaws.contains(Flaw::Http09);
         self.recover();
-        let parsed = Parsed { start, facts, len, asked };
         if !self.client.begin(Begin { parsed, raw, framing, unless_chunked: None }, room) {
             room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
@@ -196,9 +195,9 @@ impl Conn {
         }
     }
 
-    fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let Parsed { start, mut facts, len, asked } = parsed;
-        let StartLine::Status { code, minor_version, .. } = start else { return };
+    fn response(&mut self, mut parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let (len, facts) = (parsed.len, &mut parsed.facts);
+        let StartLine::Status { code, minor_version, .. } = parsed.start else { return };
         let interim = code < 200 && code != 101;
         self.answering = if interim { Answering::Interim } else { self.answered(room) };
         let request = match self.answering {
@@ -206,12 +205,11 @@ impl Conn {
             Answering::Interim | Answering::Nothing(_) => None,
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
-        let framing = framing::response(&mut facts, minor_version, code, asked_for);
+        let framing = framing::response(facts, minor_version, code, asked_for);
         let unless_chunked =
-            framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
+            framing::unless_chunked(facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
-        let parsed = Parsed { start, facts, len, asked };
         if !self.server.begin(Begin { parsed, raw, framing, unless_chunked }, room) {
             room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);

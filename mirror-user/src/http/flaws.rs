@@ -47,7 +47,12 @@ impl Flaws {
 
     /// Those that it holds, in the order of their declaration.
     pub(super) fn iter(self) -> impl Iterator<Item = Flaw> {
-        (0..Flaw::LENGTH).filter(move |bit| self.0 & (1 << bit) != 0).map(Flaw::from_usize)
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = (left != 0).then(|| left.trailing_zeros())?;
+            left &= !(1 << lowest);
+            Some(Flaw::from_usize(lowest as usize))
+        })
     }
 
     /// True when one of them makes a recipient refuse the message.

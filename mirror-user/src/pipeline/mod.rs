@@ -96,17 +96,19 @@ impl Pipeline {
     fn pump(&mut self, corridors: &mut Corridors, stop: &Stop) -> anyhow::Result<()> {
         let mut until_look = PACKETS_PER_LOOK;
         loop {
-            match self.source.next(IDLE_WAIT)? {
-                Next::Packet(packet) => {
-                    self.take(&packet, corridors)?;
+            // Looked at where it was put: to move a packet that was just written makes a CPU wait.
+            let next = self.source.next(IDLE_WAIT);
+            match &next {
+                Ok(Next::Packet(packet)) => {
+                    self.take(packet, corridors)?;
                     until_look -= 1;
                 }
-                Next::Idle => {
+                Ok(Next::Idle) => {
                     self.idle(corridors)?;
                     until_look = 0;
                 }
-                Next::Again(shift) => self.again(shift, corridors)?,
-                Next::End => return Ok(()),
+                Ok(Next::Again(shift)) => self.again(*shift, corridors)?,
+                Ok(Next::End) | Err(_) => return next.map(drop),
             }
             if until_look == 0 {
                 until_look = PACKETS_PER_LOOK;

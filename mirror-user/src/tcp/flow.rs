@@ -163,20 +163,23 @@ impl Flow {
     }
 
     pub(super) fn tell(&self, change: Change, desk: &mut Desk<'_>) {
-        self.tell_of(change, desk.at, desk);
+        desk.out.push(StreamEvent { conn: self.id(desk), at: desk.at, change });
     }
 
-    /// Tells what happened at `at`, which is earlier than now for what had to wait.
-    fn tell_of(&self, change: Change, at: Timestamp, desk: &mut Desk<'_>) {
-        let conn = ConnId { slot: desk.slot, serial: self.serial };
-        desk.out.push(StreamEvent { conn, at, change });
+    fn id(&self, desk: &Desk<'_>) -> ConnId {
+        ConnId { slot: desk.slot, serial: self.serial }
     }
 
     /// Tells the connection, if that was not done.
+    #[inline]
     pub(super) fn open(&mut self, desk: &mut Desk<'_>) {
-        if self.state == State::Open {
-            return;
+        if self.state != State::Open {
+            self.begin(desk);
         }
+    }
+
+    #[cold]
+    fn begin(&mut self, desk: &mut Desk<'_>) {
         let client = *self.client.get_or_insert_with(|| {
             roles::client_end(&desk.birth.key, &desk.limits.server_ports, None)
         });
@@ -198,7 +201,9 @@ impl Flow {
         }
     }
 
-    /// Tells payload of `end` that is next in its stream.
+    /// Tells payload of `end` that is next in its stream and was seen at `at`: earlier than now if it
+    /// had to wait.
+    #[inline]
     pub(super) fn tell_data(
         &mut self,
         end: End,
@@ -211,7 +216,8 @@ impl Flow {
         }
         desk.stats.bytes_delivered += payload.len() as u64;
         self.open(desk);
-        self.tell_of(Change::Data(self.side(end), payload), at, desk);
+        let change = Change::Data(self.side(end), payload);
+        desk.out.push(StreamEvent { conn: self.id(desk), at, change });
     }
 
     /// Takes a piece that begins at `next`.

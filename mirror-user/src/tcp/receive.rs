@@ -12,6 +12,7 @@ use crate::decode::{Flags, Segment};
 
 impl Flow {
     /// True for the in-order segment of a connection without trouble, which is nearly every one.
+    #[inline]
     pub(super) fn expects(&self, segment: &Segment, from: End) -> bool {
         const ODD: u8 = Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0 | Flags::URG.0;
         let half = &self.halves[from];
@@ -26,6 +27,7 @@ impl Flow {
     }
 
     /// A segment that [`expects`](Self::expects) is true for.
+    #[inline]
     pub(super) fn receive_expected(
         &mut self,
         segment: Segment,

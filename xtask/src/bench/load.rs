@@ -40,7 +40,7 @@ struct Connection {
 }
 
 /// Asks for `/n/0`, `/n/1` and so on at `rate` a second, and prints how many were asked, and the
-/// times in nanoseconds: median, 99th percentile, longest.
+/// times in nanoseconds: median, 99th percentile, longest, and from the 1st to the 999th permille.
 #[expect(clippy::disallowed_methods, reason = "a client measures wall time")]
 pub(super) fn run(address: SocketAddr, rate: u64, seconds: u64) -> anyhow::Result<()> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -108,5 +108,7 @@ pub(super) fn run(address: SocketAddr, rate: u64, seconds: u64) -> anyhow::Resul
     }
     let [median, high] = [0.5, 0.99].map(|quantile| times.value_at_quantile(quantile));
     println!("{answered} {median} {high} {}", times.max());
+    let permilles = (1..1_000).map(|n| times.value_at_quantile(f64::from(n) / 1e3).to_string());
+    println!("{}", permilles.collect::<Vec<_>>().join(" "));
     Ok(())
 }

@@ -1,0 +1,134 @@
+//! What production pays: what it keeps of its rate, what its customers wait, and what whoever
+//! captures takes of the processors; with and without, by turns.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::{Times, interrupt, load, mirror};
+use crate::bench::capture::Guard;
+use crate::bench::lab::{CABLE, Lab, SERVER, cpu_time};
+use crate::setup;
+
+/// How long production is asked in each turn: as often as it can answer, and at the fixed rate.
+const SATURATED_SECONDS: u32 = 2;
+const PACED_SECONDS: u64 = 3;
+
+/// How much two turns of the same may differ, so that both saw the same machine: neighbours on it take
+/// a quarter of a processor's speed for seconds.
+const STEADY: f64 = 0.05;
+
+/// How often a pair is tried until it is steady.
+const TRIES: usize = 4;
+
+/// Somebody who captures, and what came of it pair by pair.
+pub(super) struct Contender {
+    pub(super) name: String,
+    command: Vec<String>,
+    /// Requests a second.
+    pub(super) saturated: Vec<Pair<f64>>,
+    /// Pairs that were not steady.
+    pub(super) set_aside: usize,
+    pub(super) cpu_per_million: Vec<f64>,
+    pub(super) paced: Vec<Pair<Times>>,
+}
+
+/// The same with the capture and alone.
+pub(super) struct Pair<T> {
+    pub(super) with: T,
+    pub(super) alone: T,
+}
+
+/// Measures all of them by turns, both with as many requests as there can be and with a fixed rate of
+/// them.
+pub(super) fn measure(lab: &Lab, rounds: usize) -> anyhow::Result<Vec<Contender>> {
+    let mut contenders = contenders();
+    wrk(lab)?;
+    for round in 1..=rounds {
+        for contender in &mut contenders {
+            contender.saturate(lab)?;
+            contender.pace(lab)?;
+            println!("round {round} of {rounds}: {}", contender.name);
+        }
+    }
+    Ok(contenders)
+}
+
+fn contenders() -> Vec<Contender> {
+    let watch = |port| mirror(&["inspect", "--summary", "--json", "--from", CABLE, "--port", port]);
+    let peer = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let mut all = vec![
+        ("mirror inspect --summary", watch("8080")),
+        ("mirror, a port without traffic", watch("9999")),
+        ("tcpdump -w /dev/null", peer("tcpdump -i srv -w /dev/null port 8080")),
+    ];
+    if setup::on_path("gor") {
+        let line = "gor --input-raw :8080 --output-null --input-raw-track-response";
+        all.push(("gor --output-null", peer(line)));
+    }
+    let contender = |(name, command): (&str, Vec<String>)| Contender {
+        name: name.to_owned(),
+        command,
+        saturated: Vec::new(),
+        set_aside: 0,
+        cpu_per_million: Vec::new(),
+        paced: Vec::new(),
+    };
+    all.into_iter().map(contender).collect()
+}
+
+impl Contender {
+    /// Alone, twice with, and alone again.
+    fn saturate(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        let steady = |(one, other): (f64, f64)| (one / other - 1.0).abs() <= STEADY;
+        let mean = |(one, other): (f64, f64)| f64::midpoint(one, other);
+        let mut before = wrk(lab)?;
+        for _ in 0..TRIES {
+            let (with, cpu) = during(lab, &self.command, || Ok((wrk(lab)?, wrk(lab)?)))?;
+            let after = wrk(lab)?;
+            if steady(with) && steady((before, after)) {
+                self.saturated.push(Pair { with: mean(with), alone: mean((before, after)) });
+                let millions = (with.0 + with.1) * f64::from(SATURATED_SECONDS) / 1e6;
+                self.cpu_per_million.push(cpu.as_secs_f64() / millions);
+                return Ok(());
+            }
+            self.set_aside += 1;
+            before = after;
+        }
+        Ok(())
+    }
+
+    fn pace(&mut self, lab: &Lab) -> anyhow::Result<()> {
+        let alone = load(lab, PACED_SECONDS)?;
+        let (with, _) = during(lab, &self.command, || load(lab, PACED_SECONDS))?;
+        self.paced.push(Pair { with, alone });
+        Ok(())
+    }
+}
+
+/// What `measure` gives while the command captures, and the CPU time that it took meanwhile.
+fn during<T>(
+    lab: &Lab,
+    command: &[String],
+    measure: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(T, Duration)> {
+    let mut child = Guard(lab.server(command, Stdio::null())?);
+    lab.wait_until_attached(&mut child.0)?;
+    let before = cpu_time(child.0.id())?;
+    let measured = measure()?;
+    let used = cpu_time(child.0.id())?.saturating_sub(before);
+    interrupt(&child)?;
+    child.0.wait()?;
+    Ok((measured, used))
+}
+
+/// Requests a second.
+fn wrk(lab: &Lab) -> anyhow::Result<f64> {
+    let (duration, url) = (format!("-d{SATURATED_SECONDS}s"), format!("http://{SERVER}/"));
+    let output = lab.client(&["wrk", "-t1", "-c32", &duration, &url]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
+    rate.and_then(|rate| rate.trim().parse().ok())
+        .with_context(|| format!("wrk said no rate: {text}"))
+}

@@ -85,6 +85,17 @@ pub enum ShareArg {
     Share(f64),
 }
 
+impl ShareArg {
+    /// The share, if there is one.
+    #[must_use]
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Self::Off => None,
+            Self::Share(share) => Some(share),
+        }
+    }
+}
+
 impl FromStr for ShareArg {
     type Err = String;
 

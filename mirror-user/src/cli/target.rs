@@ -81,21 +81,17 @@ impl TargetArgs {
 pub enum BreakerArg {
     /// As usual for the source.
     Auto,
-    /// Never.
-    Off,
-    /// From this share of failures on, from 0 to 1.
-    Share(f64),
+    /// From this share of failures on.
+    At(ShareArg),
 }
 
 impl FromStr for BreakerArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.parse()) {
-            ("auto", _) => Ok(Self::Auto),
-            (_, Ok(ShareArg::Off)) => Ok(Self::Off),
-            (_, Ok(ShareArg::Share(share))) => Ok(Self::Share(share)),
-            (_, Err(_)) => Err("`auto`, `off`, or a part of a hundred such as 50%".into()),
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text.parse().map(Self::At).map_err(|why| format!("`auto`, {why}")),
         }
     }
 }
@@ -104,8 +100,7 @@ impl fmt::Display for BreakerArg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Auto => f.write_str("auto"),
-            Self::Off => f.write_str("off"),
-            Self::Share(share) => write!(f, "{}%", share * 100.0),
+            Self::At(share) => share.fmt(f),
         }
     }
 }
@@ -117,8 +112,8 @@ mod tests {
     #[test]
     fn a_breaker_is_a_share_or_a_word() {
         assert_eq!("auto".parse(), Ok(BreakerArg::Auto));
-        assert_eq!("off".parse(), Ok(BreakerArg::Off));
-        assert_eq!("25%".parse(), Ok(BreakerArg::Share(0.25)));
+        assert_eq!("off".parse(), Ok(BreakerArg::At(ShareArg::Off)));
+        assert_eq!("25%".parse(), Ok(BreakerArg::At(ShareArg::Share(0.25))));
         for bad in ["0", "101%", "nan", "on", ""] {
             assert!(bad.parse::<BreakerArg>().is_err(), "{bad}");
         }

@@ -115,10 +115,7 @@ fn timeouts(how: &TargetArgs, pace: &PaceArgs) -> Timeouts {
 const RAMP_ERRORS: f64 = 0.1;
 
 fn ramp(load: &LoadArgs) -> Option<RampOptions> {
-    let share = |arg: Option<ShareArg>| match arg.unwrap_or(ShareArg::Share(RAMP_ERRORS)) {
-        ShareArg::Off => None,
-        ShareArg::Share(share) => Some(share),
-    };
+    let share = |arg: Option<ShareArg>| arg.map_or(Some(RAMP_ERRORS), ShareArg::share);
     Some(RampOptions {
         over: load.ramp?,
         target_errors: share(load.ramp_target_errors),
@@ -131,10 +128,8 @@ fn ramp(load: &LoadArgs) -> Option<RampOptions> {
 fn breaker(how: &TargetArgs, is_live: bool) -> Option<BreakerOptions> {
     let defaults = BreakerOptions::default();
     let share = match how.breaker.unwrap_or(BreakerArg::Auto) {
-        BreakerArg::Off => return None,
-        BreakerArg::Auto if !is_live => return None,
-        BreakerArg::Auto => defaults.share,
-        BreakerArg::Share(share) => share,
+        BreakerArg::Auto => is_live.then_some(defaults.share)?,
+        BreakerArg::At(share) => share.share()?,
     };
     let rest = how.breaker_rest.unwrap_or(defaults.rest);
     Some(BreakerOptions { share, slow: how.breaker_latency, rest })

@@ -6,13 +6,14 @@ use hashbrown::HashMap;
 
 use super::model::{File, RuleSpec, TargetSpec};
 use super::problem::Problems;
-use crate::cli::SourceArgs;
+use crate::cli::{ShareArg, SourceArgs};
 use crate::rules::route::{MAX_RULES, MAX_TARGETS};
 use crate::rules::sample::Sample;
 use crate::rules::select::PortRange;
 
 pub(super) fn check(file: &File, problems: &mut Problems) {
     targets(file, problems);
+    answers(file, problems);
     names(file, problems);
     uses(file, problems);
     reached(&file.rules, problems);
@@ -43,6 +44,30 @@ fn captured(source: &SourceArgs, target: &TargetSpec) -> bool {
     let here = host == "localhost"
         || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified());
     here && source.filter.ports.iter().any(|range| range.contains(port))
+}
+
+/// Targets that need production's answers where those are not captured.
+fn answers(File { source, targets, .. }: &File, problems: &mut Problems) {
+    if !source.filter.requests_only {
+        return;
+    }
+    for target in targets {
+        let load = &target.how.load;
+        let watches = load.ramp.is_some() && load.ramp_production_errors != Some(ShareArg::Off);
+        if target.how.correlate {
+            problems.add(target.at, format!(
+                "{}: correlate: learns from production's answers, and `source.requests-only` takes none; leave one of them out",
+                target.name
+            ));
+        }
+        if watches {
+            problems.add(target.at, format!(
+                "{}: ramp: watches production's answers, and `source.requests-only` takes none; \
+                 leave one of them out, or say `production-errors: off`",
+                target.name
+            ));
+        }
+    }
 }
 
 fn names(File { rules, .. }: &File, problems: &mut Problems) {

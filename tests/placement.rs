@@ -187,3 +187,84 @@ fn what_passes_lo_of_a_pod_is_shadowed_to_a_target_outside_of_it() {
         assert_balance(&mirror.summary());
     });
 }
+
+/// Carries packets between a tun device of this namespace and one of another: tun(4) devices are as good
+/// as unplugged while no process holds them.
+const TUNNEL: &str = r#"
+import contextlib, ctypes, fcntl, os, select, struct, sys
+def tun(name):
+    os.path.exists("/dev/net/tun") or os.system("modprobe tun")
+    device = os.open("/dev/net/tun", os.O_RDWR)
+    # TUNSETIFF, IFF_TUN | IFF_NO_PI (linux/if_tun.h)
+    fcntl.ioctl(device, 0x400454ca, struct.pack("16sH22x", name, 0x1001))
+    return device
+ends = [tun(b"tun1")]
+ctypes.CDLL(None).setns(os.open(sys.argv[1], os.O_RDONLY), 0x40000000)
+ends.append(tun(b"tun0"))
+while True:
+    for end in select.select(ends, [], [])[0]:
+        packet = os.read(end, 65536)
+        # The other one may not be up yet.
+        with contextlib.suppress(OSError):
+            os.write(ends[1 - ends.index(end)], packet)
+"#;
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn devices_without_a_link_header_are_captured() {
+    for hook in ["tc", "clsact"] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let here = format!("/run/netns/{}", lab.server());
+            let _tunnel = Resident::start(lab, "python3", &["-c", TUNNEL, &here]);
+            let exists = || Command::new("ip").args(["link", "show", "tun0"]).output();
+            until("the tunnel is there", || exists().unwrap().status.success());
+            let client = lab.client_name();
+            for (namespace, device, address) in
+                [(&lab.server(), "tun0", "10.79.0.1"), (&client, "tun1", "10.79.0.2")]
+            {
+                ip(&format!("-n {namespace} addr add {address}/24 dev {device}"));
+                ip(&format!("-n {namespace} link set {device} up"));
+            }
+            let file = lab.path("tun.pcap").to_str().unwrap().to_owned();
+            let args = [
+                "capture", "--raw", "--from", "tun0", "--port", "8080", "--hook", hook, "--to",
+                &file, "--json",
+            ];
+            let mirror = Mirror::start(lab, &args);
+            let big = lab.file("big", 300_000);
+            drop(lab.curl(&["http://10.79.0.1:8080/1", "http://10.79.0.1:8080/2"]));
+            drop(lab.curl(&["--data-binary", &format!("@{big}"), "http://10.79.0.1:8080/post"]));
+            let summary = mirror.summary();
+            assert_balance(&summary);
+            assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{hook}: {summary:#}");
+            assert_eq!(account(&summary, "responses"), (3, 3, vec![]), "{hook}: {summary:#}");
+            let read = support::mirror(&["inspect", "--from", &file, "--summary", "--json"]);
+            let again = serde_json::from_str(&read.exits_with(0).stdout()).unwrap();
+            assert_eq!(account(&again, "requests").1, 3, "its packets can be read: {again:#}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn what_a_vxlan_device_takes_out_is_captured_there() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        for (namespace, device, own, other) in
+            [(lab.server(), CABLE, 1, 2), (lab.client_name(), "cli", 2, 1)]
+        {
+            ip(&format!(
+                "-n {namespace} link add vx0 type vxlan id 7 dstport 4789 local 10.77.0.{own} remote 10.77.0.{other} dev {device}"
+            ));
+            ip(&format!("-n {namespace} addr add 10.80.0.{own}/24 dev vx0"));
+            ip(&format!("-n {namespace} link set vx0 up"));
+        }
+        let mirror = Mirror::start(lab, &counts(&["--from", "vx0"]));
+        drop(lab.curl(&["http://10.80.0.1:8080/1", "http://10.80.0.1:8080/2"]));
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert_eq!(account(&summary, "requests"), (2, 2, vec![]), "{summary:#}");
+        assert_eq!(account(&summary, "responses"), (2, 2, vec![]), "{summary:#}");
+    });
+}

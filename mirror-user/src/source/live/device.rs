@@ -1,11 +1,10 @@
-//! The network devices of this thread's network namespace. The only file that knows `nix`.
+//! The network devices of this thread's network namespace.
 
 use std::io;
 
 use mirror_common::Link;
-use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::InterfaceFlags;
-use nix::sys::socket::SockaddrLike;
+
+use super::netlink;
 
 /// A network device that can be captured on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,30 +22,24 @@ pub struct Device {
 }
 
 impl Device {
-    /// Every device whose packets can be read, by index. Asked of the kernel by netlink, because
-    /// `/sys/class/net` shows the namespace in which it was mounted.
+    /// Every device whose packets can be read, by index.
     ///
     /// # Errors
     /// When the kernel does not answer.
     pub fn all() -> io::Result<Vec<Self>> {
         let mut devices: Vec<Self> =
-            getifaddrs()?.filter_map(|address| Self::read(&address)).collect();
+            netlink::Link::all()?.into_iter().filter_map(Self::read).collect();
         devices.sort_by_key(|device| device.index);
         Ok(devices)
     }
 
-    /// Each device has one address of the link layer, which tells its index and type.
-    fn read(address: &InterfaceAddress) -> Option<Self> {
-        let link = address.address.as_ref()?;
-        link.family()?;
-        let link = link.as_link_addr()?;
-        Some(Self {
-            name: address.interface_name.clone(),
-            index: u32::try_from(link.ifindex()).ok()?,
-            up: address.flags.contains(InterfaceFlags::IFF_UP),
-            loopback: address.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-            link: link_of(link.hatype())?,
-        })
+    fn read(link: netlink::Link) -> Option<Self> {
+        /// `IFF_UP` and `IFF_LOOPBACK`.
+        const UP: u32 = 1;
+        const LOOPBACK: u32 = 1 << 3;
+        let netlink::Link { name, index, hardware, flags } = link;
+        let has = |flag| flags & flag != 0;
+        Some(Self { name, index, up: has(UP), loopback: has(LOOPBACK), link: link_of(hardware)? })
     }
 }
 

@@ -1,18 +1,10 @@
-//! Which devices are wanted, and the kernel's word that devices came or went.
-//!
-//! The events say that something changed and the list of devices says what, so that events that were
-//! lost in a full socket buffer cost nothing: the loss is itself an event. One thing only the events
-//! know: that a device was removed whose index another has since taken.
+//! Which devices are wanted, and what those were called that packets were seen on.
 
 use std::fmt;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use glob::Pattern;
 use hashbrown::HashMap;
-use rustix::io::Errno;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
 use super::device::Device;
 use crate::packet::InterfaceId;
@@ -169,77 +161,9 @@ impl Places {
     }
 }
 
-/// What the kernel tells of devices that come, change and go (`RTNLGRP_LINK`, rtnetlink(7)), in the
-/// network namespace in which this was made.
-#[derive(Debug)]
-pub(super) struct Events(OwnedFd);
-
-impl Events {
-    /// From now on.
-    ///
-    /// # Errors
-    /// When the kernel gives no such socket.
-    pub(super) fn listen() -> anyhow::Result<Self> {
-        /// `RTMGRP_LINK`, the bit of `RTNLGRP_LINK`.
-        const LINKS: u32 = 1;
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)
-            .and_then(|socket| bind(&socket, &SocketAddrNetlink::new(0, LINKS)).map(|()| socket))
-            .context("events of interfaces cannot be had by netlink")?;
-        Ok(Self(socket))
-    }
-
-    /// Indexes of the devices that were removed since the last call; `None` when nothing at all
-    /// happened. Does not wait.
-    ///
-    /// # Errors
-    /// When the socket is broken.
-    pub(super) fn take(&self) -> anyhow::Result<Option<Vec<u32>>> {
-        /// Most messages have a few hundred bytes; what is cut off is of no interest here.
-        const BUFFER_BYTES: usize = 8192;
-        /// The rest waits for the next call.
-        const MAX_MESSAGES: usize = 1024;
-        let mut buffer = [0; BUFFER_BYTES];
-        let mut removed = None;
-        for _ in 0..MAX_MESSAGES {
-            match recv(&self.0, &mut buffer[..], RecvFlags::DONTWAIT) {
-                Ok((len, _)) => {
-                    let message = buffer.get(..len).unwrap_or_default();
-                    removed.get_or_insert_with(Vec::new).extend(removed_by(message));
-                }
-                Err(Errno::AGAIN) => break,
-                Err(Errno::INTR) => {}
-                // Events were lost, of which the list of devices knows.
-                Err(Errno::NOBUFS) => drop(removed.get_or_insert_with(Vec::new)),
-                Err(error) => return Err(error).context("events of interfaces by netlink"),
-            }
-        }
-        Ok(removed)
-    }
-}
-
-impl AsFd for Events {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
-
-/// The index of the device that a message says was removed: `struct nlmsghdr` (its type after four
-/// bytes), then `struct ifinfomsg` (family, and the index after four bytes). The kernel sends each
-/// event of a group in a datagram of its own.
-fn removed_by(message: &[u8]) -> Option<u32> {
-    const RTM_DELLINK: u16 = 17;
-    let kind = u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?);
-    let family = *message.get(16)?;
-    let index = u32::from_ne_bytes(message.get(20..24)?.try_into().ok()?);
-    // A bridge that lets go of its port says so with its own family; the device is still there.
-    (kind == RTM_DELLINK && family == 0).then_some(index)
-}
-
 #[cfg(test)]
 mod tests {
     use mirror_common::Link;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -291,27 +215,5 @@ mod tests {
         assert_eq!(places.names().len(), MAX_NAMES);
         assert_eq!(places.names().last().map(String::as_str), Some(OTHER));
         assert_eq!(places.of(2).0 as usize, MAX_NAMES - 1);
-    }
-
-    #[test]
-    fn only_removed_devices_are_told() {
-        let message = |kind: u16, family: u8| {
-            let mut message = vec![0; 32];
-            message[4..6].copy_from_slice(&kind.to_ne_bytes());
-            message[16] = family;
-            message[20..24].copy_from_slice(&7_u32.to_ne_bytes());
-            message
-        };
-        assert_eq!(removed_by(&message(17, 0)), Some(7));
-        assert_eq!(removed_by(&message(17, 7)), None, "a bridge lets go of its port");
-        assert_eq!(removed_by(&message(16, 0)), None, "a device came");
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_survived(message in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let told = removed_by(&message);
-            prop_assert!(told.is_none() || message.len() >= 24);
-        }
     }
 }

@@ -18,6 +18,7 @@ mod kernel;
 mod log;
 mod meter;
 mod namespace;
+mod netlink;
 
 use std::fmt;
 use std::time::Duration;
@@ -28,8 +29,9 @@ use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
-use self::follow::{Events, Places, Wanted};
+use self::follow::{Places, Wanted};
 use self::kernel::{Kernel, Path};
+use self::netlink::Events;
 use super::{Next, PacketSource};
 use crate::packet::{LinkType, Packet, Timestamp};
 use crate::stats::Account;

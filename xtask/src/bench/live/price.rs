@@ -15,8 +15,8 @@ use crate::setup;
 const SATURATED_SECONDS: u32 = 2;
 const PACED_SECONDS: u64 = 3;
 
-/// How much two turns of the same may differ, so that both saw the same machine: neighbours on it take
-/// a quarter of a processor's speed for seconds.
+/// How much two turns of the same may differ, so that both saw the same machine: one whose cores are
+/// shared may be a quarter slower for seconds.
 const STEADY: f64 = 0.05;
 
 /// How often a pair is tried until it is steady.

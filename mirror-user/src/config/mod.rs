@@ -191,14 +191,6 @@ impl Config {
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
-        ensure!(
-            !(choice.requests_only && output.correlates()),
-            "--requests-only: --correlate learns from production's answers; leave one of them out"
-        );
-        ensure!(
-            !(choice.requests_only && output.watches_production()),
-            "--requests-only: --ramp watches production's answers; leave one of them out, or say --ramp-production-errors off"
-        );
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
         let source = Source::new(source, passes)?;

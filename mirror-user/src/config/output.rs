@@ -16,7 +16,7 @@ use crate::sink::findings::Findings;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::Lines;
 use crate::sink::packets::Packets;
-use crate::sink::replay::{MAX_ANSWER_BYTES, RampOptions, ReplayOptions, ReplaySink, Target};
+use crate::sink::replay::{MAX_ANSWER_BYTES, ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
 use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
@@ -96,17 +96,6 @@ impl Output {
     pub(super) fn correlates(&self) -> bool {
         match self {
             Self::Replay { targets, .. } => targets.iter().any(|to| to.options.correlate),
-            _ => false,
-        }
-    }
-
-    /// True when a target gets no more once production's answers are not well.
-    pub(super) fn watches_production(&self) -> bool {
-        let watches = |ramp: &RampOptions| ramp.production_errors.is_some();
-        match self {
-            Self::Replay { targets, .. } => {
-                targets.iter().any(|to| to.options.ramp.as_ref().is_some_and(watches))
-            }
             _ => false,
         }
     }

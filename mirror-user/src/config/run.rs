@@ -39,6 +39,16 @@ impl Config {
     /// # Errors
     /// What is wrong, and what to do.
     pub(super) fn sending(file: &File, run: &Run, summary: SummaryForm) -> anyhow::Result<Self> {
+        // What a file says by itself is refused with its place when it is read.
+        let requests_only = file.source.filter.requests_only;
+        ensure!(
+            !(requests_only && file.correlates()),
+            "--requests-only: --correlate learns from production's answers; leave one of them out"
+        );
+        ensure!(
+            !(requests_only && file.watches_production()),
+            "--requests-only: --ramp watches production's answers; leave one of them out, or say --ramp-production-errors off"
+        );
         let targets: anyhow::Result<Vec<To>> =
             file.targets.iter().map(|spec| to(spec, run)).collect();
         let output = Output::Replay {

@@ -123,6 +123,11 @@ fn ramp(load: &LoadArgs) -> Option<RampOptions> {
     })
 }
 
+/// True when a target gets no more once production's answers are not well.
+pub(super) fn watches_production(load: &LoadArgs) -> bool {
+    ramp(load).is_some_and(|ramp| ramp.production_errors.is_some())
+}
+
 /// When a target is left alone. What is live has a production behind it that cannot be slowed down,
 /// only its shadow can; a file is read by somebody who wants every outcome.
 fn breaker(how: &TargetArgs, is_live: bool) -> Option<BreakerOptions> {

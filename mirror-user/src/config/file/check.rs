@@ -6,7 +6,8 @@ use hashbrown::HashMap;
 
 use super::model::{File, RuleSpec, TargetSpec};
 use super::problem::Problems;
-use crate::cli::{ShareArg, SourceArgs};
+use crate::cli::SourceArgs;
+use crate::config::target::watches_production;
 use crate::rules::route::{MAX_RULES, MAX_TARGETS};
 use crate::rules::sample::Sample;
 use crate::rules::select::PortRange;
@@ -52,15 +53,13 @@ fn answers(File { source, targets, .. }: &File, problems: &mut Problems) {
         return;
     }
     for target in targets {
-        let load = &target.how.load;
-        let watches = load.ramp.is_some() && load.ramp_production_errors != Some(ShareArg::Off);
         if target.how.correlate {
             problems.add(target.at, format!(
                 "{}: correlate: learns from production's answers, and `source.requests-only` takes none; leave one of them out",
                 target.name
             ));
         }
-        if watches {
+        if watches_production(&target.how.load) {
             problems.add(target.at, format!(
                 "{}: ramp: watches production's answers, and `source.requests-only` takes none; \
                  leave one of them out, or say `production-errors: off`",

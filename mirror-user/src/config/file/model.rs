@@ -3,6 +3,7 @@
 use super::Place;
 use crate::cli::{NoiseArgs, PaceArgs, RoomArgs, SourceArgs, TargetArgs};
 use crate::config::redact::RedactSpec;
+use crate::config::target::watches_production;
 use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
@@ -36,6 +37,12 @@ impl File {
     #[must_use]
     pub fn correlates(&self) -> bool {
         self.targets.iter().any(|target| target.how.correlate)
+    }
+
+    /// True when a target gets no more once production's answers are not well.
+    #[must_use]
+    pub fn watches_production(&self) -> bool {
+        self.targets.iter().any(|target| watches_production(&target.how.load))
     }
 }
 

@@ -17,14 +17,27 @@ fn problems(text: &str) -> Vec<(usize, usize, String)> {
 
 #[test]
 fn every_key_is_read_and_printed_alike() {
-    let file = File::parse(EVERYTHING).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
+    let file = read_and_print(EVERYTHING);
     assert_eq!(file.targets.len(), 2);
     assert_eq!(file.rules.len(), 4);
+    // These two exclude one another.
+    let other = EVERYTHING
+        .replace("requests-only: false", "requests-only: true")
+        .replace("correlate: true", "correlate: false");
+    let other = read_and_print(&other);
+    assert!(other.source.filter.requests_only && !file.source.filter.requests_only);
+    assert!(file.correlates() && !other.correlates());
+}
+
+/// What is read, and read again from what is printed of it.
+fn read_and_print(text: &str) -> File {
+    let file = File::parse(text).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
     let printed = file.to_yaml();
     let again = File::parse(&printed)
         .unwrap_or_else(|problems| panic!("{printed}\n{}", problems.told("printed")));
     assert_eq!(again.to_yaml(), printed);
-    assert_eq!(without_places(again), without_places(file), "{printed}");
+    assert_eq!(without_places(again), without_places(file.clone()), "{printed}");
+    file
 }
 
 /// What was read, whatever line it stood on. A map's order is that of its keys.

@@ -4,6 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -37,6 +38,36 @@ struct Connection {
     due: Instant,
     /// The last bytes of what was read.
     tail: Vec<u8>,
+}
+
+/// What the requests of one turn took that were due at a fixed rate, microseconds.
+pub(super) struct Times {
+    pub(super) answered: f64,
+    pub(super) median: f64,
+    /// The 99th percentile.
+    pub(super) high: f64,
+    /// The 1st to the 999th permille.
+    pub(super) permilles: Vec<f64>,
+}
+
+/// Has [`run`] ask where the customers are: `there` makes a command that runs there.
+pub(super) fn ask(
+    there: impl FnOnce(&[&str]) -> Command,
+    address: &str,
+    rate: u64,
+    seconds: u64,
+) -> anyhow::Result<Times> {
+    let this = std::env::current_exe()?.display().to_string();
+    let (rate, seconds) = (rate.to_string(), seconds.to_string());
+    let output = there(&[&this, "bench", "load", address, &rate, &seconds]).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let told: Vec<f64> = said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [answered, median, high, _, permilles @ ..] = told.as_slice() else {
+        bail!("the load said: {said}")
+    };
+    let permilles = permilles.iter().map(|nanos| nanos / 1e3).collect();
+    Ok(Times { answered: *answered, median: median / 1e3, high: high / 1e3, permilles })
 }
 
 /// Asks for `/n/0`, `/n/1` and so on at `rate` a second, and prints how many were asked, and the

@@ -44,6 +44,13 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     }
 }
 
+/// The middle one.
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
 /// One command under measurement.
 struct Contender {
     name: &'static str,

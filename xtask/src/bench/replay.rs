@@ -10,10 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::Contender;
 use super::capture::{self, Guard};
 use super::lab::{cpu_time, in_namespace};
 use super::live::interrupt;
+use super::load::{Times, ask};
+use super::{Contender, median};
 use crate::{cargo, root, run_command, setup};
 
 /// How many connections everyone has.
@@ -121,8 +122,8 @@ impl Bench {
             );
             turns.push(turn);
         }
-        let rate = median(&mut turns.iter().map(|turn| turn.rate).collect::<Vec<_>>());
-        let cpu = median(&mut turns.iter().map(|turn| turn.cpu).collect::<Vec<_>>());
+        let rate = median(turns.iter().map(|turn| turn.rate));
+        let cpu = median(turns.iter().map(|turn| turn.cpu));
         println!("  share of wrk's requests/s: {rate:.2} (goal: at least 0.80)");
         println!("  cpu a request / wrk's: {cpu:.2} (goal: at most 2.00)");
         fs::remove_file(&file)?;
@@ -150,7 +151,7 @@ impl Bench {
             );
             late.push(of("late/p99_us")?);
         }
-        println!("  p99 lateness: {:.0} us (goal: at most 2,000)", median(&mut late));
+        println!("  p99 lateness: {:.0} us (goal: at most 2,000)", median(late));
         fs::remove_file(&file)?;
         Ok(())
     }
@@ -179,7 +180,7 @@ impl Bench {
         for round in 1..=ROUNDS {
             let (alone, again) = (lab.ask()?, lab.ask()?);
             let (shadowed, share, cpu) = lab.ask_shadowed(self)?;
-            let [alone, again, shadowed] = [alone, again, shadowed].map(|asked| asked.p99_micros);
+            let [alone, again, shadowed] = [alone, again, shadowed].map(|asked| asked.high);
             println!(
                 "  round {round}: production's p99 alone {alone:.0} us and {again:.0} us, shadowed {shadowed:.0} us; {:.3} % delivered, {cpu:.2} s of cpu a million{}",
                 100.0 * share,
@@ -191,10 +192,10 @@ impl Bench {
         }
         println!(
             "  production's p99 with mirror / without: {:.2} (goal: at most 1.10; alone / alone: {:.2})",
-            median(&mut ratios),
-            median(&mut noise)
+            median(ratios),
+            median(noise)
         );
-        println!("  delivered: {:.3} % (goal: at least 99.900 %)", 100.0 * median(&mut delivered));
+        println!("  delivered: {:.3} % (goal: at least 99.900 %)", 100.0 * median(delivered));
         Ok(())
     }
 
@@ -236,17 +237,6 @@ fn losses(report: &Value) -> String {
     let lost =
         accounts.filter(|account| account["dropped"].as_array().is_some_and(|d| !d.is_empty()));
     lost.map(|account| format!("; {} {}", account["name"], account["dropped"])).collect()
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// What the customers saw.
-struct Asked {
-    answered: f64,
-    p99_micros: f64,
 }
 
 /// The number at a JSON pointer (RFC 6901).
@@ -338,22 +328,14 @@ impl Lab {
     }
 
     /// What the customers saw.
-    fn ask(&self) -> anyhow::Result<Asked> {
-        let this = std::env::current_exe()?.display().to_string();
-        let (rate, seconds) = (LIVE_RATE.to_string(), LIVE_SECONDS.to_string());
-        let load = [&*this, "bench", "load", "10.79.0.1:8080", &rate, &seconds];
-        let output = in_namespace(self.name(CUSTOMERS), &load).output()?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let numbers: Vec<f64> =
-            said.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [answered, _, p99, ..] = numbers.as_slice() else { bail!("the load said: {said}") };
-        Ok(Asked { answered: *answered, p99_micros: p99 / 1e3 })
+    fn ask(&self) -> anyhow::Result<Times> {
+        let there = |command: &[&str]| in_namespace(self.name(CUSTOMERS), command);
+        ask(there, "10.79.0.1:8080", LIVE_RATE.into(), LIVE_SECONDS.into())
     }
 
     /// What they saw while mirror was there, which share of it was delivered to the target, and the
     /// CPU time that mirror took for a million requests.
-    fn ask_shadowed(&self, bench: &Bench) -> anyhow::Result<(Asked, f64, f64)> {
+    fn ask_shadowed(&self, bench: &Bench) -> anyhow::Result<(Times, f64, f64)> {
         let said = bench.scratch.join("mirror.txt");
         let report = bench.scratch.join("report.json");
         let report_name = report.to_string_lossy();

@@ -14,6 +14,8 @@ use self::loss::{Bulk, Proof, prove, stream};
 use self::price::{Contender, Pair, measure};
 use super::capture::Guard;
 use super::lab::{BIG_BYTES, Lab, SERVER};
+use super::load::{Times, ask};
+use super::median;
 use crate::{cargo, root, run_command, setup};
 
 /// How many pairs of each measurement there are unless asked otherwise.
@@ -21,15 +23,6 @@ pub(super) const ROUNDS: usize = 7;
 
 /// Requests a second where the rate is fixed.
 const RATE: u64 = 40_000;
-
-/// What requests took that were due at a fixed rate, microseconds.
-struct Times {
-    median: f64,
-    /// The 99th percentile.
-    high: f64,
-    /// The 1st to the 999th permille.
-    permilles: Vec<f64>,
-}
 
 /// Measures and prints tables. Needs root.
 pub(super) fn run(rounds: usize) -> anyhow::Result<()> {
@@ -54,33 +47,15 @@ pub(super) fn interrupt(child: &Guard) -> anyhow::Result<()> {
     run_command(Command::new("kill").args(["-INT", &child.0.id().to_string()]))
 }
 
-/// Numbered requests at the fixed rate, by [`super::load`] on the customers' side.
+/// Numbered requests at the fixed rate.
 fn load(lab: &Lab, seconds: u64) -> anyhow::Result<Times> {
-    let this = std::env::current_exe()?.display().to_string();
-    let (rate, seconds) = (RATE.to_string(), seconds.to_string());
-    let output = lab.client(&[&this, "bench", "load", SERVER, &rate, &seconds]).output()?;
-    let told: Vec<f64> = numbers(&said(&output)?);
-    let [_, median, high, _, permilles @ ..] = told.as_slice() else {
-        anyhow::bail!("the load told nothing")
-    };
-    let permilles = permilles.iter().map(|nanos| nanos / 1e3).collect();
-    Ok(Times { median: median / 1e3, high: high / 1e3, permilles })
+    ask(|command| lab.client(command), SERVER, RATE, seconds)
 }
 
 fn said(output: &Output) -> anyhow::Result<String> {
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ended with {}: {stderr}", output.status);
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn numbers(text: &str) -> Vec<f64> {
-    text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
-}
-
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.into_iter().collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {

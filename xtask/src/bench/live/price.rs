@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Times, interrupt, load, mirror};
+use super::{interrupt, load, mirror};
 use crate::bench::capture::Guard;
 use crate::bench::lab::{CABLE, Lab, SERVER, cpu_time};
+use crate::bench::load::Times;
 use crate::setup;
 
 /// How long production is asked in each turn: as often as it can answer, and at the fixed rate.

@@ -7,8 +7,10 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fmt::Debug;
 use std::process::{Child, Command, Stdio};
 
+use serde_json::Value;
 use support::netns::{CABLE, Lab, Mirror, succeed, until};
 use support::summary::{account, assert_balance};
 
@@ -16,14 +18,27 @@ fn ip(line: &str) {
     succeed(Command::new("ip").args(line.split(' ')));
 }
 
+/// Gives a device its address, of a network of 256, and sets it up.
+fn raise(namespace: &str, device: &str, address: &str) {
+    ip(&format!("-n {namespace} addr add {address}/24 dev {device}"));
+    ip(&format!("-n {namespace} link set {device} up"));
+}
+
+/// Fails unless all sums hold and so many requests and their answers were seen whole; `by` says how.
+#[track_caller]
+fn assert_exchanges(summary: &Value, exchanges: u64, by: impl Debug) {
+    assert_balance(summary);
+    for side in ["requests", "responses"] {
+        assert_eq!(account(summary, side), (exchanges, exchanges, vec![]), "{by:?}: {summary:#}");
+    }
+}
+
 /// Puts a second cable between the two hosts; the server's end is `late0`.
 fn add_cable(lab: &Lab) {
     let client = lab.client_name();
     ip(&format!("link add late0 type veth peer name late1 netns {client}"));
-    ip("addr add 10.78.0.1/24 dev late0");
-    ip("link set late0 up");
-    ip(&format!("-n {client} addr add 10.78.0.2/24 dev late1"));
-    ip(&format!("-n {client} link set late1 up"));
+    raise(&lab.server(), "late0", "10.78.0.1");
+    raise(&client, "late1", "10.78.0.2");
 }
 
 fn counts<'a>(from: &'a [&'a str]) -> Vec<&'a str> {
@@ -51,10 +66,7 @@ fn interfaces_that_come_are_captured_and_those_that_go_are_let_go() {
                 ip("link del late0");
                 says(&mirror, "late0: gone", times);
             }
-            let summary = mirror.summary();
-            assert_balance(&summary);
-            assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{from:?}: {summary:#}");
-            assert_eq!(account(&summary, "responses"), (3, 3, vec![]), "{from:?}: {summary:#}");
+            assert_exchanges(&mirror.summary(), 3, from);
         });
     }
 }
@@ -81,9 +93,9 @@ fn an_interface_that_was_named_returns() {
         let told = std::fs::read_to_string(&file).unwrap();
         let mut seen: Vec<(String, String)> = told
             .lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
             .map(|one| {
-                let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+                let text = |value: &Value| value.as_str().unwrap().to_owned();
                 (text(&one["request"]["target"]), text(&one["interface"]))
             })
             .collect();
@@ -219,13 +231,8 @@ fn devices_without_a_link_header_are_captured() {
             let _tunnel = Resident::start(lab, "python3", &["-c", TUNNEL, &here]);
             let exists = || Command::new("ip").args(["link", "show", "tun0"]).output();
             until("the tunnel is there", || exists().unwrap().status.success());
-            let client = lab.client_name();
-            for (namespace, device, address) in
-                [(&lab.server(), "tun0", "10.79.0.1"), (&client, "tun1", "10.79.0.2")]
-            {
-                ip(&format!("-n {namespace} addr add {address}/24 dev {device}"));
-                ip(&format!("-n {namespace} link set {device} up"));
-            }
+            raise(&lab.server(), "tun0", "10.79.0.1");
+            raise(&lab.client_name(), "tun1", "10.79.0.2");
             let file = lab.path("tun.pcap").to_str().unwrap().to_owned();
             let args = [
                 "capture", "--raw", "--from", "tun0", "--port", "8080", "--hook", hook, "--to",
@@ -235,10 +242,7 @@ fn devices_without_a_link_header_are_captured() {
             let big = lab.file("big", 300_000);
             drop(lab.curl(&["http://10.79.0.1:8080/1", "http://10.79.0.1:8080/2"]));
             drop(lab.curl(&["--data-binary", &format!("@{big}"), "http://10.79.0.1:8080/post"]));
-            let summary = mirror.summary();
-            assert_balance(&summary);
-            assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{hook}: {summary:#}");
-            assert_eq!(account(&summary, "responses"), (3, 3, vec![]), "{hook}: {summary:#}");
+            assert_exchanges(&mirror.summary(), 3, hook);
             let read = support::mirror(&["inspect", "--from", &file, "--summary", "--json"]);
             let again = serde_json::from_str(&read.exits_with(0).stdout()).unwrap();
             assert_eq!(account(&again, "requests").1, 3, "its packets can be read: {again:#}");
@@ -257,14 +261,10 @@ fn what_a_vxlan_device_takes_out_is_captured_there() {
             ip(&format!(
                 "-n {namespace} link add vx0 type vxlan id 7 dstport 4789 local 10.77.0.{own} remote 10.77.0.{other} dev {device}"
             ));
-            ip(&format!("-n {namespace} addr add 10.80.0.{own}/24 dev vx0"));
-            ip(&format!("-n {namespace} link set vx0 up"));
+            raise(&namespace, "vx0", &format!("10.80.0.{own}"));
         }
         let mirror = Mirror::start(lab, &counts(&["--from", "vx0"]));
         drop(lab.curl(&["http://10.80.0.1:8080/1", "http://10.80.0.1:8080/2"]));
-        let summary = mirror.summary();
-        assert_balance(&summary);
-        assert_eq!(account(&summary, "requests"), (2, 2, vec![]), "{summary:#}");
-        assert_eq!(account(&summary, "responses"), (2, 2, vec![]), "{summary:#}");
+        assert_exchanges(&mirror.summary(), 2, "vx0");
     });
 }

@@ -85,7 +85,7 @@ impl Segment {
     fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
         let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());
         let end = end.wrapping_sub(packet.data.as_ptr().addr());
-        if end <= packet.data.len() && end > snaplen as usize {
+        if end <= packet.data.len() {
             let beyond = end.saturating_sub(snaplen as usize).min(self.payload.len());
             self.payload.truncate(self.payload.len() - beyond);
             self.cut = self.cut.saturating_add(beyond as u32);

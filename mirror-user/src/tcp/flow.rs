@@ -178,6 +178,7 @@ impl Flow {
         }
     }
 
+    /// Tells the connection, which is done once in its life.
     #[cold]
     fn begin(&mut self, desk: &mut Desk<'_>) {
         let client = *self.client.get_or_insert_with(|| {

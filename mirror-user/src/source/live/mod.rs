@@ -60,7 +60,8 @@ const WAKE_BYTES: u32 = 256 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// 64 MiB hold 0.7 s of 40,000 requests a second with their answers (1 KiB each), and are the
-/// smallest ring that loses nothing of one connection at full speed; see `docs/capture-cost.md`.
+/// smallest ring that seldom loses anything of one connection at full speed; see
+/// `docs/capture-cost.md`.
 pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 
 /// The smallest ring: two of the largest packets must fit.

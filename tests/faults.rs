@@ -14,12 +14,12 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
-use support::netns::{CABLE, Lab, Mirror, patience, succeed};
+use support::memory::peak_until_its_end;
+use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
 use support::summary::{account, assert_balance, balanced};
 use support::target::{Behaviour, Target};
 use support::wire::{Talk, interleaved};
 use support::{Workspace, binary};
-use wait4::Wait4;
 
 /// What any of these runs may hold.
 const MOST_KIB: u64 = 64 << 10;
@@ -56,10 +56,11 @@ fn beside_a_good_one(to: &str, flags: &[&str]) -> (u64, Vec<(String, u64)>) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let summary: Value = serde_json::from_reader(child.stdout.take().unwrap()).unwrap();
-    let ended = child.wait4().unwrap();
-    assert!(ended.status.success(), "{summary:#}");
-    let peak_kib = ended.rusage.maxrss / 1024;
+    let stdout = child.stdout.take().unwrap();
+    let summary = thread::spawn(|| serde_json::from_reader::<_, Value>(stdout).unwrap());
+    let peak_kib = peak_until_its_end(&child);
+    let summary = summary.join().unwrap();
+    assert!(child.wait().unwrap().success(), "{summary:#}");
     assert!(peak_kib < MOST_KIB, "{peak_kib} KiB");
     assert_eq!(account(&summary, &format!("to {}", good.url())), (ALL, ALL, vec![]));
     let (seen, answered, dropped) = balanced(&summary, &format!("to {to}"));
@@ -157,43 +158,63 @@ fn a_target_that_answers_before_the_request_is_whole() {
     assert_eq!(account(&summary, "shadow requests"), (1, 1, vec![]), "413 is an answer");
 }
 
+/// How many bytes stand before the first packet of a classic pcap file.
+const PCAP_HEADER_BYTES: usize = 24;
+
+/// Asks once more in a capture that is being written, on a connection of its own.
+fn ask(capture: &mut impl Write, n: u16) {
+    let talk = Talk::between(&format!("10.0.0.2:{}", 1_024 + n), "10.0.0.1:8080")
+        .open()
+        .client(format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
+        .server(ANSWER)
+        .close();
+    let bytes = talk.pcap();
+    let (_, packets) = bytes.split_at(if n == 0 { 0 } else { PCAP_HEADER_BYTES });
+    capture.write_all(packets).expect("mirror reads on");
+}
+
 #[test]
 fn a_target_that_disappears_and_returns() {
     let target = Target::start(Behaviour::Answer);
-    let address = target.address();
+    let (address, to) = (target.address(), target.url());
     let good = Target::start(Behaviour::Answer);
     let workspace = Workspace::new();
-    // A request every 100 ms for 3 s, each on a connection of its own.
-    let talks: Vec<Talk> = (0..30_u16)
-        .map(|n| {
-            Talk::between(&format!("10.0.0.2:{}", 40_000 + n), "10.0.0.1:8080")
-                .at_millis(u64::from(n) * 100)
-                .open()
-                .client(format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n"))
-                .server(ANSWER)
-                .close()
-        })
-        .collect();
-    let file = workspace.file("gets.pcap", &interleaved(&talks));
-    let (to, to_good) = (target.url(), good.url());
-    let run = thread::scope(|scope| {
-        let run = scope.spawn(|| {
-            support::mirror(&["replay", "--from", &file, "--json", "--to", &to, "--to", &to_good])
+    let log = workspace.path("requests.jsonl");
+    let mut child = Command::new(binary())
+        .args(["replay", "--from", "-", "--speed", "max", "--json", "--to", &to])
+        .args(["--to", &good.url(), "--breaker-rest", "100ms", "--log-requests"])
+        .arg(&log)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut capture = child.stdin.take().unwrap();
+    let mut asked = 0;
+    let mut ask_until = |what: &str, condition: &dyn Fn() -> bool| {
+        until(what, || {
+            ask(&mut capture, asked);
+            asked += 1;
+            good.wait_for(asked.into(), patience());
+            condition()
         });
-        target.wait_for(1, patience());
-        drop(target);
-        let there = good.received().len();
-        good.wait_for((there + 5).min(29), patience());
-        let back = Target::start_on(address, Behaviour::Answer);
-        let run = run.join().unwrap();
-        (run, back.received().len())
+    };
+    ask_until("the target is reached", &|| !target.received().is_empty());
+    drop(target);
+    ask_until("requests are refused", &|| {
+        std::fs::read_to_string(&log).is_ok_and(|lines| lines.contains("connect_refused"))
     });
-    let (run, returned) = run;
-    let summary: Value = serde_json::from_str(&run.exits_with(0).stdout()).unwrap();
-    assert_eq!(account(&summary, &format!("to {to_good}")), (30, 30, vec![]));
-    let (seen, answered, _) = balanced(&summary, &format!("to {to}"));
-    assert_eq!(seen, 30, "{summary:#}");
-    assert!(returned > 0 && answered > returned as u64 && answered < seen, "{summary:#}");
+    let back = Target::start_on(address, Behaviour::Answer);
+    ask_until("the target is reached again", &|| !back.received().is_empty());
+    drop(capture);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let asked = u64::from(asked);
+    assert_eq!(account(&summary, &format!("to {}", good.url())), (asked, asked, vec![]));
+    let (seen, answered, dropped) = balanced(&summary, &format!("to {to}"));
+    assert!(seen == asked && answered >= 2, "{summary:#}");
+    assert!(dropped.iter().any(|(why, _)| why == "connect_refused"), "{summary:#}");
 }
 
 #[test]

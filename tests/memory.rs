@@ -5,13 +5,14 @@
 mod support;
 
 use std::io::{BufWriter, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use sha2::{Digest, Sha256};
 
 use support::binary;
+use support::memory::peak_kib;
 use support::target::{Behaviour, Target};
 
 /// Twice what may be held.
@@ -62,13 +63,6 @@ fn write_long_post(out: impl Write) -> std::io::Result<()> {
     out.flush()
 }
 
-/// The most memory that a child held so far, in KiB (proc_pid_status(5)).
-fn peak_kib(child: &Child) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
-}
-
 #[track_caller]
 fn streams(args: &[&str]) {
     streams_until(args, || {});
@@ -88,7 +82,7 @@ fn streams_until(args: &[&str], done: impl FnOnce()) {
     write_long_post(&mut stdin).expect("mirror reads to the end");
     // The pipe holds 64 KiB: all but those passed through, and the run still waits for more.
     done();
-    let peak = peak_kib(&child);
+    let peak = peak_kib(&child).expect("it runs");
     drop(stdin);
     assert!(child.wait().expect("it ends").success());
     assert!(peak <= MOST_KIB, "{args:?} held {peak} KiB, more than {MOST_KIB}");

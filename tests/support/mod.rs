@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test file compiles this module and uses its own part")]
 #![allow(unreachable_pub, reason = "there is no outside of a test")]
 
+pub mod memory;
 pub mod netns;
 pub mod scenes;
 pub mod shop;

@@ -28,6 +28,12 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "setcap", package: "libcap2-bin" },
 ];
 
+/// The judge of the tests whose names begin with `tshark_`.
+pub(crate) const TSHARK: &[Tool] = &[Tool { program: "tshark", package: "tshark" }];
+
+/// The server of the tests whose names begin with `openssl_`.
+pub(crate) const OPENSSL: &[Tool] = &[Tool { program: "openssl", package: "openssl" }];
+
 /// What the sample services of the shadow contract work with.
 pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
     Tool { program: "pg_createcluster", package: "postgresql" },

@@ -9,14 +9,12 @@ mod guest;
 mod initramfs;
 mod package;
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
 use anyhow::{Context, bail, ensure};
 
 use self::guest::{Accelerator, Guest, Outcome};
 use self::package::{KERNELS, Release};
-use crate::{root, setup};
+use crate::setup;
+use crate::test::kernel_tests;
 
 /// Runs the tests on the kernels named, such as `6.1`; on all that are known when none is.
 /// `--emulate` leaves KVM aside.
@@ -39,7 +37,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         setup::ensure_tools(setup::TEST_TOOLS) && setup::ensure_tools(setup::GUEST_TOOLS),
         "the guests need these programs"
     );
-    let tests = test_binaries()?;
+    let tests = kernel_tests()?;
     let mut rows = Vec::new();
     for release in releases {
         let files = release.fetch()?;
@@ -54,26 +52,4 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     }
     ensure!(rows.iter().all(|(_, outcome)| outcome.failed == 0), "not every test passed");
     Ok(())
-}
-
-/// Builds the tests that need a kernel, and says where cargo put them.
-fn test_binaries() -> anyhow::Result<Vec<PathBuf>> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--no-run", "--message-format=json", "--package", "mirror-user"]);
-    command.args(setup::KERNEL_TESTS.iter().flat_map(|name| ["--test", name]));
-    let output = command.current_dir(root()).stderr(Stdio::inherit()).output()?;
-    ensure!(output.status.success(), "the tests do not build");
-    let binaries: Vec<PathBuf> = output
-        .stdout
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok())
-        .filter(|message| message.pointer("/target/kind/0").is_some_and(|kind| kind == "test"))
-        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .collect();
-    ensure!(
-        binaries.len() == setup::KERNEL_TESTS.len(),
-        "cargo named {} test binaries",
-        binaries.len()
-    );
-    Ok(binaries)
 }

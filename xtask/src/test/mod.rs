@@ -1,0 +1,91 @@
+//! `cargo xtask test` and `cargo xtask lint`.
+
+mod outcome;
+mod programs;
+
+use std::process::Command;
+
+use anyhow::ensure;
+
+use self::outcome::Outcome;
+pub(crate) use self::programs::kernel_tests;
+use self::programs::{Program, build_sample, doc_tests};
+use crate::{cargo, ebpf, root, run_command, setup};
+
+/// Tests that are ignored where their judge or server is missing.
+struct Judged {
+    /// How the names of these tests begin.
+    prefix: &'static str,
+    programs: &'static [&'static str],
+    tools: &'static [setup::Tool],
+}
+
+const JUDGED: [Judged; 3] = [
+    Judged { prefix: "tshark_", programs: &["mirror_user", "redaction"], tools: setup::TSHARK },
+    Judged { prefix: "openssl_", programs: &["targets"], tools: setup::OPENSSL },
+    Judged { prefix: "", programs: &["contract"], tools: setup::CONTRACT_TOOLS },
+];
+
+/// Everything that can run here, each program whatever became of the one before. All failures, what
+/// was left out and why, and the sums stand at the end.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let tools = setup::ensure_tools(setup::TEST_TOOLS);
+    let mut outcome = Outcome::default();
+    match ebpf::check() {
+        // Everything else can be tested without its toolchain: the object is checked in.
+        Err(error) if !ebpf::is_ready() => {
+            println!("the kernel object was not compared with its source: {error:#}");
+        }
+        Err(error) => outcome.fail(&error),
+        Ok(()) => {}
+    }
+    let programs = Program::build_all()?;
+    build_sample()?;
+    for program in &programs {
+        outcome.run(&program.name, &mut program.command())?;
+    }
+    outcome.run("documentation", &mut doc_tests())?;
+    for Judged { prefix, programs: names, tools } in JUDGED {
+        if setup::ensure_tools(tools) {
+            for program in programs.iter().filter(|it| names.contains(&it.name.as_str())) {
+                outcome.takes_up(&program.name, prefix);
+                let mut command = program.command();
+                outcome.run(&program.name, command.arg("--ignored").arg(prefix))?;
+            }
+        }
+    }
+    if setup::is_root() && tools {
+        for program in programs.iter().filter(|program| program.is_kernel_test()) {
+            outcome.takes_up(&program.name, "");
+            // One thread: network namespaces are cheap, the two cores of a small machine are not.
+            let mut command = program.command();
+            outcome.run(&program.name, command.args(["--ignored", "--test-threads=1"]))?;
+        }
+    }
+    println!("\n{outcome}");
+    ensure!(outcome.is_good(), "not every test passed");
+    Ok(())
+}
+
+/// Formatting, clippy and documentation; warnings are errors.
+pub(crate) fn lint() -> anyhow::Result<()> {
+    cargo(&["fmt", "--all", "--check"])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    run_command(
+        Command::new(env!("CARGO"))
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .current_dir(root()),
+    )
+}
+
+/// Rewrites `pcaps/` from the scenes, then shows what changed.
+pub(crate) fn bless() -> anyhow::Result<()> {
+    run_command(
+        Command::new(env!("CARGO"))
+            .args(["test", "--quiet", "--package", "mirror-user", "--test", "pipeline"])
+            .env("MIRROR_BLESS", "1")
+            .current_dir(root()),
+    )?;
+    run_command(Command::new("git").args(["status", "--short", "pcaps"]).current_dir(root()))
+}

@@ -1,0 +1,84 @@
+//! The test programs that cargo builds, and where each must run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::{root, setup};
+
+/// A test binary.
+pub(crate) struct Program {
+    /// As in `cargo test --test NAME`, or the package's name for its unit tests.
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// The folder of its package, where cargo starts it.
+    folder: PathBuf,
+}
+
+impl Program {
+    /// Builds every test binary of the workspace. One build serves all stages: with other flags
+    /// cargo would choose other features and compile every dependency again.
+    pub(crate) fn build_all() -> anyhow::Result<Vec<Self>> {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["test", "--workspace", "--no-run"]);
+        command.arg("--message-format=json-render-diagnostics");
+        let output = command.current_dir(root()).stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "the tests do not build");
+        let messages = output.stdout.split(|byte| *byte == b'\n');
+        let programs: Vec<Self> = messages
+            .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+            .filter_map(|message| Self::of(&message))
+            .collect();
+        ensure!(!programs.is_empty(), "cargo named no test binary");
+        Ok(programs)
+    }
+
+    /// What cargo says of one artifact, where that is a test binary.
+    fn of(message: &Value) -> Option<Self> {
+        message.pointer("/profile/test")?.as_bool().filter(|is_test| *is_test)?;
+        let path = PathBuf::from(message.get("executable")?.as_str()?);
+        let name = message.pointer("/target/name")?.as_str()?.to_owned();
+        let manifest = Path::new(message.get("manifest_path")?.as_str()?);
+        Some(Self { name, path, folder: manifest.parent()?.to_owned() })
+    }
+
+    /// True for those that need root and a kernel.
+    pub(crate) fn is_kernel_test(&self) -> bool {
+        setup::KERNEL_TESTS.contains(&self.name.as_str())
+    }
+
+    /// The command that runs it.
+    pub(super) fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.current_dir(&self.folder);
+        command
+    }
+}
+
+/// The examples in the documentation, which cargo alone can build and run.
+pub(super) fn doc_tests() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--workspace", "--doc", "--no-fail-fast"]).current_dir(root());
+    command
+}
+
+/// Builds the tests that need a kernel, and says where cargo put them.
+pub(crate) fn kernel_tests() -> anyhow::Result<Vec<PathBuf>> {
+    let programs = Program::build_all()?.into_iter();
+    let paths: Vec<_> =
+        programs.filter(Program::is_kernel_test).map(|program| program.path).collect();
+    ensure!(
+        paths.len() == setup::KERNEL_TESTS.len(),
+        "cargo named {} of {} test binaries",
+        paths.len(),
+        setup::KERNEL_TESTS.len()
+    );
+    Ok(paths)
+}
+
+/// Builds the sample service where the contract's tests look for it: beside `mirror`.
+pub(super) fn build_sample() -> anyhow::Result<()> {
+    crate::cargo(&["build", "--package", "shadow-sample"]).context("the sample service")
+}

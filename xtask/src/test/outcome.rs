@@ -138,7 +138,6 @@ impl fmt::Display for Outcome {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::{interrupt, load, mirror};
 use crate::bench::capture::Guard;
@@ -20,8 +20,8 @@ const PACED_SECONDS: u64 = 3;
 /// shared may be a quarter slower for seconds.
 const STEADY: f64 = 0.05;
 
-/// How often a pair is tried until it is steady.
-const TRIES: usize = 4;
+/// How many pairs are tried for each that is wanted, before the machine counts as too unsteady.
+const TRIES: usize = 6;
 
 /// Somebody who captures, and what came of it pair by pair.
 pub(super) struct Contender {
@@ -53,6 +53,20 @@ pub(super) fn measure(lab: &Lab, rounds: usize) -> anyhow::Result<Vec<Contender>
             println!("round {round} of {rounds}: {}", contender.name);
         }
     }
+    // Every contender gets as many steady pairs: a table of fewer says less than it seems to.
+    for contender in &mut contenders {
+        while contender.saturated.len() < rounds {
+            ensure!(
+                contender.set_aside < TRIES * rounds,
+                "the machine is too unsteady: of {} pairs with {} only {} saw one speed before, \
+                 during and after; try again when nothing else runs, or with fewer --rounds",
+                contender.set_aside + contender.saturated.len(),
+                contender.name,
+                contender.saturated.len(),
+            );
+            contender.saturate(lab)?;
+        }
+    }
     Ok(contenders)
 }
 
@@ -80,22 +94,19 @@ fn contenders() -> Vec<Contender> {
 }
 
 impl Contender {
-    /// Alone, twice with, and alone again.
+    /// Alone, twice with, and alone again; set aside unless both pairs of the same agree.
     fn saturate(&mut self, lab: &Lab) -> anyhow::Result<()> {
         let steady = |(one, other): (f64, f64)| (one / other - 1.0).abs() <= STEADY;
         let mean = |(one, other): (f64, f64)| f64::midpoint(one, other);
-        let mut before = wrk(lab)?;
-        for _ in 0..TRIES {
-            let (with, cpu) = during(lab, &self.command, || Ok((wrk(lab)?, wrk(lab)?)))?;
-            let after = wrk(lab)?;
-            if steady(with) && steady((before, after)) {
-                self.saturated.push(Pair { with: mean(with), alone: mean((before, after)) });
-                let millions = (with.0 + with.1) * f64::from(SATURATED_SECONDS) / 1e6;
-                self.cpu_per_million.push(cpu.as_secs_f64() / millions);
-                return Ok(());
-            }
+        let before = wrk(lab)?;
+        let (with, cpu) = during(lab, &self.command, || Ok((wrk(lab)?, wrk(lab)?)))?;
+        let alone = (before, wrk(lab)?);
+        if steady(with) && steady(alone) {
+            self.saturated.push(Pair { with: mean(with), alone: mean(alone) });
+            let millions = (with.0 + with.1) * f64::from(SATURATED_SECONDS) / 1e6;
+            self.cpu_per_million.push(cpu.as_secs_f64() / millions);
+        } else {
             self.set_aside += 1;
-            before = after;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz SECONDS`: every fuzz target for so long, one after the other, seeded from the
-//! captures of this repository.
+//! `cargo xtask fuzz SECONDS [TARGET]…`: fuzz targets for so long each, one after the other, seeded
+//! from the captures of this repository.
 
 use std::fs;
 use std::process::Command;
@@ -26,9 +26,9 @@ const TARGETS: [(&str, u32); 7] = [
 /// alone stands for it.
 pub(crate) fn smoke() -> anyhow::Result<()> {
     if has_nightly() {
-        return run(SMOKE_SECONDS);
+        return run(SMOKE_SECONDS, &[]);
     }
-    println!("the fuzz targets were not run: they need a nightly compiler");
+    println!("the fuzz targets were not run: CI runs them where a nightly compiler is present");
     Ok(())
 }
 
@@ -37,23 +37,41 @@ fn has_nightly() -> bool {
     version.is_ok_and(|output| output.status.success())
 }
 
-/// Fuzzes each target for `seconds`; fails with the first finding, whose input cargo-fuzz keeps.
-pub(crate) fn run(seconds: u32) -> anyhow::Result<()> {
-    ensure!(has_nightly(), "fuzzing needs a nightly compiler: rustup toolchain install nightly");
+/// `cargo fuzz`. Its sanitizer and coverage flags are nightly's; a stable compiler takes them, too,
+/// when it is told to (`RUSTC_BOOTSTRAP`).
+fn cargo_fuzz() -> Command {
+    let mut command = Command::new("cargo");
+    if has_nightly() {
+        command.arg("+nightly").env_remove("RUSTUP_TOOLCHAIN");
+    } else {
+        command.env("RUSTC_BOOTSTRAP", "1");
+    }
+    command.args(["fuzz", "run"]).current_dir(root());
+    command
+}
+
+/// Fuzzes each target that `names` lists, or every one, for `seconds`; fails with the first finding,
+/// whose input cargo-fuzz keeps.
+pub(crate) fn run(seconds: u32, names: &[&str]) -> anyhow::Result<()> {
+    let chosen: Vec<_> =
+        TARGETS.iter().filter(|(target, _)| names.is_empty() || names.contains(target)).collect();
+    ensure!(
+        names.is_empty() || chosen.len() == names.len(),
+        "fuzz targets: {}",
+        TARGETS.map(|(target, _)| target).join(", ")
+    );
     if !setup::on_path_or_cargo_bin("cargo-fuzz") {
         run_command(Command::new(env!("CARGO")).args(["install", "--locked", "cargo-fuzz"]))?;
     }
     seed()?;
-    for (target, max_len) in TARGETS {
+    for (target, max_len) in chosen {
         println!("{target}: {seconds} s");
         run_command(
-            Command::new("cargo")
-                .args(["+nightly", "fuzz", "run", target, "--"])
+            cargo_fuzz()
+                .args([target, "--"])
                 .arg(format!("-max_total_time={seconds}"))
                 .arg(format!("-max_len={max_len}"))
-                .arg("-print_final_stats=1")
-                .env_remove("RUSTUP_TOOLCHAIN")
-                .current_dir(root()),
+                .arg("-print_final_stats=1"),
         )
         .with_context(|| format!("{target}: a finding; its input is in fuzz/artifacts/{target}"))?;
     }

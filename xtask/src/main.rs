@@ -20,7 +20,8 @@ cargo xtask test              set up what is missing, then run every test that c
 cargo xtask lint              formatting, clippy and documentation, warnings as errors
 cargo xtask ebpf [--check]    build the kernel object; --check compares it with the checked-in one
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
-cargo xtask fuzz SECONDS      fuzz every parser and the whole pipeline for so long each; or --smoke
+cargo xtask fuzz SECONDS [TARGET]
+                              fuzz these parsers, or every one, for so long each; or --smoke
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
@@ -46,7 +47,9 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["ebpf"] => ebpf::build(),
         ["ebpf", "--check"] => ebpf::check(),
         ["fuzz", "--smoke"] => fuzz::smoke(),
-        ["fuzz", seconds] => fuzz::run(seconds.parse().context("SECONDS must be a number")?),
+        ["fuzz", seconds, names @ ..] => {
+            fuzz::run(seconds.parse().context("SECONDS must be a number")?, names)
+        }
         ["test"] => test::run(),
         ["lint"] => test::lint(),
         ["bless"] => test::bless(),

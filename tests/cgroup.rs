@@ -130,12 +130,12 @@ fn both_ends_in_it_count_once_and_packets_say_where_they_were_seen() {
 fn nothing_is_lost_while_many_send_and_get_at_once() {
     const CLIENTS: u64 = 4;
     const REQUESTS: u64 = 5_000;
-    const DOWNLOADS: u64 = 10;
+    const DOWNLOADS: u64 = 5;
     Lab::run(|lab| {
         let group = Group::new(lab);
         lab.start_nginx_by(|nginx| group.start(nginx));
-        // Room for all of it, as this is not about speed.
-        let args = [&counts(group.path())[..], &["--ring-size", "128MiB"]].concat();
+        // Room for all of it, twice, as both ends are in the group: this is not about speed.
+        let args = [&counts(group.path())[..], &["--ring-size", "256MiB"]].concat();
         let mirror = Mirror::start(lab, &args);
         let url = format!("{URL}[1-{REQUESTS}]");
         // What is long to copy is what is interrupted.

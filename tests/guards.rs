@@ -7,10 +7,11 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use support::netns::{CABLE, Lab, Mirror, until};
+use support::netns::{CABLE, Lab, Mirror, succeed, until};
 use support::summary::{account, assert_balance, dropped};
+use support::target::{Behaviour, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
 
@@ -116,4 +117,64 @@ fn files_have_no_production_to_guard() {
     support::mirror(&["inspect", "--from", &file, "--cpu-limit", "20%"])
         .exits_with(2)
         .complains(&["--cpu-limit", "leave them out"]);
+}
+
+/// Runs a program on a terminal of its own, which closes when the program has said something that
+/// stands in its first argument. Ends with the program's exit code.
+const TERMINAL: &str = r#"
+import os, pty, sys
+until, program = sys.argv[1].encode(), sys.argv[2:]
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(program[0], program)
+said = b""
+while until not in said:
+    said += os.read(terminal, 1000)
+os.close(terminal)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"#;
+
+/// The filters on the cable.
+fn filters() -> String {
+    let list = |direction| {
+        let mut tc = Command::new("tc");
+        let filters = succeed(tc.args(["filter", "show", "dev", CABLE, direction]));
+        String::from_utf8_lossy(&filters.stdout).into_owned()
+    };
+    list("ingress") + &list("egress")
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_terminal_that_closes_ends_a_run_with_its_report_and_without_its_filters() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Answer);
+        let (report, url) = (lab.path("report"), target.url());
+        let mut terminal = Command::new("python3");
+        terminal.args(["-c", TERMINAL, "attached to"]).arg(support::binary());
+        terminal.args(["replay", "--from", CABLE, "--port", "8080", "--hook", "clsact"]);
+        terminal.args(["--to", &url, "--report"]).arg(&report);
+        // Its summary finds no terminal any more, which is the reason for the exit code.
+        assert_eq!(terminal.status().unwrap().code(), Some(2));
+        let summary: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+        assert_balance(&summary);
+        assert_eq!(filters(), "");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn nohup_outlives_its_terminal() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let mut nohup = Command::new("nohup");
+        nohup.arg(support::binary());
+        let mut mirror = Mirror::start_as(lab, nohup, &COUNTS);
+        mirror.signal("-HUP");
+        drop(lab.curl(&[&format!("{URL}/1")]));
+        let summary = mirror.summary();
+        assert_eq!(account(&summary, "requests"), (1, 1, vec![]), "{summary:#}");
+    });
 }

@@ -6,7 +6,6 @@
 #[path = "support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
@@ -23,6 +22,8 @@ const BPF: u64 = 1 << 39;
 const PERFMON: u64 = 1 << 38;
 const SYS_ADMIN: u64 = 1 << 21;
 const NET_ADMIN: u64 = 1 << 12;
+const DAC_READ_SEARCH: u64 = 1 << 2;
+const DAC_OVERRIDE: u64 = 1 << 1;
 
 /// A copy of the program that everybody may run.
 fn program(lab: &Lab) -> PathBuf {
@@ -95,44 +96,96 @@ fn what_is_lacking_is_named() {
     });
 }
 
-/// The permitted capabilities of each thread of a process, by its name.
-fn permitted(process: u32) -> BTreeMap<String, u64> {
+/// A thread of a running mirror.
+#[derive(Debug)]
+struct Thread {
+    name: String,
+    /// Its permitted capabilities, one bit for each.
+    permitted: u64,
+    /// Bound to gain no privilege (prctl(2)), as every thread is that Landlock's rules hold for.
+    confined: bool,
+}
+
+/// Every thread of a process. One that ends meanwhile is left out.
+fn threads(process: u32) -> Vec<Thread> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
     let status =
-        threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("status")).unwrap());
+        threads.filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("status")).ok());
     status
         .map(|status| {
             let field = |name: &str| {
                 status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned()
             };
-            (field("Name:"), u64::from_str_radix(&field("CapPrm:"), 16).unwrap())
+            Thread {
+                name: field("Name:"),
+                permitted: u64::from_str_radix(&field("CapPrm:"), 16).unwrap(),
+                confined: field("NoNewPrivs:") == "1",
+            }
         })
         .collect()
 }
 
+/// Waits until the process has these threads and no others, each with its capabilities alone, and
+/// confined.
+#[track_caller]
+fn assert_threads(process: u32, wanted: &[(&str, u64)]) {
+    let sorted = |threads: &[Thread]| {
+        let mut found: Vec<(String, u64)> =
+            threads.iter().map(|thread| (thread.name.clone(), thread.permitted)).collect();
+        found.sort();
+        found
+    };
+    let mut wanted: Vec<(String, u64)> =
+        wanted.iter().map(|(name, permitted)| ((*name).to_owned(), *permitted)).collect();
+    wanted.sort();
+    until(&format!("each thread has only what it needs: {wanted:x?}"), || {
+        let now = threads(process);
+        sorted(&now) == wanted && now.iter().all(|thread| thread.confined)
+    });
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn root_gives_up_what_it_does_not_need_after_the_start() {
-    Lab::run(|lab| {
+fn root_gives_up_what_it_does_not_need_after_the_start_in_every_thread() {
+    const READS: u64 = BPF | PERFMON | NET_ADMIN;
+    let (main, guard) = (("mirror", READS), ("guard", BPF | SYS_ADMIN));
+    Lab::run(move |lab| {
         lab.start_nginx();
-        let args = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
-        let mut mirror = Mirror::start(lab, &[&args[..], &["--cpu-limit", "50%"]].concat());
-        let process = mirror.id();
-        let reads = BPF | PERFMON | NET_ADMIN;
-        until("both threads have only what they need", || {
-            let threads = permitted(process);
-            threads.get("mirror") == Some(&reads)
-                && threads.get("guard") == Some(&(BPF | SYS_ADMIN))
-        });
-        // Landlock's rules hold for all threads: each is bound to gain no privilege (prctl(2)).
-        for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
-            let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-            assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-        }
+        let from = ["--from", CABLE, "--port", "8080", "--json", "--for", "1h"];
+        let mut mirror = Mirror::start(lab, &[&["inspect", "--summary"], &from[..]].concat());
+        assert_threads(mirror.id(), &[main, guard, ("timer", 0)]);
         drop(lab.curl(&["http://10.77.0.1:8080/"]));
         let summary = mirror.summary();
         assert_balance(&summary);
         assert_eq!(account(&summary, "requests").1, 1, "{summary:#}");
+
+        let target = Target::start(Behaviour::Answer);
+        let file = |name: &str| lab.path(name).to_str().unwrap().to_owned();
+        let (url, report, log) = (target.url(), file("report"), file("log"));
+        let to = ["--to", &url, "--report", &report, "--log-requests", &log];
+        let mut mirror = Mirror::start(lab, &[&["replay"], &to[..], &from].concat());
+        let replay = [("replay", NET_ADMIN), ("request log", 0)];
+        assert_threads(mirror.id(), &[&[main, guard, ("timer", 0)], &replay[..]].concat());
+        drop(lab.curl(&["http://10.77.0.1:8080/"]));
+        target.wait_for(1, patience());
+        assert_threads(mirror.id(), &[&[main, guard, ("timer", 0)], &replay[..]].concat());
+        drop(mirror.summary());
+
+        let listener = std::os::unix::net::UnixListener::bind(lab.path("socket")).unwrap();
+        let config = lab.path("mirror.yaml");
+        let text = format!(
+            "version: 1\nsource: {{ from: [{CABLE}], ports: [8080] }}\n\
+             targets: {{ one: {{ url: '{url}' }}, two: {{ url: 'unix:{}' }} }}\n",
+            lab.path("socket").display()
+        );
+        fs::write(&config, text).unwrap();
+        let config = config.to_str().unwrap();
+        let mut mirror = Mirror::start(lab, &["run", "--config", config]);
+        // The one that looks after the file opens what a changed one names.
+        let opens = READS | SYS_ADMIN | DAC_OVERRIDE | DAC_READ_SEARCH;
+        let replays = [("replay", NET_ADMIN), ("replay", NET_ADMIN | DAC_OVERRIDE)];
+        assert_threads(mirror.id(), &[&[main, guard, ("config", opens)], &replays[..]].concat());
+        drop(listener);
     });
 }
 

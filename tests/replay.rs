@@ -4,9 +4,14 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fs::{DirEntry, File};
+use std::io::Write;
+use std::ops::Range;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use support::netns::until;
 use support::summary::balanced;
 use support::target::{Behaviour, Target};
 use support::wire::{Talk, interleaved};
@@ -357,4 +362,94 @@ fn a_full_disk_costs_reports_and_is_said() {
     assert!(stderr.contains("request log: 4 lines were lost: No space left"), "{stderr}");
     assert!(stderr.contains("/dev/full: the report could not be written"), "{stderr}");
     assert!(run.stdout().contains(r#"["lost",4]"#), "{}", run.stdout());
+}
+
+/// One request of each of these connections, which are open at the same time.
+fn many(connections: Range<u32>) -> Vec<u8> {
+    let talks: Vec<Talk> = connections
+        .map(|n| Talk::between(&format!("10.1.{}.{}:40000", n / 250, n % 250 + 1), "10.0.0.1:80"))
+        .map(|talk| talk.open().client(get("/1")))
+        .collect();
+    interleaved(&talks)
+}
+
+/// What replays 100 of them from its standard input, within these soft and hard limits of descriptors.
+fn many_within(soft: u32, hard: u32, target: &Target, flags: &[&str]) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", &format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$0\" \"$@\"")])
+        .arg(support::binary())
+        .args(["replay", "--from", "-", "--to", &target.url(), "--json", "--speed", "max"])
+        .args(["--max-connections", "100"])
+        .args(flags)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Lets it read all of them, and says what became of them, and what was said.
+fn outcome_of_many(mut mirror: Child) -> (serde_json::Value, String) {
+    mirror.stdin.take().unwrap().write_all(&many(0..100)).unwrap();
+    let output = mirror.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    (serde_json::from_slice(&output.stdout).unwrap(), said)
+}
+
+#[test]
+fn the_soft_limit_of_descriptors_is_no_limit() {
+    let target = Target::start(Behaviour::Answer);
+    let mirror = many_within(40, 400, &target, &[]).spawn().unwrap();
+    let (summary, said) = outcome_of_many(mirror);
+    assert_eq!(balanced(&summary, "shadow requests"), (100, 100, vec![]), "{said}");
+    assert_eq!(said, "");
+}
+
+#[test]
+fn where_descriptors_are_few_there_are_fewer_connections_and_no_request_is_lost() {
+    let target = Target::start(Behaviour::Answer);
+    let mirror = many_within(80, 80, &target, &[]).spawn().unwrap();
+    let (summary, said) = outcome_of_many(mirror);
+    assert_eq!(balanced(&summary, "shadow requests"), (100, 100, vec![]), "{said}");
+    assert_eq!(said.matches("each target gets 40 at most").count(), 1, "{said}");
+}
+
+/// Length of a pcap file's own header, behind which packets follow.
+const FILE_HEADER: usize = 24;
+
+#[test]
+fn want_of_descriptors_is_told_once_and_is_not_the_targets_failure() {
+    let target = Target::start(Behaviour::Hold);
+    let workspace = Workspace::new();
+    let said = workspace.path("said");
+    let mut mirror = many_within(400, 400, &target, &["--breaker", "50%", "--retry-unsent", "1"])
+        .stderr(File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    mirror.stdin.as_mut().unwrap().write_all(&many(0..1)).unwrap();
+    // When this one has come, all is open that is opened at the start.
+    target.wait_for(1, PATIENCE);
+    let process = mirror.id();
+    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let number = |entry: std::io::Result<DirEntry>| {
+        entry.unwrap().file_name().to_str().unwrap().parse::<u32>().unwrap()
+    };
+    let taken: Vec<u32> = descriptors.map(number).collect();
+    // Three numbers below it are free.
+    let limit = (0..).filter(|number| !taken.contains(number)).nth(3).unwrap();
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &process.to_string(), &format!("--nofile={limit}:{limit}")]);
+    assert!(prlimit.status().unwrap().success());
+    mirror.stdin.take().unwrap().write_all(&many(1..100)[FILE_HEADER..]).unwrap();
+    let lacks = || std::fs::read_to_string(&said).unwrap();
+    until("it says so", || lacks().contains("no descriptor is left"));
+    target.release();
+    let output = mirror.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", lacks());
+    let summary = serde_json::from_slice(&output.stdout).unwrap();
+    let (_, answered, dropped) = balanced(&summary, "shadow requests");
+    assert!((4..100).contains(&answered), "{dropped:?}");
+    assert_eq!(dropped, [("no_descriptor".to_owned(), 100 - answered)]);
+    assert_eq!(lacks().lines().count(), 1, "once, and no breaker opens for it: {}", lacks());
 }

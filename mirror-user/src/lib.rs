@@ -33,6 +33,7 @@ pub mod sink;
 
 pub mod confine;
 pub mod demo;
+pub mod descriptors;
 pub mod doctor;
 pub mod guard;
 pub mod priority;

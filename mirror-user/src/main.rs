@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("mirror: {error:#}");
+            complain(&format!("{error:#}"));
             ExitCode::from(COULD_NOT)
         }
     }
@@ -29,6 +29,8 @@ fn main() -> ExitCode {
 
 /// True when all went well; false when it was done, and what was asked for does not hold.
 fn run(command: Command) -> anyhow::Result<bool> {
+    // A run that follows its file reads it again at SIGHUP.
+    let reloads = matches!(command, Command::Run(_));
     let config = match &command {
         Command::Replay(args) => Config::for_replay(args)?,
         Command::Capture(args) => Config::for_capture(args)?,
@@ -41,15 +43,19 @@ fn run(command: Command) -> anyhow::Result<bool> {
         Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()).map(|()| true),
     };
     let stop = Stop::on_signals()?;
-    let (form, report) = (config.summary_form(), config.report_file()?);
-    if let Some(time) = config.run_for() {
-        stop.request_after(time);
+    if !reloads {
+        stop.on_hangup()?;
     }
+    let (form, report, run_for) = (config.summary_form(), config.report_file()?, config.run_for());
     config.confine()?;
-    let (summary, outcome) = config.pipeline(&stop)?.run(&stop);
+    let pipeline = config.pipeline(&stop)?;
+    if let Some(time) = run_for {
+        stop.request_after(time)?;
+    }
+    let (summary, outcome) = pipeline.run(&stop);
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
-        eprintln!("mirror: {error:#}");
+        complain(&format!("{error:#}"));
     }
     outcome.and(tell(&summary, form))?;
     Ok(!summary.failed())
@@ -65,7 +71,7 @@ fn run_doctor(args: &DoctorArgs) -> anyhow::Result<bool> {
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
     for warning in &summary.warnings {
-        eprintln!("mirror: {warning}");
+        complain(warning);
     }
     // Not `print!`, which panics where the reader of a pipe has seen enough.
     match form {
@@ -74,6 +80,11 @@ fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
         SummaryForm::Json => writeln!(io::stdout(), "{}", serde_json::to_string(summary)?)?,
     }
     Ok(())
+}
+
+/// Not `eprintln!`, which panics where the terminal has closed.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "mirror: {what}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -18,11 +18,7 @@ pub struct Capability {
 pub const CAPTURE: [Capability; 3] = [
     Capability { name: "CAP_BPF", number: 39, purpose: "to load the kernel program" },
     Capability { name: "CAP_PERFMON", number: 38, purpose: "to let it read packets" },
-    Capability {
-        name: "CAP_NET_ADMIN",
-        number: 12,
-        purpose: "to attach it, and to mark replay sockets",
-    },
+    Capability { name: "CAP_NET_ADMIN", number: 12, purpose: "to attach it, and to mark replay sockets" },
 ];
 
 /// The old capability that includes CAP_BPF and CAP_PERFMON.
@@ -71,7 +67,7 @@ fn effective() -> u64 {
     capabilities(None).map_or(0, |sets| sets.effective.bits())
 }
 
-/// What a thread of a live run still needs.
+/// What a thread of a run still needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
     /// To open files and targets, to attach, and to let other threads do what theirs is.
@@ -81,6 +77,11 @@ pub enum Duty {
     Read(bool),
     /// To measure the kernel program, and to change what it copies.
     Guard,
+    /// To mark sockets and to connect them to a target; to a unix socket, which may be another
+    /// user's, when it is true.
+    Send(bool),
+    /// To wait, or to write to what is open.
+    Nothing,
 }
 
 impl Duty {
@@ -94,6 +95,8 @@ impl Duty {
                 capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
             }
             Self::Guard => Set::BPF | Set::SYS_ADMIN,
+            Self::Send(unix) => Set::NET_ADMIN | if unix { Set::DAC_OVERRIDE } else { Set::empty() },
+            Self::Nothing => Set::empty(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use crate::descriptors;
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
@@ -168,7 +169,13 @@ impl Output {
         let mut opened = Opened::default();
         let mut prints = false;
         match self {
-            Self::Replay { targets, .. } => {
+            Self::Replay { mut targets, .. } => {
+                let wanted = targets.iter_mut().map(|to| &mut to.options.limits.connections);
+                if let Some(bounded) =
+                    descriptors::raise().and_then(|room| descriptors::fit(room, wanted))
+                {
+                    eprintln!("mirror: {bounded}");
+                }
                 probe(&targets)?;
                 for (place, to) in targets.into_iter().enumerate() {
                     opened.sinks.push(to.start(TargetId::new(place), stop)?);

@@ -51,6 +51,7 @@ const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshado
 pub fn run(offline: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let shadow = Server::start(SHADOW_ANSWER)?;
     let stop = Stop::on_signals()?;
+    stop.on_hangup()?;
     let summary = if !offline && doctor::examine().can_capture() {
         live(&shadow, &stop, out)?
     } else {

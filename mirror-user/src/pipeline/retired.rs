@@ -5,6 +5,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::anyhow;
 
+use crate::privileges::{self, Duty};
 use crate::sink::Sink;
 
 type Ended = (Box<dyn Sink>, anyhow::Result<()>);
@@ -23,7 +24,7 @@ impl Retired {
     /// When no thread could be started, and what it was given could not be delivered.
     pub(super) fn add(&mut self, mut sink: Box<dyn Sink>) -> anyhow::Result<()> {
         let end = move || {
-            let outcome = sink.finish();
+            let outcome = privileges::keep_for(Duty::Nothing).and_then(|()| sink.finish());
             (sink, outcome)
         };
         self.ending.push(thread::Builder::new().name("retired".into()).spawn(end)?);

@@ -57,6 +57,7 @@ pub fn run(
     let up = Device::all()?.iter().any(|device| device.name == interface && device.up);
     let ports = capture.ports();
     let stop = Stop::on_signals()?;
+    stop.on_hangup()?;
     // Before any thread is started.
     priority::give_way();
     capture.confine()?;
@@ -64,7 +65,7 @@ pub fn run(
     let run_for = capture.run_for();
     let pipeline = capture.pipeline(&stop)?;
     if let Some(time) = run_for {
-        stop.request_after(time);
+        stop.request_after(time)?;
     }
     let surveying = thread::spawn({
         let stop = stop.clone();

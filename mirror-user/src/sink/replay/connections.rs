@@ -181,8 +181,22 @@ impl Engine {
             }
             Err(why) => {
                 self.pool.gate.close(Instant::from_std(now()), why);
+                if why == NotDelivered::NoDescriptor {
+                    self.lacks_descriptor();
+                }
                 Err(why)
             }
+        }
+    }
+
+    /// An idle connection gives up its descriptor for the next attempt. The operator is told once.
+    fn lacks_descriptor(&self) {
+        self.pool.evict_idle();
+        if !self.queue.counters.short_of_descriptors.swap(true, Relaxed) {
+            self.say(
+                "no descriptor is left for a connection; requests that find none are counted as \
+                 no_descriptor (raise `ulimit -Hn`, or lower --max-connections)",
+            );
         }
     }
 }

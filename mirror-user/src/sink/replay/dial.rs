@@ -16,6 +16,7 @@ use super::engine::now;
 use super::progress::{Counters, NotDelivered};
 use super::stream::Stream;
 use super::target::{Place, Target};
+use crate::descriptors;
 
 /// How old the addresses of a name may be. The system's resolver, which knows /etc/hosts and the
 /// search list as curl does, tells no TTL; this is what cluster DNS usually gives.
@@ -122,6 +123,8 @@ impl Dialer {
                     self.book.borrow_mut().note(address, None);
                     return Ok(stream);
                 }
+                // Whoever lacks one for this address lacks one for the others.
+                Err(why @ NotDelivered::NoDescriptor) => return Err(why),
                 Err(why) => {
                     self.book.borrow_mut().note(address, Some(now() + REST));
                     last = why;
@@ -189,6 +192,7 @@ fn outcome<S>(attempt: Attempt<S>) -> Result<S, NotDelivered> {
         Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => {
             Err(NotDelivered::ConnectRefused)
         }
+        Ok(Err(why)) if descriptors::are_short(&why) => Err(NotDelivered::NoDescriptor),
         Ok(Err(_)) => Err(NotDelivered::ConnectFailed),
         Err(_) => Err(NotDelivered::ConnectTimeout),
     }

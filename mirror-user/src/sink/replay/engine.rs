@@ -240,7 +240,8 @@ impl Engine {
         }
     }
 
-    fn say(&self, what: &str) {
+    /// Tells the operator something about the target.
+    pub(super) fn say(&self, what: &str) {
         eprintln!("mirror: {}: {what}", self.dialer.authority());
     }
 }

@@ -19,6 +19,7 @@ use super::engine::now;
 use super::progress::NotDelivered;
 use crate::http::message::{Message, StartLine};
 use crate::packet::Timestamp;
+use crate::privileges::{self, Duty};
 
 /// How many lines may wait for the disk: 0.4 s of 40,000 requests/s, as many as requests may wait.
 const MAX_WAITING: usize = 16 * 1024;
@@ -120,7 +121,12 @@ impl RequestLog {
             .name("request log".into())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || write_all(&rx, &file, &shared)
+                move || {
+                    if let Err(error) = privileges::keep_for(Duty::Nothing) {
+                        eprintln!("mirror: request log: {error:#}");
+                    }
+                    write_all(&rx, &file, &shared);
+                }
             })
             .context("request log: no thread could be started")?;
         Ok(Self { started: now(), shared, writer: Some(writer) })

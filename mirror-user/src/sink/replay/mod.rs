@@ -81,6 +81,7 @@ pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};
 pub use self::window::{Point, Window};
 use crate::http::message::{Exchange, Message, Moment, StartLine};
+use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
@@ -151,6 +152,7 @@ impl ReplaySink {
                 let queue = Arc::clone(&queue);
                 move || {
                     let _end = EndOfEngine(&queue);
+                    privileges::keep_for(Duty::Send(target.port().is_none()))?;
                     engine::run(&queue, target, &options)
                 }
             })

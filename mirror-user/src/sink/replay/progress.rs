@@ -53,6 +53,8 @@ pub enum NotDelivered {
     ConnectTimeout,
     /// A connection that could not be made for another reason: no route, no local port.
     ConnectFailed,
+    /// A connection for which this process, or this host, had no descriptor left.
+    NoDescriptor,
     /// A tunnel that the proxy before the target did not open.
     ProxyRefused,
     /// Not sent, as the target's name now means an address that is captured itself.
@@ -103,6 +105,7 @@ impl NotDelivered {
             | Self::QueueFull
             | Self::Displaced
             | Self::Shed
+            | Self::NoDescriptor
             | Self::Stopped => Blame::Replay,
             Self::ConnectRefused
             | Self::ConnectTimeout
@@ -224,6 +227,8 @@ pub(super) struct Counters {
     pub(super) breaker_opened: AtomicU64,
     /// True once the kernel refused the socket mark.
     pub(super) unmarked: AtomicBool,
+    /// True once a connection failed for want of a descriptor.
+    pub(super) short_of_descriptors: AtomicBool,
     classes: Classes,
     dropped: EnumMap<NotDelivered, AtomicU64>,
     pub(super) times: Times,
@@ -244,6 +249,7 @@ impl Counters {
             retried: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             unmarked: AtomicBool::default(),
+            short_of_descriptors: AtomicBool::default(),
             classes: Classes::default(),
             dropped: EnumMap::default(),
             times: Times::new(),

@@ -124,6 +124,32 @@ fn both_ends_in_it_count_once_and_packets_say_where_they_were_seen() {
     });
 }
 
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_cgroup_that_is_made_anew_under_its_name_is_captured_again() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let group = Group::new(lab);
+        let mirror = Mirror::start(lab, &counts(group.path()));
+        let says = |what: &str, times: usize| {
+            until(what, || mirror.said().matches(what).count() == times);
+        };
+        for times in 1..=3 {
+            assert!(group.curl(lab, &[URL]).wait().unwrap().success());
+            until("the cgroup is empty", || fs::remove_dir(&group.0).is_ok());
+            if times == 2 {
+                says("gone", times);
+            }
+            // Also where nobody noticed that it was away.
+            fs::create_dir(&group.0).unwrap();
+            says("there again, attached to", times);
+            says("gone", times);
+        }
+        assert!(group.curl(lab, &[URL]).wait().unwrap().success());
+        assert_exchanges(&mirror.summary(), 4);
+    });
+}
+
 /// What sends is interrupted by packets that come in, now and then in the midst of a look.
 #[test]
 #[ignore = "needs root: cargo xtask test"]

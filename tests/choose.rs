@@ -224,6 +224,7 @@ fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
         order: Order::First,
         ring_bytes: 16 << 20,
         log,
+        persists: false,
     })
     .unwrap()
 }

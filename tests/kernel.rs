@@ -4,6 +4,8 @@
 //! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "kernel/filters.rs"]
+mod filters;
 #[path = "support/mod.rs"]
 mod support;
 

@@ -172,6 +172,103 @@ fn another_namespace_is_captured_by_its_path_its_name_and_a_process_in_it() {
     });
 }
 
+/// A pod with a server on a cable to this namespace, whose end here is `pod0`.
+struct Pod(String);
+
+impl Pod {
+    fn start(lab: &Lab) -> Self {
+        let pod = Self(format!("{}p", lab.server()));
+        pod.begin(lab);
+        pod
+    }
+
+    fn begin(&self, lab: &Lab) {
+        ip(&format!("netns add {}", self.0));
+        ip(&format!("link add pod0 type veth peer name eth0 netns {}", self.0));
+        raise(&lab.server(), "pod0", "10.81.0.1");
+        raise(&self.0, "eth0", "10.81.0.2");
+    }
+
+    /// A process in it.
+    fn resident(&self) -> Resident {
+        let mut sleep = Command::new("ip");
+        sleep.args(["netns", "exec", &self.0, "sleep", "600"]);
+        let resident = Resident(sleep.stdout(Stdio::null()).spawn().unwrap());
+        let inside = || std::fs::read_link(format!("/proc/{}/ns/net", resident.0.id())).ok();
+        let here = std::fs::read_link("/proc/thread-self/ns/net").ok();
+        until("the process is in its namespace", || inside().is_some() && inside() != here);
+        resident
+    }
+
+    /// Sends a request to a server that is not there, which shows as a SYN.
+    fn knock(&self) {
+        let mut curl = Command::new("curl");
+        curl.args(["--silent", "--max-time", "1", "http://10.81.0.2:8080/"]);
+        assert!(!curl.status().unwrap().success());
+    }
+
+    /// Takes the name away.
+    fn end(&self) {
+        ip(&format!("netns del {}", self.0));
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).stderr(Stdio::null()).status();
+    }
+}
+
+fn is_gone(device: &str) -> bool {
+    !Command::new("ip").args(["link", "show", device]).output().unwrap().status.success()
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_namespace_whose_name_goes_is_let_go_and_one_that_has_it_later_is_followed() {
+    for hook in ["tc", "clsact"] {
+        Lab::run(move |lab| {
+            let pod = Pod::start(lab);
+            let from = ["--from", "eth0", "--netns", &pod.0.clone(), "--hook", hook];
+            let mirror = Mirror::start(lab, &counts(&from));
+            for times in 1..=2 {
+                pod.knock();
+                pod.end();
+                until("its interfaces are gone with it", || is_gone("pod0"));
+                says(&mirror, "gone", times);
+                pod.begin(lab);
+                says(&mirror, "there again", times);
+                says(&mirror, "eth0: attached to, too", times);
+            }
+            pod.knock();
+            let summary = mirror.summary();
+            assert_balance(&summary);
+            // A SYN and its refusal, three times.
+            assert_eq!(account(&summary, "kernel").1, 6, "{hook}: {summary:#}");
+        });
+    }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_namespace_that_was_named_by_a_process_is_let_go_with_it_and_the_run_ends() {
+    for hook in ["tc", "clsact"] {
+        Lab::run(move |lab| {
+            let pod = Pod::start(lab);
+            let resident = pod.resident();
+            let id = resident.0.id().to_string();
+            let from = ["--from", "any", "--pid", &id, "--hook", hook];
+            let mirror = Mirror::start(lab, &counts(&from));
+            pod.end();
+            assert!(!is_gone("pod0"), "the process keeps it");
+            drop(resident);
+            until("its interfaces are gone with it", || is_gone("pod0"));
+            let said = mirror.ends_with(0);
+            assert!(said.contains(&format!("/proc/{id}/ns/net: gone")), "{said}");
+        });
+    }
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn what_passes_lo_of_a_pod_is_shadowed_to_a_target_outside_of_it() {

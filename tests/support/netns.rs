@@ -232,6 +232,14 @@ impl Mirror {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// Waits until it ends by itself with this code, and returns what it said on standard error.
+    pub(crate) fn ends_with(mut self, code: i32) -> String {
+        until("mirror ends", || self.child().try_wait().expect("a child").is_some());
+        let ended = self.child().wait().expect("a child");
+        assert_eq!(ended.code(), Some(code), "{}", self.said());
+        self.said()
+    }
+
     /// Kills it so that it can do nothing more.
     pub(crate) fn kill(mut self) {
         let mut child = self.child.take().expect("it runs");

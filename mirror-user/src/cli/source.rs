@@ -35,7 +35,7 @@ pub struct SourceArgs {
     /// Where in the kernel packets are copied (interfaces only) [default: tc]
     #[arg(long, value_enum, value_name = "HOOK")]
     pub hook: Option<HookArg>,
-    /// Where among other TC programs of the interface it runs; those behind one that decides of a packet do not see it [default: first]
+    /// Where among other TC programs of the interface it runs; those behind one that decides of a packet do not see it [default: first, where that is possible]
     #[arg(long, value_enum, value_name = "PLACE")]
     pub order: Option<OrderArg>,
     /// Size of the ring between kernel and user space, a power of two (interfaces only)
@@ -93,12 +93,11 @@ pub enum HookArg {
 }
 
 /// The place among other TC programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OrderArg {
-    /// Before those that are there: it sees every packet
-    #[default]
+    /// Before all others, or not at all: it sees every packet
     First,
-    /// Behind them: it sees what they let pass, as they changed it
+    /// Behind those that are there: it sees what they let pass, as they changed it
     Last,
 }
 

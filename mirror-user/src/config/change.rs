@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use super::file::{File, TargetSpec};
+use super::filter;
 use super::output::To;
 use super::redact::options;
 use super::run::{routes, wanted};
 use super::target::{Run, to};
-use super::{filter, source};
 use crate::cli::{NoiseArg, SourceArgs};
 use crate::pipeline::Change;
 use crate::rules::redact::{Preset, Redactor};
@@ -18,7 +18,7 @@ use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
 use crate::rules::{self, Noise};
 use crate::shutdown::Stop;
 use crate::sink::Sink;
-use crate::source::live::{self, Control};
+use crate::source::live::{self, Control, Namespace};
 use crate::watch::{Choice, Watch};
 
 /// What a run has that can be changed.
@@ -26,6 +26,8 @@ pub(super) struct Force {
     pub(super) watch: Watch,
     /// For interfaces.
     pub(super) control: Option<Control>,
+    /// The one that is captured in, whatever its name means by now.
+    pub(super) namespace: Namespace,
     pub(super) redactor: Option<Arc<Redactor>>,
 }
 
@@ -162,13 +164,13 @@ impl InForce {
         fresh: &[usize],
         choice: &Choice,
     ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
-        let namespace = source::namespace(&self.source)?;
+        let namespace = &self.force.namespace;
         let mut sinks = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };
             let To { name, mut target, options } = to(spec, &self.run)?;
             if self.run.is_live {
-                live::refuse_captured(&mut target, &choice.ports, &namespace)?;
+                live::refuse_captured(&mut target, &choice.ports, namespace)?;
             }
             if fresh.contains(&place) {
                 if let Err(why) = target.probe(options.timeouts.connect) {

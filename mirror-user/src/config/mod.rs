@@ -345,7 +345,9 @@ impl Config {
         };
         let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         let server_ports = self.watch.choice().ports.clone();
-        let source::Opened { source, live } = self.source.open(&self.watch)?;
+        let namespace = self.source.namespace();
+        let source::Opened { source, live } =
+            self.source.open(&self.watch, self.watcher.is_some())?;
         let (control, meter) = live.unzip();
         let guard = match (&control, meter) {
             (Some(control), Some(meter)) => {
@@ -356,7 +358,10 @@ impl Config {
         let handover = self.watcher.as_ref().map(Watcher::handover);
         if let Some(watcher) = self.watcher {
             let redactor = self.rules.redactor.clone();
-            watcher.start(Force { watch: self.watch.clone(), control, redactor }, stop.clone())?;
+            watcher.start(
+                Force { watch: self.watch.clone(), control, namespace, redactor },
+                stop.clone(),
+            )?;
         }
         if let Some(duty) = reader {
             privileges::keep_for(duty)?;

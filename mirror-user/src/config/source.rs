@@ -22,7 +22,7 @@ pub(super) enum Source {
         cgroup: Option<Cgroup>,
         namespace: Namespace,
         hook: HookArg,
-        order: OrderArg,
+        order: Option<OrderArg>,
         ring_bytes: Option<u64>,
         log: KernelLogArg,
     },
@@ -54,7 +54,7 @@ impl Source {
                 interfaces: interfaces.into_iter().cloned().collect(),
                 namespace: namespace(args)?,
                 hook: args.hook.unwrap_or(HookArg::Tc),
-                order: args.order.unwrap_or_default(),
+                order: args.order,
                 ring_bytes: args.ring_size,
                 log: args.kernel_log.unwrap_or_default(),
             }),
@@ -73,6 +73,14 @@ impl Source {
         }
     }
 
+    /// Where interfaces are.
+    pub(super) fn namespace(&self) -> Namespace {
+        match self {
+            Self::Live { namespace, .. } => namespace.clone(),
+            Self::Files { .. } | Self::Reader { .. } => Namespace::default(),
+        }
+    }
+
     /// True for interfaces.
     pub(super) fn is_live(&self) -> bool {
         matches!(self, Self::Live { .. })
@@ -86,7 +94,7 @@ impl Source {
             namespace: Namespace::default(),
             hook: HookArg::Tc,
             ring_bytes: None,
-            order: OrderArg::First,
+            order: None,
             log: KernelLogArg::Off,
         }
     }
@@ -99,7 +107,8 @@ impl Source {
         }
     }
 
-    pub(super) fn open(self, watch: &Watch) -> anyhow::Result<Opened> {
+    /// Where something cannot be captured any more, a live one that `persists` goes on and tries again.
+    pub(super) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
             Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log } => {
                 let ring_bytes = match ring_bytes {
@@ -112,8 +121,9 @@ impl Source {
                     HookArg::Xdp => Hook::Xdp,
                 };
                 let order = match order {
-                    OrderArg::First => Order::First,
-                    OrderArg::Last => Order::Last,
+                    None => Order::Front,
+                    Some(OrderArg::First) => Order::First,
+                    Some(OrderArg::Last) => Order::Last,
                 };
                 let log = match log {
                     KernelLogArg::Off => KernelLog::Off,
@@ -131,6 +141,7 @@ impl Source {
                     order,
                     ring_bytes,
                     log,
+                    persists,
                 };
                 let source = LiveSource::attach(&options)?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");
@@ -146,7 +157,7 @@ impl Source {
 }
 
 /// Whose interfaces they are.
-pub(super) fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
+fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
     let process = args.pid.map(|process| process.to_string());
     let named = args.netns.as_ref().or(process.as_ref());
     named.map(|named| Namespace::open(named)).transpose().map(Option::unwrap_or_default)

@@ -72,9 +72,10 @@ impl Survey {
             watch: Watch::new(choice),
             namespace: Namespace::default(),
             hook: Hook::Tc,
-            order: Order::First,
+            order: Order::Front,
             ring_bytes: RING_BYTES,
             log: KernelLog::Off,
+            persists: false,
         })?;
         Ok(Self { source, counts: Counts::new(ports) })
     }

@@ -36,7 +36,7 @@ pub fn refuse_captured(
 }
 
 fn is_captured(address: SocketAddr, ports: &Ports, namespace: &Namespace) -> anyhow::Result<bool> {
-    // Only an address of this host can be bound.
+    // Only an address of this host can be bound. Where the namespace is gone, nothing is captured.
     let is_own = || UdpSocket::bind((address.ip(), 0)).is_ok();
-    Ok(ports.contains(address.port()) && namespace.run(is_own)?)
+    Ok(ports.contains(address.port()) && namespace.is_open() && namespace.run(is_own)?)
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
+use super::presence::{Identity, Presence};
+
 /// Where the second version's hierarchy is: of its own, and beside the first version's.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
@@ -16,7 +18,14 @@ const MARK: &str = "cgroup.controllers";
 
 /// A cgroup of the second version (cgroups(7)). Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Cgroup(Arc<(PathBuf, File)>);
+pub struct Cgroup(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    folder: File,
+    identity: Identity,
+}
 
 impl Cgroup {
     /// By the path of its folder, or by its name in the hierarchy, such as
@@ -42,19 +51,33 @@ impl Cgroup {
             "{}: no cgroup of version 2, whose sockets alone can be told apart",
             path.display()
         );
-        Ok(Self(Arc::new((path, folder))))
+        let identity = Identity::of(&folder).with_context(|| path.display().to_string())?;
+        Ok(Self(Arc::new(Opened { path, folder, identity })))
+    }
+
+    /// What is at its path now: a service that starts again gets a new cgroup of the same name.
+    pub(super) fn look(&self) -> Presence {
+        self.0.identity.look(&self.0.path)
+    }
+
+    /// The one that is at its path now.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(super) fn reopen(&self) -> anyhow::Result<Self> {
+        Self::open(&self.0.path)
     }
 }
 
 impl AsFd for Cgroup {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.1.as_fd()
+        self.0.folder.as_fd()
     }
 }
 
 impl fmt::Display for Cgroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cgroup {}", self.0.0.display())
+        write!(f, "cgroup {}", self.0.path.display())
     }
 }
 

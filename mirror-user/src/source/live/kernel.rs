@@ -1,20 +1,19 @@
 //! The kernel program and its maps. Beside `control` and `meter` the only file that knows `aya`.
 
-use std::fs::File;
 use std::ops::Deref;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::tc::{
-    NlOptions, SchedClassifierLinkId, TcAttachOptions, qdisc_add_clsact, qdisc_detach_program,
-};
+use aya::programs::cgroup_skb::CgroupSkbLinkId;
+use aya::programs::tc::{SchedClassifierLinkId, TcAttachOptions};
 use aya::programs::xdp::XdpLinkId;
 use aya::programs::{
-    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, LinkOrder, SchedClassifier, TcAttachType,
-    TcError, Xdp, XdpMode,
+    CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, LinkOrder, ProgramError, SchedClassifier,
+    TcAttachType, Xdp, XdpMode, loaded_programs,
 };
 use aya::util::KernelVersion;
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
@@ -25,11 +24,12 @@ use mirror_common::{Link, Outcome, SCRATCH_BYTES, SCRATCH_PLACES, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
+use super::clsact::{Behind, Clsact, Disturbance, Leftover, Program};
 use super::control::{Control, Maps};
 use super::device::Device;
 use super::log::{KernelLog, Listener};
 use super::meter::Meter;
-use super::netlink::Events;
+use super::netlink::{Events, Side};
 use super::{Hook, Order};
 use crate::privileges;
 use crate::watch::Watch;
@@ -37,8 +37,11 @@ use crate::watch::Watch;
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");
 
-/// "There is one already", of `errno(3)`.
-const EEXIST: i32 = rustix::io::Errno::EXIST.raw_os_error();
+/// So many bytes of a program's name the kernel keeps (`BPF_OBJ_NAME_LEN`, without the zero).
+const KERNEL_NAME_BYTES: usize = 15;
+
+/// The programs for TC.
+const TC_PROGRAMS: [&str; 4] = [names::INGRESS, names::EGRESS, names::INGRESS_IP, names::EGRESS_IP];
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +56,30 @@ pub(super) enum Path {
     Cgroup,
 }
 
-/// A program where it is attached.
+impl Path {
+    /// The one of this kernel that is asked for.
+    pub(super) fn of(hook: Hook, cgroup: Option<&Cgroup>) -> Self {
+        match hook {
+            _ if cgroup.is_some() => Self::Cgroup,
+            Hook::Xdp => Self::Xdp,
+            Hook::Tc if has_tcx() => Self::Tcx,
+            Hook::Tc | Hook::Clsact => Self::Clsact,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "TCX",
+            Self::Clsact => "clsact",
+            Self::Xdp => "XDP",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// A program where it is attached by a link.
 enum Attached {
-    Tc(&'static str, SchedClassifierLinkId),
+    Tcx(&'static str, SchedClassifierLinkId),
     Xdp(XdpLinkId),
 }
 
@@ -68,18 +92,21 @@ pub(super) struct Kernel {
     asleep: Array<MapData, u32>,
     listener: Option<Listener>,
     path: Path,
-    /// What is attached, by the index of its device.
+    /// What is attached to devices by links, by the index of the device.
     attached: HashMap<u32, Vec<Attached>>,
-    /// Held while filters of ours are attached by clsact; see [`claim`].
-    claim: Option<File>,
+    /// What is attached to a cgroup.
+    of_cgroup: Vec<(&'static str, CgroupSkbLinkId)>,
+    /// What is attached to devices by filters.
+    clsact: Clsact,
     memory: [(&'static str, u64); 3],
 }
 
 impl Kernel {
     /// Loads the program with a ring of `ring_bytes`, and room to put records together for each
-    /// processor that there can be; where looks `nest`, as at a cgroup's hooks, for several at a time.
-    pub(super) fn load(ring_bytes: u32, log: KernelLog, nest: bool) -> anyhow::Result<Self> {
+    /// processor that there can be; where looks nest, as at a cgroup's hooks, for several at a time.
+    pub(super) fn load(ring_bytes: u32, log: KernelLog, path: Path) -> anyhow::Result<Self> {
         privileges::check_capture()?;
+        let nest = path == Path::Cgroup;
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
         let scratch = u32::try_from(cpus)? * if nest { SCRATCH_PLACES } else { 1 };
         let mut loader = EbpfLoader::new();
@@ -100,9 +127,10 @@ impl Kernel {
             asleep: Array::try_from(take_map(&mut object, names::ASLEEP)?)?,
             listener: log.listen(&mut object)?,
             object: Some(object),
-            path: Path::Tcx,
+            path,
             attached: HashMap::new(),
-            claim: None,
+            of_cgroup: Vec::new(),
+            clsact: Clsact::default(),
             memory: [
                 ("ring_bytes", u64::from(ring_bytes)),
                 ("scratch_bytes", u64::from(scratch) * SCRATCH_BYTES as u64),
@@ -113,7 +141,7 @@ impl Kernel {
 
     /// Has the verifier look at the TC programs.
     pub(super) fn verify(&mut self) -> anyhow::Result<()> {
-        for name in [names::INGRESS, names::EGRESS, names::INGRESS_IP, names::EGRESS_IP] {
+        for name in TC_PROGRAMS {
             self.tc_program(name)?;
         }
         Ok(())
@@ -130,63 +158,102 @@ impl Kernel {
         Control::new(maps, watch, wake_bytes)
     }
 
-    /// Attaches the program to a device: to both directions, but on `lo`, where each packet that
-    /// goes out comes in again, and by XDP to ingress alone.
+    /// Attaches the program to a device: to both sides, but on `lo`, where each packet that goes out
+    /// comes in again, and by XDP to ingress alone. Says what stays before it.
     pub(super) fn attach(
         &mut self,
         device: &Device,
-        hook: Hook,
         order: Order,
-    ) -> anyhow::Result<()> {
-        self.path = match hook {
-            Hook::Xdp => return self.attach_xdp(device),
-            Hook::Tc if has_tcx() => Path::Tcx,
-            Hook::Tc | Hook::Clsact => Path::Clsact,
-        };
-        if self.path == Path::Clsact {
-            if self.claim.is_none() {
-                self.claim = Some(claim()?);
-            }
-            match qdisc_add_clsact(&device.name) {
-                Ok(()) => {}
-                // Someone else's, whose filters stay as they are.
-                Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(EEXIST) => {}
-                Err(error) => return Err(error).context("no clsact qdisc could be added"),
-            }
-        }
+    ) -> anyhow::Result<Option<Behind>> {
         let (ingress, egress) = match device.link {
             Link::Ethernet => (names::INGRESS, names::EGRESS),
             Link::Ip => (names::INGRESS_IP, names::EGRESS_IP),
         };
-        self.attach_tc(device, ingress, TcAttachType::Ingress, order)?;
-        if !device.loopback {
-            self.attach_tc(device, egress, TcAttachType::Egress, order)?;
+        let egress = (!device.loopback).then_some((egress, Side::Egress));
+        let sides = [(ingress, Side::Ingress)].into_iter().chain(egress);
+        let mut behind = None;
+        for (name, side) in sides {
+            match self.path {
+                Path::Clsact => {
+                    let program = self.filter(name)?;
+                    let before = self.clsact.attach(device, side, order, program);
+                    behind = behind.or(before.inspect_err(|_| self.clsact.release(device.index))?);
+                }
+                Path::Xdp => return self.attach_xdp(device).map(|()| None),
+                Path::Tcx | Path::Cgroup => self.attach_tcx(device, name, side, order)?,
+            }
         }
-        Ok(())
+        Ok(behind)
     }
 
-    fn attach_tc(
+    fn attach_tcx(
         &mut self,
         device: &Device,
         name: &'static str,
-        direction: TcAttachType,
+        side: Side,
         order: Order,
     ) -> anyhow::Result<()> {
-        let path = self.path;
-        let program = self.tc_program(name)?;
-        let mut attach = |options| program.attach_with_options(&device.name, direction, options);
-        let filter =
-            |priority| TcAttachOptions::Netlink(NlOptions { priority, ..NlOptions::default() });
-        let attached = match (path, order) {
-            // Priority 1 may be taken by filters of another kind; 0 lets the kernel choose.
-            (Path::Clsact, Order::First) => attach(filter(1)).or_else(|_| attach(filter(0))),
-            (Path::Clsact, Order::Last) => attach(filter(u16::MAX)),
-            (_, Order::First) => attach(TcAttachOptions::TcxOrder(LinkOrder::first())),
-            (_, Order::Last) => attach(TcAttachOptions::TcxOrder(LinkOrder::last())),
+        let direction = match side {
+            Side::Ingress => TcAttachType::Ingress,
+            Side::Egress => TcAttachType::Egress,
         };
+        let order = match order {
+            Order::First | Order::Front => LinkOrder::first(),
+            Order::Last => LinkOrder::last(),
+        };
+        let options = TcAttachOptions::TcxOrder(order);
+        let attached = self.tc_program(name)?.attach_with_options(&device.name, direction, options);
         let link = attached.context("cannot be attached to")?;
-        self.attached.entry(device.index).or_default().push(Attached::Tc(name, link));
+        self.attached.entry(device.index).or_default().push(Attached::Tcx(name, link));
         Ok(())
+    }
+
+    /// A TC program, loaded, as a filter has it.
+    fn filter(&mut self, name: &'static str) -> anyhow::Result<Program> {
+        let program = self.tc_program(name)?;
+        let info = program.info()?;
+        let descriptor = program.fd()?.as_fd().try_clone_to_owned()?;
+        Ok(Program { name, id: info.id(), tag: info.tag(), descriptor })
+    }
+
+    /// Looks at what became of the filters of a device, and attaches anew what is gone or was
+    /// overtaken.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub(super) fn mend(&mut self, device: u32) -> anyhow::Result<Vec<Disturbance>> {
+        self.clsact.mend(device)
+    }
+
+    /// Removes the filters that mirrors left that have ended: how many those were, and the others that
+    /// bear the name of one.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub(super) fn remove_leftovers(&mut self) -> anyhow::Result<(u32, Vec<Leftover>)> {
+        let mut removed = 0;
+        let mut doubtful = Vec::new();
+        for leftover in Leftover::all()? {
+            if self.is_ours(&leftover) {
+                leftover.remove();
+                removed += 1;
+            } else {
+                doubtful.push(leftover);
+            }
+        }
+        Ok((removed, doubtful))
+    }
+
+    /// True when the program behind a filter is that of a mirror: the very same instructions as ours, or,
+    /// for another version's, what the kernel calls it, which takes CAP_SYS_ADMIN to ask.
+    fn is_ours(&mut self, leftover: &Leftover) -> bool {
+        let Some(name) = TC_PROGRAMS.into_iter().find(|name| *name == leftover.name) else {
+            return false;
+        };
+        let same = self.filter(name).is_ok_and(|program| program.tag == leftover.tag);
+        let kept = name.as_bytes().get(..KERNEL_NAME_BYTES).unwrap_or(name.as_bytes());
+        let mut programs = loaded_programs().map_while(Result::ok);
+        same || programs.any(|info| info.id() == leftover.program && info.name() == kept)
     }
 
     /// A TC program, loaded.
@@ -199,7 +266,6 @@ impl Kernel {
     }
 
     fn attach_xdp(&mut self, device: &Device) -> anyhow::Result<()> {
-        self.path = Path::Xdp;
         let program: &mut Xdp = self.program(names::XDP)?.try_into()?;
         if program.fd().is_err() {
             program.load().context("mirror_xdp: refused by the kernel's verifier")?;
@@ -216,28 +282,45 @@ impl Kernel {
     /// Attaches the program to what the sockets of a cgroup send and get, beside the programs that
     /// others have attached there.
     pub(super) fn attach_cgroup(&mut self, cgroup: &Cgroup) -> anyhow::Result<()> {
-        self.path = Path::Cgroup;
         for (name, direction) in [
             (names::CGROUP_IN, CgroupSkbAttachType::Ingress),
             (names::CGROUP_OUT, CgroupSkbAttachType::Egress),
         ] {
             let program: &mut CgroupSkb = self.program(name)?.try_into()?;
-            program.load().with_context(|| format!("{name}: refused by the kernel's verifier"))?;
+            if program.fd().is_err() {
+                program
+                    .load()
+                    .with_context(|| format!("{name}: refused by the kernel's verifier"))?;
+            }
             // A link stands beside others by its nature, and the kernel refuses to be told so.
             let mode = CgroupAttachMode::Single;
-            program.attach(cgroup, direction, mode).with_context(|| {
+            let link = program.attach(cgroup, direction, mode).with_context(|| {
                 format!("{cgroup}: cannot be attached to; one above it may allow no others below")
             })?;
+            self.of_cgroup.push((name, link));
         }
         Ok(())
     }
 
+    /// Lets go of a cgroup that is gone.
+    pub(super) fn release_cgroup(&mut self) {
+        for (name, link) in std::mem::take(&mut self.of_cgroup) {
+            let _ = self.program(name).and_then(|program| {
+                let program: &mut CgroupSkb = program.try_into()?;
+                Ok(program.detach(link).is_ok())
+            });
+        }
+    }
+
     /// Lets go of a device that is gone, or not wanted any more.
     pub(super) fn release(&mut self, index: u32) {
+        self.clsact.release(index);
         for link in self.attached.remove(&index).unwrap_or_default() {
             // Links of a device that is gone are gone with it; their descriptors are given back.
             let _ = match link {
-                Attached::Tc(name, link) => self.tc_program(name).map(|it| it.detach(link).is_ok()),
+                Attached::Tcx(name, link) => {
+                    self.tc_program(name).map(|it| it.detach(link).is_ok())
+                }
                 Attached::Xdp(link) => self.program(names::XDP).and_then(|program| {
                     let program: &mut Xdp = program.try_into()?;
                     Ok(program.detach(link).is_ok())
@@ -246,21 +329,25 @@ impl Kernel {
         }
     }
 
+    /// Lets go of all devices.
+    pub(super) fn release_all(&mut self) {
+        let devices: Vec<u32> = self.attached.keys().copied().collect();
+        devices.into_iter().for_each(|device| self.release(device));
+        self.clsact.release_all();
+    }
+
     fn program(&mut self, name: &str) -> anyhow::Result<&mut aya::programs::Program> {
         let object = self.object.as_mut().context("detached already")?;
         object.program_mut(name).with_context(|| format!("{name}: not in the kernel object"))
     }
 
-    pub(super) fn path(&self) -> Path {
-        self.path
-    }
-
     /// Detaches the program. When this returns it runs nowhere any more, so that the counters stand
     /// still; what is in the ring can still be read.
     pub(super) fn detach(&mut self) {
+        self.clsact.release_all();
         self.object = None;
         self.attached.clear();
-        self.claim = None;
+        self.of_cgroup.clear();
     }
 
     /// The next entry of the ring; its space is given back when it is dropped.
@@ -270,10 +357,11 @@ impl Kernel {
 
     /// Waits until entries are told of, or something happened to a device, at most `wait`; true when
     /// there are entries.
-    pub(super) fn wait(&self, wait: Duration, events: &Events) -> anyhow::Result<bool> {
+    pub(super) fn wait(&self, wait: Duration, events: Option<&Events>) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(wait).context("a wait that is too long")?;
-        let mut waited =
-            [PollFd::new(&self.ring, PollFlags::IN), PollFd::new(events, PollFlags::IN)];
+        let ring = PollFd::new(&self.ring, PollFlags::IN);
+        let events = events.map(|events| PollFd::new(events, PollFlags::IN));
+        let mut waited = [ring.clone(), events.unwrap_or(ring)];
         match poll(&mut waited, Some(&timeout)) {
             Ok(_) => Ok(waited.first().is_some_and(|ring| !ring.revents().is_empty())),
             // A signal: whoever waits looks at the stop flag.
@@ -350,35 +438,15 @@ impl Counters {
 }
 
 /// True when the kernel has TCX links.
-pub(super) fn has_tcx() -> bool {
+fn has_tcx() -> bool {
     // A kernel of that age may have been built without them; `lo` is always there to ask about.
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
-        && SchedClassifier::query_tcx("lo", TcAttachType::Ingress).is_ok()
-}
-
-/// Filters of clsact outlive a process that is killed. Whoever holds the lock on the network
-/// namespace alone knows that those it finds belong to nobody, and removes them; then the lock is
-/// shared with other mirrors in the namespace, and the kernel gives it back however the process ends.
-/// The lock is on the namespace's own file, which every user may open.
-fn claim() -> anyhow::Result<File> {
-    let path = "/proc/thread-self/ns/net";
-    let file = File::open(path).with_context(|| format!("{path}: is /proc there?"))?;
-    if file.try_lock().is_ok() {
-        for Device { name: device, .. } in Device::all()? {
-            for (name, direction) in [
-                (names::INGRESS, TcAttachType::Ingress),
-                (names::EGRESS, TcAttachType::Egress),
-                (names::INGRESS_IP, TcAttachType::Ingress),
-                (names::EGRESS_IP, TcAttachType::Egress),
-            ] {
-                // Fails where there is none, which is the ordinary case.
-                let _ = qdisc_detach_program(&device, direction, name);
-            }
+        && match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
+            Ok(_) => true,
+            // There are links of others, of which only CAP_SYS_ADMIN may know more.
+            Err(ProgramError::SyscallError(error)) => error.call == "bpf_prog_get_fd_by_id",
+            Err(_) => false,
         }
-        file.unlock()?;
-    }
-    file.lock_shared().with_context(|| format!("{path}: cannot be locked"))?;
-    Ok(file)
 }
 
 fn take_map(object: &mut Ebpf, name: &str) -> anyhow::Result<aya::maps::Map> {

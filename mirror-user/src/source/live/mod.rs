@@ -9,8 +9,11 @@
 //! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
 //! next packet wakes it at once.
 
+mod attachments;
 mod captured;
 mod cgroup;
+mod claim;
+mod clsact;
 mod control;
 mod device;
 mod follow;
@@ -19,19 +22,21 @@ mod log;
 mod meter;
 mod namespace;
 mod netlink;
+mod presence;
+mod trouble;
 
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use bytes::{BufMut, BytesMut};
 use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
-use self::follow::{Places, Wanted};
+use self::attachments::{Attachments, Prospect};
+use self::follow::Places;
 use self::kernel::{Kernel, Path};
-use self::netlink::Events;
 use super::{Next, PacketSource};
 use crate::packet::{LinkType, Packet, Timestamp};
 use crate::stats::Account;
@@ -90,6 +95,9 @@ pub struct LiveOptions {
     pub ring_bytes: u32,
     /// How much the kernel program says of single packets.
     pub log: KernelLog,
+    /// Where something cannot be captured any more, the run goes on without and tries again; otherwise
+    /// it ends.
+    pub persists: bool,
 }
 
 /// Where in the kernel packets are copied.
@@ -108,10 +116,12 @@ pub enum Hook {
 /// (`TC_ACT_UNSPEC`), wherever it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Before those that are there when it is attached: it sees every packet.
+    /// Before all others where that is possible; where it is not, that is said.
     #[default]
+    Front,
+    /// Before all others, or not at all: it sees every packet.
     First,
-    /// Behind them: it sees what they let pass.
+    /// Behind those that are there when it is attached: it sees what they let pass.
     Last,
 }
 
@@ -119,11 +129,7 @@ pub enum Order {
 pub struct LiveSource {
     kernel: Kernel,
     control: Control,
-    options: LiveOptions,
-    wanted: Wanted,
-    events: Events,
-    /// Those that are attached to.
-    devices: Vec<Device>,
+    attachments: Attachments,
     places: Places,
     /// When it was last asked whether devices came or went.
     followed: Timestamp,
@@ -133,7 +139,6 @@ pub struct LiveSource {
     looks_in_vain: u32,
     /// The kernel program was told that the reader sleeps, and has not woken it since.
     asleep: bool,
-    warnings: Vec<String>,
     handed_over: u64,
     /// Entries of the ring that are no packet records; none, unless the two halves differ.
     unreadable: u64,
@@ -152,25 +157,17 @@ impl LiveSource {
             "--ring-size {}: give a power of two from 512KiB on, such as 64MiB",
             options.ring_bytes
         );
-        let wanted = Wanted::new(&options.interfaces)?;
-        // Before the devices are listed, so that nothing happens unheard in between.
-        let events = options.namespace.run(Events::listen)??;
-        let present =
-            options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
-        wanted.check_present(&present)?;
         let cgroup = options.cgroup.as_ref();
-        let mut kernel = Kernel::load(options.ring_bytes, options.log, cgroup.is_some())?;
+        let path = Path::of(options.hook, cgroup);
+        let attachments = Attachments::new(options, path)?;
+        let mut kernel = Kernel::load(options.ring_bytes, options.log, path)?;
         let control =
             kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
         let mut source = Self {
-            warnings: Vec::new(),
             asleep: false,
             kernel,
             control,
-            options: options.clone(),
-            wanted,
-            events,
-            devices: Vec::new(),
+            attachments,
             places: cgroup
                 .map_or_else(Places::default, |cgroup| Places::all_named(cgroup.to_string())),
             followed: Timestamp::default(),
@@ -181,68 +178,22 @@ impl LiveSource {
             unreadable: 0,
             stopping: false,
         };
-        if let Some(cgroup) = cgroup {
-            source.kernel.attach_cgroup(cgroup)?;
-        }
-        for device in present {
-            if source.wanted.includes(&device) {
-                let named = source.wanted.names(&device.name);
-                match source.take_up(device) {
-                    // One that cannot be had must not cost the others, which nobody named either.
-                    Err(error) if !named => source.warnings.push(format!("left out: {error:#}")),
-                    attached => attached?,
-                }
-            }
-        }
-        ensure!(
-            !source.devices.is_empty() || source.wanted.waits() || cgroup.is_some(),
-            "no interface could be attached to: {}",
-            source.warnings.join("; ")
-        );
+        source.attachments.begin(&mut source.kernel, &mut source.places)?;
         Ok(source)
     }
 
-    /// Attaches to a device.
-    fn take_up(&mut self, device: Device) -> anyhow::Result<()> {
-        let LiveOptions { hook, order, namespace, .. } = &self.options;
-        ensure!(
-            *hook != Hook::Xdp || device.link == Link::Ethernet,
-            "{}: has no Ethernet header, which XDP needs; use --hook tc",
-            device.name
-        );
-        let kernel = &mut self.kernel;
-        let attach = || kernel.attach(&device, *hook, *order);
-        namespace.run(attach)?.with_context(|| device.name.clone())?;
-        self.places.add(&device);
-        self.devices.push(device);
+    /// Keeps to what is wanted while devices come and go.
+    fn follow(&mut self) -> anyhow::Result<()> {
+        let now = self.time();
+        let Self { attachments, kernel, places, .. } = self;
+        if attachments.follow(kernel, places, now)? == Prospect::Nothing {
+            self.stop();
+        }
         Ok(())
     }
 
-    /// Attaches to the wanted devices that came, and lets go of those that went.
-    fn follow(&mut self) -> anyhow::Result<()> {
-        let Some(removed) = self.events.take()? else { return Ok(()) };
-        let present =
-            self.options.namespace.run(Device::all)?.context("interfaces: cannot be listed")?;
-        let is_there = |device: &Device| {
-            !removed.contains(&device.index)
-                && present.iter().any(|it| it.index == device.index && it.name == device.name)
-        };
-        for gone in self.devices.extract_if(.., |device| !is_there(device)) {
-            self.kernel.release(gone.index);
-            eprintln!("mirror: {}: gone", gone.name);
-        }
-        for device in present {
-            let known = self.devices.iter().any(|other| other.index == device.index);
-            if known || !self.wanted.includes(&device) {
-                continue;
-            }
-            let name = device.name.clone();
-            match self.take_up(device) {
-                Ok(()) => eprintln!("mirror: {name}: attached to, too"),
-                Err(error) => eprintln!("mirror: left out: {error:#}"),
-            }
-        }
-        Ok(())
+    fn time(&self) -> Timestamp {
+        Timestamp::from_nanos(nanos(ClockId::Monotonic).saturating_add(self.clock_offset))
     }
 
     /// Changes what is copied, from any thread.
@@ -303,7 +254,7 @@ impl LiveSource {
         self.kernel.print_log();
         if self.looks_in_vain < LOOKS_IN_VAIN {
             self.looks_in_vain += 1;
-            return self.kernel.wait(wait.min(LOOK), &self.events).map(drop);
+            return self.kernel.wait(wait.min(LOOK), self.attachments.events()).map(drop);
         }
         if !self.asleep {
             self.asleep = true;
@@ -311,7 +262,7 @@ impl LiveSource {
         }
         // What came before the kernel program knew wakes nobody, but it is seen before the wait.
         // What it was putting into the ring at that very moment is seen when the wait is over.
-        if self.kernel.wait(wait, &self.events)? {
+        if self.kernel.wait(wait, self.attachments.events())? {
             // Whoever woke the reader took the note away; it may be still there otherwise.
             self.asleep = false;
         }
@@ -322,21 +273,14 @@ impl LiveSource {
 impl fmt::Display for LiveSource {
     /// What was attached to, and how.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(cgroup) = &self.options.cgroup {
-            return write!(f, "{cgroup} by its hooks");
-        }
-        let path = match self.kernel.path() {
-            Path::Tcx => "TCX",
-            Path::Clsact => "clsact",
-            Path::Xdp => "XDP",
-            Path::Cgroup => "cgroup",
-        };
-        let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();
-        let namespace = &self.options.namespace;
-        match names.as_slice() {
-            [] => write!(f, "{} when there is one{namespace}, by {path}", self.wanted),
-            names => write!(f, "{}{namespace} by {path}", names.join(", ")),
-        }
+        self.attachments.fmt(f)
+    }
+}
+
+/// Filters stay with their devices unless they are removed.
+impl Drop for LiveSource {
+    fn drop(&mut self) {
+        self.attachments.end(&mut self.kernel);
     }
 }
 
@@ -371,7 +315,7 @@ fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
 /// # Errors
 /// Why it could not.
 pub fn try_load() -> anyhow::Result<()> {
-    Kernel::load(MIN_RING_BYTES, KernelLog::Off, false)?.verify()
+    Kernel::load(MIN_RING_BYTES, KernelLog::Off, Path::Tcx)?.verify()
 }
 
 fn nanos(clock: ClockId) -> u64 {
@@ -402,11 +346,11 @@ impl PacketSource for LiveSource {
     }
 
     fn now(&self) -> Option<Timestamp> {
-        Some(Timestamp::from_nanos(nanos(ClockId::Monotonic).saturating_add(self.clock_offset)))
+        Some(self.time())
     }
 
     fn stop(&mut self) {
-        self.kernel.detach();
+        self.attachments.end(&mut self.kernel);
         self.kernel.print_log();
         self.stopping = true;
     }
@@ -415,14 +359,15 @@ impl PacketSource for LiveSource {
         let counters = self.kernel.counters();
         let count = |place: usize| counters.get(place).copied().unwrap_or(0);
         let copied = [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))];
-        [Note::new("copied", copied), Note::new("kernel memory", self.kernel.memory())]
+        let memory = Note::new("kernel memory", self.kernel.memory());
+        [Note::new("copied", copied), memory, self.attachments.note()]
             .into_iter()
             .flatten()
             .collect()
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.warnings.clone();
+        let mut warnings = self.attachments.warnings();
         let lost = self.kernel.count(Outcome::RingFull);
         if lost > 0 {
             warnings.push(format!(

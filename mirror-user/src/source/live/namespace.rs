@@ -1,22 +1,47 @@
 //! The network namespace whose interfaces are captured: this process's own, or another's, such as a
 //! pod's, in which a sidecar's plaintext passes.
+//!
+//! Whoever has a namespace open keeps it and its interfaces in the world, after its last process, too. So
+//! it is let go of when its name goes, or the process that it was named by.
 
 use std::fmt;
 use std::fs::File;
-use std::os::fd::AsFd;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::presence::{Identity, Presence};
 
 /// Where `ip netns` keeps names.
 const NAMED: &str = "/run/netns";
 
-/// A network namespace. Cheap to clone.
+/// A network namespace. Cheap to clone; what one clone lets go of or follows, all do.
 #[derive(Clone, Debug, Default)]
-pub struct Namespace(Option<Arc<(PathBuf, File)>>);
+pub struct Namespace(Option<Arc<Other>>);
+
+/// One that may not be this process's own.
+#[derive(Debug)]
+struct Other {
+    path: PathBuf,
+    /// By which it was named, if by one.
+    process: Option<OwnedFd>,
+    opened: Mutex<Opened>,
+}
+
+#[derive(Clone, Debug)]
+struct Opened {
+    /// Of the last that was opened.
+    identity: Identity,
+    /// `None` once it was let go of.
+    file: Option<Arc<File>>,
+}
 
 impl Namespace {
     /// By the path of its file, by a process that is in it, or by its name (ip-netns(8)).
@@ -24,18 +49,25 @@ impl Namespace {
     /// # Errors
     /// When there is none.
     pub fn open(text: &str) -> anyhow::Result<Self> {
-        let path = match text.parse::<u32>() {
-            _ if text.contains('/') => PathBuf::from(text),
-            Ok(process) => format!("/proc/{process}/ns/net").into(),
-            Err(_) => PathBuf::from(NAMED).join(text),
+        let process = process_of(text);
+        let path = match process {
+            Some(process) => format!("/proc/{process}/ns/net").into(),
+            None if text.contains('/') => PathBuf::from(text),
+            None => Path::new(NAMED).join(text),
         };
-        let file = File::open(&path).with_context(|| {
+        let no_such = || {
             format!(
                 "{}: no such network namespace; give a path, a process or a name",
                 path.display()
             )
-        })?;
-        Ok(Self(Some(Arc::new((path, file)))))
+        };
+        // Before its namespace, so that another process of the same number is not taken for it.
+        let process = process.and_then(|process| Pid::from_raw(i32::try_from(process).ok()?));
+        let process = process.map(|process| pidfd_open(process, PidfdFlags::empty()));
+        let process = process.transpose().with_context(no_such)?;
+        let opened = Opened::open(&path).with_context(no_such)?;
+        let other = Other { path, process, opened: Mutex::new(opened) };
+        Ok(Self(Some(Arc::new(other))))
     }
 
     /// True when it is not this process's own.
@@ -44,29 +76,141 @@ impl Namespace {
         self.0.is_some()
     }
 
+    /// False after it was let go of, until it is followed to a new one.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.as_ref().is_none_or(|other| other.opened().file.is_some())
+    }
+
+    /// True when none can come in its place, as it was named by a process.
+    pub(super) fn is_of_a_process(&self) -> bool {
+        self.0.as_ref().is_some_and(|other| other.process.is_some())
+    }
+
+    /// What its name means now.
+    pub(super) fn look(&self) -> Presence {
+        let Some(other) = &self.0 else { return Presence::Same };
+        let opened = other.opened();
+        match &other.process {
+            Some(process) if has_ended(process) => Presence::Gone,
+            Some(_) => Presence::Same,
+            // The number may be given anew when nobody holds it.
+            None => match opened.identity.look(&other.path) {
+                Presence::Same if opened.file.is_none() => Presence::Another,
+                presence => presence,
+            },
+        }
+    }
+
+    /// Does not keep it in the world any more.
+    pub(super) fn let_go(&self) {
+        if let Some(other) = &self.0 {
+            other.lock().file = None;
+        }
+    }
+
+    /// Follows its name to what that means now.
+    ///
+    /// # Errors
+    /// When that is no network namespace, or may not be opened.
+    pub(super) fn follow(&self) -> anyhow::Result<()> {
+        let Some(other) = &self.0 else { return Ok(()) };
+        let opened = Opened::open(&other.path).with_context(|| other.path.display().to_string())?;
+        let mut former = other.lock();
+        // `ip netns add` makes a plain file first.
+        ensure!(
+            opened.identity.is_like(former.identity),
+            "{}: is no network namespace",
+            other.path.display()
+        );
+        *former = opened;
+        Ok(())
+    }
+
     /// Does something in it, on a thread of its own: threads that are started otherwise, and their
     /// sockets, stay where they are.
     ///
     /// # Errors
-    /// When it may not be entered; that takes CAP_SYS_ADMIN (setns(2)).
+    /// When it may not be entered, which takes CAP_SYS_ADMIN (setns(2)), or was let go of.
     pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
         let Some(other) = &self.0 else { return Ok(work()) };
-        let (path, file) = &**other;
+        let path = other.path.display();
+        let file = other.opened().file.with_context(|| format!("{path}: is gone"))?;
         let enter = || {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                .with_context(|| format!("{}: cannot be entered", path.display()))?;
+                .with_context(|| format!("{path}: cannot be entered"))?;
             Ok(work())
         };
         thread::scope(|scope| scope.spawn(enter).join())
-            .map_err(|_| anyhow!("{}: the thread in it panicked", path.display()))?
+            .map_err(|_| anyhow!("{path}: the thread in it panicked"))?
     }
+}
+
+impl Other {
+    fn lock(&self) -> MutexGuard<'_, Opened> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened(&self) -> Opened {
+        self.lock().clone()
+    }
+}
+
+impl Opened {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        Ok(Self { identity: Identity::of(&file)?, file: Some(Arc::new(file)) })
+    }
+}
+
+/// The process that is meant by its number, or by a path that goes with it.
+fn process_of(text: &str) -> Option<u32> {
+    let number = text.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/net"));
+    number.unwrap_or(text).parse().ok()
+}
+
+/// A process's descriptor can be read once it has ended (pidfd_open(2)).
+fn has_ended(process: &OwnedFd) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut asked = [PollFd::new(process, PollFlags::IN)];
+    poll(&mut asked, Some(&now)).is_ok_and(|ended| ended > 0)
 }
 
 impl fmt::Display for Namespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(other) => write!(f, " of {}", other.0.display()),
+            Some(other) => write!(f, " of {}", other.path.display()),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_named_by_its_number_or_its_path() {
+        assert_eq!(process_of("12"), Some(12));
+        assert_eq!(process_of("/proc/12/ns/net"), Some(12));
+        for other in ["pod", "/run/netns/12", "/proc/self/ns/net", "/proc/12/ns/pid"] {
+            assert_eq!(process_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_goes_with_the_process_that_it_was_named_by() {
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let namespace = Namespace::open(&child.id().to_string()).unwrap();
+        assert_eq!((namespace.look(), namespace.is_of_a_process()), (Presence::Same, true));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(namespace.look(), Presence::Gone);
+        let clone = namespace.clone();
+        namespace.let_go();
+        assert!(!clone.is_open());
+        assert!(clone.run(|| ()).unwrap_err().to_string().ends_with("is gone"));
+        assert!(Namespace::open(&child.id().to_string()).is_err());
     }
 }

@@ -1,0 +1,378 @@
+//! What a run is attached to: devices, of this network namespace or another one, or a cgroup. Keeps to
+//! what is wanted while devices, namespaces and cgroups come and go, and other programs touch the filters.
+
+use std::fmt;
+
+use anyhow::{Context, anyhow, ensure};
+use rustix::io::Errno;
+
+use super::cgroup::Cgroup;
+use super::clsact::Behind;
+use super::device::Device;
+use super::follow::{Places, Wanted};
+use super::kernel::{Kernel, Path};
+use super::namespace::Namespace;
+use super::netlink::{Events, Happened};
+use super::presence::Presence;
+use super::trouble::Trouble;
+use super::{LiveOptions, Order};
+use crate::packet::Timestamp;
+use crate::summary::Note;
+
+/// What is attached to now.
+pub(super) struct Attachments {
+    wanted: Wanted,
+    namespace: Namespace,
+    cgroup: Option<Cgroup>,
+    order: Order,
+    path: Path,
+    /// Those that are attached to.
+    devices: Vec<Device>,
+    /// `None` while the namespace is gone.
+    events: Option<Events>,
+    /// The cgroup is attached to.
+    in_cgroup: bool,
+    trouble: Trouble,
+    warnings: Vec<String>,
+}
+
+/// Whether more can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prospect {
+    More,
+    /// The process is gone by which the namespace was named.
+    Nothing,
+}
+
+impl Attachments {
+    /// What is asked for, and nothing attached yet.
+    ///
+    /// # Errors
+    /// When a pattern is none.
+    pub(super) fn new(options: &LiveOptions, path: Path) -> anyhow::Result<Self> {
+        Ok(Self {
+            wanted: Wanted::new(&options.interfaces)?,
+            namespace: options.namespace.clone(),
+            cgroup: options.cgroup.clone(),
+            order: options.order,
+            path,
+            devices: Vec::new(),
+            events: None,
+            in_cgroup: false,
+            trouble: Trouble::new(options.persists),
+            warnings: Vec::new(),
+        })
+    }
+
+    /// Attaches to all that is there.
+    ///
+    /// # Errors
+    /// When something that was named is not there or cannot be attached to, or nothing can.
+    pub(super) fn begin(&mut self, kernel: &mut Kernel, places: &mut Places) -> anyhow::Result<()> {
+        let present = self.enter()?;
+        self.wanted.check_present(&present)?;
+        self.remove_leftovers(kernel, &present)?;
+        if let Some(cgroup) = &self.cgroup {
+            kernel.attach_cgroup(cgroup)?;
+            self.in_cgroup = true;
+        }
+        for device in present {
+            if self.wanted.includes(&device) {
+                let named = self.wanted.names(&device.name);
+                match self.take_up(kernel, places, device) {
+                    // One that cannot be had must not cost the others, which nobody named either.
+                    Err(error) if !named => self.warnings.push(format!("left out: {error:#}")),
+                    attached => attached?,
+                }
+            }
+        }
+        ensure!(
+            !self.devices.is_empty() || self.wanted.waits() || self.in_cgroup,
+            "no interface could be attached to: {}",
+            self.warnings.join("; ")
+        );
+        Ok(())
+    }
+
+    /// Begins to listen, and says what is there.
+    fn enter(&mut self) -> anyhow::Result<Vec<Device>> {
+        // Before the devices are listed, so that nothing happens unheard in between.
+        let filters = self.path == Path::Clsact;
+        self.events = Some(self.namespace.run(|| Events::listen(filters))??);
+        self.present()
+    }
+
+    fn present(&self) -> anyhow::Result<Vec<Device>> {
+        self.namespace.run(Device::all)?.context("interfaces: cannot be listed")
+    }
+
+    /// Filters outlive a mirror that is killed; those of mirrors that run stay.
+    fn remove_leftovers(&mut self, kernel: &mut Kernel, present: &[Device]) -> anyhow::Result<()> {
+        let found = self.namespace.run(|| kernel.remove_leftovers())?;
+        let (removed, doubtful) = match found {
+            // Without filters of its own, a run has no need to look.
+            Err(_) if self.path != Path::Clsact => return Ok(()),
+            found => found.context("filters cannot be listed")?,
+        };
+        if removed > 0 {
+            eprintln!("mirror: {removed} filters of a mirror that was killed: removed");
+        }
+        for leftover in doubtful {
+            let device = present.iter().find(|device| device.index == leftover.device);
+            let name = device.map_or("", |device| device.name.as_str());
+            self.warnings.push(format!(
+                "{name}: a filter that is named as mirror's belongs to none that runs, and its program is another; \
+                 left. To remove it: tc filter del dev {name} {leftover}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Attaches to a device.
+    fn take_up(
+        &mut self,
+        kernel: &mut Kernel,
+        places: &mut Places,
+        device: Device,
+    ) -> anyhow::Result<()> {
+        ensure!(
+            self.path != Path::Xdp || device.link == mirror_common::Link::Ethernet,
+            "{}: has no Ethernet header, which XDP needs; use --hook tc",
+            device.name
+        );
+        let order = self.order;
+        let attached = self.namespace.run(|| kernel.attach(&device, order))?;
+        if let Some(Behind { kind, priority }) = attached.with_context(|| device.name.clone())? {
+            let told = format!(
+                "{}: a filter of another kind ({kind}) stands before mirror's, at priority {priority}: \
+                 what it decides of is not seen",
+                device.name
+            );
+            eprintln!("mirror: {told}");
+            self.warnings.push(told);
+        }
+        places.add(&device);
+        self.devices.push(device);
+        Ok(())
+    }
+
+    /// Keeps to what is wanted.
+    ///
+    /// # Errors
+    /// When something that was captured cannot be any more, and the run does not go on without.
+    pub(super) fn follow(
+        &mut self,
+        kernel: &mut Kernel,
+        places: &mut Places,
+        now: Timestamp,
+    ) -> anyhow::Result<Prospect> {
+        let due = self.trouble.is_due(now);
+        if self.cgroup.is_some() {
+            self.follow_cgroup(kernel, due)?;
+        }
+        if self.namespace.is_other() && self.follow_namespace(kernel, places)? == Prospect::Nothing
+        {
+            return Ok(Prospect::Nothing);
+        }
+        let happened = self.events.as_ref().map(Events::take).transpose()?.flatten();
+        if let Some(happened) = happened.as_ref().filter(|it| it.devices || it.unheard) {
+            self.follow_devices(kernel, places, &happened.removed)?;
+        }
+        if self.path == Path::Clsact && (due || happened.is_some()) {
+            self.mend(kernel, &happened.unwrap_or_default(), due, now)?;
+        }
+        Ok(Prospect::More)
+    }
+
+    /// Attaches to the wanted devices that came, and lets go of those that went.
+    fn follow_devices(
+        &mut self,
+        kernel: &mut Kernel,
+        places: &mut Places,
+        removed: &[u32],
+    ) -> anyhow::Result<()> {
+        let present = self.present()?;
+        let is_there = |device: &Device| {
+            !removed.contains(&device.index)
+                && present.iter().any(|it| it.index == device.index && it.name == device.name)
+        };
+        for gone in self.devices.extract_if(.., |device| !is_there(device)) {
+            self.namespace.run(|| kernel.release(gone.index))?;
+            self.trouble.forget(&gone);
+            eprintln!("mirror: {}: gone", gone.name);
+        }
+        self.take_up_new(kernel, places, present);
+        Ok(())
+    }
+
+    /// Attaches to the wanted devices among these that are not attached to yet.
+    fn take_up_new(&mut self, kernel: &mut Kernel, places: &mut Places, present: Vec<Device>) {
+        for device in present {
+            let known = self.devices.iter().any(|other| other.index == device.index);
+            if known || !self.wanted.includes(&device) {
+                continue;
+            }
+            let name = device.name.clone();
+            match self.take_up(kernel, places, device) {
+                Ok(()) => eprintln!("mirror: {name}: attached to, too"),
+                Err(error) => eprintln!("mirror: left out: {error:#}"),
+            }
+        }
+    }
+
+    /// Looks after the filters of devices where something happened; where it is `due`, also of those
+    /// that could not be mended before.
+    fn mend(
+        &mut self,
+        kernel: &mut Kernel,
+        happened: &Happened,
+        due: bool,
+        now: Timestamp,
+    ) -> anyhow::Result<()> {
+        for device in &self.devices {
+            let lost = self.trouble.has_lost(&device.name);
+            if !(if lost { due } else { happened.touches(device.index) }) {
+                continue;
+            }
+            match self.namespace.run(|| kernel.mend(device.index))? {
+                // It goes away, of which there is an event of its own.
+                Err(error) if is_no_device(&error) => {}
+                Err(error) => self.trouble.lose(&device.name, error)?,
+                Ok(repairs) => {
+                    let mut peace = true;
+                    for repair in repairs {
+                        peace &= self.trouble.repaired(device, repair, now);
+                    }
+                    if peace {
+                        self.trouble.find(&device.name);
+                    } else {
+                        let why = "another program undoes again and again what mirror attaches";
+                        self.trouble.lose(&device.name, anyhow!(why))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A service that starts again has a new cgroup of the same name.
+    fn follow_cgroup(&mut self, kernel: &mut Kernel, due: bool) -> anyhow::Result<()> {
+        let Some(cgroup) = &self.cgroup else { return Ok(()) };
+        let presence = cgroup.look();
+        let name = cgroup.to_string();
+        if presence != Presence::Same && self.in_cgroup {
+            self.in_cgroup = false;
+            kernel.release_cgroup();
+            eprintln!("mirror: {name}: gone");
+        }
+        if presence != Presence::Another || (self.trouble.has_lost(&name) && !due) {
+            return Ok(());
+        }
+        let attached = cgroup.reopen().and_then(|cgroup| {
+            kernel.attach_cgroup(&cgroup).inspect_err(|_| kernel.release_cgroup())?;
+            Ok(cgroup)
+        });
+        match attached {
+            Ok(cgroup) => {
+                self.cgroup = Some(cgroup);
+                self.in_cgroup = true;
+                self.trouble.find(&name);
+                eprintln!("mirror: {name}: there again, attached to");
+            }
+            // It went away meanwhile.
+            Err(_) if cgroup.look() == Presence::Gone => {}
+            Err(error) => self.trouble.lose(&name, error)?,
+        }
+        Ok(())
+    }
+
+    /// Lets go of a namespace when its name goes, or the process that it was named by, so that its
+    /// interfaces go with it; one that has the name later is taken up.
+    fn follow_namespace(
+        &mut self,
+        kernel: &mut Kernel,
+        places: &mut Places,
+    ) -> anyhow::Result<Prospect> {
+        let presence = self.namespace.look();
+        let name = format!("network namespace{}", self.namespace);
+        if presence != Presence::Same && self.namespace.is_open() {
+            self.leave(kernel);
+            eprintln!("mirror: {name}: gone");
+            if self.namespace.is_of_a_process() {
+                return Ok(Prospect::Nothing);
+            }
+        }
+        if presence == Presence::Another && !self.namespace.is_open() {
+            match self.namespace.follow().and_then(|()| self.enter()) {
+                Ok(present) => {
+                    self.trouble.find(&name);
+                    eprintln!("mirror: {name}: there again");
+                    self.take_up_new(kernel, places, present);
+                }
+                // It went away meanwhile.
+                Err(_) if self.namespace.look() != Presence::Same => self.leave(kernel),
+                Err(error) => {
+                    self.leave(kernel);
+                    self.trouble.lose(&name, error)?;
+                }
+            }
+        }
+        Ok(Prospect::More)
+    }
+
+    /// Removes what is attached to devices, and keeps nothing of their namespace.
+    fn leave(&mut self, kernel: &mut Kernel) {
+        for device in self.devices.drain(..) {
+            self.trouble.forget(&device);
+        }
+        if self.namespace.run(|| kernel.release_all()).is_err() {
+            kernel.release_all();
+        }
+        self.events = None;
+        self.namespace.let_go();
+    }
+
+    /// Removes all that is attached.
+    pub(super) fn end(&mut self, kernel: &mut Kernel) {
+        if self.namespace.run(|| kernel.detach()).is_err() {
+            kernel.detach();
+        }
+    }
+
+    /// What wakes a reader that waits for packets.
+    pub(super) fn events(&self) -> Option<&Events> {
+        self.events.as_ref()
+    }
+
+    pub(super) fn note(&self) -> Option<Note> {
+        self.trouble.note()
+    }
+
+    /// What the operator should know at the end.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        self.warnings.iter().cloned().chain(self.trouble.warnings()).collect()
+    }
+}
+
+impl fmt::Display for Attachments {
+    /// What was attached to, and how.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(cgroup) = &self.cgroup {
+            return write!(f, "{cgroup} by its hooks");
+        }
+        let (path, namespace) = (self.path.name(), &self.namespace);
+        let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();
+        match names.as_slice() {
+            [] => write!(f, "{} when there is one{namespace}, by {path}", self.wanted),
+            names => write!(f, "{}{namespace} by {path}", names.join(", ")),
+        }
+    }
+}
+
+/// The device of an attempt is not there any more.
+fn is_no_device(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes
+        .filter_map(std::io::Error::raw_os_error)
+        .any(|number| number == Errno::NODEV.raw_os_error())
+}

@@ -271,6 +271,30 @@ fn a_namespace_that_was_named_by_a_process_is_let_go_with_it_and_the_run_ends() 
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
+fn a_run_that_saw_no_request_says_who_knows_why() {
+    Lab::run(|lab| {
+        let name = lab.client_name();
+        for (from, command) in [
+            (vec!["--from", CABLE], "`mirror doctor --watch srv --port 8080` says why".to_owned()),
+            (
+                vec!["--from", "cli", "--netns", &name],
+                format!("`nsenter --net=/run/netns/{name} mirror doctor --watch cli --port 8080`"),
+            ),
+        ] {
+            let summary = Mirror::start(lab, &counts(&from)).summary();
+            let warnings = summary["warnings"].to_string();
+            assert!(warnings.contains("no request was seen"), "{warnings}");
+            assert!(warnings.contains(&command), "{warnings}");
+        }
+        lab.start_nginx();
+        let mirror = Mirror::start(lab, &counts(&["--from", CABLE]));
+        drop(lab.curl(&["http://10.77.0.1:8080/1"]));
+        assert_eq!(mirror.summary()["warnings"].to_string(), "[]");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
 fn what_passes_lo_of_a_pod_is_shadowed_to_a_target_outside_of_it() {
     use support::target::{Behaviour, Target};
     Lab::run(|lab| {

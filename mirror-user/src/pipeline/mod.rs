@@ -269,6 +269,9 @@ impl Pipeline {
         notes.extend(self.handover.as_ref().and_then(|handover| handover.note()));
         notes.extend(self.guard.as_ref().and_then(|guard| guard.note()));
         let mut warnings = self.source.warnings();
+        if corridors.requests == 0 {
+            warnings.extend(self.source.when_nothing_was_seen());
+        }
         warnings.extend(self.rules.warnings());
         for sink in sinks() {
             notes.extend(sink.notes());

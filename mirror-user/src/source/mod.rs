@@ -45,6 +45,11 @@ pub trait PacketSource: Send {
         Vec::new()
     }
 
+    /// What to do where not one request was seen.
+    fn when_nothing_was_seen(&self) -> Option<String> {
+        None
+    }
+
     /// Things the operator should know at the end, such as a file that was cut short.
     fn warnings(&self) -> Vec<String> {
         Vec::new()

@@ -344,6 +344,13 @@ impl Attachments {
         self.events.as_ref()
     }
 
+    /// The command that says why nothing was seen.
+    pub(super) fn doctor(&self, ports: &str) -> String {
+        let interface = self.wanted.first_named().unwrap_or("IFACE");
+        let within = self.namespace.command_prefix();
+        format!("{within}mirror doctor --watch {interface} --port {ports}")
+    }
+
     pub(super) fn note(&self) -> Option<Note> {
         self.trouble.note()
     }

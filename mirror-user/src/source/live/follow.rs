@@ -61,6 +61,14 @@ impl Wanted {
         self.0.iter().any(|name| matches!(name, Name::Exact(name) if name == device))
     }
 
+    /// The first that was asked for by its very name.
+    pub(super) fn first_named(&self) -> Option<&str> {
+        self.0.iter().find_map(|name| match name {
+            Name::Exact(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// True when devices that will come may be wanted, so that there need be none yet.
     pub(super) fn waits(&self) -> bool {
         self.0.iter().any(|name| matches!(name, Name::Pattern(_)))

@@ -130,6 +130,7 @@ pub struct LiveSource {
     kernel: Kernel,
     control: Control,
     attachments: Attachments,
+    watch: Watch,
     places: Places,
     /// When it was last asked whether devices came or went.
     followed: Timestamp,
@@ -168,6 +169,7 @@ impl LiveSource {
             kernel,
             control,
             attachments,
+            watch: options.watch.clone(),
             places: cgroup
                 .map_or_else(Places::default, |cgroup| Places::all_named(cgroup.to_string())),
             followed: Timestamp::default(),
@@ -375,6 +377,12 @@ impl PacketSource for LiveSource {
             ));
         }
         warnings
+    }
+
+    fn when_nothing_was_seen(&self) -> Option<String> {
+        let ports = self.watch.choice().ports.to_string().replace(' ', "");
+        let command = self.attachments.doctor(&ports);
+        Some(format!("no request was seen; `{command}` says why"))
     }
 
     fn account(&mut self) -> Account {

@@ -101,6 +101,12 @@ impl Namespace {
         }
     }
 
+    /// What stands before a command that is to run in it.
+    pub(super) fn command_prefix(&self) -> String {
+        let prefix = |other: &Arc<Other>| format!("nsenter --net={} ", other.path.display());
+        self.0.as_ref().map_or_else(String::new, prefix)
+    }
+
     /// Does not keep it in the world any more.
     pub(super) fn let_go(&self) {
         if let Some(other) = &self.0 {

@@ -27,6 +27,12 @@ impl<R: EnumArray<u64> + Into<&'static str>> Tally<R> {
         *counter = counter.saturating_add(n);
     }
 
+    /// Takes back one that turned out not to be.
+    pub fn take_back(&mut self, reason: R) {
+        let counter = &mut self.0[reason];
+        *counter = counter.saturating_sub(1);
+    }
+
     /// How many were counted for `reason`.
     #[must_use]
     pub fn get(&self, reason: R) -> u64 {

@@ -53,7 +53,7 @@ impl AnswerHeads {
         if !(100..600).contains(&code) || parsed.facts.flaws.losing_framing().is_some() {
             return Err(Unreadable);
         }
-        let keep_alive = minor_version == 1 && !parsed.facts.close;
+        let keep_alive = minor_version > 0 && !parsed.facts.close;
         Ok(Some(AnswerHead { status: code, body, keep_alive, len: parsed.len }))
     }
 }

@@ -1,6 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1), byte by byte where it must, piece by piece where it can.
 
 use super::message::Flaw;
+use super::start::Looks;
 
 /// Bytes in one chunk-size line with its extensions. Real ones have less than 100.
 const MAX_CHUNK_LINE: u32 = 4 * 1024;
@@ -46,8 +47,8 @@ pub(crate) enum Piece {
     Content(usize, usize),
     /// So many bytes of framing, and then the body has ended.
     End(usize),
-    /// It cannot be read on.
-    Bad(Flaw),
+    /// So many bytes of framing, and then it cannot be read on.
+    Bad(usize, Flaw),
 }
 
 /// A chunked body that lies in memory as a whole, taken apart.
@@ -70,7 +71,7 @@ pub(crate) fn dechunk(wire: &[u8]) -> Option<Dechunked<'_>> {
         let (framing, data, ends) = match chunks.next(rest) {
             Piece::Content(framing, data) => (framing, data, false),
             Piece::End(framing) => (framing, 0, true),
-            Piece::Framing(_) | Piece::Bad(_) => return None,
+            Piece::Framing(_) | Piece::Bad(..) => return None,
         };
         extended |= memchr::memchr(b';', rest.get(..framing)?).is_some();
         if ends {
@@ -107,12 +108,12 @@ impl Chunks {
                     return match self.trailer(rest) {
                         Ok((n, true)) => Piece::End(used + n),
                         Ok((n, false)) => Piece::Framing(used + n),
-                        Err(flaw) => Piece::Bad(flaw),
+                        Err((n, flaw)) => Piece::Bad(used + n, flaw),
                     };
                 }
                 _ => {
                     if let Err(flaw) = self.framing(byte) {
-                        return Piece::Bad(flaw);
+                        return Piece::Bad(used, flaw);
                     }
                     used += 1;
                 }
@@ -121,12 +122,15 @@ impl Chunks {
         Piece::Framing(used)
     }
 
-    /// True when `input` may begin a chunked body: with a chunk size, as far as it goes.
-    pub(super) fn may_begin(input: &[u8]) -> bool {
-        let mut trial = Self::default();
-        let line =
-            memchr::memchr(b'\n', input).map_or(input, |lf| input.get(..lf).unwrap_or(input));
-        !matches!(trial.next(line), Piece::Bad(_))
+    /// Whether `input` begins a chunked body: with the line of a chunk size.
+    pub(super) fn may_begin(input: &[u8]) -> Looks {
+        let lf = memchr::memchr(b'\n', input);
+        let line = input.get(..lf.unwrap_or(input.len())).unwrap_or_default();
+        match (Self::default().next(line), lf) {
+            (Piece::Bad(..), _) | (_, Some(0)) => Looks::Other,
+            (_, Some(_)) => Looks::Alike,
+            (_, None) => Looks::Open,
+        }
     }
 
     /// True when bytes of the body were read.
@@ -183,15 +187,19 @@ impl Chunks {
     }
 
     /// Takes bytes of the trailer section: how many, and whether it has ended.
-    fn trailer(&mut self, input: &[u8]) -> Result<(usize, bool), Flaw> {
+    ///
+    /// # Errors
+    /// How many bytes it can have, when there are more.
+    fn trailer(&mut self, input: &[u8]) -> Result<(usize, bool), (usize, Flaw)> {
         let mut used = 0;
         while let Some(rest) = input.get(used..).filter(|rest| !rest.is_empty()) {
             let (n, ended) = match memchr::memchr(b'\n', rest) {
                 Some(i) => (i + 1, true),
                 None => (rest.len(), false),
             };
-            if self.trailer.len() + n > MAX_TRAILER {
-                return Err(Flaw::BadTrailer);
+            let most = MAX_TRAILER.saturating_sub(self.trailer.len());
+            if n > most {
+                return Err((used + most, Flaw::BadTrailer));
             }
             self.trailer.extend_from_slice(rest.get(..n).unwrap_or_default());
             used += n;

@@ -9,10 +9,11 @@ use super::Room;
 use super::framing::{self, Asked};
 use super::head::Parsed;
 use super::message::{BodyLength, Flaw, Incomplete, StartLine};
-use super::reader::{Begin, Gap, Met, Reader};
+use super::reader::{Absent, Begin, Chosen, Gap, Held, Met, Reader};
 use super::start;
 use super::stats::{NotHttp, Refusal, Unpaired, Unread};
 use super::waiting::{Queue, Waiting};
+use crate::packet::Timestamp;
 use crate::tcp::event::{CloseReason, Peers, Side};
 
 mod pairing;
@@ -39,6 +40,13 @@ pub(super) struct Conn {
     closing: bool,
     /// What the client sends is not HTTP/1; whether the server answers so is not known yet.
     client_is_foreign: bool,
+    /// What the server sends is not HTTP/1 any more; nor will be what the client sends behind the
+    /// request that is under way.
+    switched: Option<NotHttp>,
+    /// When each side was last refused.
+    refused_at: EnumMap<Side, Timestamp>,
+    /// When the last final response started.
+    answered_at: Timestamp,
     /// It is not HTTP/1, or not any more.
     over: bool,
 }
@@ -79,6 +87,9 @@ impl Conn {
             pipelined: false,
             closing: false,
             client_is_foreign: false,
+            switched: None,
+            refused_at: EnumMap::default(),
+            answered_at: Timestamp::default(),
             over: false,
         }
     }
@@ -102,17 +113,22 @@ impl Conn {
 
     fn read(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
         let mut data = bytes;
+        if self.client_is_foreign
+            && side == Side::Client
+            && self.server.has_begun()
+            && start::may_start(side, data)
+        {
+            // The server refused what it was, and the client goes on in HTTP/1.
+            self.client_is_foreign = false;
+        }
         while !data.is_empty() {
-            if self.over || side == Side::Client && self.client_is_foreign {
+            let foreign = match side {
+                Side::Client => self.client_is_foreign,
+                Side::Server => self.switched.is_some(),
+            };
+            if self.over || foreign {
                 room.drop_all(side, Unread::NotHttp, &mut data);
                 return;
-            }
-            if side == Side::Server
-                && matches!(self.answering, Answering::Nothing(_))
-                && self.server.has_no_body_after_all(data)
-            {
-                // It answers a HEAD that was not seen.
-                self.end(side, None, room);
             }
             match self.reader(side).read(&mut data, room) {
                 Met::Nothing => {}
@@ -130,6 +146,7 @@ impl Conn {
                 Met::NotHttp(protocol, refusal) => {
                     self.foreign(side, protocol, refusal, room);
                 }
+                Met::Chosen(chosen) => self.choose(side, &chosen, room),
                 Met::HeldTooMuch => self.decide(room),
             }
         }
@@ -144,6 +161,8 @@ impl Conn {
             // A server of HTTP/1 may answer 400 to anything.
             room.stats.not_http.count(protocol);
             self.client_is_foreign = true;
+            self.refused_at[side] = room.at;
+            self.client.distrust();
         } else if self.client_is_foreign {
             self.over = true;
         } else {
@@ -164,14 +183,21 @@ impl Conn {
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let simple = facts.flaws.contains(Flaw::Http09);
+        let asks_leave = facts.expects_leave && minor_version > 0;
+        let absent = if asks_leave { Absent::UntilLeave } else { Absent::Never };
         self.recover();
-        if !self.client.begin(Begin { parsed, raw, framing, unless_chunked: None }, room) {
+        let begin = Begin { parsed, raw, framing, unless_chunked: None, absent };
+        if !self.client.begin(begin, room) {
             room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
         }
         self.closing = close && !may_switch;
         let index = self.index();
         let started = self.client.started();
+        let unconfirmed = self.client.is_after_refusal() && self.is_in_turn();
+        if self.server.is_after_refusal() && self.takes_refused_response() {
+            self.server.goes_on();
+        }
         if self.overflow > 0 || self.waiting.len() >= room.options.max_waiting {
             self.outside = Some(index);
         } else {
@@ -180,6 +206,8 @@ impl Conn {
                 started,
                 asked,
                 may_switch,
+                answered: false,
+                unconfirmed,
                 request: None,
                 response: None,
                 charged: 0,
@@ -198,7 +226,7 @@ impl Conn {
     fn response(&mut self, mut parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
         let (len, facts) = (parsed.len, &mut parsed.facts);
         let StartLine::Status { code, minor_version, .. } = parsed.start else { return };
-        let interim = code < 200 && code != 101;
+        let interim = (100..200).contains(&code) && code != 101;
         self.answering = if interim { Answering::Interim } else { self.answered(room) };
         let request = match self.answering {
             Answering::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
@@ -210,7 +238,13 @@ impl Conn {
             framing::unless_chunked(facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
-        if !self.server.begin(Begin { parsed, raw, framing, unless_chunked }, room) {
+        // It may answer a HEAD that was not seen.
+        let absent = match self.answering {
+            Answering::Nothing(_) => Absent::Perhaps,
+            Answering::Oldest | Answering::Interim => Absent::Never,
+        };
+        let begin = Begin { parsed, raw, framing, unless_chunked, absent };
+        if !self.server.begin(begin, room) {
             room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);
         }
@@ -219,6 +253,10 @@ impl Conn {
             200..300 if asked_for == Asked::Connect => Some(NotHttp::Tunnel),
             _ => None,
         };
+        if !interim {
+            self.answered_at = self.server.started();
+        }
+        self.tell_client(code, room);
         if lost || self.server.is_bodiless() {
             self.end(Side::Server, None, room);
         }
@@ -226,10 +264,74 @@ impl Conn {
             self.refuse(Side::Server, data, Refusal::Framing, room);
         }
         match switched {
+            // A client sends its request to the end before it switches (RFC 9110 §7.8).
+            Some(NotHttp::Upgraded) if self.client.is_in_message() => self.switched = switched,
             Some(why) => self.leave(why, room),
             None if may_switch && !interim => self.release(room),
             None => {}
         }
+    }
+
+    /// What a response with this code says of the body that the client has announced.
+    fn tell_client(&mut self, code: u16, room: &mut Room<'_>) {
+        match self.answering {
+            _ if matches!(code, 100 | 101) => self.client.continued(),
+            Answering::Interim => return,
+            Answering::Oldest => {
+                let Some(waiting) = self.waiting.front() else { return };
+                waiting.answered = true;
+                if waiting.request.is_some() {
+                    return;
+                }
+                self.client.answered_early(self.server.started());
+            }
+            // It may be the response to the request under way.
+            Answering::Nothing(_) if self.pairing != Pairing::Certain => {
+                self.client.answered_early(self.server.started());
+            }
+            Answering::Nothing(_) => return,
+        }
+        if let Some(chosen) = self.client.choose_again() {
+            self.choose(Side::Client, &chosen, room);
+        }
+    }
+
+    /// What stands behind a head is known: it is read as such.
+    fn choose(&mut self, side: Side, chosen: &Chosen, room: &mut Room<'_>) {
+        let cut = self.reader(side).without_body();
+        let held = self.reader(side).chosen(chosen, room);
+        match chosen {
+            Chosen::NextMessage => self.end(side, cut, room),
+            Chosen::Body(BodyLength::None | BodyLength::Length(0)) => self.end(side, None, room),
+            Chosen::Body(_) => {}
+        }
+        self.read_held(side, &held, room);
+    }
+
+    /// Reads what was held, at its own time.
+    fn read_held(&mut self, side: Side, held: &Held, room: &mut Room<'_>) {
+        let now = std::mem::replace(&mut room.at, held.since);
+        self.read(side, &held.bytes, room);
+        if held.gap {
+            self.gap(side, 0, room);
+        }
+        room.at = now;
+    }
+
+    /// True when all that came before the request that has just begun was answered, what was refused
+    /// of it included.
+    fn is_in_turn(&self) -> bool {
+        self.answered_at >= self.refused_at[Side::Client]
+            && self.server.is_between_messages()
+            && self.waiting.iter().all(|waiting| waiting.answered)
+    }
+
+    /// True when the client has gone on behind a response that could not be read.
+    fn takes_refused_response(&mut self) -> bool {
+        let refused = self.refused_at[Side::Server];
+        !self.pipelined
+            && self.waiting.len() <= 1
+            && self.waiting.front().is_none_or(|waiting| waiting.started <= refused)
     }
 
     /// A message of `side` has ended, whole or cut.
@@ -242,6 +344,7 @@ impl Conn {
     }
 
     fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
+        self.refused_at[side] = room.at;
         self.reader(side).refuse(data, refusal, room);
         self.doubt(side);
     }
@@ -250,6 +353,9 @@ impl Conn {
     pub(super) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
         if self.over {
             return;
+        }
+        if let Some(chosen) = self.reader(side).choose_before_gap() {
+            self.choose(side, &chosen, room);
         }
         match self.reader(side).gap(missing, room) {
             Gap::Within => {}
@@ -267,7 +373,7 @@ impl Conn {
         if self.over {
             return;
         }
-        self.stop(side, Incomplete::Closed, self.reader_is_until_close(side), room);
+        self.stop(side, Incomplete::Closed, side == Side::Server, room);
         if side == Side::Server {
             while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
                 self.give_up_oldest(Unpaired::Unanswered, room);
@@ -275,15 +381,16 @@ impl Conn {
         }
     }
 
-    fn reader_is_until_close(&self, side: Side) -> bool {
-        side == Side::Server && self.server.is_until_close()
-    }
-
-    fn stop(&mut self, side: Side, why: Incomplete, whole: bool, room: &mut Room<'_>) {
+    /// Nothing more comes of `side`; a body that ends with it is whole where that is `ordered`.
+    fn stop(&mut self, side: Side, why: Incomplete, ordered: bool, room: &mut Room<'_>) {
+        while let Some(chosen) = self.reader(side).choose_at_last() {
+            self.choose(side, &chosen, room);
+        }
         if self.reader(side).held().is_some() {
             // It may still be answered.
             return;
         }
+        let whole = ordered && self.reader(side).is_until_close();
         self.reader(side).cut_head(why, room);
         self.end(side, (!whole).then_some(why), room);
         self.reader(side).end();
@@ -299,8 +406,14 @@ impl Conn {
             CloseReason::EndOfInput => Incomplete::EndOfInput,
         };
         // What is released may ask for an upgrade again, and hold what is left.
-        while self.client.held().is_some() {
-            self.decide(room);
+        while !self.over {
+            if let Some(chosen) = self.client.choose_at_last() {
+                self.choose(Side::Client, &chosen, room);
+            } else if self.client.held().is_some() {
+                self.decide(room);
+            } else {
+                break;
+            }
         }
         if !self.over {
             for side in [Side::Client, Side::Server] {
@@ -316,10 +429,14 @@ impl Conn {
     fn leave(&mut self, why: NotHttp, room: &mut Room<'_>) {
         room.stats.not_http.count(why);
         self.over = true;
-        if let Some(held) = self.client.release() {
+        if let Some(held) = self.client.release(room) {
             room.unread(Side::Client, Unread::NotHttp, held.bytes.len());
         }
         for side in [Side::Client, Side::Server] {
+            if let Some(chosen) = self.reader(side).choose_at_last() {
+                let held = self.reader(side).chosen(&chosen, room);
+                room.unread(side, Unread::NotHttp, held.bytes.len());
+            }
             self.reader(side).cut_head(Incomplete::Closed, room);
             self.end(side, Some(Incomplete::Closed), room);
         }
@@ -330,13 +447,9 @@ impl Conn {
 
     /// The server stayed with HTTP/1: what the client sent meanwhile is read as such.
     fn release(&mut self, room: &mut Room<'_>) {
-        let Some(held) = self.client.release() else { return };
-        let now = std::mem::replace(&mut room.at, held.at);
-        self.read(Side::Client, &held.bytes, room);
-        if held.gap {
-            self.gap(Side::Client, 0, room);
+        if let Some(held) = self.client.release(room) {
+            self.read_held(Side::Client, &held, room);
         }
-        room.at = now;
     }
 
     /// No answer tells what the client's bytes after CONNECT or Upgrade are: their looks must.

@@ -86,7 +86,7 @@ impl Read for Content<'_> {
                         self.ended = true;
                         break;
                     }
-                    Piece::Bad(flaw) => {
+                    Piece::Bad(_, flaw) => {
                         self.ended = true;
                         let name: &'static str = flaw.into();
                         return Err(io::Error::new(io::ErrorKind::InvalidData, name));

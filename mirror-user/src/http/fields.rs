@@ -64,16 +64,16 @@ fn fold(side: Side, text: &[u8], line: Range<usize>, lines: &mut [HeaderLine], f
         return;
     };
     flaws.add(Flaw::ObsFold);
-    let trimmed = text.trim_ascii();
+    let trimmed = trim(text);
     // In a response, a fold is white space and the space before a colon is to be taken away
     // (RFC 9112 §5.1, §5.2): framing is what then stands there.
     if side == Side::Client
         && let Some(colon) = memchr::memchr(b':', trimmed)
-        && is_framing(trimmed.get(..colon).unwrap_or_default().trim_ascii())
+        && is_framing(trim(trimmed.get(..colon).unwrap_or_default()))
     {
         flaws.add(Flaw::HiddenFraming);
     }
-    last.value.end = offset(line.start + text.trim_ascii_end().len()).max(last.value.end);
+    last.value.end = offset(line.start + trim_end(text).len()).max(last.value.end);
     last.line.end = offset(line.end);
 }
 
@@ -89,7 +89,7 @@ fn field(
         return;
     };
     let (sent_name, value) = text.split_at(colon);
-    let name = sent_name.trim_ascii_end();
+    let name = trim_end(sent_name);
     if name.len() < sent_name.len() {
         flaws.add(Flaw::SpaceBeforeColon);
         if side == Side::Client && is_framing(name) {
@@ -116,7 +116,10 @@ fn is_framing(name: &[u8]) -> bool {
 
 /// Optional white space is SP and HTAB, nothing else (RFC 9110 §5.6.3).
 pub(super) fn trim(value: &[u8]) -> &[u8] {
-    let mut value = trim_start(value);
+    trim_end(trim_start(value))
+}
+
+fn trim_end(mut value: &[u8]) -> &[u8] {
     while let [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
@@ -143,6 +146,8 @@ pub(super) struct Facts {
     pub(super) connection_upgrade: bool,
     /// `Upgrade` is there.
     pub(super) upgrade: bool,
+    /// `Expect: 100-continue`.
+    pub(super) expects_leave: bool,
     /// A `Host` came before.
     host: bool,
     /// What is wrong with the fields.
@@ -174,6 +179,10 @@ impl Facts {
                     self.flaws.add(Flaw::RepeatedHost);
                 }
                 self.host = true;
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                let mut expected = value.split(|&b| b == b',').map(trim);
+                self.expects_leave |= expected.any(|it| it.eq_ignore_ascii_case(b"100-continue"));
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => self.connection(value),

@@ -34,13 +34,17 @@ impl Flaws {
 
     /// Takes away those of lengths and codings, where nothing depends on them.
     pub(super) fn remove_framing(&mut self) {
-        const FRAMING: [Flaw; 4] = [
+        self.remove(&[
             Flaw::RepeatedLength,
             Flaw::ConflictingLengths,
             Flaw::BadLength,
             Flaw::OddTransferEncoding,
-        ];
-        for flaw in FRAMING {
+        ]);
+    }
+
+    /// Takes these away.
+    pub(super) fn remove(&mut self, flaws: &[Flaw]) {
+        for flaw in flaws {
             self.0 &= !(1 << flaw.into_usize());
         }
     }

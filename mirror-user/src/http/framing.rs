@@ -55,12 +55,19 @@ pub(super) fn response(
 
 /// How else the body of a response may be framed that says `chunked` in a way that not every server
 /// means and not every client heeds: in HTTP/1.0, with a space before the colon, or beside a
-/// length. Its first bytes tell.
+/// length. Its first bytes tell. `None` also where there are lengths and none can be read.
 pub(super) fn unless_chunked(facts: &Facts) -> Option<BodyLength> {
     const DOUBTS: [Flaw; 3] =
         [Flaw::TransferEncodingInHttp10, Flaw::SpaceBeforeColon, Flaw::LengthAndTransferEncoding];
-    (facts.coding == Coding::Chunked && DOUBTS.iter().any(|flaw| facts.flaws.contains(*flaw)))
-        .then(|| facts.length.map_or(BodyLength::UntilClose, BodyLength::Length))
+    let in_doubt = DOUBTS.iter().any(|flaw| facts.flaws.contains(*flaw));
+    if facts.coding != Coding::Chunked || !in_doubt {
+        return None;
+    }
+    match facts.length {
+        Some(length) => Some(BodyLength::Length(length)),
+        None if facts.flaws.contains(Flaw::LengthAndTransferEncoding) => None,
+        None => Some(BodyLength::UntilClose),
+    }
 }
 
 fn coding_flaws(facts: &mut Facts, minor_version: u8) {
@@ -68,6 +75,12 @@ fn coding_flaws(facts: &mut Facts, minor_version: u8) {
         return;
     }
     if facts.has_length() {
+        // The coding overrides every length (RFC 9112 §6.3), those that contradict each other, too.
+        const UNREADABLE: [Flaw; 2] = [Flaw::ConflictingLengths, Flaw::BadLength];
+        if UNREADABLE.iter().any(|flaw| facts.flaws.contains(*flaw)) {
+            facts.length = None;
+            facts.flaws.remove(&UNREADABLE);
+        }
         facts.flaws.add(Flaw::LengthAndTransferEncoding);
     }
     if minor_version == 0 {

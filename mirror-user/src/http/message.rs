@@ -1,6 +1,7 @@
 //! Requests, responses and exchanges, each byte kept as it was on the wire.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ pub struct Exchange {
     pub moment: Moment,
     /// Who talked, and where it was seen.
     pub peers: Arc<Peers>,
+    /// The client that a header of the PROXY protocol named; `peers.client` is then the proxy.
+    pub proxied_client: Option<SocketAddr>,
     /// What was asked, if it was seen.
     pub request: Option<Arc<Message>>,
     /// What was answered, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
@@ -108,7 +111,7 @@ pub enum StartLine {
         method: Range<u32>,
         /// The request target, in whichever of the four forms it came.
         target: Range<u32>,
-        /// The minor version: 0 or 1.
+        /// The minor version; those above 1 are read as 1.
         minor_version: u8,
     },
     /// A status line (RFC 9112 §4).
@@ -117,7 +120,7 @@ pub enum StartLine {
         code: u16,
         /// The reason phrase; may be empty.
         reason: Range<u32>,
-        /// The minor version: 0 or 1.
+        /// The minor version; those above 1 are read as 1.
         minor_version: u8,
     },
 }
@@ -197,6 +200,9 @@ pub enum Incomplete {
     Evicted,
     /// The input ended before it did.
     EndOfInput,
+    /// Its body was never sent: a final response came before it began, and the next request in its
+    /// place (RFC 9110 §10.1.1).
+    BodyNotSent,
     /// Refused: it has a flaw for which RFC 9112 has a server answer 400 and a client distrust what
     /// came (see [`Flaw::refuses`]). Its bytes may all have been seen.
     Refused,
@@ -245,8 +251,6 @@ pub enum Flaw {
     RepeatedHost,
     /// A target that names one authority and a `Host` that names another (RFC 9112 §3.2.2).
     HostMismatch,
-    /// A line of the PROXY protocol came before it; it is not part of the message.
-    ProxyLine,
     /// White space after a chunk size.
     ChunkSpace,
     /// A chunk size that is no hexadecimal number of at most 64 bits, or is followed by junk.

@@ -26,6 +26,7 @@ mod framing;
 mod head;
 mod keep;
 pub mod message;
+mod proxy;
 mod reader;
 mod spool;
 mod start;

@@ -1,5 +1,6 @@
 //! One side of a connection: where in which message it is, and what the next bytes are.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +16,12 @@ use super::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
 
+mod choice;
+mod proxied;
 mod seek;
+
+use self::choice::Choice;
+pub(super) use self::choice::{Absent, Chosen};
 
 /// What a message costs beside its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
@@ -31,6 +37,12 @@ pub(super) struct Reader {
     guessed: bool,
     /// Something before on this side was refused.
     refused: bool,
+    /// The other side has gone on since, so that what comes next is a message of its own.
+    in_turn: bool,
+    /// A header of the PROXY protocol cannot come any more.
+    unproxied: bool,
+    /// The client that such a header named.
+    proxied_client: Option<Box<SocketAddr>>,
     /// Bytes of the message under way were never seen.
     gap: bool,
     /// Flaws of the message under way.
@@ -39,8 +51,6 @@ pub(super) struct Reader {
     finished: Timestamp,
     /// Content bytes so far.
     length: u64,
-    /// How the body is framed if its first bytes show that it is not chunked.
-    unless_chunked: Option<BodyLength>,
     message: Option<Arc<Message>>,
     keeper: Option<Box<Keeper>>,
     /// The beginning of a head, copied because the rest is still to come.
@@ -53,8 +63,12 @@ pub(super) struct Reader {
 enum State {
     /// A message may start.
     Start,
+    /// In what may be a header of the PROXY protocol; its bytes so far are in `partial`.
+    Proxied,
     /// In a head; its bytes so far are in `partial`, and its first line was looked at or not.
     Head { line_seen: bool },
+    /// Before a body that may be absent, or framed otherwise.
+    Choice(Box<Choice>),
     /// In a body with so many bytes to come.
     Length(u64),
     /// In a chunked body.
@@ -81,13 +95,44 @@ impl State {
     }
 }
 
-/// Bytes that wait for the answer to CONNECT or Upgrade.
+/// Bytes that wait until it is known what they are.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
-    pub(super) at: Timestamp,
+    /// When the first of them were seen.
+    pub(super) since: Timestamp,
     /// Bytes after them are missing.
     pub(super) gap: bool,
+    /// Bytes taken from the budget.
+    charged: u64,
+}
+
+impl Held {
+    /// Takes `data`, unless that makes more than `most`, or more than the budget has.
+    fn push(&mut self, data: &[u8], most: usize, room: &mut Room<'_>) -> bool {
+        if self.gap || self.bytes.len() + data.len() > most {
+            return false;
+        }
+        if self.bytes.is_empty() {
+            self.since = room.at;
+        }
+        let capacity = self.bytes.capacity();
+        self.bytes.reserve(data.len());
+        let grown = (self.bytes.capacity() - capacity) as u64;
+        if !room.budget.take(grown) {
+            self.bytes.shrink_to(capacity);
+            return false;
+        }
+        self.charged += grown;
+        self.bytes.extend_from_slice(data);
+        true
+    }
+
+    /// Hands them out, to be read.
+    fn release(&mut self, room: &mut Room<'_>) -> Self {
+        room.budget.give(std::mem::take(&mut self.charged));
+        std::mem::take(self)
+    }
 }
 
 /// More than this many bytes after a CONNECT or Upgrade request are not held.
@@ -107,6 +152,8 @@ pub(super) enum Met {
     Refused(Refusal),
     /// Something else than HTTP/1, or else a reason to refuse it.
     NotHttp(NotHttp, Refusal),
+    /// The first bytes behind a head show what they are.
+    Chosen(Chosen),
     /// Too many bytes while it is not known which protocol they are.
     HeldTooMuch,
 }
@@ -119,12 +166,14 @@ impl Reader {
             begun: false,
             guessed: false,
             refused: false,
+            in_turn: false,
+            unproxied: false,
+            proxied_client: None,
             gap: false,
             flaws: Flaws::default(),
             started: Timestamp::default(),
             finished: Timestamp::default(),
             length: 0,
-            unless_chunked: None,
             message: None,
             keeper: None,
             partial: Vec::new(),
@@ -135,6 +184,11 @@ impl Reader {
     /// When the message under way, or the last one, started.
     pub(super) fn started(&self) -> Timestamp {
         self.started
+    }
+
+    /// The client that a header of the PROXY protocol named.
+    pub(super) fn proxied_client(&self) -> Option<SocketAddr> {
+        self.proxied_client.as_deref().copied()
     }
 
     /// True from the end of the first head on.
@@ -164,19 +218,19 @@ impl Reader {
                 if ended { Met::End } else { Met::Nothing }
             }
             State::Chunked(_) => self.chunked(data, room),
+            State::Choice(_) => self.choose(data, room),
             State::UntilClose => {
                 self.take(data, 0, data.len(), room);
                 Met::Nothing
             }
             State::Start => self.start(data, room),
+            State::Proxied => self.proxied(data, room),
             State::Head { .. } => self.head(data, room),
             State::Resync => self.resync(data, room),
             State::Await(held) => {
-                if held.gap || held.bytes.len() + data.len() > MAX_HELD {
+                if !held.push(data, MAX_HELD, room) {
                     return Met::HeldTooMuch;
                 }
-                held.at = room.at;
-                held.bytes.extend_from_slice(data);
                 *data = &[];
                 Met::Nothing
             }
@@ -185,15 +239,6 @@ impl Reader {
     }
 
     fn chunked(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        if let Some(framing) = self.unless_chunked.take()
-            && !Chunks::may_begin(data)
-        {
-            if let Some(message) = self.message.as_mut().and_then(Arc::get_mut) {
-                message.body.framing = framing;
-            }
-            self.state = State::body(framing);
-            return if self.is_bodiless() { Met::End } else { self.read(data, room) };
-        }
         while let State::Chunked(chunks) = &mut self.state {
             match chunks.next(data) {
                 Piece::Content(framing, n) => self.take(data, framing, n, room),
@@ -202,7 +247,10 @@ impl Reader {
                     self.take(data, n, 0, room);
                     return self.end_of_chunks(room);
                 }
-                Piece::Bad(flaw) => return Met::Bad(flaw),
+                Piece::Bad(n, flaw) => {
+                    self.take(data, n, 0, room);
+                    return Met::Bad(flaw);
+                }
             }
             if data.is_empty() {
                 break;
@@ -255,7 +303,7 @@ impl Reader {
 
     /// Begins the message whose head was met. False when there is no room for it.
     pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
-        let Begin { parsed, raw, framing, unless_chunked } = head;
+        let Begin { parsed, raw, framing, unless_chunked, absent } = head;
         let charge = MESSAGE_COST + raw.len() as u64;
         if !room.budget.take(charge) {
             return false;
@@ -267,6 +315,9 @@ impl Reader {
         self.length = 0;
         self.finished = room.at;
         self.flaws.join(parsed.facts.flaws);
+        if std::mem::take(&mut self.in_turn) {
+            self.refused = false;
+        }
         if self.refused {
             self.flaws.add(Flaw::AfterRefusal);
         }
@@ -285,20 +336,28 @@ impl Reader {
             BodyLength::None | BodyLength::Length(0) => None,
             _ => Keeper::new(room.options.keep(self.side)),
         };
-        self.state = State::body(framing);
-        self.unless_chunked = unless_chunked;
+        self.state = match Choice::new(framing, unless_chunked, absent) {
+            Some(choice) => State::Choice(choice),
+            None => State::body(framing),
+        };
         true
     }
 
-    /// True when the message under way may have no body although its head says so, because it is not
-    /// known what it answers, and `data`, where its body should begin, looks like the next message.
-    pub(super) fn has_no_body_after_all(&self, data: &[u8]) -> bool {
-        const STATUS_LINE: &[u8] = b"HTTP/1.";
-        self.length == 0
-            && self.message.is_some()
-            && !self.gap
-            && !matches!(self.state, State::Chunked(ref chunks) if chunks.has_begun())
-            && data.starts_with(STATUS_LINE)
+    /// The body of the message under way is framed so.
+    fn reframe(&mut self, framing: BodyLength) {
+        if let Some(message) = self.message.as_mut().and_then(Arc::get_mut) {
+            message.body.framing = framing;
+        }
+    }
+
+    /// True while a message is under way, from the end of its head on.
+    pub(super) fn is_in_message(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// True when neither a message nor a head is under way.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.message.is_none() && self.partial.is_empty()
     }
 
     /// When the last byte of a message was seen, unless one is under way.
@@ -372,7 +431,12 @@ impl Reader {
                 held.gap = true;
                 true
             }
-            State::Start | State::Head { .. } | State::Length(_) | State::Resync => false,
+            State::Start
+            | State::Proxied
+            | State::Head { .. }
+            | State::Choice(_)
+            | State::Length(_)
+            | State::Resync => false,
         };
         if kept {
             self.gap = self.message.is_some();
@@ -394,10 +458,31 @@ impl Reader {
         room.side(self.side).refused.count(refusal);
         room.drop_all(self.side, Unread::Refused, data);
         self.flaws = Flaws::default();
-        self.refused = true;
+        self.distrust();
         if !self.has_ended() {
             self.state = State::Resync;
         }
+    }
+
+    /// What comes may be part of what was not read.
+    pub(super) fn distrust(&mut self) {
+        self.refused = true;
+    }
+
+    /// The other side took what was refused for a message and has gone on: what this side sends next
+    /// is one, too.
+    pub(super) fn goes_on(&mut self) {
+        self.in_turn = true;
+    }
+
+    /// What was read after a refusal was a message, and the framing is known again.
+    pub(super) fn recover(&mut self) {
+        self.refused = false;
+    }
+
+    /// True while what is read may be part of what was refused.
+    pub(super) fn is_after_refusal(&self) -> bool {
+        self.refused
     }
 
     /// A head that will not end any more.
@@ -416,9 +501,9 @@ impl Reader {
     }
 
     /// What comes, and what was held, is HTTP/1 after all.
-    pub(super) fn release(&mut self) -> Option<Held> {
+    pub(super) fn release(&mut self, room: &mut Room<'_>) -> Option<Held> {
         let held = match &mut self.state {
-            State::Await(held) => std::mem::take(&mut **held),
+            State::Await(held) => held.release(room),
             _ => return None,
         };
         self.state = State::Start;
@@ -446,6 +531,8 @@ pub(super) struct Begin {
     pub(super) framing: BodyLength,
     /// How it is framed if its first bytes show that it is not chunked.
     pub(super) unless_chunked: Option<BodyLength>,
+    /// Whether its body may be absent.
+    pub(super) absent: Absent,
 }
 
 /// What a gap did.

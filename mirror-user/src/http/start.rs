@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::fields::{self, offset, slice};
-use super::message::StartLine;
+use super::message::{BodyLength, StartLine};
 use super::stats::{NotHttp, Refusal};
 use crate::tcp::event::Side;
 
@@ -17,7 +17,7 @@ pub(super) fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
         return Err(Refusal::RequestLine);
     };
     let Some(version) = words.next() else {
-        let simple = slice(text, &method) == b"GET" && slice(text, &target).starts_with(b"/");
+        let simple = fields::is_token(slice(text, &method)) && is_plain(slice(text, &target));
         return Err(if simple { Refusal::Http09 } else { Refusal::RequestLine });
     };
     if words.next().is_some() {
@@ -54,7 +54,7 @@ pub(super) fn status_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
         }
     })?;
     let code = match slice(text, &status) {
-        digits @ [b'1'..=b'9', _, _] if digits.iter().all(u8::is_ascii_digit) => {
+        digits @ [_, _, _] if digits.iter().all(u8::is_ascii_digit) => {
             digits.iter().fold(0_u16, |code, digit| code * 10 + u16::from(digit - b'0'))
         }
         _ => return Err(Refusal::Status),
@@ -77,47 +77,117 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = Range<u32>> + '_ {
     })
 }
 
+/// A minor version above those that are known is processed as the highest one (RFC 9110 §2.5).
 fn minor_version(version: &[u8]) -> Result<u8, Refusal> {
     match version {
-        b"HTTP/1.1" => Ok(1),
-        b"HTTP/1.0" => Ok(0),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', digit @ b'0'..=b'9'] => Ok(digit - b'0'),
         _ => Err(Refusal::Version),
     }
+}
+
+/// What bytes look like, as far as they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looks {
+    /// Like what was asked about.
+    Alike,
+    /// Perhaps so; more of them would tell.
+    Open,
+    /// Like something else.
+    Other,
+}
+
+/// Whether `bytes` begin with a status line, or with a whole request line.
+fn looks(side: Side, bytes: &[u8]) -> Looks {
+    match side {
+        Side::Server => {
+            let prefix: &[u8] = b"HTTP/1.";
+            let n = prefix.len().min(bytes.len());
+            match bytes.get(..n) == prefix.get(..n) {
+                true if n == prefix.len() => Looks::Alike,
+                true => Looks::Open,
+                false => Looks::Other,
+            }
+        }
+        Side::Client => match memchr::memchr(b'\n', bytes) {
+            Some(lf) => {
+                let line = bytes.get(..lf).unwrap_or_default();
+                let line = line.strip_suffix(b"\r").unwrap_or(line);
+                if request_line(line).is_ok() { Looks::Alike } else { Looks::Other }
+            }
+            None if may_become_request_line(bytes) => Looks::Open,
+            None => Looks::Other,
+        },
+    }
+}
+
+/// True when a request line may begin with `text`, which has no line end.
+fn may_become_request_line(text: &[u8]) -> bool {
+    let mut words = words(text).map(|word| slice(text, &word));
+    let method = words.next().is_some_and(fields::is_token) && text.first() != Some(&b' ');
+    let target = words.next().is_none_or(|target| !target.iter().any(|&b| b < 0x21 || b == 0x7f));
+    let version = words.next().is_none_or(|version| {
+        let version = version.strip_suffix(b"\r").unwrap_or(version);
+        minor_version(version).is_ok() || b"HTTP/1.".starts_with(version)
+    });
+    let end = words.next().is_none_or(|end| end == b"\r") && words.next().is_none();
+    method && target && version && end
+}
+
+/// Whether `bytes`, where a body with this framing should begin, are the next message instead.
+pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Looks {
+    let blank = match side {
+        Side::Client => bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count(),
+        Side::Server => 0,
+    };
+    let text = bytes.get(blank..).unwrap_or_default();
+    // `abc` may be the beginning of a method, but it is all of a body of three bytes.
+    let word = bytes.split(|&b| b == b' ').next().unwrap_or_default();
+    if let (Side::Client, BodyLength::Length(length)) = (side, framing)
+        && word.len() as u64 >= length
+        && !METHODS.iter().any(|method| method.starts_with(word))
+    {
+        return Looks::Other;
+    }
+    if text.is_empty() { Looks::Open } else { looks(side, text) }
 }
 
 /// True when `line` has the shape of a request line or status line of HTTP/1; used to find the
 /// next message where framing was lost. Such a line need not be whole.
 pub(super) fn may_start(side: Side, line: &[u8]) -> bool {
-    match side {
-        Side::Server => {
-            let prefix: &[u8] = b"HTTP/1.";
-            let n = prefix.len().min(line.len());
-            line.get(..n) == prefix.get(..n)
-        }
-        Side::Client => {
-            let whole = memchr::memchr(b'\n', line);
-            let text = line.get(..whole.unwrap_or(line.len())).unwrap_or_default();
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
-            let method = text.split(|&b| b == b' ').next().unwrap_or_default();
-            let known = |m: &&[u8]| {
-                if method.len() < text.len() { *m == method } else { m.starts_with(method) }
-            };
-            if !METHODS.iter().any(known) {
-                return false;
-            }
-            if whole.is_some() {
-                request_line(text).is_ok()
-            } else {
-                !text.iter().any(u8::is_ascii_control)
-            }
+    if looks(side, line) == Looks::Other {
+        return false;
+    }
+    side == Side::Server || {
+        let mut words = line.split(|&b| b == b' ');
+        let method = words.next().unwrap_or_default();
+        match words.find(|word| !word.is_empty()) {
+            Some(target) => is_method(method, target),
+            None => METHODS.iter().any(|known| known.starts_with(method)),
         }
     }
 }
 
-/// Methods by which a request is recognised where its beginning has to be guessed: those registered
-/// with IANA that are in use, and those of caches and UPnP. Any token would do otherwise, but after
-/// a gap `EAD / HTTP/1.1` is not a request.
-const METHODS: [&[u8]; 34] = [
+/// True when `method` is one, although the bytes before it may be missing or be part of a body. Any
+/// token is, unless it looks like the rest of a known method or like a body with a method behind it.
+fn is_method(method: &[u8], target: &[u8]) -> bool {
+    if METHODS.contains(&method) {
+        return true;
+    }
+    let is_rest = METHODS.iter().any(|known| known.ends_with(method));
+    let is_behind = METHODS.iter().any(|known| method.ends_with(known))
+        && !method.iter().all(u8::is_ascii_uppercase);
+    !is_rest && !is_behind && (is_plain(target) || target.starts_with(b"*"))
+}
+
+/// True for a target in origin form or absolute form (RFC 9112 §3.2), of which this is the beginning.
+fn is_plain(target: &[u8]) -> bool {
+    target.starts_with(b"/") || memchr::memmem::find(target, b"://").is_some()
+}
+
+/// Known methods: those registered with IANA, and those of caches and UPnP. Any other token is a
+/// method, too; these are recognised by their first letters, and where the bytes before them may be
+/// missing.
+const METHODS: [&[u8]; 45] = [
     b"GET",
     b"POST",
     b"HEAD",
@@ -127,32 +197,44 @@ const METHODS: [&[u8]; 34] = [
     b"PATCH",
     b"CONNECT",
     b"TRACE",
-    b"PROPFIND",
-    b"PROPPATCH",
-    b"MKCOL",
-    b"COPY",
-    b"MOVE",
-    b"LOCK",
-    b"UNLOCK",
-    b"REPORT",
-    b"SEARCH",
+    b"QUERY",
     b"ACL",
+    b"BASELINE-CONTROL",
     b"BIND",
-    b"UNBIND",
-    b"REBIND",
     b"CHECKIN",
     b"CHECKOUT",
+    b"COPY",
+    b"LABEL",
+    b"LINK",
+    b"LOCK",
     b"MERGE",
     b"MKACTIVITY",
     b"MKCALENDAR",
+    b"MKCOL",
+    b"MKREDIRECTREF",
+    b"MKWORKSPACE",
+    b"MOVE",
+    b"ORDERPATCH",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"REBIND",
+    b"REPORT",
+    b"SEARCH",
+    b"UNBIND",
+    b"UNCHECKOUT",
+    b"UNLINK",
+    b"UNLOCK",
+    b"UPDATE",
+    b"UPDATEREDIRECTREF",
     b"VERSION-CONTROL",
-    b"LINK",
     b"PURGE",
+    b"BAN",
     b"NOTIFY",
     b"SUBSCRIBE",
     b"UNSUBSCRIBE",
     b"M-SEARCH",
 ];
+
 /// Where in `data`, after its first line, a message seems to start.
 pub(super) fn find_start(side: Side, data: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b'\n', data).map(|lf| lf + 1).find(|&at| {
@@ -191,14 +273,6 @@ pub(super) fn refuse_start(side: Side, text: &[u8]) -> Option<Refusal> {
             (text.get(..n) != prefix.get(..n)).then_some(Refusal::StatusLine)
         }
     }
-}
-
-/// The length of the PROXY protocol's line (version 1) that `text` begins with.
-pub(super) fn proxy_line(text: &[u8]) -> Option<usize> {
-    if !text.starts_with(b"PROXY ") {
-        return None;
-    }
-    memchr::memchr(b'\n', text).map(|lf| lf + 1)
 }
 
 /// Which protocol `text`, the first that a side sent, belongs to, if it is not HTTP/1.

@@ -7,8 +7,8 @@ use super::message::{Flaw, Incomplete};
 use crate::stats::{Account, Tally};
 
 /// Why one side of a connection could not be read on as it was: "it was refused for its …". The
-/// side is searched for a next message at the start of a segment, and what is found there bears
-/// [`Flaw::AfterRefusal`].
+/// side is searched for a next message at the start of a segment. What is found there bears
+/// [`Flaw::AfterRefusal`], unless the other side goes on in turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Refusal {
@@ -20,7 +20,7 @@ pub enum Refusal {
     Method,
     /// A target with a control character.
     Target,
-    /// A version other than HTTP/1.0 and HTTP/1.1.
+    /// A version other than HTTP/1.0, HTTP/1.1 and later minor ones.
     Version,
     /// No status line where one was due.
     StatusLine,
@@ -32,6 +32,8 @@ pub enum Refusal {
     Framing,
     /// Bytes after a request with `Connection: close`, or after the end of the side.
     AfterClose,
+    /// A header of the PROXY protocol that breaks its rules.
+    ProxyHeader,
     /// A head for which there was no room
     /// ([`HttpOptions::max_held`](super::HttpOptions::max_held)).
     NoRoom,
@@ -51,6 +53,9 @@ pub enum NotHttp {
     Upgraded,
     /// A tunnel after CONNECT.
     Tunnel,
+    /// Beyond what all connections together may hold
+    /// ([`HttpOptions::max_held`](super::HttpOptions::max_held)).
+    NoRoom,
 }
 
 /// Why bytes are part of no message: "they were …".
@@ -59,7 +64,7 @@ pub enum NotHttp {
 pub enum Unread {
     /// On a connection that is not HTTP/1, or not any more.
     NotHttp,
-    /// Empty lines before a start line, or a line of the PROXY protocol.
+    /// Empty lines before a start line, or a header of the PROXY protocol.
     BetweenMessages,
     /// After a gap, or before the first message start of a connection seen from its middle.
     Resync,
@@ -67,6 +72,8 @@ pub enum Unread {
     Refused,
     /// In a head that never ended.
     CutHead,
+    /// On a connection for whose state there was no room.
+    NoRoom,
 }
 
 /// Why a body that should have been kept was not: "it was …".
@@ -150,6 +157,8 @@ pub struct HttpStats {
     pub responses: SideStats,
     /// Interim (1xx) responses; they are part of `responses.whole`.
     pub interim: u64,
+    /// Connections that began with a header of the PROXY protocol.
+    pub proxied: u64,
     /// Exchanges with both request and response.
     pub paired: u64,
     /// Exchanges with one of them.
@@ -163,6 +172,7 @@ impl HttpStats {
         let mut notes = vec![
             ("connections", self.connections),
             ("interim", self.interim),
+            ("proxied", self.proxied),
             ("paired", self.paired),
         ];
         notes.extend(self.unpaired.non_zero());

@@ -1,8 +1,10 @@
 //! The http room, tested as conversations.
 
 mod cases;
+mod early;
 mod limits;
 mod pairing;
 mod property;
 mod protocol;
+mod recovery;
 mod talk;

@@ -231,9 +231,10 @@ impl Rules {
     fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
-            Some(request) => {
-                routes.decide(&Facts::new(&request.head, &exchange.peers), exchange.id)
-            }
+            Some(request) => routes.decide(
+                &Facts::new(&request.head, &exchange.peers).proxied_for(exchange.proxied_client),
+                exchange.id,
+            ),
             None => Err(Stayed::NotMatched),
         };
         if exchange.is_first_moment() {

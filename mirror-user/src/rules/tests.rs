@@ -31,6 +31,7 @@ pub(crate) fn asked(connection: u64, index: u32, wire: &[u8]) -> Exchange {
             server: ([10, 0, 0, 1], 8080).into(),
             interface: InterfaceId(0),
         }),
+        proxied_client: None,
         request: Some(Arc::new(Message {
             started: Timestamp::from_nanos(0),
             finished: Timestamp::from_nanos(0),

@@ -28,6 +28,7 @@ impl Form for JsonLines {
             id: exchange.id.to_string(),
             client: exchange.peers.client.to_string(),
             server: exchange.peers.server.to_string(),
+            proxied_client: exchange.proxied_client.map(|client| client.to_string()),
             interface,
             request: exchange.request.as_deref().map(message).transpose()?,
             response: exchange.response.as_deref().map(message).transpose()?,
@@ -38,11 +39,16 @@ impl Form for JsonLines {
     }
 }
 
+/// By minor version, which is one digit.
+const VERSIONS: [&str; 10] = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9"];
+
 #[derive(Serialize)]
 struct ExchangeLine<'a> {
     id: String,
     client: String,
     server: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxied_client: Option<String>,
     interface: &'a str,
     request: Option<MessageLine<'a>>,
     response: Option<MessageLine<'a>>,
@@ -116,9 +122,7 @@ impl<'a> MessageLine<'a> {
                 *minor_version
             }
         };
-        if minor_version == 0 {
-            line.version = "1.0";
-        }
+        line.version = VERSIONS.get(usize::from(minor_version)).copied().unwrap_or("1.1");
         Ok(line)
     }
 }

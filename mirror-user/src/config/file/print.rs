@@ -213,6 +213,7 @@ fn match_map(found: &Match) -> Map {
         .with("query", values(&found.query))
         .with("headers", values(&found.headers))
         .with("source", texts(&found.sources))
+        .with("proxied-source", texts(&found.proxied_sources))
         .with("destination", texts(&found.destinations))
         .with("source-port", texts(&found.source_ports))
         .with("port", texts(&found.ports))

@@ -58,6 +58,7 @@ fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
         query: values(reader, fields.get("query"), "query parameter"),
         headers: values(reader, fields.get("headers"), "header"),
         sources: networks(reader, fields.get("source")),
+        proxied_sources: networks(reader, fields.get("proxied-source")),
         destinations: networks(reader, fields.get("destination")),
         source_ports: ports(reader, fields.get("source-port")),
         ports: ports(reader, fields.get("port")),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::{Answering, Conn, Pairing};
 use crate::http::Room;
-use crate::http::message::{Exchange, ExchangeId, Incomplete, Message, Moment};
+use crate::http::message::{Exchange, ExchangeId, Flaw, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
 use crate::http::waiting::Waiting;
 use crate::tcp::event::Side;
@@ -28,14 +28,16 @@ impl Conn {
         let started = self.server.started();
         match self.pairing {
             Pairing::Certain => {
-                let mut open = self.waiting.iter().filter(|waiting| waiting.response.is_none());
-                match (open.next(), open.next()) {
-                    (Some(_), second) => {
-                        self.pipelined |= second.is_some_and(|second| second.started < started);
-                        return Answering::Oldest;
-                    }
-                    (None, _) => self.overflow = self.overflow.saturating_sub(1),
+                let (is_asked, second) = {
+                    let mut open = self.waiting.iter().filter(|w| w.response.is_none());
+                    (open.next().is_some(), open.next().map(|second| second.started))
+                };
+                if is_asked {
+                    self.pipelined |= second.is_some_and(|second| second < started);
+                    self.confirm(room);
+                    return Answering::Oldest;
                 }
+                self.overflow = self.overflow.saturating_sub(1);
             }
             Pairing::Uncertain => {
                 let open = || self.waiting.iter().filter(|w| w.response.is_none());
@@ -53,12 +55,29 @@ impl Conn {
                         self.give_up_oldest(Unpaired::Unanswered, room);
                     }
                     self.pairing = Pairing::Certain;
+                    self.confirm(room);
                     return Answering::Oldest;
                 }
             }
             Pairing::Lost => {}
         }
         Answering::Nothing(self.index())
+    }
+
+    /// The oldest request is about to be answered. If it follows a refusal and nothing but it waits,
+    /// the server takes it for a request: it is one, and what follows it is read as before.
+    fn confirm(&mut self, room: &mut Room<'_>) {
+        let alone = self.waiting.len() == 1;
+        let Some(oldest) = self.waiting.front().filter(|oldest| oldest.unconfirmed && alone) else {
+            return;
+        };
+        let Some(request) = oldest.request.as_mut().and_then(Arc::get_mut) else { return };
+        request.flaws.retain(|flaw| *flaw != Flaw::AfterRefusal);
+        oldest.unconfirmed = false;
+        let (index, request) = (oldest.index, oldest.request.clone());
+        room.stats.requests.flaws.take_back(Flaw::AfterRefusal);
+        self.client.recover();
+        self.emit(index, Moment::Asked, request, None, room);
     }
 
     /// True when a waiting request started with the last byte of the one before it.
@@ -98,6 +117,13 @@ impl Conn {
         if std::mem::take(&mut self.closing) {
             self.client.end();
         }
+        self.note_request(message, charged, room);
+        if let Some(why) = self.switched.take() {
+            self.leave(why, room);
+        }
+    }
+
+    fn note_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
         let seen_whole = match message.incomplete {
             None => true,
             // A refused message whose end is known: who replays attacks wants it in time.
@@ -118,10 +144,11 @@ impl Conn {
         waiting.request = Some(message.clone());
         waiting.charged += charged;
         let (index, answered) = (waiting.index, waiting.response.is_some());
-        if waiting.may_switch && !answered && !self.server.has_ended() {
+        if waiting.may_switch && !waiting.answered && !self.server.has_ended() {
             self.client.await_answer();
         }
-        if seen_whole {
+        waiting.unconfirmed &= seen_whole;
+        if seen_whole && !waiting.unconfirmed {
             self.emit(index, Moment::Asked, Some(message), None, room);
         }
         if answered {
@@ -167,9 +194,14 @@ impl Conn {
 
     /// The oldest exchange has ended as it should.
     fn end_oldest(&mut self, room: &mut Room<'_>) {
-        let Some(Waiting { index, request, response, charged, .. }) = self.waiting.pop() else {
+        let Some(Waiting { index, request, response, charged, unconfirmed, .. }) =
+            self.waiting.pop()
+        else {
             return;
         };
+        if unconfirmed && request.is_some() {
+            self.emit(index, Moment::Asked, request.clone(), None, room);
+        }
         room.stats.paired += u64::from(request.is_some() && response.is_some());
         self.emit(index, Moment::Ended, request, response, room);
         room.budget.give(charged);
@@ -192,7 +224,9 @@ impl Conn {
         room: &mut Room<'_>,
     ) {
         let id = ExchangeId { connection: self.serial, index };
-        room.out.push(Exchange { id, moment, peers: self.peers.clone(), request, response });
+        let proxied_client = self.client.proxied_client();
+        let peers = self.peers.clone();
+        room.out.push(Exchange { id, moment, peers, proxied_client, request, response });
     }
 
     /// Messages of `side` may have been lost.

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::{Met, Reader, State};
 use crate::http::Room;
 use crate::http::head::{self, Outcome};
-use crate::http::message::Flaw;
 use crate::http::start;
 use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::tcp::event::Side;
@@ -27,6 +26,9 @@ impl Reader {
     }
 
     pub(super) fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        if self.may_be_proxied(data) {
+            return self.proxied(data, room);
+        }
         skip_empty_lines(self.side, data, room);
         if data.is_empty() {
             return Met::Nothing;
@@ -45,54 +47,29 @@ impl Reader {
                 self.state = State::Head { line_seen: false };
                 self.head(data, room)
             }
-            Outcome::Refused(refusal) => match self.proxy_line(data) {
-                Some(line) => self.after_proxy_line(line, 0, data, room),
-                None => self.no_message(0, data, refusal, room),
-            },
+            Outcome::Refused(refusal) => self.no_message(0, data, refusal, room),
         }
     }
 
-    /// The length of the line of the PROXY protocol that `text` begins with; there is at most one.
-    fn proxy_line(&self, text: &[u8]) -> Option<usize> {
-        let may_come =
-            self.side == Side::Client && !self.begun && !self.flaws.contains(Flaw::ProxyLine);
-        if may_come { start::proxy_line(text) } else { None }
-    }
-
-    /// The next message comes after a line of the PROXY protocol, of which `before` bytes came
-    /// earlier than `data`.
-    fn after_proxy_line(
-        &mut self,
-        line: usize,
-        before: usize,
-        data: &mut &[u8],
-        room: &mut Room<'_>,
-    ) -> Met {
-        *data = data.get(line.saturating_sub(before)..).unwrap_or_default();
-        room.unread(self.side, Unread::BetweenMessages, line);
-        self.forget_partial(room);
-        self.flaws.add(Flaw::ProxyLine);
-        self.state = State::Start;
-        self.start(data, room)
+    /// Copies `data` behind what is held of a head; false when there is no room for it.
+    pub(super) fn hold(&mut self, data: &[u8], room: &mut Room<'_>) -> bool {
+        let capacity = self.partial.capacity();
+        self.partial.extend_from_slice(data);
+        let grown = (self.partial.capacity() - capacity) as u64;
+        let taken = room.budget.take(grown);
+        self.charged += if taken { grown } else { 0 };
+        taken
     }
 
     /// A head that goes on in later bytes. Each byte is copied once and searched once.
     pub(super) fn head(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
         let before = self.partial.len();
         let wanted = room.options.max_head.saturating_sub(before).min(data.len());
-        let capacity = self.partial.capacity();
-        self.partial.extend_from_slice(data.get(..wanted).unwrap_or_default());
-        let grown = (self.partial.capacity() - capacity) as u64;
-        self.charged += grown;
-        if !room.budget.take(grown) {
-            self.charged -= grown;
+        if !self.hold(data.get(..wanted).unwrap_or_default(), room) {
             return self.no_message(before, data, Refusal::NoRoom, room);
         }
         let mut simple = None;
         if let State::Head { line_seen: false } = self.state {
-            if let Some(line) = self.proxy_line(&self.partial) {
-                return self.after_proxy_line(line, before, data, room);
-            }
             let added = self.partial.get(before..).unwrap_or_default();
             let line_seen = memchr::memchr(b'\n', added).is_some();
             if line_seen || before < LONGEST_WORD {
@@ -141,7 +118,7 @@ impl Reader {
 
     /// What is read is not the beginning of a message. Of `partial`, the first `before` bytes came
     /// earlier than `data`.
-    fn no_message(
+    pub(super) fn no_message(
         &mut self,
         before: usize,
         data: &mut &[u8],
@@ -189,6 +166,9 @@ impl Reader {
         if !self.begun && !self.refused && start::is_tls_record(data) {
             room.drop_all(self.side, Unread::NotHttp, data);
             return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
+        }
+        if self.may_be_proxied(data) {
+            return self.proxied(data, room);
         }
         let why = if self.refused { Unread::Refused } else { Unread::Resync };
         let found = if start::may_start(self.side, data) {

@@ -223,15 +223,38 @@ fn every_case_ends_as_its_expectation_says() {
     assert!(wrong.is_empty(), "{} cases are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Everything that is told of a case but times, and but what was guessed after a refusal.
+fn told(case: &Case, talk: &Talk) -> String {
+    let messages = case.messages(talk);
+    let parts = messages.iter().map(|message| {
+        let Message { head, body, incomplete, flaws, .. } = *message;
+        format!("{head:?} {body:?} {incomplete:?} {flaws:?}")
+    });
+    let mut told: Vec<String> = parts.collect();
+    told.extend(reasons(talk.table.stats(), &messages));
+    told.join("\n")
+}
+
 #[test]
 fn every_case_ends_so_however_its_bytes_are_cut() {
+    let mut wrong = Vec::new();
     for case in cases() {
-        for piece in (1..=case.raw.len().min(40)).chain([1000]) {
-            if let Err(why) = judge(&case, &case.read(piece)) {
-                panic!("{} in pieces of {piece}: {why}", case.name());
+        let whole = told(&case, &case.read(usize::MAX));
+        for piece in 1..=case.raw.len().min(1500) {
+            let talk = case.read(piece);
+            let name = case.name();
+            if let Err(why) = judge(&case, &talk) {
+                wrong.push(format!("{name} in pieces of {piece}: {why}"));
+            } else if told(&case, &talk) != whole {
+                wrong
+                    .push(format!("{name} in pieces of {piece}:\n{whole}\n{}", told(&case, &talk)));
+            } else {
+                continue;
             }
+            break;
         }
     }
+    assert!(wrong.is_empty(), "{} cases are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
 #[test]

@@ -189,15 +189,57 @@ fn a_doubtful_chunked_response_is_read_as_its_first_bytes_show() {
     }
 }
 
+const PROXIED: [(&[u8], &str); 3] = [
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 80\r\n", "192.0.2.1:56324"),
+    (
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x11\xcb\0\x71\x09\x0a\x01\0\x01\xc7\x38\x1f\x90\xea\0\x02\x01x",
+        "203.0.113.9:51000",
+    ),
+    (b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", "-"),
+];
+
 #[test]
-fn one_line_of_the_proxy_protocol_is_passed_over_and_told() {
+fn a_header_of_the_proxy_protocol_names_the_client_and_is_no_part_of_the_request() {
+    for (header, client) in PROXIED {
+        for piece in [1, 13, 1000] {
+            let mut talk = Talk::new();
+            for bytes in [header, GET.as_bytes()].concat().chunks(piece) {
+                talk.client(bytes);
+            }
+            talk.server(OK).client(GET).server(OK).closed(CloseReason::Fin);
+            assert_eq!(talk.ended(), ["/1 -> 200", "/1 -> 200"], "{client} in {piece}");
+            for exchange in &talk.out {
+                let named = exchange.proxied_client.map_or("-".to_owned(), |it| it.to_string());
+                assert_eq!(named, client);
+                if let Some(request) = &exchange.request {
+                    assert_eq!(&request.head.raw[..], GET.as_bytes());
+                    assert!(request.flaws.is_empty());
+                }
+            }
+            let stats = talk.table.stats();
+            assert_eq!(stats.proxied, 1);
+            assert_eq!(stats.requests.unread.get(Unread::BetweenMessages), header.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_header_of_the_proxy_protocol_comes_once_and_first() {
+    let (header, _) = PROXIED[0];
     let mut talk = Talk::new();
-    talk.client("PROXY TCP4 192.0.2.1 192.0.2.2 56324 80\r\n").client(GET).server(OK);
-    assert_eq!(talk.ended(), ["/1 -> 200"]);
-    assert_eq!(talk.out[0].request.as_ref().unwrap().flaws, [Flaw::ProxyLine]);
-    let mut talk = Talk::new();
-    talk.client("PROXY UNKNOWN\r\n".repeat(100_000));
+    talk.client(header.repeat(100_000));
     assert_eq!(talk.table.stats().not_http.get(NotHttp::Unknown), 1);
+    let mut talk = Talk::new();
+    talk.client(GET).server(OK).client(header).client(GET).closed(CloseReason::Fin);
+    assert_eq!(talk.table.stats().requests.refused.get(Refusal::RequestLine), 1);
+    assert_eq!(talk.table.stats().proxied, 0);
+    let mut talk = Talk::new();
+    talk.client("PROXY TCP4 192.0.2.1\r\n").client(GET).closed(CloseReason::Fin);
+    assert_eq!(talk.table.stats().not_http.get(NotHttp::Unknown), 1);
+    // A connection that is joined at its first byte.
+    let mut talk = Talk::midstream();
+    talk.client(header).client(GET).server(OK).closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["/1 -> 200"]);
 }
 
 #[test]

@@ -63,6 +63,19 @@ impl Talk {
         self
     }
 
+    /// The time of the last event, in nanoseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Bytes of one side that had to wait since `nanos`.
+    pub(crate) fn at(&mut self, nanos: u64, side: Side, bytes: impl AsRef<[u8]>) -> &mut Self {
+        let change = Change::Data(side, Bytes::copy_from_slice(bytes.as_ref()));
+        let event = StreamEvent { conn: CONN, at: Timestamp::from_nanos(nanos), change };
+        self.table.push(event, &mut self.out);
+        self
+    }
+
     pub(crate) fn client(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.data(Side::Client, bytes)
     }

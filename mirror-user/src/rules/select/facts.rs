@@ -13,6 +13,7 @@ use crate::tcp::event::Peers;
 pub struct Facts<'a> {
     head: &'a Head,
     peers: &'a Peers,
+    proxied_client: Option<SocketAddr>,
     target: OnceCell<Target<'a>>,
     host: OnceCell<&'a [u8]>,
 }
@@ -30,7 +31,14 @@ impl<'a> Facts<'a> {
     /// What can be asked of this request.
     #[must_use]
     pub fn new(head: &'a Head, peers: &'a Peers) -> Self {
-        Self { head, peers, target: OnceCell::new(), host: OnceCell::new() }
+        let (target, host) = (OnceCell::new(), OnceCell::new());
+        Self { head, peers, proxied_client: None, target, host }
+    }
+
+    /// The same of a connection on which a header of the PROXY protocol named this client.
+    #[must_use]
+    pub fn proxied_for(self, proxied_client: Option<SocketAddr>) -> Self {
+        Self { proxied_client, ..self }
     }
 
     /// The method as sent.
@@ -43,6 +51,12 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn client(&self) -> SocketAddr {
         self.peers.client
+    }
+
+    /// For whom [`client`](Self::client) asked, if it is a proxy that says so.
+    #[must_use]
+    pub fn proxied_client(&self) -> Option<SocketAddr> {
+        self.proxied_client
     }
 
     /// Who was asked.

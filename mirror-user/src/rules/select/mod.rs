@@ -33,6 +33,9 @@ pub struct Match {
     pub headers: Vec<(String, TextMatch)>,
     /// The client's address lies in one of these; empty: any.
     pub sources: Vec<Network>,
+    /// The address of the client that a header of the PROXY protocol named lies in one of these;
+    /// empty: any, and none.
+    pub proxied_sources: Vec<Network>,
     /// The server's address lies in one of these; empty: any.
     pub destinations: Vec<Network>,
     /// The client's port lies in one of these; empty: any.
@@ -55,7 +58,7 @@ impl Match {
     }
 
     fn connection_holds(&self, facts: &Facts<'_>) -> bool {
-        let Self { sources, destinations, source_ports, ports, .. } = self;
+        let Self { sources, proxied_sources, destinations, source_ports, ports, .. } = self;
         let (client, server) = (facts.client(), facts.server());
         let within =
             |nets: &[Network], ip| nets.is_empty() || nets.iter().any(|net| net.contains(ip));
@@ -66,6 +69,8 @@ impl Match {
             && among(source_ports, client.port())
             && within(sources, client.ip())
             && within(destinations, server.ip())
+            && (proxied_sources.is_empty()
+                || facts.proxied_client().is_some_and(|it| within(proxied_sources, it.ip())))
     }
 
     /// True when every request that `other` matches is matched by this, as far as that can be told
@@ -82,6 +87,7 @@ impl Match {
             && covers_all(&self.query, &other.query, |a, b| a == b)
             && covers_all(&self.headers, &other.headers, |a, b| a.eq_ignore_ascii_case(b))
             && covers_any(&self.sources, &other.sources, Network::covers)
+            && covers_any(&self.proxied_sources, &other.proxied_sources, Network::covers)
             && covers_any(&self.destinations, &other.destinations, Network::covers)
             && covers_any(&self.source_ports, &other.source_ports, PortRange::covers)
             && covers_any(&self.ports, &other.ports, PortRange::covers)

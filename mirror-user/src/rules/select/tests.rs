@@ -319,6 +319,27 @@ fn istio_headers_and_queries() {
 }
 
 #[test]
+fn the_client_behind_a_proxy_is_matched_by_a_key_of_its_own() {
+    let nets = |net: &str| vec![net.parse::<Network>().unwrap()];
+    let exchange = request("GET /", &[]);
+    let head = &exchange.request.as_ref().unwrap().head;
+    let named = Some(([203, 0, 113, 9], 51_000).into());
+    for (rule, client, matches) in [
+        (Match { proxied_sources: nets("203.0.113.0/24"), ..any() }, named, true),
+        (Match { proxied_sources: nets("10.0.0.0/8"), ..any() }, named, false),
+        // Without a header nobody was named, whoever asked.
+        (Match { proxied_sources: nets("0.0.0.0/0"), ..any() }, None, false),
+        (Match { sources: nets("203.0.113.0/24"), ..any() }, named, false),
+        (Match { sources: nets("10.0.0.0/8"), ..any() }, named, true),
+    ] {
+        let facts = Facts::new(head, &exchange.peers).proxied_for(client);
+        assert_eq!(rule.holds(&facts), matches, "{rule:?} {client:?}");
+    }
+    let wide = Match { proxied_sources: nets("203.0.113.0/24"), ..any() };
+    assert!(!wide.covers(&any()) && any().covers(&wide));
+}
+
+#[test]
 fn connections_are_matched_by_networks_and_ports() {
     let nets =
         |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect::<Vec<Network>>();

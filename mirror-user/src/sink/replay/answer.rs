@@ -162,7 +162,7 @@ fn to_end<'a>(chunks: &mut Chunks, mut bytes: &'a [u8]) -> Result<Option<&'a [u8
             Piece::Framing(_) => return Ok(None),
             Piece::Content(framing, content) => framing.saturating_add(content),
             Piece::End(framing) => return Ok(bytes.get(framing..)),
-            Piece::Bad(_) => return Err(BadAnswer),
+            Piece::Bad(..) => return Err(BadAnswer),
         };
         bytes = bytes.get(taken..).unwrap_or_default();
     }

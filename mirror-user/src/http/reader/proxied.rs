@@ -1,0 +1,62 @@
+//! The first bytes of a client may be a header of the PROXY protocol, which is no part of a message.
+
+use super::{Met, Reader, State};
+use crate::http::Room;
+use crate::http::proxy::{self, Proxy};
+use crate::http::stats::{Refusal, Unread};
+use crate::tcp::event::Side;
+
+impl Reader {
+    /// True for the first bytes of a connection's client, if they look like such a header so far.
+    pub(super) fn may_be_proxied(&self, data: &[u8]) -> bool {
+        self.side == Side::Client
+            && !self.begun
+            && !self.unproxied
+            && proxy::read(data) != Proxy::Other
+    }
+
+    /// Reads the header, and on behind it. Each byte of a header that comes in pieces is copied once.
+    pub(super) fn proxied(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        let before = self.partial.len();
+        if before == 0 {
+            self.started = room.at;
+        }
+        let wanted = room.options.max_head.saturating_sub(before).min(data.len());
+        if !self.hold(data.get(..wanted).unwrap_or_default(), room) {
+            return self.no_message(before, data, Refusal::NoRoom, room);
+        }
+        match proxy::read(&self.partial) {
+            Proxy::Partial if self.partial.len() < room.options.max_head => {
+                self.state = State::Proxied;
+                *data = &[];
+                Met::Nothing
+            }
+            Proxy::Partial => self.no_message(before, data, Refusal::HeadTooLarge, room),
+            Proxy::Bad => self.no_message(before, data, Refusal::ProxyHeader, room),
+            Proxy::Header { len, client } => {
+                *data = data.get(len.saturating_sub(before)..).unwrap_or_default();
+                room.unread(self.side, Unread::BetweenMessages, len);
+                room.stats.proxied += 1;
+                self.forget_partial(room);
+                self.unproxied = true;
+                self.proxied_client = client.map(Box::new);
+                self.state = State::Start;
+                self.read(data, room)
+            }
+            Proxy::Other => {
+                self.unproxied = true;
+                self.partial.truncate(before);
+                let blank = self.partial.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+                room.unread(self.side, Unread::BetweenMessages, blank);
+                self.partial.drain(..blank);
+                if self.partial.is_empty() {
+                    self.forget_partial(room);
+                    self.state = State::Start;
+                } else {
+                    self.state = State::Head { line_seen: false };
+                }
+                self.read(data, room)
+            }
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! A rule that does not match costs no allocation, however many there are.
+//! A rule that does not match costs no allocation, however many there are; what connections take is
+//! what `docs/limits.md` says.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -71,4 +72,46 @@ fn a_rule_that_does_not_match_allocates_nothing() {
         });
         assert_eq!(info.count_total, 0, "{count} rules: {info:?}");
     }
+}
+
+/// As many as the tcp room keeps open.
+const CONNECTIONS: u32 = 262_144;
+
+/// Opens all of them and lets each send `bytes`; the most bytes that were allocated, and that were
+/// counted.
+fn open_all(bytes: &'static [u8]) -> (u64, u64) {
+    let peers = Arc::new(Peers {
+        client: ([10, 0, 0, 2], 40_000).into(),
+        server: ([10, 0, 0, 1], 80).into(),
+        interface: InterfaceId(0),
+    });
+    let mut counted = 0;
+    let info = allocation_counter::measure(|| {
+        let mut http = HttpTable::new(HttpOptions::default());
+        let mut out = Vec::new();
+        for slot in 0..CONNECTIONS {
+            let conn = ConnId { slot, serial: slot.into() };
+            let opened = Change::Opened { peers: Arc::clone(&peers), midstream: false };
+            let said = Change::Data(Side::Client, Bytes::from_static(bytes));
+            for change in [opened, said] {
+                http.push(StreamEvent { conn, at: Timestamp::default(), change }, &mut out);
+                out.clear();
+            }
+        }
+        counted = http.held().1;
+    });
+    (info.bytes_max, counted)
+}
+
+#[test]
+fn what_connections_take_is_counted_and_as_documented() {
+    const MIB: u64 = 1 << 20;
+    // Between messages, as on an idle connection.
+    let (taken, counted) = open_all(b"\n");
+    assert!(counted <= 110 * MIB && taken <= counted, "{taken} of {counted}");
+    // With a request that waits for its response.
+    let (taken, counted) = open_all(GET.as_bytes());
+    let limit = HttpOptions::default().max_held;
+    assert!(counted <= limit && counted > limit - MIB, "{counted}");
+    assert!(taken <= limit, "{taken} of {counted}");
 }

@@ -28,6 +28,7 @@ mod keep;
 pub mod message;
 mod proxy;
 mod reader;
+mod slots;
 mod spool;
 mod start;
 mod stats;
@@ -43,9 +44,9 @@ pub use content::Content;
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 
-use conn::Conn;
 use keep::Budget;
 use message::{Exchange, HeaderLine};
+use slots::{Found, Slots};
 
 /// What to keep, and how much.
 #[derive(Clone, Debug)]
@@ -62,7 +63,8 @@ pub struct HttpOptions {
     /// Requests of one connection that may wait for their responses; for those beyond, requests and
     /// responses come out unpaired ([`Unpaired::TooManyWaiting`]).
     pub max_waiting: usize,
-    /// Bytes that all connections together may hold in memory: heads, bodies, waiting exchanges.
+    /// Bytes that all connections together may hold in memory: their state, heads, bodies, waiting
+    /// exchanges. A connection for whose state there is no room is not read ([`NotHttp::NoRoom`]).
     pub max_held: u64,
     /// Bytes that all bodies together may take on disk, those included that were handed on and are
     /// still waiting somewhere.
@@ -101,8 +103,7 @@ impl HttpOptions {
 /// The HTTP of every open connection.
 pub struct HttpTable {
     options: HttpOptions,
-    /// By [`ConnId::slot`](crate::tcp::event::ConnId::slot).
-    conns: Vec<Option<Conn>>,
+    conns: Slots,
     stats: HttpStats,
     budget: Budget,
     lines: Vec<HeaderLine>,
@@ -113,36 +114,43 @@ impl HttpTable {
     #[must_use]
     pub fn new(options: HttpOptions) -> Self {
         let budget = Budget::new(options.max_held, options.max_spooled);
-        Self { options, conns: Vec::new(), stats: HttpStats::default(), budget, lines: Vec::new() }
+        Self {
+            options,
+            conns: Slots::default(),
+            stats: HttpStats::default(),
+            budget,
+            lines: Vec::new(),
+        }
     }
 
     /// Takes what happened on a connection; adds to `out` what that makes known.
     pub fn push(&mut self, event: StreamEvent, out: &mut Vec<Exchange>) {
         let StreamEvent { conn: id, at, change } = event;
         let Self { options, conns, stats, budget, lines } = self;
-        let mut room = Room { options, stats, budget, lines, out, at };
-        let slot = id.slot as usize;
-        if let Change::Opened { peers, midstream } = change {
-            if conns.len() <= slot {
-                conns.resize_with(slot + 1, || None);
-            }
-            room.stats.connections += 1;
-            if let Some(entry) = conns.get_mut(slot) {
-                *entry = Some(Conn::new(id.serial, peers, midstream));
-            }
-            return;
-        }
-        let Some(entry) = conns.get_mut(slot) else { return };
-        let Some(conn) = entry.as_mut().filter(|conn| conn.serial() == id.serial) else { return };
         match change {
-            Change::Opened { .. } => {}
-            Change::Data(side, bytes) => conn.data(side, &bytes, &mut room),
-            Change::Gap(side, missing) => conn.gap(side, missing, &mut room),
-            Change::Finished(side) => conn.finished(side, &mut room),
-            Change::Closed(reason) => {
-                conn.closed(reason, &mut room);
-                *entry = None;
+            Change::Opened { peers, midstream } => {
+                stats.connections += 1;
+                if !conns.open(id, peers, midstream, budget) {
+                    stats.not_http.count(NotHttp::NoRoom);
+                }
+                return;
             }
+            Change::Closed(reason) => {
+                if let Some(mut conn) = conns.close(id, budget) {
+                    conn.closed(reason, &mut Room { options, stats, budget, lines, out, at });
+                }
+                return;
+            }
+            _ => {}
+        }
+        let conn = conns.find(id, budget);
+        let mut room = Room { options, stats, budget, lines, out, at };
+        match (conn, change) {
+            (Found::Read(conn), Change::Data(side, bytes)) => conn.data(side, &bytes, &mut room),
+            (Found::Read(conn), Change::Gap(side, missing)) => conn.gap(side, missing, &mut room),
+            (Found::Read(conn), Change::Finished(side)) => conn.finished(side, &mut room),
+            (Found::Unread { is_new }, change) => room.no_room(is_new, &change),
+            (Found::Nothing | Found::Read(_), _) => {}
         }
     }
 
@@ -192,6 +200,24 @@ impl Room<'_> {
     /// Counts bytes that are part of no message.
     fn unread(&mut self, side: Side, why: Unread, n: usize) {
         self.side(side).unread.add(why, n as u64);
+    }
+
+    /// Counts what happens on a connection for whose state there was no room.
+    fn no_room(&mut self, is_new: bool, change: &Change) {
+        if is_new {
+            self.stats.not_http.count(NotHttp::NoRoom);
+        }
+        match change {
+            Change::Data(side, bytes) => {
+                self.side(*side).bytes += bytes.len() as u64;
+                self.unread(*side, Unread::NoRoom, bytes.len());
+            }
+            Change::Gap(side, missing) => {
+                let gap_bytes = &mut self.side(*side).gap_bytes;
+                *gap_bytes = gap_bytes.saturating_add(*missing);
+            }
+            _ => {}
+        }
     }
 
     /// Counts and drops all the bytes that are left.

@@ -9,6 +9,7 @@ use crate::http::HttpOptions;
 use crate::http::fields;
 use crate::http::head::{self, Outcome};
 use crate::http::message::{Exchange, Message, StartLine};
+use crate::http::slots::CONN_BYTES;
 use crate::tcp::event::{CloseReason, Side};
 
 /// A request and its response, as whole as they are on the wire.
@@ -110,6 +111,11 @@ fn noise() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
         Just(b"Content-Length: 7\r\n".to_vec()),
         Just(b"Connection: upgrade\r\nUpgrade: x\r\n".to_vec()),
         Just(b"Connection: close\r\n".to_vec()),
+        Just(b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 7\r\n\r\n".to_vec()),
+        Just(b"HTTP/1.1 417 No\r\nContent-Length: 0\r\n\r\n".to_vec()),
+        Just(b"HTTP/1.1 100 Continue\r\n\r\n".to_vec()),
+        Just(b"PROXY UNKNOWN\r\n".to_vec()),
+        Just(b"\r\n\r\n\0\r\nQUIT\n".to_vec()),
         Just(b"\r\n".to_vec()),
         Just(b"5\r\nhello\r\n".to_vec()),
         Just(b"0\r\n\r\n".to_vec()),
@@ -190,7 +196,9 @@ proptest! {
         heads in any::<bool>(),
         most in 0..20_000_u64,
     ) {
-        let options = HttpOptions { heads, max_held: most, max_waiting: 3, ..everything() };
+        // Some of them have no room for the connection.
+        let max_held = most + CONN_BYTES / 2;
+        let options = HttpOptions { heads, max_held, max_waiting: 3, ..everything() };
         let mut talk = Talk::with(options, midstream);
         for (kind, bytes) in &noise {
             match kind {

@@ -1,5 +1,6 @@
 //! The content of a body by its media type: JSON, forms, parts, text, and the rest.
 
+use super::inside;
 use super::json;
 use super::multipart;
 use super::report::{Unredactable, Where};
@@ -52,11 +53,28 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// Rewrites content; `None` when nothing is to be replaced.
+/// Rewrites content; `None` when nothing is to be replaced. Whatever it is said to be, field lines in
+/// it are looked through as in a head.
 ///
 /// # Errors
 /// Why it cannot be read.
 pub(super) fn rewrite(
+    work: &mut Work<'_>,
+    at: &Where<'_>,
+    media_type: MediaType<'_>,
+    content: &[u8],
+) -> Result<Option<Vec<u8>>, Unredactable> {
+    let rewritten = by_type(work, at, media_type, content)?;
+    match inside::rewrite(work, rewritten.as_deref().unwrap_or(content)) {
+        None => Ok(rewritten),
+        Some(_) if std::str::from_utf8(content).is_err() && media_type != MediaType::Text => {
+            Err(Unredactable::Binary)
+        }
+        rewritten => Ok(rewritten),
+    }
+}
+
+fn by_type(
     work: &mut Work<'_>,
     at: &Where<'_>,
     media_type: MediaType<'_>,

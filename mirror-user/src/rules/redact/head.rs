@@ -216,8 +216,14 @@ fn field(
 /// Bytes of a name that is looked through though it has no digit: fewer than any token has.
 const LONG_NAME: usize = 20;
 
+/// True for the name of a field whose value is replaced by its name, whatever it looks like.
+pub(super) fn is_listed(work: &Work<'_>, name: &[u8]) -> bool {
+    work.plan.names.header(name).is_some()
+        || matches!(Role::of(name), Role::Cookie | Role::SetCookie)
+}
+
 /// Rewrites one field's value.
-fn value(
+pub(super) fn value(
     work: &mut Work<'_>,
     name: &[u8],
     at: &Where<'_>,

@@ -14,6 +14,7 @@ mod detect;
 mod edits;
 mod framing;
 mod head;
+mod inside;
 mod json;
 mod multipart;
 mod names;

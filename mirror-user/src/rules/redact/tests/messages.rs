@@ -361,3 +361,39 @@ fn discovery_tells_places_and_never_values() {
         assert!(!told.contains(value), "{told}");
     }
 }
+
+#[test]
+fn a_message_inside_a_body_is_looked_through_as_one() {
+    let inner = "POST /up HTTP/1.1\r\nHost: a\r\ncookie: session=s3cr3t; theme=dark\r\n\
+                 Authorization: Bearer s3cr3t-token\r\nX-Api-Key : s3cr3t\r\nX-Other: kept\r\n\r\nbody";
+    // As TRACE echoes it, as part of a batch, cut at both ends, and under any other name.
+    let batch = format!("--b\r\nContent-Type: application/http\r\n\r\n{inner}\r\n--b--\r\n");
+    let cut = inner.replace("POST /up HTTP/1.1\r\nHost: ", "");
+    let folded = "Authorization:\r\n Bearer\r\n\ts3cr3t";
+    let lf = inner.replace("\r\n", "\n");
+    for (media_type, content) in [
+        ("message/http", inner),
+        ("text/plain", &cut),
+        ("text/plain", &lf),
+        ("image/png", inner),
+        ("application/octet-stream", folded),
+        ("multipart/mixed; boundary=b", &batch),
+        ("application/x-www-form-urlencoded", inner),
+        ("application/json", inner),
+        ("x", inner),
+    ] {
+        let out = body(&credentials(), media_type, content);
+        assert!(!out.contains("s3cr3t"), "{media_type}: {out}");
+        if media_type != "application/json" {
+            assert!(out.contains("redacted-"), "{media_type}: {out}");
+            assert_eq!(out.contains("X-Other: kept"), content.contains("X-Other"), "{out}");
+        }
+    }
+    let binary = [b"\xff\xd8\n", inner.as_bytes()].concat();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n";
+    let whole = format!("{head}Content-Length: {}\r\n\r\n", binary.len());
+    let out = request(&credentials(), &[whole.as_bytes(), &binary].concat());
+    assert!(out.ends_with(b"[binary]"), "{}", String::from_utf8_lossy(&out));
+    let plain = "Note: a line with a colon\r\nCookie policy: none\r\n";
+    assert_eq!(body(&credentials(), "text/plain", plain), plain);
+}

@@ -1,0 +1,54 @@
+//! Field lines inside a body: the head that TRACE echoes (RFC 9110 §9.3.8), the parts of a batch, or
+//! what was taken for a body and is another message. A listed name there says what it says in a head.
+
+use super::edits::Edits;
+use super::head;
+use super::report::Where;
+use super::work::Work;
+
+/// Bytes of a line in which its name must end; no listed name is longer.
+const MAX_NAME: usize = 64;
+
+/// Rewrites the values of listed names and the cookies in lines that look like fields; `None` when
+/// nothing is to be replaced.
+pub(super) fn rewrite(work: &mut Work<'_>, content: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    let mut edits = Edits::new(content, &mut out);
+    let mut start = 0;
+    while start < content.len() {
+        let next = line_end(content, start);
+        let line = content.get(start..next).unwrap_or_default();
+        let name_end = memchr::memchr(b':', line.get(..MAX_NAME).unwrap_or(line));
+        let name =
+            name_end.and_then(|colon| line.get(..colon)).unwrap_or_default().trim_ascii_end();
+        if is_plain(name) && head::is_listed(work, name) {
+            // A value may go on in lines that begin with white space (RFC 9112 §5.2).
+            let mut end = next;
+            while matches!(content.get(end), Some(b' ' | b'\t')) {
+                end = line_end(content, end);
+            }
+            let from = start + name_end.unwrap_or_default() + 1;
+            let value = content.get(from..end).unwrap_or_default();
+            let blank = value.len() - value.trim_ascii_start().len();
+            let range = from + blank..from + value.trim_ascii_end().len().max(blank);
+            let at = Where::Header(name);
+            edits.edit(range, |value, out| head::value(work, name, &at, value, out));
+            start = end;
+        } else {
+            start = next;
+        }
+    }
+    edits.finish().then_some(out)
+}
+
+/// True for a name as all that are listed have: `{"token"` is none.
+fn is_plain(name: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.iter().all(plain)
+}
+
+/// Where the line that begins at `start` ends, with its line end.
+fn line_end(content: &[u8], start: usize) -> usize {
+    let rest = content.get(start..).unwrap_or_default();
+    memchr::memchr(b'\n', rest).map_or(content.len(), |lf| start + lf + 1)
+}

@@ -4,6 +4,9 @@
 #[path = "support/mod.rs"]
 mod support;
 
+#[path = "cli/files.rs"]
+mod files;
+
 use support::wire::Talk;
 use support::{Workspace, mirror, mirror_with_input};
 

@@ -35,6 +35,7 @@ pub mod confine;
 pub mod demo;
 pub mod descriptors;
 pub mod doctor;
+pub mod files;
 pub mod guard;
 pub mod priority;
 pub mod privileges;

@@ -46,7 +46,7 @@ fn run(command: Command) -> anyhow::Result<bool> {
     if !reloads {
         stop.on_hangup()?;
     }
-    let (form, report, run_for) = (config.summary_form(), config.report_file()?, config.run_for());
+    let (form, report, run_for) = (config.summary_form(), config.report_file(), config.run_for());
     config.confine()?;
     let pipeline = config.pipeline(&stop)?;
     if let Some(time) = run_for {

@@ -118,6 +118,9 @@ pub struct CaptureArgs {
     /// The file to write; its ending says which format
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub to: PathBuf,
+    /// Replace a file that is there; without this, one that is not empty is left alone
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
     /// Leave bodies out of .jsonl files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,

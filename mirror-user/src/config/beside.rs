@@ -1,11 +1,12 @@
 //! A configuration file beside flags: what `--config` means to the commands that do one thing. The
 //! file says what the flags do not; it is read once.
 
-use super::Config;
 use super::command;
 use super::file::{File, TargetSpec, TargetUse};
 use super::redact::RedactSpec;
+use super::{Config, source};
 use crate::cli::{SourceArgs, TargetArgs, either};
+use crate::files::apart::Apart;
 use crate::rules::sample::Portion;
 
 impl File {
@@ -61,6 +62,25 @@ impl File {
             rule.targets = targets.iter().map(used).collect();
         }
         file
+    }
+}
+
+impl File {
+    /// The files that a run of this reads.
+    pub(super) fn reads(&self) -> Apart {
+        let mut apart = Apart::default();
+        for from in self.source.from.iter().filter(|from| source::is_file(from)) {
+            apart.reads("--from", from.as_ref());
+        }
+        let tls = self.targets.iter().flat_map(|TargetSpec { how, .. }| {
+            [("--tls-ca", &how.tls_ca), ("--tls-cert", &how.tls_cert), ("--tls-key", &how.tls_key)]
+        });
+        let keys =
+            [("--config", &self.source.config), ("--redact-key-file", &self.redact.key_file)];
+        for (flag, path) in tls.chain(keys) {
+            path.iter().for_each(|path| apart.reads(flag, path));
+        }
+        apart
     }
 }
 

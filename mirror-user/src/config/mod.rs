@@ -20,7 +20,6 @@ mod yaml;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -33,6 +32,7 @@ use self::source::Source;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
 use crate::confine::{Bounds, confine};
 use crate::decode::{self, Decoder};
+use crate::files::{Destination, Existing};
 use crate::guard::{self, Guard};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
@@ -58,7 +58,7 @@ pub struct Config {
     /// What it may take of a host on which it is live.
     guard: guard::Limits,
     summary: SummaryForm,
-    report: Option<PathBuf>,
+    report: Option<ReportFile>,
     /// Looks after the file that this run was made from.
     watcher: Option<Watcher>,
 }
@@ -80,10 +80,10 @@ impl Config {
     /// # Errors
     /// What is wrong with the command line, and what to do.
     pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
-        let file = args.to.clone();
+        let (file, written) = (&args.to, args.into());
         let output = match file.extension().and_then(|ending| ending.to_str()) {
             Some("pcap" | "pcapng") => packets(args)?,
-            Some("jsonl") => Output::JsonLines { file: Some(file), bodies: !args.no_bodies },
+            Some("jsonl") => Output::JsonLines { file: Some(written), bodies: !args.no_bodies },
             _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
                 "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
@@ -170,13 +170,18 @@ impl Config {
         preset: Preset,
     ) -> anyhow::Result<Self> {
         let file = file::File::beside(source)?;
-        let Some(file) = &file else {
-            return Self::new(source, output, summary)?.redacting(redact, preset);
-        };
-        let beside = file.clone();
-        Self::new(&source.clone().or(beside.source), output, summary)?
-            .ruled_by(file)?
-            .redacting(redact.or(beside.redact), preset)
+        let beside = file.clone().unwrap_or_default();
+        let source = source.clone().or(beside.source);
+        let redact = redact.or(beside.redact);
+        let run = file::File { source, redact, ..file::File::default() };
+        let mut apart = run.reads();
+        output.writes().iter().for_each(|path| apart.writes("--to", path));
+        apart.ensure()?;
+        let mut config = Self::new(&run.source, output, summary)?;
+        if let Some(file) = &file {
+            config = config.ruled_by(file)?;
+        }
+        config.redacting(run.redact, preset)
     }
 
     fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
@@ -284,12 +289,10 @@ impl Config {
         self.summary
     }
 
-    /// Creates the file that gets the summary, if one is to.
-    ///
-    /// # Errors
-    /// When it cannot be written; the message names it.
-    pub fn report_file(&self) -> anyhow::Result<Option<ReportFile>> {
-        self.report.as_deref().map(ReportFile::create).transpose()
+    /// The file that gets the summary, if one is to.
+    #[must_use]
+    pub fn report_file(&self) -> Option<ReportFile> {
+        self.report.clone()
     }
 
     /// The ports that are watched; none: all of them.
@@ -316,6 +319,7 @@ impl Config {
             // Long bodies wait there.
             writes.push(std::env::temp_dir());
             writes.extend(self.watcher.as_ref().and_then(Watcher::writes));
+            writes.extend(self.report.as_ref().map(ReportFile::writes));
             // A file that changes may name other targets.
             let connects = self.watcher.is_none().then(|| self.output.connects());
             confine(&Bounds { writes, connects })?;
@@ -343,11 +347,21 @@ impl Config {
             true => TcpLimits::for_files(),
             false => TcpLimits::default(),
         };
-        let Opened { recorder, sinks, progress } = self.output.open(stop)?;
         let server_ports = self.watch.choice().ports.clone();
         let namespace = self.source.namespace();
-        let source::Opened { source, live } =
-            self.source.open(&self.watch, self.watcher.is_some())?;
+        let follows = self.watcher.is_some();
+        let open = |source: Source| source.open(&self.watch, follows);
+        let (opened, output);
+        if self.source.is_recorded() {
+            // What cannot be read is said before a file is written or a target reached.
+            opened = open(self.source)?;
+            output = self.output.open(stop)?;
+        } else {
+            output = self.output.open(stop)?;
+            opened = open(self.source)?;
+        }
+        let Opened { recorder, sinks, progress } = output;
+        let source::Opened { source, live } = opened;
         let (control, meter) = live.unzip();
         let guard = match (&control, meter) {
             (Some(control), Some(meter)) => {
@@ -383,8 +397,7 @@ impl Config {
 
 /// What a packet file holds: the packets as they were seen only if that is said in so many words.
 fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
-    let file = args.to.clone();
-    let name = file.display();
+    let name = args.to.display();
     ensure!(
         args.raw || args.redact.redact != Some(PresetArg::None),
         "{name}: --redact none writes packets as they were seen; say --raw"
@@ -393,7 +406,15 @@ fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
         !args.raw || matches!(args.redact.redact, None | Some(PresetArg::None)),
         "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
     );
+    let file = args.into();
     Ok(if args.raw { Output::RawPackets(file) } else { Output::Packets(file) })
+}
+
+impl From<&CaptureArgs> for Destination {
+    fn from(args: &CaptureArgs) -> Self {
+        let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
+        Self { path: args.to.clone(), existing }
+    }
 }
 
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.

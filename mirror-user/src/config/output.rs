@@ -4,9 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
-
 use crate::descriptors;
+use crate::files::{self, Destination};
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
@@ -20,7 +19,7 @@ use crate::sink::packets::Packets;
 use crate::sink::replay::{MAX_ANSWER_BYTES, ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
-use crate::source::recorder::{Recorder, SNAPLEN_BYTES, create_private};
+use crate::source::recorder::{Recorder, SNAPLEN_BYTES};
 
 /// Bodies up to this length are part of a JSON line; longer ones are told by length and digest.
 const MAX_JSON_BODY: u64 = 1 << 20;
@@ -34,11 +33,11 @@ pub(super) enum Output {
         max_spool: u64,
     },
     /// Packets as they were seen.
-    RawPackets(PathBuf),
+    RawPackets(Destination),
     /// Cleared exchanges as packets.
-    Packets(PathBuf),
+    Packets(Destination),
     JsonLines {
-        file: Option<PathBuf>,
+        file: Option<Destination>,
         bodies: bool,
     },
     Table,
@@ -145,8 +144,8 @@ impl Output {
     /// The file that is written.
     pub(super) fn writes(&self) -> Vec<PathBuf> {
         match self {
-            Self::RawPackets(file) | Self::Packets(file) => vec![file.clone()],
-            Self::JsonLines { file, .. } => file.iter().cloned().collect(),
+            Self::RawPackets(file) | Self::Packets(file) => vec![file.path.clone()],
+            Self::JsonLines { file, .. } => file.iter().map(|file| file.path.clone()).collect(),
             Self::Replay { .. } | Self::Table | Self::Counts | Self::Findings { .. } => vec![],
         }
     }
@@ -191,10 +190,7 @@ impl Output {
             Self::JsonLines { file, bodies } => {
                 prints = file.is_none();
                 let out: Box<dyn Write + Send> = match file {
-                    Some(file) => Box::new(
-                        create_private(&file)
-                            .with_context(|| format!("{}: cannot be written", file.display()))?,
-                    ),
+                    Some(file) => Box::new(files::create(&file.path, file.existing)?),
                     None => Box::new(io::stdout()),
                 };
                 opened.sinks.push(Box::new(Lines::new(Box::new(JsonLines { bodies }), out)));

@@ -71,6 +71,10 @@ impl Start {
         if fell_back {
             handover.refuse();
         }
+        let mut apart = file.reads();
+        apart.reads("--config", &args.config);
+        state.iter().for_each(|state| apart.writes("--state", state));
+        apart.ensure()?;
         let looked = Looked { path: args.config.clone(), state, handover, text, seen };
         looked.keep();
         Ok(Self { file, looked })

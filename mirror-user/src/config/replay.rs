@@ -1,17 +1,15 @@
 //! What `mirror replay` means.
 
-use std::fs::File as Opened;
-use std::path::Path;
 use std::sync::Arc;
-
-use anyhow::Context;
 
 use super::file::{File, TargetSpec};
 use super::output::Output;
 use super::target::Run;
 use super::{Config, SummaryForm};
-use crate::cli::ReplayArgs;
-use crate::source::recorder::create_private;
+use crate::cli::{OutcomeArgs, ReplayArgs};
+use crate::files::apart::Apart;
+use crate::files::{self, Existing};
+use crate::report::ReportFile;
 
 impl Config {
     /// What `mirror replay` means.
@@ -22,7 +20,12 @@ impl Config {
         let beside = File::beside(&args.source)?;
         let has_rules = beside.is_some();
         let file = File::from(args).or(beside.unwrap_or_default(), &args.target);
-        let log = args.outcome.log_requests.as_deref().map(open_log).transpose()?;
+        let mut apart = file.reads();
+        args.outcome.writes(&mut apart);
+        apart.ensure()?;
+        let log = args.outcome.log_requests.as_deref();
+        let log = log.map(|path| files::create(path, Existing::Overwrite)).transpose()?;
+        let log = log.map(Arc::new);
         let run = Run { log, fail_on: args.outcome.fail_on.clone(), ..Run::of(&file)? };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
         let mut config = Self::sending(&file, &run, summary)?;
@@ -33,7 +36,8 @@ impl Config {
         if let (Output::Replay { targets, .. }, [_]) = (&mut config.output, args.to.as_slice()) {
             targets.iter_mut().for_each(|to| to.name = None);
         }
-        config.report = args.outcome.report.clone();
+        let report = args.outcome.report.as_deref();
+        config.report = report.map(ReportFile::prepare).transpose()?;
         Ok(config)
     }
 }
@@ -59,8 +63,11 @@ impl From<&ReplayArgs> for File {
     }
 }
 
-fn open_log(path: &Path) -> anyhow::Result<Arc<Opened>> {
-    let file =
-        create_private(path).with_context(|| format!("{}: cannot be written", path.display()))?;
-    Ok(Arc::new(file))
+impl OutcomeArgs {
+    fn writes(&self, apart: &mut Apart) {
+        let files = [("--report", &self.report), ("--log-requests", &self.log_requests)];
+        for (flag, path) in files {
+            path.iter().for_each(|path| apart.writes(flag, path));
+        }
+    }
 }

@@ -164,7 +164,7 @@ fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
 }
 
 /// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
-fn is_file(from: &str) -> bool {
+pub(super) fn is_file(from: &str) -> bool {
     let path = Path::new(from);
     let endings = ["pcap", "pcapng", "cap"];
     from == "-"

@@ -2,9 +2,7 @@
 //! nanoseconds.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,6 +16,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
 use super::checksum;
+use crate::files::{self, Destination};
 use crate::packet::{InterfaceId, LinkType, Packet};
 
 /// One write for some hundred packets.
@@ -67,7 +66,8 @@ pub(super) struct CaptureFile {
 }
 
 impl CaptureFile {
-    pub(super) fn create(path: &Path, snaplen: u32) -> anyhow::Result<Self> {
+    pub(super) fn create(file: &Destination, snaplen: u32) -> anyhow::Result<Self> {
+        let path = file.path.as_path();
         let name = path.display().to_string();
         let is_stdout = path == Path::new("-");
         let extension = path.extension().and_then(|extension| extension.to_str());
@@ -82,11 +82,7 @@ impl CaptureFile {
         let inner: Box<dyn Write + Send> = if is_stdout {
             Box::new(io::stdout())
         } else {
-            Box::new(create_private(path).map_err(|error| {
-                anyhow!(
-                    "{name}: it cannot be created ({error}); choose a folder that you may write to"
-                )
-            })?)
+            Box::new(files::create(path, file.existing)?)
         };
         Self::with_output(name, inner, is_pcapng, snaplen)
     }
@@ -194,11 +190,6 @@ impl CaptureFile {
         }
         Ok(())
     }
-}
-
-/// Creates a file that its owner alone may read, or empties one: packets hold credentials.
-pub(crate) fn create_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// The records are written by hand: `pcap-file`'s writer cannot be flushed.

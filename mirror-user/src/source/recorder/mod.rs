@@ -12,13 +12,11 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
-
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use self::file::CaptureFile;
-pub(crate) use self::file::create_private;
+use crate::files::Destination;
 use crate::packet::Packet;
 use crate::stats::{Account, Tally};
 
@@ -45,13 +43,14 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file, or empties it: pcapng when its name ends so, else pcap; `-` is the
+    /// Creates the file: pcapng when its name ends so, else pcap; `-` is the
     /// standard output, as pcap. Packets longer than `snaplen` bytes are cut.
     ///
     /// # Errors
-    /// When it cannot be created, or its name has another extension.
-    pub fn create(path: impl AsRef<Path>, snaplen: u32) -> anyhow::Result<Self> {
-        let file = CaptureFile::create(path.as_ref(), snaplen)?;
+    /// When it cannot be created, is there and may not be overwritten, or its name has another
+    /// extension.
+    pub fn create(file: impl Into<Destination>, snaplen: u32) -> anyhow::Result<Self> {
+        let file = CaptureFile::create(&file.into(), snaplen)?;
         Ok(Self { file, written: 0, lost: Tally::default(), failure: None })
     }
 

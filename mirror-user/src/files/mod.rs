@@ -1,0 +1,98 @@
+//! Files that a run writes: no file is lost to them, and what is in them is for their owner alone.
+//!
+//! An output that is an input, or another output, is refused before anything is opened for writing
+//! ([`apart`]). A file that holds something is replaced only where that was asked for.
+
+pub mod apart;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{anyhow, ensure};
+
+/// What happens to a file that is there and holds something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays as it is, and the run does not begin.
+    #[default]
+    Refuse,
+    /// It is replaced.
+    Overwrite,
+}
+
+/// A file that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Its path; `-` is the standard output.
+    pub path: PathBuf,
+    /// What happens to one that is there.
+    pub existing: Existing,
+}
+
+impl<P: AsRef<Path>> From<P> for Destination {
+    /// A file that is not there yet.
+    fn from(path: P) -> Self {
+        Self { path: path.as_ref().to_owned(), existing: Existing::Refuse }
+    }
+}
+
+/// Opens a file for writing, readable for its owner alone where it is new: captures hold
+/// credentials.
+///
+/// # Errors
+/// When it cannot be written, or holds something and that is to stay; the message names it.
+pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
+    let name = path.display();
+    let file = open_private(path).map_err(|error| {
+        anyhow!("{name}: it cannot be created ({error}); choose a folder that you may write to")
+    })?;
+    let there = file.metadata().map_err(|error| anyhow!("{name}: {error}"))?;
+    // Devices and pipes hold nothing that could be lost.
+    if there.is_file() {
+        ensure!(
+            there.len() == 0 || existing == Existing::Overwrite,
+            "{name}: it exists and is not empty; choose another name, or say --overwrite"
+        );
+        file.set_len(0).map_err(|error| anyhow!("{name}: it cannot be emptied ({error})"))?;
+    }
+    Ok(file)
+}
+
+/// Opens a file for writing, as it is.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_holds_something_is_replaced_only_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("day.pcap");
+        create(&path, Existing::Refuse).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        // An empty one, as `mktemp` leaves it, holds nothing.
+        create(&path, Existing::Refuse).unwrap();
+        fs::write(&path, "yesterday").unwrap();
+        let error = create(&path, Existing::Refuse).unwrap_err().to_string();
+        assert!(error.contains("say --overwrite"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "yesterday");
+        create(&path, Existing::Overwrite).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+    }
+}

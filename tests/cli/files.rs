@@ -1,0 +1,77 @@
+//! What becomes of files: those that are there, those that are written, several that are read.
+
+use std::fs;
+
+use super::one_get;
+use super::support::{Workspace, mirror};
+
+fn text(workspace: &Workspace, name: &str) -> String {
+    workspace.path(name).to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_capture_that_is_read_is_not_written() {
+    let workspace = Workspace::new();
+    let file = workspace.file("day.pcap", &one_get());
+    let link = text(&workspace, "link.pcap");
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let folder = text(&workspace, "");
+    for (from, to) in [(&file, &file), (&file, &link), (&link, &file), (&folder, &file)] {
+        mirror(&["capture", "--overwrite", "--from", from, "--to", to])
+            .exits_with(2)
+            .complains(&["--to", "write to another one"]);
+    }
+    for flag in ["--report", "--log-requests"] {
+        mirror(&["replay", "--from", &file, "--to", "http://127.0.0.1:9", flag, &link])
+            .exits_with(2)
+            .complains(&[flag, "write to another one"]);
+    }
+    let key = workspace.file("key", &[b'k'; 32]);
+    let args = ["replay", "--from", &file, "--to", "http://127.0.0.1:9", "--report", &key];
+    mirror(&[&args[..], &["--redact", "pii", "--redact-key-file", &key]].concat())
+        .exits_with(2)
+        .complains(&["--report", "--redact-key-file"]);
+    assert_eq!(fs::read(&file).unwrap(), one_get());
+}
+
+#[test]
+fn two_outputs_are_two_files() {
+    let workspace = Workspace::new();
+    let file = workspace.file("day.pcap", &one_get());
+    let out = text(&workspace, "out.json");
+    let args = ["replay", "--from", &file, "--to", "http://127.0.0.1:9"];
+    mirror(&[&args[..], &["--report", &out, "--log-requests", &out]].concat())
+        .exits_with(2)
+        .complains(&["--log-requests", "--report", "give each its own"]);
+    assert!(!workspace.path("out.json").exists());
+}
+
+#[test]
+fn a_file_that_is_there_is_replaced_only_when_asked() {
+    let workspace = Workspace::new();
+    let file = workspace.file("day.pcap", &one_get());
+    for name in ["out.pcap", "out.pcapng", "out.jsonl"] {
+        let out = workspace.file(name, b"yesterday");
+        mirror(&["capture", "--from", &file, "--to", &out]).exits_with(2).complains(&[
+            name,
+            "exists",
+            "--overwrite",
+        ]);
+        assert_eq!(fs::read(&out).unwrap(), b"yesterday");
+        mirror(&["capture", "--from", &file, "--to", &out, "--overwrite"]).exits_with(0);
+        assert_ne!(fs::read(&out).unwrap(), b"yesterday");
+    }
+}
+
+#[test]
+fn a_capture_that_cannot_be_read_is_said_before_the_target_is_reached_and_a_file_written() {
+    let workspace = Workspace::new();
+    let out = workspace.file("out.pcap", b"yesterday");
+    mirror(&["replay", "--from", "/nowhere/day.pcap", "--to", "http://127.0.0.1:9"])
+        .exits_with(2)
+        .complains(&["/nowhere/day.pcap"]);
+    mirror(&["capture", "--from", "/nowhere/day.pcap", "--to", &out, "--overwrite"])
+        .exits_with(2)
+        .complains(&["/nowhere/day.pcap"]);
+    assert_eq!(fs::read(&out).unwrap(), b"yesterday");
+}

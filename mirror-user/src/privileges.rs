@@ -18,7 +18,11 @@ pub struct Capability {
 pub const CAPTURE: [Capability; 3] = [
     Capability { name: "CAP_BPF", number: 39, purpose: "to load the kernel program" },
     Capability { name: "CAP_PERFMON", number: 38, purpose: "to let it read packets" },
-    Capability { name: "CAP_NET_ADMIN", number: 12, purpose: "to attach it, and to mark replay sockets" },
+    Capability {
+        name: "CAP_NET_ADMIN",
+        number: 12,
+        purpose: "to attach it, and to mark replay sockets",
+    },
 ];
 
 /// The old capability that includes CAP_BPF and CAP_PERFMON.
@@ -95,7 +99,9 @@ impl Duty {
                 capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
             }
             Self::Guard => Set::BPF | Set::SYS_ADMIN,
-            Self::Send(unix) => Set::NET_ADMIN | if unix { Set::DAC_OVERRIDE } else { Set::empty() },
+            Self::Send(unix) => {
+                Set::NET_ADMIN | if unix { Set::DAC_OVERRIDE } else { Set::empty() }
+            }
             Self::Nothing => Set::empty(),
         }
     }

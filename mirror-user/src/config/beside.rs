@@ -95,7 +95,10 @@ impl RedactSpec {
             json: either(self.json, other.json),
             cookies: either(self.cookies, other.cookies),
             detect: either(self.detect, other.detect),
+            custom: either(self.custom, other.custom),
+            paths: either(self.paths, other.paths),
             keep: either(self.keep, other.keep),
+            skip: either(self.skip, other.skip),
         }
     }
 }

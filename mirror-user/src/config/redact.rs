@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use super::Config;
 use super::output::Output;
 use crate::cli::{DetectorArg, PresetArg, RedactArgs};
-use crate::rules::redact::{Detector, Key, Preset, RedactOptions, Redactor};
+use crate::rules::redact::{Custom, Detector, Key, Preset, RedactOptions, Redactor};
 
 /// Holds the key of the tokens where no file does.
 const KEY_VARIABLE: &str = "MIRROR_REDACT_KEY";
@@ -32,8 +32,14 @@ pub struct RedactSpec {
     pub cookies: Vec<String>,
     /// As [`RedactOptions::detectors`].
     pub detect: Vec<Detector>,
+    /// As [`RedactOptions::custom`].
+    pub custom: Vec<Custom>,
+    /// As [`RedactOptions::segments`].
+    pub paths: Vec<String>,
     /// As [`RedactOptions::keep`].
     pub keep: Vec<String>,
+    /// As [`RedactOptions::skip`].
+    pub skip: Vec<Detector>,
 }
 
 impl Config {
@@ -70,7 +76,10 @@ impl From<&RedactArgs> for RedactSpec {
             json: args.redact_json.clone(),
             cookies: args.redact_cookies.clone(),
             detect: args.redact_detect.iter().map(|what| (*what).into()).collect(),
+            custom: args.redact_regex.clone(),
+            paths: args.redact_path.clone(),
             keep: args.redact_keep.clone(),
+            skip: args.redact_skip.iter().map(|what| (*what).into()).collect(),
         }
     }
 }
@@ -88,7 +97,10 @@ pub(super) fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<Redac
         json_paths: spec.json,
         cookies: spec.cookies,
         detectors: spec.detect,
+        custom: spec.custom,
+        segments: spec.paths,
         keep: spec.keep,
+        skip: spec.skip,
         discover: false,
     })
 }
@@ -126,6 +138,9 @@ impl From<DetectorArg> for Detector {
             DetectorArg::GithubToken => Detector::GithubToken,
             DetectorArg::StripeKey => Detector::StripeKey,
             DetectorArg::PrivateKey => Detector::PrivateKey,
+            DetectorArg::ServiceToken => Detector::ServiceToken,
+            DetectorArg::Userinfo => Detector::Userinfo,
+            DetectorArg::Track => Detector::Track,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::write::{Fields, Map, Value, texts, write_map};
 use crate::cli::{Bytes, PaceArgs, SourceArgs};
 use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
+use crate::rules::redact::{Custom, Detector};
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{Match, PathKind, PathMatch, TextMatch};
@@ -42,8 +43,15 @@ fn file(File { source, pace, noise, room, redact, targets, rules }: &File) -> Ma
 }
 
 fn redact_map(redact: &RedactSpec) -> Map {
-    let RedactSpec { preset, key_file, headers, fields, json, cookies, detect, keep } = redact;
-    let detect = detect.iter().map(|what| <&str>::from(*what).replace('_', "-"));
+    let RedactSpec { preset, key_file, headers, fields, json, cookies, detect, .. } = redact;
+    let RedactSpec { custom, paths, keep, skip, .. } = redact;
+    let word = |what: &Detector| Value::from(<&str>::from(*what).replace('_', "-"));
+    let expression = |custom: &Custom| {
+        let map = Fields::new().with("name", custom.name()).with("regex", custom.regex());
+        let map = map.with("keep-length", custom.keeps_length().then_some(true));
+        Value::from(map.0)
+    };
+    let detect: Vec<Value> = detect.iter().map(word).chain(custom.iter().map(expression)).collect();
     Fields::new()
         .with("preset", preset.map(<&str>::from))
         .with("key-file", key_file.as_ref().map(|file| file.display().to_string()))
@@ -51,8 +59,10 @@ fn redact_map(redact: &RedactSpec) -> Map {
         .with("fields", texts(fields))
         .with("json", texts(json))
         .with("cookies", texts(cookies))
-        .with("detect", texts(&detect.collect::<Vec<String>>()))
+        .with("detect", detect)
+        .with("paths", texts(paths))
         .with("keep", texts(keep))
+        .with("skip", skip.iter().map(word).collect::<Vec<Value>>())
         .0
 }
 

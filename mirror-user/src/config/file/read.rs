@@ -7,7 +7,9 @@ use super::{LIMITS, check, read_rules, read_source, read_target};
 use crate::cli::{DetectorArg, NoiseArgs, RoomArgs};
 use crate::config::redact::RedactSpec;
 use crate::config::yaml::{self, Node, Place, Value};
-use crate::rules::redact::{BadOption, Preset, check_name, check_path};
+use crate::rules::redact::{
+    BadOption, Custom, Preset, check_cookie, check_header, check_name, check_path, check_segments,
+};
 
 /// What a file without a word says.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
@@ -110,16 +112,38 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Err(format!("{text:?} is no name; write 1 to 63 letters, digits, dots, dashes and underscores"))
 }
 
+/// A detector of one's own.
+fn expression(reader: &mut Reader, node: &Node) -> Option<Custom> {
+    let fields = reader.fields(node, "expression")?;
+    let name = required(reader, &fields, "name", "the kind of its tokens, such as order-number")?;
+    let regex = required(reader, &fields, "regex", "what it matches, such as ORD-[0-9]{8}")?;
+    let keep_length = fields.get("keep-length").and_then(|node| reader.truth(node));
+    let name = reader.text(name)?;
+    reader.parsed(regex, |regex| {
+        Custom::new(name, regex, keep_length.unwrap_or(false)).map_err(|bad| bad.to_string())
+    })
+}
+
 fn redact_spec(reader: &mut Reader, node: &Node) -> Option<RedactSpec> {
     let fields = reader.fields(node, "redact")?;
     let presets = [Preset::None, Preset::Credentials, Preset::Pii].map(|it| (it.into(), it));
     let checked = |check: fn(&str) -> Result<(), BadOption>| {
         move |text: &str| check(text).map(|()| text.to_owned()).map_err(|bad| bad.to_string())
     };
-    let mut names =
-        |key| reader.list(fields.get(key), |reader, node| reader.parsed(node, checked(check_name)));
-    let (headers, form_fields) = (names("headers"), names("fields"));
-    let (cookies, keep) = (names("cookies"), names("keep"));
+    let mut names = |key, check| {
+        reader.list(fields.get(key), |reader, node| reader.parsed(node, checked(check)))
+    };
+    let headers = names("headers", check_header);
+    let (form_fields, keep) = (names("fields", check_name), names("keep", check_name));
+    let (cookies, paths) = (names("cookies", check_cookie), names("paths", check_segments));
+    let mut custom = Vec::new();
+    let detect = reader.list(fields.get("detect"), |reader, node| match node.value {
+        Value::Map(_) => {
+            custom.extend(expression(reader, node));
+            None
+        }
+        _ => reader.choice::<DetectorArg>(node).map(Into::into),
+    });
     Some(RedactSpec {
         preset: fields.get("preset").and_then(|node| reader.word(node, &presets)),
         key_file: fields.get("key-file").and_then(|node| reader.text(node)).map(Into::into),
@@ -128,9 +152,12 @@ fn redact_spec(reader: &mut Reader, node: &Node) -> Option<RedactSpec> {
         json: reader
             .list(fields.get("json"), |reader, node| reader.parsed(node, checked(check_path))),
         cookies,
-        detect: reader.list(fields.get("detect"), |reader, node| {
+        detect,
+        custom,
+        paths,
+        keep,
+        skip: reader.list(fields.get("skip"), |reader, node| {
             reader.choice::<DetectorArg>(node).map(Into::into)
         }),
-        keep,
     })
 }

@@ -1,8 +1,12 @@
 //! The content of a body by its media type: JSON, forms, parts, text, and the rest.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::inside;
 use super::json;
 use super::multipart;
+use super::names::Fate;
 use super::report::{Unredactable, Where};
 use super::url::{self, PairsOf};
 use super::work::Work;
@@ -15,6 +19,12 @@ pub(super) enum MediaType<'a> {
     /// With its boundary.
     Multipart(&'a [u8]),
     Text,
+    /// Scripts and style sheets, in which `token=` is code.
+    Script,
+    /// A format in which a value cannot be replaced without its length.
+    Binary,
+    /// The same in base64 (gRPC-Web).
+    BinaryText,
     /// Pictures, sound, fonts: what is in them is not looked into.
     Media,
     /// Another one, or none.
@@ -44,6 +54,11 @@ impl<'a> MediaType<'a> {
             () if starts(b"multipart/") => {
                 Self::Multipart(parameter(value, b"boundary").ok_or(Unredactable::BadMultipart)?)
             }
+            () if SCRIPTS.iter().any(|it| essence.ends_with(it)) => Self::Script,
+            () if starts(b"application/grpc-web-text") => Self::BinaryText,
+            () if BINARIES.iter().any(|it| memchr::memmem::find(&essence, it).is_some()) => {
+                Self::Binary
+            }
             () if starts(b"text/") || essence.ends_with(b"xml") => Self::Text,
             () if [&b"image/"[..], b"audio/", b"video/", b"font/"].iter().any(|it| starts(it)) => {
                 Self::Media
@@ -52,6 +67,26 @@ impl<'a> MediaType<'a> {
         })
     }
 }
+
+const SCRIPTS: [&[u8]; 4] = [b"javascript", b"ecmascript", b"/css", b"typescript"];
+
+/// Formats that tell lengths, by what their media types have in them.
+const BINARIES: [&[u8]; 14] = [
+    b"protobuf",
+    b"/grpc",
+    b"x-thrift",
+    b"thrift",
+    b"msgpack",
+    b"cbor",
+    b"bson",
+    b"avro",
+    b"flatbuffers",
+    b"smile",
+    b"hessian",
+    b"java-serialized",
+    b"octet-stream",
+    b"amf",
+];
 
 /// Rewrites content; `None` when nothing is to be replaced. Whatever it is said to be, field lines in
 /// it are looked through as in a head.
@@ -67,10 +102,17 @@ pub(super) fn rewrite(
     let rewritten = by_type(work, at, media_type, content)?;
     match inside::rewrite(work, rewritten.as_deref().unwrap_or(content)) {
         None => Ok(rewritten),
-        Some(_) if std::str::from_utf8(content).is_err() && media_type != MediaType::Text => {
-            Err(Unredactable::Binary)
-        }
+        Some(_) if is_binary(media_type, content) => Err(Unredactable::Binary),
         rewritten => Ok(rewritten),
+    }
+}
+
+/// Content that is never edited in place, since lengths in it may count what is replaced.
+fn is_binary(media_type: MediaType<'_>, content: &[u8]) -> bool {
+    match media_type {
+        MediaType::Binary | MediaType::BinaryText => true,
+        MediaType::Text => has_controls(content),
+        _ => !is_text(content),
     }
 }
 
@@ -83,16 +125,17 @@ fn by_type(
     if content.is_empty() {
         return Ok(None);
     }
+    if media_type != MediaType::Media && (has_wide_mark(content) || is_wide(content)) {
+        return Err(Unredactable::Charset);
+    }
     // Many clients send JSON as something else, curl's `--data` as a form. What only looks like it
-    // may be a text; but a form never does, and what has no type of its own may be read as JSON by
-    // someone who is less strict.
+    // may be a text, whose names are then found as well as they can; but a form never does, and what has
+    // no type of its own may be read as JSON by someone who is less strict.
     if media_type != MediaType::Json && json::may_be(content) {
         match (json::rewrite(work, at, content), media_type) {
             (Ok(rewritten), _) => return Ok(rewritten),
             (Err(why), MediaType::Form) => return Err(why),
-            (Err(why), MediaType::Other) if std::str::from_utf8(content).is_ok() => {
-                return Err(why);
-            }
+            (Err(why), MediaType::Other) if is_text(content) => return Err(why),
             (Err(_), _) => {}
         }
     }
@@ -101,21 +144,63 @@ fn by_type(
         MediaType::Json => return json::rewrite(work, at, content),
         MediaType::Multipart(boundary) => return multipart::rewrite(work, boundary, content),
         MediaType::Form => url::pairs(work, PairsOf::Form, content, &mut out),
-        MediaType::Text | MediaType::Media | MediaType::Other => {
-            let is_text = std::str::from_utf8(content).is_ok();
-            match media_type {
-                MediaType::Text if has_utf16_mark(content) => return Err(Unredactable::Charset),
-                MediaType::Other if is_text && looks_like_form(content) => {
-                    url::pairs(work, PairsOf::Form, content, &mut out)
-                }
-                _ if is_text || media_type == MediaType::Text => work.text(at, content, &mut out),
-                MediaType::Media => false,
-                _ if work.text(at, content, &mut out) => return Err(Unredactable::Binary),
-                _ => false,
-            }
+        MediaType::Binary => return binary(work, content),
+        MediaType::BinaryText => return binary_text(work, content),
+        MediaType::Media if !is_text(content) => false,
+        MediaType::Other if !is_text(content) => return binary(work, content),
+        MediaType::Other if looks_like_form(content) => {
+            url::pairs(work, PairsOf::Form, content, &mut out)
         }
+        MediaType::Text if has_controls(content) => return binary(work, content),
+        MediaType::Script => work.code(at, content, &mut out),
+        MediaType::Text | MediaType::Media | MediaType::Other => work.text(at, content, &mut out),
     };
     Ok(changed.then_some(out))
+}
+
+/// Content in which lengths are told: it is whole, or withheld when there is something in it.
+fn binary(work: &mut Work<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
+    if work.finds(content) || has_names(work, content) {
+        return Err(Unredactable::Binary);
+    }
+    Ok(None)
+}
+
+/// Base64, perhaps in several pieces, each with its padding.
+fn binary_text(work: &mut Work<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
+    let mut decoded = Vec::new();
+    let plain: Vec<u8> = content.iter().copied().filter(|it| !it.is_ascii_whitespace()).collect();
+    for piece in plain.chunks(4) {
+        let bytes = BASE64.decode(piece).map_err(|_| Unredactable::Binary)?;
+        decoded.extend_from_slice(&bytes);
+    }
+    binary(work, &decoded)
+}
+
+/// True when a listed name stands in binary content, as in MessagePack, CBOR and BSON.
+fn has_names(work: &Work<'_>, content: &[u8]) -> bool {
+    let names = &work.plan.names;
+    let is_such = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    content.split(|byte| !is_such(byte)).any(|word| {
+        // The length of the name before it may be a letter, too.
+        let tails = [Some(word), word.get(1..)];
+        (2..=MAX_BINARY_NAME).contains(&word.len())
+            && tails.iter().flatten().any(|name| {
+                names.may_be_known(name) && matches!(names.field(name), Fate::Replace(_))
+            })
+    })
+}
+
+/// Bytes of a name in binary content.
+const MAX_BINARY_NAME: usize = 64;
+
+fn is_text(content: &[u8]) -> bool {
+    !has_controls(content) && std::str::from_utf8(content).is_ok()
+}
+
+/// True with bytes that no text has: lengths and tags of binary formats.
+fn has_controls(content: &[u8]) -> bool {
+    content.iter().any(|byte| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1d | 0x1f | 0x7f))
 }
 
 /// A parameter of a header's value (RFC 9110 §5.6.6), without quotes.
@@ -145,8 +230,29 @@ fn has_ascii(charset: &[u8]) -> bool {
     families.iter().any(|family| charset.starts_with(family))
 }
 
-fn has_utf16_mark(content: &[u8]) -> bool {
-    content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff")
+/// The byte order mark of UTF-16 or UTF-32.
+fn has_wide_mark(content: &[u8]) -> bool {
+    [&b"\xff\xfe"[..], b"\xfe\xff", b"\0\0\xfe\xff"].iter().any(|mark| content.starts_with(mark))
+}
+
+/// Bytes from which UTF-16 and UTF-32 without a mark are told.
+const WIDE_BYTES: usize = 256;
+
+/// UTF-16 or UTF-32 without a mark: a zero beside every letter, in one of the ways to order them.
+fn is_wide(content: &[u8]) -> bool {
+    let start = content.get(..WIDE_BYTES).unwrap_or(content);
+    let zeros = |step: usize, at: usize| {
+        let units = start.chunks_exact(step);
+        let all = units.len();
+        let wide = units.filter(|unit| {
+            unit.iter().enumerate().all(|(place, byte)| match place == at {
+                true => byte.is_ascii_graphic() || byte.is_ascii_whitespace(),
+                false => *byte == 0,
+            })
+        });
+        all >= 2 && wide.count() * 4 >= all * 3
+    };
+    memchr::memchr(0, start).is_some() && (zeros(2, 0) || zeros(2, 1) || zeros(4, 0) || zeros(4, 3))
 }
 
 /// `name=value&…` in the characters that a form has.

@@ -15,13 +15,74 @@ pub(super) fn sent(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool
     edits.finish()
 }
 
-/// Rewrites a `Set-Cookie` value.
+/// Attributes (RFC 6265bis §4.1.2, RFC 2965 §3.2.2), whose values stay.
+const ATTRIBUTES: [&[u8]; 15] = [
+    b"expires",
+    b"max-age",
+    b"domain",
+    b"path",
+    b"secure",
+    b"httponly",
+    b"samesite",
+    b"partitioned",
+    b"priority",
+    b"version",
+    b"comment",
+    b"commenturl",
+    b"discard",
+    b"port",
+    b"sameparty",
+];
+
+/// Rewrites a `Set-Cookie` value: one cookie, or several that were joined by commas.
 pub(super) fn set(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-    let end = memchr::memchr(b';', value).unwrap_or(value.len());
     let mut edits = Edits::new(value, out);
-    pair(work, &mut edits, 0, value.get(..end).unwrap_or_default());
-    edits.edit(end..value.len(), |rest, out| work.text(&Where::Header(b"set-cookie"), rest, out));
+    let mut start = 0;
+    let mut is_first = true;
+    for piece in value.split(|byte| *byte == b';') {
+        // An attribute may be followed by the next cookie, as may a cookie without attributes.
+        let mut from = 0;
+        while let Some(next) = next_cookie(piece, from) {
+            let part = piece.get(from..next).unwrap_or_default();
+            self::part(work, &mut edits, start + from, part, is_first);
+            is_first = true;
+            from = next + 1;
+        }
+        let part = piece.get(from..).unwrap_or_default();
+        self::part(work, &mut edits, start + from, part, is_first);
+        is_first = false;
+        start += piece.len() + 1;
+    }
     edits.finish()
+}
+
+/// A cookie, or an attribute; what is no known attribute may be a value.
+fn part(
+    work: &mut Work<'_>,
+    edits: &mut Edits<'_, '_>,
+    start: usize,
+    part: &[u8],
+    is_cookie: bool,
+) {
+    let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+    if is_cookie || !name.is_empty() && !ATTRIBUTES.iter().any(|it| it.eq_ignore_ascii_case(name)) {
+        return pair(work, edits, start, part);
+    }
+    edits.edit(start..start + part.len(), |part, out| {
+        work.text(&Where::Header(b"set-cookie"), part, out)
+    });
+}
+
+/// The comma behind `from` that is followed by a name and `=`.
+fn next_cookie(piece: &[u8], from: usize) -> Option<usize> {
+    let rest = piece.get(from..)?;
+    memchr::memchr_iter(b',', rest).find_map(|comma| {
+        let behind = rest.get(comma + 1..)?.trim_ascii_start();
+        let is_name =
+            |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~[]".contains(byte);
+        let name = behind.iter().take_while(|byte| is_name(byte)).count();
+        (name > 0 && behind.get(name) == Some(&b'=')).then_some(from + comma)
+    })
 }
 
 fn pair(work: &mut Work<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8]) {
@@ -37,9 +98,6 @@ fn pair(work: &mut Work<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8
     let lead = bare.as_ptr().addr().wrapping_sub(value.as_ptr().addr());
     let lead = if bare.is_empty() { 0 } else { lead };
     let range = start + value_at + lead..start + value_at + lead + bare.len();
-    let replaced = work.plan.names.cookie(name);
-    edits.edit(range, |text, out| match replaced {
-        true => work.named("cookie", &at, text, out),
-        false => work.value(&at, text, out),
-    });
+    let fate = work.plan.names.cookie(name);
+    edits.edit(range, |text, out| work.fated(fate, &at, text, out));
 }

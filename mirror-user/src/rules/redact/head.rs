@@ -6,6 +6,9 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::cookie;
+use super::detect::Detector;
+use super::edits::Edits;
+use super::names::Fate;
 use super::report::Where;
 use super::url;
 use super::work::Work;
@@ -218,7 +221,7 @@ const LONG_NAME: usize = 20;
 
 /// True for the name of a field whose value is replaced by its name, whatever it looks like.
 pub(super) fn is_listed(work: &Work<'_>, name: &[u8]) -> bool {
-    work.plan.names.header(name).is_some()
+    matches!(work.plan.names.header(name), Fate::Replace(_))
         || matches!(Role::of(name), Role::Cookie | Role::SetCookie)
 }
 
@@ -231,7 +234,7 @@ pub(super) fn value(
     out: &mut Vec<u8>,
 ) -> bool {
     let role = Role::of(name);
-    if role == Role::Framing || role == Role::Trace && is_traceparent(value) {
+    if role == Role::Framing {
         return false;
     }
     if memchr::memchr(b'\n', value).is_some() {
@@ -239,11 +242,15 @@ pub(super) fn value(
         return work.named("folded", at, value, out);
     }
     match role {
-        _ if let Some(kind) = work.plan.names.header(name) => work.named(kind, at, value, out),
-        Role::Cookie => cookie::sent(work, value, out),
-        Role::SetCookie => cookie::set(work, value, out),
-        Role::Reference => url::rewrite(work, at, value, out),
-        _ => work.value(at, value, out),
+        Role::Cookie => return cookie::sent(work, value, out),
+        Role::SetCookie => return cookie::set(work, value, out),
+        _ => {}
+    }
+    match (work.plan.names.header(name), role) {
+        (Fate::Look | Fate::Identifier, Role::Trace) if is_traceparent(value) => false,
+        (Fate::Look, Role::Reference) => url::rewrite(work, at, value, out),
+        (Fate::Look, Role::Protocols) => protocols(work, at, value, out),
+        (fate, _) => work.fated(fate, at, value, out),
     }
 }
 
@@ -257,6 +264,8 @@ enum Role {
     Framing,
     /// W3C trace context.
     Trace,
+    /// Protocols of a WebSocket, among which browsers send what they cannot send as a header.
+    Protocols,
     Other,
 }
 
@@ -265,9 +274,11 @@ impl Role {
         // By length first: it is asked for every field.
         let (known, role): (&[u8], _) = match name.len() {
             6 => (b"cookie", Self::Cookie),
+            7 if name.ends_with(b"2") => (b"cookie2", Self::Cookie),
             7 => (b"referer", Self::Reference),
             8 => (b"location", Self::Reference),
             10 => (b"set-cookie", Self::SetCookie),
+            11 if name.ends_with(b"2") => (b"set-cookie2", Self::SetCookie),
             11 => (b"traceparent", Self::Trace),
             14 if name.ends_with(b"i") || name.ends_with(b"I") => {
                 (b"x-original-uri", Self::Reference)
@@ -279,10 +290,53 @@ impl Role {
             15 => (b"x-forwarded-uri", Self::Reference),
             16 => (b"content-location", Self::Reference),
             17 => (b"transfer-encoding", Self::Framing),
+            22 => (b"sec-websocket-protocol", Self::Protocols),
             _ => return Self::Other,
         };
         if known.eq_ignore_ascii_case(name) { role } else { Self::Other }
     }
+}
+
+/// What precedes a credential in a list of protocols.
+const PROTOCOL_WORDS: [&[u8]; 8] = [
+    b"bearer",
+    b"token",
+    b"access_token",
+    b"access-token",
+    b"authorization",
+    b"auth",
+    b"jwt",
+    b"apikey",
+];
+
+/// Protocols with a bearer token behind them (Kubernetes: `base64url.bearer.authorization.k8s.io.…`).
+/// A token has no character that a protocol has not.
+fn protocols(work: &mut Work<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+    if !work.plan.detectors.is_on(Detector::Bearer) {
+        return work.text(at, value, out);
+    }
+    let mut edits = Edits::new(value, out);
+    let mut start = 0;
+    let mut follows = false;
+    for piece in value.split(|byte| *byte == b',') {
+        let lead = piece.len() - piece.trim_ascii_start().len();
+        let protocol = piece.trim_ascii();
+        let begin = start + lead;
+        start += piece.len() + 1;
+        let dot = memchr::memmem::find(protocol, b".bearer.")
+            .and_then(|_| memchr::memrchr(b'.', protocol))
+            .map_or(0, |dot| dot + 1);
+        let range = begin + dot..begin + protocol.len();
+        edits.edit(range, |text, out| match dot > 0 || follows {
+            true => work.named("bearer", at, text, out),
+            false => work.text(at, text, out),
+        });
+        let lower = protocol.to_ascii_lowercase();
+        // `bearer`, `graphql-token`
+        let last = lower.rsplit(|byte| matches!(byte, b'-' | b'.')).next().unwrap_or_default();
+        follows = PROTOCOL_WORDS.contains(&lower.as_slice()) || PROTOCOL_WORDS.contains(&last);
+    }
+    edits.finish()
 }
 
 /// `00-` and three numbers in hexadecimal, which may look like a card.

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::edits::Edits;
+use super::names::Fate;
 use super::paths::States;
 use super::report::{Unredactable, Where};
 use super::work::Work;
@@ -33,8 +34,18 @@ impl Container<'_> {
 #[derive(Clone, Copy)]
 struct Heritage<'a> {
     states: States,
-    /// It is to be replaced, whatever it is.
-    kind: Option<&'a str>,
+    /// What is to become of it, whatever it is.
+    fate: Fate<'a>,
+}
+
+impl<'a> Heritage<'a> {
+    /// Of what stands inside, by its own name.
+    fn or(self, own: impl FnOnce() -> Fate<'a>) -> Fate<'a> {
+        match self.fate {
+            Fate::Look | Fate::Identifier => own(),
+            fate => fate,
+        }
+    }
 }
 
 /// True when a text may be an object or a list, so that it is worth reading as one.
@@ -53,7 +64,7 @@ pub(super) fn rewrite(
     source: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let begin = Heritage { states: work.plan.paths.begin(), kind: None };
+    let begin = Heritage { states: work.plan.paths.begin(), fate: Fate::Look };
     let mut out = Vec::new();
     let mut reader = Reader {
         work,
@@ -100,9 +111,9 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
             Some(b'[') => self.list(heritage),
             Some(b'"') => {
                 let range = self.string()?;
-                self.replace_string(range, heritage.kind)
+                self.replace_string(range, heritage.fate)
             }
-            Some(b'-' | b'0'..=b'9') => self.number(heritage.kind),
+            Some(b'-' | b'0'..=b'9') => self.number(heritage.fate),
             Some(_) => self.literal(),
             None => Err(Unredactable::BadJson),
         }
@@ -137,13 +148,14 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
             0 => 0,
             states => self.work.plan.paths.step(states, None),
         };
-        let kind = heritage.kind.or_else(|| self.work.plan.paths.is_end(states).then_some(BY_PATH));
+        let by_path = self.work.plan.paths.is_end(states);
+        let fate = heritage.or(|| if by_path { Fate::Replace(BY_PATH) } else { heritage.fate });
         if self.peek() == Some(b']') {
             self.goes_on(b']')?;
             return Ok(());
         }
         loop {
-            self.value(Heritage { states, kind })?;
+            self.value(Heritage { states, fate })?;
             if !self.goes_on(b']')? {
                 return Ok(());
             }
@@ -191,13 +203,15 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
             0 => 0,
             states => plan.paths.step(states, Some(name)),
         };
-        let kind = heritage
-            .kind
-            .or_else(|| plan.names.field(name))
-            .or_else(|| plan.paths.is_end(states).then_some(BY_PATH));
+        let fate = heritage.or(|| match plan.names.field(name) {
+            Fate::Look | Fate::Identifier if plan.paths.is_end(states) => Fate::Replace(BY_PATH),
+            fate => fate,
+        });
         // A name may be a value: `{"alice@example.com": 1}`.
-        self.replace_string(range, None)?;
-        Ok(Heritage { states, kind })
+        if heritage.fate != Fate::Keep {
+            self.replace_string(range, Fate::Look)?;
+        }
+        Ok(Heritage { states, fate })
     }
 
     /// Reads a string; gives what is between its quotes.
@@ -217,11 +231,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         }
     }
 
-    fn replace_string(
-        &mut self,
-        range: Range<usize>,
-        kind: Option<&str>,
-    ) -> Result<(), Unredactable> {
+    fn replace_string(&mut self, range: Range<usize>, fate: Fate<'_>) -> Result<(), Unredactable> {
         let raw = self.source.get(range.clone()).unwrap_or_default();
         let text = match memchr::memchr(b'\\', raw) {
             None => raw,
@@ -232,46 +242,31 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         };
         let place = Where::Json(self.outer, &self.containers);
         self.token.clear();
-        let replaced = match kind {
-            Some(kind) => self.work.named(kind, &place, text, &mut self.token),
-            None => self.work.value(&place, text, &mut self.token),
-        };
-        if replaced {
+        if self.work.fated(fate, &place, text, &mut self.token) {
             let token = &self.token;
             self.edits.replace(range, |out| escape(token, out));
         }
         Ok(())
     }
 
-    fn number(&mut self, kind: Option<&str>) -> Result<(), Unredactable> {
+    fn number(&mut self, fate: Fate<'_>) -> Result<(), Unredactable> {
         let start = self.at;
         let rest = self.source.get(start..).unwrap_or_default();
         let is_such = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
         let len = rest.iter().take_while(|byte| is_such(byte)).count();
         let raw = rest.get(..len).unwrap_or_default();
         self.at += len;
-        // Card numbers have 13 digits and more; what else is a number is found by its name.
-        if kind.is_none() && len < 13 {
-            return Ok(());
-        }
+        let kind = match fate {
+            Fate::Replace(kind) => kind,
+            // Card numbers have 13 digits and more; what else is a number is found by its name.
+            Fate::Look if len >= 13 && self.work.finds(raw) => "pan",
+            _ => return Ok(()),
+        };
         let place = Where::Json(self.outer, &self.containers);
         self.token.clear();
-        let replaced = match kind {
-            Some(kind) => self.work.named(kind, &place, raw, &mut self.token),
-            None => self.work.text(&place, raw, &mut self.token),
-        };
-        if replaced {
+        if self.work.number(kind, &place, raw, &mut self.token) {
             let token = &self.token;
-            self.edits.replace(start..start + len, |out| {
-                let digits = token.strip_prefix(b"+").unwrap_or(token);
-                if digits.iter().all(u8::is_ascii_digit) {
-                    out.extend_from_slice(digits);
-                } else {
-                    out.push(b'"');
-                    escape(token, out);
-                    out.push(b'"');
-                }
-            });
+            self.edits.replace(start..start + len, |out| out.extend_from_slice(token));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! the reason ([`Unredactable`]) and a counter; its exchange still shows in reports, and is not
 //! replayed. Remembers the counts. Looks at no clock, waits for nothing.
 
+mod assign;
 mod body;
 mod cookie;
 mod detect;
@@ -21,6 +22,7 @@ mod names;
 mod options;
 mod paths;
 mod report;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -34,11 +36,14 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use self::body::MediaType;
-pub use self::detect::Detector;
 use self::detect::Detectors;
+pub use self::detect::{Custom, Detector};
 use self::head::NewBody;
 pub use self::json::MAX_JSON_DEPTH;
-pub use self::options::{BadOption, Preset, RedactOptions, check_name, check_path};
+pub use self::options::{
+    BadOption, Preset, RedactOptions, check_cookie, check_header, check_name, check_path,
+    check_segments,
+};
 pub use self::report::{Finding, MAX_PLACES, Unredactable};
 use self::report::{Report, Where};
 use self::tokens::Tokens;
@@ -76,7 +81,8 @@ impl Redactor {
         let plan = Plan {
             names: options.names()?,
             paths: options.paths()?,
-            detectors: Detectors::new(options.detectors_on()),
+            segments: options.segments()?,
+            detectors: Detectors::new(options.detectors_on(), options.custom.clone()),
             tokens: Tokens::new(&key),
         };
         let report = Report { discover: options.discover, ..Report::default() };

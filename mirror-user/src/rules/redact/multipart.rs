@@ -2,6 +2,7 @@
 
 use super::body::{self, MediaType};
 use super::edits::Edits;
+use super::names::Fate;
 use super::report::{Unredactable, Where};
 use super::work::Work;
 
@@ -83,9 +84,13 @@ fn part(
     let at = Where::Part(name);
     edits.edit(begin..begin + head.len(), |head, out| work.text(&at, head, out));
     let range = begin + content_at..begin + part.len();
-    if let Some(kind) = work.plan.names.field(name) {
-        edits.edit(range, |content, out| work.named(kind, &at, content, out));
-        return Ok(());
+    match work.plan.names.field(name) {
+        Fate::Replace(kind) => {
+            edits.edit(range, |content, out| work.named(kind, &at, content, out));
+            return Ok(());
+        }
+        Fate::Keep => return Ok(()),
+        Fate::Look | Fate::Identifier => {}
     }
     let media_type = match media_type {
         // A list of parts in a part: they are looked through as one text.

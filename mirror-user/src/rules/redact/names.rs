@@ -1,11 +1,20 @@
 //! Names whose values are replaced, whatever they look like.
+//!
+//! A name is told by how it ends: `userPassword`, `DB-PASSWORD` and `password2` end in a credential
+//! word. Names are compared without case, `-`, `_` and `.`; a word begins where a separator, a digit
+//! or a capital letter says so. Of the entries that fit, the longest decides, so that `max_tokens` is
+//! a counter and `page_token` a place in a list.
+//!
+//! Most names are told by their last two letters to end in no known word; nothing else is read then.
 
-use hashbrown::HashMap;
+mod glob;
+mod lists;
+mod word;
 
-use super::options::BadOption;
-
-/// Letters and digits of a name that is listed; a longer one on the wire is none of them.
-pub(super) const MAX_NAME_BYTES: usize = 48;
+use self::glob::Glob;
+use self::word::Folded;
+pub(super) use self::word::MAX_NAME_BYTES;
+use super::options::{BadOption, Preset};
 
 /// Where a name counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,150 +22,278 @@ pub(super) struct Places(u8);
 
 impl Places {
     pub(super) const HEADER: Self = Self(1);
-    /// Query, form, multipart, JSON.
+    /// Multipart, JSON, and what is like them.
     pub(super) const FIELD: Self = Self(2);
     pub(super) const COOKIE: Self = Self(4);
-    pub(super) const ALL: Self = Self(7);
+    /// Queries and forms, where names are shorter and fewer than in documents.
+    pub(super) const PAIR: Self = Self(8);
+    pub(super) const FIELDS: Self = Self(2 | 8);
+    pub(super) const ALL: Self = Self(15);
+
+    fn meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
+/// Which part of a name an entry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Anchor {
+    /// All of it, or all of the innermost part: `user[pin]`, `user.pin`.
+    Whole,
+    /// Its last words.
+    Word,
+    /// Its last letters, also within a word: `dbpassword`.
+    End,
+}
+
+/// What becomes of the value of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate<'a> {
+    /// It is looked through.
+    Look,
+    /// It is looked through, but not for what random digits may look like.
+    Identifier,
+    /// It is replaced by a token of this kind.
+    Replace(&'a str),
+    /// It stays as it is.
+    Keep,
+}
+
+#[derive(Clone, Debug)]
+enum Role {
+    Replace(Box<str>),
+    Identifier,
+    /// Not a secret although it ends in such a word.
+    Exempt,
+    /// A word that may follow: `password_confirmation`, `token_value`.
+    Carrier,
+    Keep,
+}
+
+#[derive(Debug)]
 struct Entry {
-    kind: Box<str>,
-    places: u8,
+    text: Box<[u8]>,
+    anchor: Anchor,
+    places: Places,
+    role: Role,
+    /// An entry of a user's, which goes before those of the presets.
+    own: bool,
 }
 
-/// The names, without case, `-` and `_`.
+/// A kind whose values are secrets as texts, and counts as numbers: `"tokens": 17`.
+pub(super) const COUNTED: &str = "tokens";
+
+/// Words that may stand behind a credential word.
+const MAX_CARRIERS: usize = 4;
+
+/// The names.
 pub(super) struct Names {
-    entries: HashMap<Box<[u8]>, Entry>,
-    kept: Vec<Box<[u8]>>,
+    /// By the last two letters.
+    buckets: Vec<Vec<Entry>>,
+    globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
     pub(super) all_cookies: bool,
-    /// By the letter that a listed name begins with, one bit for each that it may end with: most
-    /// names on the wire are none of them, and are found to be so without being folded.
-    ends: [u32; 32],
+    is_empty: bool,
 }
 
-/// A name without case, `-` and `_`.
-pub(super) struct Folded {
-    bytes: [u8; MAX_NAME_BYTES],
-    len: usize,
-}
+const BUCKETS: usize = 1 << 10;
 
-/// Whether a name differs from one without this byte; of what is beyond ASCII all counts, so that a
-/// name with it is not another one without.
-fn counts(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
-}
-
-/// The first and the last letter, without case, in 32 classes; `None` where folding would take one of
-/// them away.
-fn ends(name: &[u8]) -> Option<(usize, u32)> {
-    let class = |byte: &u8| counts(*byte).then(|| byte.to_ascii_lowercase() & 31);
-    Some((class(name.first()?)?.into(), class(name.last()?)?.into()))
-}
-
-impl Folded {
-    /// `None` when it is longer than every listed name.
-    pub(super) fn new(name: &[u8]) -> Option<Self> {
-        let mut bytes = [0; MAX_NAME_BYTES];
-        let mut places = bytes.iter_mut();
-        for byte in name.iter().filter(|byte| counts(**byte)) {
-            *places.next()? = byte.to_ascii_lowercase();
-        }
-        let len = MAX_NAME_BYTES - places.len();
-        Some(Self { bytes, len })
-    }
-
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
+/// The bucket of what ends in these letters.
+fn bucket(text: &[u8]) -> usize {
+    let class = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default() & 31);
+    let mut last = text.iter().rev();
+    let last_one = class(last.next());
+    class(last.next()) << 5 | last_one
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { entries: HashMap::new(), kept: Vec::new(), all_cookies: false, ends: [0; 32] }
+        let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
+        Self { buckets, globs: Vec::new(), all_cookies: false, is_empty: true }
     }
 }
 
 impl Names {
+    /// Those of a preset.
+    pub(super) fn preset(preset: Preset) -> Self {
+        let mut names = Self::default();
+        if preset == Preset::None {
+            return names;
+        }
+        names.all_cookies = true;
+        for list in lists::LISTS.iter().filter(|list| list.preset <= preset) {
+            for text in list.names.split_ascii_whitespace() {
+                let role = list.role.into();
+                names.insert(Entry {
+                    text: text.as_bytes().into(),
+                    anchor: list.anchor,
+                    places: list.places,
+                    role,
+                    own: false,
+                });
+            }
+        }
+        names
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        self.is_empty = false;
+        if let Some(bucket) = self.buckets.get_mut(bucket(&entry.text)) {
+            bucket.push(entry);
+        }
+    }
+
+    /// Adds a name or a pattern whose values are replaced.
     pub(super) fn add(&mut self, name: &str, kind: &str, places: Places) -> Result<(), BadOption> {
-        let folded = checked(name)?;
-        if let Some((first, last)) = ends(folded.as_bytes())
-            && let Some(lasts) = self.ends.get_mut(first)
-        {
-            *lasts |= 1 << last;
-        }
-        let entry = self
-            .entries
-            .entry(folded.as_bytes().into())
-            .or_insert_with(|| Entry { kind: kind.into(), places: 0 });
-        entry.places |= places.0;
-        Ok(())
+        self.add_own(name, places, Role::Replace(kind.into()))
     }
 
+    /// Adds a name or a pattern whose values stay.
     pub(super) fn keep(&mut self, name: &str) -> Result<(), BadOption> {
-        let folded = checked(name)?;
-        self.entries.remove(folded.as_bytes());
-        self.kept.push(folded.as_bytes().into());
+        self.add_own(name, Places::ALL, Role::Keep)
+    }
+
+    fn add_own(&mut self, name: &str, places: Places, role: Role) -> Result<(), BadOption> {
+        check(name, places)?;
+        if Glob::is(name) {
+            self.is_empty = false;
+            let glob = Glob::new(name).ok_or_else(|| BadOption::Name(name.to_owned()))?;
+            self.globs.push((glob, places, role));
+            return Ok(());
+        }
+        let folded = Folded::new(name.as_bytes());
+        if folded.is_empty() || folded.is_cut() {
+            return Err(BadOption::Name(name.to_owned()));
+        }
+        let text = folded.as_bytes().into();
+        self.insert(Entry { text, anchor: Anchor::Whole, places, role, own: true });
         Ok(())
     }
 
-    /// The kind of the tokens that replace the value of this name.
-    pub(super) fn kind(&self, folded: &Folded, places: Places) -> Option<&str> {
-        let entry = self.entries.get(folded.as_bytes())?;
-        (entry.places & places.0 != 0).then_some(&entry.kind)
+    /// What becomes of the value of a header.
+    pub(super) fn header(&self, name: &[u8]) -> Fate<'_> {
+        self.fate(name, Places::HEADER)
     }
 
-    /// The same of a header.
-    pub(super) fn header(&self, name: &[u8]) -> Option<&str> {
-        if !self.may_be_listed(name) {
-            return None;
+    /// The same of a member of a document.
+    pub(super) fn field(&self, name: &[u8]) -> Fate<'_> {
+        self.fate(name, Places::FIELD)
+    }
+
+    /// The same of a parameter of a query or a form.
+    pub(super) fn pair(&self, name: &[u8]) -> Fate<'_> {
+        self.fate(name, Places::PAIR)
+    }
+
+    /// The same of a cookie.
+    pub(super) fn cookie(&self, name: &[u8]) -> Fate<'_> {
+        match self.fate(name, Places::COOKIE) {
+            Fate::Keep => Fate::Keep,
+            Fate::Replace(_) => Fate::Replace("cookie"),
+            _ if self.all_cookies => Fate::Replace("cookie"),
+            fate => fate,
         }
-        self.kind(&Folded::new(name)?, Places::HEADER)
+    }
+
+    fn fate(&self, name: &[u8], place: Places) -> Fate<'_> {
+        if !self.may_be_known(name) {
+            return Fate::Look;
+        }
+        let folded = Folded::new(name);
+        let mut fate = self.listed(&folded, place);
+        for (glob, places, role) in &self.globs {
+            if places.meet(place) && glob.matches(&folded) {
+                match role {
+                    Role::Keep => return Fate::Keep,
+                    Role::Replace(kind) if fate != Fate::Keep => fate = Fate::Replace(kind),
+                    _ => {}
+                }
+            }
+        }
+        fate
     }
 
     /// False for most names that are not listed.
-    fn may_be_listed(&self, name: &[u8]) -> bool {
-        let Some((first, last)) = ends(name) else { return true };
-        self.ends.get(first).is_some_and(|lasts| lasts & 1 << last != 0)
+    pub(super) fn may_be_known(&self, name: &[u8]) -> bool {
+        !self.is_empty && (!self.globs.is_empty() || self.may_end_known(name))
     }
 
-    /// The same of a field: of its name, or of the innermost part of `user[password]` and
-    /// `user.password`.
-    pub(super) fn field(&self, name: &[u8]) -> Option<&str> {
-        if self.entries.is_empty() {
-            return None;
-        }
-        let whole = self.may_be_listed(name).then(|| Folded::new(name)).flatten();
-        let whole = whole.and_then(|folded| self.kind(&folded, Places::FIELD));
-        let innermost = || {
-            let bare = name.trim_ascii().strip_suffix(b"]").unwrap_or(name);
-            let bare = bare.strip_suffix(b"[").unwrap_or(bare);
-            let bare = bare.strip_suffix(b"]").unwrap_or(bare);
-            let last = bare.iter().rposition(|byte| matches!(byte, b'[' | b'.' | b':' | b'$'))?;
-            self.kind(&Folded::new(bare.get(last + 1..)?)?, Places::FIELD)
-        };
-        whole.or_else(innermost)
-    }
-
-    /// True when the value of this cookie is replaced.
-    pub(super) fn cookie(&self, name: &[u8]) -> bool {
-        if self.all_cookies && self.kept.is_empty() {
+    /// False for most names that no entry fits.
+    fn may_end_known(&self, name: &[u8]) -> bool {
+        let [.., before, last] = name else { return true };
+        let plain = |byte: &u8| byte.is_ascii_alphabetic();
+        if !plain(before) || !plain(last) {
             return true;
         }
-        let Some(folded) = Folded::new(name) else { return self.all_cookies };
-        match self.all_cookies {
-            true => !self.is_kept(&folded),
-            false => self.kind(&folded, Places::COOKIE).is_some(),
-        }
+        self.buckets.get(bucket(&[*before, *last])).is_some_and(|bucket| !bucket.is_empty())
     }
 
-    fn is_kept(&self, folded: &Folded) -> bool {
-        self.kept.iter().any(|kept| **kept == *folded.as_bytes())
+    fn listed(&self, name: &Folded, place: Places) -> Fate<'_> {
+        let mut end = name.len();
+        for _ in 0..=MAX_CARRIERS {
+            let Some(entry) = self.longest(name, end, place) else {
+                match name.without_number(end) {
+                    Some(shorter) => {
+                        end = shorter;
+                        continue;
+                    }
+                    None => return Fate::Look,
+                }
+            };
+            match &entry.role {
+                Role::Replace(kind) => return Fate::Replace(kind),
+                Role::Identifier => return Fate::Identifier,
+                Role::Keep => return Fate::Keep,
+                Role::Exempt => return Fate::Look,
+                Role::Carrier => end -= entry.text.len(),
+            }
+        }
+        Fate::Look
+    }
+
+    /// The longest entry in which the first `end` letters end.
+    fn longest(&self, name: &Folded, end: usize, place: Places) -> Option<&Entry> {
+        let text = name.as_bytes().get(..end)?;
+        let entries = self.buckets.get(bucket(text))?.iter();
+        let fits = |entry: &&Entry| {
+            if !entry.places.meet(place) || !text.ends_with(&entry.text) {
+                return false;
+            }
+            let start = end - entry.text.len();
+            match entry.anchor {
+                Anchor::Whole => {
+                    end == name.len()
+                        && (start == 0 || place != Places::HEADER && name.begins_part(start))
+                }
+                Anchor::Word => name.begins_word(start),
+                Anchor::End => true,
+            }
+        };
+        entries
+            .filter(fits)
+            .max_by_key(|entry| (entry.text.len(), entry.own, matches!(entry.role, Role::Keep)))
     }
 }
 
-fn checked(name: &str) -> Result<Folded, BadOption> {
-    Folded::new(name.as_bytes())
-        .filter(|folded| folded.len > 0)
-        .ok_or_else(|| BadOption::Name(name.to_owned()))
+/// Refuses a name that nothing on the wire can have.
+fn check(name: &str, places: Places) -> Result<(), BadOption> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~?".contains(&byte);
+    // `?` is a wildcard here.
+    let never = match places {
+        Places::HEADER => {
+            let framing = ["content-length", "transfer-encoding"];
+            !name.bytes().all(is_token) || framing.iter().any(|it| name.eq_ignore_ascii_case(it))
+        }
+        Places::COOKIE => name.bytes().any(|byte| byte <= b' ' || b";=,\"".contains(&byte)),
+        _ => name.trim() != name,
+    };
+    match never {
+        true => Err(BadOption::Never(name.to_owned())),
+        false => Ok(()),
+    }
+}
+
+/// A name or pattern that can be listed.
+pub(super) fn check_name(name: &str, places: Places) -> Result<(), BadOption> {
+    Names::default().add(name, "value", places)
 }

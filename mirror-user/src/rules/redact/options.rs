@@ -3,9 +3,10 @@
 use enum_map::EnumMap;
 use strum::IntoStaticStr;
 
-use super::detect::Detector;
-use super::names::{Names, Places};
+use super::detect::{Custom, Detector};
+use super::names::{self, MAX_NAME_BYTES, Names, Places};
 use super::paths::Paths;
+use super::segments::Segments;
 use super::tokens::Key;
 
 /// What to redact before anything leaves. What no preset and no list asks for stays byte for byte.
@@ -15,8 +16,8 @@ pub struct RedactOptions {
     pub preset: Preset,
     /// What makes tokens; a random one for this run when there is none.
     pub key: Option<Key>,
-    /// Headers whose values are replaced. Here and below, names are compared without case, `-` and
-    /// `_`, so that `X-Api-Key`, `x_api_key` and `xApiKey` are one.
+    /// Headers whose values are replaced. Here and below, names are compared without case, `-`, `_` and
+    /// `.`, so that `X-Api-Key`, `x_api_key` and `xApiKey` are one; `*` and `?` make a pattern.
     pub headers: Vec<String>,
     /// Query parameters, form fields, parts of `multipart/form-data` and members of JSON objects at
     /// any depth whose values are replaced.
@@ -28,8 +29,15 @@ pub struct RedactOptions {
     pub cookies: Vec<String>,
     /// What is recognised by its looks beside the preset's.
     pub detectors: Vec<Detector>,
-    /// Names of headers, fields and cookies that stay although the preset lists them.
+    /// What is recognised by an expression of one's own.
+    pub custom: Vec<Custom>,
+    /// Segments of request paths that are replaced, in braces: `/reset/{token}`.
+    pub segments: Vec<String>,
+    /// Names and patterns of headers, fields and cookies whose values stay as they are, although the
+    /// preset lists them or a detector knows them.
     pub keep: Vec<String>,
+    /// Detectors of the preset that are off.
+    pub skip: Vec<Detector>,
     /// Count what was found where, for [`Redactor::findings`](super::Redactor::findings).
     pub discover: bool,
 }
@@ -59,10 +67,11 @@ impl RedactOptions {
     /// True when nothing is to be redacted or looked for.
     #[must_use]
     pub fn is_off(&self) -> bool {
-        let lists = [&self.headers, &self.fields, &self.json_paths, &self.cookies];
+        let lists = [&self.headers, &self.fields, &self.json_paths, &self.cookies, &self.segments];
         self.preset == Preset::None
             && lists.iter().all(|list| list.is_empty())
             && self.detectors.is_empty()
+            && self.custom.is_empty()
             && !self.discover
     }
 
@@ -72,25 +81,15 @@ impl RedactOptions {
         let secrets = Detector::SECRETS.iter().filter(|_| self.preset >= Preset::Credentials);
         let personal = Detector::PERSONAL.iter().filter(|_| self.preset >= Preset::Pii);
         listed.chain(secrets).chain(personal).for_each(|what| on[*what] = true);
+        self.skip.iter().for_each(|what| on[*what] = false);
         on
     }
 
     pub(super) fn names(&self) -> Result<Names, BadOption> {
-        let mut names = Names::default();
-        if self.preset >= Preset::Credentials {
-            names.all_cookies = true;
-            for (name, kind) in CREDENTIALS {
-                names.add(name, kind, Places::ALL)?;
-            }
-        }
-        if self.preset >= Preset::Pii {
-            for (name, kind) in PERSONAL {
-                names.add(name, kind, Places::ALL)?;
-            }
-        }
+        let mut names = Names::preset(self.preset);
         let lists = [
             (&self.headers, Places::HEADER),
-            (&self.fields, Places::FIELD),
+            (&self.fields, Places::FIELDS),
             (&self.cookies, Places::COOKIE),
         ];
         for (list, places) in lists {
@@ -107,6 +106,34 @@ impl RedactOptions {
     pub(super) fn paths(&self) -> Result<Paths, BadOption> {
         Paths::new(&self.json_paths)
     }
+
+    pub(super) fn segments(&self) -> Result<Segments, BadOption> {
+        Segments::new(&self.segments)
+    }
+}
+
+/// A header that can be listed.
+///
+/// # Errors
+/// When nothing on the wire can have this name.
+pub fn check_header(name: &str) -> Result<(), BadOption> {
+    names::check_name(name, Places::HEADER)
+}
+
+/// A cookie that can be listed.
+///
+/// # Errors
+/// When no cookie can have this name.
+pub fn check_cookie(name: &str) -> Result<(), BadOption> {
+    names::check_name(name, Places::COOKIE)
+}
+
+/// Path segments that can be listed.
+///
+/// # Errors
+/// When they name no segment.
+pub fn check_segments(path: &str) -> Result<(), BadOption> {
+    Segments::new(&[path.to_owned()]).map(|_| ())
 }
 
 /// A name that can be listed.
@@ -114,7 +141,7 @@ impl RedactOptions {
 /// # Errors
 /// When it means nothing.
 pub fn check_name(name: &str) -> Result<(), BadOption> {
-    Names::default().keep(name)
+    names::check_name(name, Places::FIELDS)
 }
 
 /// A path that can be listed.
@@ -140,6 +167,12 @@ fn kind_of(name: &str) -> String {
 pub enum BadOption {
     /// A name without a letter or digit, or with more than 48 of them.
     Name(String),
+    /// A name that no header, field or cookie can have.
+    Never(String),
+    /// A path of segments that names none, or is none.
+    Segments(String),
+    /// An expression that is none, or a name of one that cannot be a kind of tokens.
+    Custom(String),
     /// A path that is not of the form that [`RedactOptions::json_paths`] has.
     Path(String),
     /// Paths with more than 64 steps together.
@@ -150,8 +183,24 @@ impl std::fmt::Display for BadOption {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Name(name) => {
-                write!(f, "{name:?}: a name to redact has 1 to 48 letters, digits, `-` and `_`")
+                write!(
+                    f,
+                    "{name:?}: a name to redact has 1 to {MAX_NAME_BYTES} letters and digits beside `-`, `_`, \
+                     `.`, `*` and `?`"
+                )
             }
+            Self::Never(name) => write!(
+                f,
+                "{name:?} can match nothing: no header, field or cookie has such a name, or its value must \
+                 stay for the message to be read"
+            ),
+            Self::Segments(path) => {
+                write!(
+                    f,
+                    "{path:?}: a path to redact looks like /reset/{{token}} or /users/*/{{key}}"
+                )
+            }
+            Self::Custom(why) => f.write_str(why),
             Self::Path(path) => write!(
                 f,
                 "{path:?}: a JSON path looks like $.user.ssn, $.cards[*].number or $..secret"
@@ -165,105 +214,3 @@ impl std::fmt::Display for BadOption {
 }
 
 impl std::error::Error for BadOption {}
-
-/// Names whose values open doors, and the kind of their tokens. Those that hold the same secret in
-/// different places share a kind, so that it has one token.
-const CREDENTIALS: &[(&str, &str)] = &[
-    ("authorization", "authorization"),
-    ("proxy-authorization", "authorization"),
-    ("access-token", "bearer"),
-    ("id-token", "bearer"),
-    ("token", "bearer"),
-    ("auth-token", "bearer"),
-    ("x-auth-token", "bearer"),
-    ("x-access-token", "bearer"),
-    ("x-amz-security-token", "bearer"),
-    ("security-token", "bearer"),
-    ("session-token", "bearer"),
-    ("jwt", "bearer"),
-    ("refresh-token", "refresh-token"),
-    ("api-key", "api-key"),
-    ("x-api-key", "api-key"),
-    ("x-goog-api-key", "api-key"),
-    ("x-functions-key", "api-key"),
-    ("subscription-key", "api-key"),
-    ("ocp-apim-subscription-key", "api-key"),
-    ("api-token", "api-key"),
-    ("x-api-token", "api-key"),
-    ("private-token", "api-key"),
-    ("x-gitlab-token", "api-key"),
-    ("x-vault-token", "api-key"),
-    ("x-csrf-token", "csrf"),
-    ("x-xsrf-token", "csrf"),
-    ("csrf-token", "csrf"),
-    ("xsrf-token", "csrf"),
-    ("csrfmiddlewaretoken", "csrf"),
-    ("authenticity-token", "csrf"),
-    ("password", "password"),
-    ("passwd", "password"),
-    ("pwd", "password"),
-    ("passphrase", "password"),
-    ("new-password", "password"),
-    ("old-password", "password"),
-    ("current-password", "password"),
-    ("confirm-password", "password"),
-    ("password-confirmation", "password"),
-    ("secret", "secret"),
-    ("client-secret", "secret"),
-    ("client-assertion", "secret"),
-    ("secret-access-key", "secret"),
-    ("aws-secret-access-key", "secret"),
-    ("private-key", "secret"),
-    ("x-amz-signature", "signature"),
-    ("x-amz-credential", "signature"),
-    ("x-goog-signature", "signature"),
-    ("session-id", "session"),
-    ("otp", "otp"),
-    ("pin", "pin"),
-    ("cvv", "cvv"),
-    ("cvv2", "cvv"),
-    ("cvc", "cvv"),
-];
-
-/// Names whose values name a person or an account. `pan`, `ssn`, `phone`, `email` and `iban` keep the
-/// form of their values.
-const PERSONAL: &[(&str, &str)] = &[
-    ("ssn", "ssn"),
-    ("social-security-number", "ssn"),
-    ("pan", "pan"),
-    ("card-number", "pan"),
-    ("credit-card", "pan"),
-    ("credit-card-number", "pan"),
-    ("cc-number", "pan"),
-    ("iban", "iban"),
-    ("account-number", "account"),
-    ("bank-account", "account"),
-    ("email", "email"),
-    ("e-mail", "email"),
-    ("email-address", "email"),
-    ("phone", "phone"),
-    ("phone-number", "phone"),
-    ("telephone", "phone"),
-    ("tel", "phone"),
-    ("mobile", "phone"),
-    ("mobile-number", "phone"),
-    ("mobile-phone", "phone"),
-    ("cell-phone", "phone"),
-    ("msisdn", "phone"),
-    ("fax", "phone"),
-    ("date-of-birth", "birth"),
-    ("birth-date", "birth"),
-    ("birthday", "birth"),
-    ("dob", "birth"),
-    ("first-name", "name"),
-    ("last-name", "name"),
-    ("full-name", "name"),
-    ("given-name", "name"),
-    ("family-name", "name"),
-    ("surname", "name"),
-    ("passport-number", "id"),
-    ("national-id", "id"),
-    ("tax-id", "id"),
-    ("driver-license", "id"),
-    ("drivers-license", "id"),
-];

@@ -167,10 +167,10 @@ fn place(plan: &Plan, at: &Where<'_>) -> String {
 }
 
 fn shown(plan: &Plan, name: &[u8]) -> String {
-    let mut found: Vec<Found> = Vec::new();
-    plan.detectors.scan(name, &mut found);
+    let mut found: Vec<Found<'_>> = Vec::new();
+    plan.detectors.scan(name, false, &mut found);
     if let Some(Found { what, .. }) = found.first() {
-        return format!("<{}>", <&str>::from(*what));
+        return format!("<{}>", plan.detectors.name(*what));
     }
     match name.get(..MAX_NAME) {
         Some(start) if name.len() > MAX_NAME => format!("{}…", start.escape_ascii()),

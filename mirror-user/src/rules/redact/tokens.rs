@@ -6,11 +6,14 @@
 //! alone, so that redacting twice is redacting once.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
+
+use super::detect::folded;
 
 /// Shorter keys can be guessed (RFC 2104 §3 asks for as many bytes as the hash has; 16 are 128 bits).
 pub const MIN_KEY_BYTES: usize = 16;
@@ -75,6 +78,10 @@ const EMAIL_PREFIX: &[u8] = b"u-";
 const EMAIL_DOMAIN: &[u8] = b"@redacted.invalid";
 /// `redacted-basic-` in base64: 15 bytes, so that nothing behind it changes how it begins.
 const BASIC_PREFIX: &[u8] = b"cmVkYWN0ZWQtYmFzaWMt";
+const NUMBER_PREFIX: &[u8] = b"8999";
+/// 2⁵³ has 16 digits and begins with 9007.
+const NUMBER_DIGITS: usize = 16;
+const DOCUMENTATION: [u8; 4] = [0x20, 0x01, 0x0d, 0xb8];
 /// Characters of base32: 80 bits of the code, so that two values of 2⁴⁰ share one.
 const CODE_CHARS: usize = 16;
 
@@ -112,6 +119,28 @@ impl Tokens {
         out.extend_from_slice(EMAIL_DOMAIN);
     }
 
+    /// A whole number of 16 digits, below 2⁵³ so that no reader of JSON rounds it. It begins with 8999,
+    /// which no issuer of cards has, and passes Luhn's check, by which it is known again.
+    pub(super) fn number(&self, kind: &str, value: &[u8], out: &mut Vec<u8>) {
+        let mut token = NUMBER_PREFIX.to_vec();
+        self.digits(kind, value, NUMBER_DIGITS - NUMBER_PREFIX.len() - 1, &mut token);
+        token.push(luhn_digit(&token));
+        out.extend_from_slice(&token);
+    }
+
+    /// An address of 240.0.0.0/4, which is reserved (RFC 1112 §4), or of 2001:db8::/32 (RFC 3849).
+    pub(super) fn address(&self, address: IpAddr, out: &mut Vec<u8>) {
+        let code = self.code("ip", address.to_string().as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = code;
+        let token: IpAddr = match address {
+            IpAddr::V4(v4) if v4.octets()[0] >= 240 => address,
+            IpAddr::V6(v6) if v6.octets().starts_with(&DOCUMENTATION) => address,
+            IpAddr::V4(_) => [240 | a & 7, b, c, d].into(),
+            IpAddr::V6(_) => [0x20, 0x01, 0x0d, 0xb8, a, b, c, d, e, f, g, h, 0, 0, 0, 1].into(),
+        };
+        out.extend_from_slice(token.to_string().as_bytes());
+    }
+
     /// As many digits in the same groups; they pass Luhn's check and begin with 9, which no issuer of
     /// [`card`](super::detect) has.
     pub(super) fn card(&self, text: &[u8], out: &mut Vec<u8>) {
@@ -119,14 +148,14 @@ impl Tokens {
         let mut token = vec![b'9'];
         self.digits("pan", &digits, digits.len().saturating_sub(2), &mut token);
         token.push(luhn_digit(&token));
-        fill(text, &token, out);
+        fill(&folded(text), &token, out);
     }
 
     /// Nine digits in the same groups; the area 9xx was never issued.
     pub(super) fn ssn(&self, text: &[u8], out: &mut Vec<u8>) {
         let mut token = vec![b'9'];
         self.digits("ssn", &digits_of(text), 8, &mut token);
-        fill(text, &token, out);
+        fill(&folded(text), &token, out);
     }
 
     /// `+999`, a country code that nobody has, and as many digits less three.
@@ -146,8 +175,9 @@ impl Tokens {
 
     /// An International Bank Account Number, spaces and case aside.
     pub(super) fn iban(&self, text: &[u8], out: &mut Vec<u8>) {
-        let plain: Vec<u8> =
-            text.iter().filter(|byte| **byte != b' ').map(u8::to_ascii_uppercase).collect();
+        let text = folded(text);
+        let is_part = |byte: &&u8| !matches!(byte, b' ' | b'-' | b'.');
+        let plain: Vec<u8> = text.iter().filter(is_part).map(u8::to_ascii_uppercase).collect();
         self.plain("iban", &plain, out);
     }
 
@@ -192,6 +222,27 @@ pub(super) fn is_email(value: &[u8]) -> bool {
         .is_some_and(is_code)
 }
 
+/// True for a telephone number's token.
+pub(super) fn is_phone(value: &[u8]) -> bool {
+    value
+        .strip_prefix(b"+999")
+        .is_some_and(|rest| rest.len() >= 4 && rest.iter().all(u8::is_ascii_digit))
+}
+
+/// True for a number's token.
+pub(super) fn is_number(value: &[u8]) -> bool {
+    value.len() == NUMBER_DIGITS
+        && value.starts_with(NUMBER_PREFIX)
+        && value.iter().all(u8::is_ascii_digit)
+        && luhn(value)
+}
+
+/// True when a token stands in a text.
+pub(super) fn has_token(text: &[u8]) -> bool {
+    memchr::memmem::find(text, PREFIX).is_some()
+        || memchr::memmem::find(text, EMAIL_DOMAIN).is_some()
+}
+
 /// True for the digits of a card's token.
 pub(super) fn is_card(digits: &[u8]) -> bool {
     digits.first() == Some(&b'9') && luhn(digits)
@@ -211,9 +262,9 @@ fn base32(code: &[u8; 32], out: &mut Vec<u8>) {
     }
 }
 
-/// The digits among the bytes.
+/// The digits among the characters.
 pub(super) fn digits_of(text: &[u8]) -> Vec<u8> {
-    text.iter().copied().filter(u8::is_ascii_digit).collect()
+    folded(text).iter().copied().filter(u8::is_ascii_digit).collect()
 }
 
 /// Writes `text` with its digits replaced, one after the other.

@@ -48,6 +48,10 @@ fn authority(text: &[u8]) -> Option<std::ops::Range<usize>> {
 }
 
 fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
+    let plan = work.plan;
+    if !plan.segments.is_empty() {
+        return rewrite_segments(work, at, path, out);
+    }
     if memchr::memchr(b'%', path).is_none() {
         return work.text(at, path, out);
     }
@@ -55,6 +59,31 @@ fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<
     for (start, segment) in split(path, |byte| byte == b'/') {
         edits.edit(start..start + segment.len(), |segment, out| {
             coded(segment, Coded::Path, out, |text, out| work.text(at, text, out))
+        });
+    }
+    edits.finish()
+}
+
+/// The same where segments are named, too.
+fn rewrite_segments(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
+    let plan = work.plan;
+    let lead = usize::from(path.starts_with(b"/"));
+    let bare = path.get(lead..).unwrap_or_default();
+    let segments: Vec<Vec<u8>> = split(bare, |byte| byte == b'/')
+        .map(|(_, raw)| {
+            let mut segment = Vec::new();
+            decode(raw, Coded::Path, &mut segment);
+            segment
+        })
+        .collect();
+    let mut edits = Edits::new(path, out);
+    for (index, (start, raw)) in split(bare, |byte| byte == b'/').enumerate() {
+        let kind = plan.segments.kind(&segments, index);
+        edits.edit(lead + start..lead + start + raw.len(), |raw, out| {
+            coded(raw, Coded::Path, out, |text, out| match kind {
+                Some(kind) => work.named(kind, at, text, out),
+                None => work.text(at, text, out),
+            })
         });
     }
     edits.finish()
@@ -92,12 +121,9 @@ pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec
         if equals == pair.len() {
             continue;
         }
-        let kind = work.plan.names.field(name);
+        let fate = work.plan.names.pair(name);
         edits.edit(start + equals + 1..start + pair.len(), |raw, out| {
-            coded(raw, Coded::Pair, out, |text, out| match kind {
-                Some(kind) => work.named(kind, &at, text, out),
-                None => work.value(&at, text, out),
-            })
+            coded(raw, Coded::Pair, out, |text, out| work.fated(fate, &at, text, out))
         });
     }
     edits.finish()

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use super::detect::{Detectors, Found, card_digits, write_token};
+use super::assign;
+use super::detect::{self, Detectors, Found, What, card_digits, folded, write_token};
 use super::json;
-use super::names::Names;
+use super::names::{COUNTED, Fate, Names};
 use super::paths::Paths;
 use super::report::{Report, Where};
+use super::segments::Segments;
 use super::tokens::{self, Tokens};
 use crate::tcp::event::Side;
 
@@ -14,6 +16,7 @@ use crate::tcp::event::Side;
 pub(super) struct Plan {
     pub(super) names: Names,
     pub(super) paths: Paths,
+    pub(super) segments: Segments,
     pub(super) detectors: Detectors,
     pub(super) tokens: Tokens,
 }
@@ -31,23 +34,24 @@ pub(super) struct Work<'a> {
     pub(super) plan: &'a Plan,
     pub(super) report: &'a mut Report,
     pub(super) side: Side,
-    pub(super) found: Vec<Found>,
+    found: Vec<Found<'a>>,
     /// The text that was looked through as a whole for the words of secrets.
     looked: Option<Looked<'a>>,
     /// Documents around the text at hand.
     nested: u8,
+    /// The text at hand is the value of an identifier, whose digits may look like a card's.
+    identifier: bool,
 }
 
-/// A text, and where in it there are words with which secrets begin. One look through a whole head
-/// costs less than one through each of its values.
+/// A text, and where in it something may begin that is looked for. One look through a whole head costs
+/// less than one through each of its values.
 struct Looked<'a> {
     text: &'a [u8],
-    /// From the first of the words to the end of the last.
-    words: Option<Range<usize>>,
+    hits: Vec<Range<usize>>,
 }
 
 impl Looked<'_> {
-    /// True when `part` is a piece of the text, and none of the words reaches into it.
+    /// True when `part` is a piece of the text, and there is nothing in it.
     fn is_quiet(&self, part: &[u8]) -> bool {
         let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
         // A decoded copy lies elsewhere in memory.
@@ -55,19 +59,22 @@ impl Looked<'_> {
         let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.text.len())) else {
             return false;
         };
-        self.words.as_ref().is_none_or(|words| end <= words.start || words.end <= start)
+        self.hits.iter().all(|hit| end <= hit.start || hit.end <= start)
     }
 }
 
 impl<'a> Work<'a> {
     pub(super) fn new(plan: &'a Plan, report: &'a mut Report, side: Side) -> Self {
-        Self { plan, report, side, found: Vec::new(), looked: None, nested: 0 }
+        Self { plan, report, side, found: Vec::new(), looked: None, nested: 0, identifier: false }
     }
 
     /// Looks through a text whose pieces will be asked for, where words alone are looked for.
     pub(super) fn look(&mut self, text: &'a [u8]) {
-        let words = self.plan.detectors.words(text);
-        self.looked = words.map(|words| Looked { text, words });
+        let mut hits = Vec::new();
+        if self.plan.detectors.words(text, |hit| hits.push(hit)) {
+            assign::places(&self.plan.names, text, |hit| hits.push(hit));
+            self.looked = Some(Looked { text, hits });
+        }
     }
 
     /// True for a text that is known to have nothing in it that a detector knows.
@@ -75,43 +82,85 @@ impl<'a> Work<'a> {
         self.looked.as_ref().is_some_and(|looked| looked.is_quiet(text))
     }
 
-    /// Writes `text` with what the detectors know replaced; false, and nothing is written, when
-    /// they know nothing in it.
+    fn scan(&mut self, text: &[u8]) {
+        self.found.clear();
+        self.plan.detectors.scan(text, self.identifier, &mut self.found);
+        assign::find(&self.plan.names, text, &mut self.found);
+        detect::join(&mut self.found);
+    }
+
+    /// Writes `text` with what is found in it replaced; false, and nothing is written, when nothing
+    /// is.
     pub(super) fn text(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
-        let plan = self.plan;
         if self.is_quiet(text) {
             return false;
         }
-        plan.detectors.scan(text, &mut self.found);
-        if self.found.is_empty() {
+        self.scan(text);
+        let start = out.len();
+        if !self.write_found(at, text, out) {
+            out.truncate(start);
             return false;
         }
-        let start = out.len();
-        self.write_found(at, text, out);
         // A token beside other letters may make of them what they were not before.
         for _ in 1..MAX_PASSES {
-            plan.detectors.scan(out.get(start..).unwrap_or_default(), &mut self.found);
-            if self.found.is_empty() {
+            let written = out.split_off(start);
+            self.scan(&written);
+            if !self.write_found(at, &written, out) {
+                out.truncate(start);
+                out.extend_from_slice(&written);
                 break;
             }
-            let written = out.split_off(start);
-            self.write_found(at, &written, out);
         }
         true
     }
 
-    /// Writes `text` with what was found in it replaced.
-    fn write_found(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) {
+    /// The same of a program, in which `token=` stands before code: looks alone count.
+    pub(super) fn code(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
+        self.found.clear();
+        self.plan.detectors.scan(text, self.identifier, &mut self.found);
+        detect::join(&mut self.found);
+        self.write_found(at, text, out)
+    }
+
+    /// True when something is found in `text` that would be replaced.
+    pub(super) fn finds(&mut self, text: &[u8]) -> bool {
+        self.scan(text);
+        !self.found.is_empty()
+    }
+
+    /// Writes `text` with what was found in it replaced; false when nothing was.
+    fn write_found(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         let plan = self.plan;
         let mut copied = 0;
-        for Found { range, what } in &self.found {
-            self.report.found(plan, self.side, at, *what);
+        let mut changed = false;
+        let found = std::mem::take(&mut self.found);
+        for Found { range, what } in &found {
             out.extend_from_slice(text.get(copied..range.start).unwrap_or_default());
             let value = text.get(range.clone()).unwrap_or_default();
-            write_token(&plan.tokens, *what, value, out);
+            let replaced = match what {
+                What::Known(what) => {
+                    self.report.found(plan, self.side, at, *what);
+                    write_token(&plan.tokens, *what, value, out);
+                    true
+                }
+                What::Named(kind) => self.named(kind, at, value, out),
+                What::Custom(index) => {
+                    let written = plan.detectors.write_custom(&plan.tokens, *index, value, out);
+                    if written {
+                        self.report.named(plan, self.side, at, plan.detectors.name(*what));
+                    }
+                    written
+                }
+            };
+            if !replaced {
+                out.extend_from_slice(value);
+            }
+            changed |= replaced;
             copied = range.end;
         }
         out.extend_from_slice(text.get(copied..).unwrap_or_default());
+        self.found = found;
+        changed
     }
 
     /// The same of a value that may be a JSON document.
@@ -125,6 +174,27 @@ impl<'a> Work<'a> {
             }
         }
         self.text(at, text, out)
+    }
+
+    /// The same of a value with a name.
+    pub(super) fn fated(
+        &mut self,
+        fate: Fate<'_>,
+        at: &Where<'_>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        match fate {
+            Fate::Keep => false,
+            Fate::Replace(kind) => self.named(kind, at, text, out),
+            Fate::Look => self.value(at, text, out),
+            Fate::Identifier => {
+                let outer = std::mem::replace(&mut self.identifier, true);
+                let changed = self.value(at, text, out);
+                self.identifier = outer;
+                changed
+            }
+        }
     }
 
     /// Writes what stands for the value of a listed name; false when it may stay: it is empty, or
@@ -141,31 +211,78 @@ impl<'a> Work<'a> {
         }
         let tokens = &self.plan.tokens;
         match kind {
-            "pan" if let Some(digits) = card_digits(value) => {
+            "pan" if let Some(digits) = card_digits(&folded(value)) => {
                 if tokens::is_card(&digits) {
                     return false;
                 }
                 tokens.card(value, out);
             }
-            "ssn" if let Some(digits) = ssn_digits(value) => {
+            "ssn" if let Some(digits) = ssn_digits(&folded(value)) => {
                 if digits.starts_with(b"9") {
                     return false;
                 }
                 tokens.ssn(value, out);
             }
             "phone" if let Some(digits) = phone_digits(value) => {
-                if digits.starts_with(b"999") {
+                // The country code that nobody has, in the form of a token.
+                if digits.starts_with(b"999") && tokens::is_phone(value) {
                     return false;
                 }
                 tokens.phone(value, out);
             }
             "email" if value.contains(&b'@') => tokens.email(value, out),
             "iban" => tokens.iban(value, out),
+            "ip" => return self.addresses(at, value, out),
             "authorization" => return self.credentials(at, value, out),
             _ => tokens.plain(kind, value, out),
         }
         self.report.named(self.plan, self.side, at, kind);
         true
+    }
+
+    /// The same of a number in a document: what stands for it is a number, too.
+    pub(super) fn number(
+        &mut self,
+        kind: &str,
+        at: &Where<'_>,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if kind == COUNTED || tokens::is_number(value) {
+            return false;
+        }
+        let nine = value.len() == 9 && value.iter().all(u8::is_ascii_digit);
+        match kind {
+            "ssn" if nine && value.starts_with(b"9") => return false,
+            "ssn" if nine => self.plan.tokens.ssn(value, out),
+            kind => self.plan.tokens.number(kind, value, out),
+        }
+        self.report.named(self.plan, self.side, at, kind);
+        true
+    }
+
+    /// The same of IP addresses, one or a list: each becomes one of those for documentation and
+    /// experiments, so that who parses it still can.
+    fn addresses(&mut self, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        for (index, part) in value.split(|byte| *byte == b',').enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            let bare = part.trim_ascii();
+            let lead = part.len() - part.trim_ascii_start().len();
+            out.extend_from_slice(part.get(..lead).unwrap_or_default());
+            match std::str::from_utf8(bare).ok().and_then(|text| text.parse().ok()) {
+                Some(address) => self.plan.tokens.address(address, out),
+                None if bare.is_empty() || tokens::is_token(bare) => out.extend_from_slice(bare),
+                None => self.plan.tokens.plain("ip", bare, out),
+            }
+        }
+        let changed = out.get(start..) != Some(value);
+        if changed {
+            self.report.named(self.plan, self.side, at, "ip");
+        }
+        changed
     }
 
     /// The same of `Authorization` (RFC 9110 §11.4): the scheme stays.
@@ -202,9 +319,9 @@ impl<'a> Work<'a> {
 
     /// The same of what stands before the `@` of an authority (RFC 3986 §3.2.1).
     pub(super) fn userinfo(&mut self, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-        match self.plan.names.header(b"authorization") {
-            Some(_) => self.named("userinfo", at, value, out),
-            None => self.text(at, value, out),
+        match self.plan.detectors.is_on(detect::Detector::Userinfo) {
+            true => self.named("userinfo", at, value, out),
+            false => self.text(at, value, out),
         }
     }
 }
@@ -227,7 +344,7 @@ const SCHEMES: [&[u8]; 12] = [
 
 /// The digits of a value that has the form of a social security number.
 fn ssn_digits(value: &[u8]) -> Option<Vec<u8>> {
-    let grouped = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b' ');
+    let grouped = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b' ' | b'.');
     let digits = tokens::digits_of(value);
     (digits.len() == 9 && value.iter().all(grouped)).then_some(digits)
 }

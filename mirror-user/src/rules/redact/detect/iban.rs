@@ -14,7 +14,7 @@ pub(super) fn end(text: &[u8], start: usize) -> Option<usize> {
     for (index, place) in plain.get_mut(..length)?.iter_mut().enumerate() {
         let mut byte = *text.get(at)?;
         // Groups of four are how it is printed.
-        if byte == b' ' && index % 4 == 0 {
+        if matches!(byte, b' ' | b'-' | b'.') && index % 4 == 0 && index > 0 {
             at += 1;
             byte = *text.get(at)?;
         }

@@ -5,7 +5,9 @@
 //! or lets the search go on behind it, so that the time is linear in the length of the text.
 //! Remembers nothing.
 
+mod custom;
 mod email;
+mod fold;
 mod iban;
 mod number;
 mod secret;
@@ -58,13 +60,20 @@ pub enum Detector {
     GithubToken,
     /// A secret key of Stripe.
     StripeKey,
-    /// A private key in PEM (RFC 7468).
+    /// A private key in PEM (RFC 7468), of OpenSSH, PGP, PuTTY or age.
     PrivateKey,
+    /// A token of another well-known issuer: Slack, GitLab, Google, npm, PyPI, OpenAI, Anthropic,
+    /// Twilio, SendGrid, …
+    ServiceToken,
+    /// User information in a URL (RFC 3986 §3.2.1).
+    Userinfo,
+    /// What is on a card's magnetic stripe (ISO/IEC 7813).
+    Track,
 }
 
 impl Detector {
     /// Those of the preset `credentials`.
-    pub const SECRETS: [Self; 7] = [
+    pub const SECRETS: [Self; 9] = [
         Self::Jwt,
         Self::Bearer,
         Self::Basic,
@@ -72,22 +81,36 @@ impl Detector {
         Self::GithubToken,
         Self::StripeKey,
         Self::PrivateKey,
+        Self::ServiceToken,
+        Self::Userinfo,
     ];
     /// Those that `pii` adds.
-    pub const PERSONAL: [Self; 5] = [Self::Card, Self::Email, Self::Iban, Self::Ssn, Self::Phone];
+    pub const PERSONAL: [Self; 6] =
+        [Self::Card, Self::Email, Self::Iban, Self::Ssn, Self::Phone, Self::Track];
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What<'a> {
+    Known(Detector),
+    /// The value of a listed name, and the kind of its tokens.
+    Named(&'a str),
+    /// Found by this expression.
+    Custom(usize),
 }
 
 /// One value and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     pub(super) range: Range<usize>,
-    pub(super) what: Detector,
+    pub(super) what: What<'a>,
 }
 
 /// The detectors that are on.
 pub(super) struct Detectors {
     on: EnumMap<Detector, bool>,
     numbers: bool,
+    custom: Vec<Custom>,
     /// The words with which secrets begin, if any are looked for.
     words: Option<AhoCorasick>,
 }
@@ -99,51 +122,107 @@ const SHORTEST_SECRET: usize = 16;
 const SHORTEST_VALUE: usize = 6;
 
 impl Detectors {
-    pub(super) fn new(on: EnumMap<Detector, bool>) -> Self {
-        use Detector::{Card, Iban, Phone, Ssn};
+    pub(super) fn new(on: EnumMap<Detector, bool>, custom: Vec<Custom>) -> Self {
+        use Detector::{Card, Iban, Phone, Ssn, Track};
         Self {
             on,
-            numbers: [Card, Iban, Phone, Ssn].iter().any(|what| on[*what]),
+            numbers: [Card, Iban, Phone, Ssn, Track].iter().any(|what| on[*what]),
+            custom,
             words: secret::words(&on),
         }
     }
 
-    /// Where in `text` there are words with which secrets begin, from the first to the end of the
-    /// last; `None` when other things are looked for, too.
-    pub(super) fn words(&self, text: &[u8]) -> Option<Option<Range<usize>>> {
-        let words = self.words.as_ref().filter(|_| !self.numbers && !self.on[Detector::Email])?;
-        let mut hits = words.find_iter(text);
-        let first = hits.next();
-        let end = |first: aho_corasick::Match| hits.last().map_or(first.end(), |last| last.end());
-        Some(first.map(|first| first.start()..end(first)))
+    pub(super) fn is_on(&self, what: Detector) -> bool {
+        self.on[what]
     }
 
-    /// Fills `found` with what is in `text`.
-    pub(super) fn scan(&self, text: &[u8], found: &mut Vec<Found>) {
-        found.clear();
-        if text.len() < SHORTEST_VALUE {
-            return;
+    /// Tells of each place in `text` that may begin a secret; false when other things are looked
+    /// for, too.
+    pub(super) fn words(&self, text: &[u8], mut hit: impl FnMut(Range<usize>)) -> bool {
+        if self.numbers || self.on[Detector::Email] || !self.custom.is_empty() {
+            return false;
         }
+        if let Some(words) = &self.words {
+            words.find_iter(text).for_each(|word| hit(word.range()));
+            let mut found = Vec::new();
+            secret::twilio(text, &mut found);
+            found.into_iter().for_each(|found| hit(found.range));
+        }
+        true
+    }
+
+    /// Adds to `found` what is in `text`; `identifier`: random digits are what they are.
+    pub(super) fn scan(&self, text: &[u8], identifier: bool, found: &mut Vec<Found<'_>>) {
         if text.len() >= SHORTEST_SECRET
             && let Some(words) = &self.words
         {
             secret::find(words, &self.on, text, found);
+            if self.on[Detector::ServiceToken] {
+                secret::twilio(text, found);
+            }
         }
-        if self.on[Detector::Email] {
-            email::find(text, found);
+        if text.len() >= SHORTEST_VALUE {
+            if self.on[Detector::Email] {
+                email::find(text, found);
+            }
+            if self.numbers && !identifier {
+                self.numbers(text, found);
+            }
         }
-        if self.numbers {
-            number::find(&self.on, text, found);
+        for (index, custom) in self.custom.iter().enumerate() {
+            let hits = custom.regex.captures_iter(text);
+            found.extend(hits.filter_map(|hit| {
+                let range = hit.get(1).or_else(|| hit.get(0))?.range();
+                (!range.is_empty()).then_some(Found { range, what: What::Custom(index) })
+            }));
         }
-        if found.len() > 1 {
-            join(found);
+    }
+
+    fn numbers(&self, text: &[u8], found: &mut Vec<Found<'_>>) {
+        let Some(folded) = fold::FoldedText::new(text) else {
+            return number::find(&self.on, text, found);
+        };
+        let first = found.len();
+        number::find(&self.on, folded.text(), found);
+        for found in found.iter_mut().skip(first) {
+            found.range = folded.unfold(found.range.clone());
         }
+    }
+
+    /// The name of what was found.
+    pub(super) fn name<'a>(&'a self, what: What<'a>) -> &'a str {
+        match what {
+            What::Known(what) => what.into(),
+            What::Named(kind) => kind,
+            What::Custom(index) => self.custom.get(index).map_or("custom", |custom| &custom.name),
+        }
+    }
+
+    /// Writes what stands for a match of an expression; false for a token.
+    pub(super) fn write_custom(
+        &self,
+        tokens: &Tokens,
+        index: usize,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(custom) = self.custom.get(index) else { return false };
+        let start = out.len();
+        match custom.keep_length {
+            true => custom::mask(text, out),
+            false if super::tokens::has_token(text) => return false,
+            false => tokens.plain(&custom.name, text, out),
+        }
+        out.get(start..) != Some(text)
     }
 }
 
 /// Brings them in order; what overlaps is one value, so that no end of the second stays, and so is
 /// what adjoins, as two tokens without anything between them would be read as something else.
-fn join(found: &mut Vec<Found>) {
+pub(super) fn join(found: &mut Vec<Found<'_>>) {
+    if found.len() < 2 {
+        return;
+    }
     found.sort_by_key(|found| (found.range.start, found.range.end));
     found.dedup_by(|next, last| {
         let joins = next.range.start <= last.range.end;
@@ -169,6 +248,9 @@ pub(super) fn write_token(tokens: &Tokens, what: Detector, text: &[u8], out: &mu
         Detector::GithubToken => tokens.plain("github", text, out),
         Detector::StripeKey => tokens.plain("stripe", text, out),
         Detector::PrivateKey => tokens.plain("pem", text, out),
+        Detector::ServiceToken => tokens.plain("service", text, out),
+        Detector::Userinfo => tokens.plain("userinfo", text, out),
+        Detector::Track => tokens.plain("track", text, out),
     }
 }
 
@@ -187,4 +269,6 @@ fn run(text: &[u8], from: usize, most: usize, is_such: impl Fn(&u8) -> bool) -> 
     text.get(from..).unwrap_or_default().iter().take(most).take_while(|byte| is_such(byte)).count()
 }
 
+pub use custom::Custom;
+pub(super) use fold::folded;
 pub(super) use number::card_digits;

@@ -2,13 +2,13 @@
 
 use enum_map::EnumMap;
 
-use super::{Detector, Found, before, iban, is_word, run};
+use super::{Detector, Found, What, before, iban, is_word, run};
 use crate::rules::redact::tokens;
 
 /// ISO/IEC 7812-1 has up to 19 digits; no issuer has less than 13.
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
-pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Found>) {
+pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Found<'_>>) {
     let mut at = 0;
     while let Some(start) = next_digit(text, at) {
         let (range, what) = match recognise(on, text, start) {
@@ -19,7 +19,7 @@ pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Fo
             }
         };
         at = range.end.max(start + 1);
-        found.push(Found { range, what });
+        found.push(Found { range, what: What::Known(what) });
     }
 }
 
@@ -35,15 +35,28 @@ fn recognise(
     start: usize,
 ) -> Option<(std::ops::Range<usize>, Detector)> {
     if is_word(before(text, start)) {
+        if on[Detector::Track]
+            && let Some(track) = track_one(text, start)
+        {
+            return Some((track, Detector::Track));
+        }
         let iban = start
             .checked_sub(2)
             .filter(|iban| on[Detector::Iban] && iban::may_begin(text, *iban))?;
         return Some((iban..iban::end(text, iban)?, Detector::Iban));
     }
-    if on[Detector::Card]
+    if (on[Detector::Card] || on[Detector::Track])
+        && !is_in_uuid(text, start)
         && let Some(end) = card_end(text, start)
     {
-        return Some((start..end, Detector::Card));
+        if on[Detector::Track]
+            && let Some(track) = track_two(text, start, end)
+        {
+            return Some((track, Detector::Track));
+        }
+        if on[Detector::Card] {
+            return Some((start..end, Detector::Card));
+        }
     }
     if on[Detector::Ssn]
         && let Some(end) = ssn_end(text, start)
@@ -69,6 +82,9 @@ fn card_end(text: &[u8], start: usize) -> Option<usize> {
     let mut n = 0;
     let mut at = start;
     let mut end = None;
+    let mut separator = None;
+    // Digits since the last separator: cards are printed in groups of three to seven.
+    let mut group = 0;
     loop {
         match text.get(at) {
             Some(digit) if digit.is_ascii_digit() => {
@@ -76,18 +92,65 @@ fn card_end(text: &[u8], start: usize) -> Option<usize> {
                 *place = *digit;
                 n += 1;
                 at += 1;
+                group += 1;
+                let grouped = separator.is_none() || (2..=7).contains(&group);
                 if CARD_DIGITS.contains(&n)
+                    && grouped
                     && !is_word(text.get(at))
                     && digits.get(..n).is_some_and(is_card)
                 {
                     end = Some(at);
                 }
             }
-            Some(b' ' | b'-') if text.get(at + 1).is_some_and(u8::is_ascii_digit) => at += 1,
+            Some(byte @ (b' ' | b'-' | b'.'))
+                if text.get(at + 1).is_some_and(u8::is_ascii_digit)
+                    && (n >= *CARD_DIGITS.start() || (3..=7).contains(&group))
+                    && *separator.get_or_insert(*byte) == *byte =>
+            {
+                at += 1;
+                group = 0;
+            }
             _ => break,
         }
     }
     end
+}
+
+/// True when `start` begins one of the groups of a UUID (RFC 9562), which may have no letter.
+fn is_in_uuid(text: &[u8], start: usize) -> bool {
+    let is_uuid = |text: &[u8; 36]| {
+        text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+    };
+    [0, 9, 14, 19, 24].iter().any(|offset| {
+        let uuid = start.checked_sub(*offset).and_then(|at| text.get(at..)?.first_chunk());
+        uuid.is_some_and(is_uuid)
+    })
+}
+
+/// Bytes of a track: 79 on the first, 107 on the third.
+const MAX_TRACK: usize = 107;
+
+/// `B`, a card number, `^`, a name: the first track from its `B`, or what precedes it, to its end.
+fn track_one(text: &[u8], start: usize) -> Option<std::ops::Range<usize>> {
+    let sentinel = start.checked_sub(1)?;
+    if !matches!(text.get(sentinel), Some(b'B' | b'b')) || is_word(before(text, sentinel)) {
+        return None;
+    }
+    let end = card_end(text, start).filter(|end| text.get(*end) == Some(&b'^'))?;
+    let is_such = |byte: &u8| !matches!(byte, b'?' | b'"' | b'<' | b'&' | 0..0x20);
+    Some(sentinel..end + run(text, end, MAX_TRACK, is_such))
+}
+
+/// A card number, `=`, its expiry and more digits: the second track.
+fn track_two(text: &[u8], start: usize, end: usize) -> Option<std::ops::Range<usize>> {
+    let digits = match text.get(end) {
+        Some(b'=' | b'D') => run(text, end + 1, MAX_TRACK, u8::is_ascii_digit),
+        _ => return None,
+    };
+    (digits >= 4).then_some(start..end + 1 + digits)
 }
 
 fn is_card(digits: &[u8]) -> bool {
@@ -100,15 +163,20 @@ fn is_card(digits: &[u8]) -> bool {
 fn has_issuer(digits: &[u8]) -> bool {
     let prefix = digits.iter().take(4).fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
     match (prefix, digits.len()) {
-        (4000..=4999, 13 | 16 | 18 | 19) => true, // Visa
-        (5100..=5599 | 2221..=2720, 16) => true,  // Mastercard
-        (3400..=3499 | 3700..=3799, 15) => true,  // American Express
-        (3000..=3059 | 3095 | 3600..=3699 | 3800..=3999, 14..=19) => true, // Diners Club
-        (3528..=3589, 16..=19) => true,           // JCB
-        (6000..=6999, 13..=19) => true, // Discover, UnionPay, Maestro, RuPay, Verve, Elo, InstaPayment
-        (5000..=5099 | 5600..=5899, 13..=19) => true, // Maestro, Elo, Verve, Dankort
-        (2200..=2204, 16..=19) => true, // Mir
-        (8100..=8299, 16..=19) => true, // UnionPay, RuPay
+        (4000..=4999, 13 | 16 | 19) => true,     // Visa
+        (5100..=5599 | 2221..=2720, 16) => true, // Mastercard
+        (3400..=3499 | 3700..=3799, 15) => true, // American Express
+        (3000..=3059 | 3095 | 3600..=3699 | 3800..=3999, 14) => true, // Diners Club
+        (3000..=3059 | 3095 | 3600..=3699 | 3800..=3999, 16) => true, // Diners Club
+        (3528..=3589, 16) => true,               // JCB
+        (6011 | 6440..=6599, 16 | 19) => true,   // Discover, RuPay, Elo, Verve
+        (6200..=6299 | 8100..=8171, 16..=19) => true, // UnionPay
+        (6360..=6399, 16 | 19) => true,          // Elo, InstaPayment, Maestro
+        (6000..=6099 | 8172..=8299, 16) => true, // RuPay, Hipercard
+        (5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 6761..=6763, 13..=19) => true, // Maestro
+        (5019, 16) => true,                      // Dankort
+        (5060..=5090, 16 | 18 | 19) => true,     // Verve, Elo, RuPay
+        (2200..=2204, 16..=19) => true,          // Mir
         _ => false,
     }
 }
@@ -116,13 +184,16 @@ fn has_issuer(digits: &[u8]) -> bool {
 /// The digits of a text that is a card number in form, whatever its check and issuer.
 pub(in crate::rules::redact) fn card_digits(text: &[u8]) -> Option<Vec<u8>> {
     let digits = tokens::digits_of(text);
-    let plain = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-'));
+    let plain = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'.'));
     (plain && (12..=19).contains(&digits.len())).then_some(digits)
 }
 
 fn ssn_end(text: &[u8], start: usize) -> Option<usize> {
     let ssn: &[u8; 11] = text.get(start..)?.first_chunk()?;
-    let [a, b, c, b'-', d, e, b'-', f, g, h, i] = ssn else { return None };
+    let [a, b, c, first @ (b'-' | b'.'), d, e, second, f, g, h, i] = ssn else { return None };
+    if first != second {
+        return None;
+    }
     let digits = [*a, *b, *c, *d, *e, *f, *g, *h, *i];
     let end = start + ssn.len();
     let goes_on = |byte: Option<&u8>, next: Option<&u8>| {

@@ -83,8 +83,9 @@ fn post(media_type: &str, body: &str) -> String {
 fn numbers_stay_numbers_where_a_number_can_be_a_token() {
     let redactor = pii();
     for (before, after) in [
-        (r#"{"card":4111111111111111}"#, r#"{"card":9449188333998295}"#),
-        (r#"{"pan":4111111111111111}"#, r#"{"pan":9449188333998295}"#),
+        // Below 2⁵³, where the token of the text would be beyond.
+        (r#"{"card":4111111111111111}"#, r#"{"card":8999449188333996}"#),
+        (r#"{"pan":4111111111111111}"#, r#"{"pan":8999449188333996}"#),
         (r#"{"ssn":123456789}"#, r#"{"ssn":994525117}"#),
         (r#"{"id":1700000000000,"t":3.14}"#, r#"{"id":1700000000000,"t":3.14}"#),
     ] {

@@ -81,14 +81,14 @@ fn json_is_rewritten_member_by_member() {
                   \"alice@example.com\":\"a\\nb alice@example.com\", \"ssn\":123456789, \"phone\":4155550123}";
     let out = body(&pii(), "application/json", source);
     assert!(out.starts_with("{ \"user\" : {\"e\\u006dail\":\"u-zco6mxn34idqef5e@redacted.invalid\",\"n\":1.50e+3,\"n\":2},\r\n\t"), "{out}");
-    assert!(out.contains(&format!("\"card\":{CARD}, \"PassWord\":\"redacted-password-")), "{out}");
-    assert!(out.contains("\"pin\": \"redacted-pin-"), "{out}");
+    assert!(out.contains("\"card\":8999449188333996, \"PassWord\":\"redacted-password-"), "{out}");
+    assert!(out.contains("\"pin\": 8999"), "{out}");
     assert!(
         out.contains(&format!("[true,null,\"{CARD}\"],\"{ALICE}\":\"a\\nb {ALICE}\"")),
         "{out}"
     );
     assert!(out.contains("\"ssn\":994525117"), "{out}");
-    assert!(out.contains("\"phone\":999"), "{out}");
+    assert!(out.contains("\"phone\":8999"), "{out}");
 }
 
 #[test]
@@ -120,8 +120,8 @@ fn json_paths_name_single_members() {
         r#"{"user":{"name":"Ann","id":7},"name":"shop","cards":[{"no":1,"k":2},{"no":"x"}],"a":{"deep":{"b":["c",3]}}}"#,
     );
     assert!(out.starts_with(r#"{"user":{"name":"redacted-json-"#), "{out}");
-    assert!(out.contains(r#","id":7},"name":"shop","cards":[{"no":"redacted-json-"#), "{out}");
-    assert!(out.contains(r#"","k":2},{"no":"redacted-json-"#), "{out}");
+    assert!(out.contains(r#","id":7},"name":"shop","cards":[{"no":8999"#), "{out}");
+    assert!(out.contains(r#","k":2},{"no":"redacted-json-"#), "{out}");
     assert!(
         out.contains(r#""a":{"deep":{"b":["redacted-json-"#) && !out.contains("\"c\""),
         "{out}"

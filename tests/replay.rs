@@ -264,6 +264,33 @@ fn copies_multiply_sessions_and_a_pool_bounds_connections() {
 }
 
 #[test]
+fn requests_of_a_proxys_connection_can_be_sent_independently() {
+    let target = Target::start(Behaviour::Hold);
+    let gets =
+        (0..4).fold(Talk::new().open(), |talk, n| talk.client(get(&format!("/{n}"))).server(OK));
+    let release = std::thread::scope(|scope| {
+        // All are asked while none is answered.
+        let all = scope.spawn(|| {
+            target.wait_for(4, PATIENCE);
+            target.release();
+        });
+        let run = replay(&gets.close(), &target, &["--connections", "independent:4"]);
+        all.join().unwrap();
+        run
+    });
+    assert_eq!(replayed(&release.exits_with(0)), (4, 4, vec![]));
+}
+
+#[test]
+fn what_meets_a_closing_connection_is_sent_again_and_counted() {
+    let target = Target::start(Behaviour::AnswerOnce);
+    let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert_eq!(replayed(&run), (2, 2, vec![]));
+    run.says(r#"{"name":"resent","counts":[["connection_was_closing",1]]}"#);
+}
+
+#[test]
 fn a_part_of_a_capture_is_replayed() {
     // A request each 5 ms after the handshakes, from 2026-01-02T03:04:05.003Z on.
     for (flags, wanted) in [

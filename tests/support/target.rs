@@ -19,6 +19,9 @@ pub(crate) enum Behaviour {
     AnswerWith(Vec<u8>),
     /// Answers with these bytes and hangs up.
     AnswerAndClose(Vec<u8>),
+    /// Answers the first request of a connection, and hangs up without a byte when the next one has come:
+    /// as a server whose close of an idle connection crosses a request.
+    AnswerOnce,
     /// Answers with these bytes and resets the connection.
     AnswerAndReset(Vec<u8>),
     /// Answers 200 with a body of so many bytes.
@@ -152,6 +155,11 @@ impl Target {
         state.received.clone()
     }
 
+    /// Lets every [`Behaviour::Hold`] wait again.
+    pub(crate) fn hold(&self) {
+        self.shared.state().released = false;
+    }
+
     /// Lets every [`Behaviour::Hold`] answer.
     pub(crate) fn release(&self) {
         self.shared.state().released = true;
@@ -211,6 +219,7 @@ fn serve(
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BufReader::new(stream);
+    let mut answered = false;
     while let Some(head) = read_head(&mut input)? {
         let at = now();
         if let Behaviour::AnswerEarly = behaviour {
@@ -236,6 +245,11 @@ fn serve(
             }
             Behaviour::AnswerWith(bytes) => stream.write_all(bytes)?,
             Behaviour::AnswerAndClose(bytes) => return stream.write_all(bytes),
+            Behaviour::AnswerOnce if answered => return Ok(()),
+            Behaviour::AnswerOnce => {
+                answered = true;
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+            }
             Behaviour::AnswerAndReset(bytes) => {
                 stream.write_all(bytes)?;
                 return socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));

@@ -25,6 +25,11 @@ pub struct LoadArgs {
     /// Try a request again so often, of which not a byte was sent: the target did not take the connection [default: 0]
     #[arg(long, value_name = "N")]
     pub retry_unsent: Option<u32>,
+    /// What becomes of a request that meets a connection as the target closes it, without a byte of a
+    /// response: GET, HEAD, OPTIONS, TRACE, PUT and DELETE are sent once more on a new one, or none is
+    /// [default: resend]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub idle_close: Option<IdleCloseArg>,
     /// Begin with 1% of the connections, and have all of them after so long a time
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub ramp: Option<Duration>,
@@ -46,6 +51,7 @@ impl LoadArgs {
             max_queue: self.max_queue.or(other.max_queue),
             drop: self.drop.or(other.drop),
             retry_unsent: self.retry_unsent.or(other.retry_unsent),
+            idle_close: self.idle_close.or(other.idle_close),
             ramp: self.ramp.or(other.ramp),
             ramp_target_errors: self.ramp_target_errors.or(other.ramp_target_errors),
             ramp_production_errors: self.ramp_production_errors.or(other.ramp_production_errors),
@@ -56,6 +62,15 @@ impl LoadArgs {
 /// A count of what there must be some of.
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "a count, 1 or more".into())
+}
+
+/// What becomes of a request that meets a closing connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum IdleCloseArg {
+    /// Send it once more if its method is idempotent
+    Resend,
+    /// Count it
+    Drop,
 }
 
 /// Which request gives way.

@@ -25,7 +25,7 @@ pub(crate) use self::filter::{either, parse_percent};
 pub use self::guard::GuardArgs;
 pub(crate) use self::guard::{parse_memory, parse_share};
 pub(crate) use self::load::parse_count;
-pub use self::load::{DropArg, LoadArgs, ShareArg};
+pub use self::load::{DropArg, IdleCloseArg, LoadArgs, ShareArg};
 pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};

@@ -37,7 +37,8 @@ pub struct PaceArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub copies_over: Option<Duration>,
     /// Which connection a request goes over: one for each captured connection (`faithful`), or a free
-    /// one of N (`pooled:N`) [default: faithful]
+    /// one of N, in the order of each captured connection (`pooled:N`), or in none, each when it is due
+    /// (`independent:N`), for a proxy's connections [default: faithful]
     #[arg(long, value_name = "HOW")]
     pub connections: Option<Connections>,
     /// How long after its time a request of a file may still find room in the queue; later ones are dropped,

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use super::file::TargetSpec;
 use super::output::To;
-use crate::cli::{BreakerArg, LoadArgs, MarkArgs, PaceArgs, ShareArg, Speed, TargetArgs};
+use crate::cli::{
+    BreakerArg, IdleCloseArg, LoadArgs, MarkArgs, PaceArgs, ShareArg, Speed, TargetArgs,
+};
 use crate::rules::edit::Edits;
 use crate::rules::tag::{HostPolicy, Marks};
 use crate::sink::replay::{
-    BreakerOptions, Copies, FailOn, Limits, Pace, RampOptions, ReplayOptions, Target, Timeouts,
-    TlsOptions, WhenFull, Window,
+    BreakerOptions, Connections, Copies, FailOn, Limits, Pace, RampOptions, ReplayOptions, Target,
+    Timeouts, TlsOptions, WhenFull, Window,
 };
 
 /// Connections to one target at the same time, at most. Half of what a sink could have, so that
@@ -52,10 +54,11 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
             over: run.pace.copies_over.unwrap_or(copies.over),
         },
         connections: run.pace.connections.unwrap_or_default(),
-        limits: limits(how, run.is_live),
+        limits: limits(how, run),
         timeouts: timeouts(how, &run.pace),
         correlate: how.correlate,
         retry_unsent: how.load.retry_unsent.unwrap_or_default(),
+        resend: how.load.idle_close.unwrap_or(IdleCloseArg::Resend) == IdleCloseArg::Resend,
         ramp: ramp(&how.load),
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
@@ -89,13 +92,15 @@ fn marks(args: &MarkArgs, edits: &Edits, run: &str) -> Marks {
     }
 }
 
-fn limits(how: &TargetArgs, is_live: bool) -> Limits {
+fn limits(how: &TargetArgs, run: &Run) -> Limits {
     let defaults = Limits::default();
+    // Who names a number of connections means it.
+    let named = run.pace.connections.and_then(Connections::limit).unwrap_or_default();
     let queue_bytes = how.load.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
     Limits {
-        connections: how.load.max_connections.unwrap_or(MAX_CONNECTIONS),
+        connections: how.load.max_connections.unwrap_or(MAX_CONNECTIONS.max(named)),
         queue_bytes: queue_bytes.unwrap_or(defaults.queue_bytes),
-        queue_requests: if is_live { Limits::LIVE_REQUESTS } else { defaults.queue_requests },
+        queue_requests: if run.is_live { Limits::LIVE_REQUESTS } else { defaults.queue_requests },
     }
 }
 

@@ -133,6 +133,14 @@ pub enum Rest {
 }
 
 impl ShadowRequest {
+    /// True for a method that RFC 9110 §9.2.2 calls idempotent.
+    #[must_use]
+    pub fn is_idempotent(&self) -> bool {
+        const IDEMPOTENT: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
+        let method = self.front.split(|byte| *byte == b' ').next().unwrap_or_default();
+        IDEMPOTENT.contains(&method)
+    }
+
     /// How many bytes of memory it holds.
     #[must_use]
     pub fn memory(&self) -> usize {

@@ -149,6 +149,7 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("max-queue", load.max_queue.map(size))
         .with("drop", load.drop.as_ref().map(word))
         .with("retry-unsent", load.retry_unsent.map(|n| n.to_string()))
+        .with("idle-close", load.idle_close.as_ref().map(word))
         .with("ramp", ramp.0)
         .with("breaker", breaker.0)
         .with("headers", headers(edits))

@@ -36,6 +36,7 @@ fn load(reader: &mut Reader, fields: &Fields<'_>) -> LoadArgs {
         max_connections: fields.get("max-connections").and_then(|node| reader.count(node)),
         max_queue: fields.get("max-queue").and_then(|node| reader.bytes(node)),
         drop: fields.get("drop").and_then(|node| reader.choice(node)),
+        idle_close: fields.get("idle-close").and_then(|node| reader.choice(node)),
         retry_unsent: fields.get("retry-unsent").and_then(|node| {
             reader.typed(node, "count", |text| text.parse().map_err(|_| "0 or more".to_owned()))
         }),

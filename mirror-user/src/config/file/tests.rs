@@ -175,6 +175,8 @@ fn schema_and_reader_take_the_same_files() {
             "source: { from: eth0, snaplen: [requests=1k], requests-only: true, kernel-log: off }",
         ),
         with("pace: { rate: 100..2000/10m, from-time: 1m, connections: faithful }"),
+        with("pace: { connections: independent:8 }"),
+        target_of("idle-close: drop"),
         with("pace: { speed: max, loop: 3, copies: 1000, copies-over: 1m }"),
         with("pace: { rate: 500 }"),
         "version: 1\nsource: { from: eth0, requests-only: true }\ntargets: { a: { url: http://b, ramp: { over: 1m, production-errors: off } } }".to_owned(),

@@ -27,17 +27,35 @@ pub enum Connections {
     /// All share so many, as behind a proxy: each request takes a free one. The requests of one
     /// captured connection still go one after the other.
     Pooled(usize),
+    /// Requests do not wait for one another, whichever captured connection they came over: each is
+    /// sent when it is due, over a free one of so many. For captures of a proxy's connections, each
+    /// of which carries the requests of many clients.
+    Independent(usize),
 }
 
-/// `faithful` or `pooled:N`.
+impl Connections {
+    /// How many connections there may be at most, where that is part of the policy.
+    #[must_use]
+    pub fn limit(self) -> Option<usize> {
+        match self {
+            Self::Faithful => None,
+            Self::Pooled(n) | Self::Independent(n) => Some(n),
+        }
+    }
+}
+
+/// `faithful`, `pooled:N` or `independent:N`.
 impl FromStr for Connections {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("pooled:").map(str::parse)) {
-            ("faithful", _) => Ok(Self::Faithful),
-            (_, Some(Ok(n))) if n > 0 => Ok(Self::Pooled(n)),
-            _ => Err("`faithful`, or `pooled:N` with N from 1 on".into()),
+        let (policy, count) = text.split_once(':').unzip();
+        let count = count.and_then(|count: &str| count.parse().ok()).filter(|count| *count > 0);
+        match (policy.unwrap_or(text), count) {
+            ("faithful", None) if policy.is_none() => Ok(Self::Faithful),
+            ("pooled", Some(n)) => Ok(Self::Pooled(n)),
+            ("independent", Some(n)) => Ok(Self::Independent(n)),
+            _ => Err("`faithful`, or `pooled:N` or `independent:N` with N from 1 on".into()),
         }
     }
 }
@@ -47,6 +65,7 @@ impl fmt::Display for Connections {
         match self {
             Self::Faithful => f.write_str("faithful"),
             Self::Pooled(n) => write!(f, "pooled:{n}"),
+            Self::Independent(n) => write!(f, "independent:{n}"),
         }
     }
 }
@@ -87,10 +106,7 @@ pub(super) struct Pool {
 impl Pool {
     /// At most `limit` connections at once.
     pub(super) fn new(policy: Connections, limit: usize) -> Self {
-        let limit = match policy {
-            Connections::Faithful => limit,
-            Connections::Pooled(n) => n.min(limit),
-        };
+        let limit = policy.limit().map_or(limit, |n| n.min(limit));
         Self {
             policy,
             gate: Gate::new(),
@@ -167,6 +183,18 @@ impl Engine {
         if let Some(connection) = self.pool.take_spare() {
             return Ok(Held { connection, _permit: permit });
         }
+        self.connect(permit).await
+    }
+
+    /// A connection that nothing was sent on yet, as soon as there may be one more.
+    pub(super) async fn new_connection(&self) -> Result<Held<'_>, NotDelivered> {
+        let permit = self.pool.permit().await;
+        // It stands in for one of the spare ones, so that they do not become too many.
+        drop(self.pool.take_spare());
+        self.connect(permit).await
+    }
+
+    async fn connect<'a>(&'a self, permit: SemaphorePermit<'a>) -> Result<Held<'a>, NotDelivered> {
         if let Pass::Failed(why) = self.pool.gate.pass().await {
             return Err(why);
         }
@@ -209,7 +237,18 @@ mod tests {
     fn policy_is_read_from_its_name() {
         assert_eq!("faithful".parse(), Ok(Connections::Faithful));
         assert_eq!("pooled:8".parse(), Ok(Connections::Pooled(8)));
-        for text in ["", "pooled", "pooled:", "pooled:0", "pooled:-1", "8"] {
+        assert_eq!("independent:8".parse(), Ok(Connections::Independent(8)));
+        for text in [
+            "",
+            "pooled",
+            "pooled:",
+            "pooled:0",
+            "pooled:-1",
+            "8",
+            "faithful:",
+            "faithful:1",
+            "independent",
+        ] {
             assert!(text.parse::<Connections>().is_err(), "{text}");
         }
     }

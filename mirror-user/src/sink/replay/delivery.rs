@@ -30,16 +30,28 @@ impl Drop for InFlight<'_> {
 }
 
 /// A request that was answered.
-pub(super) struct Sent {
-    pub(super) status: u16,
+struct Sent {
+    status: u16,
     /// How long the target took.
     took: Duration,
     /// What it answered, where that is kept.
-    pub(super) answer: Option<Vec<u8>>,
+    answer: Option<Vec<u8>>,
 }
 
-/// Sends a request and reads its answer, if it may go out at all.
+/// Sends a request and reads the response, if it may go out at all, and settles what became of it.
 pub(super) async fn carry_out<'a>(
+    job: Job,
+    engine: &'a Engine,
+    held: &mut Option<Held<'a>>,
+    alarm: &mut Alarm,
+) {
+    let outcome = attempt(&job, engine, held, alarm).await;
+    let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
+    engine.answered(&job, outcome.ok().and_then(|sent| sent.answer));
+    job.ticket.settle(status);
+}
+
+async fn attempt<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
@@ -94,6 +106,21 @@ struct Failed {
     why: NotDelivered,
     /// Not a byte was sent, so that the target cannot have acted on it.
     unsent: bool,
+    /// The target was closing the connection, and most probably did not act on it.
+    closing: bool,
+}
+
+impl Failed {
+    /// There was no connection to send anything on.
+    fn unconnected(why: NotDelivered) -> Self {
+        Self { why, unsent: true, closing: false }
+    }
+
+    /// True when a client would send the request again (RFC 9110 §9.2.2).
+    fn may_be_resent(&self, request: &ShadowRequest) -> bool {
+        let lost = matches!(self.why, NotDelivered::Closed | NotDelivered::Reset);
+        lost && self.closing && request.is_idempotent()
+    }
 }
 
 async fn send<'a>(
@@ -113,10 +140,12 @@ async fn send<'a>(
         }
     };
     let mut retries = engine.retry_unsent;
+    let mut resends = u32::from(engine.resend);
+    let mut resent = false;
     let mut counted = false;
     loop {
-        let why = match connection(engine, held, pass).await {
-            Err(why) => why,
+        let failed = match connection(engine, held, pass, std::mem::take(&mut resent)).await {
+            Err(why) => Failed::unconnected(why),
             Ok(mine) => {
                 let begun = now();
                 if !std::mem::replace(&mut counted, true) {
@@ -128,7 +157,7 @@ async fn send<'a>(
                 let attempt = exchange(job, &request, engine, upstream, alarm, begun).await;
                 let reusable = attempt.as_ref().is_ok_and(|(_, reusable)| *reusable);
                 match (reusable, engine.pool.policy) {
-                    (true, Connections::Faithful) => {}
+                    (true, Connections::Faithful | Connections::Independent(_)) => {}
                     (true, Connections::Pooled(_)) => {
                         held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
                     }
@@ -136,27 +165,35 @@ async fn send<'a>(
                 }
                 match attempt {
                     Ok((sent, _)) => return Ok(sent),
-                    Err(Failed { why, unsent: false }) => return Err(why),
-                    Err(Failed { why, unsent: true }) => why,
+                    Err(failed) => failed,
                 }
             }
         };
-        if retries == 0 || !why.may_pass() || engine.stopping() || engine.is_open() {
-            return Err(why);
+        if engine.stopping() || engine.is_open() {
+            return Err(failed.why);
+        } else if resends > 0 && failed.may_be_resent(&request) {
+            resends -= 1;
+            resent = true;
+            counters.resent.fetch_add(1, Relaxed);
+        } else if retries > 0 && failed.unsent && failed.why.may_pass() {
+            retries -= 1;
+            counters.retried.fetch_add(1, Relaxed);
+        } else {
+            return Err(failed.why);
         }
-        retries -= 1;
-        counters.retried.fetch_add(1, Relaxed);
     }
 }
 
-/// The connection that is held, or another one.
+/// The connection that is held, or another one; a `new` one where others may be closing, too.
 async fn connection<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     pass: Pass,
+    new: bool,
 ) -> Result<Held<'a>, NotDelivered> {
     let mine = match held.take() {
         Some(mine) => mine,
+        None if new => engine.new_connection().await?,
         None => engine.connection().await?,
     };
     // While it waited for a connection, others may have failed.
@@ -189,6 +226,9 @@ async fn exchange(
             let sent = Sent { status: answered.status, took, answer };
             Ok((sent, answered.reusable && !job.request.is_last))
         }
-        Err(why) => Err(Failed { why, unsent: upstream.is_untouched() }),
+        Err(why) => {
+            let (unsent, closing) = (upstream.is_untouched(), upstream.was_closing());
+            Err(Failed { why, unsent, closing })
+        }
     }
 }

@@ -11,16 +11,18 @@ use anyhow::Context as _;
 use hashbrown::HashMap;
 use tokio::runtime::{Builder, LocalOptions};
 
+use super::behind::Behind;
 use super::breaker::{Breaker, Change, Pass};
-use super::connections::Pool;
+use super::connections::{Connections, Pool};
 use super::correlate::Correlate;
 use super::dial::Dialer;
+use super::independent::{self, Independent};
 use super::progress::NotDelivered;
 use super::queue::{Answer, Item, Job, Queue};
 use super::recent::Seen;
 use super::session::{self, Session, SessionKey};
 use super::target::Target;
-use super::timer::Timer;
+use super::timer::{Sleeper, Timer};
 use super::upstream::{SCRATCH_BYTES, Scratch};
 use super::waiting::{Place, Waiting};
 use super::{Pace, ReplayOptions, Timeouts, Victim, WhenFull};
@@ -45,6 +47,12 @@ pub(super) struct Engine {
     pub(super) correlate: Option<Correlate>,
     /// How often a request is tried again of which not a byte was sent.
     pub(super) retry_unsent: u32,
+    /// A request that met a closing connection is sent once more, where a client may do that.
+    pub(super) resend: bool,
+    /// Where requests wait that do not wait for one another; the others wait in sessions.
+    pub(super) independent: Option<Rc<Independent>>,
+    /// Says when what is kept makes requests late.
+    pub(super) behind: Behind,
     stopping: Cell<bool>,
     sessions: RefCell<HashMap<SessionKey, Rc<Session>>>,
     /// Where requests wait, for when the oldest gives way.
@@ -82,6 +90,14 @@ pub(super) fn run(
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
         correlate: options.correlate.then(|| Correlate::new(options.copies.count)),
         retry_unsent: options.retry_unsent,
+        resend: options.resend,
+        independent: match options.connections {
+            Connections::Independent(n) => {
+                Some(Rc::new(Independent::new(n.min(options.limits.connections))))
+            }
+            Connections::Faithful | Connections::Pooled(_) => None,
+        },
+        behind: Behind::default(),
         stopping: Cell::new(false),
         sessions: RefCell::default(),
         waiting: RefCell::default(),
@@ -99,6 +115,9 @@ impl Engine {
             let engine = Rc::clone(&self);
             async move { engine.timer.run().await }
         });
+        if let Some(independent) = &self.independent {
+            tokio::task::spawn_local(independent::run(Rc::clone(independent), Rc::clone(&self)));
+        }
         let mut batch = Vec::new();
         let mut give_up = None;
         loop {
@@ -107,6 +126,7 @@ impl Engine {
             let now = now();
             if self.queue.stopped() && !self.stopping.replace(true) {
                 self.sessions.borrow().values().for_each(|session| session.wake());
+                self.independent.iter().for_each(|independent| independent.stop());
             }
             for item in batch.drain(..) {
                 let mut job = match item {
@@ -136,24 +156,35 @@ impl Engine {
     }
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {
-        let place = Place { session: job.key.session, arrived: job.arrived };
+        let place = Place { session: job.key.session, due: job.due, arrived: job.arrived };
         let priority = job.priority;
+        match &self.independent {
+            Some(independent) => independent.push(job),
+            None => self.route_in_order(job, when_full),
+        }
+        if when_full == WhenFull::Drop(Victim::Oldest) {
+            let waits = |place| self.waits(place);
+            let outstanding = self.queue.outstanding();
+            self.waiting.borrow_mut().push(priority, place, outstanding, waits);
+            self.make_room();
+        }
+    }
+
+    fn route_in_order(self: &Rc<Self>, job: Job, when_full: WhenFull) {
         let session = self.session(job.key.session);
         let is_full = session.queued() >= MAX_SESSION_QUEUE;
         match when_full {
-            WhenFull::Drop(Victim::Newest) if is_full => self.refuse(job, NotDelivered::QueueFull),
-            WhenFull::Drop(Victim::Newest) | WhenFull::Wait => session.push(job),
-            WhenFull::Drop(Victim::Oldest) => {
-                if is_full && let Some(oldest) = session.displace(None) {
+            WhenFull::Drop(Victim::Newest) if is_full => {
+                return self.refuse(job, NotDelivered::QueueFull);
+            }
+            WhenFull::Drop(Victim::Oldest) if is_full => {
+                if let Some(oldest) = session.displace(None) {
                     self.refuse(oldest, NotDelivered::Displaced);
                 }
-                session.push(job);
-                let waits = |place| self.waits(place);
-                let outstanding = self.queue.outstanding();
-                self.waiting.borrow_mut().push(priority, place, outstanding, waits);
-                self.make_room();
             }
+            WhenFull::Drop(_) | WhenFull::Wait => {}
         }
+        session.push(job);
     }
 
     fn session(self: &Rc<Self>, key: SessionKey) -> Rc<Session> {
@@ -170,16 +201,30 @@ impl Engine {
     fn make_room(&self) {
         while self.queue.overflows() {
             let oldest = self.waiting.borrow_mut().pop(|place| self.waits(place));
-            let Some(Place { session, arrived }) = oldest else { return };
-            let session = self.sessions.borrow().get(&session).map(Rc::clone);
-            if let Some(job) = session.and_then(|session| session.displace(Some(arrived))) {
+            let Some(place) = oldest else { return };
+            if let Some(job) = self.displace(place) {
                 self.refuse(job, NotDelivered::Displaced);
             }
         }
     }
 
-    fn waits(&self, Place { session, arrived }: Place) -> bool {
-        self.sessions.borrow().get(&session).is_some_and(|session| session.holds(arrived))
+    /// Takes out a request that waits.
+    fn displace(&self, place: Place) -> Option<Job> {
+        if let Some(independent) = &self.independent {
+            return independent.displace(place);
+        }
+        let session = self.sessions.borrow().get(&place.session).map(Rc::clone);
+        session?.displace(Some(place.arrived))
+    }
+
+    fn waits(&self, place: Place) -> bool {
+        match &self.independent {
+            Some(independent) => independent.holds(place),
+            None => {
+                let sessions = self.sessions.borrow();
+                sessions.get(&place.session).is_some_and(|session| session.holds(place.arrived))
+            }
+        }
     }
 
     fn refuse(&self, job: Job, why: NotDelivered) {

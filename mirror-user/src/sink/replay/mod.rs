@@ -9,8 +9,8 @@
 //! Refuses what is not whole, ambiguous or a tunnel. Holds a bounded number of requests, bytes and
 //! connections; when there is more, a live replay drops it and a file waits, but not so long that
 //! what follows would be late. A target that is dead,
-//! slow or resets costs counted requests and nothing else; nothing is sent a second time unless asked,
-//! and then only what had not begun to be sent.
+//! slow or resets costs counted requests and nothing else. What was sent is not sent again but for an
+//! idempotent request that met a closing connection; what had not begun to be sent, only when asked.
 //! One that fails most of them is left alone for a while (`breaker`). Each target has a sink of its
 //! own.
 //!
@@ -18,6 +18,7 @@
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
 mod answer;
+mod behind;
 mod breaker;
 mod by_rule;
 mod connections;
@@ -27,6 +28,7 @@ mod delivery;
 mod dial;
 mod engine;
 mod gate;
+mod independent;
 mod log;
 mod options;
 mod pace;
@@ -101,6 +103,7 @@ pub struct ReplaySink {
     shift: Duration,
     schedule: Schedule,
     copies: Copies,
+    connections: Connections,
     late: Duration,
     when_full: WhenFull,
     log: Option<RequestLog>,
@@ -135,6 +138,7 @@ impl ReplaySink {
             shift: Duration::ZERO,
             schedule: Schedule::new(options.pace),
             copies,
+            connections: options.connections,
             late: options.timeouts.late,
             when_full: options.when_full,
             log: options.log.clone().map(RequestLog::start).transpose()?,
@@ -374,8 +378,17 @@ impl Sink for ReplaySink {
         let breaker = Note::new("breaker", (opened > 0).then_some(("opened", opened)));
         let retried = self.queue.counters.retried.load(Relaxed);
         let retried = Note::new("retried", (retried > 0).then_some(("unsent", retried)));
+        let resent = self.queue.counters.resent.load(Relaxed);
+        let resent = Note::new("resent", [("connection_was_closing", resent)]);
+        let behind = self.queue.counters.behind.load(Relaxed);
+        let cause = match self.connections {
+            Connections::Independent(_) => "connections_busy",
+            Connections::Faithful | Connections::Pooled(_) => "order_kept",
+        };
+        let behind = Note::new("late by 1 s or more", [(cause, behind)]);
         let correlated = Note::new("correlated", self.queue.counters.correlated.non_zero());
-        log.into_iter().chain(breaker).chain(retried).chain(correlated).collect()
+        let notes = [log, breaker, retried, resent, behind, correlated];
+        notes.into_iter().flatten().collect()
     }
 
     fn account(&self) -> Account {

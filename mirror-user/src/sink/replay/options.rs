@@ -36,6 +36,9 @@ pub struct ReplayOptions {
     pub correlate: bool,
     /// How often a request is tried again of which not a byte was sent.
     pub retry_unsent: u32,
+    /// A request with an idempotent method that met a connection as the target closed it is sent once
+    /// more, on a new one (RFC 9110 §9.2.2).
+    pub resend: bool,
     /// Gives it its load little by little; `None`: all at once.
     pub ramp: Option<RampOptions>,
     /// When the target is left alone for a while; `None`: never.
@@ -61,6 +64,7 @@ impl ReplayOptions {
             timeouts: Timeouts::default(),
             correlate: false,
             retry_unsent: 0,
+            resend: true,
             ramp: None,
             breaker: None,
             log: None,

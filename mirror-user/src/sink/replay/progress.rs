@@ -223,6 +223,10 @@ pub(super) struct Counters {
     pub(super) host_missing: AtomicU64,
     /// How often a request was tried again of which nothing was sent.
     pub(super) retried: AtomicU64,
+    /// Requests that met a closing connection and were sent once more.
+    pub(super) resent: AtomicU64,
+    /// Requests that were late because of the one before them.
+    pub(super) behind: AtomicU64,
     /// How often the breaker opened.
     pub(super) breaker_opened: AtomicU64,
     /// True once the kernel refused the socket mark.
@@ -247,6 +251,8 @@ impl Counters {
             connected: AtomicU64::default(),
             host_missing: AtomicU64::default(),
             retried: AtomicU64::default(),
+            resent: AtomicU64::default(),
+            behind: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             unmarked: AtomicBool::default(),
             short_of_descriptors: AtomicBool::default(),

@@ -12,6 +12,7 @@ use super::connections::{Connections, Held};
 use super::delivery::carry_out;
 use super::engine::{Engine, now};
 use super::queue::Job;
+use super::timer::Sleeper;
 use super::upstream::Alarm;
 
 /// Names one session: a captured connection, and which of its copies.
@@ -84,13 +85,6 @@ impl Session {
         queue.remove(place)
     }
 
-    pub(super) fn wake(&self) {
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
     /// Makes an idle session hang up; false when it is not idle.
     pub(super) fn evict(&self) -> bool {
         let idle = self.idle.get();
@@ -124,11 +118,21 @@ impl Session {
     }
 }
 
+impl Sleeper for Session {
+    fn wake(&self) {
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
 /// Carries out a session until its connection is idle for too long, or is needed elsewhere, or is
 /// lost while nothing waits. A request that comes later begins another session.
 pub(super) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
     let mut alarm = Alarm::new();
     let mut held: Option<Held<'_>> = None;
+    let mut busy_until = None;
     loop {
         match next(&session, &engine, &mut held, &mut alarm).await {
             Step::Connect => {
@@ -138,10 +142,9 @@ pub(super) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
             }
             Step::Send(job) => {
                 session.connected_ahead.set(false);
-                let outcome = carry_out(&job, &engine, &mut held, &mut alarm).await;
-                let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
-                engine.answered(&job, outcome.ok().and_then(|sent| sent.answer));
-                job.ticket.settle(status);
+                engine.behind.note(job.due, busy_until, &engine);
+                carry_out(job, &engine, &mut held, &mut alarm).await;
+                busy_until = Some(now());
             }
             Step::End => break,
         }
@@ -220,7 +223,7 @@ async fn next(
 }
 
 /// Lets go of a connection that the target has closed.
-fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>) {
+pub(super) fn poll_over(held: &mut Option<Held<'_>>, engine: &Engine, cx: &mut Context<'_>) {
     let over = held
         .as_mut()
         .is_some_and(|held| held.connection.upstream.poll_over(&engine.scratch, cx).is_ready());

@@ -1,4 +1,4 @@
-//! Wakes sessions on time, to some tens of microseconds. The runtime's own timers tick once a
+//! Wakes those who send on time, to some tens of microseconds. The runtime's own timers tick once a
 //! millisecond; here a timer of the kernel (timerfd_create(2)) stands behind all deadlines.
 
 use std::cell::{Cell, RefCell};
@@ -17,9 +17,14 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::now;
-use super::session::Session;
 
-/// Deadlines of sessions, and the one timer behind them.
+/// Who asks to be woken.
+pub(super) trait Sleeper {
+    /// Its time has come, or will come soon.
+    fn wake(&self);
+}
+
+/// Deadlines, and the one timer behind them.
 pub(super) struct Timer {
     fd: AsyncFd<OwnedFd>,
     waiting: RefCell<BinaryHeap<Reverse<Waiting>>>,
@@ -29,7 +34,7 @@ pub(super) struct Timer {
 
 struct Waiting {
     until: Instant,
-    session: Weak<Session>,
+    sleeper: Weak<dyn Sleeper>,
 }
 
 impl Timer {
@@ -47,9 +52,10 @@ impl Timer {
         Ok(Self { fd, waiting: RefCell::default(), set_to: Cell::new(None) })
     }
 
-    /// Wakes `session` at `until`, and perhaps before.
-    pub(super) fn wake_at(&self, until: Instant, session: &Rc<Session>) {
-        self.waiting.borrow_mut().push(Reverse(Waiting { until, session: Rc::downgrade(session) }));
+    /// Wakes `sleeper` at `until`, and perhaps before.
+    pub(super) fn wake_at(&self, until: Instant, sleeper: &Rc<impl Sleeper + 'static>) {
+        let sleeper = Rc::downgrade(sleeper) as Weak<dyn Sleeper>;
+        self.waiting.borrow_mut().push(Reverse(Waiting { until, sleeper }));
         if self.set_to.get().is_none_or(|set_to| until < set_to) {
             self.set(until);
         }
@@ -71,9 +77,9 @@ impl Timer {
         let now = now();
         let mut waiting = self.waiting.borrow_mut();
         while waiting.peek().is_some_and(|Reverse(first)| first.until <= now) {
-            if let Some(session) = waiting.pop().and_then(|Reverse(first)| first.session.upgrade())
+            if let Some(sleeper) = waiting.pop().and_then(|Reverse(first)| first.sleeper.upgrade())
             {
-                session.wake();
+                sleeper.wake();
             }
         }
         if let Some(Reverse(first)) = waiting.peek() {

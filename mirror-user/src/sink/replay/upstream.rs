@@ -45,11 +45,22 @@ pub(super) struct Upstream {
     kept: Option<Vec<u8>>,
     /// Not a byte of the last request was taken from us.
     untouched: bool,
+    /// A response was read on it before the last request.
+    used: bool,
+    /// A byte came since the last request began.
+    heard: bool,
 }
 
 impl Upstream {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, reader: AnswerReader::new(), kept: None, untouched: true }
+        Self {
+            stream,
+            reader: AnswerReader::new(),
+            kept: None,
+            untouched: true,
+            used: false,
+            heard: false,
+        }
     }
 
     /// Ready when a connection on which nothing is expected has ended, or has got bytes that
@@ -80,6 +91,12 @@ impl Upstream {
         self.untouched
     }
 
+    /// True when the last request met a connection that the target was closing, as far as can be known:
+    /// it had been used before, and not a byte of a response came (RFC 9112 §9.3.1).
+    pub(super) fn was_closing(&self) -> bool {
+        self.used && !self.heard
+    }
+
     /// Sends a request and reads its answer. After an error the connection is of no more use.
     pub(super) async fn exchange(
         &mut self,
@@ -92,6 +109,7 @@ impl Upstream {
         self.reader.expect(request.is_head);
         let mut outgoing = Outgoing::new(request);
         self.untouched = true;
+        self.heard = false;
         // When the target last took bytes of the request, and when it had taken all of them.
         let (mut taken, mut sent) = ((0, now), None);
         poll_fn(|cx| {
@@ -140,6 +158,7 @@ impl Upstream {
                 let bytes = buffer.filled();
                 kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
             }
+            self.heard |= !buffer.filled().is_empty();
             let progress = if buffer.filled().is_empty() {
                 self.reader.end().ok_or(NotDelivered::Closed)
             } else {
@@ -148,6 +167,7 @@ impl Upstream {
             match progress {
                 Ok(Progress::Wanting) => {}
                 Ok(Progress::Whole { status, reusable }) => {
+                    self.used = true;
                     return Poll::Ready(Ok(Answered { status, reusable }));
                 }
                 Err(why) => return Poll::Ready(Err(why)),

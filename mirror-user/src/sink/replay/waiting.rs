@@ -4,6 +4,7 @@
 //! lowest class. Remembers one place for each that waits, and forgets those that went on their way.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use enum_map::EnumMap;
 
@@ -18,6 +19,7 @@ const MAX_STALE: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) session: SessionKey,
+    pub(super) due: Option<Instant>,
     pub(super) arrived: u64,
 }
 
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     fn place(arrived: u64) -> Place {
-        Place { session: SessionKey { connection: arrived % 3, copy: 0 }, arrived }
+        Place { session: SessionKey { connection: arrived % 3, copy: 0 }, due: None, arrived }
     }
 
     #[test]

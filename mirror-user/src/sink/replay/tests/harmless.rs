@@ -6,7 +6,7 @@ use super::target::RawRequest;
 use super::*;
 use crate::http::message::Message;
 use crate::http::whole;
-use crate::sink::replay::RampOptions;
+use crate::sink::replay::{Connections, RampOptions};
 
 fn live(victim: Victim) -> ReplayOptions {
     options(Pace::Live, WhenFull::Drop(victim))
@@ -65,6 +65,83 @@ fn what_was_not_sent_is_tried_again_and_what_was_is_not() {
     let (account, _) = replay.end();
     assert_eq!(account.delivered, 0, "{account}");
     assert_eq!(target.received().len(), 1);
+}
+
+/// What became of requests with these methods to a target that closes each connection when its second
+/// request has come, and how many were sent twice.
+fn to_one_that_closes(methods: &[&str], options: ReplayOptions) -> (Account, u64, Vec<String>) {
+    let target = Target::start(Behaviour::AnswerOnce);
+    let mut replay = Replay::to(&target.url(), options);
+    for (index, method) in (0..).zip(methods) {
+        let wire = format!("{method} /{index} HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        replay.send(asked(1, index, wire.as_bytes()));
+    }
+    let counters = Arc::clone(&replay.sink.queue);
+    let (account, _) = replay.end();
+    let targets = target.received().iter().map(RawRequest::target).collect();
+    (account, counters.counters.resent.load(Relaxed), targets)
+}
+
+#[test]
+fn an_idempotent_request_that_meets_a_closing_connection_is_sent_once_more() {
+    for connections in [Connections::Faithful, Connections::Pooled(4), Connections::Independent(1)]
+    {
+        let options = ReplayOptions { connections, ..file() };
+        let methods = ["GET", "PUT", "DELETE", "OPTIONS"];
+        let (account, resent, targets) = to_one_that_closes(&methods, options);
+        answered(&account, 4);
+        assert_eq!(
+            (resent, targets),
+            (3, ["/0", "/1", "/1", "/2", "/2", "/3", "/3"].map(str::to_owned).to_vec())
+        );
+    }
+}
+
+#[test]
+fn what_is_not_idempotent_or_not_to_be_sent_again_is_sent_once() {
+    let (account, resent, targets) = to_one_that_closes(&["POST", "POST", "PATCH"], file());
+    assert_eq!((account.delivered, resent, targets.len()), (2, 0, 3), "{account}");
+    lost(&account, NotDelivered::Closed, 1);
+    let off = ReplayOptions { resend: false, ..file() };
+    let (account, resent, targets) = to_one_that_closes(&["GET", "GET", "GET"], off);
+    assert_eq!((account.delivered, resent, targets.len()), (2, 0, 3), "{account}");
+}
+
+#[test]
+fn a_new_connection_that_closes_is_no_reason_to_send_again() {
+    let target = Target::start(Behaviour::AnswerAndClose(Vec::new()));
+    let mut replay = Replay::to(&target.url(), file());
+    replay.gets(1, 1);
+    let (account, _) = replay.end();
+    lost(&account, NotDelivered::Closed, 1);
+    assert_eq!(target.received().len(), 1);
+    // Neither is a response that began.
+    let target = Target::start(Behaviour::AnswerAndClose(b"HTTP/1.1 2".to_vec()));
+    let mut replay = Replay::to(&target.url(), file());
+    replay.gets(1, 1);
+    assert_eq!(replay.end().0.delivered, 0);
+    assert_eq!(target.received().len(), 1);
+}
+
+#[test]
+fn of_independent_requests_the_oldest_gives_way_too() {
+    let target = Target::start(Behaviour::Hold);
+    let limits = Limits { queue_requests: 16, ..Limits::default() };
+    let connections = Connections::Independent(1);
+    let options = ReplayOptions { limits, connections, ..live(Victim::Oldest) };
+    let mut replay = Replay::to(&target.url(), options);
+    replay.gets(7, 1);
+    target.wait_for(1, LONGEST);
+    for index in 1..=40 {
+        replay.send(get(7, index));
+        replay.wait_until("within limits", |now| now.queued + now.in_flight <= 16);
+    }
+    target.release();
+    let (account, _) = replay.end();
+    lost(&account, NotDelivered::Displaced, 25);
+    let targets: Vec<String> = target.received().iter().map(RawRequest::target).collect();
+    let kept = std::iter::once(0).chain(26..=40).map(|index| format!("/7/{index}"));
+    assert_eq!(targets, kept.collect::<Vec<_>>());
 }
 
 #[test]

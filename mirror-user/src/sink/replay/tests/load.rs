@@ -182,3 +182,61 @@ fn pool_replaces_connections_that_the_target_has_closed() {
     assert_eq!(account.seen, 6, "{account}");
     assert!(account.balances());
 }
+
+#[test]
+fn independent_requests_of_one_connection_do_not_wait_for_one_another() {
+    let target = Target::start(Behaviour::Hold);
+    let connections = Connections::Independent(3);
+    for pace in [Pace::Recorded { speed: 1.0 }, Pace::Rate("1000".parse().unwrap()), Pace::Max] {
+        let options = options(pace, WhenFull::Wait);
+        let mut replay = Replay::to(&target.url(), ReplayOptions { connections, ..options });
+        let before = target.received().len();
+        for index in 0..5 {
+            replay.send(at(get(1, index), u64::from(index)));
+        }
+        // As many as there may be connections, while nothing is answered.
+        let received = target.wait_for(before + 3, LONGEST);
+        let targets: HashSet<_> =
+            received[before..].iter().map(|request| request.target()).collect();
+        assert_eq!(targets, HashSet::from(["/1/0", "/1/1", "/1/2"].map(str::to_owned)));
+        replay.wait_until("the others wait", |now| now.in_flight == 3 && now.queued == 2);
+        target.release();
+        let (account, progress) = replay.end();
+        answered(&account, 5);
+        assert!(progress.connected <= 3, "{progress:?}");
+        target.hold();
+    }
+}
+
+#[test]
+fn independent_requests_go_when_they_are_due_whatever_their_order() {
+    let target = Target::start(Behaviour::Answer);
+    let connections = Connections::Independent(8);
+    let options = ReplayOptions { connections, ..recorded(1.0) };
+    let mut replay = Replay::to(&target.url(), options);
+    for (index, millis) in (0..).zip([0, 60, 30, 3_600_000]) {
+        replay.send(at(get(1, index), millis));
+    }
+    replay.wait_until("what is due was answered", |now| now.answered == 3);
+    let order: Vec<_> = target.received().iter().map(|request| request.target()).collect();
+    assert_eq!(order, ["/1/0", "/1/2", "/1/1"]);
+    replay.stop.store(true, Relaxed);
+    lost(&replay.end().0, NotDelivered::Stopped, 1);
+}
+
+#[test]
+fn what_is_late_because_of_the_order_that_is_kept_is_counted() {
+    for (connections, behind) in [(Connections::Faithful, 2), (Connections::Independent(3), 0)] {
+        let target = Target::start(Behaviour::Hold);
+        let options = ReplayOptions { connections, ..recorded(1.0) };
+        let mut replay = Replay::to(&target.url(), options);
+        (0..3).for_each(|index| replay.send(at(get(1, index), 0)));
+        target.wait_for(1, LONGEST);
+        let due = super::super::engine::now() + super::super::behind::SAID_FROM;
+        replay.wait_until("they are late", |_| super::super::engine::now() >= due);
+        target.release();
+        let counters = Arc::clone(&replay.sink.queue);
+        answered(&replay.end().0, 3);
+        assert_eq!(counters.counters.behind.load(Relaxed), behind, "{connections}");
+    }
+}

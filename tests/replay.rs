@@ -308,8 +308,65 @@ fn a_part_of_a_capture_is_replayed() {
 }
 
 #[test]
+fn long_pauses_of_a_capture_can_be_cut() {
+    let target = Target::start(Behaviour::Answer);
+    let talk = Talk::new().open().client(get("/1")).server(OK).at_millis(3_600_000);
+    let talk = talk.client(get("/2")).server(OK).close();
+    let run = replay(&talk, &target, &["--max-gap", "20ms"]).exits_with(0);
+    assert_eq!(replayed(&run), (2, 2, vec![]));
+    for flags in [&["--speed", "max"][..], &["--rate", "5"]] {
+        let flags = [&["--max-gap", "1s"], flags].concat();
+        assert!(replay(&talk, &target, &flags).exits_with(2).stderr().contains("--max-gap"));
+    }
+}
+
+#[test]
+fn what_was_not_sent_is_told_by_flaw_and_cause() {
+    let target = Target::start(Behaviour::Answer);
+    let twice = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let upgrade = "GET /w HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+    let torn = "POST /c HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfour";
+    let talk = |n: u16, request: &str| {
+        let client = format!("10.0.0.2:{}", 40_000 + n);
+        Talk::between(&client, "10.0.0.1:8080").open().client(request)
+    };
+    let talks = [
+        talk(0, twice).server(OK).close(),
+        talk(1, upgrade).server("HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n").close(),
+        talk(2, torn).reset(),
+    ];
+    let workspace = Workspace::new();
+    let file = workspace.file("talks.pcap", &interleaved(&talks));
+    let url = target.url();
+    let run = mirror(&["replay", "--from", &file, "--to", &url, "--speed", "max", "--json"]);
+    let run = run.exits_with(0);
+    assert_eq!(replayed(&run).0, 3);
+    run.says(r#"{"name":"ambiguous by flaw","counts":[["length_and_transfer_encoding",1]]}"#)
+        .says(r#"{"name":"incomplete by cause","counts":[["reset",1]]}"#)
+        .says(r#"{"name":"tunnel by kind","counts":[["upgrade",1]]}"#);
+}
+
+#[test]
+fn a_target_that_does_not_know_the_host_is_told_what_to_try() {
+    let not_found = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let target = Target::start(Behaviour::AnswerWith(not_found.clone()));
+    let hint = "use --host keep";
+    let told = |flags: &[&str]| {
+        let flags = [&["--speed", "max"], flags].concat();
+        replay_four(&target, &flags).exits_with(0).stderr().contains(hint)
+    };
+    assert!(told(&[]));
+    assert!(!told(&["--host", "keep"]));
+    // Production does not know it either.
+    let production = String::from_utf8(not_found).unwrap();
+    let talk = Talk::new().open().client(get("/1")).server(production).close();
+    let run = replay(&talk, &target, &["--speed", "max"]).exits_with(0);
+    assert!(!run.stderr().contains(hint), "{}", run.stderr());
+}
+
+#[test]
 fn what_only_files_have_is_refused_for_interfaces() {
-    for flags in [["--rate", "5"], ["--loop", "2"], ["--from-time", "1s"], ["--speed", "2"]] {
+    for flags in [["--max-gap", "5s"], ["--loop", "2"], ["--from-time", "1s"], ["--speed", "2"]] {
         let base = ["replay", "--from", "nope0", "--port", "80", "--to", "http://127.0.0.1:1"];
         let run = mirror(&[&base[..], &flags].concat()).exits_with(2);
         run.complains(&[flags[0], "leave it out"]);

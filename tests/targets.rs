@@ -182,6 +182,52 @@ fn the_proxy_that_the_environment_names_is_gone_through() {
     assert!(why.contains("staging.invalid: no address found"), "{why}");
 }
 
+#[test]
+fn a_url_can_have_a_path_and_a_password_that_is_printed_nowhere() {
+    let target = Target::start(Behaviour::Answer);
+    let workspace = Workspace::new();
+    let talk = Talk::new().open();
+    let talk = talk
+        .client("GET /api/0?a=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nX-A: b\r\n\r\n");
+    let file = workspace.file("get.pcap", &talk.server(ANSWER).close().pcap());
+    let to = format!("http://me:hush@{}/v2/", target.address());
+    let log = workspace.path("log").display().to_string();
+    let args = ["replay", "--from", &file, "--to", &to, "--speed", "max", "--log-requests", &log];
+    let flags = ["--path-prefix", "/api=/x", "--header", "X-A: c", "--header", "X-B: d:e"];
+    let run = mirror(&[&args[..], &flags].concat()).exits_with(0);
+    let request = &target.wait_for(1, PATIENCE)[0];
+    assert_eq!(request.target(), "/v2/x/0?a=1");
+    // "me:hush", as RFC 7617 has it.
+    let fields = [("authorization", "Basic bWU6aHVzaA=="), ("x-a", "c"), ("x-b", "d:e")];
+    for (name, value) in fields {
+        assert_eq!(request.header(name).as_deref(), Some(value));
+        let head = String::from_utf8_lossy(&request.head).to_ascii_lowercase();
+        assert_eq!(head.matches(&format!("\r\n{name}:")).count(), 1, "{head}");
+    }
+    // With a second target, accounts bear the URLs.
+    let second = ["--to", &to, "--json"];
+    let both = mirror(&[&args[..], &second].concat()).exits_with(0);
+    let refused = ["replay", "--from", &file, "--to", &format!("{to}?x")];
+    let refused = mirror(&refused).exits_with(2);
+    let log = std::fs::read_to_string(log).unwrap();
+    let told = [run.stdout(), run.stderr(), both.stdout(), both.stderr(), refused.stderr(), log];
+    for text in told {
+        assert!(!text.is_empty() || text == run.stderr() || text == both.stderr());
+        assert!(!text.contains("hush") && !text.contains("aHVzaA"), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_url_is_answered_with_one() {
+    for (to, meant) in
+        [("localhost:80", "http://localhost:80"), ("/run/a.sock", "unix:/run/a.sock")]
+    {
+        mirror(&["replay", "--from", "nothing.pcap", "--to", to])
+            .exits_with(2)
+            .complains(&[&format!("write {meant}")]);
+    }
+}
+
 /// A server under TLS that answers every request with a page about itself; killed when dropped.
 struct Openssl(Child);
 
@@ -198,7 +244,6 @@ fn openssl(folder: &Path, args: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[expect(clippy::disallowed_methods, reason = "waits for a real server, with a deadline")]
 fn serve_tls(folder: &Path) -> (Openssl, u16) {
     std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     for args in [
@@ -208,9 +253,14 @@ fn serve_tls(folder: &Path) -> (Openssl, u16) {
     ] {
         openssl(folder, args);
     }
+    serve_certificate(folder, "cert.pem", "key.pem")
+}
+
+#[expect(clippy::disallowed_methods, reason = "waits for a real server, with a deadline")]
+fn serve_certificate(folder: &Path, certificate: &str, key: &str) -> (Openssl, u16) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let server = Command::new("openssl")
-        .args(["s_server", "-quiet", "-www", "-cert", "cert.pem", "-key", "key.pem", "-accept"])
+        .args(["s_server", "-quiet", "-www", "-cert", certificate, "-key", key, "-accept"])
         .arg(format!("127.0.0.1:{port}"))
         .current_dir(folder)
         .stdin(Stdio::null())
@@ -255,4 +305,58 @@ fn openssl_target_is_trusted_by_its_authority_and_its_name_alone() {
     let url = plain.url().replace("http", "https");
     let run = replay(&url, &["--tls-ca", &authority]).exits_with(2);
     assert!(run.stderr().contains("TLS handshake failed"), "{}", run.stderr());
+}
+
+#[test]
+#[ignore = "needs openssl: cargo xtask test"]
+fn a_self_signed_certificate_is_trusted_by_its_name_in_tls_ca() {
+    let workspace = Workspace::new();
+    let file = workspace.file("gets.pcap", &gets(2));
+    let folder = workspace.path("");
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem";
+    let (localhost, other) = ("-subj /CN=localhost", "-addext subjectAltName=DNS:other.example");
+    for (name, how, held) in [
+        // What `openssl req -x509` makes unless told otherwise: an authority, without other names.
+        ("authority", localhost.to_owned(), true),
+        ("named", format!("{localhost} -addext subjectAltName=DNS:localhost"), true),
+        ("leaf", format!("{localhost} -addext basicConstraints=critical,CA:FALSE"), true),
+        ("misnamed", "-subj /CN=other.example".to_owned(), false),
+        // With other names, the common name says nothing.
+        ("elsewhere", format!("{localhost} {other}"), false),
+    ] {
+        openssl(&folder, &format!("{new} -out {name}.pem -days 2 {how}"));
+        let (_server, port) = serve_certificate(&folder, &format!("{name}.pem"), "key.pem");
+        let certificate = folder.join(format!("{name}.pem")).display().to_string();
+        let url = format!("https://localhost:{port}");
+        let replay = |flags: &[&str]| {
+            let args = ["replay", "--from", &file, "--to", &url, "--speed", "max", "--json"];
+            mirror(&[&args, flags].concat())
+        };
+        let run = replay(&["--tls-ca", &certificate]).exits_with(if held { 0 } else { 2 });
+        if held {
+            assert_eq!(account(&run, "shadow requests"), (2, 2, vec![]), "{name}");
+        }
+        replay(&[]).exits_with(2);
+        let run = replay(&["--tls-insecure"]).exits_with(0);
+        assert_eq!(account(&run, "shadow requests"), (2, 2, vec![]), "{name}");
+        assert!(run.stderr().contains("its certificate is not verified"), "{}", run.stderr());
+        replay(&["--tls-insecure", "--tls-ca", &certificate]).exits_with(2);
+    }
+    // Another certificate of the same name is not the one that was named.
+    let (_server, port) = serve_certificate(&folder, "elsewhere.pem", "key.pem");
+    let url = format!("https://localhost:{port}");
+    let named = folder.join("named.pem").display().to_string();
+    mirror(&["replay", "--from", &file, "--to", &url, "--tls-ca", &named]).exits_with(2);
+    // One that ran out is refused, whoever named it.
+    std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    for args in [
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
+        "x509 -req -in request.pem -signkey key.pem -out old.pem -days -1 -extfile names",
+    ] {
+        openssl(&folder, args);
+    }
+    let (_server, port) = serve_certificate(&folder, "old.pem", "key.pem");
+    let (url, old) =
+        (format!("https://localhost:{port}"), folder.join("old.pem").display().to_string());
+    mirror(&["replay", "--from", &file, "--to", &url, "--tls-ca", &old]).exits_with(2);
 }

@@ -126,6 +126,10 @@ fn replay_part(replay: &ReplayProgress, rate: f64) -> String {
         let response = replay.response;
         let _ = write!(part, ", p50 {} p99 {}", short(response.p50), short(response.p99));
     }
+    if let Some(next) = replay.next_in {
+        let next = Duration::from_secs(next.as_secs());
+        let _ = write!(part, ", next in {}", humantime::format_duration(next));
+    }
     if replay.late.p99 >= Duration::from_millis(10) {
         let _ = write!(part, ", late by {}", short(replay.late.p99));
     }
@@ -154,12 +158,13 @@ mod tests {
             classes: [0, 1_199, 0, 0, 1],
             response: times(300, 2_000),
             late: times(0, 15_000),
+            next_in: Some(Duration::from_millis(90_500)),
             dropped: vec![("reset", 2)],
             ..ReplayProgress::default()
         };
         assert_eq!(
             replay_part(&replay, 999.6),
-            "; shadow: 1000/s, 1 in flight, 3 waiting, 2xx 1,199, 5xx 1, p50 300us p99 2.00ms, late by 15.0ms, reset 2"
+            "; shadow: 1000/s, 1 in flight, 3 waiting, 2xx 1,199, 5xx 1, p50 300us p99 2.00ms, next in 1m 30s, late by 15.0ms, reset 2"
         );
     }
 }

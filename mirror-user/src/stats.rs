@@ -65,6 +65,29 @@ impl<R: EnumArray<u64> + Into<&'static str> + Copy> fmt::Debug for Tally<R> {
     }
 }
 
+/// Responses, and how many of them say that the request was not for this server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Responses {
+    /// All of them.
+    pub all: u64,
+    /// Those with 400, 404 or 421.
+    pub refused: u64,
+}
+
+impl Responses {
+    /// True for a status that a server gives for a host that it does not know.
+    #[must_use]
+    pub fn is_refusal(status: u16) -> bool {
+        matches!(status, 400 | 404 | 421)
+    }
+
+    /// Counts one.
+    pub fn count(&mut self, status: u16) {
+        self.all = self.all.saturating_add(1);
+        self.refused = self.refused.saturating_add(u64::from(Self::is_refusal(status)));
+    }
+}
+
 /// One line of the final proof: so many came in, so many went on, the others were dropped and why.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Account {

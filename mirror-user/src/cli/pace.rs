@@ -17,9 +17,13 @@ pub struct PaceArgs {
     /// takes them [default: 1]
     #[arg(long, value_name = "N|max")]
     pub speed: Option<Speed>,
-    /// So many requests a second instead of the recorded gaps: `500/s`, or a ramp, `100..2000/10m`
+    /// So many requests a second instead of the recorded gaps: `500/s`, or a ramp, `100..2000/10m`. Of
+    /// interfaces, at most so many: connections beyond that are left out
     #[arg(long, value_name = "RATE", conflicts_with = "speed")]
     pub rate: Option<Rate>,
+    /// Cut pauses between two requests that are longer than this
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "rate")]
+    pub max_gap: Option<Duration>,
     /// Leave out what was captured before: a time (2026-01-02T03:04:05Z), or one from the first
     /// request on (10m)
     #[arg(long, value_name = "TIME")]
@@ -56,6 +60,7 @@ impl PaceArgs {
         Self {
             speed: if timed { self.speed } else { other.speed },
             rate: if timed { self.rate } else { other.rate },
+            max_gap: self.max_gap.or(other.max_gap),
             from_time: self.from_time.or(other.from_time),
             to_time: self.to_time.or(other.to_time),
             passes: self.passes.or(other.passes),

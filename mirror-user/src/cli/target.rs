@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::either;
 use super::load::{LoadArgs, ShareArg};
 use super::marks::MarkArgs;
 use super::values::parse_duration;
+use crate::rules::edit::{PathPrefix, field_line};
 
 /// How a target is reached, and what it gets. In a configuration file each target has its own.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -27,6 +29,15 @@ pub struct TargetArgs {
     /// The name that the target's certificate must have, sent as SNI; the URL's host unless given
     #[arg(long, value_name = "NAME")]
     pub tls_server_name: Option<String>,
+    /// Do not verify the target's certificate: whoever answers at its address is taken for it
+    #[arg(long, conflicts_with = "tls_ca")]
+    pub tls_insecure: bool,
+    /// Give each request this field in place of the captured ones of its name; repeat for more
+    #[arg(long, value_name = "NAME: VALUE", value_parser = field_line)]
+    pub header: Vec<(String, String)>,
+    /// Send what was asked for below FROM below TO: /api=/v2
+    #[arg(long, value_name = "FROM=TO")]
+    pub path_prefix: Option<PathPrefix>,
     /// Leave a target alone once so many of its requests fail within 10 s; `auto` is 50% for interfaces and off for files
     /// [default: auto]
     #[arg(long, value_name = "auto|off|PERCENT")]
@@ -64,6 +75,9 @@ impl TargetArgs {
             tls_cert: self.tls_cert.or(other.tls_cert),
             tls_key: self.tls_key.or(other.tls_key),
             tls_server_name: self.tls_server_name.or(other.tls_server_name),
+            tls_insecure: self.tls_insecure || other.tls_insecure,
+            header: either(self.header, other.header),
+            path_prefix: self.path_prefix.or(other.path_prefix),
             breaker: self.breaker.or(other.breaker),
             breaker_latency: self.breaker_latency.or(other.breaker_latency),
             breaker_rest: self.breaker_rest.or(other.breaker_rest),

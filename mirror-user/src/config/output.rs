@@ -64,6 +64,12 @@ impl To {
     /// # Errors
     /// When no thread could be started.
     pub(super) fn start(self, id: Option<TargetId>, stop: &Stop) -> anyhow::Result<Box<dyn Sink>> {
+        if self.target.is_unverified() {
+            let target = self.name.as_deref().unwrap_or_else(|| self.target.authority());
+            eprintln!(
+                "mirror: {target}: its certificate is not verified, so that whoever answers there gets the requests"
+            );
+        }
         let sink = Box::new(ReplaySink::start(self.target, self.options, stop.flag())?);
         Ok(match (self.name, id) {
             (Some(name), Some(id)) => Box::new(Routed::new(id, &name, sink)),

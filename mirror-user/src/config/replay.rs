@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use anyhow::Error;
+
 use super::file::{File, TargetSpec};
 use super::output::Output;
 use super::target::Run;
@@ -10,6 +12,7 @@ use crate::cli::{OutcomeArgs, ReplayArgs};
 use crate::files::apart::Apart;
 use crate::files::{self, Existing};
 use crate::report::ReportFile;
+use crate::sink::replay::TargetUrl;
 
 impl Config {
     /// What `mirror replay` means.
@@ -19,7 +22,7 @@ impl Config {
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
         let beside = File::beside(&args.source)?;
         let has_rules = beside.is_some();
-        let file = File::from(args).or(beside.unwrap_or_default(), &args.target);
+        let file = File::try_from(args)?.or(beside.unwrap_or_default(), &args.target);
         let mut apart = file.reads();
         args.outcome.writes(&mut apart);
         apart.ensure()?;
@@ -43,15 +46,19 @@ impl Config {
 }
 
 /// What the flags say, as a file would.
-impl From<&ReplayArgs> for File {
-    fn from(args: &ReplayArgs) -> Self {
+impl TryFrom<&ReplayArgs> for File {
+    type Error = anyhow::Error;
+
+    fn try_from(args: &ReplayArgs) -> anyhow::Result<Self> {
         let mut targets: Vec<TargetSpec> = Vec::new();
         for (place, url) in args.to.iter().enumerate() {
-            let is_known = targets.iter().any(|other| other.name == *url);
+            let TargetUrl { text: url, credentials } = TargetUrl::read(url).map_err(Error::msg)?;
+            let is_known = targets.iter().any(|other| other.name == url);
             let name = if is_known { format!("{url} ({place})") } else { url.clone() };
-            targets.push(TargetSpec { how: args.target.clone(), ..TargetSpec::new(name, url) });
+            let how = args.target.clone();
+            targets.push(TargetSpec { how, credentials, ..TargetSpec::new(name, url) });
         }
-        Self {
+        Ok(Self {
             source: args.source.clone(),
             pace: args.pace.clone(),
             noise: args.noise.clone(),
@@ -59,7 +66,7 @@ impl From<&ReplayArgs> for File {
             redact: (&args.redact).into(),
             targets,
             rules: Vec::new(),
-        }
+        })
     }
 }
 

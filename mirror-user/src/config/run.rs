@@ -8,7 +8,7 @@ use super::reload::Start;
 use super::source::Source;
 use super::target::{Run, to};
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{PaceArgs, RunArgs};
+use crate::cli::{PaceArgs, RunArgs, Speed};
 use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
@@ -91,6 +91,12 @@ impl Run {
         let is_live = Source::new(&file.source, 1)?.is_live();
         if is_live {
             refuse_for_live(&file.pace)?;
+        } else {
+            let has_gaps = file.pace.rate.is_none() && file.pace.speed != Some(Speed::Max);
+            ensure!(
+                has_gaps || file.pace.max_gap.is_none(),
+                "--max-gap: there are no recorded gaps with --rate or --speed max; leave it out"
+            );
         }
         let (name, pace) = (run_name(), file.pace.clone());
         Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new() })
@@ -100,7 +106,7 @@ impl Run {
 fn refuse_for_live(pace: &PaceArgs) -> anyhow::Result<()> {
     let given = [
         ("speed", pace.speed.is_some()),
-        ("rate", pace.rate.is_some()),
+        ("max-gap", pace.max_gap.is_some()),
         ("from-time", pace.from_time.is_some()),
         ("to-time", pace.to_time.is_some()),
         ("loop", pace.passes.is_some_and(|passes| passes > 1)),

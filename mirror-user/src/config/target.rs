@@ -12,7 +12,7 @@ use crate::rules::edit::Edits;
 use crate::rules::tag::{HostPolicy, Marks};
 use crate::sink::replay::{
     BreakerOptions, Connections, Copies, FailOn, Limits, Pace, RampOptions, ReplayOptions, Target,
-    Timeouts, TlsOptions, WhenFull, Window,
+    TargetUrl, Timeouts, TlsOptions, WhenFull, Window,
 };
 
 /// Connections to one target at the same time, at most. Half of what a sink could have, so that
@@ -41,7 +41,12 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         certificate: how.tls_cert.clone(),
         key: how.tls_key.clone(),
         server_name: how.tls_server_name.clone(),
+        insecure: how.tls_insecure,
     };
+    let url = TargetUrl { text: spec.url.clone(), credentials: spec.credentials.clone() };
+    let target = Target::open(url, &tls)?;
+    let mut edits = spec.edits();
+    target.complete(&mut edits);
     let (pace, when_full) = match run.is_live {
         true => (Pace::Live, WhenFull::Drop(how.load.drop.map(Into::into).unwrap_or_default())),
         false => (pace(&run.pace), WhenFull::Wait),
@@ -53,6 +58,8 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
             count: run.pace.copies.unwrap_or(copies.count),
             over: run.pace.copies_over.unwrap_or(copies.over),
         },
+        max_gap: run.pace.max_gap,
+        cap: run.pace.rate.filter(|_| run.is_live),
         connections: run.pace.connections.unwrap_or_default(),
         limits: limits(how, run),
         timeouts: timeouts(how, &run.pace),
@@ -63,9 +70,9 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
         fail_on: run.fail_on.clone(),
-        ..ReplayOptions::new(marks(&how.marks, &spec.edits, &run.name), pace, when_full)
+        ..ReplayOptions::new(marks(&how.marks, edits, &run.name), pace, when_full)
     };
-    Ok(To { name: Some(spec.name.clone()), target: Target::open(&spec.url, &tls)?, options })
+    Ok(To { name: Some(spec.name.clone()), target, options })
 }
 
 fn pace(args: &PaceArgs) -> Pace {
@@ -76,7 +83,7 @@ fn pace(args: &PaceArgs) -> Pace {
     }
 }
 
-fn marks(args: &MarkArgs, edits: &Edits, run: &str) -> Marks {
+fn marks(args: &MarkArgs, edits: Edits, run: &str) -> Marks {
     let host = match args.host.clone().unwrap_or_default() {
         HostPolicy::Suffix { .. } => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
         host => host,
@@ -88,7 +95,7 @@ fn marks(args: &MarkArgs, edits: &Edits, run: &str) -> Marks {
         ambiguous: args.ambiguous.map(Into::into).unwrap_or_default(),
         trace: args.trace.map(Into::into).unwrap_or_default(),
         baggage: args.baggage.map(Into::into).unwrap_or_default(),
-        edits: edits.clone(),
+        edits,
     }
 }
 

@@ -20,7 +20,7 @@ use self::retired::Retired;
 use crate::decode::{Decoder, Skip};
 use crate::guard;
 use crate::http::HttpTable;
-use crate::http::message::Exchange;
+use crate::http::message::{Exchange, Moment, StartLine};
 use crate::packet::{Packet, Timestamp};
 use crate::progress::Progress;
 use crate::rules::route::TargetId;
@@ -29,7 +29,7 @@ use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::source::recorder::Recorder;
 use crate::source::{Next, PacketSource};
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Responses, Tally};
 use crate::summary::{Note, Summary};
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
@@ -72,6 +72,8 @@ struct Corridors {
     exchanges: Vec<Exchange>,
     packets: u64,
     requests: u64,
+    /// What production answered.
+    responses: Responses,
     cleared: u64,
     dropped: Tally<Dropped>,
     interfaces: usize,
@@ -113,6 +115,7 @@ impl Pipeline {
             if until_look == 0 {
                 until_look = PACKETS_PER_LOOK;
                 self.progress.show(corridors.packets, corridors.requests);
+                self.sinks.iter_mut().for_each(|sink| sink.production(corridors.responses));
                 if stop.requested() {
                     self.source.stop();
                 }
@@ -182,6 +185,12 @@ impl Pipeline {
         }
         for exchange in corridors.exchanges.drain(..) {
             let counts = exchange.is_first_moment();
+            if exchange.moment == Moment::Ended
+                && let Some(response) = &exchange.response
+                && let StartLine::Status { code, .. } = response.head.start
+            {
+                corridors.responses.count(code);
+            }
             // Where requests alone are wanted, what comes later is not even judged.
             if !(counts || self.rules.remembers_open()) {
                 continue;
@@ -230,6 +239,7 @@ impl Pipeline {
             outcome = outcome.and(recorder.finish());
         }
         for sink in &mut self.sinks {
+            sink.production(corridors.responses);
             // Every sink is finished, whatever happened to the one before it.
             outcome = outcome.and(sink.finish());
         }

@@ -430,9 +430,9 @@ impl<'a> Lines<'a> {
             out.extend_from_slice(line.get(..start).unwrap_or_default());
         }
         let end = self.target.end as usize;
-        let (front, rest) = marks.edits.path(line.get(start..end).unwrap_or_default());
-        out.extend_from_slice(front);
-        out.extend_from_slice(rest);
+        for part in marks.edits.path(line.get(start..end).unwrap_or_default()) {
+            out.extend_from_slice(part);
+        }
         out.extend_from_slice(line.get(end..).unwrap_or_default());
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
-use crate::stats::Account;
+use crate::stats::{Account, Responses};
 use crate::summary::Note;
 
 /// Where cleared exchanges go.
@@ -31,6 +31,11 @@ pub trait Sink: Send {
     /// `shift` than those recorded.
     fn again(&mut self, shift: Duration) {
         let _ = shift;
+    }
+
+    /// What production answered so far; told now and then.
+    fn production(&mut self, responses: Responses) {
+        let _ = responses;
     }
 
     /// True when it takes more than requests. Where no sink does, `accept` is not called again once

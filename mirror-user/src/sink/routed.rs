@@ -6,7 +6,7 @@ use super::Sink;
 use super::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
-use crate::stats::Account;
+use crate::stats::{Account, Responses};
 use crate::summary::Note;
 
 /// The sink of one target among several.
@@ -30,6 +30,10 @@ impl Routed {
 impl Sink for Routed {
     fn interfaces(&mut self, names: &[String]) {
         self.sink.interfaces(names);
+    }
+
+    fn production(&mut self, responses: Responses) {
+        self.sink.production(responses);
     }
 
     fn again(&mut self, shift: Duration) {

@@ -8,6 +8,7 @@ use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
+use crate::sink::replay::Credentials;
 
 /// The format's version, the only one there is.
 pub const VERSION: u32 = 1;
@@ -53,8 +54,10 @@ pub struct TargetSpec {
     pub at: Place,
     /// What rules call it.
     pub name: String,
-    /// As `--to` has it.
+    /// As `--to` has it, without user and password.
     pub url: String,
+    /// Those.
+    pub credentials: Option<Credentials>,
     /// How it is reached, and what marks its requests.
     pub how: TargetArgs,
     /// What it sees otherwise than it was captured.
@@ -69,9 +72,23 @@ impl TargetSpec {
             at: Place::default(),
             name: name.into(),
             url: url.into(),
+            credentials: None,
             how: TargetArgs::default(),
             edits: Edits::default(),
         }
+    }
+
+    /// What it sees otherwise than it was captured: as the file says, and in its place as flags say.
+    #[must_use]
+    pub fn edits(&self) -> Edits {
+        let mut edits = self.edits.clone();
+        let flags = &self.how.header;
+        edits
+            .set
+            .retain(|(name, _)| !flags.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name)));
+        edits.set.extend_from_slice(flags);
+        edits.path_prefix = self.how.path_prefix.clone().or(edits.path_prefix);
+        edits
     }
 }
 

@@ -1,4 +1,4 @@
-//! A [`File`] as YAML that reads as the same file.
+//! A [`File`] as YAML that reads as the same file, but for passwords of targets, which it does not show.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{Match, PathKind, PathMatch, TextMatch};
 use crate::rules::tag::HostPolicy;
+use crate::sink::replay::Credentials;
 
 impl File {
     /// As YAML; what it does not say is left out.
@@ -100,6 +101,7 @@ fn pace_map(pace: &PaceArgs) -> Map {
     Fields::new()
         .with("speed", pace.speed.map(|speed| speed.to_string()))
         .with("rate", pace.rate.map(|rate| rate.to_string()))
+        .with("max-gap", pace.max_gap.map(time))
         .with("from-time", pace.from_time.map(|point| point.to_string()))
         .with("to-time", pace.to_time.map(|point| point.to_string()))
         .with("loop", pace.passes.map(|n| n.to_string()))
@@ -110,7 +112,11 @@ fn pace_map(pace: &PaceArgs) -> Map {
         .0
 }
 
-fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
+fn target(spec: &TargetSpec) -> Map {
+    let TargetSpec { at: _, name: _, url, credentials, how, edits: _ } = spec;
+    let edits = &spec.edits();
+    // What reads as the same file but for this: a password is printed nowhere.
+    let url = credentials.as_ref().map_or_else(|| url.clone(), |_| Credentials::hidden_in(url));
     let marks = &how.marks;
     let host = marks.host.as_ref().map(|host| match host {
         HostPolicy::Suffix { .. } => "suffix",
@@ -123,7 +129,8 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("ca", file(&how.tls_ca))
         .with("cert", file(&how.tls_cert))
         .with("key", file(&how.tls_key))
-        .with("server-name", how.tls_server_name.as_deref());
+        .with("server-name", how.tls_server_name.as_deref())
+        .with("insecure", how.tls_insecure.then_some(true));
     let breaker = Fields::new()
         .with("failures", how.breaker.map(|share| share.to_string()))
         .with("latency", how.breaker_latency.map(time))
@@ -134,7 +141,7 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .with("target-errors", load.ramp_target_errors.map(|share| share.to_string()))
         .with("production-errors", load.ramp_production_errors.map(|share| share.to_string()));
     Fields::new()
-        .with("url", url.as_str())
+        .with("url", url)
         .with("tls", tls.0)
         .with("host", host)
         .with("suffix-addresses", marks.suffix_addresses.then_some(true))
@@ -157,7 +164,7 @@ fn target(TargetSpec { at: _, name: _, url, how, edits }: &TargetSpec) -> Map {
         .0
 }
 
-fn headers(Edits { remove, set, add, path_prefix: _ }: &Edits) -> Map {
+fn headers(Edits { remove, set, add, .. }: &Edits) -> Map {
     let lines = |lines: &[(String, String)]| -> Map {
         lines.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect()
     };

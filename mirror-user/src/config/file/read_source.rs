@@ -84,6 +84,7 @@ pub(super) fn pace(reader: &mut Reader, node: &Node) -> Option<PaceArgs> {
     let pace = PaceArgs {
         speed: fields.get("speed").and_then(|node| one(reader, node, "speed")),
         rate: fields.get("rate").and_then(|node| one(reader, node, "rate")),
+        max_gap: fields.get("max-gap").and_then(|node| reader.duration(node)),
         from_time: fields.get("from-time").and_then(|node| one(reader, node, "from-time")),
         to_time: fields.get("to-time").and_then(|node| one(reader, node, "to-time")),
         passes: fields.get("loop").and_then(|node| reader.typed(node, "loop", parse_passes)),

@@ -7,8 +7,9 @@ use super::read_rules;
 use super::reader::{Fields, Reader};
 use crate::cli::{LoadArgs, MarkArgs, TargetArgs};
 use crate::config::yaml::Node;
-use crate::rules::edit::{Edits, PathPrefix, is_field_name};
+use crate::rules::edit::{Edits, PathPrefix, field_name, field_value};
 use crate::rules::tag::HostPolicy;
+use crate::sink::replay::TargetUrl;
 
 pub(super) fn target(
     reader: &mut Reader,
@@ -18,7 +19,8 @@ pub(super) fn target(
 ) -> Option<TargetSpec> {
     let fields = reader.fields(node, "target")?;
     let url = required(reader, &fields, "url", "write http://HOST:PORT");
-    let url = url.and_then(|node| reader.parsed(node, url_text)).unwrap_or_default();
+    let url = url.and_then(|node| reader.parsed(node, TargetUrl::read));
+    let (url, credentials) = url.map(|url| (url.text, url.credentials)).unwrap_or_default();
     let how = TargetArgs {
         connect_timeout: fields.get("connect-timeout").and_then(|node| reader.duration(node)),
         answer_timeout: fields.get("answer-timeout").and_then(|node| reader.duration(node)),
@@ -28,7 +30,7 @@ pub(super) fn target(
         ..TargetArgs::default()
     };
     let how = how.or(tls(reader, &fields, &url)).or(breaker(reader, &fields));
-    Some(TargetSpec { at, name, url, how, edits: edits(reader, &fields) })
+    Some(TargetSpec { at, name, url, credentials, how, edits: edits(reader, &fields) })
 }
 
 fn load(reader: &mut Reader, fields: &Fields<'_>) -> LoadArgs {
@@ -87,6 +89,7 @@ fn tls(reader: &mut Reader, fields: &Fields<'_>, url: &str) -> TargetArgs {
     if !url.is_empty() && !url.starts_with("https:") {
         reader.wrong(node.at, "tls: only with an https target; leave it out");
     }
+    let insecure = fields.get("insecure").and_then(|node| reader.truth(node)).unwrap_or_default();
     let mut text = |key| fields.get(key).and_then(|node| reader.text(node));
     let (certificate, key) = (text("cert"), text("key"));
     let how = TargetArgs {
@@ -94,8 +97,15 @@ fn tls(reader: &mut Reader, fields: &Fields<'_>, url: &str) -> TargetArgs {
         tls_cert: certificate.map(Into::into),
         tls_key: key.map(Into::into),
         tls_server_name: text("server-name").map(str::to_owned),
+        tls_insecure: insecure,
         ..TargetArgs::default()
     };
+    if insecure && how.tls_ca.is_some() {
+        reader.wrong(
+            node.at,
+            "tls: insecure verifies nothing, so that ca means nothing; leave one of them out",
+        );
+    }
     if certificate.is_some() != key.is_some() {
         reader.wrong(node.at, "tls: cert and key go together; give both, or none");
     }
@@ -113,18 +123,6 @@ fn breaker(reader: &mut Reader, fields: &Fields<'_>) -> TargetArgs {
         breaker_rest: fields.get("rest").and_then(|node| reader.duration(node)),
         ..TargetArgs::default()
     }
-}
-
-fn url_text(text: &str) -> Result<String, String> {
-    let known = match (text.strip_prefix("unix:"), url::Url::parse(text)) {
-        (Some(path), _) => path.starts_with('/'),
-        (None, Ok(url)) => matches!(url.scheme(), "http" | "https") && url.has_host(),
-        (None, Err(_)) => false,
-    };
-    if known {
-        return Ok(text.to_owned());
-    }
-    Err(format!("{text:?} is no target; write http://HOST:PORT, https://HOST:PORT or unix:/PATH"))
 }
 
 fn edits(reader: &mut Reader, fields: &Fields<'_>) -> Edits {
@@ -160,22 +158,4 @@ fn header_lines(reader: &mut Reader, node: Option<&Node>) -> Vec<(String, String
         }
     }
     lines
-}
-
-fn field_name(text: &str) -> Result<String, String> {
-    if is_field_name(text) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!(
-            "{text:?} cannot be changed: no field name, or one that frames, routes or marks the request"
-        ))
-    }
-}
-
-fn field_value(text: &str) -> Result<String, String> {
-    let control = |c: char| c.is_control() && c != '\t';
-    if text.contains(control) {
-        return Err(format!("{text:?}: a field's value is one line without control characters"));
-    }
-    Ok(text.to_owned())
 }

@@ -18,7 +18,7 @@ fn problems(text: &str) -> Vec<(usize, usize, String)> {
 #[test]
 fn every_key_is_read_and_printed_alike() {
     let file = read_and_print(EVERYTHING);
-    assert_eq!(file.targets.len(), 2);
+    assert_eq!(file.targets.len(), 3);
     assert_eq!(file.rules.len(), 4);
     // These two exclude one another.
     let other = EVERYTHING
@@ -168,6 +168,7 @@ fn schema_and_reader_take_the_same_files() {
         target_of("breaker: { failures: off }"),
         target_of("breaker: { failures: 20, rest: 1s }"),
         with("targets: { a: { url: https://a }, b: { url: unix:/run/b.sock } }"),
+        with("targets: { a: { url: https://a/v2, tls: { insecure: true, cert: c, key: k } } }"),
         with("targets: { a: { url: https://a, tls: { ca: ca.pem, cert: c.pem, key: k.pem } } }"),
         with("source: { from: eth0, nets: [10.0.0.0/8, '!10.1.2.3'], server-nets: fd00::/8 }"),
         with("source: { from: eth0, side: client, direction: out, sample: 5%, snaplen: 256 }"),
@@ -278,6 +279,9 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["a rule of this name", "never reached"]),
         (rules("{ name: r, sample: { percent: 1 } }, { name: s, targets: a }"), &["a sample of nothing", "never reached"]),
         (target_of("tls: { ca: ca.pem }"), &["only with an https target"]),
+        (with("targets: { a: { url: https://a, tls: { ca: c, insecure: true } } }"), &["insecure verifies nothing"]),
+        (with("targets: { a: { url: 'http://me:pw@a?b' } }"), &["http://***@a?b: a target has no query"]),
+        (with("targets: { a: { url: 'a:80' } }"), &["write http://a:80"]),
         (with("source: { from: eth0, nets: 10.0.0.1/8 }"), &["10.0.0.0/8 is one"]),
         (with("pace: { copies: 1001 }"), &["from 1 to 1000"]),
         (with("pace: { rate: 1..0/1s }"), &["above 0"]),
@@ -304,6 +308,20 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
     }
     let many = rules(&"{ nam: x },".repeat(500));
     assert_eq!(problems(&many).len(), super::problem::MAX_PROBLEMS);
+}
+
+#[test]
+fn a_password_is_read_and_never_printed() {
+    let file = File::parse(&with("targets: { a: { url: 'https://me:pw@a/v2' } }")).unwrap();
+    let target = &file.targets[0];
+    assert_eq!(target.url, "https://a/v2");
+    assert_eq!(target.credentials.as_ref().unwrap().header(), "Basic bWU6cHc=");
+    let shown = file.to_yaml();
+    assert!(shown.contains("https://***@a/v2"), "{shown}");
+    assert!(!shown.contains("pw") && !format!("{file:?}").contains("pw"));
+    // What hides a password is no file to run.
+    let told = File::parse(&shown).unwrap_err().told("it");
+    assert!(told.contains("hidden where a URL is shown; write them"), "{told}");
 }
 
 #[test]

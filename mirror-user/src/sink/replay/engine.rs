@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use hashbrown::HashMap;
@@ -34,6 +34,9 @@ const STOP_CHECK: Duration = Duration::from_millis(20);
 /// pipelines more, or a target that is slower than production by so many answers, loses the rest.
 const MAX_SESSION_QUEUE: usize = 1024;
 
+/// A wait for the next request that is said.
+const LONG_PAUSE: Duration = Duration::from_secs(10);
+
 /// What the sessions share.
 pub(super) struct Engine {
     pub(super) queue: Arc<Queue>,
@@ -53,6 +56,8 @@ pub(super) struct Engine {
     pub(super) independent: Option<Rc<Independent>>,
     /// Says when what is kept makes requests late.
     pub(super) behind: Behind,
+    /// The last long pause that was said, by its end.
+    said_pause: Cell<Option<Instant>>,
     stopping: Cell<bool>,
     sessions: RefCell<HashMap<SessionKey, Rc<Session>>>,
     /// Where requests wait, for when the oldest gives way.
@@ -98,6 +103,7 @@ pub(super) fn run(
             Connections::Faithful | Connections::Pooled(_) => None,
         },
         behind: Behind::default(),
+        said_pause: Cell::new(None),
         stopping: Cell::new(false),
         sessions: RefCell::default(),
         waiting: RefCell::default(),
@@ -142,6 +148,7 @@ impl Engine {
                 }
                 self.route(job, options.when_full);
             }
+            self.tell_pause(now, options.pace);
             if closed && self.queue.outstanding() == 0 {
                 return;
             }
@@ -153,6 +160,26 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Says once of each long pause that nothing is due.
+    fn tell_pause(&self, now: Instant, pace: Pace) {
+        let counters = &self.queue.counters;
+        let idle = counters.in_flight.load(Relaxed) == 0 && !self.stopping();
+        let far = |due: &Instant| due.saturating_duration_since(now) > LONG_PAUSE;
+        let next = self.timer.next().filter(|due| idle && far(due));
+        counters.show_next(next);
+        let is_said = |due: &Instant| self.said_pause.get().is_some_and(|said| *due <= said);
+        let Some(due) = next.filter(|due| !is_said(due)) else { return };
+        self.said_pause.set(Some(due));
+        let wait = Duration::from_secs(due.saturating_duration_since(now).as_secs());
+        let wait = humantime::format_duration(wait);
+        self.say(&match pace {
+            Pace::Recorded { .. } => format!(
+                "the next request is due in {wait}, as it was captured; --max-gap 5s cuts such pauses"
+            ),
+            Pace::Live | Pace::Rate(_) | Pace::Max => format!("the next request is due in {wait}"),
+        });
     }
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {

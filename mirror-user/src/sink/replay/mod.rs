@@ -21,6 +21,7 @@ mod answer;
 mod behind;
 mod breaker;
 mod by_rule;
+mod cap;
 mod connections;
 mod copies;
 mod correlate;
@@ -30,18 +31,21 @@ mod engine;
 mod gate;
 mod independent;
 mod log;
+mod misdirected;
 mod options;
 mod pace;
 mod progress;
 mod proxy;
 mod queue;
 mod ramp;
+mod reasons;
 mod recent;
 mod report;
 mod schedule;
 mod session;
 mod stream;
 mod target;
+mod target_url;
 mod timer;
 mod times;
 mod tls;
@@ -61,11 +65,13 @@ use hashbrown::HashSet;
 pub use self::breaker::BreakerOptions;
 use self::by_rule::ByRule;
 pub use self::by_rule::RuleReport;
+use self::cap::Cap;
 pub use self::connections::Connections;
 pub use self::copies::Copies;
 pub(crate) use self::correlate::MAX_ANSWER_BYTES;
 use self::correlate::{Count, ExchangeKey, Recorded};
 use self::log::{RequestLog, What};
+use self::misdirected::Misdirected;
 pub use self::options::{Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 pub use self::pace::{Pace, Rate};
 use self::progress::Told;
@@ -73,11 +79,13 @@ pub use self::progress::{Blame, NotDelivered, ReplayProgress};
 use self::queue::{Order, Patience, Queue};
 pub use self::ramp::RampOptions;
 use self::ramp::{Gate, Harmed, Ramp};
+use self::reasons::Reasons;
 pub use self::report::ReplayReport;
 pub(crate) use self::report::short;
 use self::schedule::Schedule;
 use self::session::SessionKey;
 pub use self::target::{Forbidden, Target};
+pub use self::target_url::{Credentials, TargetUrl};
 pub use self::times::Quantiles;
 pub use self::tls::TlsOptions;
 pub use self::verdict::{FailOn, Verdict};
@@ -87,7 +95,7 @@ use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
-use crate::stats::Account;
+use crate::stats::{Account, Responses};
 use crate::summary::Note;
 
 /// Requests whose answers are awaited, at most; 3 MiB.
@@ -109,6 +117,11 @@ pub struct ReplaySink {
     log: Option<RequestLog>,
     fail_on: Vec<FailOn>,
     ramp: Option<Ramp>,
+    cap: Option<Cap>,
+    reasons: Reasons,
+    misdirected: Misdirected,
+    /// What production answered so far.
+    production: Responses,
     by_rule: ByRule,
     /// Requests under way whose answers are wanted; `None` where none are.
     open: Option<HashSet<ExchangeKey>>,
@@ -136,7 +149,7 @@ impl ReplaySink {
             marks: (0..copies.count).map(|copy| marks_of(&options.marks, copy)).collect(),
             window: options.window.clone(),
             shift: Duration::ZERO,
-            schedule: Schedule::new(options.pace),
+            schedule: Schedule::new(options.pace, options.max_gap),
             copies,
             connections: options.connections,
             late: options.timeouts.late,
@@ -144,6 +157,12 @@ impl ReplaySink {
             log: options.log.clone().map(RequestLog::start).transpose()?,
             fail_on: options.fail_on.clone(),
             ramp: options.ramp.map(Ramp::new),
+            cap: options.cap.map(|rate| {
+                Cap::new(rate, matches!(options.connections, Connections::Independent(_)))
+            }),
+            reasons: Reasons::default(),
+            misdirected: Misdirected::new(&options.marks.host),
+            production: Responses::default(),
             by_rule: ByRule::default(),
             open: options.correlate.then(HashSet::new),
             pass: 0,
@@ -191,6 +210,13 @@ impl ReplaySink {
                 shadow.and_then(|shadow| open.map(|()| shadow))
             }
         };
+        let shadow = match &mut self.cap {
+            Some(cap) if shadow.is_ok() => {
+                let admits = cap.admits(connection, id.index == 0, engine::now());
+                shadow.and_then(|shadow| admits.then_some(shadow).ok_or(NotDelivered::OverRate))
+            }
+            _ => shadow,
+        };
         let trace = self.log.as_ref().map(|log| {
             let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
             log.trace(what, due)
@@ -198,7 +224,10 @@ impl ReplaySink {
         let told = Told { trace, rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)) };
         let shadow = match shadow {
             Ok(shadow) => shadow,
-            Err(why) => return self.queue.counters.settle(Err(why), told),
+            Err(why) => {
+                self.reasons.count(why, request);
+                return self.queue.counters.settle(Err(why), told);
+            }
         };
         let host_missing = u64::from(shadow.host_missing);
         self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
@@ -249,6 +278,14 @@ impl ReplaySink {
                 let recorded = Recorded { key, request, response, pass: self.pass };
                 self.queue.push_answer(recorded, patience);
             }
+        }
+    }
+
+    /// Says when the target refuses what production did not refuse.
+    fn compare_refusals(&mut self, is_end: bool) {
+        let target = self.queue.counters.responses();
+        if let Some(told) = self.misdirected.told(target, self.production, is_end) {
+            eprintln!("mirror: {}: {told}", self.target);
         }
     }
 
@@ -340,6 +377,11 @@ impl Sink for ReplaySink {
         Ok(())
     }
 
+    fn production(&mut self, responses: Responses) {
+        self.production = responses;
+        self.compare_refusals(false);
+    }
+
     fn again(&mut self, shift: Duration) {
         self.shift = shift;
         self.pass = self.pass.saturating_add(1);
@@ -356,6 +398,7 @@ impl Sink for ReplaySink {
         if let Some(log) = &mut self.log {
             log.finish();
         }
+        self.compare_refusals(true);
         ended
     }
 
@@ -388,7 +431,7 @@ impl Sink for ReplaySink {
         let behind = Note::new("late by 1 s or more", [(cause, behind)]);
         let correlated = Note::new("correlated", self.queue.counters.correlated.non_zero());
         let notes = [log, breaker, retried, resent, behind, correlated];
-        notes.into_iter().flatten().collect()
+        self.reasons.notes().chain(notes.into_iter().flatten()).collect()
     }
 
     fn account(&self) -> Account {

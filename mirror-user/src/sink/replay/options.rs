@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::breaker::BreakerOptions;
 use super::connections::Connections;
 use super::copies::Copies;
-use super::pace::Pace;
+use super::pace::{Pace, Rate};
 use super::ramp::RampOptions;
 use super::verdict::FailOn;
 use super::window::Window;
@@ -22,6 +22,10 @@ pub struct ReplayOptions {
     pub window: Window,
     /// When they are due.
     pub pace: Pace,
+    /// The longest pause between two requests of a capture, at the pace of the replay; longer ones are cut.
+    pub max_gap: Option<Duration>,
+    /// How many of what is live are sent at most.
+    pub cap: Option<Rate>,
     /// How often each is sent.
     pub copies: Copies,
     /// Which connection they go over.
@@ -57,6 +61,8 @@ impl ReplayOptions {
             marks,
             window: Window::default(),
             pace,
+            max_gap: None,
+            cap: None,
             copies: Copies::default(),
             connections: Connections::default(),
             when_full,

@@ -41,6 +41,13 @@ pub struct Rate {
 const MAX_RATE: f64 = 1e9;
 
 impl Rate {
+    /// Requests a second so long after the start.
+    pub(super) fn per_second(&self, since: Duration) -> f64 {
+        let Self { from, to, over } = *self;
+        let since = since.as_secs_f64();
+        if since >= over { to } else { from + (to - from) * since / over }
+    }
+
     /// How long after the start the `n`th request is due, counted from 0: where the area under the
     /// rate is `n`. Never drifts, as no time is the sum of earlier ones.
     pub(super) fn offset(&self, n: u64) -> Duration {

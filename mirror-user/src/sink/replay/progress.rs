@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
 use enum_map::{Enum, EnumMap};
 use serde::Serialize;
@@ -9,10 +10,11 @@ use strum::IntoStaticStr;
 
 use super::by_rule::RuleCounts;
 use super::correlate::Counts;
+use super::engine::now;
 use super::log::Trace;
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
-use crate::stats::Account;
+use crate::stats::{Account, Responses};
 
 /// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried once a byte was
 /// sent: the target may have acted on it.
@@ -39,6 +41,8 @@ pub enum NotDelivered {
     OutsideTime,
     /// Of a connection whose turn did not come yet.
     Ramping,
+    /// Of a connection, or a request, beyond the rate.
+    OverRate,
     /// Not sent any more, as too much failed at the target or in production.
     RampStopped,
     /// More than the queue holds.
@@ -100,7 +104,7 @@ impl NotDelivered {
             | Self::BodyTooLarge
             | Self::BodyNotKept
             | Self::Unredactable => Blame::Capture,
-            Self::OutsideTime | Self::Ramping | Self::RampStopped => Blame::Choice,
+            Self::OutsideTime | Self::Ramping | Self::OverRate | Self::RampStopped => Blame::Choice,
             Self::BodyUnreadable
             | Self::QueueFull
             | Self::Displaced
@@ -164,6 +168,9 @@ pub struct ReplayProgress {
     pub connected: u64,
     /// Requests that had no host to mark.
     pub host_missing: u64,
+    /// How long it is until the next request is due, where that is long and nothing is under way.
+    #[serde(skip)]
+    pub next_in: Option<Duration>,
     /// How long after their time requests were sent; live, after they were captured whole.
     pub late: Quantiles,
     /// How long the target took for those that were answered, from when they were sent.
@@ -234,6 +241,11 @@ pub(super) struct Counters {
     /// True once a connection failed for want of a descriptor.
     pub(super) short_of_descriptors: AtomicBool,
     classes: Classes,
+    /// Responses with 400, 404 or 421.
+    refused: AtomicU64,
+    /// When the next request is due, in milliseconds since `began`; 0 where that is soon.
+    next_due: AtomicU64,
+    began: Instant,
     dropped: EnumMap<NotDelivered, AtomicU64>,
     pub(super) times: Times,
     /// What became of values that differ.
@@ -257,6 +269,9 @@ impl Counters {
             unmarked: AtomicBool::default(),
             short_of_descriptors: AtomicBool::default(),
             classes: Classes::default(),
+            refused: AtomicU64::default(),
+            next_due: AtomicU64::default(),
+            began: now(),
             dropped: EnumMap::default(),
             times: Times::new(),
             correlated: Counts::default(),
@@ -280,6 +295,26 @@ impl Counters {
     fn count_answer(&self, status: u16) {
         self.answered.fetch_add(1, Relaxed);
         self.classes.count(status);
+        if Responses::is_refusal(status) {
+            self.refused.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// What the target answered so far.
+    pub(super) fn responses(&self) -> Responses {
+        Responses { all: self.answered.load(Relaxed), refused: self.refused.load(Relaxed) }
+    }
+
+    /// Shows when the next request is due; `None` where that is soon.
+    pub(super) fn show_next(&self, due: Option<Instant>) {
+        let millis = due.map(|due| due.saturating_duration_since(self.began).as_millis());
+        let millis = u64::try_from(millis.unwrap_or_default()).unwrap_or(u64::MAX);
+        self.next_due.store(millis, Relaxed);
+    }
+
+    fn next_in(&self) -> Option<Duration> {
+        let due = Duration::from_millis(self.next_due.load(Relaxed));
+        due.checked_sub(now().saturating_duration_since(self.began))
     }
 
     fn count_dropped(&self, why: NotDelivered) {
@@ -299,6 +334,7 @@ impl Counters {
             sent: self.sent.load(Relaxed),
             answered: self.answered.load(Relaxed),
             classes: self.classes.now(),
+            next_in: self.next_in(),
             in_flight,
             queued: outstanding.saturating_sub(in_flight),
             connections: self.connections.load(Relaxed),

@@ -22,11 +22,43 @@ pub(super) struct Schedule {
     given: u64,
     /// The latest time that was given.
     latest: Option<Instant>,
+    gaps: Gaps,
+}
+
+/// Pauses that are cut.
+#[derive(Default)]
+struct Gaps {
+    longest: Option<Duration>,
+    /// How far after the origin the latest request is, with nothing cut.
+    front: Duration,
+    /// Where the last pause that was cut began.
+    last: Duration,
+    /// How much was cut in all before that pause, and with it.
+    before: Duration,
+    cut: Duration,
+}
+
+impl Gaps {
+    /// Where a request so far after the origin comes to be.
+    fn place(&mut self, at: Duration) -> Duration {
+        let Some(longest) = self.longest else { return at };
+        let gap = at.saturating_sub(self.front);
+        if gap > longest {
+            (self.last, self.before) = (self.front, self.cut);
+            self.cut = self.cut.saturating_add(gap.saturating_sub(longest));
+        }
+        self.front = self.front.max(at);
+        // One that began before the pause's end may have become whole after it.
+        let resumed = self.last.saturating_sub(self.before).saturating_add(longest);
+        at.saturating_sub(self.cut).max(at.saturating_sub(self.before).min(resumed))
+    }
 }
 
 impl Schedule {
-    pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, origin: None, given: 0, latest: None }
+    /// Where `max_gap` is given, no pause of the recorded times is longer.
+    pub(super) fn new(pace: Pace, max_gap: Option<Duration>) -> Self {
+        let gaps = Gaps { longest: max_gap, ..Gaps::default() };
+        Self { pace, origin: None, given: 0, latest: None, gaps }
     }
 
     /// When a request that was captured at `started` is due, `offset` later than it was captured;
@@ -54,7 +86,7 @@ impl Schedule {
                 let gap = started.since(first).as_secs_f64() / speed;
                 // A speed near zero asks for a time that no clock reaches.
                 let gap = Duration::try_from_secs_f64(gap).unwrap_or(FAR);
-                later(origin, gap.saturating_add(offset))
+                later(origin, self.gaps.place(gap).saturating_add(offset))
             }
             Pace::Rate(rate) => {
                 let (_, origin) = origin();
@@ -70,6 +102,7 @@ impl Schedule {
     pub(super) fn again(&mut self) {
         if matches!(self.pace, Pace::Recorded { .. }) {
             self.origin = None;
+            self.gaps = Gaps { longest: self.gaps.longest, ..Gaps::default() };
         }
     }
 }
@@ -93,7 +126,7 @@ mod tests {
 
     fn gaps(pace: Pace, seconds: &[u64]) -> Vec<Option<Duration>> {
         let now = now();
-        let mut schedule = Schedule::new(pace);
+        let mut schedule = Schedule::new(pace, None);
         let due = |n: &u64| schedule.due(second(*n), Duration::ZERO, || now);
         let since_first = |at: Instant| at.duration_since(now + HEAD_START);
         seconds.iter().map(due).map(|at| at.map(since_first)).collect()
@@ -130,7 +163,7 @@ mod tests {
     #[test]
     fn second_pass_begins_where_the_first_ends() {
         let start = now();
-        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 });
+        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
         let due = |schedule: &mut Schedule, n| {
             // A clock that has moved on moves no deadline.
             let now = || start + Duration::from_secs(n);
@@ -145,10 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn long_pauses_are_cut_and_what_follows_keeps_its_gaps() {
+        let came = now();
+        let recorded = Pace::Recorded { speed: 2.0 };
+        let mut schedule = Schedule::new(recorded, Some(Duration::from_secs(5)));
+        let mut due = |n| {
+            let at = schedule.due(second(n), Duration::ZERO, || came).unwrap();
+            at.duration_since(came + HEAD_START).as_secs()
+        };
+        // 8 s of a capture are 4 s here, 1,000 s are cut to 5, and what began before that pause stays there.
+        let captured = [100, 108, 1_108, 110, 106, 1_110, 1_120, 2_120];
+        assert_eq!(captured.map(&mut due), [0, 4, 9, 5, 3, 10, 15, 20]);
+        schedule.again();
+        let mut due = |n| schedule.due(second(n), Duration::ZERO, || came).unwrap();
+        let first = due(100);
+        assert_eq!(due(1_108).duration_since(first), Duration::from_secs(5));
+    }
+
+    #[test]
     fn offset_moves_a_request_and_no_other() {
         let came = now();
         let start = came + HEAD_START;
-        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 });
+        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
         let offset = Duration::from_secs(3);
         let mut due = |n, offset| schedule.due(second(n), offset, || came);
         assert_eq!(due(0, Duration::ZERO), Some(start));

@@ -9,18 +9,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Error, bail};
 use socket2::SockRef;
 use url::Url;
 
 use super::proxy::Proxy;
+use super::target_url::{Credentials, TargetUrl};
 use super::tls::{Tls, TlsOptions};
+use crate::rules::edit::Edits;
 
 /// A place that answers HTTP.
 #[derive(Clone, Debug)]
 pub struct Target {
     authority: String,
     place: Place,
+    /// What its URL has behind the authority; empty without.
+    base_path: String,
+    credentials: Option<Credentials>,
     tls: Option<Tls>,
     /// What connections go through.
     proxy: Option<Proxy>,
@@ -59,57 +64,40 @@ impl fmt::Debug for Forbidden {
 }
 
 impl Target {
-    /// Reads `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`, trusting whom the system
-    /// trusts.
+    /// Reads what [`TargetUrl::read`] does, trusting whom the system trusts.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// As [`open`](Self::open), and when it is no URL.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
-        Self::open(text, &TlsOptions::default())
+        Self::open(TargetUrl::read(text).map_err(Error::msg)?, &TlsOptions::default())
     }
 
-    /// Reads `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`, and looks a name up. The path
-    /// of a URL is refused: what is replayed keeps its own, and a prefix would be a rewrite that
-    /// nobody has asked for by name.
+    /// Looks the name up.
     ///
     /// # Errors
-    /// When it is no such target, or the TLS options cannot be used.
-    pub fn open(text: &str, tls: &TlsOptions) -> anyhow::Result<Self> {
+    /// When the TLS options cannot be used.
+    pub fn open(url: TargetUrl, tls: &TlsOptions) -> anyhow::Result<Self> {
+        let TargetUrl { text, credentials } = url;
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            ensure!(path.starts_with('/'), "{text}: give the socket's whole path, as unix:/PATH");
             let place = Place::Unix(path.into());
             // What a client of a local socket usually says.
             let (authority, forbidden) = ("localhost".into(), Forbidden::default());
             return Ok(Self {
                 authority,
                 place,
+                base_path: String::new(),
+                credentials,
                 tls: None,
                 proxy: None,
                 addresses: vec![],
                 forbidden,
             });
         }
-        let url = Url::parse(text)
-            .with_context(|| format!("{text}: not a URL; write http://HOST:PORT"))?;
-        let secure = match url.scheme() {
-            "http" => false,
-            "https" => true,
-            other => bail!(
-                "{text}: {other} is not a protocol to replay to; use http, https or unix:/PATH"
-            ),
-        };
-        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            bail!("{text}: a target has no path of its own; write {}://HOST:PORT", url.scheme());
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            bail!("{text}: user and password in a target are not supported; leave them out");
-        }
+        let url = Url::parse(&text).with_context(|| format!("{text}: not a URL"))?;
+        let secure = url.scheme() == "https";
         let host = url.host_str().with_context(|| format!("{text}: has no host"))?;
         let port = url.port_or_known_default().unwrap_or(80);
-        if port == 0 {
-            bail!("{text}: port 0 cannot be connected to; name the target's port");
-        }
         let authority = match url.port() {
             Some(port) => format!("{host}:{port}"),
             None => host.to_owned(),
@@ -122,7 +110,26 @@ impl Target {
         let addresses = first.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
         let place = Place::Tcp { host: host.to_owned(), port };
-        Ok(Self { authority, place, tls, proxy, addresses, forbidden: Forbidden::default() })
+        let forbidden = Forbidden::default();
+        let base_path = url.path().trim_end_matches('/').to_owned();
+        Ok(Self { authority, place, base_path, credentials, tls, proxy, addresses, forbidden })
+    }
+
+    /// Adds to `edits` what its URL says of requests: a path before theirs, and a user. A field
+    /// `Authorization` that `edits` has already is meant instead.
+    pub fn complete(&self, edits: &mut Edits) {
+        edits.base_path.clone_from(&self.base_path);
+        if let Some(credentials) = &self.credentials
+            && !edits.gives("authorization")
+        {
+            edits.set.push(("Authorization".to_owned(), credentials.header().to_owned()));
+        }
+    }
+
+    /// True when whoever answers under TLS is taken for it.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::is_unverified)
     }
 
     pub(super) fn place(&self) -> &Place {
@@ -251,7 +258,7 @@ fn plain(why: &io::Error) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Place, Target};
+    use super::{Edits, Place, Target};
 
     /// Far more than loopback takes.
     const LONGEST: Duration = Duration::from_secs(60);
@@ -270,23 +277,20 @@ mod tests {
     }
 
     #[test]
-    fn other_targets_are_refused_in_one_line_that_says_what_to_do() {
-        for (text, wanted) in [
-            (
-                "ftp://a",
-                "ftp://a: ftp is not a protocol to replay to; use http, https or unix:/PATH",
-            ),
-            ("unix:run/a", "unix:run/a: give the socket's whole path, as unix:/PATH"),
-            ("staging", "staging: not a URL; write http://HOST:PORT"),
-            ("http://a/b", "http://a/b: a target has no path of its own; write http://HOST:PORT"),
-            ("http://a:0", "http://a:0: port 0 cannot be connected to; name the target's port"),
-            (
-                "http://me:pw@a",
-                "http://me:pw@a: user and password in a target are not supported; leave them out",
-            ),
-        ] {
-            assert_eq!(Target::parse(text).unwrap_err().to_string(), wanted);
-        }
+    fn what_a_url_says_of_requests_becomes_edits_of_them() {
+        let edits = |url: &str, mut edits: Edits| {
+            Target::parse(url).unwrap().complete(&mut edits);
+            (edits.base_path, edits.set)
+        };
+        assert_eq!(edits("http://127.0.0.1/", Edits::default()), (String::new(), vec![]));
+        let basic = vec![("Authorization".to_owned(), "Basic bWU6cHc=".to_owned())];
+        assert_eq!(
+            edits("http://me:pw@127.0.0.1/v2/", Edits::default()),
+            ("/v2".to_owned(), basic)
+        );
+        let own = vec![("authorization".to_owned(), "Bearer x".to_owned())];
+        let given = Edits { set: own.clone(), ..Edits::default() };
+        assert_eq!(edits("http://me:pw@127.0.0.1", given), (String::new(), own));
     }
 
     #[test]

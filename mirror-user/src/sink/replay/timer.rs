@@ -61,6 +61,11 @@ impl Timer {
         }
     }
 
+    /// When somebody is woken next.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.waiting.borrow().peek().map(|Reverse(first)| first.until)
+    }
+
     /// Wakes those who are due, for ever.
     ///
     /// # Errors

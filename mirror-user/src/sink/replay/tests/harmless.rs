@@ -203,3 +203,23 @@ fn a_ramp_stops_when_production_fails() {
     assert_eq!(account.delivered, 20);
     lost(&account, NotDelivered::RampStopped, 10);
 }
+
+#[test]
+fn a_cap_leaves_out_what_is_more_by_whole_connections() {
+    let target = Target::start(Behaviour::Answer);
+    let cap = Some("1/s".parse().unwrap());
+    let mut replay = Replay::to(&target.url(), ReplayOptions { cap, ..live(Victim::Newest) });
+    for connection in 0..50 {
+        replay.gets(connection, 1);
+    }
+    // The first one is in, and may run ahead by one.
+    replay.send(get(0, 1));
+    let (account, progress) = replay.end();
+    let (_, over) = account.dropped.iter().find(|(why, _)| *why == "over_rate").unwrap();
+    assert_eq!((account.seen, account.delivered + over), (51, 51));
+    // More only on a machine that takes seconds for this.
+    assert!(account.delivered >= 2, "{account}");
+    assert_eq!(progress.blame[super::super::Blame::Choice], *over);
+    let targets: Vec<String> = target.received().iter().map(RawRequest::target).collect();
+    assert_eq!(targets.iter().filter(|target| target.starts_with("/0/")).count(), 2, "{targets:?}");
+}

@@ -10,6 +10,8 @@ use flate2::{Compression, Decompress, FlushDecompress, Status};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
+use super::fields;
+
 /// Codings one inside another; nobody sends more than one on purpose.
 const MAX_CODINGS: usize = 3;
 /// Bytes that any body may have decoded, whatever its ratio.
@@ -53,7 +55,7 @@ pub(crate) fn codings<'a>(
     values: impl Iterator<Item = &'a [u8]>,
 ) -> Result<Vec<Coding>, Undecodable> {
     let mut codings = Vec::new();
-    for name in values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii) {
+    for name in values.flat_map(|value| value.split(|byte| *byte == b',')).map(fields::trim) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
         match name {
             _ if name.is_empty() || is("identity") => {}

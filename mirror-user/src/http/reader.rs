@@ -79,6 +79,8 @@ enum State {
     Resync,
     /// What comes may be another protocol; the other side's answer will tell.
     Await(Box<Held>),
+    /// Behind a request with `Connection: close`: nothing is due, but the server may go on.
+    Closing,
     /// Nothing is to come, or nothing is read any more.
     Ended { told: bool },
 }
@@ -234,6 +236,7 @@ impl Reader {
                 *data = &[];
                 Met::Nothing
             }
+            State::Closing => self.after_close(data, room),
             State::Ended { .. } => self.after_end(data, room),
         }
     }
@@ -426,7 +429,7 @@ impl Reader {
                 true
             }
             State::Chunked(chunks) => n > 0 && chunks.skip(n),
-            State::UntilClose | State::Ended { .. } => true,
+            State::UntilClose | State::Closing | State::Ended { .. } => true,
             State::Await(held) => {
                 held.gap = true;
                 true
@@ -487,7 +490,14 @@ impl Reader {
 
     /// A head that will not end any more.
     pub(super) fn cut_head(&mut self, why: Incomplete, room: &mut Room<'_>) {
-        if !self.partial.is_empty() {
+        if self.partial.is_empty() {
+            return;
+        }
+        if self.partial.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            // Empty lines with which a header of the PROXY protocol might have begun.
+            room.unread(self.side, Unread::BetweenMessages, self.partial.len());
+            self.forget_partial(room);
+        } else {
             let stats = room.side(self.side);
             stats.cut_heads.count(why);
             stats.unread.add(Unread::CutHead, self.partial.len() as u64);
@@ -516,6 +526,11 @@ impl Reader {
             State::Await(held) => Some(held),
             _ => None,
         }
+    }
+
+    /// The side has said that it sends nothing more.
+    pub(super) fn close(&mut self) {
+        self.state = State::Closing;
     }
 
     /// Nothing more is to be read; bytes that come nevertheless are refused.

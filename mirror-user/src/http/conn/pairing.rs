@@ -115,7 +115,7 @@ impl Conn {
 
     pub(super) fn end_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
         if std::mem::take(&mut self.closing) {
-            self.client.end();
+            self.client.close();
         }
         self.note_request(message, charged, room);
         if let Some(why) = self.switched.take() {

@@ -15,6 +15,11 @@ impl Reader {
             && proxy::read(data) != Proxy::Other
     }
 
+    /// The same where they may also be the middle of a message: a whole header alone tells.
+    pub(super) fn is_proxied(&self, data: &[u8]) -> bool {
+        self.may_be_proxied(data) && matches!(proxy::read(data), Proxy::Header { .. })
+    }
+
     /// Reads the header, and on behind it. Each byte of a header that comes in pieces is copied once.
     pub(super) fn proxied(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
         let before = self.partial.len();

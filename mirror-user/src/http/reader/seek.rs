@@ -25,6 +25,18 @@ impl Reader {
         if std::mem::replace(told, true) { Met::Nothing } else { Met::Refused(Refusal::AfterClose) }
     }
 
+    /// Bytes after `Connection: close`: a request all the same, if the server answers it.
+    pub(super) fn after_close(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+        skip_empty_lines(self.side, data, room);
+        if data.is_empty() {
+            return Met::Nothing;
+        }
+        room.side(self.side).refused.count(Refusal::AfterClose);
+        self.distrust();
+        self.state = State::Resync;
+        self.resync(data, room)
+    }
+
     pub(super) fn start(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
         if self.may_be_proxied(data) {
             return self.proxied(data, room);
@@ -167,7 +179,7 @@ impl Reader {
             room.drop_all(self.side, Unread::NotHttp, data);
             return Met::NotHttp(NotHttp::Tls, Refusal::RequestLine);
         }
-        if self.may_be_proxied(data) {
+        if self.is_proxied(data) {
             return self.proxied(data, room);
         }
         let why = if self.refused { Unread::Refused } else { Unread::Resync };

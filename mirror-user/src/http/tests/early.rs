@@ -46,7 +46,8 @@ fn continued(head: &str, response: &str, bytes: &str, check: impl Fn(&Talk, usiz
 #[test]
 fn after_an_early_response_the_next_request_is_no_body() {
     let next = POST.to_owned() + "hello, world" + GET;
-    for head in [ASKS_LEAVE, CHUNKED, POST] {
+    let both = CHUNKED.replace("\r\n\r\n", "\r\nExpect: 100-Continue\r\n\r\n");
+    for head in [ASKS_LEAVE, CHUNKED, POST, &both] {
         for code in [417, 413, 401, 200, 302] {
             continued(head, &refusal(code), &next, |talk, piece| {
                 let expected = [format!("/up! -> {code}"), "/up -> 200".into(), "/1 -> 200".into()];
@@ -148,6 +149,33 @@ fn what_waits_for_leave_is_bounded_and_counted() {
     assert!((1..5000).contains(&talk.table.held().0), "{}", talk.table.held().0);
     talk.client(GET.repeat(40)).closed(CloseReason::Fin);
     assert!(talk.table.held().1 < 100_000);
+}
+
+#[test]
+fn leave_that_is_taken_back_and_responses_to_others_are_told_apart() {
+    let leave = "HTTP/1.1 100 Continue\r\n\r\n";
+    let mut talk = Talk::new();
+    talk.client(ASKS_LEAVE).server(leave).server(refusal(401)).client(GET).server(OK);
+    talk.closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["/up! -> 401", "/1 -> 200"]);
+    // The first response belongs to the request before.
+    let mut talk = Talk::new();
+    talk.client(GET.to_owned() + ASKS_LEAVE).server(OK).server(leave).client("GET / HTTP/1");
+    talk.server(OK).closed(CloseReason::Fin);
+    assert_eq!(talk.ended(), ["/1 -> 200", "/up -> 200"]);
+    assert_eq!(bodies(&talk), ["", "GET / HTTP/1"]);
+}
+
+#[test]
+fn a_body_where_none_is_due_costs_that_response_alone() {
+    for head in ["HTTP/1.1 304 Not Modified", "HTTP/1.1 204 No Content"] {
+        let mut talk = Talk::new();
+        talk.client(GET).server(format!("{head}\r\nContent-Length: 5\r\n\r\nhello"));
+        talk.client(GET).server(OK).client(GET).server(OK).closed(CloseReason::Fin);
+        assert_eq!(talk.ended()[1..], ["/1 -> 200", "/1 -> 200"], "{head}");
+        let ended = talk.moment(Moment::Ended);
+        assert!(ended[1].response.as_ref().unwrap().flaws.is_empty());
+    }
 }
 
 #[test]

@@ -236,10 +236,26 @@ fn a_header_of_the_proxy_protocol_comes_once_and_first() {
     let mut talk = Talk::new();
     talk.client("PROXY TCP4 192.0.2.1\r\n").client(GET).closed(CloseReason::Fin);
     assert_eq!(talk.table.stats().not_http.get(NotHttp::Unknown), 1);
+    // Empty lines begin one, too, and are nothing else.
+    for end in ["", "\0", GET] {
+        let mut talk = Talk::new();
+        talk.client("\r\n\r").client("\n").client(end).closed(CloseReason::Fin);
+        let requests = &talk.table.stats().requests;
+        assert_eq!(requests.unread.get(Unread::BetweenMessages), 4 * u64::from(end != "\0"));
+        assert_eq!(
+            (requests.cut_heads.total(), talk.asked().len()),
+            (u64::from(end == "\0"), usize::from(end == GET))
+        );
+    }
     // A connection that is joined at its first byte.
     let mut talk = Talk::midstream();
     talk.client(header).client(GET).server(OK).closed(CloseReason::Fin);
     assert_eq!(talk.ended(), ["/1 -> 200"]);
+    for body in ["\r\n", "PRO", "\r\n\r\n"] {
+        let mut talk = Talk::midstream();
+        talk.client(body).client("the rest").client(GET).server(OK).closed(CloseReason::Fin);
+        assert_eq!(talk.ended(), ["/1 -> 200"], "{body:?}");
+    }
 }
 
 #[test]

@@ -71,6 +71,19 @@ fn what_was_refused_and_not_answered_keeps_what_follows_in_doubt() {
 }
 
 #[test]
+fn requests_behind_connection_close_are_requests_when_each_is_answered() {
+    let closing = "GET /0 HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let mut talk = Talk::new();
+    talk.client(closing).server(OK).client(get(1)).server(OK).client(get(2)).server(OK);
+    talk.closed(CloseReason::Fin);
+    assert_eq!(clear(&talk), ["/0", "/1", "/2"]);
+    assert_eq!(talk.table.stats().requests.refused.get(Refusal::AfterClose), 1);
+    let mut talk = Talk::new();
+    talk.client(closing.to_owned() + &get(1)).server(OK).closed(CloseReason::Fin);
+    assert_eq!(clear(&talk), ["/0"]);
+}
+
+#[test]
 fn responses_behind_an_unreadable_one_are_read_when_the_client_goes_on() {
     let mut talk = Talk::new();
     talk.client(get(1)).server("HTTP/1.1 2x0 Odd\r\nContent-Length: 0\r\n\r\n");

@@ -91,14 +91,19 @@ fn unmarked(wire: &[u8]) -> Vec<u8> {
     [kept.concat(), rest.to_vec()].concat()
 }
 
-/// What arrives when `pcap` is replayed, without the marks, in the order of arrival.
+/// What arrives when `pcap` is replayed, without the marks, in the order of arrival; nothing else may
+/// be dropped.
 fn replayed(pcap: &[u8], count: usize) -> Vec<Vec<u8>> {
+    replayed_with(pcap, count, &["--fail-on", "dropped>0"])
+}
+
+fn replayed_with(pcap: &[u8], count: usize, flags: &[&str]) -> Vec<Vec<u8>> {
     let target = Target::start(Behaviour::Answer);
     let workspace = Workspace::new();
     let file = workspace.file("odd.pcap", pcap);
     let to = target.url();
-    let flags = ["--speed", "max", "--host", "keep", "--fail-on", "dropped>0"];
-    mirror(&[&["replay", "--from", &file, "--to", &to][..], &flags].concat()).exits_with(0);
+    let always = ["replay", "--from", &file, "--to", &to, "--speed", "max", "--host", "keep"];
+    mirror(&[&always[..], flags].concat()).exits_with(0);
     let received = target.wait_for(count, PATIENCE);
     assert_eq!(received.len(), count);
     received.iter().map(|request| unmarked(&request.wire())).collect()
@@ -164,4 +169,27 @@ fn http_1_0_arrives_as_it_was() {
     let request = "POST /old HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi";
     let talk = Talk::new().open().client(request).server(OK).close();
     same(&replayed(&talk.pcap(), 1)[0], request.as_bytes());
+}
+
+#[test]
+fn a_request_that_is_sent_again_after_417_arrives_once_and_whole() {
+    let again = "POST /up HTTP/1.1\r\nHost: shop\r\nContent-Length: 12\r\n\r\nhello, world";
+    let asks =
+        "POST /up HTTP/1.1\r\nHost: shop\r\nExpect: 100-continue\r\nContent-Length: 12\r\n\r\n";
+    let refused = "HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n";
+    let talk = Talk::new().open().client(asks).server(refused).client(again).server(OK).close();
+    same(&replayed_with(&talk.pcap(), 1, &[])[0], again.as_bytes());
+}
+
+#[test]
+fn what_a_proxy_puts_in_front_and_what_is_unreadable_do_not_arrive() {
+    let get = |n: u32| format!("QUERY /{n} HTTP/1.1\r\nHost: shop\r\nContent-Length: 2\r\n\r\nhi");
+    let proxied = "PROXY TCP4 203.0.113.9 10.0.0.1 51000 80\r\n".to_owned() + &get(0);
+    let mut talk = Talk::new().open().client(proxied).server(OK);
+    talk = talk.client("GET /b ad HTTP/1.1\r\nHost: shop\r\n\r\n").server(OK);
+    for n in 1..50 {
+        talk = talk.client(get(n)).server(OK);
+    }
+    let received = replayed(&talk.close().pcap(), 50);
+    received.iter().zip(0..).for_each(|(is, n)| same(is, get(n).as_bytes()));
 }

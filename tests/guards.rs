@@ -7,6 +7,7 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use support::netns::{CABLE, Lab, Mirror, succeed, until};
@@ -176,5 +177,40 @@ fn nohup_outlives_its_terminal() {
         drop(lab.curl(&[&format!("{URL}/1")]));
         let summary = mirror.summary();
         assert_eq!(account(&summary, "requests"), (1, 1, vec![]), "{summary:#}");
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_reader_of_standard_error_that_ends_costs_nothing() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let mut mirror = Command::new(support::binary());
+        mirror.args(COUNTS).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut mirror = mirror.spawn().unwrap();
+        let mut said = BufReader::new(mirror.stderr.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.contains("attached to"), "{line}");
+        drop(said);
+        let process = mirror.id().to_string();
+        let signal = |name: &str| drop(succeed(Command::new("kill").args([name, &process])));
+        // How often it has written, whatever came of that (proc(5), `syscw`).
+        let writes = || {
+            let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+            let writes = io.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap();
+            writes.parse::<u64>().unwrap()
+        };
+        for pause in ["-USR1", "-USR2", "-USR1"] {
+            let before = writes();
+            signal(pause);
+            until("it has said so, to nobody", || writes() > before);
+        }
+        signal("-INT");
+        let output = mirror.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_balance(&summary);
+        assert!(summary["notes"].to_string().contains(r#"["pauses",2]"#), "{summary:#}");
     });
 }

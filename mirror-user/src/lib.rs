@@ -14,6 +14,10 @@
 //! walks the same way with one packet in hand.
 #![forbid(unsafe_code)]
 
+// First, as what it defines holds for what follows.
+#[macro_use]
+mod stderr;
+
 pub mod cli;
 pub mod config;
 pub mod pipeline;

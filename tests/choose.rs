@@ -8,17 +8,22 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use mirror_user::source::live::{
-    Control, Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order,
+    Control, Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order, OwnSockets,
 };
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use serde_json::Value;
-use support::netns::{CABLE, Lab, Mirror, patience, until};
+use socket2::{Domain, Socket, Type};
+use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
 use support::summary::{account, assert_balance, dropped};
 use support::target::{Behaviour, RawRequest, Target};
 
@@ -215,7 +220,12 @@ fn attach(choice: Choice) -> LiveSource {
 }
 
 fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
-    LiveSource::attach(&LiveOptions {
+    LiveSource::attach(&LiveOptions { log, ..options(choice) }).unwrap()
+}
+
+/// The cable, as it is captured on unless asked otherwise.
+fn options(choice: Choice) -> LiveOptions {
+    LiveOptions {
         interfaces: vec![CABLE.to_owned()],
         cgroup: None,
         watch: Watch::new(choice),
@@ -223,10 +233,10 @@ fn attach_with_log(choice: Choice, log: KernelLog) -> LiveSource {
         hook: Hook::Tc,
         order: Order::First,
         ring_bytes: 16 << 20,
-        log,
+        log: KernelLog::Off,
         persists: false,
-    })
-    .unwrap()
+        own: None,
+    }
 }
 
 /// The numbers of the requests `/n/NUMBER` that came, each once, until `done`.
@@ -398,4 +408,118 @@ fn a_kernel_log_that_is_off_is_not_in_the_program() {
         // level's look-up is all that may be left.
         assert!(trace - off > 2 * 600 * 8, "{off} bytes without, {trace} with the log");
     });
+}
+
+/// Asks a server for `/n/NUMBER`, by a socket that is mirror's own where `own` is given.
+fn ask_by(own: Option<&OwnSockets>, server: &str, number: u32) {
+    let server: SocketAddr = server.parse().unwrap();
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+    if let Some(own) = own {
+        own.add(socket.as_fd());
+    }
+    socket.connect(&server.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    let request = format!("GET /n/{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1."), "{answer}");
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn mirrors_own_connections_are_passed_over_in_both_directions_and_those_of_others_are_not() {
+    for hook in [Hook::Tc, Hook::Clsact] {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            let mut elsewhere = lab.client("python3");
+            let elsewhere = elsewhere.args(["-m", "http.server", "8080", "--bind", "::"]);
+            let mut elsewhere =
+                elsewhere.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            until("the other host listens", || TcpStream::connect("10.77.0.2:8080").is_ok());
+            let own = OwnSockets::default();
+            // Every port, so that that of the client is watched, too.
+            let mut source = LiveSource::attach(&LiveOptions {
+                interfaces: vec!["lo".to_owned(), CABLE.to_owned()],
+                hook,
+                own: Some(own.clone()),
+                ..options(Choice::of_ports(Ports::of_ranges([1..=u16::MAX])))
+            })
+            .unwrap();
+            let servers = ["127.0.0.1:8080", "[::1]:8080", "10.77.0.2:8080", "[fd00:77::2]:8080"];
+            for (server, number) in servers.iter().zip(1..) {
+                ask_by(Some(&own), server, number);
+                ask_by(None, server, number + 10);
+            }
+            source.stop();
+            let (mut asked, mut answers) = (Vec::new(), 0);
+            while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+                let text = String::from_utf8_lossy(&packet.data).into_owned();
+                answers +=
+                    u32::from(text.contains("HTTP/1.1 200") || text.contains("HTTP/1.0 404"));
+                let number = text.split_once("GET /n/").and_then(|(_, rest)| rest.split_once(' '));
+                asked.extend(number.map(|(number, _)| number.to_owned()));
+            }
+            assert_eq!(asked, ["11", "12", "13", "14"], "{hook:?}");
+            assert_eq!(answers, 4, "{hook:?}");
+            assert!(refused(&mut source, "own_replay") > 0, "{hook:?}");
+            elsewhere.kill().unwrap();
+            elsewhere.wait().unwrap();
+        });
+    }
+}
+
+/// What other software on a node does with marks and addresses.
+const RULES: [&[&str]; 4] = [
+    &[],
+    // Cilium's, for what its proxy sends: a mark with these bits is routed to the host itself.
+    &[
+        "ip rule add pref 9 fwmark 0x200/0xf00 lookup 2004",
+        "ip route add local default dev lo table 2004",
+        "ip rule add pref 100 lookup local",
+        "ip rule del pref 0",
+    ],
+    // Calico's and others': bits are cleared and set on the way out.
+    &[
+        "nft add table ip t",
+        "nft add chain ip t o { type route hook output priority -300 ; }",
+        "nft add rule ip t o meta mark set meta mark and 0xfff0ffff",
+        "nft add rule ip t o meta mark set meta mark or 0x00004080",
+    ],
+    // The address that mirror knows is not the one on the cable.
+    &[
+        "ip addr add 10.77.0.9/24 dev srv",
+        "nft add table ip t",
+        "nft add chain ip t p { type nat hook postrouting priority 100 ; }",
+        "nft add rule ip t p ip daddr 10.77.0.2 tcp dport 8080 snat to 10.77.0.9",
+    ],
+];
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn shadows_arrive_once_whatever_others_do_with_marks_and_addresses() {
+    for rules in RULES {
+        Lab::run(move |lab| {
+            lab.start_nginx();
+            for rule in rules {
+                let mut words = rule.split(' ');
+                succeed(Command::new(words.next().unwrap()).args(words));
+            }
+            let mut shadow = lab.client("python3");
+            let shadow = shadow.args(["-m", "http.server", "8080", "--bind", "10.77.0.2"]);
+            let mut shadow = shadow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            until("the shadow listens", || TcpStream::connect("10.77.0.2:8080").is_ok());
+            let to = ["--to", "http://10.77.0.2:8080", "--json"];
+            let flags = ["replay", "--from", CABLE, "--port", "8080"];
+            let mirror = Mirror::start(lab, &[&flags[..], &to].concat());
+            drop(lab.curl(&[&format!("{URL}/one")]));
+            let summary = mirror.summary();
+            shadow.kill().unwrap();
+            shadow.wait().unwrap();
+            assert_balance(&summary);
+            assert_eq!(account(&summary, "shadow requests"), (1, 1, vec![]), "{summary:#}");
+            assert_eq!(account(&summary, "cleared"), (1, 1, vec![]), "not shadowed again");
+            assert!(dropped(&summary, "kernel", "own_replay") > 0, "{summary:#}");
+        });
+    }
 }

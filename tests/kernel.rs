@@ -114,6 +114,42 @@ fn a_large_post_in_gro_packets_arrives_whole() {
     });
 }
 
+/// Posts numbered lines of eight bytes by one write, so that packets become as large as they may.
+const POST_LINES: &str = r#"
+import socket, sys
+body = b"".join(b"%07d\n" % line for line in range(int(sys.argv[2])))
+customer = socket.create_connection((sys.argv[1], 8080))
+customer.sendall(b"POST /post HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+assert customer.recv(100).startswith(b"HTTP/1.1 200")
+"#;
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn big_tcp_packets_of_512_kib_arrive_whole() {
+    const LINES: usize = 2 << 20;
+    const LINE: usize = 8;
+    Lab::run(|lab| {
+        let client = lab.client_name();
+        for (namespace, device) in [(lab.server(), CABLE), (client, "cli")] {
+            let set = ["link", "set", device, "gso_max_size", "524280", "gro_max_size", "524280"];
+            succeed(Command::new("ip").args(["-n", &namespace]).args(set));
+        }
+        let (received, summary) = shadow(lab, &["--from", CABLE], 1, |lab| {
+            let lines = LINES.to_string();
+            succeed(lab.client("python3").args(["-c", POST_LINES, "fd00:77::1", &lines]));
+        });
+        let body = &received[0].body;
+        assert_eq!(body.len(), LINES * LINE);
+        let right = |(number, line): (usize, &[u8])| line == format!("{number:07}\n").as_bytes();
+        assert!(body.chunks(LINE).enumerate().all(right));
+        assert_eq!(dropped(&summary, "kernel", "too_large"), 0, "{summary:#}");
+        // Longer than one part on average, so that most of them were copied in several.
+        let (_, packets, _) = account(&summary, "kernel");
+        let parts = (LINES * LINE) as u64 / u64::from(mirror_common::PART_BYTES);
+        assert!(packets < parts, "{packets} packets: BIG TCP is off; {summary:#}");
+    });
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn packets_in_a_vlan_are_seen_and_keep_their_tag() {

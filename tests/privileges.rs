@@ -73,7 +73,7 @@ fn a_user_without_root_captures_and_shadows_with_three_file_capabilities() {
             let summary = mirror.summary();
             assert_balance(&summary);
             assert_eq!(account(&summary, "shadow requests"), (2, 2, vec![]), "{summary:#}");
-            assert!(!said.contains("socket mark"), "its own traffic is known by its mark: {said}");
+            assert!(!said.contains("did not take note"), "its own sockets are known: {said}");
         });
     }
 }
@@ -164,7 +164,7 @@ fn root_gives_up_what_it_does_not_need_after_the_start_in_every_thread() {
         let (url, report, log) = (target.url(), file("report"), file("log"));
         let to = ["--to", &url, "--report", &report, "--log-requests", &log];
         let mut mirror = Mirror::start(lab, &[&["replay"], &to[..], &from].concat());
-        let replay = [("replay", NET_ADMIN), ("request log", 0)];
+        let replay = [("replay", BPF), ("request log", 0)];
         assert_threads(mirror.id(), &[&[main, guard, ("timer", 0)], &replay[..]].concat());
         drop(lab.curl(&["http://10.77.0.1:8080/"]));
         target.wait_for(1, patience());
@@ -183,7 +183,7 @@ fn root_gives_up_what_it_does_not_need_after_the_start_in_every_thread() {
         let mut mirror = Mirror::start(lab, &["run", "--config", config]);
         // The one that looks after the file opens what a changed one names.
         let opens = READS | SYS_ADMIN | DAC_OVERRIDE | DAC_READ_SEARCH;
-        let replays = [("replay", NET_ADMIN), ("replay", NET_ADMIN | DAC_OVERRIDE)];
+        let replays = [("replay", BPF), ("replay", BPF | DAC_OVERRIDE)];
         assert_threads(mirror.id(), &[&[main, guard, ("config", opens)], &replays[..]].concat());
         drop(listener);
     });

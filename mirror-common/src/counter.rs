@@ -13,7 +13,7 @@ pub enum Outcome {
     NotWatched = 2,
     /// Watched, but a bare acknowledgment: it carries no payload, no SYN, no FIN and no RST.
     NoPayload = 3,
-    /// Bears the mark of mirror's own connections.
+    /// Of one of mirror's own connections.
     OwnReplay = 4,
     /// Its headers end before they should.
     Malformed = 5,

@@ -17,13 +17,16 @@ pub use counter::Outcome;
 pub use record::{Direction, Link, PacketRecord};
 pub use settings::{Settings, Switch};
 
-/// The socket mark (`SO_MARK`) of every connection that `mirror` opens to a target. The kernel
-/// program passes over packets that bear it, so that a shadow is not captured again. "mirr".
-pub const REPLAY_MARK: u32 = 0x6d69_7272;
+/// The most bytes of a packet that are copied: the largest that BIG TCP makes (Linux 6.3). What is
+/// longer than [`PART_BYTES`] is copied in parts.
+pub const MAX_PACKET_BYTES: u32 = MAX_PARTS * PART_BYTES;
 
-/// The most bytes of a packet that are copied: twice the largest GRO packet before BIG TCP (Linux
-/// 6.3). A power of two, as the verifier believes a bound that is a mask.
-pub const MAX_PACKET_BYTES: u32 = 128 * 1024;
+/// Parts of a packet, at most.
+pub const MAX_PARTS: u32 = 4;
+
+/// The most bytes of a packet in one record: twice the largest packet without BIG TCP. A power of two,
+/// as the verifier believes a bound that is a mask.
+pub const PART_BYTES: u32 = 128 * 1024;
 
 /// Places on each CPU where records are put together at a cgroup's hooks, where a process that sends
 /// is interrupted by packets that come in, and by another process on kernels that preempt. A power
@@ -31,5 +34,4 @@ pub const MAX_PACKET_BYTES: u32 = 128 * 1024;
 pub const SCRATCH_PLACES: u32 = 4;
 
 /// Size of such a place.
-pub const SCRATCH_BYTES: usize =
-    size_of::<u64>() + size_of::<PacketRecord>() + MAX_PACKET_BYTES as usize;
+pub const SCRATCH_BYTES: usize = size_of::<u64>() + size_of::<PacketRecord>() + PART_BYTES as usize;

@@ -27,6 +27,8 @@ pub const NETWORKS: &str = "NETWORKS";
 pub const COUNTERS: &str = "COUNTERS";
 /// Where a record is put together: one entry a CPU, or [`SCRATCH_PLACES`](crate::SCRATCH_PLACES).
 pub const SCRATCH: &str = "SCRATCH";
+/// Mirror's own sockets.
+pub const OWN: &str = "OWN";
 /// 1 while the reader sleeps and wants to be woken by the next record.
 pub const ASLEEP: &str = "ASLEEP";
 
@@ -34,4 +36,4 @@ pub const ASLEEP: &str = "ASLEEP";
 pub const PROGRAMS: [&str; 7] =
     [INGRESS, EGRESS, INGRESS_IP, EGRESS_IP, CGROUP_IN, CGROUP_OUT, XDP];
 /// Every map of the object.
-pub const MAPS: [&str; 7] = [PACKETS, SWITCH, SETTINGS, NETWORKS, COUNTERS, SCRATCH, ASLEEP];
+pub const MAPS: [&str; 8] = [PACKETS, SWITCH, SETTINGS, NETWORKS, COUNTERS, SCRATCH, OWN, ASLEEP];

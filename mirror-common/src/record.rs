@@ -12,7 +12,7 @@ pub struct PacketRecord {
     pub interface: u32,
     /// Its length on the link in bytes.
     pub wire_len: u32,
-    /// How many of its bytes follow.
+    /// How many of its bytes follow in this record.
     pub captured_len: u32,
     /// The VLAN tag control information that the kernel took out of the bytes.
     pub vlan_tci: u16,
@@ -22,8 +22,15 @@ pub struct PacketRecord {
     pub direction: u8,
     /// A [`Link`].
     pub link: u8,
+    /// Which part of the packet this is; the first is 0, and the only one of most packets.
+    pub part: u8,
+    /// How many parts follow.
+    pub parts_left: u8,
+    /// Who copied it. The parts of a packet come one after the other from the same place; only those
+    /// of other places come between.
+    pub place: u16,
     /// Always 0.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 2],
 }
 
 const _: () = {
@@ -36,7 +43,10 @@ const _: () = {
     assert!(offset_of!(PacketRecord, vlan_protocol) == 22);
     assert!(offset_of!(PacketRecord, direction) == 24);
     assert!(offset_of!(PacketRecord, link) == 25);
-    assert!(offset_of!(PacketRecord, reserved) == 26);
+    assert!(offset_of!(PacketRecord, part) == 26);
+    assert!(offset_of!(PacketRecord, parts_left) == 27);
+    assert!(offset_of!(PacketRecord, place) == 28);
+    assert!(offset_of!(PacketRecord, reserved) == 30);
 };
 
 /// Whether a packet came in or went out.
@@ -70,7 +80,8 @@ impl PacketRecord {
         let (captured_len, rest) = rest.split_first_chunk()?;
         let (vlan_tci, rest) = rest.split_first_chunk()?;
         let (vlan_protocol, rest) = rest.split_first_chunk()?;
-        let (&[direction, link], rest) = rest.split_first_chunk()?;
+        let (&[direction, link, part, parts_left], rest) = rest.split_first_chunk()?;
+        let (place, rest) = rest.split_first_chunk()?;
         let (reserved, rest) = rest.split_first_chunk()?;
         let record = Self {
             at: u64::from_ne_bytes(*at),
@@ -81,6 +92,9 @@ impl PacketRecord {
             vlan_protocol: u16::from_ne_bytes(*vlan_protocol),
             direction,
             link,
+            part,
+            parts_left,
+            place: u16::from_ne_bytes(*place),
             reserved: *reserved,
         };
         let packet = rest.get(..usize::try_from(record.captured_len).ok()?)?;
@@ -122,12 +136,15 @@ mod tests {
         entry[20..22].copy_from_slice(&5_u16.to_ne_bytes());
         entry[22..24].copy_from_slice(&0x8100_u16.to_ne_bytes());
         entry[24] = 1;
+        entry[26..28].copy_from_slice(&[2, 1]);
+        entry[28..30].copy_from_slice(&300_u16.to_ne_bytes());
         entry[32..].copy_from_slice(b"abcd");
         let (record, packet) = PacketRecord::parse(&entry).unwrap();
         assert_eq!((record.at, record.interface, record.wire_len), (7, 3, 1500));
         assert_eq!((record.vlan_tci, record.vlan_protocol), (5, 0x8100));
         assert_eq!(record.direction(), Some(Direction::Egress));
         assert_eq!(record.link(), Some(Link::Ethernet));
+        assert_eq!((record.part, record.parts_left, record.place), (2, 1, 300));
         assert_eq!(packet, b"ab", "the ring pads entries to eight bytes");
     }
 

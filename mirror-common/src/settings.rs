@@ -61,8 +61,6 @@ impl Switch {
 pub struct Settings {
     /// A connection is wanted when its [hash](Ends::hash) is below this, out of [`SAMPLE_ALL`].
     pub sample: u64,
-    /// Packets whose socket mark is this are passed over; 0: none.
-    pub skip_mark: u32,
     /// The reader is woken when the bytes that wait in the ring pass this number.
     pub wake_bytes: u32,
     /// So many bytes are copied of a packet to the server, from its link header on.
@@ -71,8 +69,6 @@ pub struct Settings {
     pub snaplen_to_client: u32,
     /// What is not wanted, and which lists of networks there are: bits of [`flag`].
     pub flags: u32,
-    /// Always 0.
-    pub reserved: u32,
 }
 
 /// Bits of [`Settings::flags`].
@@ -101,9 +97,11 @@ pub mod flag {
     pub const SERVER_OPEN: u32 = 1 << 10;
     /// Packets that are not TCP and bare acknowledgments are wanted, too.
     pub const EVERY_KIND: u32 = 1 << 11;
+    /// Mirror has sockets of its own, whose packets are passed over.
+    pub const OWN_SOCKETS: u32 = 1 << 12;
 }
 
-const _: () = assert!(size_of::<Settings>() == 32 && align_of::<Settings>() == 8);
+const _: () = assert!(size_of::<Settings>() == 24 && align_of::<Settings>() == 8);
 
 /// Settings and the ports that are watched: what one look-up gives.
 #[repr(C)]
@@ -196,6 +194,13 @@ impl Settings {
     #[inline(always)]
     pub const fn wants_every_kind(&self) -> bool {
         self.has(flag::EVERY_KIND)
+    }
+
+    /// Whether packets of mirror's own sockets are to be looked for.
+    #[must_use]
+    #[inline(always)]
+    pub const fn has_own_sockets(&self) -> bool {
+        self.has(flag::OWN_SOCKETS)
     }
 
     /// Whether a segment between watched ports is wanted, or what became of it if not.
@@ -293,14 +298,7 @@ impl Settings {
     #[must_use]
     pub fn to_bytes(self) -> [u8; size_of::<Self>()] {
         let mut bytes = [0; size_of::<Self>()];
-        let words = [
-            self.skip_mark,
-            self.wake_bytes,
-            self.snaplen_to_server,
-            self.snaplen_to_client,
-            self.flags,
-            self.reserved,
-        ];
+        let words = [self.wake_bytes, self.snaplen_to_server, self.snaplen_to_client, self.flags];
         let words = words.iter().flat_map(|word| word.to_ne_bytes());
         for (byte, value) in
             bytes.iter_mut().zip(self.sample.to_ne_bytes().into_iter().chain(words))
@@ -337,16 +335,14 @@ mod tests {
     fn settings_stand_in_the_map_field_by_field() {
         let settings = Settings {
             sample: 1,
-            skip_mark: 2,
-            wake_bytes: 3,
-            snaplen_to_server: 4,
-            snaplen_to_client: 5,
-            flags: 6,
-            reserved: 0,
+            wake_bytes: 2,
+            snaplen_to_server: 3,
+            snaplen_to_client: 4,
+            flags: 5,
         };
         let bytes = settings.to_bytes();
         assert_eq!(bytes[..8], 1_u64.to_ne_bytes());
-        for (place, value) in [2_u32, 3, 4, 5, 6, 0].into_iter().enumerate() {
+        for (place, value) in [2_u32, 3, 4, 5].into_iter().enumerate() {
             assert_eq!(bytes[8 + place * 4..][..4], value.to_ne_bytes());
         }
     }
@@ -368,12 +364,10 @@ mod tests {
 
     const ALL: Settings = Settings {
         sample: SAMPLE_ALL,
-        skip_mark: 0,
         wake_bytes: 0,
         snaplen_to_server: 0,
         snaplen_to_client: 0,
         flags: 0,
-        reserved: 0,
     };
 
     #[test]

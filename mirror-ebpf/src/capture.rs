@@ -11,13 +11,15 @@ use mirror_common::settings::{
     List, Listed, NET_KEY_BYTES, NET_KEY_TAG_BITS, Networks, Slot, net_key, port_bit,
 };
 use mirror_common::{
-    Direction, Link, MAX_PACKET_BYTES, Outcome, PacketRecord, SCRATCH_PLACES, Settings,
+    Direction, Link, MAX_PACKET_BYTES, MAX_PARTS, Outcome, PART_BYTES, PacketRecord, SCRATCH_PLACES,
+    Settings,
 };
 
 use crate::atomic;
 use crate::headers::{self, Found};
 use crate::log;
 use crate::maps::{ASLEEP, COUNTERS, NETWORKS, PACKETS, SCRATCH, SETTINGS, SWITCH, Scratch};
+use crate::own::{self, Segment};
 use crate::packet::{Buffer, Origin};
 
 /// The index of `lo`, on which each packet goes out and comes in: the same in every namespace.
@@ -69,14 +71,21 @@ fn judge_and_copy<B: Buffer>(
     if !settings.wants_direction(seen.way) {
         return Outcome::OtherDirection;
     }
+    let looks_for_own = settings.has_own_sockets();
     let (snaplen, fragments) = match headers::walk(packet, link) {
-        Found::NotTcp if settings.wants_every_kind() => (settings.snaplen_to_server, 0),
+        Found::NotTcp if settings.wants_every_kind() => {
+            if looks_for_own && own::is_own(packet, None, direction, on_loopback) {
+                return Outcome::OwnReplay;
+            }
+            (settings.snaplen_to_server, 0)
+        }
         Found::NotTcp => return Outcome::NotTcp,
         Found::Malformed => return Outcome::Malformed,
         Found::Tcp(tcp) => {
             let ends = &tcp.ends;
-            let [source, destination] = [ends.source.port, ends.destination.port];
-            let way = ends.way(is_watched(slot, source), is_watched(slot, destination));
+            let source_watched = is_watched(slot, ends.source.port);
+            let destination_watched = is_watched(slot, ends.destination.port);
+            let way = ends.way(source_watched, destination_watched);
             let Some(way) = way else { return Outcome::NotWatched };
             if !tcp.speaks && !settings.wants_every_kind() {
                 return Outcome::NoPayload;
@@ -85,10 +94,19 @@ fn judge_and_copy<B: Buffer>(
             if let Err(outcome) = settings.judge(&tries, ends, way, seen.way) {
                 return outcome;
             }
+            let segment = Segment { ends, source_watched, destination_watched };
+            if looks_for_own && own::is_own(packet, Some(&segment), direction, on_loopback) {
+                return Outcome::OwnReplay;
+            }
             (settings.snaplen(way), 0)
         }
         // Its ports may be in another piece, so that all pieces go to user space, whole.
-        Found::Fragment => (u32::MAX, 1),
+        Found::Fragment => {
+            if looks_for_own && own::is_own(packet, None, direction, on_loopback) {
+                return Outcome::OwnReplay;
+            }
+            (u32::MAX, 1)
+        }
     };
     let outcome = copy(packet, settings, &seen, snaplen, counters);
     if matches!(outcome, Outcome::Copied) {
@@ -134,9 +152,6 @@ fn copy<B: Buffer>(
     snaplen: u32,
     counters: &mut [u64; COUNTERS_OF_CPU],
 ) -> Outcome {
-    if settings.skip_mark != 0 && seen.origin.mark == settings.skip_mark {
-        return Outcome::OwnReplay;
-    }
     let wire_len = packet.len();
     let len = if wire_len < snaplen { wire_len } else { snaplen };
     if len == 0 {
@@ -145,30 +160,33 @@ fn copy<B: Buffer>(
     if len > MAX_PACKET_BYTES {
         return Outcome::TooLarge;
     }
-    let Some(scratch) = take_scratch::<B>() else { return Outcome::NoScratch };
-    let outcome = copy_by(scratch, packet, settings, seen, (wire_len, len), counters);
+    let Some((scratch, place)) = take_scratch::<B>() else { return Outcome::NoScratch };
+    let record = record(seen, wire_len, place as u16);
+    let outcome = copy_by(scratch, packet, settings, record, len, counters);
     if B::NESTS {
         give_back(scratch);
     }
     outcome
 }
 
-/// Where this look alone puts its record together, until it gives the place back.
+/// Where this look alone puts its records together, until it gives the place back; and which place
+/// that is.
 #[inline(always)]
-fn take_scratch<B: Buffer>() -> Option<&'static mut Scratch> {
+fn take_scratch<B: Buffer>() -> Option<(&'static mut Scratch, u32)> {
     // SAFETY: a helper without arguments.
     let cpu = unsafe { bpf_get_smp_processor_id() };
     if !B::NESTS {
         // SAFETY: the entry belongs to this CPU, on which programs at these hooks run to their end
         // before another one runs.
-        return SCRATCH.get_ptr_mut(cpu).map(|scratch| unsafe { &mut *scratch });
+        return SCRATCH.get_ptr_mut(cpu).map(|scratch| (unsafe { &mut *scratch }, cpu));
     }
-    for place in 0..SCRATCH_PLACES {
-        let scratch = SCRATCH.get_ptr_mut(cpu * SCRATCH_PLACES + place)?;
+    for nth in 0..SCRATCH_PLACES {
+        let place = cpu * SCRATCH_PLACES + nth;
+        let scratch = SCRATCH.get_ptr_mut(place)?;
         // SAFETY: it is valid and aligned, and written here alone.
         if unsafe { atomic::swap(&raw mut (*scratch).taken, 1) } == 0 {
             // SAFETY: nobody else takes it until it is given back.
-            return Some(unsafe { &mut *scratch });
+            return Some((unsafe { &mut *scratch }, place));
         }
     }
     None
@@ -180,24 +198,55 @@ fn give_back(scratch: &mut Scratch) {
     unsafe { ptr::write_volatile(&raw mut scratch.taken, 0) };
 }
 
+/// Copies the first `len` bytes, in as many records as that takes.
 #[inline(always)]
 fn copy_by<B: Buffer>(
     scratch: &mut Scratch,
     packet: &B,
     settings: &Settings,
-    seen: &Seen,
-    (wire_len, len): (u32, u32),
+    record: PacketRecord,
+    len: u32,
     counters: &mut [u64; COUNTERS_OF_CPU],
 ) -> Outcome {
-    // The verifier follows a mask where it loses the comparisons above: 1..=MAX_PACKET_BYTES. The
-    // compiler must not know them here, or it would take the mask away as needless.
+    scratch.record = record;
+    scratch.record.parts_left = ((len - 1) / PART_BYTES) as u8;
+    let mut offset = 0;
+    for _ in 0..MAX_PARTS {
+        let rest = len - offset;
+        let part = if rest < PART_BYTES { rest } else { PART_BYTES };
+        let outcome = copy_part(scratch, packet, settings, (offset, part), counters);
+        if !matches!(outcome, Outcome::Copied) {
+            // User space drops the parts that it has of this packet.
+            return outcome;
+        }
+        offset += part;
+        if offset >= len {
+            break;
+        }
+        scratch.record.part += 1;
+        scratch.record.parts_left -= 1;
+    }
+    add::<B>(counters, BYTES, u64::from(len));
+    Outcome::Copied
+}
+
+#[inline(always)]
+fn copy_part<B: Buffer>(
+    scratch: &mut Scratch,
+    packet: &B,
+    settings: &Settings,
+    (offset, len): (u32, u32),
+    counters: &mut [u64; COUNTERS_OF_CPU],
+) -> Outcome {
+    // The verifier follows a mask where it loses the comparisons above: 1..=PART_BYTES. The compiler
+    // must not know them here, or it would take the mask away as needless.
     // SAFETY: `len` is a variable of this function.
     let unknown = unsafe { ptr::read_volatile(&len) };
-    let bounded = (unknown.wrapping_sub(1) & (MAX_PACKET_BYTES - 1)) + 1;
-    scratch.record = record(seen, wire_len, bounded);
+    let bounded = (unknown.wrapping_sub(1) & (PART_BYTES - 1)) + 1;
+    scratch.record.captured_len = bounded;
     let to = scratch.packet.as_mut_ptr();
-    // SAFETY: `packet` holds MAX_PACKET_BYTES, and `bounded` is no more than that.
-    if !unsafe { packet.load(0, to, bounded) } {
+    // SAFETY: `packet` holds PART_BYTES, and `bounded` is no more than that.
+    if !unsafe { packet.load(offset, to, bounded) } {
         return Outcome::Unreadable;
     }
     let entry_len = size_of::<PacketRecord>() + bounded as usize;
@@ -206,27 +255,27 @@ fn copy_by<B: Buffer>(
     let entry =
         unsafe { &*ptr::slice_from_raw_parts(ptr::from_ref(&scratch.record).cast(), entry_len) };
     match PACKETS.output::<[u8]>(entry, wake_up::<B>(settings, entry_len as u64, counters)) {
-        Ok(()) => {
-            add::<B>(counters, BYTES, u64::from(bounded));
-            Outcome::Copied
-        }
+        Ok(()) => Outcome::Copied,
         Err(_) => Outcome::RingFull,
     }
 }
 
 #[inline(always)]
-fn record(seen: &Seen, wire_len: u32, captured_len: u32) -> PacketRecord {
+fn record(seen: &Seen, wire_len: u32, place: u16) -> PacketRecord {
     PacketRecord {
         // SAFETY: a helper without arguments.
         at: unsafe { bpf_ktime_get_ns() },
         interface: seen.origin.interface,
         wire_len,
-        captured_len,
+        captured_len: 0,
         vlan_tci: seen.origin.vlan_tci,
         vlan_protocol: seen.origin.vlan_protocol,
         direction: seen.direction as u8,
         link: seen.link as u8,
-        reserved: [0; 6],
+        part: 0,
+        parts_left: 0,
+        place,
+        reserved: [0; 2],
     }
 }
 

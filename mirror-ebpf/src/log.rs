@@ -7,6 +7,7 @@
 
 use aya_log_ebpf::log;
 use aya_log_ebpf::macro_support::{Level, level_enabled};
+use mirror_common::flow::End;
 use mirror_common::{Link, Outcome};
 
 use crate::headers::{self, Found};
@@ -30,9 +31,7 @@ fn tell<B: Buffer>(packet: &B, link: Link, outcome: Outcome) {
         | Outcome::TooLarge
         | Outcome::Unreadable
         | Outcome::Malformed
-        | Outcome::NoScratch => {
-            Level::Warn
-        }
+        | Outcome::NoScratch => Level::Warn,
         // Of no interest to anybody who watches a port.
         Outcome::NotTcp | Outcome::NotWatched | Outcome::NoPayload | Outcome::Paused => {
             Level::Trace
@@ -85,5 +84,15 @@ impl<B: Buffer> Buffer for ByHelper<'_, B> {
     #[inline(always)]
     fn origin(&self) -> Origin {
         self.packet.origin()
+    }
+
+    #[inline(always)]
+    fn is_of_own_socket(&self) -> bool {
+        self.packet.is_of_own_socket()
+    }
+
+    #[inline(always)]
+    fn is_to_own(&self, source: &End, destination: &End) -> bool {
+        self.packet.is_to_own(source, destination)
     }
 }

@@ -10,6 +10,7 @@ mod capture;
 mod headers;
 mod log;
 mod maps;
+mod own;
 mod packet;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};

@@ -7,6 +7,9 @@ use core::ptr;
 use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
 use aya_ebpf::programs::XdpContext;
+use mirror_common::flow::End;
+
+use crate::own;
 
 /// A packet as the kernel shows it.
 pub trait Buffer {
@@ -25,8 +28,14 @@ pub trait Buffer {
     /// `to` must be valid for writes of `len` bytes, in a way that the verifier can see.
     unsafe fn load(&self, offset: u32, to: *mut u8, len: u32) -> bool;
 
-    /// Interface index, socket mark, and the VLAN tag that was taken out of the bytes.
+    /// Interface index, and the VLAN tag that was taken out of the bytes.
     fn origin(&self) -> Origin;
+
+    /// True where the socket that sends it, or at a cgroup's hooks the one that gets it, is mirror's own.
+    fn is_of_own_socket(&self) -> bool;
+
+    /// True where the connection that gets segments from `source` to `destination` is mirror's own.
+    fn is_to_own(&self, source: &End, destination: &End) -> bool;
 
     /// The `N` bytes at `offset`: where they are, if in the linear part, which costs no helper call;
     /// otherwise as a copy in `spare`.
@@ -116,7 +125,6 @@ unsafe impl Number for u64 {}
 /// What a packet says beside its bytes.
 pub struct Origin {
     pub interface: u32,
-    pub mark: u32,
     pub vlan_tci: u16,
     pub vlan_protocol: u16,
 }
@@ -159,10 +167,21 @@ impl<const NESTS: bool> Buffer for Skb<NESTS> {
         let tagged = !NESTS && skb.vlan_present != 0;
         Origin {
             interface: skb.ifindex,
-            mark: skb.mark,
             vlan_tci: if tagged { skb.vlan_tci as u16 } else { 0 },
             vlan_protocol: if tagged { u16::from_be(skb.vlan_proto as u16) } else { 0 },
         }
+    }
+
+    #[inline(always)]
+    fn is_of_own_socket(&self) -> bool {
+        // SAFETY: a field of the context.
+        unsafe { own::is_noted(self.fields().__bindgen_anon_2.sk) }
+    }
+
+    #[inline(always)]
+    fn is_to_own(&self, source: &End, destination: &End) -> bool {
+        // SAFETY: a program of this kind has this context.
+        unsafe { own::is_connection_noted(self.0.cast(), source, destination) }
     }
 }
 
@@ -191,6 +210,18 @@ impl Buffer for XdpBuffer {
     #[inline(always)]
     fn origin(&self) -> Origin {
         let interface = self.0.ingress_ifindex() as u32;
-        Origin { interface, mark: 0, vlan_tci: 0, vlan_protocol: 0 }
+        Origin { interface, vlan_tci: 0, vlan_protocol: 0 }
+    }
+
+    // It comes before sockets, and the kernel offers their notes to no program there.
+
+    #[inline(always)]
+    fn is_of_own_socket(&self) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    fn is_to_own(&self, _: &End, _: &End) -> bool {
+        false
     }
 }

@@ -18,11 +18,7 @@ pub struct Capability {
 pub const CAPTURE: [Capability; 3] = [
     Capability { name: "CAP_BPF", number: 39, purpose: "to load the kernel program" },
     Capability { name: "CAP_PERFMON", number: 38, purpose: "to let it read packets" },
-    Capability {
-        name: "CAP_NET_ADMIN",
-        number: 12,
-        purpose: "to attach it, and to mark replay sockets",
-    },
+    Capability { name: "CAP_NET_ADMIN", number: 12, purpose: "to attach it" },
 ];
 
 /// The old capability that includes CAP_BPF and CAP_PERFMON.
@@ -81,8 +77,8 @@ pub enum Duty {
     Read(bool),
     /// To measure the kernel program, and to change what it copies.
     Guard,
-    /// To mark sockets and to connect them to a target; to a unix socket, which may be another
-    /// user's, when it is true.
+    /// To connect to a target, and to tell the kernel program which sockets are mirror's own; to a
+    /// unix socket, which may be another user's, when it is true.
     Send(bool),
     /// To wait, or to write to what is open.
     Nothing,
@@ -99,9 +95,8 @@ impl Duty {
                 capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
             }
             Self::Guard => Set::BPF | Set::SYS_ADMIN,
-            Self::Send(unix) => {
-                Set::NET_ADMIN | if unix { Set::DAC_OVERRIDE } else { Set::empty() }
-            }
+            // Before Linux 5.19 all of bpf(2) needs it where `kernel.unprivileged_bpf_disabled` is set.
+            Self::Send(unix) => Set::BPF | if unix { Set::DAC_OVERRIDE } else { Set::empty() },
             Self::Nothing => Set::empty(),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "tc", package: "iproute2" },
     Tool { program: "ss", package: "iproute2" },
+    Tool { program: "nft", package: "nftables" },
     Tool { program: "python3", package: "python3" },
     Tool { program: "tcpreplay", package: "tcpreplay" },
     Tool { program: "setcap", package: "libcap2-bin" },

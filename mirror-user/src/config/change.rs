@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::file::{File, TargetSpec};
 use super::filter;
+use super::note_in;
 use super::output::To;
 use super::redact::options;
 use super::run::{routes, wanted};
@@ -171,6 +172,9 @@ impl InForce {
             let To { name, mut target, options } = to(spec, &self.run)?;
             if self.run.is_live {
                 live::refuse_captured(&mut target, &choice.ports, namespace)?;
+            }
+            if let Some(own) = self.force.control.as_ref().and_then(Control::own_sockets) {
+                target.on_connect(note_in(&own));
             }
             if fresh.contains(&place) {
                 if let Err(why) = target.probe(options.timeouts.connect) {

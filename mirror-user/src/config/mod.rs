@@ -43,7 +43,7 @@ use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
 use crate::shutdown::Stop;
-use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
+use crate::sink::replay::{OnConnect, Pace, ReplayOptions, Target, Victim, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
 use crate::watch::{Choice, Ports, Watch};
@@ -198,7 +198,14 @@ impl Config {
         let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
-        let source = Source::new(source, passes)?;
+        let mut source = Source::new(source, passes)?;
+        if let Output::Replay { targets, .. } = &mut output
+            && let Some(own) = source.own_sockets()
+        {
+            for To { target, .. } in targets {
+                target.on_connect(note_in(&own));
+            }
+        }
         if let Source::Live { interfaces, namespace, .. } = &source {
             if let Output::Replay { targets, .. } = &mut output {
                 for To { target, .. } in targets {
@@ -257,13 +264,16 @@ impl Config {
     }
 
     fn for_demo(
-        source: Source,
+        mut source: Source,
         ports: Ports,
         shadow: SocketAddr,
         pace: Pace,
         when_full: WhenFull,
     ) -> anyhow::Result<Self> {
-        let target = Target::parse(&format!("http://{shadow}"))?;
+        let mut target = Target::parse(&format!("http://{shadow}"))?;
+        if let Some(own) = source.own_sockets() {
+            target.on_connect(note_in(&own));
+        }
         let marks = Marks { run: run_name(), ..Marks::default() };
         let options = ReplayOptions::new(marks, pace, when_full);
         Ok(Self {
@@ -415,6 +425,12 @@ impl From<&CaptureArgs> for Destination {
         let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
         Self { path: args.to.clone(), existing }
     }
+}
+
+/// Takes note of each socket as mirror's own.
+fn note_in(own: &live::OwnSockets) -> OnConnect {
+    let own = own.clone();
+    OnConnect::call(move |socket| own.add(socket))
 }
 
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.

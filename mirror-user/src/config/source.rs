@@ -9,7 +9,7 @@ use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
     Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
-    Namespace, Order,
+    Namespace, Order, OwnSockets,
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -25,6 +25,8 @@ pub(super) enum Source {
         order: Option<OrderArg>,
         ring_bytes: Option<u64>,
         log: KernelLogArg,
+        /// The sockets of a replay; `None` for other outputs.
+        own: Option<OwnSockets>,
     },
     Files {
         paths: Vec<PathBuf>,
@@ -57,6 +59,7 @@ impl Source {
                 order: args.order,
                 ring_bytes: args.ring_size,
                 log: args.kernel_log.unwrap_or_default(),
+                own: None,
             }),
             (_, []) => {
                 ensure!(
@@ -96,6 +99,15 @@ impl Source {
             ring_bytes: None,
             order: None,
             log: KernelLogArg::Off,
+            own: None,
+        }
+    }
+
+    /// Where packets of interfaces are replayed: the sockets of the replay, whose own packets are not.
+    pub(super) fn own_sockets(&mut self) -> Option<OwnSockets> {
+        match self {
+            Self::Live { own, .. } => Some(own.get_or_insert_default().clone()),
+            Self::Files { .. } | Self::Reader { .. } => None,
         }
     }
 
@@ -110,7 +122,7 @@ impl Source {
     /// Where something cannot be captured any more, a live one that `persists` goes on and tries again.
     pub(super) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
-            Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log } => {
+            Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log, own } => {
                 let ring_bytes = match ring_bytes {
                     Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
                     None => DEFAULT_RING_BYTES,
@@ -142,6 +154,7 @@ impl Source {
                     ring_bytes,
                     log,
                     persists,
+                    own,
                 };
                 let source = LiveSource::attach(&options)?;
                 eprintln!("mirror: attached to {source}; Ctrl-C ends it");

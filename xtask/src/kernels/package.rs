@@ -13,7 +13,7 @@ pub(super) struct Release {
     /// What it is called on the command line.
     pub(super) name: &'static str,
     /// The beginnings of the names of tests whose subject it lacks: TCX links came with 6.6,
-    /// reading an XDP packet of several buffers with 5.18.
+    /// reading an XDP packet of several buffers with 5.18, BIG TCP with 5.19.
     pub(super) lacks: &'static [&'static str],
     origin: Origin,
 }
@@ -29,7 +29,7 @@ enum Origin {
 pub(super) const KERNELS: [Release; 3] = [
     Release {
         name: "5.15",
-        lacks: &["tcx_", "xdp_"],
+        lacks: &["tcx_", "xdp_", "big_tcp_"],
         origin: Origin::Addresses(&[
             (
                 "http://archive.ubuntu.com/ubuntu/pool/main/l/linux-signed/linux-image-5.15.0-25-generic_5.15.0-25.25_amd64.deb",

@@ -32,7 +32,7 @@ pub(super) struct Capture {
     pub(super) responses: u64,
     /// Segments that the filters kept back in the kernel, by the filter's name in summaries.
     pub(super) filtered: Vec<(&'static str, u64)>,
-    /// Segments with the mark of mirror's own connections.
+    /// Segments of mirror's own connections.
     pub(super) own: u64,
     /// Packets that were wanted and did not fit into the ring.
     pub(super) lost: u64,

@@ -27,7 +27,7 @@ pub(super) enum Reason {
     H2c { requests: u64 },
     /// A filter kept segments of the port back.
     Filtered { by: &'static str, segments: u64 },
-    /// Segments of the port bore the mark of mirror's own shadows.
+    /// Segments of the port were of mirror's own connections.
     Own { segments: u64 },
     /// Requests pass, and the capture read none of them.
     Unread { requests: u64 },

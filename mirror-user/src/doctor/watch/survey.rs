@@ -76,6 +76,7 @@ impl Survey {
             ring_bytes: RING_BYTES,
             log: KernelLog::Off,
             persists: false,
+            own: None,
         })?;
         Ok(Self { source, counts: Counts::new(ports) })
     }

@@ -199,7 +199,7 @@ impl Engine {
             return Err(why);
         }
         let counters = &self.queue.counters;
-        match self.dialer.connect(self.pool.turn(), self.timeouts.connect, counters).await {
+        match self.dialer.connect(self.pool.turn(), self.timeouts.connect).await {
             Ok(stream) => {
                 self.pool.gate.open();
                 counters.connections.fetch_add(1, Relaxed);

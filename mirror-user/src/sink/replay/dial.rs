@@ -5,15 +5,12 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use mirror_common::REPLAY_MARK;
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpSocket, UnixStream, lookup_host};
 
 use super::engine::now;
-use super::progress::{Counters, NotDelivered};
+use super::progress::NotDelivered;
 use super::stream::Stream;
 use super::target::{Place, Target};
 use crate::descriptors;
@@ -91,7 +88,6 @@ impl Dialer {
         &self,
         turn: usize,
         timeout: Duration,
-        counters: &Counters,
     ) -> Result<Stream, NotDelivered> {
         let (host, port) = match self.target.place() {
             Place::Unix(path) => {
@@ -110,7 +106,7 @@ impl Dialer {
         };
         let order = self.book.borrow().in_order(turn, now());
         for address in order {
-            let attempt = tokio::time::timeout(timeout, self.dial(address, counters)).await;
+            let attempt = tokio::time::timeout(timeout, self.dial(address)).await;
             let ended = match attempt {
                 Ok(Err(Failed::Handshake)) => Err(NotDelivered::HandshakeFailed),
                 Ok(Err(Failed::Tunnel)) => Err(NotDelivered::ProxyRefused),
@@ -163,8 +159,12 @@ impl Dialer {
         book.replace(found);
     }
 
-    async fn dial(&self, address: SocketAddr, counters: &Counters) -> Result<Stream, Failed> {
-        let mut stream = dial(address, counters).await.map_err(Failed::Connect)?;
+    async fn dial(&self, address: SocketAddr) -> Result<Stream, Failed> {
+        let connecting = self.target.socket(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(TcpSocket::from_std_stream(socket.into()).connect(address))
+        });
+        let mut stream = connecting.map_err(Failed::Connect)?.await.map_err(Failed::Connect)?;
         if let Some(proxy) = self.target.proxy() {
             proxy.tunnel(&mut stream).await.map_err(|_| Failed::Tunnel)?;
         }
@@ -198,35 +198,39 @@ fn outcome<S>(attempt: Attempt<S>) -> Result<S, NotDelivered> {
     }
 }
 
-async fn dial(address: SocketAddr, counters: &Counters) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Needs CAP_NET_ADMIN. Who may capture has it; who replays a file captures nothing again.
-    if SockRef::from(&socket).set_mark(REPLAY_MARK).is_err() {
-        counters.unmarked.store(true, Relaxed);
-    }
-    socket.set_nodelay(true)?;
-    socket.connect(address).await
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use socket2::SockRef;
+
     use super::*;
-    use crate::sink::replay::Forbidden;
+    use crate::sink::replay::{Forbidden, OnConnect};
 
     /// Far more than loopback takes.
     const LONGEST: Duration = Duration::from_secs(60);
 
     #[test]
-    fn connection_bears_the_mark_or_says_that_it_does_not() {
+    fn whoever_captures_knows_a_socket_before_it_connects_the_probes_included() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let target = Target::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-        let counters = Counters::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let own = listener.local_addr().unwrap();
+        let mut target = Target::parse(&format!("http://{own}")).unwrap();
+        let connected = Arc::new(AtomicUsize::new(0));
+        target.on_connect(OnConnect::call({
+            let connected = Arc::clone(&connected);
+            move |socket| {
+                assert!(SockRef::from(&socket).peer_addr().is_err(), "it connects later");
+                connected.fetch_add(1, Relaxed);
+            }
+        }));
+        target.probe(LONGEST).unwrap();
+        assert_eq!(connected.load(Relaxed), 1);
         let dialer = Dialer::new(target);
-        let stream = runtime.block_on(dialer.connect(0, LONGEST, &counters)).ok().unwrap();
-        let Stream::Tcp(stream) = stream else { panic!("plain TCP") };
-        let marked = SockRef::from(&stream).mark().unwrap() == REPLAY_MARK;
-        assert_eq!(marked, !counters.unmarked.load(Relaxed));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(dialer.connect(0, LONGEST)).ok().unwrap();
+        assert!(matches!(stream, Stream::Tcp(stream) if stream.nodelay().unwrap()));
+        assert_eq!(connected.load(Relaxed), 2);
     }
 
     #[test]
@@ -236,9 +240,9 @@ mod tests {
         let mut target = Target::parse(&format!("http://{own}")).unwrap();
         let captured = SocketAddr::from(([127, 0, 0, 2], own.port()));
         target.forbid(Forbidden::when(move |address| address == captured));
-        let (dialer, counters) = (Dialer::new(target), Counters::new());
+        let dialer = Dialer::new(target);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let connect = || runtime.block_on(dialer.connect(0, LONGEST, &counters)).map(drop);
+        let connect = || runtime.block_on(dialer.connect(0, LONGEST)).map(drop);
         dialer.take_addresses(vec![captured]);
         assert_eq!(connect(), Err(NotDelivered::TargetCaptured));
         dialer.take_addresses(vec![captured, own]);

@@ -84,7 +84,7 @@ pub use self::report::ReplayReport;
 pub(crate) use self::report::short;
 use self::schedule::Schedule;
 use self::session::SessionKey;
-pub use self::target::{Forbidden, Target};
+pub use self::target::{Forbidden, OnConnect, Target};
 pub use self::target_url::{Credentials, TargetUrl};
 pub use self::times::Quantiles;
 pub use self::tls::TlsOptions;
@@ -289,22 +289,10 @@ impl ReplaySink {
         }
     }
 
-    fn host_and_mark_warnings(&self) -> Vec<String> {
-        let counters = &self.queue.counters;
-        let mut warnings = Vec::new();
-        if matches!(self.when_full, WhenFull::Drop(_)) && counters.unmarked.load(Relaxed) {
-            warnings.push(format!(
-                "{}: the kernel refused the socket mark, so that shadow traffic is told apart by its \
-                 headers alone; give CAP_NET_ADMIN",
-                self.target
-            ));
-        }
-        let host_missing = counters.host_missing.load(Relaxed);
-        if host_missing > 0 {
-            warnings
-                .push(format!("{host_missing} requests have no host to mark; sent without one"));
-        }
-        warnings
+    fn host_warning(&self) -> Option<String> {
+        let host_missing = self.queue.counters.host_missing.load(Relaxed);
+        (host_missing > 0)
+            .then(|| format!("{host_missing} requests have no host to mark; sent without one"))
     }
 }
 
@@ -403,9 +391,8 @@ impl Sink for ReplaySink {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let mut warnings = self.host_and_mark_warnings();
-        warnings.extend(self.log.as_ref().and_then(RequestLog::warning));
-        warnings
+        let log = self.log.as_ref().and_then(RequestLog::warning);
+        self.host_warning().into_iter().chain(log).collect()
     }
 
     fn report(&self) -> Option<ReplayReport> {

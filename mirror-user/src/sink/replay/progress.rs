@@ -236,8 +236,6 @@ pub(super) struct Counters {
     pub(super) behind: AtomicU64,
     /// How often the breaker opened.
     pub(super) breaker_opened: AtomicU64,
-    /// True once the kernel refused the socket mark.
-    pub(super) unmarked: AtomicBool,
     /// True once a connection failed for want of a descriptor.
     pub(super) short_of_descriptors: AtomicBool,
     classes: Classes,
@@ -266,7 +264,6 @@ impl Counters {
             resent: AtomicU64::default(),
             behind: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
-            unmarked: AtomicBool::default(),
             short_of_descriptors: AtomicBool::default(),
             classes: Classes::default(),
             refused: AtomicU64::default(),

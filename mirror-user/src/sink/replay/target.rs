@@ -3,14 +3,14 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Error, bail};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use url::Url;
 
 use super::proxy::Proxy;
@@ -31,6 +31,7 @@ pub struct Target {
     proxy: Option<Proxy>,
     addresses: Vec<SocketAddr>,
     forbidden: Forbidden,
+    on_connect: OnConnect,
 }
 
 /// What is connected to.
@@ -63,6 +64,24 @@ impl fmt::Debug for Forbidden {
     }
 }
 
+/// Called with each socket before it connects, so that whoever captures knows it for mirror's own.
+#[derive(Clone, Default)]
+pub struct OnConnect(Option<Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>>);
+
+impl OnConnect {
+    /// Calls this.
+    #[must_use]
+    pub fn call(call: impl Fn(BorrowedFd<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(call)))
+    }
+}
+
+impl fmt::Debug for OnConnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnConnect").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Target {
     /// Reads what [`TargetUrl::read`] does, trusting whom the system trusts.
     ///
@@ -92,6 +111,7 @@ impl Target {
                 proxy: None,
                 addresses: vec![],
                 forbidden,
+                on_connect: OnConnect::default(),
             });
         }
         let url = Url::parse(&text).with_context(|| format!("{text}: not a URL"))?;
@@ -110,9 +130,19 @@ impl Target {
         let addresses = first.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
         let place = Place::Tcp { host: host.to_owned(), port };
-        let forbidden = Forbidden::default();
+        let (forbidden, on_connect) = (Forbidden::default(), OnConnect::default());
         let base_path = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority, place, base_path, credentials, tls, proxy, addresses, forbidden })
+        Ok(Self {
+            authority,
+            place,
+            base_path,
+            credentials,
+            tls,
+            proxy,
+            addresses,
+            forbidden,
+            on_connect,
+        })
     }
 
     /// Adds to `edits` what its URL says of requests: a path before theirs, and a user. A field
@@ -172,6 +202,21 @@ impl Target {
         self.forbidden = addresses;
     }
 
+    /// Lets this be called before each connection, the probe's included.
+    pub fn on_connect(&mut self, call: OnConnect) {
+        self.on_connect = call;
+    }
+
+    /// A socket that is about to connect to `address`.
+    pub(super) fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_tcp_nodelay(true)?;
+        if let OnConnect(Some(call)) = &self.on_connect {
+            call(socket.as_fd());
+        }
+        Ok(socket)
+    }
+
     pub(super) fn may_be_sent_to(&self, address: SocketAddr) -> bool {
         !self.forbidden.includes(address)
     }
@@ -195,7 +240,10 @@ impl Target {
         }
         let mut last = None;
         for address in &self.addresses {
-            match std::net::TcpStream::connect_timeout(address, timeout) {
+            let connected = self.socket(*address).and_then(|socket| {
+                socket.connect_timeout(&(*address).into(), timeout).map(|()| socket.into())
+            });
+            match connected {
                 Ok(stream) => return self.probe_behind(stream, timeout),
                 Err(why) => last = Some(why),
             }

@@ -1,5 +1,5 @@
-//! What the kernel program is told while packets pass. Beside `kernel` and `meter` the only file
-//! that knows `aya`.
+//! What the kernel program is told while packets pass. Beside `kernel`, `meter` and `own` the only
+//! file that knows `aya`.
 //!
 //! The maps have two slots of everything. A change is written into the slot that is not in use,
 //! then the switch is turned by the store of one byte, then it is waited until no packet is still
@@ -12,11 +12,12 @@ use anyhow::Context;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, MapData};
 use mirror_common::settings::{
-    NET_KEY_BYTES, NET_KEY_TAG_BITS, PORT_WORDS, Slot, net_key, port_bit,
+    NET_KEY_BYTES, NET_KEY_TAG_BITS, PORT_WORDS, Slot, flag, net_key, port_bit,
 };
-use mirror_common::{REPLAY_MARK, Settings, Switch};
+use mirror_common::{Settings, Switch};
 use rustix::thread::{MembarrierCommand, membarrier};
 
+use super::own::OwnSockets;
 use crate::watch::{Choice, Ports, Sample, Watch};
 
 const SLOT_BYTES: usize = size_of::<Slot>();
@@ -28,20 +29,27 @@ type NetKey = Key<[u8; NET_KEY_BYTES]>;
 pub struct Control {
     dials: Arc<Mutex<Dials>>,
     watch: Watch,
+    own: Option<OwnSockets>,
 }
 
 impl Control {
-    pub(super) fn new(maps: Maps, watch: Watch, wake_bytes: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        maps: Maps,
+        watch: Watch,
+        wake_bytes: u32,
+        own: Option<OwnSockets>,
+    ) -> anyhow::Result<Self> {
         let mut dials = Dials {
             maps,
             wake_bytes,
+            flags: if own.is_some() { flag::OWN_SOCKETS } else { 0 },
             governed: Sample::ALL,
             paused: false,
             slot: 0,
             networks: [Vec::new(), Vec::new()],
         };
         dials.apply(&watch.choice())?;
-        Ok(Self { dials: Arc::new(Mutex::new(dials)), watch })
+        Ok(Self { dials: Arc::new(Mutex::new(dials)), watch, own })
     }
 
     /// Lets another choice hold from now on.
@@ -84,6 +92,12 @@ impl Control {
         Ok(())
     }
 
+    /// The sockets whose packets are not copied.
+    #[must_use]
+    pub fn own_sockets(&self) -> Option<OwnSockets> {
+        self.own.clone()
+    }
+
     fn dials(&self) -> MutexGuard<'_, Dials> {
         self.dials.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,6 +113,8 @@ pub(super) struct Maps {
 struct Dials {
     maps: Maps,
     wake_bytes: u32,
+    /// What is so whatever the choice says.
+    flags: u32,
     governed: Sample,
     paused: bool,
     /// The one in use.
@@ -114,8 +130,8 @@ impl Dials {
         let settings = choice.settings();
         let settings = Settings {
             sample: settings.sample.min(self.governed.threshold()),
-            skip_mark: REPLAY_MARK,
             wake_bytes: self.wake_bytes,
+            flags: settings.flags | self.flags,
             ..settings
         };
         self.maps.slots.set(slot, slot_bytes(settings, &choice.ports), 0)?;
@@ -179,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_its_settings_and_a_bit_for_each_port() {
-        let settings = Settings { skip_mark: 7, ..Settings::default() };
+        let settings = Settings { wake_bytes: 7, ..Settings::default() };
         let bytes = slot_bytes(settings, &Ports::of_ranges([80..=80, 8080..=8081]));
         let (head, ports) = bytes.split_at(size_of::<Settings>());
         assert_eq!(head, settings.to_bytes());

@@ -1,4 +1,4 @@
-//! The kernel program and its maps. Beside `control` and `meter` the only file that knows `aya`.
+//! The kernel program and its maps. Beside `control`, `meter` and `own` the only file that knows `aya`.
 
 use std::ops::Deref;
 use std::os::fd::AsFd;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf, SkStorage};
 use aya::programs::cgroup_skb::CgroupSkbLinkId;
 use aya::programs::tc::{SchedClassifierLinkId, TcAttachOptions};
 use aya::programs::xdp::XdpLinkId;
@@ -30,6 +30,7 @@ use super::device::Device;
 use super::log::{KernelLog, Listener};
 use super::meter::Meter;
 use super::netlink::{Events, Side};
+use super::own::OwnSockets;
 use super::{Hook, Order};
 use crate::privileges;
 use crate::watch::Watch;
@@ -148,14 +149,22 @@ impl Kernel {
     }
 
     /// Tells the program what is wanted.
-    pub(super) fn configure(&mut self, watch: Watch, wake_bytes: u32) -> anyhow::Result<Control> {
+    pub(super) fn configure(
+        &mut self,
+        watch: Watch,
+        wake_bytes: u32,
+        own: Option<OwnSockets>,
+    ) -> anyhow::Result<Control> {
         let object = self.object.as_mut().context("detached already")?;
+        if let Some(own) = &own {
+            own.are_known_by(SkStorage::try_from(take_map(object, names::OWN)?)?);
+        }
         let maps = Maps {
             switch: Array::try_from(take_map(object, names::SWITCH)?)?,
             slots: Array::try_from(take_map(object, names::SETTINGS)?)?,
             networks: LpmTrie::try_from(take_map(object, names::NETWORKS)?)?,
         };
-        Control::new(maps, watch, wake_bytes)
+        Control::new(maps, watch, wake_bytes, own)
     }
 
     /// Attaches the program to a device: to both sides, but on `lo`, where each packet that goes out

@@ -22,6 +22,8 @@ mod log;
 mod meter;
 mod namespace;
 mod netlink;
+mod own;
+mod parts;
 mod presence;
 mod trouble;
 
@@ -37,6 +39,7 @@ use rustix::time::{ClockId, clock_gettime};
 use self::attachments::{Attachments, Prospect};
 use self::follow::Places;
 use self::kernel::{Kernel, Path};
+use self::parts::{Joined, Parts};
 use super::{Next, PacketSource};
 use crate::packet::{LinkType, Packet, Timestamp};
 use crate::stats::Account;
@@ -49,6 +52,7 @@ pub use device::Device;
 pub use log::KernelLog;
 pub use meter::Meter;
 pub use namespace::Namespace;
+pub use own::OwnSockets;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
 const LOOK: Duration = Duration::from_millis(4);
@@ -69,7 +73,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// `docs/capture-cost.md`.
 pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
 
-/// The smallest ring: two of the largest packets must fit.
+/// The smallest ring: the largest packet without BIG TCP must fit, and another one while it is read.
 const MIN_RING_BYTES: u32 = 512 * 1024;
 
 /// Where the ring is never empty, it is asked so often whether devices came or went.
@@ -98,6 +102,8 @@ pub struct LiveOptions {
     /// Where something cannot be captured any more, the run goes on without and tries again; otherwise
     /// it ends.
     pub persists: bool,
+    /// Sockets whose packets are not copied; `None` where mirror connects to nobody.
+    pub own: Option<OwnSockets>,
 }
 
 /// Where in the kernel packets are copied.
@@ -135,6 +141,7 @@ pub struct LiveSource {
     /// When it was last asked whether devices came or went.
     followed: Timestamp,
     chunk: BytesMut,
+    parts: Parts,
     /// Wall time minus CLOCK_MONOTONIC, nanoseconds.
     clock_offset: u64,
     looks_in_vain: u32,
@@ -162,8 +169,8 @@ impl LiveSource {
         let path = Path::of(options.hook, cgroup);
         let attachments = Attachments::new(options, path)?;
         let mut kernel = Kernel::load(options.ring_bytes, options.log, path)?;
-        let control =
-            kernel.configure(options.watch.clone(), WAKE_BYTES.min(options.ring_bytes / 4))?;
+        let wake_bytes = WAKE_BYTES.min(options.ring_bytes / 4);
+        let control = kernel.configure(options.watch.clone(), wake_bytes, options.own.clone())?;
         let mut source = Self {
             asleep: false,
             kernel,
@@ -174,6 +181,7 @@ impl LiveSource {
                 .map_or_else(Places::default, |cgroup| Places::all_named(cgroup.to_string())),
             followed: Timestamp::default(),
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
+            parts: Parts::default(),
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
             looks_in_vain: 0,
             handed_over: 0,
@@ -236,7 +244,18 @@ impl LiveSource {
                     continue;
                 }
             };
-            let tag_len = write(&record, bytes, &mut self.chunk);
+            let tag_len = if record.part == 0 && record.parts_left == 0 {
+                write(&record, bytes, &mut self.chunk)
+            } else {
+                match self.parts.add(&record, bytes) {
+                    Joined::Begun => continue,
+                    Joined::Whole(packet) => write(&record, &packet, &mut self.chunk),
+                    Joined::Torn => {
+                        self.unreadable = self.unreadable.saturating_add(1);
+                        continue;
+                    }
+                }
+            };
             drop(entry);
             self.handed_over = self.handed_over.saturating_add(1);
             self.looks_in_vain = 0;
@@ -376,6 +395,7 @@ impl PacketSource for LiveSource {
                 "{lost} packets did not fit into the ring; give it more by --ring-size, or watch fewer ports"
             ));
         }
+        warnings.extend(self.control.own_sockets().and_then(|own| own.warning()));
         warnings
     }
 

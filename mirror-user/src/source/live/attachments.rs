@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, ensure};
 use rustix::io::Errno;
 
 use super::cgroup::Cgroup;
-use super::clsact::Behind;
+use super::clsact::Repair;
 use super::device::Device;
 use super::follow::{Places, Wanted};
 use super::kernel::{Kernel, Path};
@@ -115,7 +115,7 @@ impl Attachments {
             found => found.context("filters cannot be listed")?,
         };
         if removed > 0 {
-            eprintln!("mirror: {removed} filters of a mirror that was killed: removed");
+            eprintln!("mirror: filters that a killed mirror left: {removed} removed");
         }
         for leftover in doubtful {
             let device = present.iter().find(|device| device.index == leftover.device);
@@ -142,15 +142,8 @@ impl Attachments {
         );
         let order = self.order;
         let attached = self.namespace.run(|| kernel.attach(&device, order))?;
-        if let Some(Behind { kind, priority }) = attached.with_context(|| device.name.clone())? {
-            let told = format!(
-                "{}: a filter of another kind ({kind}) stands before mirror's, at priority {priority}: \
-                 what it decides of is not seen",
-                device.name
-            );
-            eprintln!("mirror: {told}");
-            self.warnings.push(told);
-        }
+        let behind = attached.with_context(|| device.name.clone())?;
+        self.trouble.stands_behind(&device, behind);
         places.add(&device);
         self.devices.push(device);
         Ok(())
@@ -240,8 +233,9 @@ impl Attachments {
                 Err(error) => self.trouble.lose(&device.name, error)?,
                 Ok(repairs) => {
                     let mut peace = true;
-                    for repair in repairs {
-                        peace &= self.trouble.repaired(device, repair, now);
+                    for Repair { disturbance, behind } in repairs {
+                        peace &= self.trouble.repaired(device, disturbance, now);
+                        self.trouble.stands_behind(device, behind);
                     }
                     if peace {
                         self.trouble.find(&device.name);

@@ -24,7 +24,7 @@ use mirror_common::{Link, Outcome, SCRATCH_BYTES, SCRATCH_PLACES, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::cgroup::Cgroup;
-use super::clsact::{Behind, Clsact, Disturbance, Leftover, Program};
+use super::clsact::{Behind, Clsact, Leftover, Program, Repair};
 use super::control::{Control, Maps};
 use super::device::Device;
 use super::log::{KernelLog, Listener};
@@ -230,7 +230,7 @@ impl Kernel {
     ///
     /// # Errors
     /// When that is not possible.
-    pub(super) fn mend(&mut self, device: u32) -> anyhow::Result<Vec<Disturbance>> {
+    pub(super) fn mend(&mut self, device: u32) -> anyhow::Result<Vec<Repair>> {
         self.clsact.mend(device)
     }
 

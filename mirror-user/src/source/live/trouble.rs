@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::clsact::Disturbance;
+use super::clsact::{Behind, Disturbance};
 use super::device::Device;
 use crate::packet::Timestamp;
 use crate::stats::Tally;
@@ -28,6 +28,8 @@ pub(super) struct Trouble {
     said: HashSet<(u32, Disturbance)>,
     /// Since when repairs of a device are counted, and how many there were.
     repairs: HashMap<u32, (Timestamp, u32)>,
+    /// What stands before the filters of a device, as it was said.
+    behind: HashMap<u32, String>,
     /// What is wanted and not attached, by name.
     lost: HashSet<String>,
     /// When it was last tried to attach that.
@@ -41,6 +43,7 @@ impl Trouble {
             counts: Tally::default(),
             said: HashSet::new(),
             repairs: HashMap::new(),
+            behind: HashMap::new(),
             lost: HashSet::new(),
             tried: Timestamp::default(),
         }
@@ -55,7 +58,7 @@ impl Trouble {
     ) -> bool {
         self.counts.count(disturbance);
         if self.said.insert((device.index, disturbance)) {
-            eprintln!("mirror: {}: {}; attached again", device.name, disturbance.told());
+            eprintln!("mirror: {}: {}; attached again", device.name, disturbance.message());
         }
         let (since, times) = self.repairs.entry(device.index).or_insert((now, 0));
         if now.since(*since) > SPAN {
@@ -65,10 +68,25 @@ impl Trouble {
         *times <= MAX_REPAIRS
     }
 
+    /// Something stands before the filters of a device, which is said.
+    pub(super) fn stands_behind(&mut self, device: &Device, behind: Option<Behind>) {
+        let Some(Behind { kind, priority }) = behind else { return };
+        let message = format!(
+            "{}: a filter of another kind ({kind}) stands before mirror's, at priority {priority}: \
+             what it decides of is not seen",
+            device.name
+        );
+        if self.behind.get(&device.index) != Some(&message) {
+            eprintln!("mirror: {message}");
+            self.behind.insert(device.index, message);
+        }
+    }
+
     /// Nothing is known of a device any more.
     pub(super) fn forget(&mut self, device: &Device) {
         self.said.retain(|(index, _)| *index != device.index);
         self.repairs.remove(&device.index);
+        self.behind.remove(&device.index);
         self.lost.remove(&device.name);
     }
 
@@ -116,7 +134,8 @@ impl Trouble {
 
     /// What the operator should know at the end.
     pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
-        self.lost.iter().map(|name| format!("{name}: was not captured at the end"))
+        let lost = self.lost.iter().map(|name| format!("{name}: was not captured at the end"));
+        self.behind.values().cloned().chain(lost)
     }
 }
 

@@ -11,8 +11,8 @@ use mirror_common::settings::{
     List, Listed, NET_KEY_BYTES, NET_KEY_TAG_BITS, Networks, Slot, net_key, port_bit,
 };
 use mirror_common::{
-    Direction, Link, MAX_PACKET_BYTES, MAX_PARTS, Outcome, PART_BYTES, PacketRecord, SCRATCH_PLACES,
-    Settings,
+    Direction, Link, MAX_PACKET_BYTES, MAX_PARTS, Outcome, PART_BYTES, PacketRecord,
+    SCRATCH_PLACES, Settings,
 };
 
 use crate::atomic;

@@ -7,13 +7,14 @@
 use core::ptr;
 
 use aya_ebpf::bindings::{
-    BPF_F_CURRENT_NETNS, bpf_sock, bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as Four,
+    BPF_F_CURRENT_NETNS, bpf_sock, bpf_sock_tuple,
+    bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 as Four,
     bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 as Six,
 };
+use aya_ebpf::cty::c_void;
 use aya_ebpf::helpers::generated::{
     bpf_sk_fullsock, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get,
 };
-use aya_ebpf::cty::c_void;
 use mirror_common::Direction;
 use mirror_common::flow::{End, Ends};
 
@@ -44,7 +45,9 @@ pub fn is_own<B: Buffer>(
     };
     // At a cgroup's hooks what comes in has its socket already.
     let comes_in = !B::NESTS && matches!(direction, Direction::Ingress);
-    if *source_watched && (on_loopback || comes_in) && packet.is_to_own(&ends.source, &ends.destination)
+    if *source_watched
+        && (on_loopback || comes_in)
+        && packet.is_to_own(&ends.source, &ends.destination)
     {
         return true;
     }

@@ -66,7 +66,9 @@ impl fmt::Debug for Forbidden {
 
 /// Called with each socket before it connects, so that whoever captures knows it for mirror's own.
 #[derive(Clone, Default)]
-pub struct OnConnect(Option<Arc<dyn Fn(BorrowedFd<'_>) + Send + Sync>>);
+pub struct OnConnect(Option<Arc<Call>>);
+
+type Call = dyn Fn(BorrowedFd<'_>) + Send + Sync;
 
 impl OnConnect {
     /// Calls this.

@@ -58,7 +58,7 @@ fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<
     let mut edits = Edits::new(path, out);
     for (start, segment) in split(path, |byte| byte == b'/') {
         edits.edit(start..start + segment.len(), |segment, out| {
-            coded(segment, Coded::Path, out, |text, out| work.text(at, text, out))
+            coded(segment, Coded::Path, out, |text, out| work.value(at, text, out))
         });
     }
     edits.finish()
@@ -82,7 +82,7 @@ fn rewrite_segments(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut 
         edits.edit(lead + start..lead + start + raw.len(), |raw, out| {
             coded(raw, Coded::Path, out, |text, out| match kind {
                 Some(kind) => work.named(kind, at, text, out),
-                None => work.text(at, text, out),
+                None => work.value(at, text, out),
             })
         });
     }
@@ -139,9 +139,29 @@ fn split(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item =
     })
 }
 
+/// True for a single word with percent-encoded characters in it.
+pub(super) fn is_encoded(text: &[u8]) -> bool {
+    let is_escape = |at: usize| {
+        let digits = text.get(at + 1..at + 3);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    memchr::memchr_iter(b'%', text).any(is_escape) && !text.iter().any(u8::is_ascii_whitespace)
+}
+
+/// Rewrites such a word; what is changed is encoded anew as a whole.
+pub(super) fn encoded(
+    text: &[u8],
+    out: &mut Vec<u8>,
+    rewrite: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
+) -> bool {
+    coded(text, Coded::Word, out, rewrite)
+}
+
 /// How a text is percent-encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coded {
+    /// With all that may be encoded.
+    Word,
     Path,
     /// `+` is a space.
     Pair,
@@ -195,8 +215,9 @@ fn encode(text: &[u8], how: Coded, out: &mut Vec<u8>) {
     let hex = |digit: u8| HEX.get(usize::from(digit)).copied().unwrap_or_default();
     for byte in text {
         let stays = match byte {
-            b'-' | b'.' | b'_' | b'~' | b'@' | b':' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*'
-            | b',' | b'=' => true,
+            b'-' | b'.' | b'_' | b'~' => true,
+            _ if how == Coded::Word => byte.is_ascii_alphanumeric(),
+            b'@' | b':' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*' | b',' | b'=' => true,
             b'/' | b'?' => how == Coded::Pair,
             b'+' | b'&' | b';' => how == Coded::Path,
             byte => byte.is_ascii_alphanumeric(),

@@ -10,6 +10,7 @@ use super::paths::Paths;
 use super::report::{Report, Where};
 use super::segments::Segments;
 use super::tokens::{self, Tokens};
+use super::url;
 use crate::tcp::event::Side;
 
 /// What is redacted, ready for use.
@@ -171,6 +172,15 @@ impl<'a> Work<'a> {
             self.nested -= 1;
             if let Ok(document) = document {
                 return document.inspect(|document| out.extend_from_slice(document)).is_some();
+            }
+        }
+        // A value that was percent-encoded before it was put where it is, as URLs in URLs are.
+        if self.nested < MAX_NESTED && url::is_encoded(text) {
+            self.nested += 1;
+            let changed = url::encoded(text, out, |text, out| self.value(at, text, out));
+            self.nested -= 1;
+            if changed {
+                return true;
             }
         }
         self.text(at, text, out)

@@ -1,6 +1,8 @@
 mod hostile;
 mod idempotent;
+mod listed;
 mod messages;
+mod planted;
 mod property;
 mod vectors;
 

@@ -19,6 +19,9 @@ static REDACTORS: LazyLock<[Redactor; 2]> = LazyLock::new(|| {
         let options = RedactOptions {
             key: Key::new([7; 32]).ok(),
             json_paths: vec!["$.a[*].b".into(), "$..c".into()],
+            headers: vec!["x-*-ref".into()],
+            fields: vec!["*_tag".into()],
+            segments: vec!["/a/{token}".into()],
             discover,
             ..RedactOptions::preset(Preset::Pii)
         };

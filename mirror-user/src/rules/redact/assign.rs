@@ -36,7 +36,8 @@ pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>
 /// Tells of each place in `text` that may stand between a listed name and its value.
 pub(super) fn places(names: &Names, text: &[u8], mut hit: impl FnMut(Range<usize>)) {
     separators(text, |separator| {
-        if name(text, &separator).is_some_and(|(name, _)| names.may_be_known(name)) {
+        let before = text.get(..separator.range.start).unwrap_or_default();
+        if names.may_be_known(before) {
             hit(separator.range);
         }
     });
@@ -123,6 +124,10 @@ fn assigned<'a>(
     text: &[u8],
     separator: &Separator,
 ) -> Option<(&'a str, Range<usize>)> {
+    // Most names are told by the two letters before the separator.
+    if !names.may_be_known(text.get(..separator.range.start)?) {
+        return None;
+    }
     let (name, in_query) = name(text, separator)?;
     let fate = match in_query {
         true => names.pair(name),

@@ -160,7 +160,7 @@ fn by_type(
 
 /// Content in which lengths are told: it is whole, or withheld when there is something in it.
 fn binary(work: &mut Work<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
-    if work.finds(content) || has_names(work, content) {
+    if work.knows(content) || has_names(work, content) {
         return Err(Unredactable::Binary);
     }
     Ok(None)
@@ -184,14 +184,17 @@ fn has_names(work: &Work<'_>, content: &[u8]) -> bool {
     content.split(|byte| !is_such(byte)).any(|word| {
         // The length of the name before it may be a letter, too.
         let tails = [Some(word), word.get(1..)];
-        (2..=MAX_BINARY_NAME).contains(&word.len())
+        (MIN_BINARY_NAME..=MAX_BINARY_NAME).contains(&word.len())
             && tails.iter().flatten().any(|name| {
-                names.may_be_known(name) && matches!(names.field(name), Fate::Replace(_))
+                name.len() >= MIN_BINARY_NAME
+                    && names.may_be_known(name)
+                    && matches!(names.field(name), Fate::Replace(_))
             })
     })
 }
 
-/// Bytes of a name in binary content.
+/// Bytes of a name in binary content: random bytes have every shorter one.
+const MIN_BINARY_NAME: usize = 5;
 const MAX_BINARY_NAME: usize = 64;
 
 fn is_text(content: &[u8]) -> bool {

@@ -241,12 +241,10 @@ pub(super) fn value(
         // A value on several lines (RFC 9112 §5.2): some read the second as a field of its own.
         return work.named("folded", at, value, out);
     }
-    match role {
-        Role::Cookie => return cookie::sent(work, value, out),
-        Role::SetCookie => return cookie::set(work, value, out),
-        _ => {}
-    }
     match (work.plan.names.header(name), role) {
+        (Fate::Keep, _) => false,
+        (_, Role::Cookie) => cookie::sent(work, value, out),
+        (_, Role::SetCookie) => cookie::set(work, value, out),
         (Fate::Look | Fate::Identifier, Role::Trace) if is_traceparent(value) => false,
         (Fate::Look, Role::Reference) => url::rewrite(work, at, value, out),
         (Fate::Look, Role::Protocols) => protocols(work, at, value, out),

@@ -259,7 +259,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         let kind = match fate {
             Fate::Replace(kind) => kind,
             // Card numbers have 13 digits and more; what else is a number is found by its name.
-            Fate::Look if len >= 13 && self.work.finds(raw) => "pan",
+            Fate::Look if len >= 13 && self.work.knows(raw) => "pan",
             _ => return Ok(()),
         };
         let place = Where::Json(self.outer, &self.containers);

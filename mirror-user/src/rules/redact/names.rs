@@ -92,8 +92,10 @@ pub(super) struct Names {
     buckets: Vec<Vec<Entry>>,
     globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
-    pub(super) all_cookies: bool,
+    all_cookies: bool,
     is_empty: bool,
+    /// There are entries of a user's.
+    has_own: bool,
 }
 
 const BUCKETS: usize = 1 << 10;
@@ -109,7 +111,7 @@ fn bucket(text: &[u8]) -> usize {
 impl Default for Names {
     fn default() -> Self {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
-        Self { buckets, globs: Vec::new(), all_cookies: false, is_empty: true }
+        Self { buckets, globs: Vec::new(), all_cookies: false, is_empty: true, has_own: false }
     }
 }
 
@@ -155,6 +157,7 @@ impl Names {
 
     fn add_own(&mut self, name: &str, places: Places, role: Role) -> Result<(), BadOption> {
         check(name, places)?;
+        self.has_own = true;
         if Glob::is(name) {
             self.is_empty = false;
             let glob = Glob::new(name).ok_or_else(|| BadOption::Name(name.to_owned()))?;
@@ -187,6 +190,9 @@ impl Names {
 
     /// The same of a cookie.
     pub(super) fn cookie(&self, name: &[u8]) -> Fate<'_> {
+        if self.all_cookies && !self.has_own {
+            return Fate::Replace("cookie");
+        }
         match self.fate(name, Places::COOKIE) {
             Fate::Keep => Fate::Keep,
             Fate::Replace(_) => Fate::Replace("cookie"),

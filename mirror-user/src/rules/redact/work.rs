@@ -123,9 +123,10 @@ impl<'a> Work<'a> {
         self.write_found(at, text, out)
     }
 
-    /// True when something is found in `text` that would be replaced.
-    pub(super) fn finds(&mut self, text: &[u8]) -> bool {
-        self.scan(text);
+    /// True when a detector knows something in `text`.
+    pub(super) fn knows(&mut self, text: &[u8]) -> bool {
+        self.found.clear();
+        self.plan.detectors.scan(text, self.identifier, &mut self.found);
         !self.found.is_empty()
     }
 

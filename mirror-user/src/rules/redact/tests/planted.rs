@@ -140,7 +140,7 @@ fn with_name(place: u8, media_type: &str, name: &str, value: &str) -> Vec<u8> {
             let wide: Vec<u8> = json.encode_utf16().flat_map(u16::to_be_bytes).collect();
             post("", &wide)
         }
-        25 => {
+        25 if name.len() >= 5 => {
             let lengths = [name.len() as u8 | 0xa0, value.len() as u8 | 0xa0];
             let packed = [&[0x81, lengths[0]], name.as_bytes(), &lengths[1..], value.as_bytes()];
             post("Content-Type: application/msgpack\r\n", &packed.concat())

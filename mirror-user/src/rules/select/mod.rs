@@ -92,6 +92,35 @@ impl Match {
             && covers_any(&self.source_ports, &other.source_ports, PortRange::covers)
             && covers_any(&self.ports, &other.ports, PortRange::covers)
     }
+
+    /// True when no request can match both, as far as that can be told without knowing what a
+    /// regular expression means.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        apart(&self.methods, &other.methods, |a, b| a == b)
+            || apart(&self.hosts, &other.hosts, |a, b| a.covers(b) || b.covers(a))
+            || self.path.as_ref().zip(other.path.as_ref()).is_some_and(|(a, b)| a.excludes(b))
+            || exclude_any(&self.query, &other.query, |a, b| a == b)
+            || exclude_any(&self.headers, &other.headers, |a, b| a.eq_ignore_ascii_case(b))
+            || apart(&self.sources, &other.sources, |a, b| a.covers(b) || b.covers(a))
+            || apart(&self.destinations, &other.destinations, |a, b| a.covers(b) || b.covers(a))
+            || apart(&self.source_ports, &other.source_ports, PortRange::meets)
+            || apart(&self.ports, &other.ports, PortRange::meets)
+    }
+}
+
+/// For lists of which one must hold: true when no pair can hold together.
+fn apart<T>(a: &[T], b: &[T], meet: impl Fn(&T, &T) -> bool) -> bool {
+    !a.is_empty() && !b.is_empty() && !a.iter().any(|a| b.iter().any(|b| meet(a, b)))
+}
+
+/// For lists of which all must hold: true when two of one name cannot hold together.
+fn exclude_any(
+    a: &[(String, TextMatch)],
+    b: &[(String, TextMatch)],
+    same: impl Fn(&str, &str) -> bool,
+) -> bool {
+    a.iter().any(|(name, a)| b.iter().any(|(other, b)| same(name, other) && a.excludes(b)))
 }
 
 /// For lists of which one must hold.

@@ -47,6 +47,41 @@ impl PathMatch {
         })
     }
 
+    /// True when no path is both. Says no where an expression would have to be understood.
+    pub(super) fn excludes(&self, other: &Self) -> bool {
+        let any_case = |text: &str| match self.ignore_case || other.ignore_case {
+            true => text.to_ascii_lowercase(),
+            false => text.to_owned(),
+        };
+        // What every such path begins with, and whether it ends there, too.
+        let start = |kind: &PathKind| match kind {
+            PathKind::Exact(text) => Some((any_case(text), true)),
+            PathKind::Prefix(text) => Some((any_case(text), false)),
+            PathKind::Segments(text) => Some((any_case(trimmed(text)), false)),
+            PathKind::Regex(_) => None,
+        };
+        match (&self.kind, &other.kind) {
+            (PathKind::Regex(pattern), PathKind::Exact(path))
+            | (PathKind::Exact(path), PathKind::Regex(pattern))
+                if !self.ignore_case && !other.ignore_case =>
+            {
+                !pattern.matches(path.as_bytes())
+            }
+            (PathKind::Segments(segments), PathKind::Exact(path))
+            | (PathKind::Exact(path), PathKind::Segments(segments)) => {
+                let kind = PathKind::Segments(any_case(segments));
+                !Self { kind, ignore_case: false }.matches(any_case(path).as_bytes())
+            }
+            (a, b) => match (start(a), start(b)) {
+                (Some((a, a_ends)), Some((b, b_ends))) => {
+                    !(a.starts_with(&b) && !(b_ends && a != b)
+                        || b.starts_with(&a) && !(a_ends && a != b))
+                }
+                _ => false,
+            },
+        }
+    }
+
     pub(super) fn covers(&self, narrow: &Self) -> bool {
         if self == narrow {
             return true;

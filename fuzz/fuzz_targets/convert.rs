@@ -4,13 +4,17 @@
 
 use libfuzzer_sys::fuzz_target;
 use mirror_user::cli::SourceArgs;
-use mirror_user::config::convert::{Fate, Origin, convert};
+use mirror_user::config::convert::{Fate, Options, Origin, convert};
 use mirror_user::config::file::File;
 
 fuzz_target!(|text: &str| {
-    for origin in [Origin::Istio, Origin::GatewayApi] {
+    let views = [None, Some("edge".to_owned())];
+    for (origin, gateway) in [Origin::Istio, Origin::GatewayApi]
+        .into_iter()
+        .flat_map(|origin| views.iter().map(move |view| (origin, view.clone())))
+    {
         let source = SourceArgs { from: vec!["any".to_owned()], ..SourceArgs::default() };
-        let conversion = convert(origin, text, source);
+        let conversion = convert(origin, text, &Options { source, gateway, subsets: Vec::new() });
         let refused = conversion.findings.iter().any(|finding| finding.fate == Fate::Refused);
         assert_eq!(refused, conversion.native.is_none(), "converted or refused");
         assert!(conversion.native.is_none_or(|native| File::parse(&native).is_ok()), "valid");

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use self::convert::{ConvertArgs, OriginArg};
+pub use self::convert::{ConvertArgs, OriginArg, SubsetUrl};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub(crate) use self::filter::{either, parse_percent};
 pub use self::guard::GuardArgs;

@@ -1,8 +1,9 @@
 //! YAML text in, trees with places out. The only file that knows `saphyr-parser`.
 //!
-//! Refuses anchors, aliases and merge keys, which make small files huge and give a line a meaning
-//! that it does not say, and tags. Scalars stay text: whether `50` is a number is for the reader of
-//! its field to say. Bounded in bytes, values and depth; nothing here recurses.
+//! Refuses tags. Anchors, aliases and merge keys, which make small files huge and give a line a
+//! meaning that it does not say, are refused or expanded, as the reader asks; what is expanded counts
+//! against the same limits as what is written out. Scalars stay text: whether `50` is a number is for
+//! the reader of its field to say. Bounded in bytes, values and depth; nothing here recurses.
 
 use std::fmt;
 
@@ -18,6 +19,8 @@ pub(super) struct Limits {
     pub(super) bytes: usize,
     /// Values of all documents together.
     pub(super) values: usize,
+    /// True where aliases and merge keys are expanded, false where they are refused.
+    pub(super) aliases: bool,
 }
 
 /// A place in a file.
@@ -114,6 +117,29 @@ struct Open {
     value: Value,
     /// In a map: the key whose value comes next.
     key: Option<Key>,
+    /// What aliases call it; 0: nothing.
+    anchor: usize,
+    /// Of what is in it already.
+    size: Size,
+}
+
+/// How much a value is, so that a copy can be refused before it is made.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    values: usize,
+    bytes: usize,
+    /// Lists and maps inside each other.
+    depth: usize,
+}
+
+impl Size {
+    fn with(self, part: Self) -> Self {
+        Self {
+            values: self.values.saturating_add(part.values),
+            bytes: self.bytes.saturating_add(part.bytes),
+            depth: self.depth.max(part.depth),
+        }
+    }
 }
 
 /// The documents of `text`; empty ones are left out.
@@ -124,7 +150,13 @@ pub(super) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
             text: format!("longer than {} bytes; is this the right file?", limits.bytes),
         });
     }
-    let mut tree = Trees { max_values: limits.values, ..Trees::default() };
+    let mut tree = Trees {
+        limits,
+        documents: Vec::new(),
+        open: Vec::new(),
+        anchors: hashbrown::HashMap::new(),
+        size: Size::default(),
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| Problem {
             at: place(error.marker().line(), error.marker().col()),
@@ -135,12 +167,14 @@ pub(super) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
     Ok(tree.documents)
 }
 
-#[derive(Default)]
 struct Trees {
+    limits: Limits,
     documents: Vec<Node>,
     open: Vec<Open>,
-    values: usize,
-    max_values: usize,
+    /// What the aliases of this document stand for.
+    anchors: hashbrown::HashMap<usize, (Node, Size)>,
+    /// Of everything so far.
+    size: Size,
 }
 
 impl Trees {
@@ -148,63 +182,119 @@ impl Trees {
         let at = place(span.start.line(), span.start.col());
         let refused = |text: &str| Err(Problem { at, text: text.to_owned() });
         match event {
+            Event::Alias(anchor) if self.limits.aliases => self.expand(at, anchor),
             Event::Alias(_) => refused("an alias; write out what it stands for"),
             Event::Scalar(_, _, 1.., _)
             | Event::SequenceStart(1.., _)
-            | Event::MappingStart(1.., _) => refused("an anchor; leave out the & and its name"),
+            | Event::MappingStart(1.., _)
+                if !self.limits.aliases =>
+            {
+                refused("an anchor; leave out the & and its name")
+            }
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
             | Event::MappingStart(_, Some(_)) => refused("a tag; leave out the ! and its name"),
-            Event::Scalar(text, style, ..) => {
+            Event::Scalar(text, style, anchor, _) => {
                 let plain = style == ScalarStyle::Plain;
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let text = text.into_owned();
-                self.add(at, if null { Value::Null } else { Value::Scalar { text, plain } })
+                let size = Size { values: 1, bytes: text.len(), depth: 0 };
+                let value = if null { Value::Null } else { Value::Scalar { text, plain } };
+                self.add(Node { at, value }, size, anchor)
             }
-            Event::SequenceStart(..) => self.begin(at, Value::List(Vec::new())),
-            Event::MappingStart(..) => self.begin(at, Value::Map(Vec::new())),
+            Event::SequenceStart(anchor, _) => self.begin(at, Value::List(Vec::new()), anchor),
+            Event::MappingStart(anchor, _) => self.begin(at, Value::Map(Vec::new()), anchor),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open { at, value, .. }) => self.add(at, value),
+                Some(Open { at, value, anchor, size, .. }) => {
+                    let depth = size.depth.saturating_add(1);
+                    let own = Size { values: 1, bytes: 0, depth };
+                    self.add(Node { at, value: merged(value)? }, size.with(own), anchor)
+                }
                 None => Ok(()),
             },
-            Event::Nothing
-            | Event::StreamStart
-            | Event::StreamEnd
-            | Event::DocumentStart(_)
-            | Event::DocumentEnd => Ok(()),
+            Event::DocumentStart(_) => {
+                self.anchors.clear();
+                Ok(())
+            }
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn begin(&mut self, at: Place, value: Value) -> Result<(), Problem> {
-        if self.open.len() >= MAX_DEPTH {
-            return Err(Problem {
-                at,
-                text: format!("more than {MAX_DEPTH} lists and maps inside each other"),
-            });
-        }
+    fn begin(&mut self, at: Place, value: Value, anchor: usize) -> Result<(), Problem> {
+        self.check_depth(at, 1)?;
         if let Some(Open { value: Value::Map(_), key: None, .. }) = self.open.last() {
             return Err(Problem { at, text: "a list or a map as a key; a key is a word".into() });
         }
-        self.open.push(Open { at, value, key: None });
+        self.open.push(Open { at, value, key: None, anchor, size: Size::default() });
         Ok(())
     }
 
-    fn add(&mut self, at: Place, value: Value) -> Result<(), Problem> {
-        self.values = self.values.saturating_add(1);
-        if self.values > self.max_values {
-            return Err(Problem { at, text: format!("more than {} values", self.max_values) });
+    fn check_depth(&self, at: Place, more: usize) -> Result<(), Problem> {
+        if self.open.len().saturating_add(more) > MAX_DEPTH {
+            let text = format!("more than {MAX_DEPTH} lists and maps inside each other");
+            return Err(Problem { at, text });
         }
-        let Some(Open { value: parent, key, .. }) = self.open.last_mut() else {
+        Ok(())
+    }
+
+    /// Counts what was read or is about to be copied.
+    fn count(&mut self, at: Place, part: Size) -> Result<(), Problem> {
+        self.size = self.size.with(part);
+        if self.size.values > self.limits.values {
+            return Err(Problem { at, text: format!("more than {} values", self.limits.values) });
+        }
+        if self.size.bytes > self.limits.bytes {
+            let text =
+                format!("more than {} bytes once its aliases are expanded", self.limits.bytes);
+            return Err(Problem { at, text });
+        }
+        Ok(())
+    }
+
+    /// Puts a copy of what an anchor names in the place of its alias.
+    fn expand(&mut self, at: Place, anchor: usize) -> Result<(), Problem> {
+        let Some((_, size)) = self.anchors.get(&anchor) else {
+            let text = "an alias inside of what it stands for; write it out".into();
+            return Err(Problem { at, text });
+        };
+        let size = *size;
+        self.check_depth(at, size.depth)?;
+        self.count(at, size)?;
+        match self.anchors.get(&anchor) {
+            Some((node, _)) => self.attach(node.clone(), size),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds a value that was read.
+    fn add(&mut self, node: Node, size: Size, anchor: usize) -> Result<(), Problem> {
+        // What is in a list or a map was counted when it was added to that.
+        let own = match &node.value {
+            Value::List(_) | Value::Map(_) => Size { bytes: 0, values: 1, depth: 0 },
+            Value::Null | Value::Scalar { .. } => size,
+        };
+        self.count(node.at, own)?;
+        if anchor > 0 {
+            self.count(node.at, size)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        self.attach(node, size)
+    }
+
+    fn attach(&mut self, node: Node, part: Size) -> Result<(), Problem> {
+        let Node { at, value } = node;
+        let Some(Open { value: parent, key, size, .. }) = self.open.last_mut() else {
             if value != Value::Null {
                 self.documents.push(Node { at, value });
             }
             return Ok(());
         };
+        *size = size.with(part);
         match parent {
             Value::List(list) => list.push(Node { at, value }),
             Value::Map(map) => match (key.take(), value) {
                 (Some(key), value) => map.push((key, Node { at, value })),
-                (None, Value::Scalar { text, .. }) if text == "<<" => {
+                (None, Value::Scalar { text, .. }) if text == MERGE && !self.limits.aliases => {
                     return Err(Problem { at, text: "a merge key; write the fields out".into() });
                 }
                 (None, Value::Scalar { text, .. }) => *key = Some(Key { at, text }),
@@ -216,6 +306,35 @@ impl Trees {
         }
         Ok(())
     }
+}
+
+/// The key whose fields are those of the map around it (yaml.org/type/merge.html).
+const MERGE: &str = "<<";
+
+/// The map with the fields of its merge keys, as far as it has none of the same name.
+fn merged(value: Value) -> Result<Value, Problem> {
+    let Value::Map(fields) = value else { return Ok(value) };
+    if fields.iter().all(|(key, _)| key.text != MERGE) {
+        return Ok(Value::Map(fields));
+    }
+    let (merges, mut own): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(key, _)| key.text == MERGE);
+    let mut names: hashbrown::HashSet<String> =
+        own.iter().map(|(key, _)| key.text.clone()).collect();
+    for (key, node) in merges {
+        let maps = match node.value {
+            Value::List(maps) => maps,
+            value => vec![Node { at: node.at, value }],
+        };
+        for map in maps {
+            let Value::Map(fields) = map.value else {
+                let text = "a merge key takes a map or a list of maps".into();
+                return Err(Problem { at: key.at, text });
+            };
+            own.extend(fields.into_iter().filter(|(key, _)| names.insert(key.text.clone())));
+        }
+    }
+    Ok(Value::Map(own))
 }
 
 fn place(line: usize, column: usize) -> Place {

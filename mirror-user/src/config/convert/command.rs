@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Fate, MAX_FILE_BYTES, Origin, convert};
+use super::{Fate, MAX_FILE_BYTES, Options, Origin, convert};
 use crate::cli::{ConvertArgs, FilterArgs, OriginArg, SourceArgs};
 
 /// Writes the native file to `out` and what became of other fields to `notes`.
@@ -32,7 +32,8 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
         filter: FilterArgs { ports: args.ports.clone(), ..FilterArgs::default() },
         ..SourceArgs::default()
     };
-    let conversion = convert(args.from.into(), &text, source);
+    let options = Options { source, gateway: args.gateway.clone(), subsets: args.subsets.clone() };
+    let conversion = convert(args.from.into(), &text, &options);
     for finding in &conversion.findings {
         writeln!(notes, "{name}:{finding}")?;
     }

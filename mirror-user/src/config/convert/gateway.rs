@@ -4,90 +4,72 @@
 //! host first, then path, method, headers and query. So every match becomes an entry of its own,
 //! and neighbours of one rule are one native rule again.
 
+mod filters;
 mod matching;
 mod mirror;
+mod parents;
 
 use std::cmp::Reverse;
 
+use self::filters::Filters;
 use self::matching::Scope;
+use self::parents::Parents;
 use super::finding::Findings;
+use super::istio::portion::timeout;
 use super::native::Rule;
-use super::service::{Services, namespace};
+use super::order::Routed;
+use super::service::{Backend, Services, namespace};
+use super::wire::Changes;
+use super::{Rules, View};
 use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind};
 
-const APPLIED: &str = "the server's wire shows it applied already";
 const OWN: &str = "production's own routing";
 
 /// The rules of every HTTPRoute among the documents.
 pub(super) fn rules(
     documents: &[Node],
     services: &Services<'_>,
+    view: View<'_>,
     findings: &mut Findings,
-) -> Vec<Rule> {
+) -> Rules {
     let mut entries = Vec::new();
+    let parents = Parents::new(documents, view, findings);
     for document in documents {
-        match document.field("kind").and_then(Node::text).unwrap_or_default() {
+        let kind = document.field("kind").and_then(Node::text).unwrap_or_default();
+        match kind {
             "HTTPRoute" => {
-                Route::new(document, services).entries(document, &mut entries, findings);
-                unseen_hosts(document, documents, findings);
+                if let Some(hosts) = parents.hosts(document, findings) {
+                    let route = Route::new(document, documents, services, view);
+                    route.entries(document, &hosts, &mut entries, findings);
+                }
             }
             "GRPCRoute" => {
                 findings.refused(document.at.line, "kind", "gRPC is HTTP/2, which is not read")
             }
-            "Service" | "ReferenceGrant" | "Gateway" => {}
+            "Service" | "ReferenceGrant" | "Gateway" | "GatewayClass" | "Namespace"
+            | "BackendTLSPolicy" | "DestinationRule" | "ServiceEntry" => {}
+            "VirtualService" => {
+                let why = "not read here; convert it with --from istio";
+                findings.dropped(document.at.line, "kind", why);
+            }
             other => {
-                findings.dropped(
-                    document.at.line,
-                    "kind",
-                    &format!("{other:?} has no mirroring in it"),
-                );
+                let why = format!("{other:?} has no mirroring in it");
+                findings.dropped(document.at.line, "kind", &why);
             }
         }
     }
     // Stable: the last criteria are the places in the route.
     entries.sort_by_cached_key(Entry::precedence);
-    let mut rules: Vec<Rule> = Vec::new();
-    for Entry { rule, .. } in entries {
-        match rules.last_mut() {
-            Some(last) if last.name == rule.name => last.matches.extend(rule.matches),
-            _ => rules.push(rule),
+    let routed = entries.into_iter().map(|entry| entry.routed(view, findings));
+    let mut routes: Vec<Routed> = Vec::new();
+    for route in routed {
+        match routes.last_mut() {
+            Some(last) if last.is_of(&route) => last.rule.matches.extend(route.rule.matches),
+            _ => routes.push(route),
         }
     }
-    rules
-}
-
-/// A route without hostnames has those of its Gateway's listeners. Taken for every host, it would
-/// capture more.
-fn unseen_hosts(route: &Node, documents: &[Node], findings: &mut Findings) {
-    let spec = |name| route.at(&["spec", name]);
-    if spec("hostnames").is_some_and(|hosts| !hosts.items().is_empty()) {
-        return;
-    }
-    let text = |node: &Node, name| node.field(name).and_then(Node::text).map(str::to_owned);
-    let is_gateway = |kind: Option<String>| kind.is_none_or(|kind| kind == "Gateway");
-    let names_hosts = |gateway: &Node| {
-        let listeners = gateway.at(&["spec", "listeners"]).map(Node::items).unwrap_or_default();
-        listeners.iter().any(|listener| listener.field("hostname").is_some())
-    };
-    let parents = spec("parentRefs").map(Node::items).unwrap_or_default();
-    // A parent without a kind is a Gateway.
-    for parent in parents.iter().filter(|parent| is_gateway(text(parent, "kind"))) {
-        let name = text(parent, "name");
-        let mut gateways = documents.iter().filter(|document| {
-            text(document, "kind").is_some_and(|kind| kind == "Gateway")
-                && document.at(&["metadata", "name"]).and_then(Node::text) == name.as_deref()
-        });
-        let why = match gateways.next().map(names_hosts) {
-            Some(false) => continue,
-            Some(true) => "there are none, and its Gateway's listeners have some; write them here",
-            None => {
-                "there are none, and its Gateway, whose listeners may have some, is not in the file; \
-                 add it (kubectl get gateway -o yaml), or write them here"
-            }
-        };
-        findings.refused(route.at.line, "hostnames", why);
-    }
+    Rules { routes, ports: parents.into_ports() }
 }
 
 /// One match of one rule for one host.
@@ -98,9 +80,24 @@ struct Entry {
     route: String,
     /// A rule with this match alone.
     rule: Rule,
+    field: String,
+    changes: Changes,
+    /// False when it is answered before it reaches the server.
+    reaches: bool,
 }
 
 impl Entry {
+    fn routed(self, view: View<'_>, findings: &mut Findings) -> Routed {
+        let Self { rule, field, changes, reaches, .. } = self;
+        let regex = |one: &Match| {
+            one.path.as_ref().is_some_and(|path| matches!(path.kind, PathKind::Regex(_)))
+        };
+        // Where an expression comes among the others is the implementation's.
+        let unplaced = rule.matches.iter().any(regex);
+        let changes = if view.is_server() { changes } else { Changes::default() };
+        Routed { unplaced, ..Routed::new(rule, field, changes, reaches, findings) }
+    }
+
     /// What comes first is the smallest.
     fn precedence(&self) -> impl Ord + use<> {
         let one = self.rule.matches.first().cloned().unwrap_or_default();
@@ -125,68 +122,118 @@ impl Entry {
 
 /// The route that is read.
 struct Route<'a> {
+    documents: &'a [Node],
     services: &'a Services<'a>,
+    view: View<'a>,
     namespace: &'a str,
     name: String,
     created: &'a str,
+    /// Where the requests of all its rules go.
+    production: Vec<Backend>,
 }
 
 impl<'a> Route<'a> {
-    fn new(document: &'a Node, services: &'a Services<'a>) -> Self {
+    fn new(
+        document: &'a Node,
+        documents: &'a [Node],
+        services: &'a Services<'a>,
+        view: View<'a>,
+    ) -> Self {
         let metadata = |name| document.at(&["metadata", name]).and_then(Node::text);
         let namespace = namespace(document);
+        let rules = document.at(&["spec", "rules"]).map(Node::items).unwrap_or_default();
+        let backends = rules.iter().filter_map(|rule| rule.field("backendRefs"));
+        let production = backends.flat_map(Node::items).filter_map(|backend| {
+            let of = |name| backend.field(name).and_then(Node::text);
+            let host = format!(
+                "{}.{}.svc.cluster.local",
+                of("name")?,
+                of("namespace").unwrap_or(namespace)
+            );
+            Some(Backend { host, subset: None })
+        });
         Self {
+            documents,
             services,
+            view,
             namespace,
             name: format!("{namespace}/{}", metadata("name").unwrap_or("unnamed")),
             // RFC 3339 in UTC, which sorts as text; what was never made is the youngest.
             created: metadata("creationTimestamp").unwrap_or("~"),
+            production: production.collect(),
         }
     }
 
-    fn entries(&self, document: &Node, entries: &mut Vec<Entry>, findings: &mut Findings) {
-        let mut hosts: Vec<Option<HostPattern>> = Vec::new();
+    fn entries(
+        &self,
+        document: &Node,
+        hosts: &[Option<HostPattern>],
+        entries: &mut Vec<Entry>,
+        findings: &mut Findings,
+    ) {
         let mut rules: &[Node] = &[];
         for (key, node) in document.field("spec").map(Node::fields).unwrap_or_default() {
             match key.text.as_str() {
-                "hostnames" => {
-                    for name in node.items() {
-                        match name.text().unwrap_or_default().parse() {
-                            Ok(host) => hosts.push(Some(host)),
-                            Err(why) => findings.refused(name.at.line, "hostnames", &why),
-                        }
-                    }
-                }
+                // Read with the parents.
+                "hostnames" | "parentRefs" => {}
                 "rules" => rules = node.items(),
-                "parentRefs" => {
-                    let why = "it says at which Gateway the route is: capture behind that one, and \
-                               write hostnames that its listeners alone have into the route";
-                    findings.dropped(key.at.line, "parentRefs", why);
-                }
                 other => findings.refused(key.at.line, other, "no field that is known"),
             }
         }
-        for (index, rule) in rules.iter().enumerate() {
-            let rule = self.rule(rule, index, findings);
-            // Without hostnames, those of the Gateway's listener count, which are not in the file.
-            for host in if hosts.is_empty() { &[None][..] } else { &hosts } {
-                for one in &rule.matches {
-                    let mut one = one.clone();
-                    one.hosts.extend(host.clone());
+        for (index, node) in rules.iter().enumerate() {
+            let field = format!("rules[{index}]");
+            let (rule, Filters { changes, answered, preflight, .. }) =
+                self.rule(node, index, &field, findings);
+            // It never reaches the server, and nothing else does in its place.
+            if answered && self.view.is_server() {
+                continue;
+            }
+            for host in hosts {
+                let mut push = |rule: Rule| {
                     entries.push(Entry {
                         created: self.created.to_owned(),
                         route: self.name.clone(),
-                        rule: Rule { matches: vec![one], ..rule.clone() },
+                        rule,
+                        field: field.clone(),
+                        changes: changes.clone(),
+                        reaches: !answered,
                     });
+                };
+                for one in &rule.matches {
+                    let mut one = one.clone();
+                    one.hosts.extend(host.clone());
+                    if preflight && !self.view.is_server() {
+                        let one = std::slice::from_ref(&one);
+                        push(super::istio::route::preflight(rule.line, &rule.name, one));
+                    }
+                    push(Rule { matches: vec![one], ..rule.clone() });
                 }
             }
         }
     }
 
-    fn rule(&self, node: &Node, index: usize, findings: &mut Findings) -> Rule {
-        let path = format!("rules[{index}]");
-        let targets = self.targets(node, &path, findings);
+    fn rule<'n>(
+        &self,
+        node: &'n Node,
+        index: usize,
+        path: &str,
+        findings: &mut Findings,
+    ) -> (Rule, Filters<'n>) {
+        let filters = Filters::read(node, path, findings);
+        let time = node.field("timeouts").and_then(|node| node.field("request"));
+        let time = time.and_then(|node| timeout(node, &format!("{path}.timeouts"), findings));
+        let mut targets = self.targets(&filters.mirrors, time, findings);
+        if filters.answered {
+            targets.clear();
+        }
         let scope = Scope { mirrors: !targets.is_empty() };
+        if scope.mirrors
+            && let Some((line, field)) = &filters.unknown
+        {
+            let why = "what it does to a request, or which it answers, is its implementation's to \
+                       say, so that what the wire shows is not known; write the rule by hand";
+            findings.refused(*line, field, why);
+        }
         let mut matches = Vec::new();
         let mut name = format!("{}-{index}", self.name);
         for (key, node) in node.fields() {
@@ -201,9 +248,16 @@ impl<'a> Route<'a> {
                 }
                 "backendRefs" => {
                     findings.dropped(key.at.line, &field, OWN);
-                    self.backend_filters(node, &field, findings);
                 }
-                "timeouts" | "retry" | "sessionPersistence" => {
+                "timeouts" => {
+                    for (key, _) in node.fields() {
+                        match key.text.as_str() {
+                            "request" => {}
+                            _ => findings.dropped(key.at.line, &field, OWN),
+                        }
+                    }
+                }
+                "retry" | "sessionPersistence" => {
                     findings.dropped(key.at.line, field, OWN);
                 }
                 _ => findings.refused(key.at.line, field, "no field that is known"),
@@ -212,21 +266,17 @@ impl<'a> Route<'a> {
         if matches.is_empty() {
             matches.push(Match::default());
         }
-        Rule { line: node.at.line, name, matches, targets }
-    }
-
-    /// A mirror of one backend would get the requests of all.
-    fn backend_filters(&self, backends: &Node, path: &str, findings: &mut Findings) {
-        for (index, backend) in backends.items().iter().enumerate() {
-            let filters = backend.field("filters").map(Node::items).unwrap_or_default();
-            for filter in filters {
-                let kind = filter.field("type").and_then(Node::text);
-                if kind == Some("RequestMirror") {
-                    let why = "it mirrors what goes to this backend alone; capture at its pods, \
-                               and write the filter for the rule";
-                    findings.refused(filter.at.line, format!("{path}[{index}].filters"), why);
+        if !self.view.is_server() && !targets.is_empty() {
+            match filters.changes.edits(&matches) {
+                Ok(edits) => {
+                    for target in &mut targets {
+                        target.edits = edits.clone();
+                        target.host.clone_from(&filters.changes.host);
+                    }
                 }
+                Err(why) => findings.refused(node.at.line, path, &why),
             }
         }
+        (Rule { line: node.at.line, name, matches, targets }, filters)
     }
 }

@@ -9,24 +9,30 @@
 mod command;
 mod finding;
 mod gateway;
+mod hosts;
 mod istio;
 mod native;
+mod order;
+mod policy;
 mod service;
+mod wire;
 
 pub use self::command::run;
 use self::finding::Findings;
 pub use self::finding::{Fate, Finding};
+use self::order::Routed;
 use self::service::Services;
 use super::file::File;
 use super::yaml::{self, Limits, Node, Problem};
-use crate::cli::SourceArgs;
+use crate::cli::{SourceArgs, SubsetUrl};
+use crate::rules::select::PortRange;
 
 /// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
 /// cluster's routes is some of them.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A file of brackets alone stays small in memory.
-const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 1_000_000 };
+const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 1_000_000, aliases: true };
 
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,46 @@ pub enum Origin {
     Istio,
     /// The Gateway API's HTTPRoute.
     GatewayApi,
+}
+
+/// What the file does not say.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the native file captures.
+    pub source: SourceArgs,
+    /// The gateway whose pods it captures at, with its namespace or without; `None`: at the pods
+    /// that the routes send requests to.
+    pub gateway: Option<String>,
+    /// Where subsets of services are.
+    pub subsets: Vec<SubsetUrl>,
+}
+
+/// Where the native file captures.
+#[derive(Clone, Copy, Debug)]
+enum View<'a> {
+    /// At the server's pods, behind what routes change.
+    Server,
+    /// At the pods of a gateway, before it.
+    Gateway {
+        name: &'a str,
+        /// True when the ports are not the Gateway's to say.
+        given_ports: bool,
+    },
+}
+
+impl View<'_> {
+    const fn is_server(self) -> bool {
+        matches!(self, Self::Server)
+    }
+}
+
+/// What an importer reads.
+#[derive(Debug, Default)]
+struct Rules {
+    /// The first that matches decides.
+    routes: Vec<Routed>,
+    /// The ports that a gateway's pods listen on.
+    ports: Vec<PortRange>,
 }
 
 /// What came of a file.
@@ -46,24 +92,33 @@ pub struct Conversion {
     pub findings: Vec<Finding>,
 }
 
-/// Converts the documents of a file; `source` is where the native file captures.
+/// Converts the documents of a file.
 #[must_use]
-pub fn convert(origin: Origin, text: &str, source: SourceArgs) -> Conversion {
+pub fn convert(origin: Origin, text: &str, options: &Options) -> Conversion {
     let mut findings = Findings::default();
-    let rules = match yaml::parse(text, LIMITS).and_then(each_field_once) {
+    let mut source = options.source.clone();
+    let view = match &options.gateway {
+        Some(name) => View::Gateway { name, given_ports: !source.filter.ports.is_empty() },
+        None => View::Server,
+    };
+    let Rules { routes, ports } = match yaml::parse(text, LIMITS).and_then(each_field_once) {
         Ok(documents) => {
             let documents = unlisted(documents);
-            let services = Services::new(&documents);
+            let services = Services::new(&documents, &options.subsets);
             match origin {
-                Origin::Istio => istio::rules(&documents, &services, &mut findings),
-                Origin::GatewayApi => gateway::rules(&documents, &services, &mut findings),
+                Origin::Istio => istio::rules(&documents, &services, view, &mut findings),
+                Origin::GatewayApi => gateway::rules(&documents, &services, view, &mut findings),
             }
         }
         Err(Problem { at, text }) => {
             findings.refused(at.line, "YAML", &text);
-            Vec::new()
+            Rules::default()
         }
     };
+    if source.filter.ports.is_empty() {
+        source.filter.ports = ports;
+    }
+    let rules = order::told_apart(routes, &mut findings);
     if !findings.any_refused() && rules.iter().all(|rule| rule.targets.is_empty()) {
         let why = format!("no {} in it mirrors anything", origin.kind());
         findings.refused(1, "file", &why);

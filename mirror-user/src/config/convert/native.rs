@@ -1,10 +1,12 @@
 //! What was read, as the native file.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::finding::Findings;
 use crate::cli::{MarkArgs, SourceArgs, TargetArgs};
 use crate::config::file::{File, RuleSpec, TargetSpec, TargetUse};
+use crate::rules::edit::Edits;
 use crate::rules::sample::Portion;
 use crate::rules::select::Match;
 use crate::rules::tag::HostPolicy;
@@ -24,11 +26,44 @@ pub(super) struct Rule {
 }
 
 /// Where matching requests go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
-    pub(super) url: String,
+    pub(super) endpoint: Endpoint,
     pub(super) portion: Portion,
     pub(super) timeout: Option<Duration>,
+    /// The host that it is asked for; `None`: the captured one.
+    pub(super) host: Option<String>,
+    pub(super) edits: Edits,
+}
+
+/// How a target is reached.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Endpoint {
+    pub(super) url: String,
+    /// The name that its certificate must have, if it is not the URL's.
+    pub(super) server_name: Option<String>,
+    pub(super) ca: Option<PathBuf>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+impl Target {
+    /// As the native file has it, without a name.
+    fn spec(&self) -> TargetSpec {
+        let Endpoint { url, server_name, ca, cert, key } = self.endpoint.clone();
+        // As Istio and the Gateway API have it: the captured host, without a suffix.
+        let host = self.host.clone().map_or(HostPolicy::Keep, HostPolicy::Name);
+        let how = TargetArgs {
+            marks: MarkArgs { host: Some(host), ..MarkArgs::default() },
+            answer_timeout: self.timeout,
+            tls_server_name: server_name,
+            tls_ca: ca,
+            tls_cert: cert,
+            tls_key: key,
+            ..TargetArgs::default()
+        };
+        TargetSpec { how, edits: self.edits.clone(), ..TargetSpec::new("", url) }
+    }
 }
 
 /// The native file with these rules. Those that no request reaches are left out.
@@ -63,26 +98,25 @@ pub(super) fn file(source: SourceArgs, rules: Vec<Rule>, findings: &mut Findings
 /// The targets of a rule by name; what is not among the known ones is added to them.
 fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
     let mut uses: Vec<TargetUse> = Vec::new();
-    for Target { url, portion, timeout } in &rule.targets {
+    for target in &rule.targets {
+        let spec = target.spec();
         let is_free = |name: &str| uses.iter().all(|other| other.name != name);
         let same = known.iter().find(|one| {
             // A rule that names a target twice sends twice: the second is a target of its own.
-            one.url == *url && one.how.answer_timeout == *timeout && is_free(&one.name)
+            TargetSpec { name: String::new(), ..(*one).clone() } == spec && is_free(&one.name)
         });
         let name = match same {
             Some(same) => same.name.clone(),
             None => {
                 let taken: Vec<&str> = known.iter().map(|one| one.name.as_str()).collect();
-                let host = url.trim_start_matches("http://").split(':').next().unwrap_or_default();
+                let host = url::Url::parse(&spec.url).ok();
+                let host = host.as_ref().and_then(url::Url::host_str).unwrap_or(&spec.url);
                 let name = unique(host.trim_end_matches(".svc.cluster.local"), &taken);
-                // As Istio and the Gateway API have it: the captured host, without a suffix.
-                let marks = MarkArgs { host: Some(HostPolicy::Keep), ..MarkArgs::default() };
-                let how = TargetArgs { marks, answer_timeout: *timeout, ..TargetArgs::default() };
-                known.push(TargetSpec { how, ..TargetSpec::new(&name, url) });
+                known.push(TargetSpec { name: name.clone(), ..spec });
                 name
             }
         };
-        let portion = (*portion != Portion::ALL).then_some(*portion);
+        let portion = (target.portion != Portion::ALL).then_some(target.portion);
         uses.push(TargetUse { at: Default::default(), name, portion });
     }
     uses

@@ -4,21 +4,38 @@
 use std::net::Ipv6Addr;
 
 use super::finding::Findings;
+use super::hosts::{in_cluster, matches, specificity};
+use super::native::Endpoint;
+use super::policy::{is_exported, rule_host};
+use crate::cli::SubsetUrl;
 use crate::config::yaml::Node;
 
 /// Documents that say how services are reached.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
-    entries: Vec<&'a Node>,
-    rules: Vec<Named<'a>>,
-    services: Vec<Named<'a>>,
+    pub(super) entries: Vec<&'a Node>,
+    pub(super) rules: Vec<Named<'a>>,
+    pub(super) services: Vec<Named<'a>>,
+    pub(super) backend_policies: Vec<&'a Node>,
+    pub(super) authentications: Vec<&'a Node>,
+    /// Where subsets are, as flags say.
+    pub(super) subsets: &'a [SubsetUrl],
 }
 
 /// A document and the full name of the service that it speaks of.
 #[derive(Debug)]
-struct Named<'a> {
-    host: String,
-    document: &'a Node,
+pub(super) struct Named<'a> {
+    pub(super) host: String,
+    pub(super) document: &'a Node,
+}
+
+/// A place where production's requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Backend {
+    /// The full name.
+    pub(super) host: String,
+    /// `None`: all of the service.
+    pub(super) subset: Option<String>,
 }
 
 /// A service, as a route names it.
@@ -27,29 +44,41 @@ pub(super) struct Wanted<'a> {
     pub(super) host: &'a str,
     pub(super) port: Option<u16>,
     pub(super) subset: Option<&'a str>,
+    /// The namespace of the clients whose requests are mirrored there.
+    pub(super) client: &'a str,
+    /// Where requests of the same route or service go in production.
+    pub(super) production: &'a [Backend],
     /// Where it is named.
     pub(super) line: usize,
     pub(super) field: &'a str,
 }
 
+/// The address of a service.
+struct Address {
+    host: String,
+    port: u16,
+    /// The service's port, by which settings are found.
+    number: u16,
+    protocol: String,
+}
+
 impl<'a> Services<'a> {
-    pub(super) fn new(documents: &'a [Node]) -> Self {
-        let mut services = Self::default();
+    pub(super) fn new(documents: &'a [Node], subsets: &'a [SubsetUrl]) -> Self {
+        let mut services = Self { subsets, ..Self::default() };
         for document in documents {
             let kind = document.field("kind").and_then(Node::text).unwrap_or_default();
             let api = document.field("apiVersion").and_then(Node::text).unwrap_or_default();
-            let namespace = namespace(document);
             match kind {
                 "ServiceEntry" => services.entries.push(document),
+                "PeerAuthentication" => services.authentications.push(document),
+                "BackendTLSPolicy" => services.backend_policies.push(document),
                 "DestinationRule" => {
-                    if let Some(host) = document.at(&["spec", "host"]).and_then(Node::text) {
-                        let host = full_name(host, namespace);
-                        services.rules.push(Named { host, document });
-                    }
+                    let rule = rule_host(document).map(|host| Named { host, document });
+                    services.rules.extend(rule);
                 }
                 "Service" if api == "v1" => {
                     if let Some(name) = document.at(&["metadata", "name"]).and_then(Node::text) {
-                        let host = full_name(name, namespace);
+                        let host = format!("{name}.{}.svc.cluster.local", namespace(document));
                         services.services.push(Named { host, document });
                     }
                 }
@@ -59,121 +88,341 @@ impl<'a> Services<'a> {
         services
     }
 
-    /// The URL of a service, if mirror can send to it.
-    pub(super) fn url(&self, wanted: &Wanted<'_>, findings: &mut Findings) -> Option<String> {
+    /// How mirror reaches a service; `None` when it cannot, which was said.
+    pub(super) fn endpoint(
+        &self,
+        wanted: &Wanted<'_>,
+        findings: &mut Findings,
+    ) -> Option<Endpoint> {
         let Wanted { host, line, field, .. } = *wanted;
         if !is_plain(host) {
             findings.refused(line, field, "not the name of one host; give a URL by hand");
             return None;
         }
-        if let Some(subset) = wanted.subset {
-            let why = format!(
-                "subset {subset}: labels cannot be followed, so the whole service is the target; \
-                 give the URL of one that selects them"
-            );
-            findings.approximated(line, field, &why);
+        if let Some(url) = self.subset_url(wanted, findings)? {
+            return Some(Endpoint { url: url.to_owned(), ..Endpoint::default() });
         }
-        if !self.takes_plain_http(wanted, findings) {
-            return None;
-        }
-        match self.entries.iter().find(|entry| names(entry, host)) {
-            Some(entry) => self.external(entry, wanted, findings),
-            None => Some(self.internal(wanted, findings)),
-        }
-    }
-
-    fn takes_plain_http(&self, wanted: &Wanted<'_>, findings: &mut Findings) -> bool {
-        let rules = self.rules.iter().filter(|rule| rule.host == wanted.host);
-        let mut modes = rules.flat_map(|rule| {
-            let policy = rule.document.at(&["spec", "trafficPolicy"]);
-            let of = |node: &'a Node| node.at(&["tls", "mode"]).and_then(Node::text);
-            let ports = policy.and_then(|policy| policy.field("portLevelSettings"));
-            let ports = ports.map(Node::items).unwrap_or_default();
-            policy.into_iter().chain(ports).filter_map(of)
-        });
-        if modes.any(|mode| !matches!(mode, "DISABLE")) {
-            let why = "its DestinationRule asks for TLS, whose certificates the mesh would give; \
-                       write an https:// target by hand";
-            findings.refused(wanted.line, wanted.field, why);
-            return false;
-        }
-        true
-    }
-
-    /// The URL of what a ServiceEntry describes.
-    fn external(
-        &self,
-        entry: &Node,
-        wanted: &Wanted<'_>,
-        findings: &mut Findings,
-    ) -> Option<String> {
-        let Wanted { host, line, field, .. } = *wanted;
-        let ports = entry.at(&["spec", "ports"]).map(Node::items).unwrap_or_default();
-        let is_wanted = |port: &&Node| wanted.port.is_none() || number(port) == wanted.port;
-        let Some(port) = ports.iter().find(is_wanted) else {
-            findings.refused(line, field, "its ServiceEntry has no such port");
-            return None;
+        let address = match wanted.subset {
+            Some(subset) => self.subset_address(wanted, subset, findings)?,
+            None if wanted.production.iter().any(|one| one.host.eq_ignore_ascii_case(host)) => {
+                let why = format!(
+                    "{host} is where production's requests go, too: its pods would get each of them \
+                     twice; name a service that production does not use"
+                );
+                findings.refused(line, field, &why);
+                return None;
+            }
+            None => self.address(wanted, host, findings)?,
         };
-        if wanted.port.is_none() && ports.len() > 1 {
-            findings.refused(line, field, "its ServiceEntry has several ports; say which");
-            return None;
-        }
-        let protocol = port.field("protocol").and_then(Node::text).unwrap_or("TCP");
-        if matches!(protocol.to_ascii_uppercase().as_str(), "HTTPS" | "TLS" | "GRPC" | "HTTP2") {
+        let protocol = address.protocol.to_ascii_uppercase();
+        if matches!(protocol.as_str(), "GRPC" | "GRPC-WEB" | "HTTP2" | "H2C") {
             let why = format!(
-                "its ServiceEntry says {protocol}, and mirror speaks plain HTTP/1.1 to targets; put \
-                 a proxy before it and give that one's URL"
+                "its port speaks {protocol}, and mirror speaks HTTP/1.1 to targets; put a proxy \
+                 before it and give that one's URL"
             );
             findings.refused(line, field, &why);
             return None;
         }
-        let endpoints = entry.at(&["spec", "endpoints"]).map(Node::items).unwrap_or_default();
-        let target_port =
-            port.field("targetPort").and_then(Node::text).and_then(|n| n.parse().ok());
-        match endpoints {
-            [] => Some(url(host, target_port.or(number(port)))),
-            [endpoint] => {
-                let name = port.field("name").and_then(Node::text).unwrap_or_default();
-                let own = endpoint.at(&["ports", name]).and_then(Node::text);
-                let own = own.and_then(|n| n.parse().ok());
-                let address = endpoint.field("address").and_then(Node::text).unwrap_or(host);
-                if !is_plain(address) && address.parse::<Ipv6Addr>().is_err() {
-                    findings.refused(line, field, "its ServiceEntry's endpoint is no host");
-                    return None;
-                }
-                Some(url(address, own.or(target_port).or(number(port))))
-            }
-            _ => {
-                let why = "its ServiceEntry has several endpoints; give the URL of one";
-                findings.refused(line, field, why);
-                None
-            }
+        let url = url(&address.host, address.port);
+        let plain = Endpoint { url, ..Endpoint::default() };
+        let endpoint = self.secured(wanted, address.number, plain, findings)?;
+        if matches!(protocol.as_str(), "HTTPS" | "TLS") && endpoint.url.starts_with("http:") {
+            let why = format!(
+                "its port speaks {protocol}, and nothing in the file says which certificate it has; \
+                 add a DestinationRule with trafficPolicy.tls.mode SIMPLE for {host}, or write an \
+                 https:// target by hand"
+            );
+            findings.refused(line, field, &why);
+            return None;
+        }
+        Some(endpoint)
+    }
+
+    /// The ServiceEntry of a host: one with the most specific name, of the clients' namespace first.
+    pub(super) fn entry(&self, host: &str, client: &str) -> Option<&'a Node> {
+        let names = |entry: &Node| {
+            let hosts = entry.at(&["spec", "hosts"]).map(texts).unwrap_or_default();
+            let hosts = hosts.into_iter().filter(|name| matches(name, host));
+            hosts.map(specificity).max()
+        };
+        let seen = self.entries.iter().filter(|entry| is_exported(entry, namespace(entry), client));
+        let ranked =
+            seen.filter_map(|entry| Some(((names(entry)?, namespace(entry) == client), *entry)));
+        // Of equals, the first in the file.
+        ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
+    }
+
+    fn address(&self, wanted: &Wanted<'_>, host: &str, findings: &mut Findings) -> Option<Address> {
+        match self.entry(host, wanted.client) {
+            Some(entry) => self.external(entry, wanted, None, findings),
+            None => self.internal(wanted, host, findings),
         }
     }
 
-    /// The URL of a service of the cluster, or of a host that nothing in the file speaks of.
-    fn internal(&self, wanted: &Wanted<'_>, findings: &mut Findings) -> String {
+    /// The address of what a ServiceEntry describes, of endpoints with these labels alone.
+    fn external(
+        &self,
+        entry: &Node,
+        wanted: &Wanted<'_>,
+        labels: Option<&Node>,
+        findings: &mut Findings,
+    ) -> Option<Address> {
         let Wanted { host, line, field, .. } = *wanted;
+        let mut refused = |why: &str| {
+            findings.refused(line, field, why);
+            None
+        };
+        let ports = entry.at(&["spec", "ports"]).map(Node::items).unwrap_or_default();
+        let is_wanted = |port: &&Node| wanted.port.is_none() || number(port) == wanted.port;
+        let Some(port) = ports.iter().find(is_wanted) else {
+            return refused("its ServiceEntry has no such port");
+        };
+        let Some(number_) = number(port) else {
+            return refused("its ServiceEntry has a port without a number");
+        };
+        if wanted.port.is_none() && ports.len() > 1 {
+            return refused("its ServiceEntry has several ports; say which");
+        }
+        if entry.at(&["spec", "workloadSelector"]).is_some() {
+            return refused(
+                "its ServiceEntry selects pods by labels, which cannot be followed here; \
+                            give the URL by hand",
+            );
+        }
+        let endpoints = entry.at(&["spec", "endpoints"]).map(Node::items).unwrap_or_default();
+        let has = |endpoint: &&Node| {
+            labels.is_none_or(|labels| selects(endpoint.field("labels"), labels))
+        };
+        let chosen: Vec<&Node> = endpoints.iter().filter(has).collect();
+        let target_port =
+            port.field("targetPort").and_then(Node::text).and_then(|n| n.parse().ok());
+        let protocol = port.field("protocol").and_then(Node::text).unwrap_or("TCP").to_owned();
+        let (host, own) = match chosen.as_slice() {
+            [] if endpoints.is_empty() => (host, None),
+            [endpoint] => {
+                let name = port.field("name").and_then(Node::text).unwrap_or_default();
+                let own = endpoint.at(&["ports", name]).and_then(Node::text);
+                let address = endpoint.field("address").and_then(Node::text).unwrap_or(host);
+                if !is_plain(address) && address.parse::<Ipv6Addr>().is_err() {
+                    return refused("its ServiceEntry's endpoint is no host");
+                }
+                (address, own.and_then(|n| n.parse().ok()))
+            }
+            [] => return refused("its ServiceEntry has no endpoint with the subset's labels"),
+            _ => return refused("its ServiceEntry has several endpoints; give the URL of one"),
+        };
+        Some(Address {
+            host: host.to_owned(),
+            port: own.or(target_port).unwrap_or(number_),
+            number: number_,
+            protocol,
+        })
+    }
+
+    /// The address of a service of the cluster, or of a host that nothing in the file speaks of.
+    fn internal(
+        &self,
+        wanted: &Wanted<'_>,
+        host: &str,
+        findings: &mut Findings,
+    ) -> Option<Address> {
+        let Wanted { line, field, .. } = *wanted;
         let service = self.services.iter().find(|service| service.host == host);
         let ports = service.and_then(|service| service.document.at(&["spec", "ports"]));
-        let only = match ports.map(Node::items) {
-            Some([port]) => number(port),
-            _ => None,
+        let ports = ports.map(Node::items).unwrap_or_default();
+        let port = match (wanted.port, ports) {
+            (Some(wanted), []) => return Some(address(host, wanted)),
+            (Some(wanted), ports) => ports.iter().find(|port| number(port) == Some(wanted)),
+            (None, [only]) => Some(only),
+            (None, _) => {
+                let why = "no port is named and no Service in the file has one alone: 80";
+                findings.approximated(line, field, why);
+                return Some(address(host, 80));
+            }
         };
-        let port = wanted.port.or(only).unwrap_or_else(|| {
-            findings.approximated(
-                line,
-                field,
-                "no port is named and no Service in the file has one alone: 80",
-            );
-            80
+        let Some((port, number_)) = port.and_then(|port| Some((port, number(port)?))) else {
+            findings.refused(line, field, "its Service has no such port");
+            return None;
+        };
+        let target = port.field("targetPort").and_then(Node::text);
+        let headless = service.and_then(|one| one.document.at(&["spec", "clusterIP"]));
+        // The name of a headless service is that of its pods.
+        let at = match (headless.and_then(Node::text), target) {
+            (Some("None"), Some(target)) => match target.parse() {
+                Ok(port) => port,
+                Err(_) => {
+                    let why = "its Service is headless and names its targetPort; write the number";
+                    findings.refused(line, field, why);
+                    return None;
+                }
+            },
+            _ => number_,
+        };
+        Some(Address { port: at, number: number_, protocol: protocol(port), ..address(host, at) })
+    }
+
+    /// The URL that a flag gives for a subset; `None` when the flags leave it open, which was said.
+    fn subset_url(&self, wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Option<&'a str>> {
+        let Some(subset) = wanted.subset else { return Some(None) };
+        let short = in_cluster(wanted.host).map(|(service, _)| service);
+        let known = self.subsets.iter().filter(|one| one.name == subset);
+        let is_host = |host: &str| host == wanted.host || Some(host) == short;
+        let exact = known.clone().find(|one| one.host.as_deref().is_some_and(is_host));
+        let Some(found) = exact.or_else(|| known.clone().find(|one| one.host.is_none())) else {
+            return Some(None);
+        };
+        let others = self.rules.iter().filter(|rule| {
+            let subsets = rule.document.at(&["spec", "subsets"]).map(Node::items);
+            rule.host != wanted.host
+                && subsets.unwrap_or_default().iter().any(|one| is_named(one, subset))
         });
-        url(host, Some(port))
+        if found.host.is_none() && others.count() > 0 {
+            let why = format!(
+                "several hosts have a subset {subset}; say whose URL it is: --subset \
+                 {}/{subset}=URL",
+                short.unwrap_or(wanted.host)
+            );
+            findings.refused(wanted.line, wanted.field, &why);
+            return None;
+        }
+        Some(Some(&found.url))
+    }
+
+    /// The address that is a subset's own: that of a Service that selects its labels, or of the one
+    /// endpoint of a ServiceEntry that has them.
+    fn subset_address(
+        &self,
+        wanted: &Wanted<'_>,
+        subset: &str,
+        findings: &mut Findings,
+    ) -> Option<Address> {
+        let Wanted { host, line, field, client, .. } = *wanted;
+        let same = |one: &Backend| one.host == host && one.subset.as_deref() == Some(subset);
+        let labels = self.subset(host, subset, client).and_then(|subset| subset.field("labels"));
+        let labels = labels.filter(|labels| !labels.fields().is_empty());
+        let shared = wanted.production.iter().any(same);
+        if !shared && let Some(labels) = labels {
+            if let Some(entry) = self.entry(host, client) {
+                return self.external(entry, wanted, Some(labels), findings);
+            }
+            match self.selecting(wanted, labels).as_slice() {
+                [] => {}
+                [own] => {
+                    let why = format!(
+                        "subset {subset} is taken to be Service {}, which selects its labels",
+                        own.host
+                    );
+                    findings.approximated(line, field, &why);
+                    let port = self.port_of(own, wanted);
+                    return self.internal(&Wanted { port, ..wanted.at() }, &own.host, findings);
+                }
+                several => {
+                    let names: Vec<&str> = several.iter().map(|one| one.host.as_str()).collect();
+                    let why = format!(
+                        "the Services {} all select subset {subset}; say which it is: {}",
+                        names.join(", "),
+                        flag(wanted, subset)
+                    );
+                    findings.refused(line, field, &why);
+                    return None;
+                }
+            }
+        }
+        let labels: Vec<String> = labels
+            .map(Node::fields)
+            .unwrap_or_default()
+            .iter()
+            .map(|(key, value)| format!("{}: {}", key.text, value.text().unwrap_or_default()))
+            .collect();
+        let selector = match labels.as_slice() {
+            [] => String::new(),
+            labels => format!(" with selector {{{}}}", labels.join(", ")),
+        };
+        let production = wanted.production.iter().any(|one| one.host == host);
+        let why = if shared {
+            format!(
+                "production's requests go to subset {subset} of {host}, too: its pods would get each \
+                 of them twice; if a part of it is none of production's, say where: {}",
+                flag(wanted, subset)
+            )
+        } else {
+            format!(
+                "subset {subset} of {host} has no address of its own{}; add a Service for it{selector} \
+                 to the file, or say where it is: {}",
+                if production { ", and the host's is production's, too" } else { "" },
+                flag(wanted, subset)
+            )
+        };
+        findings.refused(line, field, &why);
+        None
+    }
+
+    /// The Services that select pods with these labels alone, of the same application.
+    fn selecting(&self, wanted: &Wanted<'_>, labels: &Node) -> Vec<&Named<'a>> {
+        let selector = |one: &Named<'a>| one.document.at(&["spec", "selector"]);
+        let base = self.services.iter().find(|one| one.host == wanted.host);
+        let base = base.and_then(selector);
+        let of = in_cluster(wanted.host).map(|(_, namespace)| namespace);
+        let found = self.services.iter().filter(|one| {
+            let own = selector(one);
+            of == Some(namespace(one.document))
+                && !wanted.production.iter().any(|other| other.host == one.host)
+                && selects(own, labels)
+                && base.is_none_or(|base| selects(own, base))
+        });
+        found.collect()
+    }
+
+    /// The port of a subset's Service: of the same number, else the only one.
+    fn port_of(&self, own: &Named<'_>, wanted: &Wanted<'_>) -> Option<u16> {
+        let ports = own.document.at(&["spec", "ports"]).map(Node::items).unwrap_or_default();
+        match ports {
+            [only] => number(only),
+            _ => wanted.port,
+        }
     }
 }
 
-fn url(host: &str, port: Option<u16>) -> String {
-    let port = port.unwrap_or(80);
+impl Wanted<'_> {
+    fn at(&self) -> Wanted<'_> {
+        Wanted { ..*self }
+    }
+}
+
+/// The flag that says where a subset is, with a URL to fill in.
+fn flag(wanted: &Wanted<'_>, subset: &str) -> String {
+    let port = wanted.port.unwrap_or(80);
+    let own = match in_cluster(wanted.host) {
+        Some((service, namespace)) => format!("{service}-{subset}.{namespace}.svc.cluster.local"),
+        None => format!("{subset}.{}", wanted.host),
+    };
+    format!("--subset {subset}=http://{own}:{port}")
+}
+
+fn address(host: &str, port: u16) -> Address {
+    Address { host: host.to_owned(), port, number: port, protocol: String::new() }
+}
+
+/// What a Service's port speaks: `appProtocol`, else the beginning of its name, as Istio has it.
+fn protocol(port: &Node) -> String {
+    let app = port.field("appProtocol").and_then(Node::text);
+    let app = app.map(|app| app.trim_start_matches("kubernetes.io/").to_owned());
+    let name = port.field("name").and_then(Node::text).unwrap_or_default();
+    app.unwrap_or_else(|| match name.starts_with("grpc-web") {
+        true => "grpc-web".to_owned(),
+        false => name.split('-').next().unwrap_or_default().to_owned(),
+    })
+}
+
+/// True when `set` has all of these labels with these values.
+pub(super) fn selects(set: Option<&Node>, labels: &Node) -> bool {
+    labels.fields().iter().all(|(key, value)| {
+        let own = set.and_then(|set| set.field(&key.text)).and_then(Node::text);
+        value.text().is_some_and(|value| own == Some(value))
+    })
+}
+
+fn url(host: &str, port: u16) -> String {
     match host.parse::<Ipv6Addr>() {
         Ok(address) => format!("http://[{address}]:{port}"),
         Err(_) => format!("http://{host}:{port}"),
@@ -185,12 +434,18 @@ fn is_plain(host: &str) -> bool {
     !host.is_empty() && host.chars().all(plain)
 }
 
-fn names(entry: &Node, host: &str) -> bool {
-    let hosts = entry.at(&["spec", "hosts"]).map(Node::items).unwrap_or_default();
-    hosts.iter().filter_map(Node::text).any(|name| name == host)
+/// True when its field `name` is this.
+pub(super) fn is_named(node: &Node, name: &str) -> bool {
+    node.field("name").and_then(Node::text) == Some(name)
 }
 
-fn number(port: &Node) -> Option<u16> {
+/// The texts of a list.
+pub(super) fn texts(node: &Node) -> Vec<&str> {
+    node.items().iter().filter_map(Node::text).collect()
+}
+
+/// The number of a port.
+pub(super) fn number(port: &Node) -> Option<u16> {
     let number = port.field("number").or_else(|| port.field("port"))?;
     number.text()?.parse().ok()
 }
@@ -198,13 +453,4 @@ fn number(port: &Node) -> Option<u16> {
 /// The namespace of a document.
 pub(super) fn namespace(document: &Node) -> &str {
     document.at(&["metadata", "namespace"]).and_then(Node::text).unwrap_or("default")
-}
-
-/// The full name of a service: a name with a dot is one already, as Istio has it.
-pub(super) fn full_name(host: &str, namespace: &str) -> String {
-    if host.contains('.') {
-        host.to_owned()
-    } else {
-        format!("{host}.{namespace}.svc.cluster.local")
-    }
 }

@@ -1,8 +1,11 @@
 //! The vectors of Istio and the Gateway API, by file in and file out.
 
+mod services;
+mod wire;
+
 use proptest::prelude::*;
 
-use super::{Conversion, Fate, Origin};
+use super::{Conversion, Fate, Options, Origin};
 use crate::cli::{FilterArgs, SourceArgs};
 use crate::config::file::File;
 use crate::rules::select::TextMatch;
@@ -31,7 +34,7 @@ fn indented(text: &str) -> String {
 fn convert(origin: Origin, text: &str) -> Conversion {
     let filter = FilterArgs { ports: vec!["8080".parse().unwrap()], ..FilterArgs::default() };
     let source = SourceArgs { from: vec!["any".to_owned()], filter, ..SourceArgs::default() };
-    let conversion = super::convert(origin, text, source);
+    let conversion = super::convert(origin, text, &Options { source, ..Options::default() });
     if let Some(native) = &conversion.native {
         let file = File::parse(native);
         assert_eq!(file.map(|file| file.to_yaml()).as_ref(), Ok(native), "{native}");
@@ -175,9 +178,11 @@ fn what_would_capture_more_is_refused_where_it_stands() {
         assert_eq!(*line, 8, "{given}");
         assert!(field.starts_with("http[0].match[0]."), "{field}");
     }
-    for given in ["delegate: {name: other}", "whatComesNext: 1"] {
-        assert_eq!(refusals(Origin::Istio, &mirroring(given)).len(), 1, "{given}");
-    }
+    let unknown = mirroring("whatComesNext: 1");
+    assert_eq!(refusals(Origin::Istio, &unknown), [(7, "http[0].whatComesNext".to_owned())]);
+    // A route that is answered or that stands elsewhere mirrors nothing of its own.
+    let delegate = mirroring("delegate: {name: other}");
+    assert_eq!(refusals(Origin::Istio, &delegate), [(7, "http[0].delegate".to_owned())]);
     let gateway = EXTERNAL.replace("  hosts: [httpbin]\n", "  hosts: [httpbin]\n  gateways: [g]\n");
     assert_eq!(refusals(Origin::Istio, &gateway), [(15, "gateways".to_owned())]);
 }
@@ -242,10 +247,11 @@ fn services_are_resolved_from_the_same_file() {
         entry("  ports: [{number: 443, name: tls, protocol: HTTPS}]\n"),
         entry(&format!("{http}  endpoints: [{{address: a}}, {{address: b}}]\n")),
         entry(&format!("{http}  endpoints: [{{address: 'unix:///run/b'}}]\n")),
-        rule.to_owned(),
+        rule.replace("SIMPLE", "ISTIO_MUTUAL"),
     ] {
         assert_eq!(to(&refused, "").native, None, "{refused}");
     }
+    assert!(native(&to(rule, ", port: {number: 443}")).contains("https://b.example:443"));
     assert_eq!(to(&entry(http), ", port: {number: 81}").native, None, "no such port");
 }
 
@@ -278,7 +284,6 @@ fn order(text: &str) -> Vec<String> {
 #[test]
 fn matches_are_ordered_as_the_gateway_api_orders_them() {
     let rules = [
-        mirrored("regex", "{path: {type: RegularExpression, value: /match/.*}}"),
         mirrored("method", "{path: {value: /match/}, method: GET}"),
         mirrored("query", "{path: {value: /match/}, queryParams: [{name: a, value: b}]}"),
         mirrored("header", "{path: {value: /match}, headers: [{name: v, value: two}]}"),
@@ -290,7 +295,6 @@ fn matches_are_ordered_as_the_gateway_api_orders_them() {
     ];
     assert_eq!(
         order(&http_route("r", &rules.concat())),
-        // Nothing comes behind the root, so that the expression is left out.
         ["exact", "long", "method", "header", "query", "prefix", "two", "root"]
     );
     let mut hosts = http_route("a", &mirrored("any", ""));
@@ -353,6 +357,7 @@ fn what_the_gateway_api_says_beyond_is_refused_or_told() {
     ] {
         assert!(!refusals(Origin::GatewayApi, &given).is_empty(), "{given}");
     }
+    // The same listeners in front of a route with and without hosts of its own.
     let below = |parent: &str, gateway: &str| {
         let parents = format!("spec:\n  parentRefs: [{parent}]\n");
         let route = http_route("r", &mirrored("a", "{}")).replace("spec:\n", &parents);
@@ -364,26 +369,44 @@ fn what_the_gateway_api_says_beyond_is_refused_or_told() {
     let refused = |given: &str| -> Vec<String> {
         refusals(Origin::GatewayApi, given).into_iter().map(|(_, field)| field).collect()
     };
-    assert_eq!(refused(&below("{name: g}", "{hostname: a.example}")), hosts);
     assert_eq!(refused(&below("{name: other, kind: Gateway}", "{}")), hosts);
+    let narrowed = convert(Origin::GatewayApi, &below("{name: g}", "{hostname: a.example}"));
+    assert!(native(&narrowed).contains("host: [a.example]"), "{narrowed:?}");
     for (parent, gateway) in
         [("{name: g}", "{port: 80}"), ("{name: s, kind: Service}", "{hostname: a.example}")]
     {
         native(&convert(Origin::GatewayApi, &below(parent, gateway)));
     }
     let elsewhere = mirrored("a", "{}").replace("port: 80", "namespace: other, port: 80");
-    let conversion = convert(Origin::GatewayApi, &http_route("r", &elsewhere));
-    assert!(native(&conversion).contains("http://a.other.svc.cluster.local:80"));
-    assert_eq!(conversion.findings.first().map(|finding| finding.fate), Some(Fate::Approximated));
+    let elsewhere = http_route("r", &elsewhere);
+    assert_eq!(
+        refusals(Origin::GatewayApi, &elsewhere),
+        [(8, "rules[0].filters[0].backendRef".to_owned())]
+    );
+    let grant = |from: &str, to: &str| {
+        format!(
+            "{elsewhere}kind: ReferenceGrant\nmetadata: {{name: g, namespace: other}}\nspec:\n  from: \
+             [{{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: {from}}}]\n  to: \
+             [{{group: '', kind: Service{to}}}]\n"
+        )
+    };
+    for granted in [grant("n", ""), grant("n", ", name: a")] {
+        let conversion = convert(Origin::GatewayApi, &granted);
+        assert!(native(&conversion).contains("http://a.other.svc.cluster.local:80"));
+    }
+    for other in [grant("m", ""), grant("n", ", name: b")] {
+        assert!(!refusals(Origin::GatewayApi, &other).is_empty(), "{other}");
+    }
 }
 
 #[test]
 fn what_is_no_plain_yaml_is_refused_with_its_line() {
     for (text, line) in [
-        ("a: &x 1\nb: *x\n", 1),
+        ("a: &x [*x]\n", 1),
+        ("a: *x\n", 1),
         ("a: !!str 1\n", 1),
         ("a: 1\na: 2\n", 2),
-        ("a:\n  <<: {b: 1}\n", 2),
+        ("a:\n  <<: 1\n", 2),
         ("a: [\n", 2),
         (&"[".repeat(100_000), 1),
         (&"a: ".repeat(100_000), 1),

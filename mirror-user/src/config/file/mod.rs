@@ -24,7 +24,7 @@ use super::yaml::Limits;
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// 1,024 rules of 60 values.
-const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024 };
+const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024, aliases: false };
 
 #[cfg(test)]
 mod tests;

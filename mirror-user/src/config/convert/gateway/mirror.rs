@@ -1,42 +1,35 @@
-//! The filters of a rule (HTTPRouteFilter), of which RequestMirror has targets.
+//! Where RequestMirror filters send copies.
 
-use super::{APPLIED, Route};
+use std::time::Duration;
+
+use super::Route;
 use crate::config::convert::finding::Findings;
-use crate::config::convert::native::Target;
-use crate::config::convert::service::{Wanted, full_name};
+use crate::config::convert::native::{Endpoint, Target};
+use crate::config::convert::service::{Wanted, namespace};
 use crate::config::yaml::Node;
 use crate::rules::sample::Portion;
 
 impl Route<'_> {
     /// Where a rule is mirrored to; explicit zeros are left out.
-    pub(super) fn targets(&self, rule: &Node, path: &str, findings: &mut Findings) -> Vec<Target> {
-        let mut targets = Vec::new();
-        let filters = rule.field("filters").map(Node::items).unwrap_or_default();
-        for (index, filter) in filters.iter().enumerate() {
-            let path = format!("{path}.filters[{index}]");
-            match filter.field("type").and_then(Node::text).unwrap_or_default() {
-                "RequestMirror" => match filter.field("requestMirror") {
-                    Some(mirror) => targets.extend(self.target(mirror, &path, findings)),
-                    None => findings.refused(filter.at.line, path, "requestMirror is required"),
-                },
-                "RequestHeaderModifier" | "ResponseHeaderModifier" | "URLRewrite" | "CORS" => {
-                    findings.dropped(filter.at.line, path, APPLIED);
-                }
-                "RequestRedirect" => {
-                    let why = "what it answers does not reach the server";
-                    findings.dropped(filter.at.line, path, why);
-                }
-                "ExtensionRef" | "ExternalAuth" => {
-                    let why = "what it lets through is what the server's wire shows";
-                    findings.dropped(filter.at.line, path, why);
-                }
-                _ => findings.refused(filter.at.line, path, "no type that is known"),
-            }
-        }
-        targets
+    pub(super) fn targets(
+        &self,
+        mirrors: &[(&Node, String)],
+        timeout: Option<Duration>,
+        findings: &mut Findings,
+    ) -> Vec<Target> {
+        let targets = mirrors.iter().filter_map(|(mirror, path)| {
+            let (endpoint, portion) = self.target(mirror, path, findings)?;
+            Some(Target { endpoint, portion, timeout, host: None, edits: Default::default() })
+        });
+        targets.collect()
     }
 
-    fn target(&self, mirror: &Node, path: &str, findings: &mut Findings) -> Option<Target> {
+    fn target(
+        &self,
+        mirror: &Node,
+        path: &str,
+        findings: &mut Findings,
+    ) -> Option<(Endpoint, Portion)> {
         for (key, _) in mirror.fields() {
             if !matches!(key.text.as_str(), "backendRef" | "percent" | "fraction") {
                 findings.refused(
@@ -62,11 +55,10 @@ impl Route<'_> {
             findings.refused(mirror.at.line, path, "a backendRef is required");
             return None;
         };
-        let url = self.backend(backend, path, findings)?;
-        Some(Target { url, portion, timeout: None })
+        Some((self.backend(backend, path, findings)?, portion))
     }
 
-    fn backend(&self, backend: &Node, path: &str, findings: &mut Findings) -> Option<String> {
+    fn backend(&self, backend: &Node, path: &str, findings: &mut Findings) -> Option<Endpoint> {
         let of = |name| backend.field(name).and_then(Node::text);
         let field = format!("{path}.backendRef");
         if of("kind").unwrap_or("Service") != "Service"
@@ -90,24 +82,59 @@ impl Route<'_> {
             }
         }
         let namespace = of("namespace").unwrap_or(self.namespace);
-        if namespace != self.namespace {
-            let why = "another namespace: whether a ReferenceGrant allows it was not looked at";
-            findings.approximated(backend.at.line, &field, why);
-        }
         let (Some(name), Some(port)) = (of("name"), of("port").and_then(|port| port.parse().ok()))
         else {
             findings.refused(backend.at.line, field, "a name and a port number are required");
             return None;
         };
+        if namespace != self.namespace && !self.is_granted(name, namespace) {
+            let why = format!(
+                "no ReferenceGrant of namespace {namespace} in the file lets HTTPRoutes of {} name \
+                 Service {name}, without which nothing is mirrored; add it (kubectl get \
+                 referencegrant -n {namespace} -o yaml)",
+                self.namespace
+            );
+            findings.refused(backend.at.line, field, &why);
+            return None;
+        }
         let wanted = Wanted {
-            host: &full_name(name, namespace),
+            host: &format!("{name}.{namespace}.svc.cluster.local"),
             port: Some(port),
             subset: None,
+            client: self.namespace,
+            production: &self.production,
             line: backend.at.line,
             field: &field,
         };
-        self.services.url(&wanted, findings)
+        self.services.endpoint(&wanted, findings)
     }
+
+    /// True when the Service's namespace lets this route name it (ReferenceGrant).
+    fn is_granted(&self, service: &str, of: &str) -> bool {
+        let mut grants = self.documents.iter().filter(|one| {
+            one.field("kind").and_then(Node::text) == Some("ReferenceGrant") && namespace(one) == of
+        });
+        let list = |grant: &'_ Node, name| -> Vec<Node> {
+            grant.at(&["spec", name]).map(Node::items).unwrap_or_default().to_vec()
+        };
+        grants.any(|grant| {
+            let from = list(grant, "from").iter().any(|from| {
+                is(from, "group", "gateway.networking.k8s.io")
+                    && is(from, "kind", "HTTPRoute")
+                    && is(from, "namespace", self.namespace)
+            });
+            let to = list(grant, "to").iter().any(|to| {
+                to.field("group").and_then(Node::text).unwrap_or_default().is_empty()
+                    && is(to, "kind", "Service")
+                    && to.field("name").and_then(Node::text).is_none_or(|name| name == service)
+            });
+            from && to
+        })
+    }
+}
+
+fn is(node: &Node, name: &str, text: &str) -> bool {
+    node.field(name).and_then(Node::text) == Some(text)
 }
 
 fn percent(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion> {

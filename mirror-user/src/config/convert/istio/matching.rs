@@ -1,18 +1,21 @@
 //! The conditions of a route (HTTPMatchRequest, StringMatch).
 
-use super::is_presence;
+use super::gateway::Bound;
 use crate::config::convert::finding::Findings;
-use crate::config::yaml::Node;
+use crate::config::yaml::{Node, Value};
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
 
 /// Whose conditions are read.
-pub(super) struct Scope {
+pub(super) struct Scope<'a> {
     /// True for a route that mirrors. What its conditions leave out would capture more; the
     /// conditions of others are left out, as a wider shield captures less.
     pub(super) mirrors: bool,
+    /// Where routes must be bound to count.
+    pub(super) bound: &'a Bound,
+    pub(super) namespace: &'a str,
 }
 
-impl Scope {
+impl Scope<'_> {
     /// What a condition that cannot be converted comes to.
     fn cannot(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
         if self.mirrors {
@@ -23,14 +26,19 @@ impl Scope {
         }
     }
 
-    /// One set of conditions, all of which must hold.
-    pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Match {
+    /// One set of conditions, all of which must hold; `None` for one of another gateway.
+    pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Option<Match> {
+        if let Some(gateways) = node.field("gateways").filter(|list| !list.items().is_empty())
+            && !self.bound.is_bound(gateways, self.namespace, &format!("{path}.gateways"), findings)
+        {
+            return None;
+        }
         let mut result = Match::default();
         let ignore_case = node.field("ignoreUriCase").and_then(Node::text) == Some("true");
         for (key, node) in node.fields() {
             let field = format!("{path}.{}", key.text);
             match key.text.as_str() {
-                "name" | "ignoreUriCase" => {}
+                "name" | "ignoreUriCase" | "gateways" => {}
                 "statPrefix" => findings.dropped(key.at.line, field, "it names Envoy's statistics"),
                 "uri" => result.path = self.uri(node, ignore_case, &field, findings),
                 "method" => match self.text(node, &field, findings) {
@@ -68,7 +76,6 @@ impl Scope {
                     }
                     None => self.cannot(key.at.line, &field, "no port number", findings),
                 },
-                "gateways" => gateways(node, &field, findings),
                 "scheme" => {
                     let why = "whether the client spoke TLS is not on the server's wire";
                     self.cannot(key.at.line, &field, why, findings);
@@ -80,7 +87,7 @@ impl Scope {
                 _ => self.cannot(key.at.line, &field, "no condition that is known", findings),
             }
         }
-        result
+        Some(result)
     }
 
     fn uri(
@@ -153,16 +160,12 @@ impl Scope {
     }
 }
 
-/// Routes of a gateway alone are seen at its pod and nowhere else.
-pub(super) fn gateways(node: &Node, field: &str, findings: &mut Findings) {
-    if node.items().iter().any(|gateway| gateway.text() == Some("mesh")) {
-        let why = "what comes through the other gateways is seen here as well";
-        if node.items().len() > 1 {
-            findings.approximated(node.at.line, field, why);
-        }
-    } else {
-        let why = "without mesh the routes are those of a gateway: capture at its pod, and write \
-                   the rules for that";
-        findings.refused(node.at.line, field, why);
+/// True for a value that says only that something is there.
+fn is_presence(node: &Node) -> bool {
+    let is_star = |key: &str, node: &Node| key == "regex" && node.text() == Some("*");
+    match &node.value {
+        Value::Null => true,
+        Value::Map(fields) => fields.iter().all(|(key, node)| is_star(&key.text, node)),
+        Value::Scalar { .. } | Value::List(_) => false,
     }
 }

@@ -20,7 +20,7 @@ use super::native::Rule;
 use super::order::Routed;
 use super::service::{Backend, Services, namespace};
 use super::wire::Changes;
-use super::{Rules, View};
+use super::{MAX_RULES, Rules, TOO_MANY, View};
 use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind};
 
@@ -49,6 +49,11 @@ pub(super) fn rules(
             }
             "Service" | "ReferenceGrant" | "Gateway" | "GatewayClass" | "Namespace"
             | "BackendTLSPolicy" | "DestinationRule" | "ServiceEntry" => {}
+            "EnvoyPatchPolicy" | "EnvoyFilter" => {
+                let why = "it may change routes in ways that are not read; leave it out of the file if \
+                           it does not";
+                findings.refused(document.at.line, "kind", why);
+            }
             "VirtualService" => {
                 let why = "not read here; convert it with --from istio";
                 findings.dropped(document.at.line, "kind", why);
@@ -187,6 +192,11 @@ impl<'a> Route<'a> {
             // It never reaches the server, and nothing else does in its place.
             if answered && self.view.is_server() {
                 continue;
+            }
+            let more = hosts.len().saturating_mul(rule.matches.len());
+            if entries.len().saturating_add(more) > MAX_RULES {
+                findings.refused(rule.line, field, TOO_MANY);
+                return;
             }
             for host in hosts {
                 let mut push = |rule: Rule| {

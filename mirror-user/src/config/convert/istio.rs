@@ -17,12 +17,12 @@ use self::delegate::Roots;
 use self::gateway::Bound;
 use self::route::Reader;
 use super::finding::Findings;
-use super::hosts::spellings;
+use super::hosts::{full_name, spellings};
 use super::native::Rule;
 use super::order::Routed;
-use super::service::{Backend, Services, namespace};
+use super::service::{Backend, Services, namespace, texts};
 use super::wire::Changes;
-use super::{Rules, View};
+use super::{MAX_RULES, Rules, TOO_MANY, View};
 use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind, PathMatch, PortRange};
 
@@ -36,12 +36,22 @@ pub(super) fn rules(
     let bound = Bound::new(documents, view, findings);
     let roots = Roots::new(documents);
     let mut groups = Vec::new();
+    let mut rules = 0_usize;
     for document in documents {
         let kind = document.field("kind").and_then(Node::text).unwrap_or_default();
         match kind {
             "VirtualService" => {
+                if rules > MAX_RULES {
+                    continue;
+                }
                 let context = Context { services, bound: &bound, roots: &roots, view };
                 if let Some(service) = VirtualService::read(document, &context, findings) {
+                    let own = service.hosts.len().saturating_mul(service.routes.len());
+                    rules = rules.saturating_add(own);
+                    if rules > MAX_RULES {
+                        findings.refused(service.line, "http", TOO_MANY);
+                        continue;
+                    }
                     groups.extend(service.groups(&bound, findings));
                 }
             }
@@ -236,10 +246,13 @@ impl VirtualService {
                         if let Err(why) = host.parse::<HostPattern>() {
                             findings.refused(key.at.line, "hosts", &why);
                         }
-                        let names = spellings(host, namespace);
-                        let full = names.last().cloned();
-                        backends.extend(full.map(|host| Backend { host, subset: None }));
-                        hosts.extend(names);
+                        let full = full_name(host, namespace);
+                        // A gateway is asked for the full name alone.
+                        match context.view.is_server() {
+                            true => hosts.extend(spellings(host, namespace)),
+                            false => hosts.push(full.clone()),
+                        }
+                        backends.push(Backend { host: full, subset: None });
                     }
                 }
                 "http" | "gateways" => {}
@@ -259,7 +272,8 @@ impl VirtualService {
         let named: Vec<Backend> = production.collect();
         let own = backends.into_iter().filter(|one| !named.iter().any(|n| n.host == one.host));
         let production: Vec<Backend> = named.iter().cloned().chain(own).collect();
-        let reader = Reader { context, namespace, service: name, production };
+        let gateways = spec.field("gateways").map(texts).unwrap_or_default();
+        let reader = Reader { context, namespace, service: name, gateways, production };
         let mut routes = Vec::new();
         for (index, (path, route)) in nodes.iter().enumerate() {
             routes.extend(reader.route(route, index, path, findings));

@@ -34,6 +34,13 @@ pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 /// A file of brackets alone stays small in memory.
 const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 1_000_000, aliases: true };
 
+/// Rules of one file, at most: hosts, routes and the matches of delegates multiply, and the native
+/// file takes no more values than these come to.
+const MAX_RULES: usize = 10_000;
+
+/// Said of a file that comes to more.
+const TOO_MANY: &str = "it comes to more than 10000 rules; convert it in parts";
+
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -164,8 +171,9 @@ fn each_field_once(documents: Vec<Node>) -> Result<Vec<Node>, Problem> {
 
 /// `kubectl get -o yaml` puts several objects into one of kind List.
 fn unlisted(documents: Vec<Node>) -> Vec<Node> {
+    // `List`, or the type's own, such as `HTTPRouteList`.
     let is_list = |document: &Node| {
-        document.field("kind").and_then(Node::text).is_some_and(|kind| kind == "List")
+        document.field("kind").and_then(Node::text).is_some_and(|kind| kind.ends_with("List"))
     };
     documents
         .into_iter()

@@ -419,6 +419,19 @@ fn what_is_no_plain_yaml_is_refused_with_its_line() {
     }
 }
 
+/// Hosts and routes multiply.
+#[test]
+fn a_file_that_would_come_to_millions_of_rules_is_refused() {
+    let hosts: Vec<String> = (0..2_000).map(|n| format!("'*.h{n}.example'")).collect();
+    let routes: String =
+        (0..2_000).map(|n| format!("  - match: [{{uri: {{exact: /{n}}}}}]\n")).collect();
+    let many = virtual_service(&routes).replace("[a.example]", &format!("[{}]", hosts.join(", ")));
+    assert_eq!(
+        refusals(Origin::Istio, &many).last().map(|(_, field)| field.as_str()),
+        Some("http")
+    );
+}
+
 #[test]
 fn a_list_of_kubectl_is_its_items() {
     let items: String =

@@ -114,17 +114,12 @@ impl Changes {
 
     /// Fields that are set tell the requests of this route from those of others.
     fn mark(&self, seen: &mut Match) {
-        for (name, value) in &self.set {
+        for (name, _) in &self.set {
             let lower = name.to_ascii_lowercase();
-            let known = seen.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
-                || self
-                    .varying
-                    .iter()
-                    .chain(self.add.iter().map(|(name, _)| name))
-                    .any(|other| other.eq_ignore_ascii_case(name));
+            let known = seen.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
             if !known
-                && let Some(value) = literal(value)
                 && !OF_PROXIES.iter().any(|start| lower.starts_with(start))
+                && let Some(TextMatch::Exact(value)) = self.field_behind(name, &TextMatch::Present)
             {
                 seen.headers.push((lower, TextMatch::Exact(value)));
             }
@@ -174,12 +169,21 @@ impl Changes {
         if self.varying.iter().any(same) || name.eq_ignore_ascii_case("host") {
             return None;
         }
-        let set = self.set.iter().filter(|(other, _)| same(other)).next_back();
-        let base = match set {
-            Some((_, value)) => TextMatch::Exact(literal(value)?),
-            None if self.remove.iter().any(same) => TextMatch::Absent,
-            None => text.clone(),
+        let removed = self.remove.iter().any(same);
+        let mut values = self.set.iter().filter(|(other, _)| same(other)).map(|(_, value)| value);
+        let base = match (values.next(), removed) {
+            // Which of two operations comes last depends on where they stand.
+            (Some(_), true) => return None,
+            (Some(first), false) if values.all(|other| other == first) => {
+                TextMatch::Exact(literal(first)?)
+            }
+            (Some(_), false) => return None,
+            (None, true) => TextMatch::Absent,
+            (None, false) => text.clone(),
         };
+        if removed && self.add.iter().any(|(other, _)| same(other)) {
+            return None;
+        }
         let added = self.add.iter().filter(|(other, _)| same(other));
         added.map(|(_, value)| literal(value)).try_fold(base, |base, value| {
             let value = value?;
@@ -210,6 +214,12 @@ impl Changes {
             if !is_field_name(name) {
                 return Err(format!("header {name} cannot be changed in a shadow request"));
             }
+        }
+        let twice = |name: &String| {
+            self.set.iter().chain(&self.add).any(|(other, _)| other.eq_ignore_ascii_case(name))
+        };
+        if let Some(name) = self.remove.iter().find(|name| twice(name)) {
+            return Err(format!("header {name} is both removed and given"));
         }
         let lines = |list: &[(String, String)]| -> Result<Vec<(String, String)>, String> {
             list.iter()

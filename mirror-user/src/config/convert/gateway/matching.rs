@@ -60,10 +60,11 @@ impl Scope {
             "PathPrefix" if text == "/" => return None,
             "PathPrefix" => PathKind::Segments(text),
             "RegularExpression" => {
-                let why = "its place among the others and its dialect are the implementation's; \
-                           here it comes behind them and must match the whole path";
+                let why = "its place among the others and its dialect are the implementation's; here \
+                           one that mirrors comes behind them and must match the whole path, one \
+                           that does not comes first and matches any part";
                 findings.approximated(node.at.line, field, why);
-                match Pattern::new(&text) {
+                match self.pattern(&text) {
                     Ok(pattern) => PathKind::Regex(pattern),
                     Err(why) => {
                         self.cannot(node.at.line, field, &why, findings);
@@ -79,6 +80,13 @@ impl Scope {
         Some(PathMatch { kind, ignore_case: false })
     }
 
+    /// An expression. Whether it must match the whole is the implementation's to say: a shield's need
+    /// not.
+    fn pattern(&self, text: &str) -> Result<Pattern, String> {
+        let pattern = Pattern::new(text)?;
+        if self.mirrors { Ok(pattern) } else { Pattern::new(&format!(".*(?:{text}).*")) }
+    }
+
     /// Conditions on fields or parameters by their names.
     fn named(&self, node: &Node, path: &str, findings: &mut Findings) -> Vec<(String, TextMatch)> {
         let mut result = Vec::new();
@@ -90,7 +98,7 @@ impl Scope {
                 _ if one.fields().iter().any(|(key, _)| !known(&key.text)) => None,
                 ("Exact", Some(value)) => Some(TextMatch::Exact(value.to_owned())),
                 ("RegularExpression", Some(value)) => {
-                    Pattern::new(value).ok().map(TextMatch::Regex)
+                    self.pattern(value).ok().map(TextMatch::Regex)
                 }
                 _ => None,
             };

@@ -7,6 +7,7 @@ use super::super::finding::Findings;
 use super::super::hosts::full_name;
 use super::super::policy::is_exported;
 use super::super::service::namespace;
+use super::super::{MAX_RULES, TOO_MANY};
 use crate::config::yaml::{Key, Node, Value};
 
 /// What a delegate's route has from its root where it says nothing itself.
@@ -65,6 +66,7 @@ impl<'a> Roots<'a> {
     /// The routes of a root, and where each stands.
     pub(super) fn routes(&self, root: &Node, findings: &mut Findings) -> Vec<(String, Node)> {
         let mut routes = Vec::new();
+        let mut matches = 0_usize;
         for (index, route) in http(root).iter().enumerate() {
             let path = format!("http[{index}]");
             let own = written_out(route, namespace(root));
@@ -84,6 +86,12 @@ impl<'a> Roots<'a> {
                     let why = "a delegate cannot delegate further: Istio passes over it";
                     findings.refused(part.at.line, path, why);
                     continue;
+                }
+                let of = |route: &Node| items(route, "match").len().max(1);
+                matches = matches.saturating_add(of(&own).saturating_mul(of(part)));
+                if matches > MAX_RULES {
+                    findings.refused(part.at.line, path, TOO_MANY);
+                    return routes;
                 }
                 match merged(&own, &written_out(part, namespace(delegate))) {
                     Some(route) => routes.push((path, route)),

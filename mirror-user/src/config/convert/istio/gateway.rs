@@ -85,6 +85,11 @@ impl Bound {
         bound
     }
 
+    /// True when the routes of the mesh count.
+    pub(super) const fn is_mesh(&self) -> bool {
+        self.gateway.is_none()
+    }
+
     /// True when the mesh counts, whose routes name no gateway.
     pub(super) fn has_mesh(&self, line: usize, findings: &mut Findings) -> bool {
         if let Some(gateway) = &self.gateway {

@@ -2,6 +2,7 @@
 
 use super::gateway::Bound;
 use crate::config::convert::finding::Findings;
+use crate::config::convert::service::texts;
 use crate::config::yaml::{Node, Value};
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
 
@@ -13,6 +14,8 @@ pub(super) struct Scope<'a> {
     /// Where routes must be bound to count.
     pub(super) bound: &'a Bound,
     pub(super) namespace: &'a str,
+    /// The gateways of the VirtualService.
+    pub(super) gateways: &'a [&'a str],
 }
 
 impl Scope<'_> {
@@ -29,7 +32,7 @@ impl Scope<'_> {
     /// One set of conditions, all of which must hold; `None` for one of another gateway.
     pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Option<Match> {
         if let Some(gateways) = node.field("gateways").filter(|list| !list.items().is_empty())
-            && !self.bound.is_bound(gateways, self.namespace, &format!("{path}.gateways"), findings)
+            && !self.counts(gateways, &format!("{path}.gateways"), findings)
         {
             return None;
         }
@@ -88,6 +91,24 @@ impl Scope<'_> {
             }
         }
         Some(result)
+    }
+
+    /// True when a match for these gateways alone counts where the native file captures.
+    fn counts(&self, node: &Node, field: &str, findings: &mut Findings) -> bool {
+        let own = texts(node);
+        let Some(other) = self.gateways.iter().find(|name| !own.contains(name)) else {
+            return self.bound.is_bound(node, self.namespace, field, findings);
+        };
+        if !self.bound.is_mesh() {
+            return self.bound.is_bound(node, self.namespace, field, findings);
+        }
+        // The server sees what came by each of them.
+        let why = format!("the server sees what came by {other} as well");
+        if own.contains(&"mesh") || !self.mirrors {
+            self.cannot(node.at.line, field, &why, findings);
+            return true;
+        }
+        self.bound.is_bound(node, self.namespace, field, findings)
     }
 
     fn uri(

@@ -17,6 +17,8 @@ pub(super) struct Reader<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) namespace: &'a str,
     pub(super) service: &'a str,
+    /// The gateways of the VirtualService.
+    pub(super) gateways: Vec<&'a str>,
     /// Where the requests of all its routes go.
     pub(super) production: Vec<Backend>,
 }
@@ -49,6 +51,7 @@ impl Reader<'_> {
             mirrors: !targets.is_empty(),
             bound: self.context.bound,
             namespace: self.namespace,
+            gateways: &self.gateways,
         };
         let mut name = format!("{}-{index}", self.service);
         let mut matches = Vec::new();

@@ -258,6 +258,26 @@ fn a_gateway_takes_the_virtual_services_of_one_host_together() {
     assert!(shield < text.find("v-0-first").expect("what matches everything"), "{text}");
 }
 
+/// The server's wire does not say by which of them a request came.
+#[test]
+fn a_match_for_some_gateways_mirrors_only_where_it_is_all_that_is_seen() {
+    let route = |gateways: &str, route: &str| {
+        format!(
+            "kind: VirtualService\nmetadata: {{name: v}}\nspec:\n  gateways: [mesh, edge]\n  hosts: \
+             [a.example]\n  http:\n  - match: [{{gateways: [{gateways}]}}]\n    {route}\n  - mirror: {{host: \
+             b.example}}\n"
+        )
+    };
+    refusal(&with(&route("mesh", "mirror: {host: c.example}"), None, &[], &[]));
+    refusal(&with(&route("edge", "mirror: {host: c.example}"), None, &[], &[]));
+    // A shield takes all, and nothing is left.
+    refusal(&with(&route("edge", "name: shield"), None, &[], &[]));
+    let edge = with(&route("edge", "mirror: {host: c.example}"), Some("edge"), &[], &[]);
+    assert!(native(&edge).contains("c.example"));
+    let mesh = with(&route("mesh", "name: shield"), Some("edge"), &[], &[]);
+    assert!(native(&mesh).contains("b.example"));
+}
+
 #[test]
 fn a_delegates_routes_are_merged_with_its_roots() {
     let text = |root: &str, delegate: &str| {

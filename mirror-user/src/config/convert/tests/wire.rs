@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{
     HOSTS, convert, http_route, istio, mirrored, native, refusals, virtual_service, words,
 };
-use crate::config::convert::{Fate, Origin};
+use crate::config::convert::{Fate, Options, Origin};
 use crate::config::file::File;
 use crate::rules::select::Facts;
 use crate::rules::tests::asked;
@@ -274,6 +274,46 @@ fn modelled() -> impl Strategy<Value = Modelled> {
 }
 
 proptest! {
+    /// At the gateway each request is mirrored as its route says, and its copy has the path that the
+    /// route gives it.
+    #[test]
+    fn a_gateways_copies_are_those_of_its_routes(
+        routes in proptest::collection::vec(modelled(), 1..4),
+    ) {
+        let text: String = routes.iter().map(Modelled::yaml).collect();
+        let text = virtual_service(&text).replace("spec:\n", "spec:\n  gateways: [edge]\n");
+        let options = Options { gateway: Some("edge".to_owned()), ..Options::default() };
+        let conversion = crate::config::convert::convert(Origin::Istio, &text, &options);
+        let Some(native) = conversion.native else { return Ok(()) };
+        let file = File::parse(&native).unwrap();
+        for path in ["/", "/x", "/a", "/ax", "/a/", "/a/x", "/b/", "/b/x", "/a/b/", "/a/b/x", "/bx"] {
+            for header in [None, Some("1"), Some("2"), Some("3")] {
+                let route = routes.iter().find(|one| one.takes(path, header));
+                let fields: Vec<String> = header.iter().map(|value| format!("x: {value}")).collect();
+                let sent = targets(&file, path, &fields);
+                let wanted = route.and_then(|route| route.mirror);
+                prop_assert_eq!(sent.len(), usize::from(wanted.is_some()), "{}\n{}", native, path);
+                for name in sent {
+                    let target = file.targets.iter().find(|one| one.name == name).unwrap();
+                    let url = format!("http://{}.example:80", wanted.unwrap());
+                    prop_assert_eq!(&target.url, &url);
+                    let (front, rest) = target.edits.path(path.as_bytes());
+                    let path_there = String::from_utf8([front, rest].concat()).unwrap();
+                    let (behind, header_there) = route.unwrap().behind(path, header);
+                    prop_assert_eq!(path_there, behind, "{}\n{}", native, path);
+                    let hidden = target.edits.hides(b"x");
+                    let set = target.edits.set.iter().find(|(name, _)| name == "x");
+                    let there = match (set, hidden) {
+                        (Some((_, value)), _) => Some(value.as_str()),
+                        (None, true) => None,
+                        (None, false) => header,
+                    };
+                    prop_assert_eq!(there, header_there, "{}", native);
+                }
+            }
+        }
+    }
+
     /// Nothing that the wire shows goes to a target that not every route by which it could have come
     /// mirrors to.
     #[test]

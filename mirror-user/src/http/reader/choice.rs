@@ -95,10 +95,10 @@ impl Reader {
     pub(super) fn choose(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
         let side = self.side;
         let State::Choice(choice) = &mut self.state else { return Met::Nothing };
-        if choice.held.bytes.is_empty() {
-            if let Some(chosen) = choice.of(side, data) {
-                return Met::Chosen(chosen);
-            }
+        if choice.held.bytes.is_empty()
+            && let Some(chosen) = choice.of(side, data)
+        {
+            return Met::Chosen(chosen);
         }
         let before = choice.held.bytes.len();
         if !choice.held.push(data, room.options.max_head, room) {

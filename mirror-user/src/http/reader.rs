@@ -17,11 +17,13 @@ use crate::packet::Timestamp;
 use crate::tcp::event::Side;
 
 mod choice;
+mod held;
 mod proxied;
 mod seek;
 
 use self::choice::Choice;
 pub(super) use self::choice::{Absent, Chosen};
+pub(super) use self::held::Held;
 
 /// What a message costs beside its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
@@ -96,49 +98,6 @@ impl State {
         }
     }
 }
-
-/// Bytes that wait until it is known what they are.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    pub(super) bytes: Vec<u8>,
-    /// When the first of them were seen.
-    pub(super) since: Timestamp,
-    /// Bytes after them are missing.
-    pub(super) gap: bool,
-    /// Bytes taken from the budget.
-    charged: u64,
-}
-
-impl Held {
-    /// Takes `data`, unless that makes more than `most`, or more than the budget has.
-    fn push(&mut self, data: &[u8], most: usize, room: &mut Room<'_>) -> bool {
-        if self.gap || self.bytes.len() + data.len() > most {
-            return false;
-        }
-        if self.bytes.is_empty() {
-            self.since = room.at;
-        }
-        let capacity = self.bytes.capacity();
-        self.bytes.reserve(data.len());
-        let grown = (self.bytes.capacity() - capacity) as u64;
-        if !room.budget.take(grown) {
-            self.bytes.shrink_to(capacity);
-            return false;
-        }
-        self.charged += grown;
-        self.bytes.extend_from_slice(data);
-        true
-    }
-
-    /// Hands them out, to be read.
-    fn release(&mut self, room: &mut Room<'_>) -> Self {
-        room.budget.give(std::mem::take(&mut self.charged));
-        std::mem::take(self)
-    }
-}
-
-/// More than this many bytes after a CONNECT or Upgrade request are not held.
-const MAX_HELD: usize = 16 * 1024;
 
 /// What the reader met.
 pub(super) enum Met {
@@ -229,13 +188,7 @@ impl Reader {
             State::Proxied => self.proxied(data, room),
             State::Head { .. } => self.head(data, room),
             State::Resync => self.resync(data, room),
-            State::Await(held) => {
-                if !held.push(data, MAX_HELD, room) {
-                    return Met::HeldTooMuch;
-                }
-                *data = &[];
-                Met::Nothing
-            }
+            State::Await(_) => self.hold_until_response(data, room),
             State::Closing => self.after_close(data, room),
             State::Ended { .. } => self.after_end(data, room),
         }
@@ -502,29 +455,6 @@ impl Reader {
             stats.cut_heads.count(why);
             stats.unread.add(Unread::CutHead, self.partial.len() as u64);
             self.forget_partial(room);
-        }
-    }
-
-    /// What comes may be another protocol, until [`release`](Self::release).
-    pub(super) fn await_answer(&mut self) {
-        self.state = State::Await(Box::default());
-    }
-
-    /// What comes, and what was held, is HTTP/1 after all.
-    pub(super) fn release(&mut self, room: &mut Room<'_>) -> Option<Held> {
-        let held = match &mut self.state {
-            State::Await(held) => held.release(room),
-            _ => return None,
-        };
-        self.state = State::Start;
-        Some(held)
-    }
-
-    /// What is held until the answer comes.
-    pub(super) fn held(&self) -> Option<&Held> {
-        match &self.state {
-            State::Await(held) => Some(held),
-            _ => None,
         }
     }
 

@@ -52,6 +52,12 @@ pub struct PaceArgs {
 }
 
 impl PaceArgs {
+    /// True when the times of a capture are those of its replay.
+    #[must_use]
+    pub fn has_gaps(&self) -> bool {
+        self.rate.is_none() && self.speed != Some(Speed::Max)
+    }
+
     /// These, and what they do not say as `other` says it.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

@@ -8,7 +8,7 @@ use super::reload::Start;
 use super::source::Source;
 use super::target::{Run, to};
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{PaceArgs, RunArgs, Speed};
+use crate::cli::{PaceArgs, RunArgs};
 use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
@@ -92,9 +92,8 @@ impl Run {
         if is_live {
             refuse_for_live(&file.pace)?;
         } else {
-            let has_gaps = file.pace.rate.is_none() && file.pace.speed != Some(Speed::Max);
             ensure!(
-                has_gaps || file.pace.max_gap.is_none(),
+                file.pace.has_gaps() || file.pace.max_gap.is_none(),
                 "--max-gap: there are no recorded gaps with --rate or --speed max; leave it out"
             );
         }

@@ -98,5 +98,13 @@ pub(super) fn pace(reader: &mut Reader, node: &Node) -> Option<PaceArgs> {
     if let (Some(_), Some(rate)) = (fields.get("speed"), fields.get("rate")) {
         reader.wrong(rate.at, "both speed and rate; give one of them");
     }
+    if let Some(gap) = fields.get("max-gap")
+        && !pace.has_gaps()
+    {
+        reader.wrong(
+            gap.at,
+            "max-gap: there are no recorded gaps with a rate or speed max; leave it out",
+        );
+    }
     Some(pace)
 }

@@ -249,6 +249,7 @@ fn schema_and_reader_take_the_same_files() {
         with("pace: { speed: 1, rate: 5 }"),
         with("pace: { speed: 0 }"),
         with("pace: { rate: fast }"),
+        with("pace: { rate: 5, max-gap: 1s }"),
         with("pace: { loop: 0 }"),
         with("pace: { connections: pooled }"),
         with("pace: { from-time: yesterday }"),

@@ -5,13 +5,15 @@
 //! come to more than the rate, some of them are left out from then on. Where requests are independent
 //! of one another, each is chosen by itself.
 //!
-//! Never waits and never looks at a clock: every time is told.
+//! Never waits and never looks at a clock: time is that of the capture, so that a pause of this process is no
+//! burst of production's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hashbrown::HashSet;
 
 use super::pace::Rate;
+use crate::packet::Timestamp;
 
 /// How much of the rate may be made up for later, as requests do not come evenly.
 const CREDIT: Duration = Duration::from_millis(100);
@@ -29,8 +31,8 @@ pub(super) struct Cap {
     /// Requests are chosen one by one, and not by connection.
     each: bool,
     /// When it was asked first and last.
-    began: Option<Instant>,
-    asked: Option<Instant>,
+    began: Option<Timestamp>,
+    asked: Option<Timestamp>,
     /// How many requests may go on now; below 0, how many went on before their time.
     level: f64,
     let_in: LetIn,
@@ -42,8 +44,9 @@ impl Cap {
         Self { rate, each, began: None, asked: None, level: 0.0, let_in: LetIn::default() }
     }
 
-    /// Whether a request of this connection may go on; `is_first` says that none was seen before it.
-    pub(super) fn admits(&mut self, connection: u64, is_first: bool, now: Instant) -> bool {
+    /// Whether a request of this connection that was whole at `now` may go on; `is_first` says that none
+    /// was seen before it.
+    pub(super) fn admits(&mut self, connection: u64, is_first: bool, now: Timestamp) -> bool {
         let (credit, debt) = self.refill(now);
         let is_in = !self.each && self.let_in.contains(connection);
         let admits = if is_in {
@@ -66,19 +69,18 @@ impl Cap {
     }
 
     /// Adds what the time brought; how far the level may rise, and how far it may fall.
-    fn refill(&mut self, now: Instant) -> (f64, f64) {
+    fn refill(&mut self, now: Timestamp) -> (f64, f64) {
         let began = *self.began.get_or_insert(now);
-        let rate = self.rate.per_second(now.saturating_duration_since(began));
+        let rate = self.rate.per_second(now.since(began));
         // One at least, or nothing would ever go on.
         let (credit, debt) =
             ((rate * CREDIT.as_secs_f64()).max(1.0), (rate * DEBT.as_secs_f64()).max(1.0));
-        self.level = match self.asked.replace(now) {
-            Some(asked) => {
-                let since = now.saturating_duration_since(asked).as_secs_f64();
-                (self.level + rate * since).min(credit)
-            }
+        self.level = match self.asked {
+            Some(asked) => (self.level + rate * now.since(asked).as_secs_f64()).min(credit),
             None => credit,
         };
+        // Connections are not in step to the microsecond.
+        self.asked = self.asked.max(Some(now));
         (credit, debt)
     }
 }
@@ -110,18 +112,19 @@ impl LetIn {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::replay::engine::now;
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_nanos((seconds * 1e9) as u64)
+    }
 
     /// Connections with so many requests a second each, in turns, for ten seconds; how many of the
     /// requests of each went on.
     fn ten_seconds(cap: &mut Cap, connections: u64, each: u64) -> Vec<u64> {
-        let start = now();
         let mut admitted = vec![0; usize::try_from(connections).unwrap()];
         for n in 0..each * 10 {
             for (place, admitted) in (0..).zip(&mut admitted) {
                 let turn = (n * connections + place) as f64 / (connections * each) as f64;
-                let at = start + Duration::from_secs_f64(turn);
-                *admitted += u64::from(cap.admits(place, n == 0, at));
+                *admitted += u64::from(cap.admits(place, n == 0, at(turn)));
             }
         }
         admitted
@@ -149,8 +152,8 @@ mod tests {
 
     #[test]
     fn short_connections_are_sampled_to_the_rate() {
-        let (mut cap, start) = (cap("100/s", false), now());
-        let at = |n: u64| start + Duration::from_millis(n);
+        let mut cap = cap("100/s", false);
+        let at = |n: u64| Timestamp::from_nanos(n * 1_000_000);
         let admitted = (0..10_000).filter(|n| cap.admits(*n, true, at(*n))).count();
         assert!((1_000..=1_011).contains(&admitted), "{admitted} in ten seconds");
     }
@@ -174,9 +177,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let (mut cap, start) = (cap("1000000000/s", false), now());
+        let mut cap = cap("1000000000/s", false);
         for n in 0..200_000 {
-            assert!(cap.admits(n, true, start + Duration::from_micros(n)));
+            assert!(cap.admits(n, true, Timestamp::from_nanos(n * 1_000)));
         }
         assert!(cap.let_in.young.len() <= MAX_LET_IN && cap.let_in.old.len() <= MAX_LET_IN);
     }

@@ -212,7 +212,7 @@ impl ReplaySink {
         };
         let shadow = match &mut self.cap {
             Some(cap) if shadow.is_ok() => {
-                let admits = cap.admits(connection, id.index == 0, engine::now());
+                let admits = cap.admits(connection, id.index == 0, request.finished);
                 shadow.and_then(|shadow| admits.then_some(shadow).ok_or(NotDelivered::OverRate))
             }
             _ => shadow,

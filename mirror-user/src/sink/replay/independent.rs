@@ -75,14 +75,19 @@ impl Independent {
         self.waiting.borrow_mut().remove(&(place.due, place.arrived))
     }
 
-    /// Gives up what is not due yet; tickets count it as stopped.
+    /// The engine stops.
     pub(super) fn stop(&self) {
-        let now = now();
-        self.waiting.borrow_mut().retain(|(due, _), _| due.is_none_or(|due| due <= now));
+        self.wake();
         self.idle.borrow().iter().for_each(|worker| worker.wake());
     }
 
-    /// When the first request is due; `Err` when there is none.
+    /// Their tickets count them as stopped.
+    fn drop_what_is_not_due(&self) {
+        let now = now();
+        self.waiting.borrow_mut().retain(|(due, _), _| due.is_none_or(|due| due <= now));
+    }
+
+    /// When the first request is due; `None` when there is none.
     fn first(&self) -> Option<Turn> {
         self.waiting.borrow().first_key_value().map(|(turn, _)| *turn)
     }
@@ -96,6 +101,9 @@ impl Independent {
 
     /// Finds a worker for a request that is due, or asks to be woken when the first one is.
     fn stir(self: &Rc<Self>, engine: &Rc<Engine>) {
+        if engine.stopping() {
+            self.drop_what_is_not_due();
+        }
         let Some((due, _)) = self.first() else { return };
         if let Some(due) = due.filter(|due| *due > now()) {
             if self.timed.replace(Some(due)) != Some(due) {

@@ -5,7 +5,7 @@
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::decode::{Flags, Segment};
+use mirror_user::decode::{Flags, Segment, Tag};
 use mirror_user::packet::{InterfaceId, Timestamp};
 use mirror_user::tcp::seq::SeqNumber;
 use mirror_user::tcp::{FlowTable, TcpLimits};
@@ -46,6 +46,7 @@ fuzz_target!(|steps: Vec<Step>| {
             window: 65_535,
             flags: Flags(step.flags),
             payload: Bytes::from(step.payload),
+            tag: Tag::NONE,
             cut: u32::from(step.cut),
         };
         flows.push(segment, &mut events);

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use hashbrown::DefaultHashBuilder;
 
+use super::tag::TagDigest;
 use super::{Flags, Segment};
 use crate::packet::InterfaceId;
 
@@ -49,8 +50,12 @@ struct Slot {
     fingerprint: u64,
     /// In units of 1,024 ns, and beginning anew every 73 minutes.
     at: u32,
-    interface: InterfaceId,
+    /// The low bits tell interfaces of one host apart.
+    interface: u16,
+    tag: TagDigest,
 }
+
+const _: () = assert!(size_of::<Slot>() == 16, "four slots fill a line of the cache");
 
 /// Slots that share a line of the cache, the newest first.
 #[derive(Clone, Copy, Default)]
@@ -81,16 +86,20 @@ impl Duplicates {
         let (place, fingerprint) = self.place_and_fingerprint(sighting);
         let mask = self.lines.len().wrapping_sub(1);
         let Some(Line(slots)) = self.lines.get_mut(place as usize & mask) else { return false };
-        let Segment { at, interface, .. } = *sighting.segment;
-        let at = units(at.as_nanos());
-        let is_copy =
-            |slot: &Slot| slot.fingerprint == fingerprint && sighting.is_copy(slot, at, interface);
+        let Segment { at, interface: InterfaceId(interface), tag, .. } = *sighting.segment;
+        let now = Slot {
+            fingerprint,
+            at: units(at.as_nanos()),
+            interface: interface as u16,
+            tag: tag.digest(),
+        };
+        let is_copy = |slot: &Slot| slot.fingerprint == fingerprint && sighting.is_copy(slot, &now);
         if slots.iter().any(is_copy) {
             return true;
         }
         slots.rotate_right(1);
         let [newest, ..] = slots;
-        *newest = Slot { fingerprint, at, interface };
+        *newest = now;
         false
     }
 
@@ -153,10 +162,14 @@ fn word(bytes: Option<&[u8]>) -> u64 {
 }
 
 impl Sighting<'_> {
-    fn is_copy(&self, slot: &Slot, at: u32, interface: InterfaceId) -> bool {
+    fn is_copy(&self, slot: &Slot, now: &Slot) -> bool {
+        // Of two tenants, the same packet is another one.
+        if !slot.tag.may_be(now.tag) {
+            return false;
+        }
         // Either of them may be the earlier one.
-        let apart = at.wrapping_sub(slot.at).min(slot.at.wrapping_sub(at));
-        if slot.interface != interface {
+        let apart = now.at.wrapping_sub(slot.at).min(slot.at.wrapping_sub(now.at));
+        if slot.interface != now.interface {
             return apart <= units(OTHER_INTERFACE_NANOS);
         }
         // Duplicate acknowledgments are equal by their nature (RFC 5681 §2); only IPv4's

@@ -16,6 +16,7 @@ use strum::IntoStaticStr;
 use super::Skip;
 use super::ip::Carrier;
 use super::rest::Rest;
+use super::tag::Tag;
 use crate::packet::Timestamp;
 use crate::stats::Tally;
 
@@ -41,6 +42,7 @@ pub(super) struct Key {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) id: u32,
+    pub(super) tag: Tag,
     pub(super) protocol: u8,
 }
 

@@ -84,6 +84,7 @@ fn v4(rest: Rest<'_>) -> Result<Payload<'_>, Skip> {
         source: carrier.source,
         destination: carrier.destination,
         id: u32::from(carrier.id),
+        tag: rest.tag,
         protocol: carrier.protocol,
     };
     let offset = usize::from(header.fragments_offset().byte_offset());
@@ -158,6 +159,7 @@ fn fragment_header<'a>(carrier: Carrier, rest: Rest<'a>) -> Result<Payload<'a>, 
         source: carrier.source,
         destination: carrier.destination,
         id: header.identification(),
+        tag: rest.tag,
         protocol: protocol::FRAGMENT,
     };
     let offset = usize::from(header.fragment_offset().byte_offset());

@@ -2,6 +2,7 @@
 
 use super::Skip;
 use super::rest::Rest;
+use super::tag::TagKind;
 use crate::packet::LinkType;
 
 /// What a header is followed by.
@@ -33,6 +34,14 @@ pub(super) mod ether_type {
     pub(in super::super) const PROVIDER_VLAN: u16 = 0x88a8;
     /// Tags of double tagging before 802.1ad, still in use.
     pub(in super::super) const OLD_VLANS: [u16; 2] = [0x9100, 0x9200];
+    /// 802.1BR.
+    pub(in super::super) const E_TAG: u16 = 0x893f;
+    /// Of Cisco's fabric extenders, before 802.1BR.
+    pub(in super::super) const VN_TAG: u16 = 0x8926;
+    /// Cisco's security group.
+    pub(in super::super) const METADATA: u16 = 0x8909;
+    /// Cisco's and Arista's time stamp.
+    pub(in super::super) const TIME_TAG: u16 = 0x8988;
     pub(in super::super) const MPLS: u16 = 0x8847;
     pub(in super::super) const MPLS_UPSTREAM: u16 = 0x8848;
     pub(in super::super) const PPPOE_SESSION: u16 = 0x8864;
@@ -150,6 +159,9 @@ fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         is::IPV4 | is::IPV6 => Ok((Layer::Ip, rest)),
         is::VLAN | is::PROVIDER_VLAN => tagged(rest),
         kind if is::OLD_VLANS.contains(&kind) => tagged(rest),
+        // Where in a switch the frame comes from differs by direction, and says nothing of tenants.
+        is::VN_TAG => passed_over(rest, 4),
+        is::E_TAG | is::METADATA | is::TIME_TAG => passed_over(rest, 6),
         is::MPLS | is::MPLS_UPSTREAM => Ok((Layer::Mpls, rest)),
         is::PPPOE_SESSION => {
             let (&[version, code, _, _, high, low], rest) = rest.header::<6>()?;
@@ -167,9 +179,19 @@ fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     }
 }
 
+/// The identifier in a VLAN tag; the other bits are the priority's.
+pub(super) const VLAN_ID: u16 = 0x0fff;
+
 fn tagged(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
-    let (&[_, _, high, low], rest) = rest.header::<4>()?;
-    Ok((typed(u16::from_be_bytes([high, low])), rest))
+    let id = u32::from(rest.u16(0)? & VLAN_ID);
+    let (layer, rest) = passed_over(rest, 2)?;
+    Ok((layer, rest.tagged(TagKind::Vlan, id)))
+}
+
+/// A tag of `len` bytes, then the type of what follows.
+fn passed_over(rest: Rest<'_>, len: usize) -> Result<(Layer, Rest<'_>), Skip> {
+    let rest = rest.skip(len)?;
+    Ok((typed(rest.u16(0)?), rest.skip(2)?))
 }
 
 /// A data frame as an access point sends it through a tunnel to its controller.

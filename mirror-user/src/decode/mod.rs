@@ -1,7 +1,7 @@
 //! `Packet`s in, `Segment`s out, or the reason why not.
 //!
 //! Reads through MAC headers, VLAN tags, MPLS, PPPoE and tunnels (VXLAN, Geneve, GRE, ERSPAN,
-//! IP in IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE) down to the innermost IP
+//! IP in IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE, TZSP) down to the innermost IP
 //! header, puts fragments together, and gives the TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
 //! a moment ago on another interface. Remembers unfinished datagrams and the fingerprints of the
 //! last few thousand segments, both bounded by [`Limits`]. Never copies a payload except out of
@@ -20,6 +20,7 @@ mod outline;
 mod plain;
 mod rest;
 mod segment;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod tunnel;
@@ -43,6 +44,8 @@ use crate::tcp::seq::SeqNumber;
 use crate::watch::{Watch, Watcher};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
+pub use self::tag::Tag;
+
 pub use self::outline::{Outline, Tunnel, outline};
 
 pub use self::fragment::{
@@ -74,6 +77,8 @@ pub struct Segment {
     pub flags: Flags,
     /// The payload that was captured.
     pub payload: Bytes,
+    /// The network that its addresses are of.
+    pub tag: Tag,
     /// How many further payload bytes the packet had on the wire that the capture cut off.
     pub cut: u32,
 }
@@ -262,7 +267,7 @@ impl Decoder {
 
     fn walk_from_link(&mut self, packet: &Packet) -> Result<Segment, Skip> {
         let beyond = (packet.wire_len as usize).saturating_sub(packet.data.len());
-        let rest = Rest { bytes: &packet.data, beyond };
+        let rest = Rest::new(&packet.data, beyond);
         let (layer, rest) = link::open(packet.link, rest)?;
         self.walk(Origin { packet, data: &packet.data }, At::Layer(layer), rest, MAX_HEADERS)
     }
@@ -297,7 +302,7 @@ impl Decoder {
                 Payload::Whole(carrier, inner) => (at, rest) = (At::Payload(carrier), inner),
                 Payload::Part(part) => {
                     let (carrier, whole) = self.fragments.push(origin.packet.at, &part)?;
-                    let rest = Rest { bytes: &whole, beyond: 0 };
+                    let rest = Rest { tag: part.rest.tag, ..Rest::new(&whole, 0) };
                     let origin = Origin { data: &whole, ..origin };
                     return self.walk(origin, At::Payload(carrier), rest, left);
                 }

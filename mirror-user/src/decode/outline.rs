@@ -45,7 +45,7 @@ pub enum Tunnel {
     /// RFC 8926.
     #[strum(serialize = "Geneve")]
     Geneve,
-    /// RFC 2784, ERSPAN and PPTP included.
+    /// RFC 2784, ERSPAN and PPTP included, and in UDP (RFC 8086).
     #[strum(serialize = "GRE")]
     Gre,
     /// IPv4 or IPv6 directly in either (RFC 2003, 2473, 4213).
@@ -57,7 +57,7 @@ pub enum Tunnel {
     /// IPsec's ESP (RFC 4303), in UDP too (RFC 3948); encrypted as a rule.
     #[strum(serialize = "IPsec")]
     Ipsec,
-    /// L2TP, GTP-U, Teredo, AYIYA, MPLS, EtherIP.
+    /// L2TP, GTP-U, Teredo, AYIYA, MPLS, EtherIP, TZSP.
     #[strum(serialize = "another kind of tunnel")]
     Another,
 }
@@ -81,7 +81,7 @@ const ESP: u8 = 50;
 /// Why it has none, by the decoder's names.
 pub fn outline(packet: &Packet) -> Result<Outline, Skip> {
     let beyond = (packet.wire_len as usize).saturating_sub(packet.data.len());
-    let (mut layer, mut rest) = link::open(packet.link, Rest { bytes: &packet.data, beyond })?;
+    let (mut layer, mut rest) = link::open(packet.link, Rest::new(&packet.data, beyond))?;
     let mut headers = 0..MAX_HEADERS;
     while layer != Layer::Ip {
         headers.next().ok_or(Skip::TooDeep)?;
@@ -118,7 +118,8 @@ fn udp(source: u16, destination: u16, rest: Rest<'_>) -> Outline {
     Outline::Tunnel(match destination {
         port::VXLAN | port::VXLAN_LINUX | port::VXLAN_GPE => Tunnel::Vxlan,
         port::GENEVE => Tunnel::Geneve,
-        port::MPLS => Tunnel::Another,
+        port::GRE => Tunnel::Gre,
+        port::MPLS | port::TZSP => Tunnel::Another,
         _ if either(WIREGUARD) => Tunnel::WireGuard,
         _ if either(IPSEC_NAT) => Tunnel::Ipsec,
         _ if [port::L2TP, port::GTP_USER, port::TEREDO, port::AYIYA].into_iter().any(either) => {

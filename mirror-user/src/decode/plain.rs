@@ -10,8 +10,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ip::{Carrier, protocol};
-use super::link::ether_type;
+use super::link::{VLAN_ID, ether_type};
 use super::rest::Rest;
+use super::tag::{Tag, TagKind};
 use crate::packet::{LinkType, Packet};
 
 /// A packet of the plain kind.
@@ -38,14 +39,16 @@ impl<'a> Plain<'a> {
             LinkType::RawIp => (ether_type::IPV6, 0),
             LinkType::Null | LinkType::Ppp | LinkType::Nflog => return None,
         };
+        let mut tag = Tag::NONE;
         for _ in 0..2 {
             if matches!(kind, ether_type::VLAN | ether_type::PROVIDER_VLAN) {
+                tag = tag.with(TagKind::Vlan, u32::from(number(bytes, network)? & VLAN_ID));
                 kind = number(bytes, network.checked_add(2)?)?;
                 network = network.checked_add(4)?;
             }
         }
         let beyond = (packet.wire_len as usize).saturating_sub(bytes.len());
-        let rest = Rest { bytes: bytes.get(network..)?, beyond };
+        let rest = Rest { tag, ..Rest::new(bytes.get(network..)?, beyond) };
         let (carrier, header_len, rest) = match kind {
             ether_type::IPV4 => v4(rest)?,
             ether_type::IPV6 => v6(rest)?,

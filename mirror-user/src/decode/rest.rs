@@ -1,6 +1,7 @@
 //! The part of a packet that is still to be read.
 
 use super::Skip;
+use super::tag::{Tag, TagKind};
 
 /// What follows the headers read so far.
 #[derive(Clone, Copy, Debug)]
@@ -9,9 +10,21 @@ pub(super) struct Rest<'a> {
     pub(super) bytes: &'a [u8],
     /// How much more of it there was on the wire.
     pub(super) beyond: usize,
+    /// The tags read so far.
+    pub(super) tag: Tag,
 }
 
 impl<'a> Rest<'a> {
+    /// All of a packet, of which the link had `beyond` bytes more.
+    pub(super) const fn new(bytes: &'a [u8], beyond: usize) -> Self {
+        Self { bytes, beyond, tag: Tag::NONE }
+    }
+
+    /// The same, within one more tag.
+    pub(super) const fn tagged(self, kind: TagKind, id: u32) -> Self {
+        Self { tag: self.tag.with(kind, id), ..self }
+    }
+
     /// Splits a header of `N` bytes off.
     pub(super) fn header<const N: usize>(self) -> Result<(&'a [u8; N], Self), Skip> {
         let (header, bytes) = self.bytes.split_first_chunk().ok_or(Skip::Truncated)?;
@@ -29,10 +42,10 @@ impl<'a> Rest<'a> {
     /// the packet had on the wire is not believed: the bytes that are there count.
     pub(super) fn limit(self, n: usize) -> Self {
         match self.bytes.get(..n) {
-            Some(bytes) => Self { bytes, beyond: 0 },
+            Some(bytes) => Self { bytes, beyond: 0, ..self },
             None => {
                 let missing = n.saturating_sub(self.bytes.len());
-                Self { bytes: self.bytes, beyond: missing.min(self.beyond) }
+                Self { beyond: missing.min(self.beyond), ..self }
             }
         }
     }

@@ -38,6 +38,7 @@ pub(super) fn read(
         window: u16::from_be_bytes([w0, w1]),
         flags: Flags(flags),
         payload: origin.data.slice_ref(payload),
+        tag: rest.tag,
         cut: u32::try_from(cut).unwrap_or(u32::MAX),
     };
     let sighting = Sighting { segment: &segment, id: carrier.id, header: rest.bytes };

@@ -83,6 +83,10 @@ fn tags_labels_and_sessions_are_read_through() {
         ethernet(0x88a8, &[&[0, 5, 0x81, 0, 0, 6, 0x08, 0][..], &v4].concat()),
         ethernet(0x9100, &[&[0, 5, 0x81, 0, 0, 6, 0x81, 0, 0, 7, 0x08, 0][..], &v4].concat()),
         ethernet(0x8847, &[&[0, 1, 0, 9, 0, 2, 1, 9][..], &v4].concat()),
+        ethernet(0x8926, &[&[0, 0, 0, 0x14, 0x08, 0][..], &v4].concat()),
+        ethernet(0x893f, &[&[0, 1, 0, 2, 0, 0, 0x08, 0][..], &v4].concat()),
+        ethernet(0x8909, &[&[1, 1, 0, 1, 0, 9, 0x08, 0][..], &v4].concat()),
+        ethernet(0x8988, &[&[0, 0, 0, 1, 2, 3, 0x81, 0, 0, 5, 0x08, 0][..], &v4].concat()),
         ethernet(0x8847, &[&[0, 2, 1, 9, 0, 0, 0, 0][..], &frame].concat()),
         ethernet(0x8864, &pppoe),
         ethernet(0x8100, &[&[0, 5, 0x88, 0x64][..], &pppoe].concat()),
@@ -91,6 +95,62 @@ fn tags_labels_and_sessions_are_read_through() {
     for bytes in cases {
         assert_payload(&packet(LinkType::Ethernet, bytes), b"GET");
     }
+}
+
+#[test]
+fn what_keeps_tenants_apart_is_part_of_a_segment() {
+    let v4 = ipv4(b"GET");
+    let frame = ethernet(0x0800, &v4);
+    let vlan = |id: u8| [&[0xe0, id, 0x08, 0x00][..], &v4].concat();
+    let qinq = |outer: u8| [&[0, outer, 0x81, 0, 0, 6, 0x08, 0][..], &v4].concat();
+    let tag = |bytes: Vec<u8>| decode(&packet(LinkType::Ethernet, bytes)).unwrap().tag;
+    let within = |bytes: Vec<u8>| tag(ethernet(0x0800, &bytes));
+    let network = |port, id: u8| within(over_udp(port, &[8, 0, 0, 0, 0, 0, id, 0], &frame));
+    let geneve = |id: u8| within(over_udp(6081, &[0, 0, 0x65, 0x58, 0, 0, id, 0], &frame));
+    let key = |id: u8| within(carried_by(47, &[0x20, 0, 0x08, 0, 0, 0, 0, id], &v4));
+    let tags = [
+        Tag::NONE,
+        tag(ethernet(0x8100, &vlan(10))),
+        tag(ethernet(0x8100, &vlan(20))),
+        tag(ethernet(0x88a8, &qinq(1))),
+        tag(ethernet(0x88a8, &qinq(2))),
+        network(4789, 1),
+        network(4789, 2),
+        geneve(3),
+        geneve(4),
+        key(1),
+        key(2),
+    ];
+    for (i, tag) in tags.iter().enumerate() {
+        assert!(tags.iter().skip(i + 1).all(|other| tag != other), "{i}");
+    }
+    // A priority without an identifier is no network.
+    assert_eq!(tag(ethernet(0x8100, &vlan(0))), Tag::NONE);
+    // The walk and the plain way agree: a third tag is left to the walk.
+    let inner = tag(ethernet(0x9100, &[&[0, 0, 0x81, 0, 0, 0, 0x81, 0][..], &vlan(10)].concat()));
+    assert_eq!(inner, tag(ethernet(0x8100, &vlan(10))));
+    let outer_lost = tag(ethernet(0x8100, &vlan(6)));
+    assert!(outer_lost.may_be(tag(ethernet(0x88a8, &qinq(1)))));
+    assert!(!tag(ethernet(0x88a8, &qinq(1))).may_be(tag(ethernet(0x88a8, &qinq(2)))));
+}
+
+#[test]
+fn a_copy_without_its_tag_is_a_copy_and_another_tenants_packet_is_not() {
+    let mut decoder = Decoder::new(Limits::default());
+    let v4 = ipv4(b"GET");
+    let mut push = |interface, tag: Option<u8>| {
+        let bytes = match tag {
+            Some(id) => ethernet(0x8100, &[&[0, id, 0x08, 0x00][..], &v4].concat()),
+            None => ethernet(0x0800, &v4),
+        };
+        let packet =
+            Packet { interface: InterfaceId(interface), ..packet(LinkType::Ethernet, bytes) };
+        decoder.push(&packet).map(drop)
+    };
+    assert_eq!(push(0, Some(10)), Ok(()));
+    assert_eq!(push(0, Some(20)), Ok(()));
+    assert_eq!(push(1, None), Err(Skip::Duplicate));
+    assert_eq!(push(2, Some(10)), Err(Skip::Duplicate));
 }
 
 fn carried_by(protocol: u8, header: &[u8], inner: &[u8]) -> Vec<u8> {
@@ -127,6 +187,8 @@ fn tunnels_are_looked_into() {
             &frame,
         ),
         over_udp(4789, &[8, 0, 0, 0, 0, 0, 5, 0], &frame),
+        over_udp(4754, &[0x20, 0, 0x08, 0, 0, 0, 0, 7], &v4),
+        over_udp(37008, &[1, 0, 0, 1, 0, 0x0a, 1, 0xff, 1], &frame),
         over_udp(8472, &[8, 0, 0, 0, 0, 0, 5, 0], &frame),
         over_udp(4790, &[0x0c, 0, 0, 3, 0, 0, 5, 0], &frame),
         over_udp(6081, &[1, 0, 0x65, 0x58, 0, 0, 5, 0, 1, 2, 3, 4], &frame),

@@ -4,18 +4,22 @@ use super::Skip;
 use super::ip::protocol;
 use super::link::{Layer, ether_type};
 use super::rest::Rest;
+use super::tag::TagKind;
 
 /// UDP ports at which tunnels listen (IANA's list; 8472 is what Linux takes for VXLAN by default).
 pub(super) mod port {
     pub(in super::super) const L2TP: u16 = 1701;
     pub(in super::super) const GTP_USER: u16 = 2152;
     pub(in super::super) const TEREDO: u16 = 3544;
+    pub(in super::super) const GRE: u16 = 4754;
     pub(in super::super) const VXLAN: u16 = 4789;
     pub(in super::super) const VXLAN_GPE: u16 = 4790;
     pub(in super::super) const AYIYA: u16 = 5072;
     pub(in super::super) const GENEVE: u16 = 6081;
     pub(in super::super) const MPLS: u16 = 6635;
     pub(in super::super) const VXLAN_LINUX: u16 = 8472;
+    /// TaZmen Sniffer Protocol, of MikroTik's and other sensors.
+    pub(in super::super) const TZSP: u16 = 37008;
 }
 
 /// Reads the tunnel header of an IP payload that is neither TCP nor an extension header.
@@ -44,6 +48,9 @@ fn udp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         port::VXLAN_GPE => vxlan_gpe(rest),
         port::GENEVE => geneve(rest),
         port::MPLS => Ok((Layer::Mpls, rest)),
+        // RFC 8086.
+        port::GRE => gre(rest),
+        port::TZSP => tzsp(rest),
         port::GTP_USER => gtp(rest),
         port::L2TP => l2tp(rest),
         port::TEREDO => teredo(rest),
@@ -61,12 +68,16 @@ fn udp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
 fn vxlan(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let (header, rest) = rest.header::<8>()?;
     // The network identifier must be valid; group policy and others use further flags.
-    if header[0] & 0x08 == 0 { Err(Skip::NotTcp) } else { Ok((Layer::Ethernet, rest)) }
+    if header[0] & 0x08 == 0 {
+        return Err(Skip::NotTcp);
+    }
+    Ok((Layer::Ethernet, rest.tagged(TagKind::Network, network(header))))
 }
 
 /// draft-ietf-nvo3-vxlan-gpe.
 fn vxlan_gpe(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let (header, rest) = rest.header::<8>()?;
+    let rest = rest.tagged(TagKind::Network, network(header));
     match header[3] {
         1 | 2 => Ok((Layer::Ip, rest)),
         3 => Ok((Layer::Ethernet, rest)),
@@ -82,7 +93,40 @@ fn geneve(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         return Err(Skip::NotTcp);
     }
     let options = usize::from(header[0] & 0x3f).saturating_mul(4);
-    Ok((Layer::EtherType(u16::from_be_bytes([header[2], header[3]])), rest.skip(options)?))
+    let rest = rest.tagged(TagKind::Network, network(header)).skip(options)?;
+    Ok((Layer::EtherType(u16::from_be_bytes([header[2], header[3]])), rest))
+}
+
+/// The 24 bits that VXLAN and Geneve name a virtual network by.
+fn network(&[_, _, _, _, a, b, c, _]: &[u8; 8]) -> u32 {
+    u32::from_be_bytes([0, a, b, c])
+}
+
+/// A frame that a sensor received or sends: tagged fields, then what was seen. The format has no
+/// standard; this is what Wireshark and the sensors agree about.
+fn tzsp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+    const ETHERNET: u16 = 1;
+    const PADDING: u8 = 0;
+    const END: u8 = 1;
+    let (&[version, kind, high, low], mut rest) = rest.header::<4>()?;
+    let has_frame = version == 1 && kind <= 1;
+    if !has_frame || u16::from_be_bytes([high, low]) != ETHERNET {
+        return Err(Skip::NotTcp);
+    }
+    // There are about twenty kinds of fields.
+    for _ in 0..64 {
+        let field = rest.u8(0)?;
+        rest = rest.skip(1)?;
+        match field {
+            END => return Ok((Layer::Ethernet, rest)),
+            PADDING => {}
+            _ => {
+                let len = usize::from(rest.u8(0)?);
+                rest = rest.skip(len.saturating_add(1))?;
+            }
+        }
+    }
+    Err(Skip::Malformed)
 }
 
 /// GTPv1-U (3GPP TS 29.281 §5): user packets of mobile networks.
@@ -163,10 +207,15 @@ fn gre(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         return Err(Skip::NotTcp);
     }
     let word = |is_there: bool| if is_there { 4 } else { 0 };
-    let rest = rest
-        .skip(word(flags & CHECKSUM != 0))?
-        .skip(word(flags & KEY != 0))?
-        .skip(word(flags & SEQUENCE != 0))?;
+    let rest = rest.skip(word(flags & CHECKSUM != 0))?;
+    // PPTP's key is a length and a number that differs by direction.
+    let rest = match rest.bytes.first_chunk() {
+        Some(key) if flags & KEY != 0 && version & 0x07 == 0 => {
+            rest.tagged(TagKind::GreKey, u32::from_be_bytes(*key))
+        }
+        _ => rest,
+    };
+    let rest = rest.skip(word(flags & KEY != 0))?.skip(word(flags & SEQUENCE != 0))?;
     match (version & 0x07, u16::from_be_bytes([high, low])) {
         (0, ether_type::ERSPAN) => {
             // Type I has no header of its own and, unlike type II, no sequence number.

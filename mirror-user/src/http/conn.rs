@@ -338,7 +338,9 @@ impl Conn {
     /// The connection has ended.
     pub(super) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
         let why = match reason {
-            CloseReason::Fin | CloseReason::Reused => Incomplete::Closed,
+            CloseReason::Fin | CloseReason::Reused | CloseReason::SidesChanged => {
+                Incomplete::Closed
+            }
             CloseReason::Reset => Incomplete::Reset,
             CloseReason::Idle => Incomplete::Idle,
             CloseReason::Evicted => Incomplete::Evicted,

@@ -97,6 +97,9 @@ pub enum CloseReason {
     Evicted,
     /// A new handshake on the same addresses and ports.
     Reused,
+    /// Joined in its middle, it turned out to be the other end that is the client; it goes on as
+    /// another connection with the sides exchanged.
+    SidesChanged,
     /// The source ended.
     EndOfInput,
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use enum_map::EnumMap;
 
 use super::clock::Nanos;
+use super::contest::Contenders;
 use super::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 use super::key::{End, FlowKey};
 use super::limits::TcpLimits;
@@ -13,7 +14,9 @@ use super::lru::Link;
 use super::roles;
 use super::seq::SeqNumber;
 use super::stats::{Dropped, GapReason, TcpStats};
+use super::twins::Twins;
 use super::waiting::{Piece, Waiting};
+use crate::decode::{Flags, Segment};
 use crate::packet::{InterfaceId, Timestamp};
 
 /// How far a connection is told.
@@ -24,10 +27,33 @@ pub(super) enum State {
     HalfOpen,
     /// Both ends spoke, without payload: nothing is told yet.
     Silent,
+    /// The same connection is read with other addresses; nothing of it is told.
+    Translated,
+    /// Told, but who is the client was guessed and may turn out to be wrong.
+    Joined,
     /// Told.
     Open,
     /// Ended; kept for its late segments.
     Closed,
+}
+
+impl State {
+    /// The connection was told and has not ended.
+    pub(super) const fn is_told(self) -> bool {
+        matches!(self, Self::Joined | Self::Open)
+    }
+}
+
+/// How an end began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// Nobody saw it.
+    #[default]
+    Unseen,
+    /// With a SYN.
+    Syn,
+    /// With a SYN-ACK.
+    SynAck,
 }
 
 /// One end's place in its stream.
@@ -35,7 +61,7 @@ pub(super) enum State {
 pub(super) struct Half {
     /// The next byte that is expected from it (as RCV.NXT of its peer); SYN and FIN count as bytes.
     pub(super) next: SeqNumber,
-    /// The number of its SYN, if `syn`.
+    /// The number of its SYN, if that was seen or its peer's SYN-ACK acknowledges it.
     pub(super) isn: SeqNumber,
     /// What it acknowledged last of the other end.
     pub(super) last_ack: SeqNumber,
@@ -43,10 +69,17 @@ pub(super) struct Half {
     pub(super) known: bool,
     /// It sent a segment.
     pub(super) seen: bool,
-    /// Its SYN was seen.
-    pub(super) syn: bool,
+    /// Which SYN of it was seen.
+    pub(super) opening: Opening,
     /// Its FIN was reached.
     pub(super) fin: bool,
+}
+
+impl Half {
+    /// True for the number after its SYN, if that was seen.
+    pub(super) fn follows_syn(&self, number: SeqNumber) -> bool {
+        self.opening != Opening::Unseen && self.isn.advanced_by(1) == number
+    }
 }
 
 /// What every segment needs, in one cache line; the rest is in [`Trouble`] and in the table.
@@ -73,8 +106,8 @@ const _: () = assert!(size_of::<Flow>() == 64, "a flow fills one cache line");
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     pub(super) halves: EnumMap<End, HalfTrouble>,
-    /// A SYN that does not fit; it takes the connection over once something confirms it.
-    pub(super) new_syn: Option<(End, SeqNumber)>,
+    /// SYNs that do not fit; one takes the connection over once something confirms it.
+    pub(super) contenders: Contenders,
 }
 
 /// What waits in one end's stream.
@@ -102,7 +135,7 @@ pub(super) struct Acked {
 
 impl Trouble {
     fn is_over(&self) -> bool {
-        self.new_syn.is_none()
+        self.contenders.is_empty()
             && self
                 .halves
                 .values()
@@ -128,6 +161,7 @@ pub(super) struct Desk<'a> {
     /// What all connections hold, as [`Waiting::cost`].
     pub(super) held: &'a mut usize,
     pub(super) next_serial: &'a mut u64,
+    pub(super) twins: &'a mut Twins,
     pub(super) out: &'a mut Vec<StreamEvent>,
 }
 
@@ -142,6 +176,35 @@ impl Flow {
             trouble.halves.values_mut().for_each(|h| h.stuck_since = desk.now);
             trouble
         })
+    }
+
+    /// How far a segment that bears other tags is from what is expected of its sender, in bytes;
+    /// `None` if it does not belong here. The first one of an end in what cannot be the same network
+    /// must fit exactly.
+    pub(super) fn distance(
+        &self,
+        segment: &Segment,
+        from: End,
+        same_network: bool,
+        window: u32,
+    ) -> Option<u32> {
+        let (own, peer) = (&self.halves[from], &self.halves[from.other()]);
+        let acknowledges = segment.flags.contains(Flags::ACK) && peer.known;
+        let ack = segment.ack.distance_from(peer.next).unsigned_abs();
+        let seq = segment.seq.distance_from(own.next).unsigned_abs();
+        let (fits, far) = if self.state == State::Closed {
+            (false, 0)
+        } else if own.seen && segment.flags.contains(Flags::SYN) {
+            let repeated = own.opening != Opening::Unseen && own.isn == segment.seq;
+            (same_network && repeated, 0)
+        } else if own.seen {
+            let far = if acknowledges { seq.max(ack) } else { seq };
+            (far <= window, far)
+        } else {
+            let limit = if same_network { window } else { 0 };
+            (acknowledges && ack <= limit && (!own.known || seq <= window), ack)
+        };
+        fits.then_some(far)
     }
 
     /// True when time alone can change something.
@@ -173,12 +236,12 @@ impl Flow {
     /// Tells the connection, if that was not done.
     #[inline]
     pub(super) fn open(&mut self, desk: &mut Desk<'_>) {
-        if self.state != State::Open {
+        if !self.state.is_told() {
             self.begin(desk);
         }
     }
 
-    /// Tells the connection, which is done once in its life.
+    /// Tells the connection, which is done once in its life as long as its sides stay what they are.
     #[cold]
     fn begin(&mut self, desk: &mut Desk<'_>) {
         let client = *self.client.get_or_insert_with(|| {
@@ -186,14 +249,16 @@ impl Flow {
         });
         self.serial = *desk.next_serial;
         *desk.next_serial += 1;
-        self.state = State::Open;
+        let midstream = self.halves.values().all(|h| h.opening == Opening::Unseen);
+        let guessed =
+            midstream && roles::by_ports(&desk.birth.key, &desk.limits.server_ports).is_none();
+        self.state = if guessed { State::Joined } else { State::Open };
         desk.stats.opened += 1;
         let peers = Arc::new(Peers {
             client: desk.birth.key.address(client),
             server: desk.birth.key.address(client.other()),
             interface: desk.birth.interface,
         });
-        let midstream = !self.halves.values().any(|h| h.syn);
         self.tell(Change::Opened { peers, midstream }, desk);
         for end in [client, client.other()] {
             if self.halves[end].fin {
@@ -216,9 +281,30 @@ impl Flow {
             return;
         }
         desk.stats.bytes_delivered += payload.len() as u64;
-        self.open(desk);
+        if self.state != State::Open {
+            self.reconsider(end, &payload, desk);
+        }
         let change = Change::Data(self.side(end), payload);
         desk.out.push(StreamEvent { conn: self.id(desk), at, change });
+    }
+
+    /// Tells the connection before its first bytes; afterwards, while its sides are a guess, lets
+    /// the start of a message say whether they are right. If not, it ends and begins anew the
+    /// other way round.
+    #[cold]
+    fn reconsider(&mut self, end: End, payload: &[u8], desk: &mut Desk<'_>) {
+        if self.state != State::Joined {
+            return self.begin(desk);
+        }
+        let Some(side) = roles::speaker(payload) else { return };
+        if side == self.side(end) {
+            self.state = State::Open;
+            return;
+        }
+        desk.stats.closed.count(CloseReason::SidesChanged);
+        self.tell(Change::Closed(CloseReason::SidesChanged), desk);
+        self.client = self.client.map(End::other);
+        self.begin(desk);
     }
 
     /// Takes a piece that begins at `next`.
@@ -247,7 +333,7 @@ impl Flow {
     /// `end`'s FIN was reached: nothing can follow.
     pub(super) fn finish_half(&mut self, end: End, desk: &mut Desk<'_>) {
         self.halves[end].fin = true;
-        if self.state == State::Open {
+        if self.state.is_told() {
             self.tell(Change::Finished(self.side(end)), desk);
         }
         while let Some(piece) = self.pop(end, desk) {
@@ -278,7 +364,7 @@ impl Flow {
     /// Ends the connection: what waits is told behind its holes, then the end.
     pub(super) fn close(&mut self, reason: CloseReason, desk: &mut Desk<'_>) {
         self.flush(desk);
-        if self.state == State::Open {
+        if self.state.is_told() {
             desk.stats.closed.count(reason);
             self.tell(Change::Closed(reason), desk);
         }

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use enum_map::Enum;
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
-use crate::decode::Segment;
+use crate::decode::{Segment, Tag};
 
 /// One of the two ends of a connection, before it is known who is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -26,21 +27,22 @@ impl End {
 }
 
 /// Both ends, the lower one first, so that both directions have the same key. Packed so that an
-/// IPv4 key and its slot take 16 bytes of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// IPv4 key and its slot take 24 bytes of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum FlowKey {
     V4(V4Key),
     V6(V6Key),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct V4Key([u32; 3]);
+pub(super) struct V4Key([u32; 3], Tag);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct V6Key {
     low: u128,
     high: u128,
     ports: u32,
+    tag: Tag,
 }
 
 impl FlowKey {
@@ -53,24 +55,40 @@ impl FlowKey {
             let end = if source <= destination { End::Low } else { End::High };
             let (low, high) = (source.min(destination), source.max(destination));
             let ports = (low as u32) << 16 | (high as u32 & 0xffff);
-            (Self::V4(V4Key([(low >> 16) as u32, (high >> 16) as u32, ports])), end)
+            (Self::V4(V4Key([(low >> 16) as u32, (high >> 16) as u32, ports], segment.tag)), end)
         } else {
             let source = (bits(from.ip()), from.port());
             let destination = (bits(to.ip()), to.port());
             let end = if source <= destination { End::Low } else { End::High };
             let (low, high) = (source.min(destination), source.max(destination));
             let ports = u32::from(low.1) << 16 | u32::from(high.1);
-            (Self::V6(V6Key { low: low.0, high: high.0, ports }), end)
+            (Self::V6(V6Key { low: low.0, high: high.0, ports, tag: segment.tag }), end)
+        }
+    }
+
+    /// The tags of its packets.
+    pub(super) fn tag(&self) -> Tag {
+        match self {
+            Self::V4(V4Key(_, tag)) => *tag,
+            Self::V6(key) => key.tag,
+        }
+    }
+
+    /// The same addresses without tags.
+    fn bare(&self) -> Self {
+        match *self {
+            Self::V4(V4Key(ends, _)) => Self::V4(V4Key(ends, Tag::NONE)),
+            Self::V6(key) => Self::V6(V6Key { tag: Tag::NONE, ..key }),
         }
     }
 
     /// The address of one end.
     pub(super) fn address(&self, end: End) -> SocketAddr {
         let (ip, ports) = match (self, end) {
-            (Self::V4(V4Key([low, _, ports])), End::Low) => {
+            (Self::V4(V4Key([low, _, ports], _)), End::Low) => {
                 (Ipv4Addr::from_bits(*low).into(), *ports)
             }
-            (Self::V4(V4Key([_, high, ports])), End::High) => {
+            (Self::V4(V4Key([_, high, ports], _)), End::High) => {
                 (Ipv4Addr::from_bits(*high).into(), *ports)
             }
             (Self::V6(key), End::Low) => (Ipv6Addr::from_bits(key.low).into(), key.ports),
@@ -99,7 +117,13 @@ fn bits(ip: IpAddr) -> u128 {
 pub(super) struct Index {
     v4: HashMap<V4Key, u32>,
     v6: HashMap<V6Key, u32>,
+    /// By the addresses alone, flows whose packets have tags; at most [`TENANTS`] of each.
+    tagged: HashMap<FlowKey, Vec<u32>>,
 }
+
+/// So many flows of the same addresses in several networks are known again by packets that another
+/// interface shows without their tags.
+const TENANTS: usize = 4;
 
 impl Index {
     pub(super) fn get(&self, key: &FlowKey) -> Option<u32> {
@@ -114,12 +138,36 @@ impl Index {
             FlowKey::V4(key) => self.v4.insert(key, slot),
             FlowKey::V6(key) => self.v6.insert(key, slot),
         };
+        if !key.tag().is_none() {
+            let slots = self.tagged.entry(key.bare()).or_default();
+            if slots.len() < TENANTS {
+                slots.push(slot);
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, key: &FlowKey) {
-        match key {
+        let slot = match key {
             FlowKey::V4(key) => self.v4.remove(key),
             FlowKey::V6(key) => self.v6.remove(key),
         };
+        if !key.tag().is_none()
+            && let Entry::Occupied(mut slots) = self.tagged.entry(key.bare())
+        {
+            slots.get_mut().retain(|other| Some(*other) != slot);
+            if slots.get().is_empty() {
+                slots.remove();
+            }
+        }
+    }
+
+    /// Flows of the same addresses and other tags, or none.
+    pub(super) fn siblings(&self, key: &FlowKey) -> impl Iterator<Item = u32> + '_ {
+        let has_tag = !key.tag().is_none();
+        let is_looked_for = has_tag || !self.tagged.is_empty();
+        let bare = is_looked_for.then(|| key.bare());
+        let untagged = bare.filter(|_| has_tag).and_then(|bare| self.get(&bare));
+        let tagged = bare.and_then(|bare| self.tagged.get(&bare));
+        untagged.into_iter().chain(tagged.into_iter().flatten().copied())
     }
 }

@@ -7,8 +7,8 @@ use crate::watch::Ports;
 /// The limits of a [`FlowTable`](super::FlowTable).
 #[derive(Clone, Debug)]
 pub struct TcpLimits {
-    /// Connections remembered, of any state. A flow takes about 150 bytes, so the default of
-    /// 262,144 is some 40 MiB when full; counted as `evicted` beyond.
+    /// Connections remembered, of any state. A flow takes about 170 bytes, so the default of
+    /// 262,144 is some 44 MiB when full, and 80 MiB when all packets have tags; counted as `evicted` beyond.
     pub connections: usize,
     /// Out-of-order bytes held for one connection, with [`PIECE_OVERHEAD`] for each segment. The
     /// default of 4 MiB is near Linux's largest automatic receive buffer (6 MiB, half of it payload).
@@ -53,6 +53,18 @@ pub(super) const MAX_CUT: u32 = 1 << 20;
 /// The largest window there is, 65,535 · 2¹⁴ (RFC 7323 §2.3): no acknowledgment can be further
 /// ahead of what was seen and still be told from one that is behind.
 pub(super) const MAX_ACK_AHEAD: i32 = 1 << 30;
+
+/// Connections of which the first payload is remembered, to know them again with other addresses; 24
+/// bytes each.
+pub(super) const TWIN_SLOTS: usize = 4096;
+
+/// How long after a connection's first payload it may be seen with other addresses: a translation
+/// on this host takes microseconds.
+pub(super) const TWIN_WITHIN: Duration = Duration::from_millis(50);
+
+/// SYNs that contradict a connection's own and are remembered until an acknowledgment tells which of
+/// them counts, 12 bytes each. Beyond it the oldest is forgotten, and the acknowledgment's word taken.
+pub(super) const MAX_CONTENDERS: usize = 8;
 
 /// So many segments, each beginning where the one before ended, move a side to a place outside
 /// its window: the capture lost more than a window, which a forger would have to keep up.

@@ -26,6 +26,7 @@ pub mod seq;
 pub mod stats;
 
 mod clock;
+mod contest;
 mod flow;
 mod key;
 mod lru;
@@ -33,6 +34,7 @@ mod receive;
 mod roles;
 mod settle;
 mod table;
+mod twins;
 mod waiting;
 
 pub use limits::TcpLimits;

@@ -1,9 +1,10 @@
 //! What one segment does to its connection (RFC 9293 §3.10.7, as an observer sees it).
 
+use super::contest::Syn;
 use super::event::CloseReason;
-use super::flow::{Acked, Desk, Flow, State};
+use super::flow::{Acked, Desk, Flow, Opening, State};
 use super::key::End;
-use super::limits::{MAX_ACK_AHEAD, MAX_CUT, STRAYS_TO_MOVE};
+use super::limits::{MAX_ACK_AHEAD, STRAYS_TO_MOVE};
 use super::roles;
 use super::seq::SeqNumber;
 use super::stats::{Dropped, Fate, GapReason};
@@ -53,7 +54,7 @@ impl Flow {
             desk.stats.drop_bytes(Dropped::AfterClose, segment.payload.len());
             return Fate::AfterClose;
         }
-        self.confirm_new_syn(&segment, from, desk);
+        self.confirm(&segment, from, desk);
         if segment.flags.contains(Flags::RST) {
             desk.stats.drop_bytes(Dropped::WithReset, segment.payload.len());
             return self.reset(&segment, from, desk);
@@ -61,8 +62,11 @@ impl Flow {
         if segment.flags.contains(Flags::SYN) {
             return self.synchronize(segment, from, desk);
         }
+        if self.state == State::Translated {
+            return self.pass_over(&segment, from, desk);
+        }
         let fate = self.text(segment, from, desk);
-        if self.state != State::Closed {
+        if !matches!(self.state, State::Closed | State::Translated) {
             if self.state == State::HalfOpen && self.halves.values().all(|h| h.seen) {
                 self.state = State::Silent;
             }
@@ -82,7 +86,7 @@ impl Flow {
             half.known && segment.seq.distance_from(half.next).unsigned_abs() > desk.limits.window;
         let goes_on = self.reset_by == Some(from) && segment.seq == half.next;
         let syn = segment.flags.contains(Flags::SYN) && !segment.flags.contains(Flags::RST);
-        let repeated = half.syn && segment.seq == half.isn;
+        let repeated = half.opening != Opening::Unseen && segment.seq == half.isn;
         let revived = match syn {
             true => !repeated,
             false => !segment.payload.is_empty() && (far || goes_on),
@@ -93,63 +97,69 @@ impl Flow {
         revived
     }
 
-    /// A SYN that did not fit takes the connection over when its number is used: by its sender's
-    /// next segment or by its peer's acknowledgment. A forged SYN is answered by a challenge ACK
-    /// (RFC 5961 §4) and never gets there.
-    fn confirm_new_syn(&mut self, segment: &Segment, from: End, desk: &mut Desk<'_>) {
-        let Some((end, isn)) = self.trouble.as_ref().and_then(|t| t.new_syn) else { return };
-        let first = isn.advanced_by(1);
-        let confirmed = match from == end {
-            true => segment.seq == first && !segment.flags.contains(Flags::SYN),
-            false => segment.flags.contains(Flags::ACK) && segment.ack == first,
-        };
-        if confirmed && !segment.flags.contains(Flags::RST) {
-            self.close(CloseReason::Reused, desk);
-            self.forget();
-            self.client = Some(end);
-            self.start(end, isn);
-        }
-    }
-
-    fn start(&mut self, end: End, isn: SeqNumber) {
-        let half = &mut self.halves[end];
-        half.isn = isn;
-        half.next = isn.advanced_by(1);
-        (half.syn, half.seen, half.known) = (true, true, true);
-    }
-
-    /// SYN and SYN-ACK, perhaps with payload (TCP Fast Open, RFC 7413).
+    /// SYN and SYN-ACK, perhaps with payload (TCP Fast Open, RFC 7413). One that does not fit what is
+    /// known changes nothing until something confirms it.
     fn synchronize(&mut self, mut segment: Segment, from: End, desk: &mut Desk<'_>) -> Fate {
         let half = self.halves[from];
-        let answers = segment.flags.contains(Flags::ACK);
         let first = segment.seq.advanced_by(1);
-        let late = half.known && half.next == first;
-        if half.syn && half.isn == segment.seq {
-            // Repeated; its payload, if any, is looked at below.
-        } else if half.syn || (half.seen && !late) {
-            if self.state == State::Open {
-                self.trouble(desk).new_syn = Some((from, segment.seq));
-                desk.stats.drop_bytes(Dropped::OutsideWindow, segment.payload.len());
-                return Fate::Handshake;
+        let answers = segment.flags.contains(Flags::ACK).then_some(segment.ack);
+        let syn = Syn { end: from, isn: segment.seq, answers };
+        if half.opening == Opening::Unseen {
+            let late = half.known && half.next == first || self.is_acknowledged(&syn);
+            if !late && (half.seen || self.state != State::HalfOpen) {
+                return self.refuse_syn(&segment, syn, desk);
             }
-            self.close(CloseReason::Reused, desk);
-            self.forget();
+            self.start(syn);
+        } else if half.isn != segment.seq {
+            return self.refuse_syn(&segment, syn, desk);
         }
-        if !self.halves[from].syn {
-            self.start(from, segment.seq);
+        self.client.get_or_insert(if answers.is_some() { from.other() } else { from });
+        if let Some(ack) = answers
+            && self.state == State::HalfOpen
+        {
+            self.note_syn_ack(from, ack, desk);
         }
-        let opener = if answers { from.other() } else { from };
-        self.client.get_or_insert(opener);
-        if answers {
-            self.note_ack(from, segment.ack, desk);
+        if segment.payload.is_empty() {
+            return Fate::Handshake;
         }
-        if !segment.payload.is_empty() {
-            segment.seq = first;
-            segment.flags = Flags(segment.flags.0 & !Flags::SYN.0);
+        segment.seq = first;
+        segment.flags = Flags(segment.flags.0 & !Flags::SYN.0);
+        if self.state == State::HalfOpen && self.halves[from].next == first {
+            // It is the peer that accepts it.
+            self.hold(from, Piece::of(segment), desk);
+        } else {
             self.text(segment, from, desk);
             self.settle(desk);
         }
         Fate::Handshake
+    }
+
+    fn refuse_syn(&mut self, segment: &Segment, syn: Syn, desk: &mut Desk<'_>) -> Fate {
+        self.contend(syn, desk);
+        desk.stats.drop_bytes(Dropped::OutsideWindow, segment.payload.len());
+        Fate::Handshake
+    }
+
+    /// True for the SYN that the other end's SYN-ACK acknowledges, however late it is seen.
+    fn is_acknowledged(&self, syn: &Syn) -> bool {
+        let half = &self.halves[syn.end];
+        let answered = self.halves[syn.end.other()].opening == Opening::SynAck;
+        !half.seen && half.known && answered && half.isn == syn.isn
+    }
+
+    /// What the first SYN-ACK acknowledges is where its peer begins, unless the peer's own SYN says
+    /// otherwise.
+    fn note_syn_ack(&mut self, from: End, ack: SeqNumber, desk: &mut Desk<'_>) {
+        let peer = &mut self.halves[from.other()];
+        if !peer.known {
+            peer.isn = SeqNumber(ack.0.wrapping_sub(1));
+            (peer.next, peer.known) = (ack, true);
+        }
+        let waiting = self.half_trouble(from.other()).and_then(|half| half.waiting.end());
+        if waiting == Some(ack) {
+            // It accepts the payload of the SYN.
+            self.note_ack(from, ack, desk);
+        }
     }
 
     /// Whether a RST fits: exactly the next byte (RFC 5961 §3.2), or one that is as good when the
@@ -165,7 +175,7 @@ impl Flow {
             || waiting.and_then(|h| h.acked).is_some_and(|acked| acked.upto == segment.seq)
             || !half.seen
                 && segment.flags.contains(Flags::ACK)
-                && peer.syn
+                && peer.opening != Opening::Unseen
                 && segment.ack == peer.next;
         if !fits {
             return Fate::ResetIgnored;
@@ -177,16 +187,23 @@ impl Flow {
 
     /// Everything but SYN and RST: an acknowledgment, payload, FIN.
     fn text(&mut self, segment: Segment, from: End, desk: &mut Desk<'_>) -> Fate {
-        let ack = segment.flags.contains(Flags::ACK).then_some(segment.ack);
-        let fin = segment.flags.contains(Flags::FIN);
         let first_payload = (from, segment.payload.as_ref());
         if self.client.is_none() && !segment.payload.is_empty() {
             let ports = &desk.limits.server_ports;
             self.client = Some(roles::client_end(&desk.birth.key, ports, Some(first_payload)));
         }
-        let cut = segment.cut.min(MAX_CUT);
-        let at = segment.at;
-        let piece = Piece { start: segment.seq, payload: segment.payload, cut, fin, ack, at };
+        if !segment.payload.is_empty()
+            && !self.state.is_told()
+            && self.is_translated(&segment, desk)
+        {
+            self.discard(from, Dropped::Translated, desk);
+            self.discard(from.other(), Dropped::Translated, desk);
+            self.trouble = None;
+            self.state = State::Translated;
+            return self.pass_over(&segment, from, desk);
+        }
+        let piece = Piece::of(segment);
+        let ack = piece.ack;
         self.meet(from, &piece, desk);
 
         let half = &self.halves[from];
@@ -212,6 +229,26 @@ impl Flow {
         }
     }
 
+    /// Whether the first payload of a connection was just seen with other addresses.
+    fn is_translated(&self, segment: &Segment, desk: &mut Desk<'_>) -> bool {
+        let client = self.client.unwrap_or(End::Low);
+        let port = desk.birth.key.address(client).port();
+        desk.twins.is_copy(segment, port, desk.now)
+    }
+
+    /// Text of a connection that is read with other addresses.
+    fn pass_over(&mut self, segment: &Segment, from: End, desk: &mut Desk<'_>) -> Fate {
+        desk.stats.drop_bytes(Dropped::Translated, segment.payload.len());
+        let half = &mut self.halves[from];
+        half.next = segment.seq.advanced_by(segment.payload.len() as u32);
+        (half.known, half.seen) = (true, true);
+        half.fin |= segment.flags.contains(Flags::FIN);
+        if self.halves.values().all(|half| half.fin) {
+            self.state = State::Closed;
+        }
+        Fate::Translated
+    }
+
     /// Puts the stream of an end that was not heard before at its first segment, unless the
     /// peer's acknowledgments say that it begins a little earlier.
     fn meet(&mut self, from: End, piece: &Piece, desk: &Desk<'_>) {
@@ -230,8 +267,9 @@ impl Flow {
     /// Remembers what `from` has got. When that was not seen, the capture lost it or has it later.
     fn note_ack(&mut self, from: End, ack: SeqNumber, desk: &mut Desk<'_>) {
         self.halves[from].last_ack = ack;
-        let peer = &mut self.halves[from.other()];
-        if !peer.seen {
+        let peer = self.halves[from.other()];
+        if !peer.seen && !self.awaits(from.other()) {
+            let peer = &mut self.halves[from.other()];
             if !peer.known || ack.is_after(peer.next) {
                 peer.next = ack;
                 peer.known = true;

@@ -1,16 +1,14 @@
 //! Who is the client of a connection whose SYN was not seen.
 
+use super::event::Side;
 use super::key::{End, FlowKey};
 use crate::watch::Ports;
 
 /// Which end is the client, from the known server ports, else from the first payload and who sent
 /// it, else from the port numbers: the lower one is the server's.
 pub(super) fn client_end(key: &FlowKey, server_ports: &Ports, first: Option<(End, &[u8])>) -> End {
-    let [low, high] = [End::Low, End::High].map(|end| key.address(end).port());
-    match (server_ports.contains(low), server_ports.contains(high)) {
-        (true, false) => return End::High,
-        (false, true) => return End::Low,
-        _ => {}
+    if let Some(client) = by_ports(key, server_ports) {
+        return client;
     }
     if let Some((sender, payload)) = first {
         if payload.starts_with(b"HTTP/1.") {
@@ -20,11 +18,56 @@ pub(super) fn client_end(key: &FlowKey, server_ports: &Ports, first: Option<(End
             return sender;
         }
     }
+    let [low, high] = ports(key);
     match low.cmp(&high) {
         std::cmp::Ordering::Less => End::High,
         std::cmp::Ordering::Greater => End::Low,
         std::cmp::Ordering::Equal => first.map_or(End::Low, |(sender, _)| sender),
     }
+}
+
+/// Which end is the client, if one of the ports alone is known to be a server's.
+pub(super) fn by_ports(key: &FlowKey, server_ports: &Ports) -> Option<End> {
+    let [low, high] = ports(key).map(|port| server_ports.contains(port));
+    match (low, high) {
+        (true, false) => Some(End::High),
+        (false, true) => Some(End::Low),
+        _ => None,
+    }
+}
+
+fn ports(key: &FlowKey) -> [u16; 2] {
+    [End::Low, End::High].map(|end| key.address(end).port())
+}
+
+/// Whose message begins with these bytes: a status line is a server's, a whole request line a
+/// client's (RFC 9112 §3, §4). More is asked for than of a connection's first bytes, because what
+/// is decided by those is changed by these.
+pub(super) fn speaker(payload: &[u8]) -> Option<Side> {
+    if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', code @ ..] = payload {
+        let code = code.get(..3)?;
+        let is_status = minor.is_ascii_digit() && code.iter().all(u8::is_ascii_digit);
+        return is_status.then_some(Side::Server);
+    }
+    let line = payload.get(..LONGEST_LINE).unwrap_or(payload);
+    let line = line.split(|b| *b == b'\n').next().filter(|line| line.len() < payload.len())?;
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut words = line.split(|b| *b == b' ');
+    let (method, target, version) = (words.next()?, words.next()?, words.next()?);
+    let is_request = is_token(method)
+        && !target.is_empty()
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit())
+        && words.next().is_none();
+    is_request.then_some(Side::Client)
+}
+
+/// Request lines are looked for in so many bytes.
+const LONGEST_LINE: usize = 8192;
+
+/// RFC 9110 §5.6.2.
+fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty()
+        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
 /// The longest registered method (IANA HTTP Method Registry), UPDATEREDIRECTREF, has 17 letters.

@@ -1,7 +1,7 @@
 //! When waiting bytes go on: their place is reached, or the hole before them is given up.
 
 use super::clock::nanos;
-use super::flow::{Desk, Flow};
+use super::flow::{Desk, Flow, Half, Opening};
 use super::key::End;
 use super::limits::MAX_ACK_AHEAD;
 use super::seq::SeqNumber;
@@ -12,7 +12,19 @@ impl Flow {
     pub(super) fn must_wait(&self, end: End, ack: Option<SeqNumber>) -> bool {
         let peer = &self.halves[end.other()];
         let Some(ack) = ack else { return false };
-        peer.seen && !peer.fin && (1..=MAX_ACK_AHEAD).contains(&ack.distance_from(peer.next))
+        (peer.seen || self.awaits(end.other()))
+            && !peer.fin
+            && (1..=MAX_ACK_AHEAD).contains(&ack.distance_from(peer.next))
+    }
+
+    /// True for an end of which only its peer's SYN-ACK tells so far. It may be seen late, in a
+    /// capture of two taps, so what acknowledges its bytes waits once as for any hole.
+    pub(super) fn awaits(&self, end: End) -> bool {
+        let half = &self.halves[end];
+        !half.seen
+            && half.known
+            && self.halves[end.other()].opening == Opening::SynAck
+            && half.next == half.isn.advanced_by(1)
     }
 
     /// Tells all that can be told now, of both ends.
@@ -74,7 +86,7 @@ impl Flow {
         why: GapReason,
         desk: &mut Desk<'_>,
     ) {
-        let next = self.halves[end].next;
+        let Half { next, seen, .. } = self.halves[end];
         let bytes = upto.0.wrapping_sub(next.0);
         if bytes == 0 {
             return;
@@ -84,6 +96,11 @@ impl Flow {
         trouble.stray = None;
         trouble.acked = trouble.acked.filter(|acked| acked.upto.is_after(upto));
         let owed = std::mem::take(&mut trouble.owed);
+        if !seen {
+            // The capture has this direction not at all: there is no stream that could have holes.
+            self.halves[end].next = upto;
+            return;
+        }
         if bytes == 1 && !owed && why == GapReason::Acknowledged && trouble.waiting.is_empty() {
             trouble.owed = true;
         } else {

@@ -36,6 +36,8 @@ pub enum Fate {
     AfterFin,
     /// Of a connection that had ended.
     AfterClose,
+    /// Of a connection that is read with other addresses, before or behind a translation.
+    Translated,
     /// Without SYN and payload, of no known connection.
     NoConnection,
 }
@@ -54,6 +56,8 @@ pub enum Dropped {
     AfterFin,
     /// See [`Fate::AfterClose`].
     AfterClose,
+    /// See [`Fate::Translated`].
+    Translated,
     /// In a RST (RFC 9293 §3.10.7: text that explains the reset).
     WithReset,
 }

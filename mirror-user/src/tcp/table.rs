@@ -9,6 +9,7 @@ use super::key::{End, FlowKey, Index};
 use super::limits::TcpLimits;
 use super::lru::Lru;
 use super::stats::{Dropped, Fate, TcpStats};
+use super::twins::Twins;
 use crate::decode::{Flags, Segment};
 use crate::packet::Timestamp;
 use crate::watch::Ports;
@@ -29,6 +30,7 @@ pub struct FlowTable {
     stats: TcpStats,
     held: usize,
     next_serial: u64,
+    twins: Twins,
 }
 
 /// The flows by slot.
@@ -54,7 +56,7 @@ impl Lists {
         match state {
             State::HalfOpen => &mut self.half_open,
             State::Closed => &mut self.closed,
-            State::Silent | State::Open => &mut self.live,
+            State::Silent | State::Translated | State::Joined | State::Open => &mut self.live,
         }
     }
 }
@@ -83,6 +85,7 @@ impl FlowTable {
             stats: TcpStats::default(),
             held: 0,
             next_serial: 0,
+            twins: Twins::default(),
         }
     }
 
@@ -96,7 +99,8 @@ impl FlowTable {
         let now = self.clock.advance(segment.at);
         self.stats.bytes_seen += segment.payload.len() as u64;
         let (key, from) = FlowKey::of(&segment);
-        let fate = match self.index.get(&key).or_else(|| self.admit(&key, &segment, out)) {
+        let known = self.index.get(&key).or_else(|| self.sibling(&key, &segment, from));
+        let fate = match known.or_else(|| self.admit(&key, &segment, out)) {
             Some(slot) => self.receive(slot, segment, from, out),
             None => Fate::NoConnection,
         };
@@ -161,6 +165,19 @@ impl FlowTable {
         self.held
     }
 
+    /// The connection that a packet with other tags belongs to: on this host each is seen with and
+    /// without a tag, or with another tag in each direction, and of two copies the first counts. The
+    /// numbers tell which of several tenants' it is.
+    fn sibling(&self, key: &FlowKey, segment: &Segment, from: End) -> Option<u32> {
+        let nearest = |slot: u32| {
+            let theirs = self.births.get(slot as usize)?.key.tag();
+            let flow = self.flows.0.get(slot as usize)?;
+            let same_network = theirs.may_be(segment.tag);
+            flow.distance(segment, from, same_network, self.limits.window).map(|far| (far, slot))
+        };
+        self.index.siblings(key).filter_map(nearest).min().map(|(_, slot)| slot)
+    }
+
     /// A slot for a new connection, if the segment begins one: by SYN or by payload.
     fn admit(
         &mut self,
@@ -197,7 +214,7 @@ impl FlowTable {
             .into_iter()
             .find_map(Lru::first)
             .expect("a full table has connections");
-        if self.flows.at(first).state != State::Open {
+        if !self.flows.at(first).state.is_told() {
             self.stats.evicted_unopened += 1;
         }
         self.remove(first, CloseReason::Evicted, out);
@@ -231,6 +248,7 @@ impl FlowTable {
             stats: &mut self.stats,
             held: &mut self.held,
             next_serial: &mut self.next_serial,
+            twins: &mut self.twins,
             out,
         };
         work(self.flows.at(slot), &mut desk)

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::limits::PIECE_OVERHEAD;
+use super::limits::{MAX_CUT, PIECE_OVERHEAD};
 use super::seq::SeqNumber;
+use crate::decode::{Flags, Segment};
 use crate::packet::Timestamp;
 
 /// The text of one segment, and its FIN.
@@ -24,6 +25,18 @@ pub(super) struct Piece {
 }
 
 impl Piece {
+    /// What a segment brings, without its SYN.
+    pub(super) fn of(segment: Segment) -> Self {
+        Self {
+            start: segment.seq,
+            cut: segment.cut.min(MAX_CUT),
+            fin: segment.flags.contains(Flags::FIN),
+            ack: segment.flags.contains(Flags::ACK).then_some(segment.ack),
+            at: segment.at,
+            payload: segment.payload,
+        }
+    }
+
     /// How many sequence numbers it takes; FIN takes one (RFC 9293 §3.4).
     pub(super) fn span(&self) -> u32 {
         (self.payload.len() as u32).wrapping_add(self.cut).wrapping_add(u32::from(self.fin))

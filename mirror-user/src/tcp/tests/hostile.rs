@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::talk::{Talk, Told};
-use crate::decode::{Flags, Segment};
+use crate::decode::{Flags, Segment, Tag};
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
@@ -34,6 +34,7 @@ prop_compose! {
     fn segment()(
         ends in (0_u16..3, 0_u16..3), v6 in any::<bool>(), seq in number(), ack in number(),
         flags in any::<u8>(), length in 0_usize..30, cut in prop_oneof![8 => Just(0), 1 => 0_u32..9, 1 => any::<u32>()],
+        tag in prop_oneof![Just(Tag::NONE), Just(Tag::vlan(1)), Just(Tag::vlan(2))],
         at in prop_oneof![4 => 0_u64..1_000_000_000, 1 => any::<u64>()],
     ) -> Segment {
         let address = |port| match v6 {
@@ -44,7 +45,7 @@ prop_compose! {
             at: Timestamp::from_nanos(at), interface: InterfaceId(0),
             source: address(ends.0), destination: address(ends.1),
             seq: SeqNumber(seq), ack: SeqNumber(ack), window: 0, flags: Flags(flags),
-            payload: vec![b'A'; length].into(), cut,
+            payload: vec![b'A'; length].into(), tag, cut,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::decode::{Flags, Segment};
+use crate::decode::{Flags, Segment, Tag};
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::{Change, Side, StreamEvent};
 use crate::tcp::seq::SeqNumber;
@@ -48,6 +48,7 @@ impl Talk {
             window: 65535,
             flags,
             payload: Bytes::copy_from_slice(payload),
+            tag: Tag::NONE,
             cut: 0,
         };
         let controls =

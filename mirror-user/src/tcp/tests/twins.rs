@@ -1,0 +1,72 @@
+//! The same connection before and behind a translation of addresses.
+
+use std::time::Duration;
+
+use super::talk::{Talk, Told};
+use crate::decode::Segment;
+use crate::tcp::TcpLimits;
+use crate::tcp::event::Side;
+use crate::tcp::stats::{Dropped, Fate};
+
+/// As the pod sees what was sent to the service.
+fn translated(segment: &Segment, talk: &Talk) -> Segment {
+    let pod =
+        |address| if address == talk.server { "10.78.0.2:80".parse().unwrap() } else { address };
+    Segment {
+        source: pod(segment.source),
+        destination: pod(segment.destination),
+        ..segment.clone()
+    }
+}
+
+fn conversation(talk: &mut Talk) -> Vec<Segment> {
+    let mut segments = talk.handshake();
+    segments.extend([talk.client(b"ask"), talk.server(b"answer")]);
+    segments.extend([
+        talk.fin(Side::Client, b""),
+        talk.fin(Side::Server, b"bye"),
+        talk.client(b""),
+    ]);
+    segments
+}
+
+#[test]
+fn what_is_seen_with_two_addresses_is_told_once() {
+    let mut talk = Talk::new(100, 500);
+    let mut told = Told::new(TcpLimits::default());
+    for segment in conversation(&mut talk) {
+        let other = translated(&segment, &talk);
+        match segment.source == talk.client {
+            true => told.push([segment, other]),
+            false => told.push([other, segment]),
+        };
+    }
+    assert_eq!(told.table.stats().bytes_dropped.get(Dropped::Translated), 12);
+    assert_eq!(told.table.stats().segments.get(Fate::Translated), 4);
+    // The port is used again at once.
+    let mut again = Talk::new(900, 7_000_000);
+    again.at = talk.at;
+    for segment in conversation(&mut again) {
+        told.push([translated(&segment, &talk), segment]);
+    }
+    let once = "open c:ask s:answer c. s:bye s. fin";
+    assert_eq!(told.end(), format!("{once} {once}"));
+}
+
+#[test]
+fn a_connection_upstream_and_one_that_comes_later_are_their_own() {
+    let mut talk = Talk::new(100, 500);
+    let mut told = Told::new(TcpLimits::default());
+    told.push(conversation(&mut talk));
+    let mut upstream = Talk::new(101, 500);
+    upstream.server.set_port(9090);
+    upstream.at = talk.at;
+    told.push(conversation(&mut upstream));
+    talk.later(Duration::from_secs(1));
+    let mut later = Talk::new(100, 500);
+    later.at = talk.at;
+    let segments = conversation(&mut later);
+    told.push(segments.iter().map(|segment| translated(segment, &talk)).collect::<Vec<_>>());
+    let once = "open c:ask s:answer c. s:bye s. fin";
+    assert_eq!(told.end(), format!("{once} {once} {once}"));
+}

@@ -1,0 +1,200 @@
+//! Cleared exchanges as packets: what `capture --to day.pcap` writes when it is not told to write
+//! the packets as they were seen.
+//!
+//! Redaction changes lengths and works on whole messages, so the captured packets cannot be kept
+//! and merely masked: a value that lies in two of them, or inside gzip, has no place to be masked
+//! at. Each connection is written anew instead: a handshake, each message at its own time from and
+//! to its own addresses, sequence numbers that fit, as raw IP. Bytes that were withheld or not kept
+//! are cut off their packets, as by a snaplen. What is not HTTP, such as what went through a
+//! tunnel, is not there.
+//!
+//! Whoever reads the file finds the same exchanges. Readers give responses to requests in their
+//! order, so a response whose request was not seen, and what follows a request that got none, is
+//! written on a new connection of the same addresses and ports.
+
+mod content;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use hashbrown::HashMap;
+
+use self::content::stretches;
+use self::stream::{Order, Stream, Wire};
+use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
+use crate::packet::Timestamp;
+use crate::rules::Cleared;
+use crate::sink::Sink;
+use crate::source::recorder::Recorder;
+use crate::stats::Account;
+use crate::summary::Note;
+use crate::tcp::event::Side;
+
+/// Connections that are open in the file. When one more comes, all are closed; those that go on
+/// begin anew with a handshake.
+pub const MAX_STREAMS: usize = 65_536;
+
+/// Writes cleared exchanges to a packet file.
+pub struct Packets {
+    wire: Wire,
+    /// By [`ExchangeId::connection`](crate::http::message::ExchangeId::connection).
+    streams: HashMap<u64, Stream>,
+    opened: u32,
+    seen: u64,
+    written: u64,
+}
+
+impl Packets {
+    /// Packets to this file.
+    #[must_use]
+    pub fn new(recorder: Recorder) -> Self {
+        let (interfaces, buffer) = (Vec::new(), Vec::new());
+        Self {
+            wire: Wire { recorder, interfaces, latest: Timestamp::default(), buffer },
+            streams: HashMap::new(),
+            opened: 0,
+            seen: 0,
+            written: 0,
+        }
+    }
+
+    fn request(&mut self, exchange: &Exchange, request: &Message) -> anyhow::Result<()> {
+        let fits = |stream: &Stream| stream.is_open(Side::Client) && !stream.is_misleading();
+        self.stream(exchange, request.started, fits)?.asked(exchange.id.index, request.started);
+        self.say(exchange, Side::Client, request)
+    }
+
+    fn response(&mut self, exchange: &Exchange, response: &Message) -> anyhow::Result<()> {
+        if exchange.moment == Moment::Interim {
+            self.stream(exchange, response.started, |stream| stream.is_open(Side::Server))?;
+            return self.say(exchange, Side::Server, response);
+        }
+        let (at, index) = (response.started, exchange.request.as_ref().map(|_| exchange.id.index));
+        let fits = |stream: &Stream| {
+            stream.is_open(Side::Server) && !matches!(stream.order(index, at), Order::Elsewhere)
+        };
+        self.stream(exchange, at, fits)?;
+        if let Some(stream) = self.streams.get_mut(&exchange.id.connection) {
+            if let Order::BehindLost = stream.order(index, at) {
+                stream.skip(Side::Server, at, &mut self.wire)?;
+            }
+            index.into_iter().for_each(|index| stream.answered(index));
+        }
+        self.say(exchange, Side::Server, response)
+    }
+
+    /// The connection of an exchange in the file: the present one if it `fits`, or else a new one.
+    fn stream(
+        &mut self,
+        exchange: &Exchange,
+        at: Timestamp,
+        fits: impl Fn(&Stream) -> bool,
+    ) -> anyhow::Result<&mut Stream> {
+        let connection = exchange.id.connection;
+        if let Some(stream) = self.streams.remove(&connection) {
+            if fits(&stream) {
+                return Ok(self.streams.entry(connection).insert(stream).into_mut());
+            }
+            stream.close(&mut self.wire)?;
+        }
+        if self.streams.len() >= MAX_STREAMS {
+            self.close_all()?;
+        }
+        self.opened = self.opened.wrapping_add(1);
+        // Far apart, so that a connection on the ports of another is not taken for it.
+        let first = self.opened.wrapping_mul(0x9e37_79b1);
+        let stream = Stream::open(&exchange.peers, first, at, &mut self.wire)?;
+        Ok(self.streams.entry(connection).insert(stream).into_mut())
+    }
+
+    /// Writes a message, and the end of its side where it says that that came.
+    fn say(&mut self, exchange: &Exchange, from: Side, message: &Message) -> anyhow::Result<()> {
+        let Some(stream) = self.streams.get_mut(&exchange.id.connection) else { return Ok(()) };
+        let wire = &mut self.wire;
+        let times = (message.started, message.finished);
+        stream.say(from, &stretches(message)?, times, wire)?;
+        let ends_with_side = message.body.framing == BodyLength::UntilClose;
+        match message.incomplete {
+            Some(Incomplete::Closed) => stream.finish(from, message.finished, wire),
+            None | Some(Incomplete::Gap) if ends_with_side => {
+                stream.finish(from, message.finished, wire)
+            }
+            Some(Incomplete::Idle | Incomplete::Evicted | Incomplete::EndOfInput) => {
+                stream.leave_open();
+                Ok(())
+            }
+            None | Some(Incomplete::Gap | Incomplete::Reset | Incomplete::Refused) => Ok(()),
+        }
+    }
+
+    /// An exchange to which nothing more will be added.
+    fn end(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
+        let Exchange { id, request, response, .. } = exchange;
+        if let (Some(_), None) = (request, response)
+            && let Some(stream) = self.streams.get_mut(&id.connection)
+        {
+            stream.give_up(id.index);
+        }
+        let was_reset = |message: &&Message| message.incomplete == Some(Incomplete::Reset);
+        if let Some(last) = request.iter().chain(response).map(AsRef::as_ref).rfind(was_reset)
+            && let Some(stream) = self.streams.remove(&id.connection)
+        {
+            return stream.reset(last.finished, &mut self.wire);
+        }
+        Ok(())
+    }
+
+    fn close_all(&mut self) -> anyhow::Result<()> {
+        for (_, stream) in std::mem::take(&mut self.streams) {
+            stream.close(&mut self.wire)?;
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Packets {
+    fn interfaces(&mut self, names: &[String]) {
+        self.wire.interfaces = names.to_vec();
+    }
+
+    fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
+        let exchange = cleared.exchange();
+        let ended = exchange.moment == Moment::Ended;
+        self.seen += u64::from(ended);
+        if let Some(request) = &exchange.request
+            // A whole one was written when it was asked.
+            && (!ended || request.incomplete.is_some())
+        {
+            self.request(exchange, request)?;
+        }
+        if let Some(response) = &exchange.response {
+            self.response(exchange, response)?;
+        }
+        if ended {
+            self.end(exchange)?;
+        }
+        self.written += u64::from(ended);
+        Ok(())
+    }
+
+    fn idle(&mut self) -> anyhow::Result<()> {
+        self.wire.recorder.flush()
+    }
+
+    fn finish(&mut self) -> anyhow::Result<()> {
+        let closed = self.close_all();
+        closed.and(self.wire.recorder.finish())
+    }
+
+    fn notes(&self) -> Vec<Note> {
+        let Account { delivered, dropped, .. } = self.wire.recorder.account();
+        let counts = std::iter::once(("written", delivered)).chain(dropped);
+        Note::new("packets", counts).into_iter().collect()
+    }
+
+    fn account(&self) -> Account {
+        let failed = self.seen - self.written;
+        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
+        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+    }
+}

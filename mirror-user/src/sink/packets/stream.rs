@@ -1,0 +1,332 @@
+//! One connection in the file, from a handshake to its end, and the packets it is made of.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use enum_map::{EnumMap, enum_map};
+use etherparse::PacketBuilder;
+use etherparse::err::packet::BuildWriteError;
+
+use super::content::Stretch;
+use crate::packet::{LinkType, Packet, Timestamp};
+use crate::source::recorder::Recorder;
+use crate::tcp::event::{Peers, Side};
+
+/// Payload of one packet: fits every link with IPv6 and options.
+const SEGMENT_BYTES: usize = 1_400;
+/// Payload of one packet that is cut: what the length fields of IPv4 and IPv6 can say, less headers.
+const CUT_SEGMENT_BYTES: usize = 65_000;
+const WINDOW: u16 = u16::MAX;
+const TTL: u8 = 64;
+
+/// One life of a connection in the file.
+pub(super) struct Stream {
+    peers: Arc<Peers>,
+    /// The next sequence number of each side.
+    next: EnumMap<Side, u32>,
+    /// Sides that have sent their FIN.
+    finished: EnumMap<Side, bool>,
+    /// Its end was not seen, so it gets none.
+    endless: bool,
+    /// Requests that are to be answered, oldest first.
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    index: u32,
+    started: Timestamp,
+    /// It ended without a response.
+    given_up: bool,
+}
+
+/// How a response relates to the requests that wait.
+pub(super) enum Order {
+    /// Whoever reads it here gives it to its request, or to none.
+    Next,
+    /// As well, once responses were missed.
+    BehindLost,
+    /// Its request is not here, or others would be taken for it.
+    Elsewhere,
+}
+
+/// A segment to be written.
+#[derive(Clone, Copy)]
+struct Segment<'a> {
+    from: Side,
+    flags: Flags,
+    payload: &'a [u8],
+    /// So many bytes more were sent, and are not in the file.
+    cut: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flags {
+    Syn,
+    SynAck,
+    Ack,
+    Data,
+    Fin,
+    Reset,
+}
+
+/// Where packets go.
+pub(super) struct Wire {
+    pub(super) recorder: Recorder,
+    pub(super) interfaces: Vec<String>,
+    pub(super) latest: Timestamp,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl Stream {
+    /// Begins a connection, whose numbers begin at `first`.
+    pub(super) fn open(
+        peers: &Arc<Peers>,
+        first: u32,
+        at: Timestamp,
+        wire: &mut Wire,
+    ) -> anyhow::Result<Self> {
+        let mut stream = Self {
+            peers: Arc::clone(peers),
+            next: enum_map! { Side::Client => first, Side::Server => !first },
+            finished: EnumMap::default(),
+            endless: false,
+            waiting: VecDeque::new(),
+        };
+        for (from, flags) in
+            [(Side::Client, Flags::Syn), (Side::Server, Flags::SynAck), (Side::Client, Flags::Ack)]
+        {
+            stream.control(from, flags, at, wire)?;
+        }
+        Ok(stream)
+    }
+
+    /// True while `side` can say more.
+    pub(super) fn is_open(&self, side: Side) -> bool {
+        !self.finished[side]
+    }
+
+    /// True when the next response would be given to a request that got none.
+    pub(super) fn is_misleading(&self) -> bool {
+        !self.waiting.is_empty() && self.waiting.iter().all(|waiting| waiting.given_up)
+    }
+
+    /// The request with this index among the connection's exchanges was written.
+    pub(super) fn asked(&mut self, index: u32, started: Timestamp) {
+        self.waiting.push_back(Waiting { index, started, given_up: false });
+    }
+
+    /// The request will get no response.
+    pub(super) fn give_up(&mut self, index: u32) {
+        let waiting = self.waiting.iter_mut().find(|waiting| waiting.index == index);
+        waiting.into_iter().for_each(|waiting| waiting.given_up = true);
+    }
+
+    /// Where a response that started then stands: to a request, or to none that was seen.
+    pub(super) fn order(&self, request: Option<u32>, started: Timestamp) -> Order {
+        let Some(index) = request else {
+            return match self.waiting.is_empty() {
+                true => Order::Next,
+                // Without an order, readers go by time.
+                false if self.waiting.iter().all(|w| w.started > started && !w.given_up) => {
+                    Order::BehindLost
+                }
+                false => Order::Elsewhere,
+            };
+        };
+        match self.waiting.iter().position(|waiting| waiting.index == index) {
+            Some(0) => Order::Next,
+            Some(n) if self.waiting.iter().take(n).all(|waiting| waiting.given_up) => {
+                Order::BehindLost
+            }
+            _ => Order::Elsewhere,
+        }
+    }
+
+    /// The request was answered, and those before it will not be.
+    pub(super) fn answered(&mut self, index: u32) {
+        if let Some(place) = self.waiting.iter().position(|waiting| waiting.index == index) {
+            self.waiting.drain(..=place);
+        }
+    }
+
+    /// Nothing more is known of it: it is neither closed nor reset.
+    pub(super) fn leave_open(&mut self) {
+        self.endless = true;
+    }
+
+    /// A hole of one byte, after which readers trust no order.
+    pub(super) fn skip(
+        &mut self,
+        from: Side,
+        at: Timestamp,
+        wire: &mut Wire,
+    ) -> anyhow::Result<()> {
+        self.segment(Segment { from, flags: Flags::Data, payload: &[], cut: 1 }, at, wire)
+    }
+
+    /// Writes a message: its last packet at the time of its last byte, those before at that of its
+    /// first. What is missing is the part of a packet that a snaplen cut off.
+    pub(super) fn say(
+        &mut self,
+        from: Side,
+        stretches: &[Stretch],
+        (started, finished): (Timestamp, Timestamp),
+        wire: &mut Wire,
+    ) -> anyhow::Result<()> {
+        let mut segments = stretches.iter().flat_map(segments).peekable();
+        let mut is_first = true;
+        while let Some((payload, cut)) = segments.next() {
+            let segment = Segment { from, flags: Flags::Data, payload, cut };
+            if segments.peek().is_some() {
+                self.segment(segment, started, wire)?;
+            } else if is_first && started != finished && payload.len().saturating_add(cut) > 1 {
+                let (most, last) = segment.before_last();
+                self.segment(most, started, wire)?;
+                self.segment(last, finished, wire)?;
+            } else {
+                self.segment(segment, finished, wire)?;
+            }
+            is_first = false;
+        }
+        Ok(())
+    }
+
+    /// Ends one side.
+    pub(super) fn finish(
+        &mut self,
+        side: Side,
+        at: Timestamp,
+        wire: &mut Wire,
+    ) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.finished[side], true) {
+            return Ok(());
+        }
+        self.control(side, Flags::Fin, at, wire)
+    }
+
+    /// Ends both sides at once.
+    pub(super) fn reset(mut self, at: Timestamp, wire: &mut Wire) -> anyhow::Result<()> {
+        self.control(Side::Client, Flags::Reset, at, wire)
+    }
+
+    /// Ends it, unless its end was not seen.
+    pub(super) fn close(mut self, wire: &mut Wire) -> anyhow::Result<()> {
+        if self.endless {
+            return Ok(());
+        }
+        let at = wire.latest;
+        self.finish(Side::Client, at, wire)?;
+        self.finish(Side::Server, at, wire)?;
+        self.control(Side::Client, Flags::Ack, at, wire)
+    }
+
+    /// A segment without payload.
+    fn control(
+        &mut self,
+        from: Side,
+        flags: Flags,
+        at: Timestamp,
+        wire: &mut Wire,
+    ) -> anyhow::Result<()> {
+        self.segment(Segment { from, flags, payload: &[], cut: 0 }, at, wire)
+    }
+
+    fn segment(
+        &mut self,
+        segment: Segment<'_>,
+        at: Timestamp,
+        wire: &mut Wire,
+    ) -> anyhow::Result<()> {
+        wire.latest = wire.latest.max(at);
+        let length = segment.payload.len().saturating_add(segment.cut);
+        wire.buffer.clear();
+        self.build(&segment, &mut wire.buffer)?;
+        let wire_len = wire.buffer.len();
+        wire.buffer.truncate(wire_len.saturating_sub(segment.cut));
+        let takes = match segment.flags {
+            Flags::Syn | Flags::SynAck | Flags::Fin => 1,
+            Flags::Ack | Flags::Reset => 0,
+            Flags::Data => length as u32,
+        };
+        let next = &mut self.next[segment.from];
+        *next = next.wrapping_add(takes);
+        let packet = Packet {
+            at,
+            link: LinkType::RawIp,
+            interface: self.peers.interface,
+            wire_len: wire_len as u32,
+            data: bytes::Bytes::copy_from_slice(&wire.buffer),
+        };
+        wire.recorder.write(&packet, &wire.interfaces)
+    }
+
+    /// Builds one packet from its IP header on; what is to be cut off is zeros.
+    fn build(&self, segment: &Segment<'_>, out: &mut Vec<u8>) -> Result<(), BuildWriteError> {
+        let (sequence, acknowledged) = (self.next[segment.from], self.next[segment.from.other()]);
+        let (from, to) = match segment.from {
+            Side::Client => (self.peers.client, self.peers.server),
+            Side::Server => (self.peers.server, self.peers.client),
+        };
+        let ip = match (from.ip(), to.ip()) {
+            (IpAddr::V4(from), IpAddr::V4(to)) => {
+                PacketBuilder::ipv4(from.octets(), to.octets(), TTL)
+            }
+            (from, to) => PacketBuilder::ipv6(octets(from), octets(to), TTL),
+        };
+        let tcp = ip.tcp(from.port(), to.port(), sequence, WINDOW);
+        let tcp = match segment.flags {
+            Flags::Syn => tcp.syn(),
+            Flags::SynAck => tcp.syn().ack(acknowledged),
+            Flags::Ack => tcp.ack(acknowledged),
+            Flags::Data => tcp.ack(acknowledged).psh(),
+            Flags::Fin => tcp.ack(acknowledged).fin(),
+            Flags::Reset => tcp.ack(acknowledged).rst(),
+        };
+        if segment.cut == 0 {
+            return tcp.write(out, segment.payload);
+        }
+        let mut payload = segment.payload.to_vec();
+        payload.resize(payload.len().saturating_add(segment.cut), 0);
+        tcp.write(out, &payload)
+    }
+}
+
+impl<'a> Segment<'a> {
+    /// All but its last byte, and that.
+    fn before_last(self) -> (Self, Self) {
+        if let Some(cut) = self.cut.checked_sub(1) {
+            return (Self { cut, ..self }, Self { payload: &[], cut: 1, ..self });
+        }
+        let (most, last): (&'a [u8], &'a [u8]) =
+            self.payload.split_at(self.payload.len().saturating_sub(1));
+        (Self { payload: most, ..self }, Self { payload: last, ..self })
+    }
+}
+
+/// A stretch in packets: the payload of each, and how many bytes are cut off it. What is missing
+/// begins in the packet of the bytes before it, so that a reader who puts packets together knows
+/// that there is no more of them to come.
+fn segments(stretch: &Stretch) -> impl Iterator<Item = (&[u8], usize)> {
+    let mut rest = &stretch.bytes[..];
+    let mut missing = stretch.missing;
+    std::iter::from_fn(move || {
+        if rest.is_empty() && missing == 0 {
+            return None;
+        }
+        let (payload, behind) = rest.split_at_checked(SEGMENT_BYTES).unwrap_or((rest, &[]));
+        rest = behind;
+        let fits = CUT_SEGMENT_BYTES.saturating_sub(payload.len());
+        let fits = if rest.is_empty() { fits } else { 0 };
+        let cut = usize::try_from(missing).map_or(fits, |missing| missing.min(fits));
+        missing = missing.saturating_sub(cut as u64);
+        Some((payload, cut))
+    })
+}
+
+fn octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}

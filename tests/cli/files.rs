@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use super::one_get;
+use super::support::wire::Talk;
 use super::support::{Workspace, mirror};
+use super::{GET, OK, one_get};
 
 fn text(workspace: &Workspace, name: &str) -> String {
     workspace.path(name).to_str().unwrap().to_owned()
@@ -74,4 +75,44 @@ fn a_capture_that_cannot_be_read_is_said_before_the_target_is_reached_and_a_file
         .exits_with(2)
         .complains(&["/nowhere/day.pcap"]);
     assert_eq!(fs::read(&out).unwrap(), b"yesterday");
+}
+
+/// The packets of a capture in two: those of the client, and those of the server.
+fn taps(workspace: &Workspace) -> [String; 2] {
+    let whole = Talk::new().open().client(GET).server(OK).client(GET).server(OK).close().pcap();
+    let (header, mut records) = whole.split_at(24);
+    let mut halves = [header.to_vec(), header.to_vec()];
+    while let Some(length) = records.get(8..12) {
+        let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
+        let (record, rest) = records.split_at(16 + length);
+        // The source port of TCP in IPv4 in Ethernet, behind the record's header.
+        let from_server = record[16 + 34..16 + 36] == 8080_u16.to_be_bytes();
+        halves[usize::from(from_server)].extend(record);
+        records = rest;
+    }
+    [workspace.file("in.pcap", &halves[0]), workspace.file("out.pcap", &halves[1])]
+}
+
+#[test]
+fn two_taps_of_the_same_hosts_are_one_capture() {
+    let workspace = Workspace::new();
+    let [client, server] = taps(&workspace);
+    for [first, second] in [[&client, &server], [&server, &client]] {
+        mirror(&["inspect", "--summary", "--from", first, second]).exits_with(0).says("paired 2");
+        mirror(&["inspect", "--summary", "--from", first, "--from", second])
+            .exits_with(0)
+            .says("paired 2");
+    }
+}
+
+#[test]
+fn one_unreadable_capture_of_several_is_told_at_the_end() {
+    let workspace = Workspace::new();
+    let file = workspace.file("day.pcap", &one_get());
+    let notes = workspace.file("notes.pcap", b"these are my notes, not packets");
+    let run = mirror(&["inspect", "--from", &file, &notes, "/nowhere/a.pcap"]).exits_with(2);
+    let run = run.says("/items");
+    for part in ["2 of 3 captures", "notes.pcap", "/nowhere/a.pcap"] {
+        assert!(run.stderr().contains(part), "{}", run.stderr());
+    }
 }

@@ -13,8 +13,8 @@ use super::values::{parse_bytes, parse_duration};
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
-    /// An interface (repeat for more; `veth*` for those whose names are like that, `any` for all; those that come later, too), a capture file, a folder of them, or `-` for standard input
-    #[arg(long, value_name = "IFACE|FILE|DIR|-", required_unless_present_any = ["config", "cgroup"])]
+    /// Interfaces (`veth*` for those whose names are like that, `any` for all; those that come later, too), capture files, read as one in the order of time, folders of them, or `-` for standard input
+    #[arg(long, value_name = "IFACE|FILE|DIR|-", num_args = 1.., required_unless_present_any = ["config", "cgroup"])]
     pub from: Vec<String>,
     /// A configuration file that says what flags do not: source, rules, redaction, targets; flags that are given win
     #[arg(long, value_name = "FILE")]

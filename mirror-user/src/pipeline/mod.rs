@@ -88,7 +88,7 @@ impl Pipeline {
     pub fn run(mut self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
         let mut corridors = Corridors::default();
         self.rules.remember_open(self.sinks_want_answers());
-        let outcome = self.pump(&mut corridors, stop);
+        let outcome = self.pump(&mut corridors, stop).and_then(|()| self.source.verdict());
         let finished = self.finish(&mut corridors);
         let summary = self.summarize(&corridors);
         self.progress.finish();

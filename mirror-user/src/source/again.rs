@@ -79,6 +79,10 @@ impl PacketSource for RepeatedSource {
         self.current.stop();
     }
 
+    fn verdict(&self) -> anyhow::Result<()> {
+        self.current.verdict()
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.current.warnings()
     }

@@ -1,9 +1,12 @@
-//! Several capture files as one source, such as `tcpdump -C` and `-G` leave them.
+//! Several capture files as one source: what `tcpdump -C` and `-G` leave, and several taps of the
+//! same traffic.
 //!
-//! The files are read one after another, in the order of their first packets' times, which is
-//! the order in which they were written whatever their names. Refuses a folder without captures;
-//! files of a folder that are none are left out with a warning. Remembers the names of the files
-//! and of the interfaces.
+//! Packets come in the order of their times, whichever file they are in (a k-way merge); those of
+//! one file stay in its order. A file is opened when its first packet's turn comes, so that of
+//! files that follow one another one or two are open. A file that cannot be read does not cost
+//! those that can: the run's end says it. Refuses a folder without captures; files of a folder that
+//! are none are left out with a warning. Remembers the names of the files and of the interfaces, and
+//! one packet of each open file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,16 +18,30 @@ use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::Account;
 
+/// Files whose packets are put in order at the same time, at most; each holds a chunk or two of
+/// 512 KiB, and a descriptor. Of more that overlap, the later ones come behind the others.
+pub const MAX_MERGED: usize = 64;
+
 /// All captures of a folder, or of several files and folders.
 pub struct FolderSource {
-    /// Still to be read; the next one last.
-    waiting: Vec<PathBuf>,
-    current: Option<FileSource>,
+    /// Still to be opened; the one that begins next is last.
+    waiting: Vec<(Timestamp, PathBuf)>,
+    open: Vec<Merged>,
     interfaces: Vec<String>,
-    /// Where the present file's interfaces stand among all.
-    places: Vec<InterfaceId>,
     account: Account,
     warnings: Vec<String>,
+    /// What could not be read, and why.
+    failures: Vec<String>,
+    captures: usize,
+    is_crowded: bool,
+}
+
+/// A file with its next packet.
+struct Merged {
+    file: FileSource,
+    next: Packet,
+    /// Where its interfaces stand among all.
+    places: Vec<InterfaceId>,
 }
 
 /// Opens what `--from` names, each a file, a folder, or `-` for the standard input.
@@ -46,18 +63,24 @@ impl FolderSource {
     /// within it.
     ///
     /// # Errors
-    /// When a file or folder cannot be read, or a folder holds no capture.
+    /// When none of the files can be read, or a folder cannot be or holds no capture.
     pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
         let mut captures = Vec::new();
-        let mut warnings = Vec::new();
+        let (mut warnings, mut failures) = (Vec::new(), Vec::new());
         for path in paths.iter().map(AsRef::as_ref) {
             if path == Path::new("-") {
                 bail!("-: the standard input cannot be put in order with others; give it alone");
             } else if path.is_dir() {
-                captures.extend(captures_in(path, &mut warnings)?);
+                captures.extend(captures_in(path, &mut warnings, &mut failures)?);
             } else {
-                captures.push((first_time(path)?, path.to_owned()));
+                match first_time(path) {
+                    Ok(time) => captures.push((time, path.to_owned())),
+                    Err(error) => failures.push(format!("{error:#}")),
+                }
             }
+        }
+        if let ([], [first, ..]) = (captures.as_slice(), failures.as_slice()) {
+            bail!("{first}");
         }
         // The names decide between files that begin at the same time.
         captures.sort_by(|a, b| b.cmp(a));
@@ -65,53 +88,93 @@ impl FolderSource {
         captures.dedup();
         warnings.sort();
         Ok(Self {
-            waiting: captures.into_iter().map(|(_, file)| file).collect(),
-            current: None,
+            captures: captures.len().saturating_add(failures.len()),
+            waiting: captures,
+            open: Vec::new(),
             interfaces: Vec::new(),
-            places: Vec::new(),
             account: Account { name: "packets", ..Account::default() },
             warnings,
+            failures,
+            is_crowded: false,
         })
     }
 
-    /// The present file, or the next one, or `None` when all were read.
-    fn current(&mut self) -> anyhow::Result<Option<&mut FileSource>> {
-        if self.current.is_none() {
-            let Some(file) = self.waiting.pop() else { return Ok(None) };
-            self.current = Some(FileSource::open(&file)?);
-            self.places.clear();
+    /// Opens the files whose first packets come before all of those that are open.
+    fn open_due(&mut self) {
+        loop {
+            let earliest = self.open.iter().map(|merged| merged.next.at).min();
+            let Some((first, _)) = self.waiting.last() else { return };
+            if earliest.is_some_and(|earliest| earliest < *first) {
+                return;
+            }
+            if self.open.len() >= MAX_MERGED {
+                if !std::mem::replace(&mut self.is_crowded, true) {
+                    self.warnings.push(format!(
+                        "more than {MAX_MERGED} captures overlap in time; the packets of some come behind later ones"
+                    ));
+                }
+                return;
+            }
+            let Some((_, path)) = self.waiting.pop() else { return };
+            match FileSource::open(&path) {
+                Ok(file) => self.advance(file, Vec::new()),
+                Err(error) => self.failures.push(format!("{error:#}")),
+            }
         }
-        Ok(self.current.as_mut())
     }
 
-    fn close_current(&mut self) {
-        let Some(mut file) = self.current.take() else { return };
-        self.warnings.extend(file.warnings());
+    /// Keeps a file with its next packet, or what is to be said of it at its end.
+    fn advance(&mut self, mut file: FileSource, places: Vec<InterfaceId>) {
+        match file.next(Duration::ZERO) {
+            Ok(Next::Packet(next)) => return self.open.push(Merged { file, next, places }),
+            Ok(_) if file.is_damaged() => self.failures.extend(file.warnings()),
+            Ok(_) => self.warnings.extend(file.warnings()),
+            Err(error) => self.failures.push(format!("{error:#}")),
+        }
         self.account.add(file.account());
     }
 
-    /// Gives a packet's interface its place among those of all files; the same name is the same.
-    fn place(&mut self, mut packet: Packet) -> Packet {
-        let local = packet.interface.0 as usize;
-        if let Some(file) = &self.current {
-            for name in file.interfaces().iter().skip(self.places.len()) {
-                let place = self.interfaces.iter().position(|known| known == name);
-                let place = place.unwrap_or_else(|| {
-                    self.interfaces.push(name.clone());
-                    self.interfaces.len().saturating_sub(1)
-                });
-                self.places.push(InterfaceId(u32::try_from(place).unwrap_or(u32::MAX)));
-            }
-        }
-        packet.interface = self.places.get(local).copied().unwrap_or_default();
-        packet
+    /// The packet that comes first among those of the open files.
+    fn take(&mut self) -> Option<Packet> {
+        let (place, _) = self.open.iter().enumerate().min_by_key(|(_, merged)| merged.next.at)?;
+        let Merged { file, next, mut places } = self.open.remove(place);
+        let packet = placed(next, file.interfaces(), &mut places, &mut self.interfaces);
+        self.advance(file, places);
+        Some(packet)
     }
+}
+
+/// What was handed over of an open file: all but its next packet.
+fn handed_over(file: &mut FileSource) -> Account {
+    let mut account = file.account();
+    account.seen = account.seen.saturating_sub(1);
+    account.delivered = account.delivered.saturating_sub(1);
+    account
+}
+
+/// Gives a packet's interface its place among those of all files; the same name is the same.
+fn placed(
+    mut packet: Packet,
+    names: &[String],
+    places: &mut Vec<InterfaceId>,
+    all: &mut Vec<String>,
+) -> Packet {
+    for name in names.iter().skip(places.len()) {
+        let place = all.iter().position(|known| known == name).unwrap_or_else(|| {
+            all.push(name.clone());
+            all.len().saturating_sub(1)
+        });
+        places.push(InterfaceId(u32::try_from(place).unwrap_or(u32::MAX)));
+    }
+    packet.interface = places.get(packet.interface.0 as usize).copied().unwrap_or_default();
+    packet
 }
 
 /// The captures of one folder with the times of their first packets.
 fn captures_in(
     folder: &Path,
     warnings: &mut Vec<String>,
+    failures: &mut Vec<String>,
 ) -> anyhow::Result<Vec<(Timestamp, PathBuf)>> {
     let name = folder.display();
     let mut captures = Vec::new();
@@ -122,6 +185,7 @@ fn captures_in(
         }
         match first_time(&file) {
             Ok(time) => captures.push((time, file)),
+            Err(error) if is_named_so(&file) => failures.push(format!("{error:#}")),
             Err(error) => warnings.push(format!("left out: {error:#}")),
         }
     }
@@ -129,6 +193,14 @@ fn captures_in(
         bail!("{name}: no capture in this folder; give one with pcap or pcapng files");
     }
     Ok(captures)
+}
+
+/// Whether a file that cannot be read says that it is a capture. One that is still empty, as a
+/// writer leaves it for a moment, has lost nothing.
+fn is_named_so(file: &Path) -> bool {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    let is_empty = file.metadata().is_ok_and(|there| there.len() == 0);
+    matches!(ending, Some("pcap" | "pcapng" | "cap")) && !is_empty
 }
 
 /// When the first packet of a capture was seen; those without packets come last.
@@ -140,15 +212,9 @@ fn first_time(file: &Path) -> anyhow::Result<Timestamp> {
 }
 
 impl PacketSource for FolderSource {
-    fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
-        while let Some(file) = self.current()? {
-            match file.next(wait)? {
-                Next::Packet(packet) => return Ok(Next::Packet(self.place(packet))),
-                Next::End => self.close_current(),
-                next => return Ok(next),
-            }
-        }
-        Ok(Next::End)
+    fn next(&mut self, _wait: Duration) -> anyhow::Result<Next> {
+        self.open_due();
+        Ok(self.take().map_or(Next::End, Next::Packet))
     }
 
     fn interfaces(&self) -> &[String] {
@@ -157,22 +223,33 @@ impl PacketSource for FolderSource {
 
     fn account(&mut self) -> Account {
         let mut account = self.account.clone();
-        if let Some(file) = &mut self.current {
-            account.add(file.account());
+        for Merged { file, .. } in &mut self.open {
+            account.add(handed_over(file));
         }
         account
     }
 
     fn stop(&mut self) {
         self.waiting.clear();
-        if let Some(file) = &mut self.current {
-            file.stop();
+        for Merged { mut file, .. } in self.open.drain(..) {
+            self.account.add(handed_over(&mut file));
+        }
+    }
+
+    fn verdict(&self) -> anyhow::Result<()> {
+        let failed = self.failures.len();
+        match self.failures.as_slice() {
+            [] => Ok(()),
+            failures => bail!(
+                "{failed} of {} captures could not be read whole:\n  {}",
+                self.captures,
+                failures.join("\n  ")
+            ),
         }
     }
 
     fn warnings(&self) -> Vec<String> {
-        let of_current = self.current.iter().flat_map(FileSource::warnings);
-        self.warnings.iter().cloned().chain(of_current).collect()
+        self.warnings.clone()
     }
 }
 
@@ -198,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_in_the_order_of_their_first_packets() {
+    fn packets_of_several_files_come_in_the_order_of_their_times() {
         let folder = tempfile::tempdir().unwrap();
         capture(folder.path().join("a.pcap"), &[30, 31]);
         capture(folder.path().join("b.pcapng"), &[10, 40]);
@@ -211,7 +288,7 @@ mod tests {
             let name = source.interfaces()[packet.interface.0 as usize].clone();
             seen.push((packet.data[0], name));
         }
-        let expected = [(10, "eth0"), (40, "eth0"), (20, "eth0"), (30, ""), (31, "")];
+        let expected = [(10, "eth0"), (20, "eth0"), (30, ""), (31, ""), (40, "eth0")];
         assert_eq!(seen, expected.map(|(n, name)| (n, name.to_owned())));
         assert!(source.account().balances());
         assert_eq!(source.account().seen, 5);
@@ -240,6 +317,64 @@ mod tests {
             seen.push(packet.data[0]);
         }
         assert_eq!(seen, [10, 20, 30]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_does_not_cost_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        capture(at("a.pcap"), &[10, 30]);
+        capture(at("b.pcap"), &[20, 40]);
+        let mut damaged = std::fs::read(at("b.pcap")).unwrap();
+        let length = damaged.len() - 9;
+        damaged[length..length + 4].copy_from_slice(&[0xff; 4]);
+        std::fs::write(at("b.pcap"), damaged).unwrap();
+        std::fs::write(at("c.pcap"), "no capture").unwrap();
+        std::fs::write(at("d.pcap"), "").unwrap();
+        let mut source = open(&[folder.path()]).unwrap();
+        let mut seen = Vec::new();
+        while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+            seen.push(packet.data[0]);
+        }
+        assert_eq!(seen, [10, 20, 30]);
+        assert!(source.account().balances());
+        let verdict = source.verdict().unwrap_err().to_string();
+        assert!(verdict.contains("b.pcap: damaged"), "{verdict}");
+        assert!(verdict.contains("c.pcap: it is neither"), "{verdict}");
+        assert!(source.warnings()[0].contains("d.pcap: it is empty"), "{:?}", source.warnings());
+        let none = open(&[at("c.pcap"), at("nowhere.pcap")]).err().unwrap().to_string();
+        assert!(none.contains("c.pcap"), "{none}");
+    }
+
+    #[test]
+    fn of_files_that_follow_one_another_few_are_open() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..100_u8 {
+            capture(folder.path().join(format!("{n}.pcap")), &[2 * n, 2 * n + 1]);
+        }
+        let mut source = FolderSource::open(&[folder.path()]).unwrap();
+        let mut seen = Vec::new();
+        while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
+            assert!(source.open.len() <= 2, "{}", source.open.len());
+            seen.push(packet.data[0]);
+        }
+        assert_eq!(seen, (0..200).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn of_files_that_overlap_a_bounded_number_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in 0..100_u8 {
+            capture(folder.path().join(format!("{n}.pcap")), &[n, 200]);
+        }
+        let mut source = FolderSource::open(&[folder.path()]).unwrap();
+        let mut seen = 0;
+        while let Next::Packet(_) = source.next(Duration::ZERO).unwrap() {
+            assert!(source.open.len() <= MAX_MERGED);
+            seen += 1;
+        }
+        assert_eq!(seen, 200);
+        assert!(source.warnings()[0].contains("overlap"), "{:?}", source.warnings());
     }
 
     #[test]

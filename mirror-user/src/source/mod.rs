@@ -40,6 +40,14 @@ pub trait PacketSource: Send {
     /// Takes no further packets in. What was taken is still handed over; then comes [`Next::End`].
     fn stop(&mut self);
 
+    /// Whether all that was asked for could be read. Complete only after [`Next::End`].
+    ///
+    /// # Errors
+    /// When some of it could not be, while the rest was: the message names it.
+    fn verdict(&self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     /// Counts that explain the account and are no losses.
     fn notes(&self) -> Vec<Note> {
         Vec::new()

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use bytes::{Bytes, BytesMut};
 
 use super::Stop;
+use super::unpack::Flaw;
 
 /// How much one read asks for. Large enough that the system call does not show (one for some
 /// hundred packets), small enough that a chunk is still in a cache when its packets are looked at.
@@ -25,8 +26,8 @@ pub(super) struct Chunks {
     filled: usize,
     spare: Vec<Bytes>,
     ended: bool,
-    /// The reader itself said that there should have been more.
-    ended_early: bool,
+    /// What the reader itself said was wrong at its end.
+    flaw: Option<Flaw>,
     /// Bytes that come next and are to be left out.
     unwanted: usize,
     /// Bytes taken or skipped so far: where in the file the window begins.
@@ -43,7 +44,7 @@ impl Chunks {
             filled: 0,
             spare,
             ended: false,
-            ended_early: false,
+            flaw: None,
             unwanted: 0,
             offset: 0,
         }
@@ -61,11 +62,17 @@ impl Chunks {
 
     /// Why there is no further record, when the window was found too small for one.
     pub(super) fn stop(&self) -> Stop {
-        if self.window().is_empty() && self.unwanted == 0 && !self.ended_early {
-            Stop::End
-        } else {
-            Stop::CutShort
+        let is_between = self.window().is_empty() && self.unwanted == 0;
+        match self.flaw {
+            None | Some(Flaw::Checksum | Flaw::Trailing) if is_between => Stop::End,
+            Some(Flaw::Damaged) => Stop::Corrupt,
+            _ => Stop::CutShort,
         }
+    }
+
+    /// What was wrong with the reader at its end.
+    pub(super) fn flaw(&self) -> Option<Flaw> {
+        self.flaw
     }
 
     /// Reads on until the window holds `need` bytes. False when the reader ended before.
@@ -109,13 +116,13 @@ impl Chunks {
                 }
                 Ok(n) => filled = filled.saturating_add(n),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Of gzip, when the file was cut short.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                    (self.ended, self.ended_early) = (true, true);
-                    break;
-                }
                 Err(error) => {
-                    outcome = Err(error);
+                    // What is packed may be cut short or damaged: what was unpacked stands.
+                    self.flaw = Flaw::of(&error);
+                    match self.flaw {
+                        Some(_) => self.ended = true,
+                        None => outcome = Err(error),
+                    }
                     break;
                 }
             }

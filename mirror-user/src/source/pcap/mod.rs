@@ -1,4 +1,4 @@
-//! Packets of capture files: pcap and pcapng, told apart by their first bytes; gzip'ed too.
+//! Packets of capture files: pcap and pcapng, told apart by their first bytes; in gzip or zstd too.
 //!
 //! In comes a file or a stream (`-`), read in large chunks; out go packets that are slices of
 //! those chunks. Refuses what is no capture, and one whose packets all have a link type that
@@ -11,9 +11,10 @@ mod ng;
 mod pipe;
 #[cfg(test)]
 mod tests;
+mod unpack;
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -21,7 +22,6 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use enum_map::Enum;
-use flate2::read::MultiGzDecoder;
 use pcap_file::DataLink;
 use strum::IntoStaticStr;
 
@@ -29,6 +29,7 @@ use self::chunk::Chunks;
 use self::classic::Classic;
 use self::ng::Ng;
 use self::pipe::{Pipe, patiently};
+use self::unpack::{Flaw, MAGIC_BYTES, unpacked};
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::stats::{Account, Tally};
@@ -145,6 +146,10 @@ impl FileSource {
         } else if whole && magic == ng::MAGIC {
             Ng::open(&mut chunks).map(Format::Ng)
         } else {
+            patiently(|| chunks.want(MAGIC_BYTES)).with_context(|| name.to_owned())?;
+            if let Some(what) = unpack::foreign(chunks.window(), name) {
+                bail!("{name}: it is {what}");
+            }
             bail!(
                 "{name}: it is neither pcap nor pcapng; give a file that `tcpdump -w` or Wireshark wrote"
             );
@@ -169,6 +174,11 @@ impl FileSource {
             source.refuse_unsupported()?;
         }
         Ok(source)
+    }
+
+    /// True when it turned to nonsense before its end.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.lost.get(Lost::Corrupt) > 0
     }
 
     /// Gives an interface its place. The same name is the same interface, in every section.
@@ -250,6 +260,9 @@ impl FileSource {
                 ));
             }
         }
+        if let Some(flaw @ (Flaw::Checksum | Flaw::Trailing)) = self.chunks.flaw() {
+            self.warnings.push(format!("{name}: {flaw}; {delivered} packets were read"));
+        }
         let unsupported = self.lost.get(Lost::UnsupportedLink);
         if unsupported > 0 {
             if delivered == 0 {
@@ -262,18 +275,6 @@ impl FileSource {
         }
         Ok(())
     }
-}
-
-/// What is in a gzip file, or the reader as it was.
-fn unpacked(mut reader: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
-    let mut first = Vec::new();
-    patiently(|| {
-        let missing = 2_u64.saturating_sub(first.len() as u64);
-        reader.by_ref().take(missing).read_to_end(&mut first)
-    })?;
-    let is_gzip = first == [0x1f, 0x8b];
-    let whole = Cursor::new(first).chain(reader);
-    Ok(if is_gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 impl PacketSource for FileSource {

@@ -1,4 +1,4 @@
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 
 use proptest::prelude::*;
 
@@ -282,6 +282,69 @@ fn a_gzip_file_is_unpacked_and_warned_of_when_cut() {
     packed.bytes.truncate(packed.bytes.len() - 1);
     let (_, source) = drain(packed.open().unwrap());
     assert!(source.warnings()[0].contains("cut short"), "{:?}", source.warnings());
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packer.write_all(bytes).unwrap();
+    packer.finish().unwrap()
+}
+
+#[test]
+fn what_is_wrong_behind_the_packed_packets_is_a_warning() {
+    let [whole, _] = two_formats();
+    let packed = gzipped(&whole.bytes);
+    let mut checksum = packed.clone();
+    let last = checksum.len() - 5;
+    checksum[last] ^= 1;
+    let (half, rest) = whole.bytes.split_at(50);
+    let cases = [
+        ([&packed[..], &[0; 700]].concat(), ""),
+        ([gzipped(half), gzipped(rest)].concat(), ""),
+        ([&packed[..], b"and some text"].concat(), "not compressed stands behind"),
+        (checksum, "checksum is wrong"),
+    ];
+    for (bytes, warning) in cases {
+        let (packets, mut source) = drain(Wire { bytes, ..whole.clone() }.open().unwrap());
+        assert_eq!(packets.len(), 5, "{warning}");
+        assert_eq!(source.account().dropped, [], "{warning}");
+        let warnings = source.warnings().concat();
+        assert!(warnings.contains(warning), "{warnings}");
+        assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings}");
+    }
+}
+
+#[test]
+fn a_zstd_file_is_unpacked_and_warned_of_when_cut() {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+    let [whole, _] = two_formats();
+    let pack = |bytes: &[u8]| compress_to_vec(bytes, CompressionLevel::Fastest);
+    let (half, rest) = whole.bytes.split_at(50);
+    let skippable = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+    let frames = [&skippable[..], &pack(half), &pack(rest)].concat();
+    let mut packed = Wire { bytes: frames, ..whole.clone() };
+    assert_eq!(packed.packets().len(), 5);
+    packed.bytes.truncate(packed.bytes.len() - 20);
+    let (_, mut source) = drain(packed.open().unwrap());
+    assert!(!source.warnings().is_empty());
+    assert_eq!(source.account().dropped, [("cut_short", 1)]);
+}
+
+#[test]
+fn other_formats_are_refused_by_name() {
+    let erf = [0, 0, 0, 0, 1, 2, 3, 0x60, 2, 4, 0, 88, 0, 0, 0, 70, 0, 0];
+    for (bytes, name) in [
+        (&b"\xfd7zXZ\0\0\x04"[..], "xz -d"),
+        (b"BZh91AY&SY", "bzip2 -d"),
+        (b"\x04\x22\x4d\x18\x64\x40", "lz4 -d"),
+        (b"snoop\0\0\0\0\0\0\x02\0\0\0\x04", "snoop capture"),
+        (&erf, "ERF capture"),
+    ] {
+        for bytes in [bytes.to_vec(), gzipped(bytes)] {
+            let error = Wire::default().raw(&bytes).open().err().unwrap().to_string();
+            assert!(error.contains(name) && error.contains("some/day.pcap"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -243,6 +243,7 @@ impl Changes {
             set: lines(&self.set)?,
             add: lines(&self.add)?,
             path_prefix: first,
+            base_path: String::new(),
         })
     }
 

@@ -123,7 +123,10 @@ impl Packets {
                 stream.leave_open();
                 Ok(())
             }
-            None | Some(Incomplete::Gap | Incomplete::Reset | Incomplete::Refused) => Ok(()),
+            None
+            | Some(
+                Incomplete::Gap | Incomplete::Reset | Incomplete::Refused | Incomplete::BodyNotSent,
+            ) => Ok(()),
         }
     }
 

@@ -208,6 +208,11 @@ impl Changes {
         if self.opaque || !self.varying.is_empty() {
             return Err("what its destinations or extensions change is not known".to_owned());
         }
+        if let Some(host) = self.host.as_deref().filter(|host| WORDS.contains(host)) {
+            return Err(format!(
+                "host {host:?} is a word of the native file; name it with its port"
+            ));
+        }
         let names =
             self.remove.iter().chain(self.set.iter().chain(&self.add).map(|(name, _)| name));
         for name in names {

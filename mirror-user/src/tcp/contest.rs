@@ -103,14 +103,15 @@ impl Flow {
         let mut peer = self.belief(peer_end, ack, desk);
         if !self.is_exact(own, from, seq) {
             let overflowed = self.contenders().is_some_and(|contenders| contenders.overflowed);
-            if self.answered(peer_end, ack, peer) == Some(seq) {
+            let refuted = matches!(own, Belief::Refuted);
+            if refuted && self.answered(peer_end, ack, peer) == Some(seq) {
                 own = Belief::Other(Syn::before(from, seq, None));
             } else if overflowed {
                 // The right ones may be among the forgotten, and with them who opened.
                 own = Belief::Other(Syn::before(from, seq, None));
                 peer = Belief::Other(Syn::before(peer_end, ack, None));
                 self.client = None;
-            } else if matches!(own, Belief::Refuted) {
+            } else if refuted {
                 return;
             }
         }

@@ -235,7 +235,7 @@ fn a_syn_may_carry_payload() {
     let mut told = Told::new(TcpLimits::default());
     let syn = talk.segment(Side::Client, Flags::SYN, b"ask");
     let answer = talk.segment(Side::Server, Flags::SYN.with(Flags::ACK), b"");
-    told.push([syn.clone(), syn, answer, talk.server(b"ok")]);
+    told.push([syn.clone(), syn, answer, talk.client(b""), talk.server(b"ok")]);
     assert_eq!(told.story(), "open c:ask s:ok");
     told.end();
 }

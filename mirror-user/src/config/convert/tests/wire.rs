@@ -297,8 +297,8 @@ proptest! {
                     let target = file.targets.iter().find(|one| one.name == name).unwrap();
                     let url = format!("http://{}.example:80", wanted.unwrap());
                     prop_assert_eq!(&target.url, &url);
-                    let (front, rest) = target.edits.path(path.as_bytes());
-                    let path_there = String::from_utf8([front, rest].concat()).unwrap();
+                    let path_there = target.edits.path(path.as_bytes()).concat();
+                    let path_there = String::from_utf8(path_there).unwrap();
                     let (behind, header_there) = route.unwrap().behind(path, header);
                     prop_assert_eq!(path_there, behind, "{}\n{}", native, path);
                     let hidden = target.edits.hides(b"x");

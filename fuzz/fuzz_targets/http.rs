@@ -38,8 +38,12 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
     push(Change::Opened { peers, midstream });
     for step in steps {
         push(match step {
-            Step::Data { from_client, bytes } => Change::Data(side(from_client), Bytes::from(bytes)),
-            Step::Gap { from_client, missing } => Change::Gap(side(from_client), u64::from(missing)),
+            Step::Data { from_client, bytes } => {
+                Change::Data(side(from_client), Bytes::from(bytes))
+            }
+            Step::Gap { from_client, missing } => {
+                Change::Gap(side(from_client), u64::from(missing))
+            }
             Step::Finished { from_client } => Change::Finished(side(from_client)),
         });
     }

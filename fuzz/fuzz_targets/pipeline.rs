@@ -20,8 +20,11 @@ fuzz_target!(|file: &[u8]| {
     let keep = BodyKeep::Keep(KeepLimits { digest: true, memory: 1 << 16, total: 1 << 20 });
     let mut decoder = Decoder::new(Limits::default());
     let mut flows = FlowTable::new(TcpLimits::default());
-    let mut http =
-        HttpTable::new(HttpOptions { request_body: keep, response_body: BodyKeep::Digest, ..HttpOptions::default() });
+    let mut http = HttpTable::new(HttpOptions {
+        request_body: keep,
+        response_body: BodyKeep::Digest,
+        ..HttpOptions::default()
+    });
     let (mut events, mut exchanges) = (Vec::new(), Vec::new());
     let marks = Marks::default();
     while let Ok(Next::Packet(packet)) = source.next(Duration::ZERO) {
@@ -30,7 +33,9 @@ fuzz_target!(|file: &[u8]| {
         }
         flows.expire(packet.at, &mut events);
         events.drain(..).for_each(|event| http.push(event, &mut exchanges));
-        for cleared in exchanges.drain(..).filter_map(|exchange| Rules::for_targets().clear(exchange).ok()) {
+        for cleared in
+            exchanges.drain(..).filter_map(|exchange| Rules::for_targets().clear(exchange).ok())
+        {
             let _ = cleared.shadow_request(&marks, "target:80");
         }
     }

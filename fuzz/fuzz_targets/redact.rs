@@ -62,7 +62,8 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
     for exchange in exchanges(&client(how, bytes), server) {
         let once = redactor.redact(exchange, None);
         let messages = [(Side::Client, &once.request), (Side::Server, &once.response)];
-        for (side, message) in messages.iter().filter_map(|(side, it)| Some((*side, it.as_ref()?))) {
+        for (side, message) in messages.iter().filter_map(|(side, it)| Some((*side, it.as_ref()?)))
+        {
             check(message);
             // What is framed in two ways, or not whole, is read in another way when it is read again.
             if !message.flaws.is_empty() || message.incomplete.is_some() || side == Side::Server {
@@ -74,7 +75,10 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
             ) {
                 let exchange = Exchange { request: Some(again), response: None, ..once.clone() };
                 let twice = redactor.redact(exchange, None).request.expect("a request");
-                assert_eq!(wire(&twice).escape_ascii().to_string(), wire(message).escape_ascii().to_string());
+                assert_eq!(
+                    wire(&twice).escape_ascii().to_string(),
+                    wire(message).escape_ascii().to_string()
+                );
             }
         }
     }
@@ -84,10 +88,13 @@ fn check(message: &Message) {
     let head = &message.head;
     for line in &head.headers {
         let (name, value) = (line.name.clone(), line.value.clone());
-        assert!(line.line.start <= name.start && name.end <= value.start && value.end <= line.line.end);
+        assert!(
+            line.line.start <= name.start && name.end <= value.start && value.end <= line.line.end
+        );
         assert!(line.line.end as usize <= head.raw.len());
     }
-    if let (Kept::Memory(bytes), BodyLength::Length(_)) = (&message.body.wire, message.body.framing) {
+    if let (Kept::Memory(bytes), BodyLength::Length(_)) = (&message.body.wire, message.body.framing)
+    {
         assert_eq!(bytes.len() as u64, message.body.length);
     }
 }

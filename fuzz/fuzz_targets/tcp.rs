@@ -25,7 +25,12 @@ struct Step {
 }
 
 fuzz_target!(|steps: Vec<Step>| {
-    let limits = TcpLimits { connections: 4, held_per_connection: 4096, held_in_all: 8192, ..TcpLimits::default() };
+    let limits = TcpLimits {
+        connections: 4,
+        held_per_connection: 4096,
+        held_in_all: 8192,
+        ..TcpLimits::default()
+    };
     let mut flows = FlowTable::new(limits);
     let mut events = Vec::new();
     let mut millis = 0_u64;
@@ -34,7 +39,8 @@ fuzz_target!(|steps: Vec<Step>| {
         let at = Timestamp::from_nanos(millis * 1_000_000);
         let client = ([10, 0, 0, step.flow >> 1 & 7], 40_000).into();
         let server = ([10, 0, 1, 1], 80).into();
-        let (source, destination) = if step.flow & 1 == 0 { (client, server) } else { (server, client) };
+        let (source, destination) =
+            if step.flow & 1 == 0 { (client, server) } else { (server, client) };
         let base = if step.far { 0x8000_0000 } else { u32::MAX - 0x7fff };
         let segment = Segment {
             at,

@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail, ensure};
 
-use crate::{root, run_command, setup};
+use crate::{cargo_command, root, run_command, setup};
 
 const TARGET: &str = "bpfel-unknown-none";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -100,7 +100,7 @@ fn toolchain() -> anyhow::Result<Compiler> {
         }
         println!("installing {LINKER}");
         run_command(
-            Command::new(env!("CARGO"))
+            cargo_command()
                 .args(["install", LINKER, "--no-default-features", "--features", "llvm-22"])
                 .env("LLVM_PREFIX", LLVM_PREFIX),
         )

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
-use crate::{root, run_command, setup};
+use crate::{cargo, root, run_command, setup};
 
 /// How long each target runs in CI.
 const SMOKE_SECONDS: u32 = 30;
@@ -61,7 +61,7 @@ pub(crate) fn run(seconds: u32, names: &[&str]) -> anyhow::Result<()> {
         TARGETS.map(|(target, _)| target).join(", ")
     );
     if !setup::on_path_or_cargo_bin("cargo-fuzz") {
-        run_command(Command::new(env!("CARGO")).args(["install", "--locked", "cargo-fuzz"]))?;
+        cargo(&["install", "--locked", "cargo-fuzz"])?;
     }
     seed()?;
     for (target, max_len) in chosen {

@@ -72,7 +72,22 @@ fn root() -> PathBuf {
 
 /// Runs cargo at the top of the checkout.
 fn cargo(args: &[&str]) -> anyhow::Result<()> {
-    run_command(Command::new(env!("CARGO")).args(args).current_dir(root()))
+    run_command(cargo_command().args(args))
+}
+
+/// A cargo at the top of the checkout that is as if a person had called it. What the cargo that runs
+/// this one says of its package goes: build scripts that look at it (ring's) would otherwise build their
+/// crates, and all behind them, again at each change between `cargo xtask` and `cargo`.
+fn cargo_command() -> Command {
+    let mut command = Command::new(env!("CARGO"));
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command.current_dir(root());
+    command
 }
 
 /// Runs a command and fails when it does.

@@ -10,7 +10,7 @@ use anyhow::ensure;
 use self::outcome::Outcome;
 pub(crate) use self::programs::kernel_tests;
 use self::programs::{Program, build_sample, doc_tests};
-use crate::{cargo, ebpf, root, run_command, setup};
+use crate::{cargo, cargo_command, ebpf, root, run_command, setup};
 
 /// Tests that are ignored where their judge or server is missing.
 struct Judged {
@@ -70,22 +70,24 @@ pub(crate) fn run() -> anyhow::Result<()> {
 /// Formatting, clippy and documentation; warnings are errors.
 pub(crate) fn lint() -> anyhow::Result<()> {
     cargo(&["fmt", "--all", "--check"])?;
+    // Workspaces of their own.
+    for manifest in ["mirror-ebpf/Cargo.toml", "fuzz/Cargo.toml"] {
+        cargo(&["fmt", "--manifest-path", manifest, "--check"])?;
+    }
     cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
     run_command(
-        Command::new(env!("CARGO"))
+        cargo_command()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "-D warnings")
-            .current_dir(root()),
+            .env("RUSTDOCFLAGS", "-D warnings"),
     )
 }
 
 /// Rewrites `pcaps/` from the scenes, then shows what changed.
 pub(crate) fn bless() -> anyhow::Result<()> {
     run_command(
-        Command::new(env!("CARGO"))
+        cargo_command()
             .args(["test", "--quiet", "--package", "mirror-user", "--test", "pipeline"])
-            .env("MIRROR_BLESS", "1")
-            .current_dir(root()),
+            .env("MIRROR_BLESS", "1"),
     )?;
     run_command(Command::new("git").args(["status", "--short", "pcaps"]).current_dir(root()))
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::{root, setup};
+use crate::{cargo_command, setup};
 
 /// A test binary.
 pub(crate) struct Program {
@@ -21,10 +21,10 @@ impl Program {
     /// Builds every test binary of the workspace. One build serves all stages: with other flags
     /// cargo would choose other features and compile every dependency again.
     pub(crate) fn build_all() -> anyhow::Result<Vec<Self>> {
-        let mut command = Command::new(env!("CARGO"));
+        let mut command = cargo_command();
         command.args(["test", "--workspace", "--no-run"]);
         command.arg("--message-format=json-render-diagnostics");
-        let output = command.current_dir(root()).stderr(Stdio::inherit()).output()?;
+        let output = command.stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "the tests do not build");
         let messages = output.stdout.split(|byte| *byte == b'\n');
         let programs: Vec<Self> = messages
@@ -59,8 +59,8 @@ impl Program {
 
 /// The examples in the documentation, which cargo alone can build and run.
 pub(super) fn doc_tests() -> Command {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--doc", "--no-fail-fast"]).current_dir(root());
+    let mut command = cargo_command();
+    command.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
     command
 }
 

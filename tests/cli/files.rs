@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::support::wire::Talk;
+use super::support::wire::{Talk, interleaved};
 use super::support::{Workspace, mirror};
 use super::{GET, OK, one_get};
 
@@ -115,4 +115,52 @@ fn one_unreadable_capture_of_several_is_told_at_the_end() {
     for part in ["2 of 3 captures", "notes.pcap", "/nowhere/a.pcap"] {
         assert!(run.stderr().contains(part), "{}", run.stderr());
     }
+}
+
+#[test]
+fn a_rotated_capture_is_read_again_as_one() {
+    let workspace = Workspace::new();
+    let talks: Vec<Talk> = (0..20_u16)
+        .map(|n| {
+            let client = format!("10.1.0.2:{}", 40_000 + n);
+            Talk::between(&client, "10.1.0.1:8080").open().client(GET).server(OK).close()
+        })
+        .collect();
+    let file = workspace.file("day.pcap", &interleaved(&talks));
+    for (name, raw) in
+        [("out.pcap", true), ("out.pcap", false), ("out.pcapng", false), ("out.jsonl", false)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join(name).to_str().unwrap().to_owned();
+        let args = ["capture", "--from", &file, "--to", &out, "--rotate", "2KiB"];
+        let raw = if raw { &["--raw"][..] } else { &[] };
+        mirror(&[&args, raw].concat()).exits_with(0);
+        let files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).collect();
+        assert!(files.len() > 2, "{name}: {files:?}");
+        for file in &files {
+            let file = file.file_name().into_string().unwrap();
+            assert!(file.starts_with("out-20") && !file.ends_with(".part"), "{file}");
+        }
+        if name == "out.jsonl" {
+            let lines = files.iter().map(|file| fs::read_to_string(file.path()).unwrap());
+            assert_eq!(lines.map(|text| text.lines().count()).sum::<usize>(), 20);
+        } else {
+            let folder = folder.path().to_str().unwrap().to_owned();
+            let run = mirror(&["inspect", "--summary", "--from", &folder]).exits_with(0);
+            run.says("paired 20");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_needs_files_and_keeps_as_many_as_asked() {
+    let workspace = Workspace::new();
+    let file = workspace.file("day.pcap", &one_get());
+    mirror(&["capture", "--from", &file, "--to", "-", "--rotate", "1h"])
+        .exits_with(2)
+        .complains(&["--rotate", "write to a file"]);
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.pcap").to_str().unwrap().to_owned();
+    mirror(&["capture", "--from", &file, "--to", &out, "--rotate", "1,keep=2"]).exits_with(0);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
 }

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::files::rotate::Rotation;
+
 pub use self::convert::{ConvertArgs, OriginArg, SubsetUrl};
 pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
 pub(crate) use self::filter::{either, parse_percent};
@@ -48,7 +50,7 @@ pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
         reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
         Capture files go the same way.",
     after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 differences found, a --fail-on bound crossed or no request seen, 2 could not do it.",
+        Exit codes: 0 done, 1 a --fail-on bound crossed or no request seen, 2 could not do it.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
@@ -66,14 +68,16 @@ pub enum Command {
         mirror replay --from eth0 --port 8080 --to http://staging:8080\n  \
         mirror replay --from day.pcap --to http://staging:8080 --speed 2\n  \
         mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
-        tcpdump -w - port 8080 | mirror replay --from - --to http://staging:8080")]
+        tcpdump -U --immediate-mode -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
     /// Write what is seen to a file: .pcap, .pcapng or .jsonl
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
-        mirror capture --from day.pcap --to day.jsonl\n\n\
+        mirror capture --from day.pcap --to day.jsonl\n  \
+        mirror capture --from eth0 --port 8080 --to day.pcap --rotate 100MiB,1h,keep=24\n  \
+        mirror capture --from eth0 --port 8080 --to - | tshark -r - -Y http.request\n\n\
         Credentials are replaced by tokens (--redact). Packet files therefore hold the HTTP of each connection, \
-        told anew; --raw writes the packets as they were seen, credentials and personal data included. \
+        written anew; --raw writes the packets as they were seen, credentials and personal data included. \
         Files are created readable for their owner alone.")]
     Capture(CaptureArgs),
     /// Show what was seen, what was skipped, and why
@@ -115,9 +119,12 @@ pub struct CaptureArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The file to write; its ending says which format
+    /// The file to write; its ending says which format. `-` is the standard output, as pcap
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub to: PathBuf,
+    /// Begin another file from this size on, after this time, or at whichever comes first, and keep so many; they are named by the time of their first record, such as day-20261128T212149Z.pcap
+    #[arg(long, value_name = "SIZE,TIME,keep=N", help_heading = "Output")]
+    pub rotate: Option<Rotation>,
     /// Replace a file that is there; without this, one that is not empty is left alone
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,

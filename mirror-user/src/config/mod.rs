@@ -96,6 +96,10 @@ impl Config {
         );
         let to_stdout = args.to.as_os_str() == "-";
         ensure!(
+            !(to_stdout && args.rotate.is_some()),
+            "--rotate: the standard output is one stream; write to a file"
+        );
+        ensure!(
             !(to_stdout && args.report.json),
             "--json: standard output holds the packets; write them to a file"
         );
@@ -175,7 +179,7 @@ impl Config {
         let redact = redact.or(beside.redact);
         let run = file::File { source, redact, ..file::File::default() };
         let mut apart = run.reads();
-        output.writes().iter().for_each(|path| apart.writes("--to", path));
+        output.destination().into_iter().for_each(|file| apart.writes("--to", &file.path));
         apart.ensure()?;
         let mut config = Self::new(&run.source, output, summary)?;
         if let Some(file) = &file {
@@ -325,7 +329,8 @@ impl Config {
     /// When the kernel refuses it.
     pub fn confine(&self) -> anyhow::Result<()> {
         if let Source::Live { .. } = &self.source {
-            let mut writes = self.output.writes();
+            let mut writes: Vec<_> =
+                self.output.destination().map(Destination::writes).into_iter().collect();
             // Long bodies wait there.
             writes.push(std::env::temp_dir());
             writes.extend(self.watcher.as_ref().and_then(Watcher::writes));
@@ -423,7 +428,7 @@ fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
 impl From<&CaptureArgs> for Destination {
     fn from(args: &CaptureArgs) -> Self {
         let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-        Self { path: args.to.clone(), existing }
+        Self { path: args.to.clone(), existing, rotation: args.rotate }
     }
 }
 

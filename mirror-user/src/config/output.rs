@@ -1,10 +1,10 @@
 //! Where things go: what each output needs of the http room, and how it is opened.
 
-use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
 use crate::descriptors;
+use crate::files::rotate::Series;
 use crate::files::{self, Destination};
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
@@ -14,7 +14,7 @@ use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::findings::Findings;
 use crate::sink::jsonl::JsonLines;
-use crate::sink::lines::Lines;
+use crate::sink::lines::{Form, Lines};
 use crate::sink::packets::Packets;
 use crate::sink::replay::{MAX_ANSWER_BYTES, ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
@@ -148,11 +148,11 @@ impl Output {
     }
 
     /// The file that is written.
-    pub(super) fn writes(&self) -> Vec<PathBuf> {
+    pub(super) fn destination(&self) -> Option<&Destination> {
         match self {
-            Self::RawPackets(file) | Self::Packets(file) => vec![file.path.clone()],
-            Self::JsonLines { file, .. } => file.iter().map(|file| file.path.clone()).collect(),
-            Self::Replay { .. } | Self::Table | Self::Counts | Self::Findings { .. } => vec![],
+            Self::RawPackets(file) | Self::Packets(file) => Some(file),
+            Self::JsonLines { file, .. } => file.as_ref(),
+            Self::Replay { .. } | Self::Table | Self::Counts | Self::Findings { .. } => None,
         }
     }
 
@@ -195,15 +195,12 @@ impl Output {
             }
             Self::JsonLines { file, bodies } => {
                 prints = file.is_none();
-                let out: Box<dyn Write + Send> = match file {
-                    Some(file) => Box::new(files::create(&file.path, file.existing)?),
-                    None => Box::new(io::stdout()),
-                };
-                opened.sinks.push(Box::new(Lines::new(Box::new(JsonLines { bodies }), out)));
+                let form = Box::new(JsonLines { bodies });
+                opened.sinks.push(Box::new(lines(form, file)?));
             }
             Self::Table => {
                 prints = true;
-                opened.sinks.push(Box::new(Lines::new(Box::new(Table), Box::new(io::stdout()))));
+                opened.sinks.push(Box::new(lines(Box::new(Table), None)?));
             }
             Self::Findings { json, redactor: Some(redactor) } => {
                 let sink = Findings::new(redactor, json, Box::new(io::stdout()));
@@ -217,6 +214,18 @@ impl Output {
             opened.progress = Progress::on_terminal(monitors.collect());
         }
         Ok(opened)
+    }
+}
+
+/// Lines to a file, or to the standard output.
+fn lines(form: Box<dyn Form>, file: Option<Destination>) -> anyhow::Result<Lines> {
+    let Some(file) = file else {
+        return Ok(Lines::new(form, Box::new(io::stdout())));
+    };
+    let name = file.path.display().to_string();
+    match file.rotation {
+        Some(rotation) => Lines::to_series(form, Series::new(&file, rotation), name),
+        None => Ok(Lines::to_file(form, files::create(&file.path, file.existing)?, name)),
     }
 }
 

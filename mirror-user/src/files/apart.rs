@@ -44,27 +44,32 @@ impl Apart {
     pub fn reads(&mut self, flag: &str, path: &Path) {
         let entries = fs::read_dir(path).into_iter().flatten();
         for entry in entries.filter_map(Result::ok) {
-            self.reads.extend(named(flag, &entry.path(), io::stdin().as_fd()));
+            self.reads.extend(named(flag, &entry.path()));
         }
-        self.reads.extend(named(flag, path, io::stdin().as_fd()));
+        self.reads.extend(match path == Path::new("-") {
+            true => of_descriptor(io::stdin().as_fd())
+                .map(|identity| Named { name: "the standard input".to_owned(), identity }),
+            false => named(flag, path),
+        });
     }
 
-    /// The run writes this file; `-` is the standard output.
+    /// The run writes this file. The standard output, `-`, is written by every run: summaries go
+    /// there.
     pub fn writes(&mut self, flag: &str, path: &Path) {
-        self.writes.extend(named(flag, path, io::stdout().as_fd()));
+        if path != Path::new("-") {
+            self.writes.extend(named(flag, path));
+        }
     }
 
-    /// Refuses a file that is written and also read, or written twice. Standard output counts as
-    /// written: summaries go there.
+    /// Refuses a file that is written and also read, or written twice.
     ///
     /// # Errors
     /// When there is one; the message names both flags.
     pub fn ensure(mut self) -> anyhow::Result<()> {
-        if !self.writes.iter().any(|file| file.name.ends_with(" -")) {
-            let stdout = of_descriptor(io::stdout().as_fd());
-            let named = |identity| Named { name: "the standard output".to_owned(), identity };
-            self.writes.extend(stdout.map(named));
-        }
+        let stdout = of_descriptor(io::stdout().as_fd());
+        self.writes.extend(
+            stdout.map(|identity| Named { name: "the standard output".to_owned(), identity }),
+        );
         for (place, Named { name, identity }) in self.writes.iter().enumerate() {
             if let Some(read) = self.reads.iter().find(|read| read.identity == *identity) {
                 bail!("{name}: it is the file that {} reads; write to another one", read.name);
@@ -77,12 +82,8 @@ impl Apart {
     }
 }
 
-fn named(flag: &str, path: &Path, standard: BorrowedFd<'_>) -> Option<Named> {
-    let identity = match path == Path::new("-") {
-        true => of_descriptor(standard),
-        false => of_path(path),
-    };
-    Some(Named { name: format!("{flag} {}", path.display()), identity: identity? })
+fn named(flag: &str, path: &Path) -> Option<Named> {
+    Some(Named { name: format!("{flag} {}", path.display()), identity: of_path(path)? })
 }
 
 fn of_descriptor(descriptor: BorrowedFd<'_>) -> Option<Identity> {

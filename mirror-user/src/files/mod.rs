@@ -4,6 +4,7 @@
 //! ([`apart`]). A file that holds something is replaced only where that was asked for.
 
 pub mod apart;
+pub mod rotate;
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,6 +12,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, ensure};
+
+use self::rotate::Rotation;
 
 /// What happens to a file that is there and holds something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,12 +32,25 @@ pub struct Destination {
     pub path: PathBuf,
     /// What happens to one that is there.
     pub existing: Existing,
+    /// When another file is begun.
+    pub rotation: Option<Rotation>,
+}
+
+impl Destination {
+    /// What must be writable during the run: the file, or the folder in which files are renamed.
+    #[must_use]
+    pub fn writes(&self) -> PathBuf {
+        match self.rotation {
+            Some(_) => folder_of(&self.path),
+            None => self.path.clone(),
+        }
+    }
 }
 
 impl<P: AsRef<Path>> From<P> for Destination {
     /// A file that is not there yet.
     fn from(path: P) -> Self {
-        Self { path: path.as_ref().to_owned(), existing: Existing::Refuse }
+        Self { path: path.as_ref().to_owned(), existing: Existing::Refuse, rotation: None }
     }
 }
 

@@ -1,8 +1,13 @@
 //! Exchanges as lines of text: what all forms of it share.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use crate::http::message::Moment;
+use anyhow::Context;
+
+use crate::files::rotate::Series;
+use crate::http::message::{Exchange, Moment};
+use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::sink::Sink;
 use crate::stats::Account;
@@ -29,16 +34,96 @@ pub trait Form: Send {
 pub struct Lines {
     form: Box<dyn Form>,
     out: BufWriter<Box<dyn Write + Send>>,
+    /// What `out` is, for messages.
+    name: String,
+    /// The files, where one follows the other.
+    series: Option<Series>,
     interfaces: Vec<String>,
     seen: u64,
     written: u64,
 }
 
 impl Lines {
-    /// Lines of this form to `out`.
+    /// Lines of this form to the standard output, or what stands for it.
     #[must_use]
     pub fn new(form: Box<dyn Form>, out: Box<dyn Write + Send>) -> Self {
-        Self { form, out: BufWriter::new(out), interfaces: Vec::new(), seen: 0, written: 0 }
+        let (out, name) = (BufWriter::new(out), "the standard output".to_owned());
+        Self { form, out, name, series: None, interfaces: Vec::new(), seen: 0, written: 0 }
+    }
+
+    /// Lines of this form to a file, which messages call `name`.
+    #[must_use]
+    pub fn to_file(form: Box<dyn Form>, file: File, name: String) -> Self {
+        Self { name, ..Self::new(form, Box::new(file)) }
+    }
+
+    /// Lines of this form to one file after the other.
+    ///
+    /// # Errors
+    /// When the first cannot be created.
+    pub fn to_series(
+        form: Box<dyn Form>,
+        mut series: Series,
+        name: String,
+    ) -> anyhow::Result<Self> {
+        let out = Box::new(series.begin()?);
+        Ok(Self { series: Some(series), name, ..Self::new(form, out) })
+    }
+
+    /// Goes on to the next file when it is time.
+    fn turn(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
+        let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
+            return Ok(());
+        };
+        self.out.flush()?;
+        series.complete()?;
+        self.out = BufWriter::new(Box::new(series.begin()?));
+        Ok(())
+    }
+
+    fn line(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
+        let exchange = cleared.exchange();
+        let at = seen_at(exchange);
+        self.turn(Some(at))?;
+        let mut out = Counted { out: &mut self.out, bytes: 0 };
+        if self.seen == 1 {
+            self.form.begin(&mut out)?;
+        }
+        let interface = self.interfaces.get(exchange.peers.interface.0 as usize);
+        self.form.write(cleared, interface.map_or("", String::as_str), &mut out)?;
+        let bytes = out.bytes;
+        if let Some(series) = &mut self.series {
+            series.wrote(at, bytes);
+        }
+        Ok(())
+    }
+
+    fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        outcome.with_context(|| format!("{}: it takes no more", self.name))
+    }
+}
+
+/// When the exchange began, as far as it was seen.
+fn seen_at(exchange: &Exchange) -> Timestamp {
+    let first = exchange.request.as_ref().or(exchange.response.as_ref());
+    first.map(|message| message.started).unwrap_or_default()
+}
+
+/// Counts what passes.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes = self.bytes.saturating_add(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -53,21 +138,24 @@ impl Sink for Lines {
             return Ok(());
         }
         self.seen += 1;
-        if self.seen == 1 {
-            self.form.begin(&mut self.out)?;
-        }
-        let interface = self.interfaces.get(exchange.peers.interface.0 as usize);
-        self.form.write(cleared, interface.map_or("", String::as_str), &mut self.out)?;
+        let written = self.line(cleared);
+        self.named(written)?;
         self.written += 1;
         Ok(())
     }
 
     fn idle(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
+        let flushed = self.turn(None).and_then(|()| Ok(self.out.flush()?));
+        self.named(flushed)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        Ok(self.out.flush()?)
+        let flushed = self.out.flush().map_err(anyhow::Error::from);
+        let completed = flushed.and_then(|()| match &mut self.series {
+            Some(series) => series.complete(),
+            None => Ok(()),
+        });
+        self.named(completed)
     }
 
     fn account(&self) -> Account {

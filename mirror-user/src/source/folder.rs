@@ -117,16 +117,20 @@ impl FolderSource {
             }
             let Some((_, path)) = self.waiting.pop() else { return };
             match FileSource::open(&path) {
-                Ok(file) => self.advance(file, Vec::new()),
+                Ok(mut file) => match file.next(Duration::ZERO) {
+                    Ok(Next::Packet(next)) => {
+                        self.open.push(Merged { file, next, places: Vec::new() });
+                    }
+                    end => self.close(file, end),
+                },
                 Err(error) => self.failures.push(format!("{error:#}")),
             }
         }
     }
 
-    /// Keeps a file with its next packet, or what is to be said of it at its end.
-    fn advance(&mut self, mut file: FileSource, places: Vec<InterfaceId>) {
-        match file.next(Duration::ZERO) {
-            Ok(Next::Packet(next)) => return self.open.push(Merged { file, next, places }),
+    /// Says what is to be said of a file at its end.
+    fn close(&mut self, mut file: FileSource, end: anyhow::Result<Next>) {
+        match end {
             Ok(_) if file.is_damaged() => self.failures.extend(file.warnings()),
             Ok(_) => self.warnings.extend(file.warnings()),
             Err(error) => self.failures.push(format!("{error:#}")),
@@ -137,9 +141,16 @@ impl FolderSource {
     /// The packet that comes first among those of the open files.
     fn take(&mut self) -> Option<Packet> {
         let (place, _) = self.open.iter().enumerate().min_by_key(|(_, merged)| merged.next.at)?;
-        let Merged { file, next, mut places } = self.open.remove(place);
-        let packet = placed(next, file.interfaces(), &mut places, &mut self.interfaces);
-        self.advance(file, places);
+        let Merged { file, next, places } = self.open.get_mut(place)?;
+        let (packet, end) = match file.next(Duration::ZERO) {
+            Ok(Next::Packet(packet)) => (std::mem::replace(next, packet), None),
+            end => (next.clone(), Some(end)),
+        };
+        let packet = placed(packet, file.interfaces(), places, &mut self.interfaces);
+        if let Some(end) = end {
+            let Merged { file, .. } = self.open.remove(place);
+            self.close(file, end);
+        }
         Some(packet)
     }
 }

@@ -108,7 +108,9 @@ impl Kernel {
     pub(super) fn load(ring_bytes: u32, log: KernelLog, path: Path) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let nest = path == Path::Cgroup;
-        let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
+        let cpus = aya::util::nr_cpus().map_err(|(file, error)| {
+            anyhow!("{file}: the CPUs cannot be counted ({error}); mount sysfs on /sys")
+        })?;
         let scratch = u32::try_from(cpus)? * if nest { SCRATCH_PLACES } else { 1 };
         let mut loader = EbpfLoader::new();
         log.prepare(&mut loader);

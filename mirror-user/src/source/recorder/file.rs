@@ -16,6 +16,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::{DataLink, Endianness, PcapError, TsResolution};
 
 use super::checksum;
+use crate::files::rotate::Series;
 use crate::files::{self, Destination};
 use crate::packet::{InterfaceId, LinkType, Packet};
 
@@ -66,7 +67,12 @@ pub(super) struct CaptureFile {
 }
 
 impl CaptureFile {
-    pub(super) fn create(file: &Destination, snaplen: u32) -> anyhow::Result<Self> {
+    /// Creates the file, or the next one of a series.
+    pub(super) fn create(
+        file: &Destination,
+        series: Option<&mut Series>,
+        snaplen: u32,
+    ) -> anyhow::Result<Self> {
         let path = file.path.as_path();
         let name = path.display().to_string();
         let is_stdout = path == Path::new("-");
@@ -82,7 +88,10 @@ impl CaptureFile {
         let inner: Box<dyn Write + Send> = if is_stdout {
             Box::new(io::stdout())
         } else {
-            Box::new(files::create(path, file.existing)?)
+            Box::new(match series {
+                Some(series) => series.begin()?,
+                None => files::create(path, file.existing)?,
+            })
         };
         Self::with_output(name, inner, is_pcapng, snaplen)
     }

@@ -17,12 +17,16 @@ use strum::IntoStaticStr;
 
 use self::file::CaptureFile;
 use crate::files::Destination;
-use crate::packet::Packet;
+use crate::files::rotate::Series;
+use crate::packet::{Packet, Timestamp};
 use crate::stats::{Account, Tally};
 
 /// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
 /// and more than Linux hands over by default (GRO and BIG TCP together below 192 KiB).
 pub const SNAPLEN_BYTES: u32 = 262_144;
+
+/// What a record takes besides its packet, for `--rotate`: pcap's header.
+const RECORD_BYTES: u64 = 16;
 
 /// Why a packet was not written: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
@@ -36,6 +40,10 @@ pub enum NotWritten {
 
 /// Writes packets to a capture file.
 pub struct Recorder {
+    destination: Destination,
+    snaplen: u32,
+    /// The files, where one follows the other.
+    series: Option<Series>,
     file: CaptureFile,
     written: u64,
     lost: Tally<NotWritten>,
@@ -50,8 +58,11 @@ impl Recorder {
     /// When it cannot be created, is there and may not be overwritten, or its name has another
     /// extension.
     pub fn create(file: impl Into<Destination>, snaplen: u32) -> anyhow::Result<Self> {
-        let file = CaptureFile::create(&file.into(), snaplen)?;
-        Ok(Self { file, written: 0, lost: Tally::default(), failure: None })
+        let destination = file.into();
+        let mut series = destination.rotation.map(|rotation| Series::new(&destination, rotation));
+        let file = CaptureFile::create(&destination, series.as_mut(), snaplen)?;
+        let (written, lost, failure) = (0, Tally::default(), None);
+        Ok(Self { destination, snaplen, series, file, written, lost, failure })
     }
 
     /// Writes a packet. `interfaces` are the source's, which [`Packet::interface`] counts.
@@ -64,12 +75,18 @@ impl Recorder {
             self.lost.count(NotWritten::WriteFailed);
             return Ok(());
         }
+        self.turn(Some(packet.at))?;
         if !self.file.takes(packet.link) {
             self.lost.count(NotWritten::OtherLinkType);
             return Err(self.file.other_link_type());
         }
         match self.file.write(packet, interfaces) {
-            Ok(()) => self.written = self.written.saturating_add(1),
+            Ok(()) => {
+                self.written = self.written.saturating_add(1);
+                if let Some(series) = &mut self.series {
+                    series.wrote(packet.at, RECORD_BYTES.saturating_add(packet.data.len() as u64));
+                }
+            }
             Err(error) => {
                 self.lost.count(NotWritten::WriteFailed);
                 return Err(self.fail(&error));
@@ -86,7 +103,23 @@ impl Recorder {
         if self.failure.is_some() {
             return Ok(());
         }
+        self.turn(None)?;
         self.file.flush().map_err(|error| self.fail(&error))
+    }
+
+    /// Goes on to the next file when it is time.
+    fn turn(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
+        let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
+            return Ok(());
+        };
+        let turned = self.file.finish().and_then(|()| series.complete());
+        let next = turned
+            .and_then(|()| CaptureFile::create(&self.destination, Some(series), self.snaplen));
+        match next {
+            Ok(next) => self.file = next,
+            Err(error) => return Err(self.fail(&error)),
+        }
+        Ok(())
     }
 
     /// Ends the file: all that was written is in it. A file without packets is readable too.
@@ -97,7 +130,12 @@ impl Recorder {
         if let Some(failure) = &self.failure {
             anyhow::bail!("{failure}");
         }
-        self.file.finish().map_err(|error| self.fail(&error))
+        let finished = self.file.finish();
+        let finished = finished.and_then(|()| match &mut self.series {
+            Some(series) => series.complete(),
+            None => Ok(()),
+        });
+        finished.map_err(|error| self.fail(&error))
     }
 
     /// Packets given, written, and the others by reason. What is buffered counts as written until

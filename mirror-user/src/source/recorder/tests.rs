@@ -185,8 +185,15 @@ fn a_full_disk_is_told_and_counted() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let file =
             CaptureFile::with_output("day.pcap".to_owned(), Box::new(full), is_pcapng, 65_535);
-        let mut recorder =
-            Recorder { file: file.unwrap(), written: 0, lost: Tally::default(), failure: None };
+        let mut recorder = Recorder {
+            destination: Destination::from("out"),
+            snaplen: SNAPLEN_BYTES,
+            series: None,
+            file: file.unwrap(),
+            written: 0,
+            lost: Tally::default(),
+            failure: None,
+        };
         let large = packet(1, LinkType::Ethernet, frame(8080, &vec![b'x'; 60_000]));
         let mut failures = 0;
         for _ in 0..10 {

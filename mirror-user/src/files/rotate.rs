@@ -1,0 +1,279 @@
+//! One file after the other, by size, time and number: `--rotate 100MiB,1h,keep=24`.
+//!
+//! A file is written as `day-….pcap.part` and renamed to `day-20261128T212149Z.pcap`, the time of
+//! its first record, when it is complete: what bears its name is whole and does not change any more.
+//! No file that is there is replaced, and only files of this run are removed, unless overwriting was
+//! asked for.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use tempfile::TempPath;
+
+use super::{Destination, Existing, folder_of};
+use crate::cli::{parse_bytes, parse_duration};
+use crate::packet::Timestamp;
+
+/// Files that begin in the same second, at most.
+const MAX_PER_SECOND: u32 = 10_000;
+
+/// When a file is complete, and how many stay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// From so many bytes on; the record that reaches them is still in the file.
+    pub bytes: Option<u64>,
+    /// So long after its first record.
+    pub span: Option<Duration>,
+    /// Complete files that stay; the oldest of more are removed.
+    pub keep: Option<usize>,
+}
+
+impl FromStr for Rotation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut rotation = Self::default();
+        for part in text.split(',').map(str::trim) {
+            let is_twice = if let Some(number) = part.strip_prefix("keep=") {
+                let keep = number.parse().ok().filter(|keep| *keep > 0);
+                let keep = keep.ok_or("keep= takes a number of files from 1 on")?;
+                rotation.keep.replace(keep).is_some()
+            } else if let (true, Ok(bytes)) = (is_size(part), parse_bytes(part)) {
+                if bytes == 0 {
+                    return Err("a size from 1 byte on, such as 100MiB".into());
+                }
+                rotation.bytes.replace(bytes).is_some()
+            } else if let Ok(span) = parse_duration(part) {
+                if span < Duration::from_secs(1) {
+                    return Err("a time of 1s or more, such as 1h".into());
+                }
+                rotation.span.replace(span).is_some()
+            } else {
+                return Err("a size, a time and a number, such as 100MiB,1h,keep=24".into());
+            };
+            if is_twice {
+                return Err("one size, one time and one number, such as 100MiB,1h,keep=24".into());
+            }
+        }
+        if rotation.bytes.is_none() && rotation.span.is_none() {
+            return Err("a size or a time after which a new file begins, such as 100MiB".into());
+        }
+        Ok(rotation)
+    }
+}
+
+/// Sizes and times share the letter m: `5m` is a time, `5M` and `5MiB` are sizes.
+fn is_size(part: &str) -> bool {
+    part.ends_with(|last: char| last.is_ascii_digit() || "bBkKMgG".contains(last))
+}
+
+/// The files of a run, of which one is being written.
+#[derive(Debug)]
+pub struct Series {
+    /// What the files are named after.
+    path: PathBuf,
+    rotation: Rotation,
+    part: Option<PathBuf>,
+    begun: Instant,
+    /// The time of its first record.
+    first: Option<Timestamp>,
+    bytes: u64,
+    complete: VecDeque<PathBuf>,
+}
+
+impl Series {
+    /// Files named after `destination`, none of which is begun.
+    #[must_use]
+    pub fn new(destination: &Destination, rotation: Rotation) -> Self {
+        let path = destination.path.clone();
+        let complete = match destination.existing {
+            Existing::Refuse => VecDeque::new(),
+            Existing::Overwrite => complete_ones(&path),
+        };
+        let (part, first, bytes) = (None, None, 0);
+        Self { path, rotation, part, begun: Instant::now(), first, bytes, complete }
+    }
+
+    /// Begins the next file.
+    ///
+    /// # Errors
+    /// When it cannot be created; the message names the folder.
+    pub fn begin(&mut self) -> anyhow::Result<File> {
+        let (stem, ending) = self.name();
+        let folder = folder_of(&self.path);
+        let part = tempfile::Builder::new()
+            .prefix(&format!("{stem}-"))
+            .suffix(&format!(".{ending}.part"))
+            .tempfile_in(&folder)
+            .with_context(|| {
+                format!("{}: no file can be created; choose another folder", folder.display())
+            })?;
+        let (file, path) = part.keep()?;
+        (self.part, self.first, self.bytes) = (Some(path), None, 0);
+        self.begun = Instant::now();
+        Ok(file)
+    }
+
+    /// True when a record of this time belongs into the next file; without one, when no record came
+    /// for so long.
+    #[must_use]
+    pub fn is_due(&self, at: Option<Timestamp>) -> bool {
+        let Some(first) = self.first else { return false };
+        let passed = at.map_or_else(|| self.begun.elapsed(), |at| at.since(first));
+        self.rotation.bytes.is_some_and(|bytes| self.bytes >= bytes)
+            || self.rotation.span.is_some_and(|span| passed >= span)
+    }
+
+    /// A record of so many bytes was written.
+    pub fn wrote(&mut self, at: Timestamp, bytes: u64) {
+        self.first.get_or_insert(at);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Gives the file that was written its name, and removes those that are too many. One without a
+    /// record stays only if there is no other.
+    ///
+    /// # Errors
+    /// When that cannot be done; what was written stays under its present name, which the message
+    /// gives.
+    pub fn complete(&mut self) -> anyhow::Result<()> {
+        let Some(part) = self.part.take() else { return Ok(()) };
+        if self.first.is_none() && !self.complete.is_empty() {
+            return fs::remove_file(&part).with_context(|| part.display().to_string());
+        }
+        let now = || Timestamp::from_nanos(since_epoch());
+        let at = self.first.unwrap_or_else(now);
+        self.complete.push_back(self.rename(&part, at)?);
+        while self.rotation.keep.is_some_and(|keep| self.complete.len() > keep) {
+            if let Some(oldest) = self.complete.pop_front() {
+                fs::remove_file(&oldest)
+                    .with_context(|| format!("{}: it cannot be removed", oldest.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rename(&self, part: &Path, at: Timestamp) -> anyhow::Result<PathBuf> {
+        let (stem, ending) = self.name();
+        let time = utc(at);
+        for n in 1..=MAX_PER_SECOND {
+            let again = if n == 1 { String::new() } else { format!("_{n}") };
+            let name = folder_of(&self.path).join(format!("{stem}-{time}{again}.{ending}"));
+            let kept = TempPath::try_from_path(part)?;
+            match kept.persist_noclobber(&name) {
+                Ok(()) => return Ok(name),
+                Err(refused) => {
+                    let _ = refused.path.keep();
+                    if refused.error.kind() != std::io::ErrorKind::AlreadyExists {
+                        return Err(refused.error)
+                            .with_context(|| format!("{}: it cannot be renamed", part.display()));
+                    }
+                }
+            }
+        }
+        bail!("{}: too many files begin in the same second; give a larger size", part.display())
+    }
+
+    /// `day` and `pcap` of `day.pcap`.
+    fn name(&self) -> (String, String) {
+        name(&self.path)
+    }
+}
+
+fn name(path: &Path) -> (String, String) {
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    (text(path.file_stem()), text(path.extension()))
+}
+
+/// Complete files of the same name, oldest first.
+fn complete_ones(path: &Path) -> VecDeque<PathBuf> {
+    let (stem, ending) = name(path);
+    let is_one = |file: &str| {
+        let time = file.strip_prefix(&format!("{stem}-"))?.strip_suffix(&format!(".{ending}"))?;
+        let time = time.split_once('_').map_or(time, |(time, _)| time);
+        let shape = time.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+        shape.eq(*b"00000000T000000Z").then_some(())
+    };
+    let entries = fs::read_dir(folder_of(path)).into_iter().flatten().filter_map(Result::ok);
+    let mut found: Vec<_> = entries
+        .filter(|entry| is_one(&entry.file_name().to_string_lossy()).is_some())
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+fn since_epoch() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok()).unwrap_or_default()
+}
+
+/// `20261128T212149Z`.
+fn utc(at: Timestamp) -> String {
+    let at = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos()));
+    at.unwrap_or(jiff::Timestamp::UNIX_EPOCH).strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_rotation_is_read_in_any_order() {
+        let hour = Duration::from_secs(3_600);
+        let all = Rotation { bytes: Some(100 << 20), span: Some(hour), keep: Some(24) };
+        assert_eq!("100MiB,1h,keep=24".parse(), Ok(all));
+        assert_eq!("keep=24, 1h, 100M".parse(), Ok(all));
+        let span = Some(Duration::from_secs(300));
+        assert_eq!("5m".parse(), Ok(Rotation { span, ..Rotation::default() }));
+        for wrong in ["", "keep=3", "keep=0,1h", "1h,2h", "0", "1ms", "often"] {
+            assert!(wrong.parse::<Rotation>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_complete_files_bear_their_names_and_only_own_ones_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("day.jsonl");
+        let earlier = folder.path().join("day-19991231T235959Z.jsonl");
+        fs::write(&earlier, "earlier").unwrap();
+        fs::write(folder.path().join("day-notes.jsonl"), "notes").unwrap();
+        let run = |existing: Existing| {
+            let rotation = "4,keep=2".parse().unwrap();
+            let destination = Destination { existing, ..Destination::from(&path) };
+            let mut series = Series::new(&destination, rotation);
+            for n in 0..4_u64 {
+                let mut file = series.begin().unwrap();
+                file.write_all(b"line\n").unwrap();
+                let at = Timestamp::from_nanos(n / 2 * 1_000_000_000);
+                assert!(!series.is_due(Some(at)));
+                series.wrote(at, 5);
+                assert!(series.is_due(Some(at)));
+                series.complete().unwrap();
+            }
+            let _ = series.begin().unwrap();
+            series.complete().unwrap();
+        };
+        let names = || {
+            let entries = fs::read_dir(folder.path()).unwrap();
+            let mut names: Vec<_> =
+                entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        run(Existing::Refuse);
+        let own = ["day-19700101T000001Z.jsonl", "day-19700101T000001Z_2.jsonl"];
+        let others = ["day-19991231T235959Z.jsonl", "day-notes.jsonl"];
+        assert_eq!(names(), [&own[..], &others].concat());
+        run(Existing::Overwrite);
+        assert_eq!(names().len(), 3, "{:?}", names());
+        assert!(!earlier.exists());
+    }
+}

@@ -133,6 +133,10 @@ fn may_become_request_line(text: &[u8]) -> bool {
     method && target && version && end
 }
 
+/// Bytes of a word that may still become a method. The longest that IANA knows has 17; a longer
+/// word is taken for text of a body.
+const MAX_METHOD: usize = 64;
+
 /// Whether `bytes`, where a body with this framing should begin, are the next message instead.
 pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Looks {
     let blank = match side {
@@ -142,9 +146,10 @@ pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Loo
     let text = bytes.get(blank..).unwrap_or_default();
     // `abc` may be the beginning of a method, but it is all of a body of three bytes.
     let word = bytes.split(|&b| b == b' ').next().unwrap_or_default();
-    if let (Side::Client, BodyLength::Length(length)) = (side, framing)
-        && word.len() as u64 >= length
-        && !METHODS.iter().any(|method| method.starts_with(word))
+    let is_all = matches!(framing, BodyLength::Length(length) if word.len() as u64 >= length);
+    if side == Side::Client
+        && (word.len() - blank.min(word.len()) > MAX_METHOD
+            || is_all && !METHODS.iter().any(|method| method.starts_with(word)))
     {
         return Looks::Other;
     }

@@ -3,7 +3,9 @@
 //!
 //! Translation changes addresses and the server's port, but neither the numbers nor the window nor
 //! the payload. So the first payload of a connection is compared with those of the last few
-//! others. A proxy's connection upstream has numbers of its own and is never taken for a copy.
+//! others, as far as they were seen on other interfaces: a packet leaves by another one than it came by, and
+//! traffic that was generated may have the same numbers in many connections of one interface. A
+//! proxy's connection upstream has numbers of its own and is never taken for a copy.
 
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use hashbrown::DefaultHashBuilder;
 use super::clock::{Nanos, nanos};
 use super::limits::{TWIN_SLOTS, TWIN_WITHIN};
 use crate::decode::Segment;
+use crate::packet::InterfaceId;
 
 /// So many bytes of the payload are compared; the rest may be cut in other places by the offload of
 /// another interface.
@@ -22,8 +25,10 @@ const COMPARED: usize = 64;
 #[derive(Clone, Copy, Debug, Default)]
 struct First {
     fingerprint: u64,
-    addresses: u64,
     at: Nanos,
+    /// A part of their hash is enough: where two are taken for the same, both connections are kept.
+    addresses: u32,
+    interface: InterfaceId,
 }
 
 /// The first payloads of the connections that began last.
@@ -47,11 +52,12 @@ impl Twins {
         hasher.write(segment.payload.get(..COMPARED).unwrap_or(&segment.payload));
         let fingerprint = hasher.finish();
         let addresses = self.addresses(segment.source, segment.destination);
-        let first = First { fingerprint, addresses, at: now };
+        let first = First { fingerprint, at: now, addresses, interface: segment.interface };
         let place = fingerprint as usize % TWIN_SLOTS;
         let Some(slot) = self.slots.get_mut(place) else { return false };
         let is_copy = slot.fingerprint == fingerprint
             && slot.addresses != addresses
+            && slot.interface != segment.interface
             && now.saturating_sub(slot.at) <= nanos(TWIN_WITHIN);
         if !is_copy {
             *slot = first;
@@ -59,7 +65,7 @@ impl Twins {
         is_copy
     }
 
-    fn addresses(&self, source: SocketAddr, destination: SocketAddr) -> u64 {
-        self.hasher.hash_one((source, destination))
+    fn addresses(&self, source: SocketAddr, destination: SocketAddr) -> u32 {
+        self.hasher.hash_one((source, destination)) as u32
     }
 }

@@ -102,7 +102,8 @@ impl Reader {
         }
         let before = choice.held.bytes.len();
         if !choice.held.push(data, room.options.max_head, room) {
-            return Met::Chosen(choice.at_last(side));
+            // No head of a request is so long.
+            return Met::Chosen(Chosen::Body(choice.framing));
         }
         if before > 0
             && let Some(chosen) = choice.of(side, &choice.held.bytes)

@@ -83,6 +83,22 @@ fn after_an_early_response_the_body_may_still_come() {
 }
 
 #[test]
+fn a_long_word_and_a_line_without_an_end_are_a_body() {
+    for body in ["x".repeat(300_000), format!("x {}", "y".repeat(300_000))] {
+        let head =
+            format!("POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+        let mut talk = Talk::new();
+        talk.client(&head).server(OK);
+        for bytes in body.as_bytes().chunks(1_400) {
+            talk.client(bytes);
+        }
+        talk.client(GET).server(OK).closed(CloseReason::Fin);
+        assert_eq!(talk.ended(), ["/up -> 200", "/1 -> 200"]);
+        assert_eq!(bodies(&talk), [&body, ""]);
+    }
+}
+
+#[test]
 fn a_body_that_has_begun_goes_on_whatever_the_response() {
     let mut talk = Talk::new();
     talk.client(POST.to_owned() + "GET / ").server(refusal(413)).client("HTTP/1").client(GET);

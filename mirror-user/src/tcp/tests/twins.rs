@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::talk::{Talk, Told};
 use crate::decode::Segment;
+use crate::packet::InterfaceId;
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 use crate::tcp::stats::{Dropped, Fate};
@@ -15,6 +16,7 @@ fn translated(segment: &Segment, talk: &Talk) -> Segment {
     Segment {
         source: pod(segment.source),
         destination: pod(segment.destination),
+        interface: InterfaceId(1),
         ..segment.clone()
     }
 }
@@ -51,6 +53,18 @@ fn what_is_seen_with_two_addresses_is_told_once() {
     }
     let once = "open c:ask s:answer c. s:bye s. fin";
     assert_eq!(told.end(), format!("{once} {once}"));
+}
+
+#[test]
+fn clients_with_the_same_numbers_on_one_interface_are_their_own() {
+    let mut talk = Talk::new(100, 500);
+    let mut told = Told::new(TcpLimits::default());
+    for segment in conversation(&mut talk) {
+        let other = Segment { interface: segment.interface, ..translated(&segment, &talk) };
+        told.push([segment, other]);
+    }
+    assert_eq!(told.table.stats().segments.get(Fate::Translated), 0);
+    told.end();
 }
 
 #[test]

@@ -40,9 +40,9 @@ fn recognise(
         {
             return Some((track, Detector::Track));
         }
-        let iban = start
-            .checked_sub(2)
-            .filter(|iban| on[Detector::Iban] && iban::may_begin(text, *iban))?;
+        let iban = start.checked_sub(2).filter(|iban| {
+            on[Detector::Iban] && iban::may_begin(text, *iban) && !is_in_uuid(text, *iban)
+        })?;
         return Some((iban..iban::end(text, iban)?, Detector::Iban));
     }
     if (on[Detector::Card] || on[Detector::Track])

@@ -376,19 +376,22 @@ fn a_message_inside_a_body_is_looked_through_as_one() {
         ("text/plain", &cut),
         ("text/plain", &lf),
         ("image/png", inner),
-        ("application/octet-stream", folded),
+        ("text/html", folded),
         ("multipart/mixed; boundary=b", &batch),
         ("application/x-www-form-urlencoded", inner),
         ("application/json", inner),
         ("x", inner),
     ] {
-        let out = body(&credentials(), media_type, content);
+        // A form's value is coded anew when a part of it was replaced.
+        let out = body(&credentials(), media_type, content).replace("%20", " ");
         assert!(!out.contains("s3cr3t"), "{media_type}: {out}");
         if media_type != "application/json" {
             assert!(out.contains("redacted-"), "{media_type}: {out}");
             assert_eq!(out.contains("X-Other: kept"), content.contains("X-Other"), "{out}");
         }
     }
+    let out = body(&credentials(), "application/octet-stream", folded);
+    assert_eq!(out, "[binary]", "what may be binary is withheld, not edited");
     let binary = [b"\xff\xd8\n", inner.as_bytes()].concat();
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\n";
     let whole = format!("{head}Content-Length: {}\r\n\r\n", binary.len());

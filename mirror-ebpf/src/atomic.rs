@@ -21,6 +21,8 @@ pub unsafe fn add(to: *mut u64, n: u64) {
 pub unsafe fn swap(at: *mut u64, value: u64) -> u64 {
     let mut value = value;
     // SAFETY: the caller's promise.
-    unsafe { asm!("{value} = xchg_64({at} + 0, {value})", at = in(reg) at, value = inout(reg) value) };
+    unsafe {
+        asm!("{value} = xchg_64({at} + 0, {value})", at = in(reg) at, value = inout(reg) value)
+    };
     value
 }

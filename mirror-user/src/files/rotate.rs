@@ -95,7 +95,7 @@ impl Series {
             Existing::Overwrite => complete_ones(&path),
         };
         let (part, first, bytes) = (None, None, 0);
-        Self { path, rotation, part, begun: Instant::now(), first, bytes, complete }
+        Self { path, rotation, part, begun: now(), first, bytes, complete }
     }
 
     /// Begins the next file.
@@ -114,7 +114,7 @@ impl Series {
             })?;
         let (file, path) = part.keep()?;
         (self.part, self.first, self.bytes) = (Some(path), None, 0);
-        self.begun = Instant::now();
+        self.begun = now();
         Ok(file)
     }
 
@@ -145,8 +145,7 @@ impl Series {
         if self.first.is_none() && !self.complete.is_empty() {
             return fs::remove_file(&part).with_context(|| part.display().to_string());
         }
-        let now = || Timestamp::from_nanos(since_epoch());
-        let at = self.first.unwrap_or_else(now);
+        let at = self.first.unwrap_or_else(|| Timestamp::from_nanos(since_epoch()));
         self.complete.push_back(self.rename(&part, at)?);
         while self.rotation.keep.is_some_and(|keep| self.complete.len() > keep) {
             if let Some(oldest) = self.complete.pop_front() {
@@ -208,6 +207,12 @@ fn complete_ones(path: &Path) -> VecDeque<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
+#[expect(clippy::disallowed_methods, reason = "a file ends in time when no record comes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the name of a file without a record")]
 fn since_epoch() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok()).unwrap_or_default()

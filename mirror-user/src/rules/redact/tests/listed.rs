@@ -4,11 +4,7 @@ use super::super::names::{Fate, Names};
 use super::super::{Preset, check_cookie, check_header, check_name};
 use super::*;
 
-fn missed<'a>(
-    preset: Preset,
-    names: &'a str,
-    fate: impl Fn(&Names, &[u8]) -> bool,
-) -> Vec<&'a str> {
+fn missed(preset: Preset, names: &str, fate: impl Fn(&Names, &[u8]) -> bool) -> Vec<&str> {
     let listed = Names::preset(preset);
     names.split_ascii_whitespace().filter(|name| !fate(&listed, name.as_bytes())).collect()
 }

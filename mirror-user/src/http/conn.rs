@@ -293,7 +293,8 @@ impl Conn {
         if self.over {
             return;
         }
-        if let Some(chosen) = self.reader(side).choose_before_gap() {
+        // What is released may hold what is behind it again.
+        while let Some(chosen) = self.reader(side).choose_before_gap() {
             self.choose(side, &chosen, room);
         }
         match self.reader(side).gap(missing, room) {

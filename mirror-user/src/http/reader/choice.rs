@@ -80,8 +80,7 @@ impl Choice {
     }
 
     /// The same where nothing more will decide it.
-    fn at_last(&self, side: Side) -> Chosen {
-        let bytes = &self.held.bytes;
+    fn at_last(&self, side: Side, bytes: &[u8]) -> Chosen {
         let next = side == Side::Client
             && self.absent != Absent::Never
             && !bytes.is_empty()
@@ -102,8 +101,12 @@ impl Reader {
         }
         let before = choice.held.bytes.len();
         if !choice.held.push(data, room.options.max_head, room) {
-            // No head of a request is so long.
-            return Met::Chosen(Chosen::Body(choice.framing));
+            let bytes = if before == 0 { *data } else { &choice.held.bytes };
+            // No request has so long a line.
+            let endless = before.saturating_add(data.len()) > room.options.max_head
+                && start::next_message(side, bytes, choice.framing) == Looks::Open;
+            let body = Chosen::Body(choice.framing);
+            return Met::Chosen(if endless { body } else { choice.at_last(side, bytes) });
         }
         if before > 0
             && let Some(chosen) = choice.of(side, &choice.held.bytes)
@@ -176,7 +179,7 @@ impl Reader {
     pub(in crate::http) fn choose_before_gap(&self) -> Option<Chosen> {
         match &self.state {
             State::Choice(choice) if self.side == Side::Server || !choice.held.bytes.is_empty() => {
-                Some(choice.at_last(self.side))
+                Some(choice.at_last(self.side, &choice.held.bytes))
             }
             _ => None,
         }
@@ -185,7 +188,7 @@ impl Reader {
     /// What the body is when nothing more will tell; `None` when there is nothing to choose.
     pub(in crate::http) fn choose_at_last(&self) -> Option<Chosen> {
         match &self.state {
-            State::Choice(choice) => Some(choice.at_last(self.side)),
+            State::Choice(choice) => Some(choice.at_last(self.side, &choice.held.bytes)),
             _ => None,
         }
     }

@@ -64,6 +64,30 @@ fn a_port_leaves_the_others_out() {
 }
 
 #[test]
+fn packets_that_are_not_ip_or_not_tcp_are_named() {
+    let record = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        [&[0; 8][..], &length, &length, bytes].concat()
+    };
+    let frame =
+        |ether_type: [u8; 2], rest: &[u8]| record(&[&[2; 12], &ether_type[..], rest].concat());
+    let mut quic = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1];
+    quic.extend([0x9c, 0x40, 0x01, 0xbb, 0, 8, 0, 0]);
+    let arp = frame([0x08, 0x06], &[0; 28]);
+    let pcap = [one_get(), arp.clone(), arp, frame([0x08, 0], &quic)].concat();
+    let workspace = Workspace::new();
+    let file = workspace.file("mixed.pcap", &pcap);
+    mirror(&["inspect", "--summary", "--from", &file])
+        .exits_with(0)
+        .says("not_ip 2 + not_tcp 1")
+        .says("not_ip by kind")
+        .says("EtherType 0x0806 (ARP) 2")
+        .says("UDP port 443 (QUIC?) 1");
+    let json = mirror(&["inspect", "--summary", "--json", "--from", &file]).exits_with(0);
+    assert!(json.stdout().contains(r#"["EtherType 0x0806 (ARP)",2]"#), "{}", json.stdout());
+}
+
+#[test]
 fn a_missing_file_is_named() {
     mirror(&["inspect", "--from", "/nowhere/day.pcap"])
         .exits_with(2)

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use etherparse::{
-    IpAuthHeaderSlice, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
+    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
     Ipv6RawExtHeaderSlice, err,
 };
 
@@ -28,6 +28,11 @@ pub(super) mod protocol {
     pub(in super::super) const MPLS: u8 = 137;
     pub(in super::super) const HOST_IDENTITY: u8 = 139;
     pub(in super::super) const SHIM6: u8 = 140;
+}
+
+/// The protocol's name in IANA's list.
+pub(super) fn protocol_name(protocol: u8) -> Option<&'static str> {
+    IpNumber(protocol).keyword_str().filter(|name| !name.is_empty())
 }
 
 /// What an IP header says of its payload.

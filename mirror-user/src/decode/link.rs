@@ -63,8 +63,7 @@ pub(super) fn open(link: LinkType, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), 
         LinkType::RawIp => Ok((Layer::Ip, rest)),
         LinkType::Null => {
             let (family, rest) = rest.header::<4>()?;
-            let low = u32::from_le_bytes(*family).min(u32::from_be_bytes(*family));
-            match low {
+            match address_family(*family) {
                 // AF_INET; AF_INET6 of Linux, NetBSD, FreeBSD and Darwin.
                 2 | 10 | 24 | 28 | 30 => Ok((Layer::Ip, rest)),
                 _ => Err(Skip::NotIp),
@@ -83,6 +82,11 @@ pub(super) fn open(link: LinkType, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), 
         LinkType::Ppp => Ok((Layer::FramedPpp, rest)),
         LinkType::Nflog => nflog(rest),
     }
+}
+
+/// The address family of a loopback header, whichever byte order it has.
+pub(super) fn address_family(header: [u8; 4]) -> u32 {
+    u32::from_le_bytes(header).min(u32::from_be_bytes(header))
 }
 
 /// Protocol of a cooked header: an EtherType, or Linux's own number for 802.3 and 802.2.
@@ -138,10 +142,10 @@ pub(super) fn read(layer: Layer, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Sk
         }
         Layer::Wlan => wlan(rest),
         Layer::Mpls => mpls(rest),
-        Layer::Ppp => ppp(rest),
-        Layer::FramedPpp => match rest.bytes {
-            [0xff, 0x03, ..] => ppp(rest.skip(2)?),
-            _ => ppp(rest),
+        Layer::Ppp | Layer::FramedPpp => match ppp_protocol(layer, rest)? {
+            (0x0021 | 0x0057, rest) => Ok((Layer::Ip, rest)),
+            (0x0281 | 0x0283, rest) => Ok((Layer::Mpls, rest)),
+            _ => Err(Skip::NotIp),
         },
         Layer::Ip => Ok((Layer::Ip, rest)),
     }
@@ -229,17 +233,17 @@ fn mpls(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     }
 }
 
-fn ppp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
+/// The protocol of a PPP frame and what follows it.
+pub(super) fn ppp_protocol(layer: Layer, rest: Rest<'_>) -> Result<(u16, Rest<'_>), Skip> {
+    let rest = match rest.bytes {
+        [0xff, 0x03, ..] if layer == Layer::FramedPpp => rest.skip(2)?,
+        _ => rest,
+    };
     // RFC 1661 §6.5: an odd first byte is a compressed protocol field.
     let first = rest.u8(0)?;
-    let (protocol, rest) = if first & 1 == 1 {
-        (u16::from(first), rest.skip(1)?)
+    if first & 1 == 1 {
+        Ok((u16::from(first), rest.skip(1)?))
     } else {
-        (rest.u16(0)?, rest.skip(2)?)
-    };
-    match protocol {
-        0x0021 | 0x0057 => Ok((Layer::Ip, rest)),
-        0x0281 | 0x0283 => Ok((Layer::Mpls, rest)),
-        _ => Err(Skip::NotIp),
+        Ok((rest.u16(0)?, rest.skip(2)?))
     }
 }

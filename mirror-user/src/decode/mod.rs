@@ -4,7 +4,8 @@
 //! IP in IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE, TZSP) down to the innermost IP
 //! header, puts fragments together, and gives the TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
 //! a moment ago on another interface. Remembers unfinished datagrams and the fingerprints of the
-//! last few thousand segments, both bounded by [`Limits`]. Never copies a payload except out of
+//! last few thousand segments, both bounded by [`Limits`], and counts the most frequent kinds of
+//! packets that are not IP or not TCP ([`MAX_COUNTED_KINDS`]). Never copies a payload except out of
 //! fragments.
 //!
 //! Checksums are not verified. A capture on the sending host sees packets before the network card
@@ -14,7 +15,9 @@
 
 mod duplicate;
 mod fragment;
+mod frequent;
 mod ip;
+mod kind;
 mod link;
 mod outline;
 mod plain;
@@ -35,15 +38,18 @@ use strum::IntoStaticStr;
 use self::duplicate::Duplicates;
 use self::fragment::Fragments;
 use self::ip::{Carrier, Payload, protocol};
+use self::kind::{Kind, Kinds};
 use self::link::Layer;
 pub(crate) use self::plain::Plain;
 use self::rest::Rest;
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::{Account, Tally};
+use crate::summary::Note;
 use crate::tcp::seq::SeqNumber;
 use crate::watch::{Watch, Watcher};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
+pub use self::frequent::{MAX_COUNTED_KINDS, MAX_NAMED_KINDS};
 pub use self::tag::Tag;
 
 pub use self::outline::{Outline, Tunnel, outline};
@@ -199,6 +205,7 @@ pub struct Decoder {
     duplicates: Duplicates,
     delivered: u64,
     skipped: Tally<Skip>,
+    kinds: Kinds,
 }
 
 impl Decoder {
@@ -211,6 +218,7 @@ impl Decoder {
             duplicates: Duplicates::new(limits.duplicate_slots),
             delivered: 0,
             skipped: Tally::default(),
+            kinds: Kinds::new(),
         }
     }
 
@@ -265,10 +273,16 @@ impl Decoder {
         self.fragments.ends()
     }
 
+    /// What the packets were that are not IP or not TCP, the most frequent ones by name.
+    pub fn notes(&self) -> impl Iterator<Item = Note> {
+        self.kinds.notes()
+    }
+
     fn walk_from_link(&mut self, packet: &Packet) -> Result<Segment, Skip> {
         let beyond = (packet.wire_len as usize).saturating_sub(packet.data.len());
         let rest = Rest::new(&packet.data, beyond);
-        let (layer, rest) = link::open(packet.link, rest)?;
+        let (layer, rest) = link::open(packet.link, rest)
+            .inspect_err(|why| self.kinds.count(*why, Kind::of_link(packet.link, rest)))?;
         self.walk(Origin { packet, data: &packet.data }, At::Layer(layer), rest, MAX_HEADERS)
     }
 
@@ -287,13 +301,17 @@ impl Decoder {
                 }
                 At::Payload(carrier) if ip::is_extension(&carrier) => ip::extension(carrier, rest)?,
                 At::Payload(carrier) => {
-                    let (layer, inner) = tunnel::read(carrier.protocol, rest)?;
+                    let kind = || Kind::of_payload(carrier.protocol, rest);
+                    let (layer, inner) = tunnel::read(carrier.protocol, rest)
+                        .inspect_err(|why| self.kinds.count(*why, kind()))?;
                     (at, rest) = (At::Layer(layer), inner);
                     continue;
                 }
-                At::Layer(Layer::Ip) => ip::read(rest)?,
+                At::Layer(Layer::Ip) => ip::read(rest)
+                    .inspect_err(|why| self.kinds.count(*why, Kind::of_layer(Layer::Ip, rest)))?,
                 At::Layer(layer) => {
-                    let (layer, inner) = link::read(layer, rest)?;
+                    let (layer, inner) = link::read(layer, rest)
+                        .inspect_err(|why| self.kinds.count(*why, Kind::of_layer(layer, rest)))?;
                     (at, rest) = (At::Layer(layer), inner);
                     continue;
                 }

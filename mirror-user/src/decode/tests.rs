@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::packet::LinkType;
 
+mod kinds;
+
 const CLIENT: [u8; 4] = [10, 0, 0, 2];
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 

@@ -261,7 +261,7 @@ impl Pipeline {
         accounts.extend(sinks().map(|sink| sink.account()));
         accounts.extend(self.recorder.as_ref().map(Recorder::account));
         let (tcp, http) = (self.flows.stats(), self.http.stats());
-        let notes = [
+        let of_stages = [
             Note::new("segments by kind", tcp.segments.non_zero()),
             Note::new("gaps", tcp.gaps.non_zero()),
             Note::new("connections ended", tcp.closed.non_zero()),
@@ -273,8 +273,9 @@ impl Pipeline {
             Note::new("responses refused", http.responses.refused.non_zero()),
             Note::new("bodies not kept", http.requests.not_kept.non_zero()),
         ];
-        let mut notes: Vec<Note> =
-            self.source.notes().into_iter().chain(notes.into_iter().flatten()).collect();
+        let mut notes = self.source.notes();
+        notes.extend(self.decoder.notes());
+        notes.extend(of_stages.into_iter().flatten());
         notes.extend(self.rules.notes());
         notes.extend(self.handover.as_ref().and_then(|handover| handover.note()));
         notes.extend(self.guard.as_ref().and_then(|guard| guard.note()));

@@ -106,10 +106,16 @@ fn a_file_that_is_no_capture_is_told() {
 #[test]
 fn an_unsupported_link_type_is_named() {
     let workspace = Workspace::new();
-    let mut pcap = one_get();
-    pcap[20..24].copy_from_slice(&105_u32.to_le_bytes());
-    let file = workspace.file("wifi.pcap", &pcap);
-    mirror(&["inspect", "--from", &file]).exits_with(2).complains(&["wifi.pcap", "105"]);
+    for (number, name, remedy) in [
+        (105_u32, "IEEE802_11", "capture on an Ethernet"),
+        (252, "WIRESHARK_UPPER_PDU", "give the capture that they were exported from"),
+    ] {
+        let mut pcap = one_get();
+        pcap[20..24].copy_from_slice(&number.to_le_bytes());
+        let file = workspace.file("odd.pcap", &pcap);
+        let link = format!("link type {number} ({name})");
+        mirror(&["inspect", "--from", &file]).exits_with(2).complains(&["odd.pcap", &link, remedy]);
+    }
 }
 
 #[test]

@@ -65,6 +65,9 @@ pub enum LinkType {
     Ppp,
     /// Linux netfilter's log, as of `tcpdump -i nflog` (`LINKTYPE_NFLOG`, 239).
     Nflog,
+    /// A header of macOS that says what follows, as of `tcpdump -i pktap` there (`LINKTYPE_PKTAP`,
+    /// 258; also 149, which Apple's own programs write).
+    Pktap,
 }
 
 impl LinkType {
@@ -80,6 +83,8 @@ impl LinkType {
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             113 => Self::LinuxSll,
             239 => Self::Nflog,
+            // 149 is for private use; Wireshark, too, takes it for PKTAP.
+            149 | 258 => Self::Pktap,
             276 => Self::LinuxSll2,
             _ => return None,
         })
@@ -95,6 +100,7 @@ impl LinkType {
             Self::RawIp => 101,
             Self::LinuxSll => 113,
             Self::Nflog => 239,
+            Self::Pktap => 258,
             Self::LinuxSll2 => 276,
         }
     }

@@ -16,6 +16,8 @@ use crate::summary::Note;
 pub(super) enum Kind {
     /// BSD loopback's address family.
     AddressFamily(u32),
+    /// What PKTAP says that it is followed by.
+    LinkType(u16),
     EtherType(u16),
     /// IEEE 802.2's destination service access point.
     Llc(u8),
@@ -38,6 +40,11 @@ impl Kind {
     pub(super) fn of_link(link: LinkType, rest: Rest<'_>) -> Self {
         match (link, rest.bytes.first_chunk::<4>()) {
             (LinkType::Null, Some(family)) => Self::AddressFamily(link::address_family(*family)),
+            (LinkType::Pktap, _) => match link::pktap(rest) {
+                Ok((0 | 108, rest)) => Self::of_link(LinkType::Null, rest),
+                Ok((number, _)) => Self::LinkType(number),
+                Err(_) => Self::Unknown,
+            },
             _ => Self::Unknown,
         }
     }
@@ -105,6 +112,7 @@ impl Kind {
             Self::IpProtocol(number) => ip::protocol_name(number),
             Self::Udp(port) => service(port),
             Self::AddressFamily(_)
+            | Self::LinkType(_)
             | Self::Snap(..)
             | Self::Wlan
             | Self::IpVersion(_)
@@ -118,6 +126,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddressFamily(family) => write!(f, "address family {family}"),
+            Self::LinkType(number) => write!(f, "link type {number}"),
             Self::EtherType(kind) => write!(f, "EtherType {kind:#06x}"),
             Self::Llc(access_point) => write!(f, "LLC {access_point:#04x}"),
             Self::Snap(organization, protocol) => {

@@ -81,6 +81,13 @@ pub(super) fn open(link: LinkType, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), 
         }
         LinkType::Ppp => Ok((Layer::FramedPpp, rest)),
         LinkType::Nflog => nflog(rest),
+        LinkType::Pktap => {
+            let (number, rest) = pktap(rest)?;
+            match LinkType::from_number(number) {
+                Some(LinkType::Pktap) | None => Err(Skip::NotIp),
+                Some(link) => open(link, rest),
+            }
+        }
     }
 }
 
@@ -120,6 +127,27 @@ fn nflog(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         rest = rest.skip(usize::from(len).next_multiple_of(4))?;
     }
     Err(Skip::Malformed)
+}
+
+/// Apple's header (`pktap_header` and `pktap_v2_hdr` of XNU): its length, the link type of the packet,
+/// names and process numbers. Little-endian, as every Mac is that writes it.
+pub(super) fn pktap(rest: Rest<'_>) -> Result<(u16, Rest<'_>), Skip> {
+    /// The bit of version 2 in the third byte of the flags, which have one place in both versions.
+    const VERSION_2: u8 = 0x08;
+    const PACKET: u32 = 1;
+    let (header, _) = rest.header::<40>()?;
+    let &[a, b, c, d, e, f, g, h, i, j, k, l, .., flags, _] = header;
+    let word = u32::from_le_bytes;
+    let (len, next, link) = if flags & VERSION_2 != 0 {
+        (u32::from(a), PACKET, u32::from(u16::from_le_bytes([g, h])))
+    } else {
+        (word([a, b, c, d]), word([e, f, g, h]), word([i, j, k, l]))
+    };
+    let link = u16::try_from(link).map_err(|_| Skip::Malformed)?;
+    if (len as usize) < header.len() || next != PACKET {
+        return Err(Skip::Malformed);
+    }
+    Ok((link, rest.skip(len as usize)?))
 }
 
 /// Reads one header.

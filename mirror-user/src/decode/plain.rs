@@ -37,7 +37,7 @@ impl<'a> Plain<'a> {
             LinkType::LinuxSll2 => (number(bytes, 0)?, 20),
             LinkType::RawIp if bytes.first()? >> 4 == 4 => (ether_type::IPV4, 0),
             LinkType::RawIp => (ether_type::IPV6, 0),
-            LinkType::Null | LinkType::Ppp | LinkType::Nflog => return None,
+            LinkType::Null | LinkType::Ppp | LinkType::Nflog | LinkType::Pktap => return None,
         };
         let mut tag = Tag::NONE;
         for _ in 0..2 {

@@ -41,6 +41,12 @@ fn ethernet(ether_type: u16, rest: &[u8]) -> Vec<u8> {
     [&[2; 12][..], &ether_type.to_be_bytes(), rest].concat()
 }
 
+/// A packet as macOS writes it, with its link type: 108 bytes of header.
+fn pktap(link: u32, rest: &[u8]) -> Vec<u8> {
+    let words = [108, 1, link].map(u32::to_le_bytes);
+    [words.as_flattened(), b"en0", &[0; 93], rest].concat()
+}
+
 /// The packet must give the segment of `ipv4` or `ipv6` with this payload.
 fn assert_payload(packet: &Packet, payload: &[u8]) {
     let segment = decode(packet).unwrap();
@@ -56,6 +62,8 @@ fn each_link_type_leads_to_the_same_segment() {
     let sll = |kind: u16| [&[0; 14][..], &kind.to_be_bytes()].concat();
     let sll2 = |kind: u16| [&kind.to_be_bytes()[..], &[0; 18]].concat();
     let nflog = [&[2, 0, 0, 0, 5, 0, 10, 0, 0, 0, 0, 0][..], &[47, 0, 9, 0], &v4].concat();
+    let mut pktap_v2 = [0; 52];
+    (pktap_v2[0], pktap_v2[6], pktap_v2[38]) = (52, 1, 0x08);
     let cases = [
         (LinkType::Ethernet, ethernet(0x0800, &v4)),
         (LinkType::Ethernet, ethernet(0x86dd, &v6)),
@@ -68,6 +76,10 @@ fn each_link_type_leads_to_the_same_segment() {
         (LinkType::Ppp, [&[0xff, 0x03, 0x00, 0x21][..], &v4].concat()),
         (LinkType::Ppp, [&[0x57][..], &v6].concat()),
         (LinkType::Nflog, nflog),
+        (LinkType::Pktap, pktap(1, &ethernet(0x0800, &v4))),
+        (LinkType::Pktap, pktap(0, &[&[2, 0, 0, 0][..], &v4].concat())),
+        (LinkType::Pktap, pktap(12, &v6)),
+        (LinkType::Pktap, [&pktap_v2[..], &ethernet(0x0800, &v4)].concat()),
     ];
     for (link, bytes) in cases {
         assert_payload(&packet(link, bytes), b"GET");
@@ -269,6 +281,20 @@ fn a_header_that_promises_more_than_the_packet_had_is_not_believed() {
     let mut bytes = ipv4(b"GET");
     bytes[2..4].copy_from_slice(&30_000_u16.to_be_bytes());
     assert_payload(&packet(LinkType::RawIp, bytes), b"GET");
+}
+
+#[test]
+fn a_pktap_header_that_contradicts_itself_is_malformed() {
+    let skipped = |bytes: Vec<u8>| decode(&packet(LinkType::Pktap, bytes)).unwrap_err();
+    let whole = pktap(12, &ipv4(b"GET"));
+    for (at, byte) in [(0, 11), (4, 0), (10, 1)] {
+        let mut broken = whole.clone();
+        broken[at] = byte;
+        assert_eq!(skipped(broken), Skip::Malformed, "byte {at}");
+    }
+    assert_eq!(skipped(whole[..100].to_vec()), Skip::Truncated);
+    assert_eq!(skipped(pktap(127, &[0; 40])), Skip::NotIp);
+    assert_eq!(skipped(pktap(258, &whole)), Skip::NotIp);
 }
 
 #[test]

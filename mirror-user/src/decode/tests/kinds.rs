@@ -26,6 +26,8 @@ fn what_is_not_ip_is_counted_by_its_kind() {
         (LinkType::RawIp, vec![0; 20], "IP version 0"),
         (LinkType::Null, vec![0, 0, 0, 7, 1], "address family 7"),
         (LinkType::Null, vec![7, 0, 0, 0, 1], "address family 7"),
+        (LinkType::Pktap, pktap(127, &[0; 40]), "link type 127"),
+        (LinkType::Pktap, pktap(0, &[7, 0, 0, 0, 1]), "address family 7"),
         (LinkType::Ppp, vec![0xff, 0x03, 0xc0, 0x21, 1], "PPP 0xc021 (LCP)"),
         (LinkType::Ppp, vec![0xfd, 1], "PPP 0x00fd (compressed)"),
         (LinkType::RawIp, carried_by(47, &[0, 0, 0x82, 0], &[0x80, 0, 0, 0]), "802.11"),
@@ -93,21 +95,22 @@ proptest! {
     #[test]
     fn the_kinds_add_up_to_what_was_skipped(
         packets in prop::collection::vec(
-            (0..7_usize, 0..5_usize, prop::collection::vec(any::<u8>(), 0..60)), 1..100
+            (0..8_usize, 0..6_usize, prop::collection::vec(any::<u8>(), 0..60)), 1..100
         )
     ) {
         let mut decoder = Decoder::new(Limits::default());
         for (link, header, bytes) in packets {
             let link = [
                 LinkType::Ethernet, LinkType::RawIp, LinkType::LinuxSll, LinkType::LinuxSll2,
-                LinkType::Null, LinkType::Ppp, LinkType::Nflog,
+                LinkType::Null, LinkType::Ppp, LinkType::Nflog, LinkType::Pktap,
             ][link];
             let bytes = match header {
                 0 => bytes,
                 1 => ethernet(0x0800, &carried_by(bytes.first().copied().unwrap_or(17), &bytes, &[])),
                 2 => ethernet(0x8864, &[&[0x11, 0, 0, 0, 0, 40][..], &bytes].concat()),
                 3 => ethernet(bytes.len() as u16, &bytes),
-                _ => over_udp(4790, &bytes, &[]),
+                4 => over_udp(4790, &bytes, &[]),
+                _ => pktap(bytes.len() as u32, &bytes),
             };
             let _ = decoder.push(&packet(link, bytes));
         }

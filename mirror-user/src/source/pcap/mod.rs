@@ -204,10 +204,10 @@ impl FileSource {
             return Ok(());
         }
         bail!(
-            "{}: link type {number} ({:?}) is not supported; capture on an Ethernet, \
-             loopback, tunnel or `any` interface",
+            "{}: link type {number} ({:?}) is not supported; {}",
             self.name,
             DataLink::from(u32::from(number)),
+            remedy(number),
         )
     }
 
@@ -274,6 +274,17 @@ impl FileSource {
             ));
         }
         Ok(())
+    }
+}
+
+/// What to do about packets of a link type that cannot be decoded.
+fn remedy(number: u16) -> &'static str {
+    match number {
+        252 => {
+            "it has messages that Wireshark exported, without the TCP that carried them; \
+             give the capture that they were exported from (TLS in it cannot be read)"
+        }
+        _ => "capture on an Ethernet, loopback, tunnel or `any` interface",
     }
 }
 

@@ -143,6 +143,15 @@ fn the_upper_half_of_the_link_type_is_something_else() {
     assert_eq!(file.record(0, 0, b"x").packets()[0].link, LinkType::LinuxSll);
 }
 
+/// Apple's own programs write the number that macOS has for it.
+#[test]
+fn both_numbers_of_pktap_are_known() {
+    for number in [149, 258] {
+        let file = Wire::new(false).pcap(0xa1b2_c3d4, number);
+        assert_eq!(file.record(0, 0, b"x").packets()[0].link, LinkType::Pktap);
+    }
+}
+
 #[test]
 fn sections_have_their_own_byte_order_and_interfaces() {
     let mut file = Wire::new(false).section().interface(1, &[(2, b"eth0")]);

@@ -7,8 +7,16 @@ use libfuzzer_sys::fuzz_target;
 use mirror_user::decode::{Decoder, Limits};
 use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
 
-const LINKS: [LinkType; 5] =
-    [LinkType::Ethernet, LinkType::RawIp, LinkType::LinuxSll, LinkType::LinuxSll2, LinkType::Null];
+const LINKS: [LinkType; 8] = [
+    LinkType::Ethernet,
+    LinkType::RawIp,
+    LinkType::LinuxSll,
+    LinkType::LinuxSll2,
+    LinkType::Null,
+    LinkType::Ppp,
+    LinkType::Nflog,
+    LinkType::Pktap,
+];
 
 fuzz_target!(|packets: Vec<(u8, u8, Vec<u8>)>| {
     let mut decoder = Decoder::new(Limits::default());

@@ -309,7 +309,7 @@ fn openssl_target_is_trusted_by_its_authority_and_its_name_alone() {
 
 #[test]
 #[ignore = "needs openssl: cargo xtask test"]
-fn a_self_signed_certificate_is_trusted_by_its_name_in_tls_ca() {
+fn openssl_target_with_a_certificate_of_its_own_is_trusted_by_its_name_in_tls_ca() {
     let workspace = Workspace::new();
     let file = workspace.file("gets.pcap", &gets(2));
     let folder = workspace.path("");

@@ -34,7 +34,7 @@ pub struct RedactSpec {
     pub detect: Vec<Detector>,
     /// As [`RedactOptions::custom`].
     pub custom: Vec<Custom>,
-    /// As [`RedactOptions::segments`].
+    /// Segments of request paths, such as `/reset/{token}`, that are replaced.
     pub paths: Vec<String>,
     /// As [`RedactOptions::keep`].
     pub keep: Vec<String>,

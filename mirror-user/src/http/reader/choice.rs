@@ -124,7 +124,13 @@ impl Reader {
         let State::Choice(choice) = &mut self.state else { return Held::default() };
         let held = choice.held.release(room);
         self.state = match *chosen {
-            Chosen::NextMessage => State::Start,
+            Chosen::NextMessage => {
+                if self.side == Side::Server {
+                    // It answered HEAD.
+                    self.reframe(BodyLength::None);
+                }
+                State::Start
+            }
             Chosen::Body(framing) => {
                 self.reframe(framing);
                 State::body(framing)

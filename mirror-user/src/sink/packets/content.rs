@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::http::message::{Body, BodyLength, Flaw, Incomplete, Kept, Message};
+use crate::http::message::{Body, BodyLength, Flaw, Incomplete, Kept, Message, StartLine};
 
 /// A stretch of a stream: bytes that are there, and how many that are not follow them.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,6 +59,14 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
             ]
         }
     })
+}
+
+/// True for a whole response without the body that its head announces: it answered HEAD (RFC 9112
+/// §6.3). A reader who did not see the request knows that only by what follows.
+pub(super) fn lacks_body(response: &Message) -> bool {
+    let bodiless =
+        matches!(response.head.start, StartLine::Status { code: 100..=199 | 204 | 304, .. });
+    response.incomplete.is_none() && response.body.framing == BodyLength::None && !bodiless
 }
 
 /// The wire bytes of a body; `None` when they were not kept or may not leave.

@@ -19,7 +19,7 @@ mod tests;
 
 use hashbrown::HashMap;
 
-use self::content::stretches;
+use self::content::{lacks_body, stretches};
 use self::stream::{Order, Stream, Wire};
 use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
@@ -75,8 +75,11 @@ impl Packets {
         };
         self.stream(exchange, at, fits)?;
         if let Some(stream) = self.streams.get_mut(&exchange.id.connection) {
-            if let Order::BehindLost = stream.order(index, at) {
-                stream.skip(Side::Server, at, &mut self.wire)?;
+            // A hole behind a response without its body would be read as that body, so the hole
+            // comes before it. Readers go by time then until a response is paired.
+            let takes_no_hole = index.is_none() && lacks_body(response);
+            if takes_no_hole || matches!(stream.order(index, at), Order::BehindLost) {
+                stream.skip(at, &mut self.wire)?;
             }
             index.into_iter().for_each(|index| stream.answered(index));
         }

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     endless: bool,
     /// Requests that are to be answered, oldest first.
     waiting: VecDeque<Waiting>,
+    /// Readers go by time and not by order, until a response finds its request.
+    by_time: bool,
 }
 
 struct Waiting {
@@ -92,6 +94,7 @@ impl Stream {
             finished: EnumMap::default(),
             endless: false,
             waiting: VecDeque::new(),
+            by_time: false,
         };
         for (from, flags) in
             [(Side::Client, Flags::Syn), (Side::Server, Flags::SynAck), (Side::Client, Flags::Ack)]
@@ -134,12 +137,20 @@ impl Stream {
                 false => Order::Elsewhere,
             };
         };
-        match self.waiting.iter().position(|waiting| waiting.index == index) {
-            Some(0) => Order::Next,
-            Some(n) if self.waiting.iter().take(n).all(|waiting| waiting.given_up) => {
-                Order::BehindLost
-            }
-            _ => Order::Elsewhere,
+        let mut behind = self.waiting.iter().skip_while(|waiting| waiting.index != index);
+        let Some(asked) = behind.next() else { return Order::Elsewhere };
+        let is_oldest = self.waiting.front().is_some_and(|waiting| waiting.index == index);
+        // A cut request is written only when it has ended, and would be taken for the newest.
+        let is_overtaken = behind.any(|waiting| waiting.started < asked.started);
+        let mut before = self.waiting.iter().take_while(|waiting| waiting.index != index);
+        if is_overtaken && (self.by_time || !is_oldest) {
+            Order::Elsewhere
+        } else if is_oldest {
+            Order::Next
+        } else if before.all(|waiting| waiting.given_up) {
+            Order::BehindLost
+        } else {
+            Order::Elsewhere
         }
     }
 
@@ -147,6 +158,7 @@ impl Stream {
     pub(super) fn answered(&mut self, index: u32) {
         if let Some(place) = self.waiting.iter().position(|waiting| waiting.index == index) {
             self.waiting.drain(..=place);
+            self.by_time = false;
         }
     }
 
@@ -155,13 +167,12 @@ impl Stream {
         self.endless = true;
     }
 
-    /// A hole of one byte, after which readers trust no order.
-    pub(super) fn skip(
-        &mut self,
-        from: Side,
-        at: Timestamp,
-        wire: &mut Wire,
-    ) -> anyhow::Result<()> {
+    /// Makes readers go by time: a hole of one byte from the server, unless they do so already.
+    pub(super) fn skip(&mut self, at: Timestamp, wire: &mut Wire) -> anyhow::Result<()> {
+        if std::mem::replace(&mut self.by_time, true) {
+            return Ok(());
+        }
+        let from = Side::Server;
         self.segment(Segment { from, flags: Flags::Data, payload: &[], cut: 1 }, at, wire)
     }
 

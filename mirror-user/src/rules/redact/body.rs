@@ -71,10 +71,9 @@ impl<'a> MediaType<'a> {
 const SCRIPTS: [&[u8]; 4] = [b"javascript", b"ecmascript", b"/css", b"typescript"];
 
 /// Formats that tell lengths, by what their media types have in them.
-const BINARIES: [&[u8]; 14] = [
+const BINARIES: [&[u8]; 13] = [
     b"protobuf",
     b"/grpc",
-    b"x-thrift",
     b"thrift",
     b"msgpack",
     b"cbor",

@@ -16,11 +16,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use mirror_user::filter::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use mirror_user::source::live::{
     Control, Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order, OwnSockets,
 };
 use mirror_user::source::{Next, PacketSource};
-use mirror_user::watch::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};

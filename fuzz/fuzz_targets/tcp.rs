@@ -5,9 +5,9 @@
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::decode::{Flags, Segment, Tag};
+use mirror_user::segment::{Flags, Segment, Tag};
 use mirror_user::packet::{InterfaceId, Timestamp};
-use mirror_user::tcp::seq::SeqNumber;
+use mirror_user::segment::SeqNumber;
 use mirror_user::tcp::{FlowTable, TcpLimits};
 
 #[derive(Arbitrary, Debug)]

@@ -23,6 +23,7 @@ pub mod config;
 pub mod pipeline;
 
 pub mod packet;
+pub mod segment;
 pub mod source;
 
 pub mod decode;
@@ -40,12 +41,15 @@ pub mod demo;
 pub mod descriptors;
 pub mod doctor;
 pub mod files;
+pub mod filter;
 pub mod guard;
 pub mod priority;
 pub mod privileges;
 pub mod progress;
+pub mod recorder;
 pub mod report;
+pub mod run;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;
-pub mod watch;
+mod units;

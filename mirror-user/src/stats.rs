@@ -135,6 +135,27 @@ impl fmt::Display for Account {
     }
 }
 
+/// Counts of one room that explain its account.
+#[derive(Debug, Serialize)]
+pub struct Note {
+    /// What is counted.
+    pub name: &'static str,
+    /// Each count by its name.
+    pub counts: Vec<(String, u64)>,
+}
+
+impl Note {
+    /// A note without its zeros; `None` when nothing is left.
+    pub fn new<N: Into<String>>(
+        name: &'static str,
+        counts: impl IntoIterator<Item = (N, u64)>,
+    ) -> Option<Self> {
+        let counts: Vec<_> =
+            counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.into(), n)).collect();
+        (!counts.is_empty()).then_some(Self { name, counts })
+    }
+}
+
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();

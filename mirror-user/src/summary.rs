@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::sink::replay::ReplayReport;
-use crate::stats::{Account, grouped};
+use crate::stats::{Account, Note, grouped};
 
 /// The end of a run. Its JSON form is that of `--json`.
 #[derive(Debug, Default, Serialize)]
@@ -18,27 +18,6 @@ pub struct Summary {
     pub replays: Vec<ReplayReport>,
     /// What the operator should know, such as a file that was cut short.
     pub warnings: Vec<String>,
-}
-
-/// Counts of one room that explain its account.
-#[derive(Debug, Serialize)]
-pub struct Note {
-    /// What is counted.
-    pub name: &'static str,
-    /// Each count by its name.
-    pub counts: Vec<(String, u64)>,
-}
-
-impl Note {
-    /// A note without its zeros; `None` when nothing is left.
-    pub fn new<N: Into<String>>(
-        name: &'static str,
-        counts: impl IntoIterator<Item = (N, u64)>,
-    ) -> Option<Self> {
-        let counts: Vec<_> =
-            counts.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| (name.into(), n)).collect();
-        (!counts.is_empty()).then_some(Self { name, counts })
-    }
 }
 
 impl Summary {

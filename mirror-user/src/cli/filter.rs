@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{Bytes, parse_bytes};
+use crate::filter::{NetworkRule, Snaplen};
 use crate::rules::select::PortRange;
-use crate::watch::{NetworkRule, Snaplen};
+use crate::units::{Bytes, parse_bytes};
 
 /// Which packets are wanted. What is not costs production a look at its headers and no copy.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

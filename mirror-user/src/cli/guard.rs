@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Bytes, parse_bytes};
+use crate::units::{Bytes, parse_bytes};
 
 /// What mirror may take of a host on which it is live.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::values::{parse_bytes, parse_duration};
 use crate::sink::replay::Victim;
+use crate::units::{parse_bytes, parse_duration};
 
 /// How much of a target may be used, and how its load begins.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

@@ -12,12 +12,13 @@ mod replay;
 mod run;
 mod source;
 mod target;
-mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::units::parse_duration;
 
 use crate::files::rotate::Rotation;
 
@@ -37,7 +38,6 @@ pub use self::replay::{ReplayArgs, RoomArgs};
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
 pub use self::source::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 pub use self::target::{BreakerArg, TargetArgs};
-pub(crate) use self::values::{Bytes, parse_bytes, parse_duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::values::parse_duration;
 use crate::sink::replay::{Connections, Point, Rate};
+use crate::units::parse_duration;
 
 /// Time and load.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

@@ -3,8 +3,8 @@
 use clap::Args;
 
 use super::marks::NoiseArgs;
-use super::values::parse_bytes;
 use super::{OutcomeArgs, PaceArgs, RedactArgs, SourceArgs, TargetArgs};
+use crate::units::parse_bytes;
 
 /// `mirror replay`.
 #[derive(Debug, Args)]

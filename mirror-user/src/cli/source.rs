@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::filter::{FilterArgs, either};
 use super::guard::GuardArgs;
-use super::values::{parse_bytes, parse_duration};
+use crate::units::{parse_bytes, parse_duration};
 
 /// Where packets come from.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

@@ -10,8 +10,8 @@ use clap::Args;
 use super::either;
 use super::load::{LoadArgs, ShareArg};
 use super::marks::MarkArgs;
-use super::values::parse_duration;
 use crate::rules::edit::{PathPrefix, field_line};
+use crate::units::parse_duration;
 
 /// How a target is reached, and what it gets. In a configuration file each target has its own.
 #[derive(Clone, Debug, Default, PartialEq, Args)]

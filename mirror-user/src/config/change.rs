@@ -13,14 +13,15 @@ use super::redact::options;
 use super::run::{routes, wanted};
 use super::target::{Run, to};
 use crate::cli::{NoiseArg, SourceArgs};
+use crate::filter::{Choice, Watch};
 use crate::pipeline::Change;
 use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
 use crate::rules::{self, Noise};
+use crate::run::self_capture;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
-use crate::source::live::{self, Control, Namespace};
-use crate::watch::{Choice, Watch};
+use crate::source::live::{Control, Namespace};
 
 /// What a run has that can be changed.
 pub(super) struct Force {
@@ -171,7 +172,7 @@ impl InForce {
             let Some(spec) = spec else { continue };
             let To { name, mut target, options } = to(spec, &self.run)?;
             if self.run.is_live {
-                live::refuse_captured(&mut target, &choice.ports, namespace)?;
+                self_capture::refuse_captured(&mut target, &choice.ports, namespace)?;
             }
             if let Some(own) = self.force.control.as_ref().and_then(Control::own_sockets) {
                 target.on_connect(note_in(&own));

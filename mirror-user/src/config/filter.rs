@@ -4,8 +4,8 @@ use anyhow::ensure;
 use mirror_common::Direction;
 
 use crate::cli::{DirectionArg, FilterArgs, GuardArgs, SideArg, SnaplenArg};
+use crate::filter::{Choice, Nets, Ports, Sample, Side, Snaplen};
 use crate::guard::Limits;
-use crate::watch::{Choice, Nets, Ports, Sample, Side, Snaplen};
 
 /// What the flags ask for.
 pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {

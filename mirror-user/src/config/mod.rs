@@ -33,6 +33,7 @@ use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
 use crate::confine::{Bounds, confine};
 use crate::decode::{self, Decoder};
 use crate::files::{Destination, Existing};
+use crate::filter::{Choice, Ports, Watch};
 use crate::guard::{self, Guard};
 use crate::http::{HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::Pipeline;
@@ -42,11 +43,11 @@ use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
+use crate::run::self_capture;
 use crate::shutdown::Stop;
 use crate::sink::replay::{OnConnect, Pace, ReplayOptions, Target, Victim, WhenFull};
 use crate::source::live;
 use crate::tcp::{FlowTable, TcpLimits};
-use crate::watch::{Choice, Ports, Watch};
 
 /// One run, checked.
 pub struct Config {
@@ -213,7 +214,7 @@ impl Config {
         if let Source::Live { interfaces, namespace, .. } = &source {
             if let Output::Replay { targets, .. } = &mut output {
                 for To { target, .. } in targets {
-                    live::refuse_captured(target, &choice.ports, namespace)?;
+                    self_capture::refuse_captured(target, &choice.ports, namespace)?;
                 }
             }
             ensure!(

@@ -8,6 +8,7 @@ use crate::files::rotate::Series;
 use crate::files::{self, Destination};
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::progress::Progress;
+use crate::recorder::{Recorder, SNAPLEN_BYTES};
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
@@ -19,7 +20,6 @@ use crate::sink::packets::Packets;
 use crate::sink::replay::{MAX_ANSWER_BYTES, ReplayOptions, ReplaySink, Target};
 use crate::sink::routed::Routed;
 use crate::sink::table::Table;
-use crate::source::recorder::{Recorder, SNAPLEN_BYTES};
 
 /// Bodies up to this length are part of a JSON line; longer ones are told by length and digest.
 const MAX_JSON_BODY: u64 = 1 << 20;

@@ -9,10 +9,10 @@ use super::source::Source;
 use super::target::{Run, to};
 use super::{Config, SummaryForm, run_name};
 use crate::cli::{PaceArgs, RunArgs};
+use crate::filter::{Choice, Sample, Watch};
 use crate::http::HttpOptions;
 use crate::rules::redact::Preset;
 use crate::rules::route::{Routes, Rule, TargetId};
-use crate::watch::{Choice, Sample, Watch};
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.

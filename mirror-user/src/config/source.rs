@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
+use crate::filter::Watch;
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
     Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
@@ -13,7 +14,6 @@ use crate::source::live::{
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
-use crate::watch::Watch;
 
 /// Where packets come from.
 pub(super) enum Source {

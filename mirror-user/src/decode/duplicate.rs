@@ -11,9 +11,9 @@ use std::net::IpAddr;
 
 use hashbrown::DefaultHashBuilder;
 
-use super::tag::TagDigest;
-use super::{Flags, Segment};
 use crate::packet::InterfaceId;
+use crate::segment::TagDigest;
+use crate::segment::{Flags, Segment};
 
 /// Segments that are remembered. At 16 bytes each they stay in the second-level cache, and hold
 /// the last 4 ms of a million packets a second.

@@ -16,8 +16,8 @@ use strum::IntoStaticStr;
 use super::Skip;
 use super::ip::Carrier;
 use super::rest::Rest;
-use super::tag::Tag;
 use crate::packet::Timestamp;
+use crate::segment::Tag;
 use crate::stats::Tally;
 
 /// Bytes that unfinished datagrams may take together; Linux's `ipfrag_high_thresh`.

@@ -9,7 +9,7 @@ use super::link::{self, Layer};
 use super::rest::Rest;
 use super::tunnel::port;
 use crate::packet::LinkType;
-use crate::summary::Note;
+use crate::stats::Note;
 
 /// The innermost header that could be read, by what it says of what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

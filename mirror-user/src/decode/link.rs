@@ -2,8 +2,8 @@
 
 use super::Skip;
 use super::rest::Rest;
-use super::tag::TagKind;
 use crate::packet::LinkType;
+use crate::segment::TagKind;
 
 /// What a header is followed by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

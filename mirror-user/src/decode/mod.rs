@@ -16,19 +16,16 @@
 mod duplicate;
 mod fragment;
 mod frequent;
+mod header;
 mod ip;
 mod kind;
 mod link;
 mod outline;
 mod plain;
 mod rest;
-mod segment;
-mod tag;
 #[cfg(test)]
 mod tests;
 mod tunnel;
-
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 use enum_map::Enum;
@@ -42,15 +39,14 @@ use self::kind::{Kind, Kinds};
 use self::link::Layer;
 pub(crate) use self::plain::Plain;
 use self::rest::Rest;
-use crate::packet::{InterfaceId, Packet, Timestamp};
+use crate::filter::{Watch, Watcher};
+use crate::packet::Packet;
+use crate::segment::Segment;
+use crate::stats::Note;
 use crate::stats::{Account, Tally};
-use crate::summary::Note;
-use crate::tcp::seq::SeqNumber;
-use crate::watch::{Watch, Watcher};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
 pub use self::frequent::{MAX_COUNTED_KINDS, MAX_NAMED_KINDS};
-pub use self::tag::Tag;
 
 pub use self::outline::{Outline, Tunnel, outline};
 
@@ -61,79 +57,6 @@ pub use self::fragment::{
 /// Headers that are read before a packet is given up. A VXLAN packet on a tagged link has seven
 /// before its TCP header, so this leaves room for four tunnels in one another.
 pub const MAX_HEADERS: u8 = 32;
-
-/// One TCP segment (RFC 9293 §3.1) and where it was seen.
-#[derive(Clone, Debug)]
-pub struct Segment {
-    /// When its packet was seen.
-    pub at: Timestamp,
-    /// Where its packet was seen.
-    pub interface: InterfaceId,
-    /// Who sent it.
-    pub source: SocketAddr,
-    /// Whom it was sent to.
-    pub destination: SocketAddr,
-    /// SEG.SEQ: the number of the first payload byte, or of SYN.
-    pub seq: SeqNumber,
-    /// SEG.ACK; means something only with [`Flags::ACK`].
-    pub ack: SeqNumber,
-    /// SEG.WND as on the wire, before window scaling.
-    pub window: u16,
-    /// The control bits.
-    pub flags: Flags,
-    /// The payload that was captured.
-    pub payload: Bytes,
-    /// The network that its addresses are of.
-    pub tag: Tag,
-    /// How many further payload bytes the packet had on the wire that the capture cut off.
-    pub cut: u32,
-}
-
-impl Segment {
-    /// Takes away the payload that lies beyond the first `snaplen` bytes of its packet. What was put
-    /// together out of fragments has no place in a packet, and stays as it is.
-    #[inline]
-    fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
-        let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());
-        let end = end.wrapping_sub(packet.data.as_ptr().addr());
-        if end <= packet.data.len() {
-            let beyond = end.saturating_sub(snaplen as usize).min(self.payload.len());
-            self.payload.truncate(self.payload.len() - beyond);
-            self.cut = self.cut.saturating_add(beyond as u32);
-        }
-    }
-}
-
-/// TCP's control bits, as in the header's fourteenth byte.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Flags(pub u8);
-
-impl Flags {
-    /// No more data from sender.
-    pub const FIN: Self = Self(0x01);
-    /// Synchronize sequence numbers.
-    pub const SYN: Self = Self(0x02);
-    /// Reset the connection.
-    pub const RST: Self = Self(0x04);
-    /// Push function.
-    pub const PSH: Self = Self(0x08);
-    /// The acknowledgment field is significant.
-    pub const ACK: Self = Self(0x10);
-    /// The urgent pointer field is significant.
-    pub const URG: Self = Self(0x20);
-
-    /// True when every bit of `other` is set.
-    #[must_use]
-    pub const fn contains(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// The bits of both.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
 
 /// Why a packet gave no segment: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
@@ -247,7 +170,7 @@ impl Decoder {
         let mut segment = match Plain::read(packet) {
             Some(Plain { carrier, rest, .. }) => {
                 let origin = Origin { packet, data: &packet.data };
-                segment::read(&mut self.duplicates, origin, &carrier, rest)?
+                header::read(&mut self.duplicates, origin, &carrier, rest)?
             }
             None => self.walk_from_link(packet)?,
         };
@@ -297,7 +220,7 @@ impl Decoder {
         for left in (0..headers).rev() {
             let payload = match at {
                 At::Payload(carrier) if carrier.protocol == protocol::TCP => {
-                    return segment::read(&mut self.duplicates, origin, &carrier, rest);
+                    return header::read(&mut self.duplicates, origin, &carrier, rest);
                 }
                 At::Payload(carrier) if ip::is_extension(&carrier) => ip::extension(carrier, rest)?,
                 At::Payload(carrier) => {

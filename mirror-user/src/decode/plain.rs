@@ -12,8 +12,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::ip::{Carrier, protocol};
 use super::link::{VLAN_ID, ether_type};
 use super::rest::Rest;
-use super::tag::{Tag, TagKind};
 use crate::packet::{LinkType, Packet};
+use crate::segment::{Tag, TagKind};
 
 /// A packet of the plain kind.
 pub(crate) struct Plain<'a> {

@@ -1,7 +1,7 @@
 //! The part of a packet that is still to be read.
 
 use super::Skip;
-use super::tag::{Tag, TagKind};
+use crate::segment::{Tag, TagKind};
 
 /// What follows the headers read so far.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use etherparse::{IpFragOffset, Ipv4Header, PacketBuilder, VlanId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::packet::LinkType;
+use crate::packet::{InterfaceId, LinkType, Timestamp};
+use crate::segment::{Flags, SeqNumber, Tag};
 
 mod kinds;
 

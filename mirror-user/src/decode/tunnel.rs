@@ -4,7 +4,7 @@ use super::Skip;
 use super::ip::protocol;
 use super::link::{Layer, ether_type};
 use super::rest::Rest;
-use super::tag::TagKind;
+use crate::segment::TagKind;
 
 /// UDP ports at which tunnels listen (IANA's list; 8472 is what Linux takes for VXLAN by default).
 pub(super) mod port {

@@ -15,8 +15,8 @@ use anyhow::{Context, bail};
 use tempfile::TempPath;
 
 use super::{Destination, Existing, folder_of};
-use crate::cli::{parse_bytes, parse_duration};
 use crate::packet::Timestamp;
+use crate::units::{parse_bytes, parse_duration};
 
 /// Files that begin in the same second, at most.
 const MAX_PER_SECOND: u32 = 10_000;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::usage::Taken;
-use crate::watch::Sample;
+use crate::filter::Sample;
 
 /// Each step halves the sample; ten of them leave one connection in 1,024, whose cost is that of
 /// packets that are not wanted.

@@ -19,11 +19,11 @@ use signal_hook::consts::{SIGUSR1, SIGUSR2};
 
 use self::governor::{Governor, Step};
 use self::usage::Usage;
+use crate::filter::Sample;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
 use crate::source::live::{Control, Meter};
-use crate::summary::Note;
-use crate::watch::Sample;
+use crate::stats::Note;
 
 /// How often signals and the pause file are looked at: half of the 100 ms in which copying is to stop.
 const LOOK: Duration = Duration::from_millis(50);

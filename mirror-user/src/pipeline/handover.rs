@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::Release};
 
+use crate::filter::Ports;
 use crate::rules;
 use crate::rules::route::TargetId;
 use crate::sink::Sink;
-use crate::summary::Note;
-use crate::watch::Ports;
+use crate::stats::Note;
 
 /// A change, ready to take effect.
 pub struct Change {

@@ -23,14 +23,15 @@ use crate::http::HttpTable;
 use crate::http::message::{Exchange, Moment, StartLine};
 use crate::packet::{Packet, Timestamp};
 use crate::progress::Progress;
+use crate::recorder::Recorder;
 use crate::rules::route::TargetId;
 use crate::rules::{Dropped, Rules};
 use crate::shutdown::Stop;
 use crate::sink::Sink;
-use crate::source::recorder::Recorder;
 use crate::source::{Next, PacketSource};
+use crate::stats::Note;
 use crate::stats::{Account, Responses, Tally};
-use crate::summary::{Note, Summary};
+use crate::summary::Summary;
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
 

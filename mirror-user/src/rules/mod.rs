@@ -32,7 +32,7 @@ use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
 use crate::http::message::{Exchange, Head, Moment};
-use crate::summary::Note;
+use crate::stats::Note;
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";

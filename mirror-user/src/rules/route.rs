@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 use super::sample::{Portion, Sample, Stickiness};
 use super::select::{Facts, Match, Signature};
 use crate::http::message::ExchangeId;
-use crate::summary::Note;
+use crate::stats::Note;
 
 /// Targets of one run, at most: the set that each request carries is one word.
 pub const MAX_TARGETS: usize = 64;

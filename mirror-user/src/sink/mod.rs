@@ -13,8 +13,8 @@ use std::time::Duration;
 use self::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
+use crate::stats::Note;
 use crate::stats::{Account, Responses};
-use crate::summary::Note;
 
 /// Where cleared exchanges go.
 ///

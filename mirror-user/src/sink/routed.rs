@@ -6,8 +6,8 @@ use super::Sink;
 use super::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
 use crate::rules::route::TargetId;
+use crate::stats::Note;
 use crate::stats::{Account, Responses};
-use crate::summary::Note;
 
 /// The sink of one target among several.
 pub struct Routed {

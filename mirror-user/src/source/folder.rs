@@ -268,7 +268,7 @@ impl PacketSource for FolderSource {
 mod tests {
     use super::*;
     use crate::packet::LinkType;
-    use crate::source::recorder::{Recorder, SNAPLEN_BYTES};
+    use crate::recorder::{Recorder, SNAPLEN_BYTES};
 
     fn capture(path: PathBuf, times: &[u8]) {
         let mut recorder = Recorder::create(path, SNAPLEN_BYTES).unwrap();

@@ -7,13 +7,12 @@ pub mod again;
 pub mod folder;
 pub mod live;
 pub mod pcap;
-pub mod recorder;
 
 use std::time::Duration;
 
 use crate::packet::{Packet, Timestamp};
 use crate::stats::Account;
-use crate::summary::Note;
+use crate::stats::Note;
 
 /// Where packets come from.
 pub trait PacketSource: Send {

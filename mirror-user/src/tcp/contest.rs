@@ -9,9 +9,9 @@ use super::event::CloseReason;
 use super::flow::{Desk, Flow, Half, HalfTrouble, Opening, State};
 use super::key::End;
 use super::limits::MAX_CONTENDERS;
-use super::seq::SeqNumber;
 use super::stats::Dropped;
-use crate::decode::{Flags, Segment};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment};
 
 /// A SYN or SYN-ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use super::key::{End, FlowKey};
 use super::limits::TcpLimits;
 use super::lru::Link;
 use super::roles;
-use super::seq::SeqNumber;
 use super::stats::{Dropped, GapReason, TcpStats};
 use super::twins::Twins;
 use super::waiting::{Piece, Waiting};
-use crate::decode::{Flags, Segment};
 use crate::packet::{InterfaceId, Timestamp};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment};
 
 /// How far a connection is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use enum_map::Enum;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
-use crate::decode::{Segment, Tag};
+use crate::segment::{Segment, Tag};
 
 /// One of the two ends of a connection, before it is known who is the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]

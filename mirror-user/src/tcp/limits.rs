@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::watch::Ports;
+use crate::filter::Ports;
 
 /// The limits of a [`FlowTable`](super::FlowTable).
 #[derive(Clone, Debug)]

@@ -22,7 +22,6 @@
 
 pub mod event;
 pub mod limits;
-pub mod seq;
 pub mod stats;
 
 mod clock;

@@ -6,10 +6,10 @@ use super::flow::{Acked, Desk, Flow, Opening, State};
 use super::key::End;
 use super::limits::{MAX_ACK_AHEAD, STRAYS_TO_MOVE};
 use super::roles;
-use super::seq::SeqNumber;
 use super::stats::{Dropped, Fate, GapReason};
 use super::waiting::Piece;
-use crate::decode::{Flags, Segment};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment};
 
 impl Flow {
     /// True for the in-order segment of a connection without trouble, which is nearly every one.

@@ -2,7 +2,7 @@
 
 use super::event::Side;
 use super::key::{End, FlowKey};
-use crate::watch::Ports;
+use crate::filter::Ports;
 
 /// Which end is the client, from the known server ports, else from the first payload and who sent
 /// it, else from the port numbers: the lower one is the server's.

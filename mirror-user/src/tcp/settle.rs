@@ -4,8 +4,8 @@ use super::clock::nanos;
 use super::flow::{Desk, Flow, Half, Opening};
 use super::key::End;
 use super::limits::MAX_ACK_AHEAD;
-use super::seq::SeqNumber;
 use super::stats::{Dropped, GapReason};
+use crate::segment::SeqNumber;
 
 impl Flow {
     /// True when bytes that acknowledge `ack` of `end`'s peer must wait for the peer's bytes.

@@ -10,9 +10,9 @@ use super::limits::TcpLimits;
 use super::lru::Lru;
 use super::stats::{Dropped, Fate, TcpStats};
 use super::twins::Twins;
-use crate::decode::{Flags, Segment};
+use crate::filter::Ports;
 use crate::packet::Timestamp;
-use crate::watch::Ports;
+use crate::segment::{Flags, Segment};
 
 /// Puts segments back into streams. See the [module](super) for what it promises.
 #[derive(Debug)]

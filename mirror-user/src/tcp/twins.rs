@@ -14,8 +14,8 @@ use hashbrown::DefaultHashBuilder;
 
 use super::clock::{Nanos, nanos};
 use super::limits::{TWIN_SLOTS, TWIN_WITHIN};
-use crate::decode::Segment;
 use crate::packet::InterfaceId;
+use crate::segment::Segment;
 
 /// So many bytes of the payload are compared; the rest may be cut in other places by the offload of
 /// another interface.

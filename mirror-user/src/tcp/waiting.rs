@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::limits::{MAX_CUT, PIECE_OVERHEAD};
-use super::seq::SeqNumber;
-use crate::decode::{Flags, Segment};
 use crate::packet::Timestamp;
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment};
 
 /// The text of one segment, and its FIN.
 #[derive(Clone, Debug)]

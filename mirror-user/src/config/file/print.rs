@@ -7,7 +7,7 @@ use clap::ValueEnum;
 
 use super::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
 use super::write::{Fields, Map, Value, texts, write_map};
-use crate::cli::{Bytes, PaceArgs, SourceArgs};
+use crate::cli::{PaceArgs, SourceArgs};
 use crate::config::redact::RedactSpec;
 use crate::rules::edit::Edits;
 use crate::rules::redact::{Custom, Detector};
@@ -16,6 +16,7 @@ use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{Match, PathKind, PathMatch, TextMatch};
 use crate::rules::tag::HostPolicy;
 use crate::sink::replay::Credentials;
+use crate::units::Bytes;
 
 impl File {
     /// As YAML; what it does not say is left out.

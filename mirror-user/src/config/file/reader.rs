@@ -159,11 +159,11 @@ impl Reader {
     }
 
     pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
-        self.typed(node, "time", crate::cli::parse_duration)
+        self.typed(node, "time", crate::units::parse_duration)
     }
 
     pub(super) fn bytes(&mut self, node: &Node) -> Option<u64> {
-        self.typed(node, "size", crate::cli::parse_bytes)
+        self.typed(node, "size", crate::units::parse_bytes)
     }
 
     /// One of these words, with what it stands for.

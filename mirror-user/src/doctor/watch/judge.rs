@@ -3,7 +3,7 @@
 use super::evidence::{Capture, Evidence, Place, PortTraffic};
 use super::reason::{Finding, Level, Missing, Reason};
 use crate::decode::Tunnel;
-use crate::watch::Ports;
+use crate::filter::Ports;
 
 /// So many other ports, and other interfaces, are named: those with most.
 const MOST_NAMED: usize = 3;

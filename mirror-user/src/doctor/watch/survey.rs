@@ -12,12 +12,13 @@ use hashbrown::HashMap;
 
 use super::evidence::{Place, PortTraffic};
 use super::first_bytes::{self, Beginning};
-use crate::decode::{self, Decoder, Flags, Outline, Segment, outline};
+use crate::decode::{self, Decoder, Outline, outline};
+use crate::filter::{Choice, Ports, Snaplen, Watch};
 use crate::packet::Packet;
+use crate::segment::{Flags, Segment};
 use crate::shutdown::Stop;
 use crate::source::live::{Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order};
 use crate::source::{Next, PacketSource};
-use crate::watch::{Choice, Ports, Snaplen, Watch};
 
 /// So much of each packet: headers of a tunnel and of what it carries (170 bytes with IPv6 and all
 /// options of TCP), and enough of the first line to know a protocol.

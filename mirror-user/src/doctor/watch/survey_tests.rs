@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use super::evidence::Inside;
 use super::survey::{Counts, MAX_HTTP_PORTS};
 use crate::decode::Tunnel;
+use crate::filter::Ports;
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
-use crate::watch::Ports;
 
 fn packet(interface: u32, data: Vec<u8>) -> Packet {
     Packet {

@@ -51,7 +51,7 @@ pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
 use self::work::{Plan, Work};
 use crate::http::coding;
 use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
-use crate::summary::Note;
+use crate::stats::Note;
 use crate::tcp::event::Side;
 
 /// The longest body that is looked through, on the wire and decoded: it is in memory twice meanwhile.

@@ -23,11 +23,11 @@ use self::content::{lacks_body, stretches};
 use self::stream::{Order, Stream, Wire};
 use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
+use crate::recorder::Recorder;
 use crate::rules::Cleared;
 use crate::sink::Sink;
-use crate::source::recorder::Recorder;
 use crate::stats::Account;
-use crate::summary::Note;
+use crate::stats::Note;
 use crate::tcp::event::Side;
 
 /// Connections that are open in the file. When one more comes, all are closed; those that go on

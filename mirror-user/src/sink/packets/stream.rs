@@ -10,7 +10,7 @@ use etherparse::err::packet::BuildWriteError;
 
 use super::content::Stretch;
 use crate::packet::{LinkType, Packet, Timestamp};
-use crate::source::recorder::Recorder;
+use crate::recorder::Recorder;
 use crate::tcp::event::{Peers, Side};
 
 /// Payload of one packet: fits every link with IPv6 and options.

@@ -12,9 +12,9 @@ use crate::decode::{Decoder, Limits};
 use crate::http::message::{Body, Kept};
 use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
 use crate::packet::{InterfaceId, LinkType, Packet};
+use crate::recorder::SNAPLEN_BYTES;
 use crate::rules::Rules;
 use crate::source::pcap::FileSource;
-use crate::source::recorder::SNAPLEN_BYTES;
 use crate::source::{Next, PacketSource};
 use crate::tcp::{FlowTable, TcpLimits};
 

@@ -17,42 +17,15 @@
 //! Two threads, and one more for a log of requests (`log`): the pipeline's, which makes the bytes and hands them over (`queue`), and the
 //! engine's own, with one task for each captured connection (`engine`, `session`).
 
-mod answer;
-mod behind;
-mod breaker;
-mod by_rule;
-mod cap;
-mod connections;
-mod copies;
+mod clock;
 mod correlate;
-mod delivery;
-mod dial;
 mod engine;
-mod gate;
-mod independent;
-mod log;
-mod misdirected;
+mod key;
+mod load;
 mod options;
-mod pace;
-mod progress;
-mod proxy;
-mod queue;
-mod ramp;
-mod reasons;
-mod recent;
-mod report;
+mod outcome;
 mod schedule;
-mod session;
-mod stream;
-mod target;
-mod target_url;
-mod timer;
-mod times;
-mod tls;
-mod upstream;
-mod verdict;
-mod waiting;
-mod window;
+mod transport;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -62,41 +35,41 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
-pub use self::breaker::BreakerOptions;
-use self::by_rule::ByRule;
-pub use self::by_rule::RuleReport;
-use self::cap::Cap;
-pub use self::connections::Connections;
-pub use self::copies::Copies;
 pub(crate) use self::correlate::MAX_ANSWER_BYTES;
-use self::correlate::{Count, ExchangeKey, Recorded};
-use self::log::{RequestLog, What};
-use self::misdirected::Misdirected;
+use self::correlate::{Count, Recorded};
+use self::engine::queue::{Order, Patience, Queue};
+use self::key::{ExchangeKey, SessionKey};
+pub use self::load::breaker::BreakerOptions;
+pub use self::load::ramp::RampOptions;
+use self::load::ramp::{Gate, Harmed, Ramp};
 pub use self::options::{Limits, ReplayOptions, Timeouts, Victim, WhenFull};
-pub use self::pace::{Pace, Rate};
-use self::progress::Told;
-pub use self::progress::{Blame, NotDelivered, ReplayProgress};
-use self::queue::{Order, Patience, Queue};
-pub use self::ramp::RampOptions;
-use self::ramp::{Gate, Harmed, Ramp};
-use self::reasons::Reasons;
-pub use self::report::ReplayReport;
-pub(crate) use self::report::short;
+use self::outcome::by_rule::ByRule;
+pub use self::outcome::by_rule::RuleReport;
+use self::outcome::log::{RequestLog, What};
+use self::outcome::misdirected::Misdirected;
+use self::outcome::progress::Told;
+pub use self::outcome::progress::{Blame, NotDelivered, ReplayProgress};
+use self::outcome::reasons::Reasons;
+pub use self::outcome::report::ReplayReport;
+pub(crate) use self::outcome::report::short;
+pub use self::outcome::times::Quantiles;
+pub use self::outcome::verdict::{FailOn, Verdict};
 use self::schedule::Schedule;
-use self::session::SessionKey;
-pub use self::target::{Forbidden, OnConnect, Target};
-pub use self::target_url::{Credentials, TargetUrl};
-pub use self::times::Quantiles;
-pub use self::tls::TlsOptions;
-pub use self::verdict::{FailOn, Verdict};
-pub use self::window::{Point, Window};
+use self::schedule::cap::Cap;
+pub use self::schedule::copies::Copies;
+pub use self::schedule::pace::{Pace, Rate};
+pub use self::schedule::window::{Point, Window};
+pub use self::transport::connections::Connections;
+pub use self::transport::target::{Forbidden, OnConnect, Target};
+pub use self::transport::target_url::{Credentials, TargetUrl};
+pub use self::transport::tls::TlsOptions;
 use crate::http::message::{Exchange, Message, Moment, StartLine};
 use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::Sink;
+use crate::stats::Note;
 use crate::stats::{Account, Responses};
-use crate::summary::Note;
 
 /// Requests whose answers are awaited, at most; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
@@ -201,7 +174,7 @@ impl ReplaySink {
         };
         let due = shadow.as_ref().ok().and_then(|_| {
             let offset = self.copies.offset(connection, copy);
-            self.schedule.due(request.started, offset, engine::now)
+            self.schedule.due(request.started, offset, clock::now)
         });
         let shadow = match &mut self.ramp {
             None => shadow,
@@ -257,7 +230,7 @@ impl ReplaySink {
     fn watch_production(&mut self, exchange: &Exchange) {
         let (Some(ramp), Some(response)) = (&mut self.ramp, &exchange.response) else { return };
         if let StartLine::Status { code, .. } = response.head.start {
-            say(&self.target, ramp.production(code >= 500, engine::now()));
+            say(&self.target, ramp.production(code >= 500, clock::now()));
         }
     }
 
@@ -304,7 +277,7 @@ fn gate(
     connection: u64,
     due: Option<Instant>,
 ) -> Result<(), NotDelivered> {
-    let now = engine::now();
+    let now = clock::now();
     if ramp.wants_outcomes(now) {
         say(target, ramp.outcomes(queue.counters.outcomes(), now));
     }

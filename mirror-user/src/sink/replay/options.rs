@@ -4,14 +4,14 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::breaker::BreakerOptions;
-use super::connections::Connections;
-use super::copies::Copies;
-use super::pace::{Pace, Rate};
-use super::ramp::RampOptions;
-use super::verdict::FailOn;
-use super::window::Window;
 use crate::rules::tag::Marks;
+use crate::sink::replay::load::breaker::BreakerOptions;
+use crate::sink::replay::load::ramp::RampOptions;
+use crate::sink::replay::outcome::verdict::FailOn;
+use crate::sink::replay::schedule::copies::Copies;
+use crate::sink::replay::schedule::pace::{Pace, Rate};
+use crate::sink::replay::schedule::window::Window;
+use crate::sink::replay::transport::connections::Connections;
 
 /// How a replay is done.
 #[derive(Clone, Debug)]

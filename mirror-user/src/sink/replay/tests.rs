@@ -73,13 +73,13 @@ impl Replay {
 }
 
 fn wait_until(monitor: &ReplayMonitor, what: &str, reached: impl Fn(&ReplayProgress) -> bool) {
-    let deadline = super::engine::now() + LONGEST;
+    let deadline = crate::sink::replay::clock::now() + LONGEST;
     loop {
         let progress = monitor.progress();
         if reached(&progress) {
             return;
         }
-        assert!(super::engine::now() < deadline, "never {what}: {progress:?}");
+        assert!(crate::sink::replay::clock::now() < deadline, "never {what}: {progress:?}");
         std::thread::yield_now();
     }
 }
@@ -437,7 +437,7 @@ fn recorded_gaps_are_kept_and_never_cut_short() {
     let target = Target::start(Behaviour::Answer);
     let recorded = options(Pace::Recorded { speed: 2.0 }, WhenFull::Wait);
     let mut replay = Replay::to(&target.url(), recorded);
-    let start = super::engine::now();
+    let start = crate::sink::replay::clock::now();
     for (index, millis) in [0, 100, 300, 301].into_iter().enumerate() {
         replay.send(at(get(index as u64 % 2, u32::try_from(index).unwrap()), 1000 + millis));
     }
@@ -447,7 +447,7 @@ fn recorded_gaps_are_kept_and_never_cut_short() {
     // The first is due after the head start. On a slow machine all may be late; none is early.
     let gap = |path: &str| {
         let request = received.iter().find(|request| request.target() == path).unwrap();
-        request.at - start - super::session::AHEAD
+        request.at - start - crate::sink::replay::engine::session::AHEAD
     };
     assert!(gap("/1/1") >= Duration::from_millis(50));
     assert!(gap("/1/3") >= Duration::from_millis(150));

@@ -17,7 +17,7 @@ use super::presence::Presence;
 use super::trouble::Trouble;
 use super::{LiveOptions, Order};
 use crate::packet::Timestamp;
-use crate::summary::Note;
+use crate::stats::Note;
 
 /// What is attached to now.
 pub(super) struct Attachments {

@@ -18,7 +18,7 @@ use mirror_common::{Settings, Switch};
 use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::own::OwnSockets;
-use crate::watch::{Choice, Ports, Sample, Watch};
+use crate::filter::{Choice, Ports, Sample, Watch};
 
 const SLOT_BYTES: usize = size_of::<Slot>();
 type NetKey = Key<[u8; NET_KEY_BYTES]>;

@@ -32,8 +32,8 @@ use super::meter::Meter;
 use super::netlink::{Events, Side};
 use super::own::OwnSockets;
 use super::{Hook, Order};
+use crate::filter::Watch;
 use crate::privileges;
-use crate::watch::Watch;
 
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../mirror-ebpf/mirror-ebpf.o");

@@ -10,7 +10,6 @@
 //! next packet wakes it at once.
 
 mod attachments;
-mod captured;
 mod cgroup;
 mod claim;
 mod clsact;
@@ -41,11 +40,10 @@ use self::follow::Places;
 use self::kernel::{Kernel, Path};
 use self::parts::{Joined, Parts};
 use super::{Next, PacketSource};
+use crate::filter::{Choice, Watch};
 use crate::packet::{LinkType, Packet, Timestamp};
 use crate::stats::Account;
-use crate::summary::Note;
-use crate::watch::{Choice, Watch};
-pub use captured::refuse_captured;
+use crate::stats::Note;
 pub use cgroup::Cgroup;
 pub use control::Control;
 pub use device::Device;

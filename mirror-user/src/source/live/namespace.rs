@@ -77,7 +77,7 @@ impl Namespace {
     }
 
     /// False after it was let go of, until it is followed to a new one.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.0.as_ref().is_none_or(|other| other.opened().file.is_some())
     }
 
@@ -137,7 +137,7 @@ impl Namespace {
     ///
     /// # Errors
     /// When it may not be entered, which takes CAP_SYS_ADMIN (setns(2)), or was let go of.
-    pub(super) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
+    pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
         let Some(other) = &self.0 else { return Ok(work()) };
         let path = other.path.display();
         let file = other.opened().file.with_context(|| format!("{path}: is gone"))?;

@@ -8,8 +8,8 @@ use hashbrown::{HashMap, HashSet};
 use super::clsact::{Behind, Disturbance};
 use super::device::Device;
 use crate::packet::Timestamp;
+use crate::stats::Note;
 use crate::stats::Tally;
-use crate::summary::Note;
 
 /// So often within `SPAN` the filters of one device are attached anew.
 const MAX_REPAIRS: u32 = 20;

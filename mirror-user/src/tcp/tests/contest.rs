@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::talk::{Talk, Told};
-use crate::decode::{Flags, Segment};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
-use crate::tcp::seq::SeqNumber;
 
 const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
 

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::talk::{Talk, Told};
-use crate::decode::Flags;
+use crate::segment::Flags;
+use crate::segment::SeqNumber;
 use crate::tcp::TcpLimits;
 use crate::tcp::event::{Change, Side};
-use crate::tcp::seq::SeqNumber;
 use crate::tcp::stats::Fate;
 
 fn begun(client_isn: u32, server_isn: u32) -> (Talk, Told) {

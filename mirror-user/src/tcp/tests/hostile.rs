@@ -1,11 +1,11 @@
 use proptest::prelude::*;
 
 use super::talk::{Talk, Told};
-use crate::decode::{Flags, Segment, Tag};
 use crate::packet::{InterfaceId, Timestamp};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment, Tag};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
-use crate::tcp::seq::SeqNumber;
 
 #[test]
 fn a_million_half_open_connections_stay_within_the_table() {

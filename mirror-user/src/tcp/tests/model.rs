@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::talk::{Talk, Told};
-use crate::decode::Segment;
 use crate::packet::Timestamp;
+use crate::segment::Segment;
+use crate::segment::SeqNumber;
 use crate::tcp::TcpLimits;
 use crate::tcp::event::{Change, Side, StreamEvent};
-use crate::tcp::seq::SeqNumber;
 
 /// What a side said, as a function of the place, so that a wrong place shows.
 fn byte(place: usize) -> u8 {
@@ -150,8 +150,8 @@ proptest! {
         // A last word of each, so that the ends are known.
         let mut last = Talk::new(
             isns[0].wrapping_add(1 + said[0] as u32), isns[1].wrapping_add(1 + said[1] as u32));
-        segments.push(last.segment(Side::Client, crate::decode::Flags::FIN.with(crate::decode::Flags::ACK), b""));
-        segments.push(last.segment(Side::Server, crate::decode::Flags::FIN.with(crate::decode::Flags::ACK), b""));
+        segments.push(last.segment(Side::Client, crate::segment::Flags::FIN.with(crate::segment::Flags::ACK), b""));
+        segments.push(last.segment(Side::Server, crate::segment::Flags::FIN.with(crate::segment::Flags::ACK), b""));
         let grace_segments = if quick { 4 } else { u32::MAX };
         let mut told = Told::new(TcpLimits { grace_segments, ..TcpLimits::default() });
         for segment in stamped(segments) {

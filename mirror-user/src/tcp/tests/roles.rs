@@ -1,8 +1,8 @@
 //! Who is the client of a connection that was joined in its middle.
 
 use super::talk::{Talk, Told};
+use crate::filter::Ports;
 use crate::tcp::TcpLimits;
-use crate::watch::Ports;
 
 /// The ports alone would take the client for the server.
 fn joined() -> (Talk, Told) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::talk::{Talk, Told};
-use crate::decode::{Flags, Segment};
+use crate::segment::{Flags, Segment};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 

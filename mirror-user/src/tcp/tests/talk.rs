@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::decode::{Flags, Segment, Tag};
 use crate::packet::{InterfaceId, Timestamp};
+use crate::segment::SeqNumber;
+use crate::segment::{Flags, Segment, Tag};
 use crate::tcp::event::{Change, Side, StreamEvent};
-use crate::tcp::seq::SeqNumber;
 use crate::tcp::{FlowTable, TcpLimits};
 
 pub(super) const CLIENT: &str = "10.0.0.2:40000";

@@ -1,7 +1,7 @@
 //! The same addresses in several networks.
 
 use super::talk::{Talk, Told};
-use crate::decode::{Segment, Tag};
+use crate::segment::{Segment, Tag};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 
@@ -46,7 +46,7 @@ fn each_direction_may_have_lost_its_tag_or_have_another() {
         [[Tag::vlan(10), Tag::NONE], [Tag::NONE, Tag::vlan(10)], [Tag::vlan(10), Tag::vlan(20)]];
     for [from_client, from_server] in pairs {
         let mut told = Told::new(TcpLimits::default());
-        let server = Talk::new(0, 0).segment(Side::Server, crate::decode::Flags::ACK, b"").source;
+        let server = Talk::new(0, 0).segment(Side::Server, crate::segment::Flags::ACK, b"").source;
         for segment in conversation([100, 500], [b"ask", b"answer"]) {
             let tag = if segment.source == server { from_server } else { from_client };
             told.push([within(tag, segment)]);

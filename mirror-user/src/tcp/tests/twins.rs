@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::talk::{Talk, Told};
-use crate::decode::Segment;
 use crate::packet::InterfaceId;
+use crate::segment::Segment;
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 use crate::tcp::stats::{Dropped, Fate};

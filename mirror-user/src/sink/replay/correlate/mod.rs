@@ -33,11 +33,11 @@ use tokio::sync::Notify;
 pub(super) use self::counts::{Count, Counts};
 use self::sites::Asked;
 use self::state::{Half, State};
-use super::engine::now;
-use super::session::SessionKey;
 use crate::http::message::{Head, Kept, Message, StartLine};
 use crate::http::whole;
 use crate::rules::tag::ShadowRequest;
+use crate::sink::replay::clock::now;
+use crate::sink::replay::key::ExchangeKey;
 
 /// Bytes of an answer's content that are looked through, coded and decoded; nothing is learned of a
 /// longer one but from its head.
@@ -48,14 +48,6 @@ const MAX_TABLE_BYTES: usize = 16 << 20;
 
 /// How long a request waits for the answer that brings a value that is in it.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Names one exchange of one copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct ExchangeKey {
-    pub(super) session: SessionKey,
-    /// Its place on its connection.
-    pub(super) index: u32,
-}
 
 /// What production answered.
 pub(super) struct Recorded {

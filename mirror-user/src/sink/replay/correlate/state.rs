@@ -6,14 +6,15 @@ use std::io::Read;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+use super::MAX_ANSWER_BYTES;
 use super::counts::{Count, Counts};
 use super::sites::{self, Asked, Site};
 use super::table::{Learned, Pair, Table};
 use super::translate::{Awaited, Pending, Translator};
-use super::{ExchangeKey, MAX_ANSWER_BYTES};
 use crate::http::coding;
 use crate::http::message::{Body, Head};
 use crate::rules::tag::ShadowRequest;
+use crate::sink::replay::key::ExchangeKey;
 
 /// Values in answers whose other half did not come yet; some 16 MiB.
 const MAX_WAITING_SITES: usize = 128 * 1024;

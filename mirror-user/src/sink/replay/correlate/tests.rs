@@ -8,6 +8,7 @@ use super::*;
 use crate::http::message::{Body, BodyLength};
 use crate::packet::Timestamp;
 use crate::rules::tag::Rest;
+use crate::sink::replay::key::SessionKey;
 
 fn request(text: &str) -> ShadowRequest {
     ShadowRequest {

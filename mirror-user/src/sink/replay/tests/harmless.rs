@@ -168,7 +168,7 @@ fn a_ramp_lets_connections_in_by_their_time_and_stops_when_the_target_fails() {
     let at_once = RampOptions { over: Duration::from_nanos(1), ..ramp };
     let max = ReplayOptions { ramp: Some(at_once), ..file() };
     let mut replay = Replay::to(&failing.url(), max);
-    let deadline = super::super::engine::now() + LONGEST;
+    let deadline = crate::sink::replay::clock::now() + LONGEST;
     let stopped = |replay: &Replay| {
         let dropped = replay.sink.monitor().progress().dropped;
         dropped.iter().any(|(why, _)| *why == "ramp_stopped")
@@ -178,7 +178,7 @@ fn a_ramp_lets_connections_in_by_their_time_and_stops_when_the_target_fails() {
         if stopped(&replay) {
             break;
         }
-        assert!(super::super::engine::now() < deadline, "never stopped");
+        assert!(crate::sink::replay::clock::now() < deadline, "never stopped");
         replay.send(get(n, 0));
         replay.wait_until("answered", |now| now.queued + now.in_flight == 0);
     }
@@ -216,7 +216,7 @@ fn a_cap_leaves_out_what_is_more_by_whole_connections() {
     replay.send(get(0, 1));
     let (account, progress) = replay.end();
     lost(&account, NotDelivered::OverRate, 49);
-    assert_eq!((account.delivered, progress.blame[super::super::Blame::Choice]), (2, 49));
+    assert_eq!((account.delivered, progress.blame[crate::sink::replay::Blame::Choice]), (2, 49));
     let targets: Vec<String> = target.received().iter().map(RawRequest::target).collect();
     assert_eq!(targets, ["/0/0", "/0/1"]);
 }

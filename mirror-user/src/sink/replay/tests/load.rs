@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::super::session::AHEAD;
-use super::super::{Connections, Copies, Limits, Point, Rate, Window};
 use super::*;
+use crate::sink::replay::engine::session::AHEAD;
+use crate::sink::replay::{Connections, Copies, Limits, Point, Rate, Window};
 
 fn recorded(speed: f64) -> ReplayOptions {
     options(Pace::Recorded { speed }, WhenFull::Wait)
@@ -50,8 +50,8 @@ fn slow_target_shows_in_the_time_from_the_schedule() {
     replay.send(at(get(1, 1), 10));
     target.wait_for(1, LONGEST);
     // The second one is due, and waits for the answer to the first.
-    let deadline = super::super::engine::now() + Duration::from_millis(60);
-    replay.wait_until("some time has passed", |_| super::super::engine::now() >= deadline);
+    let deadline = crate::sink::replay::clock::now() + Duration::from_millis(60);
+    replay.wait_until("some time has passed", |_| crate::sink::replay::clock::now() >= deadline);
     target.release();
     let (account, progress) = replay.end();
     answered(&account, 2);
@@ -81,7 +81,7 @@ fn connection_is_made_before_its_request_is_due() {
 fn rate_replaces_recorded_gaps_and_sessions_keep_their_order() {
     let target = Target::start(Behaviour::Answer);
     let rate: Rate = "100..200/1s".parse().unwrap();
-    let start = super::super::engine::now();
+    let start = crate::sink::replay::clock::now();
     let mut replay = Replay::to(&target.url(), options(Pace::Rate(rate), WhenFull::Wait));
     for index in 0..10 {
         // Hours apart, and before the start of time.
@@ -236,8 +236,9 @@ fn what_is_late_because_of_the_order_that_is_kept_is_counted() {
         let mut replay = Replay::to(&target.url(), options);
         (0..3).for_each(|index| replay.send(at(get(1, index), 0)));
         target.wait_for(1, LONGEST);
-        let due = super::super::engine::now() + super::super::behind::SAID_FROM;
-        replay.wait_until("they are late", |_| super::super::engine::now() >= due);
+        let due =
+            crate::sink::replay::clock::now() + crate::sink::replay::engine::behind::SAID_FROM;
+        replay.wait_until("they are late", |_| crate::sink::replay::clock::now() >= due);
         target.release();
         let counters = Arc::clone(&replay.sink.queue);
         answered(&replay.end().0, 3);

@@ -1,0 +1,3 @@
+//! A run, put together out of what `config` says is meant.
+
+pub(crate) mod self_capture;

@@ -1,0 +1,232 @@
+//! The requests of one captured connection, one after the other over one upstream connection: the
+//! next is sent when it is due and the answer to the one before was read, as the client did.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use super::delivery::carry_out;
+use super::queue::Job;
+use crate::sink::replay::clock::now;
+use crate::sink::replay::key::SessionKey;
+use crate::sink::replay::schedule::timer::Sleeper;
+use crate::sink::replay::transport::connections::{Connections, Held};
+use crate::sink::replay::transport::upstream::Alarm;
+
+/// How long before a request is due its session connects, as its client did: a handshake is no
+/// lateness. Three round trips of 30 ms, as TLS between two regions takes.
+pub(in crate::sink::replay) const AHEAD: Duration = Duration::from_millis(100);
+
+/// What the engine and a session's task share.
+pub(in crate::sink::replay) struct Session {
+    pub(in crate::sink::replay) key: SessionKey,
+    queue: RefCell<VecDeque<Job>>,
+    waker: RefCell<Option<Waker>>,
+    /// What the timer was asked for last.
+    timed: Cell<Option<Instant>>,
+    /// True while it holds a connection and waits for a request.
+    idle: Cell<bool>,
+    /// True while it stands in the engine's list of sessions that may be idle.
+    pub(in crate::sink::replay) listed: Cell<bool>,
+    evicted: Cell<bool>,
+    /// True once a connection was made, or tried, for the first request before it was due.
+    connected_ahead: Cell<bool>,
+}
+
+impl Session {
+    pub(in crate::sink::replay) fn new(key: SessionKey) -> Self {
+        Self {
+            key,
+            queue: RefCell::default(),
+            waker: RefCell::default(),
+            timed: Cell::new(None),
+            idle: Cell::new(false),
+            listed: Cell::new(false),
+            evicted: Cell::new(false),
+            connected_ahead: Cell::new(false),
+        }
+    }
+
+    pub(in crate::sink::replay) fn queued(&self) -> usize {
+        self.queue.borrow().len()
+    }
+
+    pub(in crate::sink::replay) fn push(&self, job: Job) {
+        let mut queue = self.queue.borrow_mut();
+        queue.push_back(job);
+        // Whoever waits for the first one is not helped by a second one.
+        if queue.len() == 1 {
+            drop(queue);
+            self.wake();
+        }
+    }
+
+    /// True while the request that came then waits here.
+    pub(in crate::sink::replay) fn holds(&self, arrived: u64) -> bool {
+        self.queue.borrow().binary_search_by_key(&arrived, |job| job.arrived).is_ok()
+    }
+
+    /// Takes out the request that came then; without `arrived`, the one that waits longest.
+    pub(in crate::sink::replay) fn displace(&self, arrived: Option<u64>) -> Option<Job> {
+        let mut queue = self.queue.borrow_mut();
+        let place = match arrived {
+            Some(arrived) => queue.binary_search_by_key(&arrived, |job| job.arrived).ok()?,
+            None => 0,
+        };
+        queue.remove(place)
+    }
+
+    /// Makes an idle session hang up; false when it is not idle.
+    pub(in crate::sink::replay) fn evict(&self) -> bool {
+        let idle = self.idle.get();
+        if idle {
+            self.evicted.set(true);
+            self.wake();
+        }
+        idle
+    }
+
+    /// The first request if it is due, else when it is; `None` when there is none.
+    fn pop_due(&self) -> Option<Result<Job, Instant>> {
+        let mut queue = self.queue.borrow_mut();
+        match queue.front()?.due {
+            Some(due) if due > now() => Some(Err(due)),
+            _ => queue.pop_front().map(Ok),
+        }
+    }
+
+    /// Their tickets count them as stopped.
+    fn drop_what_is_not_due(&self) {
+        let now = now();
+        self.queue.borrow_mut().retain(|job| job.due.is_none_or(|due| due <= now));
+    }
+
+    fn wait(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Sleeper for Session {
+    fn wake(&self) {
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// Carries out a session until its connection is idle for too long, or is needed elsewhere, or is
+/// lost while nothing waits. A request that comes later begins another session.
+pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
+    let mut alarm = Alarm::new();
+    let mut held: Option<Held<'_>> = None;
+    let mut busy_until = None;
+    loop {
+        match next(&session, &engine, &mut held, &mut alarm).await {
+            Step::Connect => {
+                // If this fails, the request will try again when it is due, and be told why.
+                session.connected_ahead.set(true);
+                held = engine.connection().await.ok();
+            }
+            Step::Send(job) => {
+                session.connected_ahead.set(false);
+                engine.behind.note(job.due, busy_until, &engine);
+                carry_out(job, &engine, &mut held, &mut alarm).await;
+                busy_until = Some(now());
+            }
+            Step::End => break,
+        }
+    }
+    engine.forget(&session);
+}
+
+/// What a session does next.
+enum Step {
+    /// Make a connection for a request that will be due soon.
+    Connect,
+    /// Send a request that is due.
+    Send(Job),
+    /// Nothing: it is over.
+    End,
+}
+
+/// What is to be done next, once there is something.
+async fn next(
+    session: &Rc<Session>,
+    engine: &Engine,
+    held: &mut Option<Held<'_>>,
+    alarm: &mut Alarm,
+) -> Step {
+    if let Some(Ok(job)) = session.pop_due() {
+        // What the runtime knows already: a target that answers and hangs up does both at once.
+        poll_over(held, engine, &mut Context::from_waker(Waker::noop()));
+        return Step::Send(job);
+    }
+    if engine.pool.is_wanted() {
+        *held = None;
+    }
+    if held.is_some() {
+        engine.pool.list_idle(session);
+        session.idle.set(true);
+    }
+    let idle_until = now() + engine.timeouts.idle;
+    let step = poll_fn(|cx| {
+        if session.evicted.take() {
+            *held = None;
+        }
+        poll_over(held, engine, cx);
+        if engine.stopping() {
+            session.drop_what_is_not_due();
+        }
+        match session.pop_due() {
+            Some(Ok(job)) => return Poll::Ready(Step::Send(job)),
+            Some(Err(due)) => {
+                let connects = held.is_none()
+                    && engine.pool.policy == Connections::Faithful
+                    && !session.connected_ahead.get()
+                    && engine.pool.has_room()
+                    && !engine.is_open();
+                let until = due.checked_sub(AHEAD).filter(|_| connects).unwrap_or(due);
+                if connects && until <= now() {
+                    return Poll::Ready(Step::Connect);
+                }
+                if session.timed.replace(Some(until)) != Some(until) {
+                    engine.timer.wake_at(until, session);
+                }
+            }
+            None if held.is_none() || alarm.poll(idle_until.into(), cx).is_ready() => {
+                return Poll::Ready(Step::End);
+            }
+            None => {}
+        }
+        session.wait(cx);
+        Poll::Pending
+    })
+    .await;
+    session.idle.set(false);
+    if held.as_ref().is_some_and(|held| held.connection.upstream.is_over()) {
+        *held = None;
+    }
+    step
+}
+
+/// Lets go of a connection that the target has closed.
+pub(in crate::sink::replay) fn poll_over(
+    held: &mut Option<Held<'_>>,
+    engine: &Engine,
+    cx: &mut Context<'_>,
+) {
+    let over = held
+        .as_mut()
+        .is_some_and(|held| held.connection.upstream.poll_over(&engine.scratch, cx).is_ready());
+    if over {
+        *held = None;
+    }
+}

@@ -1,0 +1,16 @@
+//! What names a session and an exchange of it: by these, threads and tables speak of the same one.
+
+/// Names one session: a captured connection, and which of its copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct SessionKey {
+    pub(super) connection: u64,
+    pub(super) copy: u32,
+}
+
+/// Names one exchange of one copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ExchangeKey {
+    pub(super) session: SessionKey,
+    /// Its place on its connection.
+    pub(super) index: u32,
+}

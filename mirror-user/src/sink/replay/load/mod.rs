@@ -1,0 +1,5 @@
+//! What keeps a target from more load than it can take: the circuit breaker and the ramp.
+
+pub(in crate::sink::replay) mod breaker;
+pub(in crate::sink::replay) mod ramp;
+pub(in crate::sink::replay) mod recent;

@@ -1,0 +1,248 @@
+//! One JSON line for each request, on demand.
+//!
+//! Lines are written by a thread of their own, so that no disk holds up the engine. A disk that is
+//! slow or full costs counted lines and nothing else.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use serde::Serialize;
+
+use super::progress::NotDelivered;
+use crate::http::message::{Message, StartLine};
+use crate::packet::Timestamp;
+use crate::privileges::{self, Duty};
+use crate::sink::replay::clock::now;
+
+/// How many lines may wait for the disk: 0.4 s of 40,000 requests/s, as many as requests may wait.
+const MAX_WAITING: usize = 16 * 1024;
+
+/// How much is written at once.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// The log of one target.
+pub(in crate::sink::replay) struct RequestLog {
+    /// What `sent_us` counts from.
+    started: Instant,
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    /// `None` once nothing more is to be written.
+    lines: Mutex<Option<Sender<Line>>>,
+    written: AtomicU64,
+    lost: AtomicU64,
+    /// Why the disk took no more, the last time that it did not.
+    why: Mutex<Option<String>>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    #[serde(flatten)]
+    what: What,
+    /// Microseconds since the replay began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<&'static str>,
+}
+
+/// What a request is.
+#[derive(Serialize)]
+pub(in crate::sink::replay) struct What {
+    /// Its `X-Shadow-Id`.
+    id: String,
+    /// Where it was to go.
+    target: Arc<str>,
+    /// When it was captured, in nanoseconds since the Unix epoch.
+    #[serde(serialize_with = "nanos")]
+    captured_ns: Timestamp,
+    method: String,
+    /// The request target.
+    path: String,
+}
+
+impl What {
+    /// The request that bears the name `id`, on its way to `target`.
+    pub(in crate::sink::replay) fn new(id: String, target: &Arc<str>, request: &Message) -> Self {
+        let text = |part| String::from_utf8_lossy(request.head.bytes(part)).into_owned();
+        let (method, path) = match &request.head.start {
+            StartLine::Request { method, target, .. } => (text(method), text(target)),
+            StartLine::Status { .. } => (String::new(), String::new()),
+        };
+        let (target, captured_ns) = (Arc::clone(target), request.started);
+        Self { id, target, captured_ns, method, path }
+    }
+}
+
+fn nanos<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(at.as_nanos())
+}
+
+/// A request on its way into the log.
+pub(in crate::sink::replay) struct Trace {
+    shared: Arc<Shared>,
+    what: What,
+    started: Instant,
+    due: Option<Instant>,
+    begun: Cell<Option<Instant>>,
+}
+
+impl RequestLog {
+    /// Starts to write to `file`.
+    ///
+    /// # Errors
+    /// When no thread could be started.
+    pub(in crate::sink::replay) fn start(file: Arc<File>) -> anyhow::Result<Self> {
+        let (tx, rx) = bounded(MAX_WAITING);
+        let shared = Arc::new(Shared {
+            lines: Mutex::new(Some(tx)),
+            written: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            why: Mutex::default(),
+        });
+        let writer = std::thread::Builder::new()
+            .name("request log".into())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || {
+                    if let Err(error) = privileges::keep_for(Duty::Nothing) {
+                        eprintln!("mirror: request log: {error:#}");
+                    }
+                    write_all(&rx, &file, &shared);
+                }
+            })
+            .context("request log: no thread could be started")?;
+        Ok(Self { started: now(), shared, writer: Some(writer) })
+    }
+
+    /// A request whose outcome is to be logged.
+    pub(in crate::sink::replay) fn trace(&self, what: What, due: Option<Instant>) -> Box<Trace> {
+        let (shared, started) = (Arc::clone(&self.shared), self.started);
+        Box::new(Trace { shared, what, started, due, begun: Cell::new(None) })
+    }
+
+    /// Writes what waits. Later outcomes are counted as lost.
+    pub(in crate::sink::replay) fn finish(&mut self) {
+        // Without a sender the writer's loop ends.
+        drop(self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+
+    /// How many lines were written, and how many were not.
+    pub(in crate::sink::replay) fn counts(&self) -> [(&'static str, u64); 2] {
+        [("written", self.shared.written.load(Relaxed)), ("lost", self.shared.lost.load(Relaxed))]
+    }
+
+    /// What the operator should know.
+    pub(in crate::sink::replay) fn warning(&self) -> Option<String> {
+        let lost = self.shared.lost.load(Relaxed);
+        let why = self.shared.why.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let why = why.unwrap_or_else(|| "its disk is too slow".into());
+        (lost > 0).then(|| format!("request log: {lost} lines were lost: {why}"))
+    }
+}
+
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Trace {
+    /// The request goes out.
+    pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
+        self.begun.set(Some(begun));
+    }
+
+    /// It has ended.
+    pub(in crate::sink::replay) fn settle(self, outcome: Result<u16, NotDelivered>) {
+        let Self { shared, what, started, due, begun } = self;
+        let (ended, begun) = (now(), begun.get());
+        let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        let between = |from: Option<Instant>, to: Option<Instant>| {
+            Some(micros(to?.saturating_duration_since(from?)))
+        };
+        let answered = outcome.is_ok().then_some(ended);
+        let line = Line {
+            what,
+            sent_us: between(Some(started), begun),
+            late_us: between(due, begun),
+            service_us: between(begun, answered),
+            response_us: between(due.or(begun), answered),
+            status: outcome.ok(),
+            dropped: outcome.err().map(Into::into),
+        };
+        let lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
+        if !taken {
+            shared.lost.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+fn write_all(lines: &Receiver<Line>, file: &File, shared: &Shared) {
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    let mut torn = false;
+    while let Ok(first) = lines.recv() {
+        block.clear();
+        if torn {
+            // What is left of a line must not become part of the next.
+            block.push(b'\n');
+        }
+        let mut count = 0;
+        for line in std::iter::once(first).chain(lines.try_iter()) {
+            // A line is made of strings and numbers, which JSON has a form for.
+            if serde_json::to_writer(&mut block, &line).is_ok() {
+                block.push(b'\n');
+                count += 1;
+            }
+            if block.len() >= BLOCK_BYTES {
+                break;
+            }
+        }
+        let (done, why) = write_block(file, &block);
+        let whole = block.get(..done).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
+        let whole = (whole as u64).saturating_sub(u64::from(torn && done > 0)).min(count);
+        shared.written.fetch_add(whole, Relaxed);
+        if let Some(why) = why {
+            shared.lost.fetch_add(count - whole, Relaxed);
+            *shared.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_string());
+            torn |= done > 0;
+        } else {
+            torn = false;
+        }
+    }
+}
+
+/// How many bytes of a block were written, and why not all.
+fn write_block(mut file: &File, block: &[u8]) -> (usize, Option<std::io::Error>) {
+    let mut done = 0;
+    while let Some(rest) = block.get(done..).filter(|rest| !rest.is_empty()) {
+        match file.write(rest) {
+            Ok(0) => return (done, Some(std::io::ErrorKind::WriteZero.into())),
+            Ok(n) => done += n,
+            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(why) => return (done, Some(why)),
+        }
+    }
+    (done, None)
+}

@@ -1,0 +1,11 @@
+//! What became of each request, while the replay runs and at its end: counts by reason, times, the
+//! verdict about them, and the log.
+
+pub(in crate::sink::replay) mod by_rule;
+pub(in crate::sink::replay) mod log;
+pub(in crate::sink::replay) mod misdirected;
+pub(in crate::sink::replay) mod progress;
+pub(in crate::sink::replay) mod reasons;
+pub(in crate::sink::replay) mod report;
+pub(in crate::sink::replay) mod times;
+pub(in crate::sink::replay) mod verdict;

@@ -1,0 +1,49 @@
+//! Why requests of a capture were not sent, in more words than the account has place for.
+
+use super::progress::NotDelivered;
+use crate::http::message::{Flaw, Incomplete, Message, StartLine};
+use crate::stats::Note;
+use crate::stats::Tally;
+
+/// Counts of what was wrong with requests that were not sent.
+#[derive(Default)]
+pub(in crate::sink::replay) struct Reasons {
+    /// Each flaw of a request that can be read in two ways; it may have several.
+    ambiguous: Tally<Flaw>,
+    incomplete: Tally<Incomplete>,
+    connect: u64,
+    upgrade: u64,
+}
+
+impl Reasons {
+    /// Takes note of a request that is not sent.
+    pub(in crate::sink::replay) fn count(&mut self, why: NotDelivered, request: &Message) {
+        match why {
+            NotDelivered::Ambiguous => {
+                request.flaws.iter().for_each(|flaw| self.ambiguous.count(*flaw));
+            }
+            NotDelivered::Incomplete => {
+                request.incomplete.iter().for_each(|why| self.incomplete.count(*why));
+            }
+            NotDelivered::Tunnel if is_connect(request) => self.connect += 1,
+            NotDelivered::Tunnel => self.upgrade += 1,
+            _ => {}
+        }
+    }
+
+    /// A line for each reason that has several kinds.
+    pub(in crate::sink::replay) fn notes(&self) -> impl Iterator<Item = Note> {
+        let tunnels = [("connect", self.connect), ("upgrade", self.upgrade)];
+        let notes = [
+            Note::new("ambiguous by flaw", self.ambiguous.non_zero()),
+            Note::new("incomplete by cause", self.incomplete.non_zero()),
+            Note::new("tunnel by kind", tunnels),
+        ];
+        notes.into_iter().flatten()
+    }
+}
+
+fn is_connect(request: &Message) -> bool {
+    let StartLine::Request { method, .. } = &request.head.start else { return false };
+    request.head.bytes(method) == b"CONNECT"
+}

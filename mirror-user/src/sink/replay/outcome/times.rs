@@ -1,0 +1,150 @@
+//! How late requests were, and how long their answers took. The only file that knows
+//! `hdrhistogram`.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::{Serialize, Serializer};
+
+/// Times beyond this are recorded as this: longer than any timeout.
+const LONGEST_MICROS: u64 = 3_600_000_000;
+
+/// Three digits of each time are kept: 0.1 % of it.
+const DIGITS: u8 = 3;
+
+/// Some quantiles of one kind of time; zeros while there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Quantiles {
+    /// Half are at most this.
+    #[serde(rename = "p50_us", serialize_with = "micros")]
+    pub p50: Duration,
+    /// 9 of 10 are at most this.
+    #[serde(rename = "p90_us", serialize_with = "micros")]
+    pub p90: Duration,
+    /// 99 of 100 are at most this.
+    #[serde(rename = "p99_us", serialize_with = "micros")]
+    pub p99: Duration,
+    /// 999 of 1000 are at most this.
+    #[serde(rename = "p999_us", serialize_with = "micros")]
+    pub p999: Duration,
+    /// The longest one.
+    #[serde(rename = "max_us", serialize_with = "micros")]
+    pub max: Duration,
+}
+
+fn micros<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(as_micros(*time))
+}
+
+fn as_micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Histograms of one target, written by its engine and read by others.
+pub(in crate::sink::replay) struct Times(Mutex<Histograms>);
+
+struct Histograms {
+    late: Histogram<u64>,
+    service: Histogram<u64>,
+    response: Histogram<u64>,
+}
+
+/// What [`Times`] holds at a moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sink::replay) struct TimesNow {
+    pub(in crate::sink::replay) late: Quantiles,
+    pub(in crate::sink::replay) service: Quantiles,
+    pub(in crate::sink::replay) response: Quantiles,
+}
+
+impl Times {
+    pub(in crate::sink::replay) fn new() -> Self {
+        let empty = || {
+            Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS)
+                .expect("the bounds are in order and so many digits are allowed")
+        };
+        let (late, service, response) = (empty(), empty(), empty());
+        Self(Mutex::new(Histograms { late, service, response }))
+    }
+
+    /// A request goes out at `begun`.
+    pub(in crate::sink::replay) fn sent(&self, due: Option<Instant>, begun: Instant) {
+        if let Some(due) = due {
+            let late = as_micros(begun.saturating_duration_since(due));
+            self.histograms().late.saturating_record(late);
+        }
+    }
+
+    /// Its answer was read to its end at `ended`. What the target took is measured from when it was
+    /// sent; what a customer would have waited, from when it was due, so that a target that holds
+    /// requests up does not hide it.
+    pub(in crate::sink::replay) fn answered(
+        &self,
+        due: Option<Instant>,
+        begun: Instant,
+        ended: Instant,
+    ) {
+        let since = |start| as_micros(ended.saturating_duration_since(start));
+        let mut histograms = self.histograms();
+        histograms.service.saturating_record(since(begun));
+        histograms.response.saturating_record(since(due.unwrap_or(begun)));
+    }
+
+    pub(in crate::sink::replay) fn now(&self) -> TimesNow {
+        let histograms = self.histograms();
+        TimesNow {
+            late: quantiles(&histograms.late),
+            service: quantiles(&histograms.service),
+            response: quantiles(&histograms.response),
+        }
+    }
+
+    fn histograms(&self) -> MutexGuard<'_, Histograms> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
+    if histogram.is_empty() {
+        return Quantiles::default();
+    }
+    let at = |quantile| Duration::from_micros(histogram.value_at_quantile(quantile));
+    Quantiles {
+        p50: at(0.5),
+        p90: at(0.9),
+        p99: at(0.99),
+        p999: at(0.999),
+        max: Duration::from_micros(histogram.max()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::replay::clock::now;
+
+    #[test]
+    fn answer_time_counts_from_the_schedule_and_service_time_from_the_sending() {
+        let times = Times::new();
+        assert_eq!(times.now().late, Quantiles::default());
+        let due = now();
+        let begun = due + Duration::from_millis(5);
+        times.sent(Some(due), begun);
+        times.answered(Some(due), begun, begun + Duration::from_millis(2));
+        let near = |is: Duration, millis| {
+            let wanted = Duration::from_millis(millis);
+            assert!(is >= wanted && is < wanted + wanted / 500, "{is:?}, not {wanted:?}");
+        };
+        near(times.now().late.p99, 5);
+        near(times.now().service.p50, 2);
+        near(times.now().response.p50, 7);
+    }
+
+    #[test]
+    fn request_without_a_time_is_never_late() {
+        let times = Times::new();
+        times.sent(None, now());
+        assert_eq!(times.now().late, Quantiles::default());
+    }
+}

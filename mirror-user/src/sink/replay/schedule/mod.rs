@@ -1,0 +1,215 @@
+//! When each request is due: absolute deadlines, counted from the first request, so that no wait
+//! adds to the next.
+
+pub(in crate::sink::replay) mod cap;
+pub(in crate::sink::replay) mod copies;
+pub(in crate::sink::replay) mod pace;
+pub(in crate::sink::replay) mod timer;
+pub(in crate::sink::replay) mod window;
+
+use std::time::{Duration, Instant};
+
+use self::pace::Pace;
+use crate::packet::Timestamp;
+
+/// How long after the first request came it is due: the reader is ahead then, and the first
+/// connections are made.
+const HEAD_START: Duration = crate::sink::replay::engine::session::AHEAD;
+
+/// Ten years: a deadline that no replay reaches, where one cannot be computed.
+const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Deadlines of one replay.
+pub(in crate::sink::replay) struct Schedule {
+    pace: Pace,
+    /// What is due when: a captured time, or for a rate nothing but the start.
+    origin: Option<(Timestamp, Instant)>,
+    /// How many requests were given a time.
+    given: u64,
+    /// The latest time that was given.
+    latest: Option<Instant>,
+    gaps: Gaps,
+}
+
+/// Pauses that are cut.
+#[derive(Default)]
+struct Gaps {
+    longest: Option<Duration>,
+    /// How far after the origin the latest request is, with nothing cut.
+    front: Duration,
+    /// Where the last pause that was cut began.
+    last: Duration,
+    /// How much was cut in all before that pause, and with it.
+    before: Duration,
+    cut: Duration,
+}
+
+impl Gaps {
+    /// Where a request so far after the origin comes to be.
+    fn place(&mut self, at: Duration) -> Duration {
+        let Some(longest) = self.longest else { return at };
+        let gap = at.saturating_sub(self.front);
+        if gap > longest {
+            (self.last, self.before) = (self.front, self.cut);
+            self.cut = self.cut.saturating_add(gap.saturating_sub(longest));
+        }
+        self.front = self.front.max(at);
+        // One that began before the pause's end may have become whole after it.
+        let resumed = self.last.saturating_sub(self.before).saturating_add(longest);
+        at.saturating_sub(self.cut).max(at.saturating_sub(self.before).min(resumed))
+    }
+}
+
+impl Schedule {
+    /// Where `max_gap` is given, no pause of the recorded times is longer.
+    pub(in crate::sink::replay) fn new(pace: Pace, max_gap: Option<Duration>) -> Self {
+        let gaps = Gaps { longest: max_gap, ..Gaps::default() };
+        Self { pace, origin: None, given: 0, latest: None, gaps }
+    }
+
+    /// When a request that was captured at `started` is due, `offset` later than it was captured;
+    /// `None`: at once. The first one is due [`HEAD_START`] after it comes, and those captured before it too. A
+    /// rate has no place for an offset: each request is due a slot after the one before.
+    ///
+    /// `now` is asked when a time begins.
+    pub(in crate::sink::replay) fn due(
+        &mut self,
+        started: Timestamp,
+        offset: Duration,
+        now: impl Fn() -> Instant,
+    ) -> Option<Instant> {
+        let latest = self.latest;
+        let origin = &mut self.origin;
+        let mut origin = || {
+            *origin.get_or_insert_with(|| (started, latest.unwrap_or_else(|| now() + HEAD_START)))
+        };
+        let due = match self.pace {
+            Pace::Max => return None,
+            Pace::Live if offset.is_zero() => return None,
+            Pace::Live => later(now(), offset),
+            Pace::Recorded { speed } => {
+                let (first, origin) = origin();
+                let gap = started.since(first).as_secs_f64() / speed;
+                // A speed near zero asks for a time that no clock reaches.
+                let gap = Duration::try_from_secs_f64(gap).unwrap_or(FAR);
+                later(origin, self.gaps.place(gap).saturating_add(offset))
+            }
+            Pace::Rate(rate) => {
+                let (_, origin) = origin();
+                later(origin, rate.offset(self.given))
+            }
+        };
+        self.given = self.given.saturating_add(1);
+        self.latest = Some(latest.map_or(due, |latest| latest.max(due)));
+        Some(due)
+    }
+
+    /// The capture begins anew: its first request is due when the last one so far is.
+    pub(in crate::sink::replay) fn again(&mut self) {
+        if matches!(self.pace, Pace::Recorded { .. }) {
+            self.origin = None;
+            self.gaps = Gaps { longest: self.gaps.longest, ..Gaps::default() };
+        }
+    }
+}
+
+fn later(origin: Instant, gap: Duration) -> Instant {
+    origin.checked_add(gap).unwrap_or_else(|| origin + FAR)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{HEAD_START, Schedule};
+    use crate::packet::Timestamp;
+    use crate::sink::replay::Pace;
+    use crate::sink::replay::clock::now;
+
+    const fn second(n: u64) -> Timestamp {
+        Timestamp::from_nanos(n * 1_000_000_000)
+    }
+
+    fn gaps(pace: Pace, seconds: &[u64]) -> Vec<Option<Duration>> {
+        let now = now();
+        let mut schedule = Schedule::new(pace, None);
+        let due = |n: &u64| schedule.due(second(*n), Duration::ZERO, || now);
+        let since_first = |at: Instant| at.duration_since(now + HEAD_START);
+        seconds.iter().map(due).map(|at| at.map(since_first)).collect()
+    }
+
+    #[test]
+    fn recorded_gaps_are_kept_or_divided() {
+        let seconds = |n| Some(Duration::from_secs(n));
+        assert_eq!(
+            gaps(Pace::Recorded { speed: 1.0 }, &[100, 110, 105, 99]),
+            [seconds(0), seconds(10), seconds(5), seconds(0)]
+        );
+        assert_eq!(gaps(Pace::Recorded { speed: 2.0 }, &[100, 110]), [seconds(0), seconds(5)]);
+    }
+
+    #[test]
+    fn rate_counts_requests_and_not_gaps() {
+        let millis = |n| Some(Duration::from_millis(n));
+        let rate = Pace::Rate("100".parse().unwrap());
+        assert_eq!(gaps(rate, &[100, 200, 150]), [millis(0), millis(10), millis(20)]);
+    }
+
+    #[test]
+    fn live_and_max_are_due_at_once() {
+        assert_eq!(gaps(Pace::Live, &[1, 2]), [None, None]);
+        assert_eq!(gaps(Pace::Max, &[1, 2]), [None, None]);
+    }
+
+    #[test]
+    fn absurd_speed_is_no_panic() {
+        assert!(gaps(Pace::Recorded { speed: 1e-300 }, &[1, 2])[1].is_some());
+    }
+
+    #[test]
+    fn second_pass_begins_where_the_first_ends() {
+        let start = now();
+        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
+        let due = |schedule: &mut Schedule, n| {
+            // A clock that has moved on moves no deadline.
+            let now = || start + Duration::from_secs(n);
+            let at: Option<Instant> = schedule.due(second(n), Duration::ZERO, now);
+            at.map(|at| at.duration_since(start + HEAD_START).as_secs())
+        };
+        assert_eq!(due(&mut schedule, 0), Some(0));
+        assert_eq!(due(&mut schedule, 7), Some(7));
+        schedule.again();
+        assert_eq!(due(&mut schedule, 0), Some(7));
+        assert_eq!(due(&mut schedule, 7), Some(14));
+    }
+
+    #[test]
+    fn long_pauses_are_cut_and_what_follows_keeps_its_gaps() {
+        let came = now();
+        let recorded = Pace::Recorded { speed: 2.0 };
+        let mut schedule = Schedule::new(recorded, Some(Duration::from_secs(5)));
+        let mut due = |n| {
+            let at = schedule.due(second(n), Duration::ZERO, || came).unwrap();
+            at.duration_since(came + HEAD_START).as_secs()
+        };
+        // 8 s of a capture are 4 s here, 1,000 s are cut to 5, and what began before that pause stays there.
+        let captured = [100, 108, 1_108, 110, 106, 1_110, 1_120, 2_120];
+        assert_eq!(captured.map(&mut due), [0, 4, 9, 5, 3, 10, 15, 20]);
+        schedule.again();
+        let mut due = |n| schedule.due(second(n), Duration::ZERO, || came).unwrap();
+        let first = due(100);
+        assert_eq!(due(1_108).duration_since(first), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn offset_moves_a_request_and_no_other() {
+        let came = now();
+        let start = came + HEAD_START;
+        let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
+        let offset = Duration::from_secs(3);
+        let mut due = |n, offset| schedule.due(second(n), offset, || came);
+        assert_eq!(due(0, Duration::ZERO), Some(start));
+        assert_eq!(due(0, offset), Some(start + offset));
+        assert_eq!(due(1, Duration::ZERO), Some(start + Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,270 @@
+//! Connections to a target: which of its addresses is tried, and how a connection is made.
+//!
+//! Remembers the addresses, which of them failed lately, and when the name was looked up last.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpSocket, UnixStream, lookup_host};
+
+use super::stream::Stream;
+use super::target::{Place, Target};
+use crate::descriptors;
+use crate::sink::replay::clock::now;
+use crate::sink::replay::outcome::progress::NotDelivered;
+
+/// How old the addresses of a name may be. The system's resolver, which knows /etc/hosts and the
+/// search list as curl does, tells no TTL; this is what cluster DNS usually gives.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// How long an address that failed is tried after the others.
+const REST: Duration = Duration::from_secs(5);
+
+/// Makes connections to one target.
+pub(in crate::sink::replay) struct Dialer {
+    target: Target,
+    book: RefCell<Book>,
+}
+
+/// What is known of the target's addresses.
+struct Book {
+    addresses: Vec<Entry>,
+    looked_up: Instant,
+    /// The name means addresses to which nothing may be sent, and no others.
+    captured: bool,
+}
+
+struct Entry {
+    address: SocketAddr,
+    rests_until: Option<Instant>,
+}
+
+impl Book {
+    /// The addresses beginning with the `turn`th; those that failed lately come last.
+    fn in_order(&self, turn: usize, now: Instant) -> Vec<SocketAddr> {
+        let first = turn.checked_rem(self.addresses.len()).unwrap_or(0);
+        let from_first = self.addresses.iter().cycle().skip(first).take(self.addresses.len());
+        let mut order: Vec<&Entry> = from_first.collect();
+        order.sort_by_key(|entry| entry.rests_until.is_some_and(|until| until > now));
+        order.into_iter().map(|entry| entry.address).collect()
+    }
+
+    fn replace(&mut self, found: Vec<SocketAddr>) {
+        let rests = |address: &SocketAddr| {
+            let known = self.addresses.iter().find(|entry| entry.address == *address);
+            known.and_then(|entry| entry.rests_until)
+        };
+        self.addresses = found
+            .into_iter()
+            .map(|address| Entry { address, rests_until: rests(&address) })
+            .collect();
+    }
+
+    fn note(&mut self, address: SocketAddr, rests_until: Option<Instant>) {
+        if let Some(entry) = self.addresses.iter_mut().find(|entry| entry.address == address) {
+            entry.rests_until = rests_until;
+        }
+    }
+}
+
+impl Dialer {
+    pub(in crate::sink::replay) fn new(target: Target) -> Self {
+        let addresses = target.addresses().iter();
+        let addresses =
+            addresses.map(|address| Entry { address: *address, rests_until: None }).collect();
+        let book = Book { addresses, looked_up: now(), captured: false };
+        Self { book: RefCell::new(book), target }
+    }
+
+    pub(in crate::sink::replay) fn authority(&self) -> &str {
+        self.target.authority()
+    }
+
+    /// Connects to the first address that accepts, beginning with the `turn`th; `timeout` is for
+    /// each, the proxy's tunnel and the TLS handshake included.
+    pub(in crate::sink::replay) async fn connect(
+        &self,
+        turn: usize,
+        timeout: Duration,
+    ) -> Result<Stream, NotDelivered> {
+        let (host, port) = match self.target.place() {
+            Place::Unix(path) => {
+                let connected = tokio::time::timeout(timeout, UnixStream::connect(path)).await;
+                return outcome(connected).map(Stream::Unix);
+            }
+            Place::Tcp { host, port } => (host, *port),
+        };
+        match self.target.proxy() {
+            Some(proxy) => self.look_up(&proxy.host, proxy.port, timeout).await,
+            None => self.look_up(host, port, timeout).await,
+        }
+        let mut last = match self.book.borrow().captured {
+            true => NotDelivered::TargetCaptured,
+            false => NotDelivered::ConnectFailed,
+        };
+        let order = self.book.borrow().in_order(turn, now());
+        for address in order {
+            let attempt = tokio::time::timeout(timeout, self.dial(address)).await;
+            let ended = match attempt {
+                Ok(Err(Failed::Handshake)) => Err(NotDelivered::HandshakeFailed),
+                Ok(Err(Failed::Tunnel)) => Err(NotDelivered::ProxyRefused),
+                Ok(Err(Failed::Connect(why))) => outcome(Ok(Err(why))),
+                Ok(Ok(stream)) => Ok(stream),
+                Err(elapsed) => outcome(Err(elapsed)),
+            };
+            match ended {
+                Ok(stream) => {
+                    self.book.borrow_mut().note(address, None);
+                    return Ok(stream);
+                }
+                // Whoever lacks one for this address lacks one for the others.
+                Err(why @ NotDelivered::NoDescriptor) => return Err(why),
+                Err(why) => {
+                    self.book.borrow_mut().note(address, Some(now() + REST));
+                    last = why;
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// Looks the name up again when its addresses are old. Those known stay when that fails: a
+    /// resolver's trouble is not the target's.
+    async fn look_up(&self, host: &str, port: u16, timeout: Duration) {
+        let now = now();
+        {
+            let mut book = self.book.borrow_mut();
+            let every = if book.addresses.is_empty() { REST } else { LOOK_UP_EVERY };
+            if now.saturating_duration_since(book.looked_up) < every {
+                return;
+            }
+            // At once, so that of many sessions one asks.
+            book.looked_up = now;
+        }
+        if let Ok(Ok(found)) = tokio::time::timeout(timeout, lookup_host((host, port))).await {
+            self.take_addresses(found.collect());
+        }
+    }
+
+    /// A name may have moved to what is captured: its shadows would be shadowed again.
+    fn take_addresses(&self, mut found: Vec<SocketAddr>) {
+        if found.is_empty() {
+            return;
+        }
+        found.retain(|address| self.target.may_be_sent_to(*address));
+        let mut book = self.book.borrow_mut();
+        book.captured = found.is_empty();
+        book.replace(found);
+    }
+
+    async fn dial(&self, address: SocketAddr) -> Result<Stream, Failed> {
+        let connecting = self.target.socket(address).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(TcpSocket::from_std_stream(socket.into()).connect(address))
+        });
+        let mut stream = connecting.map_err(Failed::Connect)?.await.map_err(Failed::Connect)?;
+        if let Some(proxy) = self.target.proxy() {
+            proxy.tunnel(&mut stream).await.map_err(|_| Failed::Tunnel)?;
+        }
+        match self.target.tls() {
+            None => Ok(Stream::Tcp(stream)),
+            Some(tls) => match tls.connect(stream).await {
+                Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+                Err(_) => Err(Failed::Handshake),
+            },
+        }
+    }
+}
+
+enum Failed {
+    Connect(io::Error),
+    Tunnel,
+    Handshake,
+}
+
+type Attempt<S> = Result<io::Result<S>, tokio::time::error::Elapsed>;
+
+fn outcome<S>(attempt: Attempt<S>) -> Result<S, NotDelivered> {
+    match attempt {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => {
+            Err(NotDelivered::ConnectRefused)
+        }
+        Ok(Err(why)) if descriptors::are_short(&why) => Err(NotDelivered::NoDescriptor),
+        Ok(Err(_)) => Err(NotDelivered::ConnectFailed),
+        Err(_) => Err(NotDelivered::ConnectTimeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::sink::replay::{Forbidden, OnConnect};
+
+    /// Far more than loopback takes.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn whoever_captures_knows_a_socket_before_it_connects_the_probes_included() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap();
+        let mut target = Target::parse(&format!("http://{own}")).unwrap();
+        let connected = Arc::new(AtomicUsize::new(0));
+        target.on_connect(OnConnect::call({
+            let connected = Arc::clone(&connected);
+            move |socket| {
+                assert!(SockRef::from(&socket).peer_addr().is_err(), "it connects later");
+                connected.fetch_add(1, Relaxed);
+            }
+        }));
+        target.probe(LONGEST).unwrap();
+        assert_eq!(connected.load(Relaxed), 1);
+        let dialer = Dialer::new(target);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stream = runtime.block_on(dialer.connect(0, LONGEST)).ok().unwrap();
+        assert!(matches!(stream, Stream::Tcp(stream) if stream.nodelay().unwrap()));
+        assert_eq!(connected.load(Relaxed), 2);
+    }
+
+    #[test]
+    fn a_name_that_moves_to_what_is_captured_gets_nothing_until_it_moves_on() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = listener.local_addr().unwrap();
+        let mut target = Target::parse(&format!("http://{own}")).unwrap();
+        let captured = SocketAddr::from(([127, 0, 0, 2], own.port()));
+        target.forbid(Forbidden::when(move |address| address == captured));
+        let dialer = Dialer::new(target);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connect = || runtime.block_on(dialer.connect(0, LONGEST)).map(drop);
+        dialer.take_addresses(vec![captured]);
+        assert_eq!(connect(), Err(NotDelivered::TargetCaptured));
+        dialer.take_addresses(vec![captured, own]);
+        assert_eq!(connect(), Ok(()));
+        assert_eq!(dialer.book.borrow().in_order(0, now()), [own]);
+        // A resolver without an answer changes nothing.
+        dialer.take_addresses(Vec::new());
+        assert_eq!(connect(), Ok(()));
+    }
+
+    #[test]
+    fn an_address_that_failed_rests_while_the_others_serve() {
+        let start = now();
+        let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
+        let mut book = Book { addresses: Vec::new(), looked_up: start, captured: false };
+        book.replace(vec![address(1), address(2), address(3)]);
+        assert_eq!(book.in_order(1, start), [address(2), address(3), address(1)]);
+        book.note(address(2), Some(start + REST));
+        assert_eq!(book.in_order(1, start), [address(3), address(1), address(2)]);
+        assert_eq!(book.in_order(1, start + REST), [address(2), address(3), address(1)]);
+        // The name has other addresses now; what is known of those that stay is kept.
+        book.replace(vec![address(2), address(4)]);
+        assert_eq!(book.in_order(0, start), [address(4), address(2)]);
+    }
+}

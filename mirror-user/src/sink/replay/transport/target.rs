@@ -1,0 +1,353 @@
+//! Where shadow requests go, as a URL says it.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Error, bail};
+use socket2::{Domain, SockRef, Socket, Type};
+use url::Url;
+
+use super::proxy::Proxy;
+use super::target_url::{Credentials, TargetUrl};
+use super::tls::{Tls, TlsOptions};
+use crate::rules::edit::Edits;
+
+/// A place that answers HTTP.
+#[derive(Clone, Debug)]
+pub struct Target {
+    authority: String,
+    place: Place,
+    /// What its URL has behind the authority; empty without.
+    base_path: String,
+    credentials: Option<Credentials>,
+    tls: Option<Tls>,
+    /// What connections go through.
+    proxy: Option<Proxy>,
+    addresses: Vec<SocketAddr>,
+    forbidden: Forbidden,
+    on_connect: OnConnect,
+}
+
+/// What is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sink::replay) enum Place {
+    Tcp { host: String, port: u16 },
+    Unix(PathBuf),
+}
+
+/// Addresses that nothing is sent to, as they are captured themselves; asked again whenever a name is
+/// looked up.
+#[derive(Clone, Default)]
+pub struct Forbidden(Option<Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>>);
+
+impl Forbidden {
+    /// Those for which this is true.
+    #[must_use]
+    pub fn when(captured: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(captured)))
+    }
+
+    pub(in crate::sink::replay) fn includes(&self, address: SocketAddr) -> bool {
+        self.0.as_ref().is_some_and(|captured| captured(address))
+    }
+}
+
+impl fmt::Debug for Forbidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Forbidden").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Called with each socket before it connects, so that whoever captures knows it for mirror's own.
+#[derive(Clone, Default)]
+pub struct OnConnect(Option<Arc<Call>>);
+
+type Call = dyn Fn(BorrowedFd<'_>) + Send + Sync;
+
+impl OnConnect {
+    /// Calls this.
+    #[must_use]
+    pub fn call(call: impl Fn(BorrowedFd<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(call)))
+    }
+}
+
+impl fmt::Debug for OnConnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnConnect").field(&self.0.is_some()).finish()
+    }
+}
+
+impl Target {
+    /// Reads what [`TargetUrl::read`] does, trusting whom the system trusts.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when it is no URL.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        Self::open(TargetUrl::read(text).map_err(Error::msg)?, &TlsOptions::default())
+    }
+
+    /// Looks the name up.
+    ///
+    /// # Errors
+    /// When the TLS options cannot be used.
+    pub fn open(url: TargetUrl, tls: &TlsOptions) -> anyhow::Result<Self> {
+        let TargetUrl { text, credentials } = url;
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            let place = Place::Unix(path.into());
+            // What a client of a local socket usually says.
+            let (authority, forbidden) = ("localhost".into(), Forbidden::default());
+            return Ok(Self {
+                authority,
+                place,
+                base_path: String::new(),
+                credentials,
+                tls: None,
+                proxy: None,
+                addresses: vec![],
+                forbidden,
+                on_connect: OnConnect::default(),
+            });
+        }
+        let url = Url::parse(&text).with_context(|| format!("{text}: not a URL"))?;
+        let secure = url.scheme() == "https";
+        let host = url.host_str().with_context(|| format!("{text}: has no host"))?;
+        let port = url.port_or_known_default().unwrap_or(80);
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let host = host.trim_matches(['[', ']']);
+        // A name without an address may get one; `probe` tells it, and what that means is settled
+        // where all targets of the run are known.
+        let proxy = Proxy::before(&url)?;
+        let first = proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, proxy.port));
+        let addresses = first.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
+        let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
+        let place = Place::Tcp { host: host.to_owned(), port };
+        let (forbidden, on_connect) = (Forbidden::default(), OnConnect::default());
+        let base_path = url.path().trim_end_matches('/').to_owned();
+        Ok(Self {
+            authority,
+            place,
+            base_path,
+            credentials,
+            tls,
+            proxy,
+            addresses,
+            forbidden,
+            on_connect,
+        })
+    }
+
+    /// Adds to `edits` what its URL says of requests: a path before theirs, and a user. A field
+    /// `Authorization` that `edits` has already is meant instead.
+    pub fn complete(&self, edits: &mut Edits) {
+        edits.base_path.clone_from(&self.base_path);
+        if let Some(credentials) = &self.credentials
+            && !edits.gives("authorization")
+        {
+            edits.set.push(("Authorization".to_owned(), credentials.header().to_owned()));
+        }
+    }
+
+    /// True when whoever answers under TLS is taken for it.
+    #[must_use]
+    pub fn is_unverified(&self) -> bool {
+        self.tls.as_ref().is_some_and(Tls::is_unverified)
+    }
+
+    pub(in crate::sink::replay) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    pub(in crate::sink::replay) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    pub(in crate::sink::replay) fn tls(&self) -> Option<&Tls> {
+        self.tls.as_ref()
+    }
+
+    /// Its host, and its port when the URL named one: what `--host target` writes.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The TCP port that is connected to: its own, or that of the proxy before it; none for a unix
+    /// socket.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        match (&self.proxy, &self.place) {
+            (Some(proxy), _) => Some(proxy.port),
+            (None, Place::Tcp { port, .. }) => Some(*port),
+            (None, Place::Unix(_)) => None,
+        }
+    }
+
+    /// Where it can be reached, or the proxy before it, for the check that it is not itself captured.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Lets nothing be sent to these, whatever its name comes to mean.
+    pub fn forbid(&mut self, addresses: Forbidden) {
+        self.forbidden = addresses;
+    }
+
+    /// Lets this be called before each connection, the probe's included.
+    pub fn on_connect(&mut self, call: OnConnect) {
+        self.on_connect = call;
+    }
+
+    /// A socket that is about to connect to `address`.
+    pub(in crate::sink::replay) fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_tcp_nodelay(true)?;
+        if let OnConnect(Some(call)) = &self.on_connect {
+            call(socket.as_fd());
+        }
+        Ok(socket)
+    }
+
+    pub(in crate::sink::replay) fn may_be_sent_to(&self, address: SocketAddr) -> bool {
+        !self.forbidden.includes(address)
+    }
+
+    /// Connects once and hangs up, so that a run to nowhere ends before it begins.
+    ///
+    /// # Errors
+    /// When it has no address, or none accepts a connection within `timeout` each.
+    pub fn probe(&self, timeout: Duration) -> anyhow::Result<()> {
+        if let Place::Unix(path) = &self.place {
+            return match UnixStream::connect(path) {
+                Ok(_) => Ok(()),
+                Err(why) => {
+                    bail!("{}: {}; is the target running?", path.display(), plain(&why))
+                }
+            };
+        }
+        if let (Place::Tcp { host, .. }, []) = (&self.place, self.addresses.as_slice()) {
+            let host = self.proxy.as_ref().map_or(host, |proxy| &proxy.host);
+            bail!("{host}: no address found; is the name right?");
+        }
+        let mut last = None;
+        for address in &self.addresses {
+            let connected = self.socket(*address).and_then(|socket| {
+                socket.connect_timeout(&(*address).into(), timeout).map(|()| socket.into())
+            });
+            match connected {
+                Ok(stream) => return self.probe_behind(stream, timeout),
+                Err(why) => last = Some(why),
+            }
+        }
+        let why = last.map_or_else(|| "no address".to_owned(), |why| plain(&why));
+        match &self.proxy {
+            None => bail!("{}: {why}; is the target running?", self.authority),
+            Some(proxy) => bail!(
+                "{}: {why} at the proxy {proxy}, which the environment names; is it running?",
+                self.authority
+            ),
+        }
+    }
+
+    fn probe_behind(
+        &self,
+        mut stream: std::net::TcpStream,
+        timeout: Duration,
+    ) -> anyhow::Result<()> {
+        if let Some(proxy) = &self.proxy {
+            stream.set_read_timeout(Some(timeout))?;
+            stream.set_write_timeout(Some(timeout))?;
+            proxy.tunnel_now(&mut stream).with_context(|| {
+                format!(
+                    "{}: no tunnel through the proxy {proxy}, which the environment names",
+                    self.authority
+                )
+            })?;
+        }
+        self.probe_tls(stream, timeout)
+    }
+
+    fn probe_tls(&self, stream: std::net::TcpStream, timeout: Duration) -> anyhow::Result<()> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        tls.probe(stream, timeout).with_context(|| {
+            format!(
+                "{}: the TLS handshake failed; does it speak TLS, and is its authority trusted (--tls-ca)?",
+                self.authority
+            )
+        })
+    }
+}
+
+/// True when the other end has closed, or sent what nobody asked for: nothing can be sent on it.
+/// Asks the kernel, because the readiness that the runtime remembers lags behind.
+pub(in crate::sink::replay) fn is_over(stream: &impl AsFd) -> bool {
+    let mut byte = [std::mem::MaybeUninit::uninit(); 1];
+    !matches!(SockRef::from(stream).peek(&mut byte), Err(why) if why.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn plain(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::TimedOut => "no answer to a connection attempt".to_owned(),
+        _ => why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Edits, Place, Target};
+
+    /// Far more than loopback takes.
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn target_is_a_plain_http_url() {
+        let target = Target::parse("http://127.0.0.1:8080").unwrap();
+        assert_eq!(target.authority(), "127.0.0.1:8080");
+        assert_eq!(target.addresses(), ["127.0.0.1:8080".parse().unwrap()]);
+        let target = Target::parse("http://[::1]:8080/").unwrap();
+        assert_eq!(target.authority(), "[::1]:8080");
+        assert_eq!(target.addresses(), ["[::1]:8080".parse().unwrap()]);
+        assert_eq!(Target::parse("http://127.0.0.1").unwrap().authority(), "127.0.0.1");
+        let target = Target::parse("unix:/run/app.sock").unwrap();
+        assert_eq!(*target.place(), Place::Unix("/run/app.sock".into()));
+    }
+
+    #[test]
+    fn what_a_url_says_of_requests_becomes_edits_of_them() {
+        let edits = |url: &str, mut edits: Edits| {
+            Target::parse(url).unwrap().complete(&mut edits);
+            (edits.base_path, edits.set)
+        };
+        assert_eq!(edits("http://127.0.0.1/", Edits::default()), (String::new(), vec![]));
+        let basic = vec![("Authorization".to_owned(), "Basic bWU6cHc=".to_owned())];
+        assert_eq!(
+            edits("http://me:pw@127.0.0.1/v2/", Edits::default()),
+            ("/v2".to_owned(), basic)
+        );
+        let own = vec![("authorization".to_owned(), "Bearer x".to_owned())];
+        let given = Edits { set: own.clone(), ..Edits::default() };
+        assert_eq!(edits("http://me:pw@127.0.0.1", given), (String::new(), own));
+    }
+
+    #[test]
+    fn probe_names_the_target_that_refuses() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let target = Target::parse(&format!("http://{free}")).unwrap();
+        let why = target.probe(LONGEST).unwrap_err().to_string();
+        assert_eq!(why, format!("{free}: connection refused; is the target running?"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Who may import whom: the one table of it, held against the source.
+//!
+//! A module stands above those that it imports. The table below names for each module those that it may;
+//! a `crate::…` in its files that names another one fails here, with what to do about it.
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What every module may import: the vocabulary of all.
+const BASE: &[&str] = &["packet", "stats", "units"];
+
+/// Each module, what it may import beside [`BASE`], and what it must never know.
+const LAYERS: &[(&str, &[&str], &str)] = &[
+    // What has no opinion about packets.
+    ("packet", &[], "it is the vocabulary of all"),
+    ("stats", &[], "it is the vocabulary of all"),
+    ("units", &[], "it is the vocabulary of all"),
+    ("filter", &[], "it says which connections are wanted; who asks is above it"),
+    ("segment", &[], "it is what `decode` and `tcp` have in common"),
+    ("privileges", &[], "it asks the kernel, and nobody else"),
+    ("shutdown", &["privileges"], "it says that the run is to end, and not how"),
+    ("priority", &[], "it asks the kernel, and nobody else"),
+    ("descriptors", &[], "it asks the kernel, and nobody else"),
+    ("confine", &[], "it asks the kernel, and nobody else"),
+    ("files", &[], "it opens files; what is written there is above it"),
+    ("recorder", &["files", "decode"], "it writes packets, whoever saw them"),
+    // The way of a packet.
+    (
+        "source",
+        &["filter", "files", "privileges", "decode"],
+        "a source knows no sink and no stage after it",
+    ),
+    ("decode", &["segment", "filter"], "a packet is read without knowing its connection"),
+    ("tcp", &["segment", "filter"], "a stream is put together without knowing what is said on it"),
+    ("http", &["tcp"], "messages are read without knowing who wants them"),
+    ("rules", &["http", "tcp"], "what may leave is decided without knowing where it goes"),
+    (
+        "sink",
+        &["rules", "http", "tcp", "segment", "recorder", "files", "privileges", "descriptors"],
+        "a sink knows no source; what both need is below them, such as `recorder` or `files`",
+    ),
+    // What joins them.
+    (
+        "guard",
+        &["source", "filter", "privileges", "shutdown"],
+        "it slows a source down, whatever it feeds",
+    ),
+    ("progress", &["sink"], "it shows counters"),
+    ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),
+    ("report", &["summary", "files"], "it writes the summary"),
+    (
+        "pipeline",
+        &[
+            "source",
+            "decode",
+            "tcp",
+            "http",
+            "rules",
+            "sink",
+            "filter",
+            "recorder",
+            "guard",
+            "progress",
+            "summary",
+            "privileges",
+            "shutdown",
+        ],
+        "it joins stages that somebody else has opened",
+    ),
+];
+
+/// Those at the top: they put a run together out of everything, and nothing above may import them.
+const TOP: &[&str] = &["cli", "config", "demo", "doctor", "run"];
+
+fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        // Tests may look at what is above, as those of a sink read back what it wrote.
+        let is_test = path.file_stem().is_some_and(|name| name == "tests");
+        if path.is_dir() && !is_test {
+            source_files(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") && !is_test {
+            found.push(path);
+        }
+    }
+}
+
+/// The modules that the code of a file names, without its comments and its tests.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let code = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let name = |rest: &str| -> String {
+        rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+    };
+    code.flat_map(|line| line.split("crate::").skip(1).map(name).collect::<Vec<_>>())
+        .filter(|module| !module.is_empty())
+        .collect()
+}
+
+#[test]
+fn no_module_imports_one_that_stands_above_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    source_files(&root, &mut files);
+    let allowed: BTreeMap<&str, (BTreeSet<&str>, &str)> = LAYERS
+        .iter()
+        .map(|(module, below, why)| (*module, (below.iter().chain(BASE).copied().collect(), *why)))
+        .collect();
+    let mut wrong = Vec::new();
+    for file in files {
+        let inner = file.strip_prefix(&root).unwrap();
+        let first = inner.components().next().unwrap().as_os_str().to_str().unwrap();
+        let module = first.trim_end_matches(".rs");
+        if matches!(module, "lib" | "main" | "stderr") || TOP.contains(&module) {
+            continue;
+        }
+        let Some((below, why)) = allowed.get(module) else {
+            wrong.push(format!(
+                "{module}: stands in no layer; add it to LAYERS in tests/layering.rs"
+            ));
+            continue;
+        };
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            if import != module && !below.contains(import.as_str()) {
+                wrong.push(format!(
+                    "{}: imports crate::{import}, which does not stand below {module}: {why}. Move what \
+                     both need below both, or hand it in from `run`.",
+                    inner.display()
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn the_table_has_no_circle() {
+    // A module may import those that stand before it, in some order: take away what imports nothing that
+    // is left, until nothing is left.
+    let mut left: BTreeMap<&str, BTreeSet<&str>> = LAYERS
+        .iter()
+        .map(|(module, below, _)| (*module, below.iter().copied().collect()))
+        .collect();
+    while !left.is_empty() {
+        let free: Vec<&str> = left
+            .iter()
+            .filter(|(_, below)| !below.iter().any(|one| left.contains_key(one)))
+            .map(|(module, _)| *module)
+            .collect();
+        assert!(!free.is_empty(), "these import each other: {:?}", left.keys().collect::<Vec<_>>());
+        free.iter().for_each(|module| {
+            left.remove(module);
+        });
+    }
+}

@@ -9,13 +9,13 @@ use mirror_user::cli::{Cli, Command, DoctorArgs};
 use mirror_user::config::{Config, SummaryForm};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{config, demo, doctor};
+use mirror_user::{config, demo, doctor, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match carry_out(Cli::parse().command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 /// True when all went well; false when it was done, and what was asked for does not hold.
-fn run(command: Command) -> anyhow::Result<bool> {
+fn carry_out(command: Command) -> anyhow::Result<bool> {
     // A run that follows its file reads it again at SIGHUP.
     let reloads = matches!(command, Command::Run(_));
     let config = match &command {
@@ -46,13 +46,9 @@ fn run(command: Command) -> anyhow::Result<bool> {
     if !reloads {
         stop.on_hangup()?;
     }
-    let (form, report, run_for) = (config.summary_form(), config.report_file(), config.run_for());
-    config.confine()?;
-    let pipeline = config.pipeline(&stop)?;
-    if let Some(time) = run_for {
-        stop.request_after(time)?;
-    }
-    let (summary, outcome) = pipeline.run(&stop);
+    let (form, report) = (config.summary_form(), config.report_file());
+    run::confine(&config)?;
+    let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
         complain(&format!("{error:#}"));

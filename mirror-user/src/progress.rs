@@ -15,7 +15,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// Over how long a rate is measured: long enough to be read.
 const RATE_SPAN: Duration = Duration::from_secs(1);
 
-/// A spinner with counts; hidden by default.
+/// A spinner with counts; hidden by default. Cheap to clone; all clones are the same.
+#[derive(Clone)]
 pub struct Progress {
     bar: ProgressBar,
 }
@@ -27,20 +28,26 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Shown on standard error when that is a terminal; with the replays' numbers, one for each
-    /// target.
+    /// Shown on standard error when that is a terminal.
     #[must_use]
-    pub fn on_terminal(replays: Vec<ReplayMonitor>) -> Self {
+    pub fn on_terminal() -> Self {
         if !io::stderr().is_terminal() {
             return Self::default();
         }
         let progress = Self { bar: ProgressBar::new_spinner() };
-        progress.watch(replays);
+        progress.watch(Vec::new());
         progress.bar.enable_steady_tick(TICK);
         progress
     }
 
-    /// Shows these replays from now on.
+    /// The same, but not where exchanges are printed on the same terminal: they would tear the line, and
+    /// show that it runs.
+    #[must_use]
+    pub fn beside_output() -> Self {
+        if io::stdout().is_terminal() { Self::default() } else { Self::on_terminal() }
+    }
+
+    /// Shows the numbers of these replays from now on, one for each target.
     pub fn watch(&self, replays: Vec<ReplayMonitor>) {
         let replays = replays.into_iter().map(ReplayPart::new).collect();
         let style = ProgressStyle::with_template("{spinner} {msg}{replays}")

@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<File> {
 }
 
 /// The file's text; no more of it than the reader takes.
-pub(super) fn text(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
     let name = path.display();
     let input: Box<dyn Read> = match path.to_str() {
         Some("-") => Box::new(std::io::stdin()),
@@ -49,7 +49,7 @@ pub(super) fn text(path: &Path) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{name}: not UTF-8; is this the right file?"))
 }
 
-pub(super) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
+pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
     match File::parse(text) {
         Ok(file) => Ok(file),
         Err(problems) => bail!("{}", problems.told(&path.display().to_string())),

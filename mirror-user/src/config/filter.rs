@@ -8,7 +8,7 @@ use crate::filter::{Choice, Nets, Ports, Sample, Side, Snaplen};
 use crate::guard::Limits;
 
 /// What the flags ask for.
-pub(super) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
+pub(crate) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
     let mut snaplen = Snaplen::default();
     for part in &args.snaplen {
         match *part {
@@ -51,7 +51,7 @@ pub(super) fn guard(args: &GuardArgs) -> Limits {
 }
 
 /// Refuses what capture files do not tell.
-pub(super) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
+pub(crate) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
     let why = "capture files do not tell which way packets went; leave it out";
     ensure!(choice.direction.is_none(), "--direction: {why}, or use --requests-only");
     ensure!(choice.side.is_none(), "--side: {why}, or use --server-net");

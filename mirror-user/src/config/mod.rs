@@ -1,20 +1,20 @@
-//! What the command line means: checked as a whole before anything is opened or attached, then
-//! turned into the rooms of one run.
+//! What is meant: the command line and the configuration file, checked as a whole before anything is
+//! opened or attached. `run` puts it into practice.
 
 mod beside;
-mod change;
 pub mod command;
 pub mod convert;
 pub mod file;
-mod filter;
+pub(crate) mod filter;
 mod marks;
-mod output;
+pub(crate) mod outputs;
 pub mod redact;
-mod reload;
 mod replay;
+pub(crate) mod routes;
 mod run;
-mod source;
-mod target;
+pub(crate) mod source;
+pub(crate) mod start;
+pub(crate) mod target;
 mod yaml;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -24,44 +24,36 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use self::change::Force;
-use self::output::{Opened, Output, To};
+use self::outputs::replay::{Bodies, ReplayTarget};
+use self::outputs::{Messages, OutputPlan};
 use self::redact::RedactSpec;
-use self::reload::Watcher;
 use self::source::Source;
+use self::start::Followed;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
-use crate::confine::{Bounds, confine};
-use crate::decode::{self, Decoder};
 use crate::files::{Destination, Existing};
 use crate::filter::{Choice, Ports, Watch};
-use crate::guard::{self, Guard};
-use crate::http::{HttpOptions, HttpTable, KeepLimits};
-use crate::pipeline::Pipeline;
-use crate::priority;
-use crate::privileges::{self, Duty};
+use crate::guard;
 use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
-use crate::run::self_capture;
-use crate::shutdown::Stop;
-use crate::sink::replay::{OnConnect, Pace, ReplayOptions, Target, Victim, WhenFull};
-use crate::source::live;
-use crate::tcp::{FlowTable, TcpLimits};
+use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
 
 /// One run, checked.
 pub struct Config {
-    source: Source,
-    watch: Watch,
-    output: Output,
-    rules: Rules,
-    run_for: Option<Duration>,
+    pub(crate) source: Source,
+    pub(crate) watch: Watch,
+    pub(crate) output: OutputPlan,
+    pub(crate) rules: Rules,
+    /// When the run is to end by itself.
+    pub(crate) run_for: Option<Duration>,
     /// What it may take of a host on which it is live.
-    guard: guard::Limits,
-    summary: SummaryForm,
-    report: Option<ReportFile>,
-    /// Looks after the file that this run was made from.
-    watcher: Option<Watcher>,
+    pub(crate) guard: guard::Limits,
+    pub(crate) summary: SummaryForm,
+    /// The file that gets the summary.
+    pub(crate) report: Option<ReportFile>,
+    /// The file that this run was made from and follows.
+    pub(crate) followed: Option<Followed>,
 }
 
 /// How the summary is told.
@@ -84,7 +76,7 @@ impl Config {
         let (file, written) = (&args.to, args.into());
         let output = match file.extension().and_then(|ending| ending.to_str()) {
             Some("pcap" | "pcapng") => packets(args)?,
-            Some("jsonl") => Output::JsonLines { file: Some(written), bodies: !args.no_bodies },
+            Some("jsonl") => outputs::files::json_lines(Some(written), !args.no_bodies),
             _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
                 "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
@@ -92,7 +84,7 @@ impl Config {
             ),
         };
         ensure!(
-            !args.raw || matches!(output, Output::RawPackets(_)),
+            !args.raw || output.messages == Messages::Untouched,
             "--raw: packets are written to .pcap and .pcapng; leave it out, or say --redact none"
         );
         let to_stdout = args.to.as_os_str() == "-";
@@ -119,16 +111,16 @@ impl Config {
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
-            let output = Output::Findings { json: args.json, redactor: None };
+            let output = outputs::shown::findings(args.json);
             return Self::shown(&args.source, output, form, (&args.redact).into(), Preset::Pii);
         }
         let (output, summary) = match (args.summary, args.json) {
-            (true, true) => (Output::Counts, SummaryForm::Json),
-            (true, false) => (Output::Counts, SummaryForm::Text),
+            (true, true) => (outputs::shown::counts(), SummaryForm::Json),
+            (true, false) => (outputs::shown::counts(), SummaryForm::Text),
             (false, true) => {
-                (Output::JsonLines { file: None, bodies: !args.no_bodies }, SummaryForm::TextBeside)
+                (outputs::files::json_lines(None, !args.no_bodies), SummaryForm::TextBeside)
             }
-            (false, false) => (Output::Table, SummaryForm::Text),
+            (false, false) => (outputs::shown::table(), SummaryForm::Text),
         };
         Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
     }
@@ -156,20 +148,20 @@ impl Config {
         Ok(Some(Self {
             source: Source::live(interface.clone()),
             watch: Watch::new(choice),
-            output: Output::Counts,
+            output: outputs::shown::counts(),
             rules: Rules::for_reports(),
             run_for: Some(args.run_for),
             guard: guard::Limits::default(),
             summary: SummaryForm::Text,
             report: None,
-            watcher: None,
+            followed: None,
         }))
     }
 
     /// A run whose output is for reading, with what `--config` adds.
     fn shown(
         source: &SourceArgs,
-        output: Output,
+        output: OutputPlan,
         summary: SummaryForm,
         redact: RedactSpec,
         preset: Preset,
@@ -180,7 +172,7 @@ impl Config {
         let redact = redact.or(beside.redact);
         let run = file::File { source, redact, ..file::File::default() };
         let mut apart = run.reads();
-        output.destination().into_iter().for_each(|file| apart.writes("--to", &file.path));
+        output.file.iter().for_each(|file| apart.writes("--to", &file.path));
         apart.ensure()?;
         let mut config = Self::new(&run.source, output, summary)?;
         if let Some(file) = &file {
@@ -189,7 +181,7 @@ impl Config {
         config.redacting(run.redact, preset)
     }
 
-    fn new(source: &SourceArgs, output: Output, summary: SummaryForm) -> anyhow::Result<Self> {
+    fn new(source: &SourceArgs, output: OutputPlan, summary: SummaryForm) -> anyhow::Result<Self> {
         Self::with_passes(source, 1, output, summary)
     }
 
@@ -197,26 +189,14 @@ impl Config {
     fn with_passes(
         source: &SourceArgs,
         passes: u32,
-        mut output: Output,
+        output: OutputPlan,
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
         let choice = filter::choice(&source.filter)?;
         let run_for = source.run_for;
         let guard = filter::guard(&source.guard);
-        let mut source = Source::new(source, passes)?;
-        if let Output::Replay { targets, .. } = &mut output
-            && let Some(own) = source.own_sockets()
-        {
-            for To { target, .. } in targets {
-                target.on_connect(note_in(&own));
-            }
-        }
-        if let Source::Live { interfaces, namespace, .. } = &source {
-            if let Output::Replay { targets, .. } = &mut output {
-                for To { target, .. } in targets {
-                    self_capture::refuse_captured(target, &choice.ports, namespace)?;
-                }
-            }
+        let source = Source::new(source, passes)?;
+        if let Source::Live { interfaces, .. } = &source {
             ensure!(
                 !choice.ports.is_empty(),
                 "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
@@ -230,10 +210,7 @@ impl Config {
             );
             filter::ensure_of_files(&choice)?;
         }
-        let rules = match &output {
-            Output::Replay { .. } => Rules::for_targets(),
-            _ => Rules::for_reports(),
-        };
+        let rules = if output.sends { Rules::for_targets() } else { Rules::for_reports() };
         Ok(Self {
             source,
             watch: Watch::new(choice),
@@ -243,7 +220,7 @@ impl Config {
             guard,
             summary,
             report: None,
-            watcher: None,
+            followed: None,
         })
     }
 
@@ -269,36 +246,30 @@ impl Config {
     }
 
     fn for_demo(
-        mut source: Source,
+        source: Source,
         ports: Ports,
         shadow: SocketAddr,
         pace: Pace,
         when_full: WhenFull,
     ) -> anyhow::Result<Self> {
-        let mut target = Target::parse(&format!("http://{shadow}"))?;
-        if let Some(own) = source.own_sockets() {
-            target.on_connect(note_in(&own));
-        }
+        let target = Target::parse(&format!("http://{shadow}"))?;
         let marks = Marks { run: run_name(), ..Marks::default() };
         let options = ReplayOptions::new(marks, pace, when_full);
+        let to = ReplayTarget { name: None, target, options };
         Ok(Self {
             source,
             watch: Watch::new(Choice::of_ports(ports)),
-            output: Output::Replay {
-                targets: vec![To { name: None, target, options }],
-                max_body: KeepLimits::default().total,
-                max_spool: HttpOptions::default().max_spooled,
-            },
+            output: outputs::replay::replay(vec![to], Bodies::default()),
             rules: Rules::for_targets(),
             run_for: None,
             guard: guard::Limits::default(),
             summary: SummaryForm::Text,
             report: None,
-            watcher: None,
+            followed: None,
         })
     }
 
-    /// How the summary is to be told.
+    /// How the summary is shown.
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {
         self.summary
@@ -315,104 +286,10 @@ impl Config {
     pub fn ports(&self) -> Ports {
         self.watch.choice().ports.clone()
     }
-
-    /// When the run is to end by itself.
-    #[must_use]
-    pub fn run_for(&self) -> Option<Duration> {
-        self.run_for
-    }
-
-    /// Confines this thread, and those that it will start, to what a run of this needs: for interfaces,
-    /// where mirror has privileges and strangers choose the bytes. To be called before any thread is
-    /// started that shall be confined, too.
-    ///
-    /// # Errors
-    /// When the kernel refuses it.
-    pub fn confine(&self) -> anyhow::Result<()> {
-        if let Source::Live { .. } = &self.source {
-            let mut writes: Vec<_> =
-                self.output.destination().map(Destination::writes).into_iter().collect();
-            // Long bodies wait there.
-            writes.push(std::env::temp_dir());
-            writes.extend(self.watcher.as_ref().and_then(Watcher::writes));
-            writes.extend(self.report.as_ref().map(ReportFile::writes));
-            // A file that changes may name other targets.
-            let connects = self.watcher.is_none().then(|| self.output.connects());
-            confine(&Bounds { writes, connects })?;
-        }
-        Ok(())
-    }
-
-    /// Opens the outputs, then the source, and joins the rooms between them.
-    ///
-    /// # Errors
-    /// When something cannot be opened, attached or reached; the message names it.
-    pub fn pipeline(self, stop: &Stop) -> anyhow::Result<Pipeline> {
-        let reader = match &self.source {
-            Source::Live { namespace, .. } => {
-                // Before any thread is started.
-                priority::give_way();
-                privileges::hide_memory()?;
-                privileges::keep_for(Duty::Open)?;
-                Some(Duty::Read(namespace.is_other()))
-            }
-            _ => None,
-        };
-        let http = self.output.http_options();
-        let tcp = match self.source.is_recorded() && !self.output.keeps_pace() {
-            true => TcpLimits::for_files(),
-            false => TcpLimits::default(),
-        };
-        let server_ports = self.watch.choice().ports.clone();
-        let namespace = self.source.namespace();
-        let follows = self.watcher.is_some();
-        let open = |source: Source| source.open(&self.watch, follows);
-        let (opened, output);
-        if self.source.is_recorded() {
-            // What cannot be read is said before a file is written or a target reached.
-            opened = open(self.source)?;
-            output = self.output.open(stop)?;
-        } else {
-            output = self.output.open(stop)?;
-            opened = open(self.source)?;
-        }
-        let Opened { recorder, sinks, progress } = output;
-        let source::Opened { source, live } = opened;
-        let (control, meter) = live.unzip();
-        let guard = match (&control, meter) {
-            (Some(control), Some(meter)) => {
-                Some(Guard::new(self.guard, control.clone(), meter).start(stop.clone())?)
-            }
-            _ => None,
-        };
-        let handover = self.watcher.as_ref().map(Watcher::handover);
-        if let Some(watcher) = self.watcher {
-            let redactor = self.rules.redactor.clone();
-            watcher.start(
-                Force { watch: self.watch.clone(), control, namespace, redactor },
-                stop.clone(),
-            )?;
-        }
-        if let Some(duty) = reader {
-            privileges::keep_for(duty)?;
-        }
-        Ok(Pipeline {
-            source,
-            handover,
-            guard,
-            decoder: Decoder::new(decode::Limits::default()).watching(self.watch),
-            recorder,
-            flows: FlowTable::new(TcpLimits { server_ports, ..tcp }),
-            http: HttpTable::new(http),
-            rules: self.rules,
-            sinks,
-            progress,
-        })
-    }
 }
 
 /// What a packet file holds: the packets as they were seen only if that is said in so many words.
-fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
+fn packets(args: &CaptureArgs) -> anyhow::Result<OutputPlan> {
     let name = args.to.display();
     ensure!(
         args.raw || args.redact.redact != Some(PresetArg::None),
@@ -423,7 +300,7 @@ fn packets(args: &CaptureArgs) -> anyhow::Result<Output> {
         "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
     );
     let file = args.into();
-    Ok(if args.raw { Output::RawPackets(file) } else { Output::Packets(file) })
+    Ok(if args.raw { outputs::files::raw_packets(file) } else { outputs::files::packets(file) })
 }
 
 impl From<&CaptureArgs> for Destination {
@@ -433,14 +310,8 @@ impl From<&CaptureArgs> for Destination {
     }
 }
 
-/// Takes note of each socket as mirror's own.
-fn note_in(own: &live::OwnSockets) -> OnConnect {
-    let own = own.clone();
-    OnConnect::call(move |socket| own.add(socket))
-}
-
 /// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.
-fn run_name() -> String {
+pub(crate) fn run_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random >> 32)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 
 use super::Config;
-use super::output::Output;
+use super::outputs::Messages;
 use crate::cli::{DetectorArg, PresetArg, RedactArgs};
 use crate::rules::redact::{Custom, Detector, Key, Preset, RedactOptions, Redactor};
 
@@ -48,14 +48,10 @@ impl Config {
     /// # Errors
     /// What is wrong with it, and what to do.
     pub(super) fn redacting(mut self, spec: RedactSpec, default: Preset) -> anyhow::Result<Self> {
-        let discover = matches!(self.output, Output::Findings { .. });
+        let discover = self.output.messages == Messages::Searched;
         let options = RedactOptions { discover, ..options(spec, default)? };
         let redactor = Redactor::new(options)?.map(Arc::new);
-        if let Output::Findings { redactor: finder, .. } = &mut self.output {
-            finder.clone_from(&redactor);
-        }
-        // Counts say nothing of what was in the messages, and heads are not even kept for them.
-        if !matches!(self.output, Output::Counts | Output::RawPackets(_)) {
+        if self.output.messages != Messages::Untouched {
             self.rules.redactor = redactor;
         }
         Ok(self)
@@ -88,7 +84,7 @@ impl From<&RedactArgs> for RedactSpec {
 ///
 /// # Errors
 /// When the key cannot be read.
-pub(super) fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<RedactOptions> {
+pub(crate) fn options(spec: RedactSpec, default: Preset) -> anyhow::Result<RedactOptions> {
     Ok(RedactOptions {
         preset: spec.preset.unwrap_or(default),
         key: key(spec.key_file.as_deref())?,

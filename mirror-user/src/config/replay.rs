@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::Error;
 
 use super::file::{File, TargetSpec};
-use super::output::Output;
 use super::target::Run;
 use super::{Config, SummaryForm};
 use crate::cli::{OutcomeArgs, ReplayArgs};
@@ -31,13 +30,11 @@ impl Config {
         let log = log.map(Arc::new);
         let run = Run { log, fail_on: args.outcome.fail_on.clone(), ..Run::of(&file)? };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        let mut config = Self::sending(&file, &run, summary)?;
+        // One target that was typed needs no name in the summary.
+        let named = args.to.len() != 1;
+        let mut config = Self::sending(&file, &run, named, summary)?;
         if has_rules {
             config.route(file.routes()?);
-        }
-        // One target that was typed needs no name in the summary.
-        if let (Output::Replay { targets, .. }, [_]) = (&mut config.output, args.to.as_slice()) {
-            targets.iter_mut().for_each(|to| to.name = None);
         }
         let report = args.outcome.report.as_deref();
         config.report = report.map(ReportFile::prepare).transpose()?;

@@ -16,7 +16,7 @@ use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
 
 /// Where packets come from.
-pub(super) enum Source {
+pub(crate) enum Source {
     Live {
         interfaces: Vec<String>,
         cgroup: Option<Cgroup>,
@@ -39,15 +39,15 @@ pub(super) enum Source {
 }
 
 /// A source, opened.
-pub(super) struct Opened {
-    pub(super) source: Box<dyn PacketSource>,
+pub(crate) struct Opened {
+    pub(crate) source: Box<dyn PacketSource>,
     /// For interfaces, what changes and measures it while it runs.
-    pub(super) live: Option<(Control, Meter)>,
+    pub(crate) live: Option<(Control, Meter)>,
 }
 
 impl Source {
     /// Files are read `passes` times.
-    pub(super) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -77,7 +77,7 @@ impl Source {
     }
 
     /// Where interfaces are.
-    pub(super) fn namespace(&self) -> Namespace {
+    pub(crate) fn namespace(&self) -> Namespace {
         match self {
             Self::Live { namespace, .. } => namespace.clone(),
             Self::Files { .. } | Self::Reader { .. } => Namespace::default(),
@@ -85,12 +85,12 @@ impl Source {
     }
 
     /// True for interfaces.
-    pub(super) fn is_live(&self) -> bool {
+    pub(crate) fn is_live(&self) -> bool {
         matches!(self, Self::Live { .. })
     }
 
     /// One interface, as it is captured on unless asked otherwise.
-    pub(super) fn live(interface: String) -> Self {
+    pub(crate) fn live(interface: String) -> Self {
         Self::Live {
             interfaces: vec![interface],
             cgroup: None,
@@ -103,8 +103,8 @@ impl Source {
         }
     }
 
-    /// Where packets of interfaces are replayed: the sockets of the replay, whose own packets are not.
-    pub(super) fn own_sockets(&mut self) -> Option<OwnSockets> {
+    /// Where packets of interfaces are replayed: the sockets of the replay, whose packets are not copied.
+    pub(crate) fn own_sockets(&mut self) -> Option<OwnSockets> {
         match self {
             Self::Live { own, .. } => Some(own.get_or_insert_default().clone()),
             Self::Files { .. } | Self::Reader { .. } => None,
@@ -112,7 +112,7 @@ impl Source {
     }
 
     /// True for files that are there; what is piped in may be live.
-    pub(super) fn is_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         match self {
             Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
             Self::Live { .. } | Self::Reader { .. } => false,
@@ -120,7 +120,7 @@ impl Source {
     }
 
     /// Where something cannot be captured any more, a live one that `persists` goes on and tries again.
-    pub(super) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
+    pub(crate) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
             Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log, own } => {
                 let ring_bytes = match ring_bytes {
@@ -177,7 +177,7 @@ fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
 }
 
 /// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
-pub(super) fn is_file(from: &str) -> bool {
+pub(crate) fn is_file(from: &str) -> bool {
     let path = Path::new(from);
     let endings = ["pcap", "pcapng", "cap"];
     from == "-"

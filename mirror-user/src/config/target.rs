@@ -4,7 +4,7 @@ use std::fs::File as Opened;
 use std::sync::Arc;
 
 use super::file::TargetSpec;
-use super::output::To;
+use super::outputs::replay::ReplayTarget;
 use crate::cli::{
     BreakerArg, IdleCloseArg, LoadArgs, MarkArgs, PaceArgs, ShareArg, Speed, TargetArgs,
 };
@@ -20,21 +20,21 @@ use crate::sink::replay::{
 const MAX_CONNECTIONS: usize = 256;
 
 /// What all targets of a run have in common.
-pub(super) struct Run {
+pub(crate) struct Run {
     /// What tells its shadows from those of others.
-    pub(super) name: String,
-    pub(super) pace: PaceArgs,
-    pub(super) is_live: bool,
+    pub(crate) name: String,
+    pub(crate) pace: PaceArgs,
+    pub(crate) is_live: bool,
     /// Where each request leaves a line.
-    pub(super) log: Option<Arc<Opened>>,
-    pub(super) fail_on: Vec<FailOn>,
+    pub(crate) log: Option<Arc<Opened>>,
+    pub(crate) fail_on: Vec<FailOn>,
 }
 
 /// The target, ready to be sent to.
 ///
 /// # Errors
 /// When it is no target, or its TLS files cannot be used; the message says why.
-pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
+pub(crate) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
     let how = &spec.how;
     let tls = TlsOptions {
         authorities: how.tls_ca.clone(),
@@ -72,7 +72,7 @@ pub(super) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<To> {
         fail_on: run.fail_on.clone(),
         ..ReplayOptions::new(marks(&how.marks, edits, &run.name), pace, when_full)
     };
-    Ok(To { name: Some(spec.name.clone()), target, options })
+    Ok(ReplayTarget { name: Some(spec.name.as_str().into()), target, options })
 }
 
 fn pace(args: &PaceArgs) -> Pace {

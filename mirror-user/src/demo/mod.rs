@@ -18,6 +18,7 @@ use anyhow::{Context, ensure};
 use crate::config::Config;
 use crate::demo::server::Server;
 use crate::doctor;
+use crate::run;
 
 use crate::http::message::Message;
 use crate::shutdown::Stop;
@@ -71,15 +72,14 @@ fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Sum
         "production listens on {}, the shadow on {}",
         production.address, shadow.address
     )?;
-    let pipeline =
-        Config::for_live_demo(production.address.port(), shadow.address)?.pipeline(stop)?;
+    let run = run::start(Config::for_live_demo(production.address.port(), shadow.address)?, stop)?;
     writeln!(
         out,
         "the kernel program is attached to lo: production's packets are copied there, none is held up\n"
     )?;
     let running = thread::spawn({
         let stop = stop.clone();
-        move || pipeline.run(&stop)
+        move || run.to_end(&stop)
     });
     for request in ASKED {
         ask(production.address, request)?;
@@ -103,9 +103,8 @@ fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result
         shadow.address
     )?;
     writeln!(out, "(to copy live packets, `mirror doctor` says what this host would need)\n")?;
-    let pipeline = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?
-        .pipeline(stop)?;
-    let (summary, outcome) = pipeline.run(stop);
+    let config = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?;
+    let (summary, outcome) = run::start(config, stop)?.to_end(stop);
     outcome?;
     for _ in 0..REQUESTS {
         show("mirror → shadow", &*arrival(shadow)?, out)?;

@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::Release};
 
+use super::outlet::Outlet;
 use crate::filter::Ports;
 use crate::rules;
 use crate::rules::route::TargetId;
-use crate::sink::Sink;
 use crate::stats::Note;
 
 /// A change, ready to take effect.
@@ -21,7 +21,7 @@ pub struct Change {
     /// The targets to which nothing goes any more; what they were given is still sent.
     pub retire: Vec<TargetId>,
     /// Sinks for new targets, running.
-    pub sinks: Vec<Box<dyn Sink>>,
+    pub outlets: Vec<Outlet>,
 }
 
 /// Where a change waits.

@@ -5,16 +5,16 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::anyhow;
 
+use super::outlet::Outlet;
 use crate::privileges::{self, Duty};
-use crate::sink::Sink;
 
-type Ended = (Box<dyn Sink>, anyhow::Result<()>);
+type Ended = (Outlet, anyhow::Result<()>);
 
 /// Sinks that end, and those that have.
 #[derive(Default)]
 pub(super) struct Retired {
     ending: Vec<JoinHandle<Ended>>,
-    ended: Vec<Box<dyn Sink>>,
+    ended: Vec<Outlet>,
 }
 
 impl Retired {
@@ -22,10 +22,10 @@ impl Retired {
     ///
     /// # Errors
     /// When no thread could be started, and what it was given could not be delivered.
-    pub(super) fn add(&mut self, mut sink: Box<dyn Sink>) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, mut outlet: Outlet) -> anyhow::Result<()> {
         let end = move || {
-            let outcome = privileges::keep_for(Duty::Nothing).and_then(|()| sink.finish());
-            (sink, outcome)
+            let outcome = privileges::keep_for(Duty::Nothing).and_then(|()| outlet.sink.finish());
+            (outlet, outcome)
         };
         self.ending.push(thread::Builder::new().name("retired".into()).spawn(end)?);
         Ok(())
@@ -39,8 +39,8 @@ impl Retired {
         let mut outcome = Ok(());
         for ending in self.ending.drain(..) {
             match ending.join() {
-                Ok((sink, ended)) => {
-                    self.ended.push(sink);
+                Ok((outlet, ended)) => {
+                    self.ended.push(outlet);
                     outcome = outcome.and(ended);
                 }
                 Err(_) => outcome = outcome.and(Err(anyhow!("a target's thread panicked"))),
@@ -50,7 +50,7 @@ impl Retired {
     }
 
     /// Those that have ended.
-    pub(super) fn sinks(&self) -> impl Iterator<Item = &Box<dyn Sink>> {
+    pub(super) fn outlets(&self) -> impl Iterator<Item = &Outlet> {
         self.ended.iter()
     }
 }

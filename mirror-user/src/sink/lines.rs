@@ -9,7 +9,7 @@ use crate::files::rotate::Series;
 use crate::http::message::{Exchange, Moment};
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
-use crate::sink::Sink;
+use crate::sink::{Event, Sink};
 use crate::stats::Account;
 
 /// One form of an exchange as text.
@@ -128,8 +128,10 @@ impl Write for Counted<'_> {
 }
 
 impl Sink for Lines {
-    fn interfaces(&mut self, names: &[String]) {
-        self.interfaces = names.to_vec();
+    fn on(&mut self, event: Event<'_>) {
+        if let Event::Interfaces(names) = event {
+            self.interfaces = names.to_vec();
+        }
     }
 
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
@@ -144,7 +146,7 @@ impl Sink for Lines {
         Ok(())
     }
 
-    fn idle(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         let flushed = self.turn(None).and_then(|()| Ok(self.out.flush()?));
         self.named(flushed)
     }

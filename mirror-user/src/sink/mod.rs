@@ -1,59 +1,25 @@
-//! The back door: `Cleared` exchanges come in and go to a target or a file.
+//! Where cleared exchanges go: [`Cleared`] comes in, requests to a target, lines or packets of a file go out.
+//!
+//! A sink refuses nothing that was cleared except by a reason with a counter. What it remembers is
+//! bounded, and each kind says how. The pipeline drives it, on one thread.
 
 pub mod findings;
 pub mod jsonl;
 pub mod lines;
 pub mod packets;
 pub mod replay;
-pub mod routed;
 pub mod table;
 
 use std::time::Duration;
 
-use self::replay::{ReplayMonitor, ReplayReport};
 use crate::rules::Cleared;
-use crate::rules::route::TargetId;
-use crate::stats::Note;
-use crate::stats::{Account, Responses};
+use crate::stats::{Account, Note, Responses};
 
 /// Where cleared exchanges go.
 ///
 /// `accept` never waits when the source is live: a sink with a slow other side has a bounded queue
 /// of its own, and drops and counts what does not fit.
 pub trait Sink: Send {
-    /// The names that [`Peers::interface`](crate::tcp::event::Peers::interface) counts; told again
-    /// whenever there are more of them, before the first exchange that needs them.
-    fn interfaces(&mut self, names: &[String]) {
-        let _ = names;
-    }
-
-    /// The same capture is read once more: from here on, exchanges bear times that are later by
-    /// `shift` than those recorded.
-    fn again(&mut self, shift: Duration) {
-        let _ = shift;
-    }
-
-    /// What production answered so far; told now and then.
-    fn production(&mut self, responses: Responses) {
-        let _ = responses;
-    }
-
-    /// True when it takes more than requests. Where no sink does, `accept` is not called again once
-    /// a request was seen whole.
-    fn wants_answers(&self) -> bool {
-        true
-    }
-
-    /// The target that it stands for, where it stands for one of several.
-    fn target(&self) -> Option<TargetId> {
-        None
-    }
-
-    /// A view of a replay's counters.
-    fn monitor(&self) -> Option<ReplayMonitor> {
-        None
-    }
-
     /// Takes an exchange; called at each [`Moment`](crate::http::message::Moment), of which most
     /// sinks use one.
     ///
@@ -61,11 +27,22 @@ pub trait Sink: Send {
     /// When the sink can take nothing any more, such as a disk that is full.
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()>;
 
+    /// Takes note of what happened beside the exchanges; most sinks need none of it.
+    fn on(&mut self, event: Event<'_>) {
+        let _ = event;
+    }
+
+    /// True when it takes more than requests. Where no sink does, `accept` is not called again once
+    /// a request was seen whole.
+    fn needs_responses(&self) -> bool {
+        true
+    }
+
     /// Called when nothing came for a moment: a good time to show what was held back for speed.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    fn idle(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
 
@@ -75,22 +52,30 @@ pub trait Sink: Send {
     /// When what was accepted before could not be delivered.
     fn finish(&mut self) -> anyhow::Result<()>;
 
-    /// Things the operator should know at the end.
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
+    /// What it was given, what it delivered, and what it dropped by reason. Complete after
+    /// [`finish`](Self::finish).
+    fn account(&self) -> Account;
 
     /// Counts that explain the account.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
 
-    /// What a replay came to.
-    fn report(&self) -> Option<ReplayReport> {
-        None
+    /// What the operator should know at the end.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
     }
+}
 
-    /// What it was given, what it delivered, and what it dropped by reason. Complete after
-    /// [`finish`](Self::finish).
-    fn account(&self) -> Account;
+/// What a sink may have to know beside the exchanges.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The names that [`Peers::interface`](crate::tcp::event::Peers::interface) counts; given again
+    /// whenever there are more of them, before the first exchange that needs them.
+    Interfaces(&'a [String]),
+    /// The same capture is read once more: from here on, exchanges bear times that are later by so
+    /// much than those recorded.
+    Rewound(Duration),
+    /// How production responded so far; given now and then.
+    Production(Responses),
 }

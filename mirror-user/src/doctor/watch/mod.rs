@@ -26,6 +26,7 @@ use self::reason::{Finding, Level};
 use self::survey::{Survey, Surveyed};
 use crate::config::Config;
 use crate::priority;
+use crate::run;
 use crate::shutdown::Stop;
 use crate::source::live::Device;
 use crate::summary::Summary;
@@ -60,18 +61,14 @@ pub fn run(
     stop.on_hangup()?;
     // Before any thread is started.
     priority::give_way();
-    capture.confine()?;
+    run::confine(&capture)?;
     let survey = Survey::attach(ports.clone())?;
-    let run_for = capture.run_for();
-    let pipeline = capture.pipeline(&stop)?;
-    if let Some(time) = run_for {
-        stop.request_after(time)?;
-    }
+    let capture = run::start(capture, &stop)?;
     let surveying = thread::spawn({
         let stop = stop.clone();
         move || survey.run(&stop)
     });
-    let (summary, outcome) = pipeline.run(&stop);
+    let (summary, outcome) = capture.to_end(&stop);
     // Also where the capture ended by an error.
     stop.request();
     let surveyed = surveying.join().map_err(|_| anyhow!("the survey ended early"))?;

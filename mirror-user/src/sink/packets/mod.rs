@@ -25,7 +25,7 @@ use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
 use crate::rules::Cleared;
-use crate::sink::Sink;
+use crate::sink::{Event, Sink};
 use crate::stats::Account;
 use crate::stats::Note;
 use crate::tcp::event::Side;
@@ -159,8 +159,10 @@ impl Packets {
 }
 
 impl Sink for Packets {
-    fn interfaces(&mut self, names: &[String]) {
-        self.wire.interfaces = names.to_vec();
+    fn on(&mut self, event: Event<'_>) {
+        if let Event::Interfaces(names) = event {
+            self.wire.interfaces = names.to_vec();
+        }
     }
 
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
@@ -183,7 +185,7 @@ impl Sink for Packets {
         Ok(())
     }
 
-    fn idle(&mut self) -> anyhow::Result<()> {
+    fn flush(&mut self) -> anyhow::Result<()> {
         self.wire.recorder.flush()
     }
 

@@ -27,8 +27,8 @@ mod outcome;
 mod schedule;
 mod transport;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ use crate::http::message::{Exchange, Message, Moment, StartLine};
 use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
-use crate::sink::Sink;
+use crate::sink::{Event, Sink};
 use crate::stats::Note;
 use crate::stats::{Account, Responses};
 
@@ -101,6 +101,8 @@ pub struct ReplaySink {
     /// Which reading of the capture this is.
     pass: u32,
     queue: Arc<Queue>,
+    /// Set at its end.
+    report: Arc<OnceLock<ReplayReport>>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -140,6 +142,7 @@ impl ReplaySink {
             open: options.correlate.then(HashSet::new),
             pass: 0,
             queue: Arc::clone(&queue),
+            report: Arc::default(),
             engine: None,
         };
         let engine = std::thread::Builder::new()
@@ -157,10 +160,10 @@ impl ReplaySink {
         Ok(sink)
     }
 
-    /// A view of the counters for another thread.
+    /// What other threads can see of it, and its report once it has ended.
     #[must_use]
     pub fn monitor(&self) -> ReplayMonitor {
-        ReplayMonitor(Arc::clone(&self.queue))
+        ReplayMonitor { queue: Arc::clone(&self.queue), report: Arc::clone(&self.report) }
     }
 
     fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
@@ -262,6 +265,13 @@ impl ReplaySink {
         }
     }
 
+    fn make_report(&self) -> ReplayReport {
+        let end = self.monitor().progress();
+        let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
+        let rules = self.by_rule.report();
+        ReplayReport { target: self.target.to_string(), end, rules, verdicts }
+    }
+
     fn host_warning(&self) -> Option<String> {
         let host_missing = self.queue.counters.host_missing.load(Relaxed);
         (host_missing > 0)
@@ -313,13 +323,8 @@ impl Drop for EndOfEngine<'_> {
 }
 
 impl Sink for ReplaySink {
-    fn wants_answers(&self) -> bool {
+    fn needs_responses(&self) -> bool {
         self.open.is_some() || self.ramp.as_ref().is_some_and(Ramp::watches_production)
-    }
-
-    fn monitor(&self) -> Option<ReplayMonitor> {
-        // The sink's own, not the trait's.
-        Some(Self::monitor(self))
     }
 
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
@@ -338,15 +343,19 @@ impl Sink for ReplaySink {
         Ok(())
     }
 
-    fn production(&mut self, responses: Responses) {
-        self.production = responses;
-        self.compare_refusals(false);
-    }
-
-    fn again(&mut self, shift: Duration) {
-        self.shift = shift;
-        self.pass = self.pass.saturating_add(1);
-        self.schedule.again();
+    fn on(&mut self, event: Event<'_>) {
+        match event {
+            Event::Production(responses) => {
+                self.production = responses;
+                self.compare_refusals(false);
+            }
+            Event::Rewound(shift) => {
+                self.shift = shift;
+                self.pass = self.pass.saturating_add(1);
+                self.schedule.again();
+            }
+            Event::Interfaces(_) => {}
+        }
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -360,19 +369,13 @@ impl Sink for ReplaySink {
             log.finish();
         }
         self.compare_refusals(true);
+        let _ = self.report.set(self.make_report());
         ended
     }
 
     fn warnings(&self) -> Vec<String> {
         let log = self.log.as_ref().and_then(RequestLog::warning);
         self.host_warning().into_iter().chain(log).collect()
-    }
-
-    fn report(&self) -> Option<ReplayReport> {
-        let end = self.monitor().progress();
-        let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
-        let rules = self.by_rule.report();
-        Some(ReplayReport { target: self.target.to_string(), end, rules, verdicts })
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -409,15 +412,24 @@ impl Drop for ReplaySink {
     }
 }
 
-/// Reads a running replay's counters.
+/// Reads a running replay's counters, and what it came to at its end.
 #[derive(Clone)]
-pub struct ReplayMonitor(Arc<Queue>);
+pub struct ReplayMonitor {
+    queue: Arc<Queue>,
+    report: Arc<OnceLock<ReplayReport>>,
+}
 
 impl ReplayMonitor {
     /// The counters now. Each is exact; together they may be a few requests apart while it runs.
     #[must_use]
     pub fn progress(&self) -> ReplayProgress {
-        self.0.counters.progress(self.0.outstanding() as u64)
+        self.queue.counters.progress(self.queue.outstanding() as u64)
+    }
+
+    /// What it came to; `None` until its sink has finished.
+    #[must_use]
+    pub fn report(&self) -> Option<ReplayReport> {
+        self.report.get().cloned()
     }
 }
 

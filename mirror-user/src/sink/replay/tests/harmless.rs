@@ -194,7 +194,7 @@ fn a_ramp_stops_when_production_fails() {
     };
     let target = Target::start(Behaviour::Answer);
     let mut replay = Replay::to(&target.url(), ReplayOptions { ramp: Some(ramp), ..file() });
-    assert!(replay.sink.wants_answers());
+    assert!(replay.sink.needs_responses());
     for n in 0..30 {
         replay.send(get(n, 0));
         replay.send(ended(get(n, 0), b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::*;
+use crate::sink::Event;
 use crate::sink::replay::engine::session::AHEAD;
 use crate::sink::replay::{Connections, Copies, Limits, Point, Rate, Window};
 
@@ -119,7 +120,7 @@ fn second_pass_has_the_same_window() {
     let mut replay = Replay::to(&target.url(), ReplayOptions { window, ..recorded(1.0) });
     for pass in 0..3 {
         let shift = pass * 1_000;
-        replay.sink.again(Duration::from_millis(shift));
+        replay.sink.on(Event::Rewound(Duration::from_millis(shift)));
         replay.send(at(get(10 * pass + 1, 0), 5_000 + shift));
         replay.send(at(get(10 * pass + 2, 0), 5_050 + shift));
     }

@@ -5,56 +5,54 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
-use super::file::{File, TargetSpec};
-use super::filter;
-use super::note_in;
-use super::output::To;
-use super::redact::options;
-use super::run::{routes, wanted};
-use super::target::{Run, to};
 use crate::cli::{NoiseArg, SourceArgs};
+use crate::config::file::{File, TargetSpec};
+use crate::config::filter;
+use crate::config::outputs::Opening;
+use crate::config::redact::options;
+use crate::config::routes::{routes, wanted};
+use crate::config::target::{Run, to};
 use crate::filter::{Choice, Watch};
-use crate::pipeline::Change;
+use crate::pipeline::{Change, Outlet};
 use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
 use crate::rules::{self, Noise};
-use crate::run::self_capture;
-use crate::shutdown::Stop;
-use crate::sink::Sink;
-use crate::source::live::{Control, Namespace};
+use crate::run::{Replays, Targeting};
+use crate::source::live::Control;
 
-/// What a run has that can be changed.
-pub(super) struct Force {
-    pub(super) watch: Watch,
+/// The parts of a run that can be changed while it runs.
+pub(in crate::run) struct Handles {
+    pub(in crate::run) watch: Watch,
     /// For interfaces.
-    pub(super) control: Option<Control>,
-    /// The one that is captured in, whatever its name means by now.
-    pub(super) namespace: Namespace,
-    pub(super) redactor: Option<Arc<Redactor>>,
+    pub(in crate::run) control: Option<Control>,
+    pub(in crate::run) redactor: Option<Arc<Redactor>>,
+    /// How targets are opened.
+    pub(in crate::run) targeting: Targeting,
+    /// Where replays are reported to.
+    pub(in crate::run) replays: Replays,
 }
 
-/// What is in force.
-pub(super) struct InForce {
+/// The configuration that is in effect.
+pub(super) struct Active {
     file: File,
     /// What the run began with: its interfaces stay.
     source: SourceArgs,
     run: Run,
-    /// A target learns from production's answers, so that their bodies are kept.
+    /// A target learns from production's responses, so that their bodies are kept.
     correlates: bool,
-    force: Force,
+    handles: Handles,
     /// The targets by their [`TargetId`]; one that goes leaves its place free.
     places: Vec<Option<TargetSpec>>,
-    stop: Stop,
 }
 
-impl InForce {
-    pub(super) fn new(file: File, run: Run, force: Force, stop: Stop) -> Self {
+impl Active {
+    pub(super) fn new(file: File, run: Run, handles: Handles) -> Self {
         let places = file.targets.iter().cloned().map(Some).collect();
         let correlates = file.correlates();
-        Self { source: file.source.clone(), file, run, correlates, force, places, stop }
+        Self { source: file.source.clone(), file, run, correlates, handles, places }
     }
 
-    /// Makes ready what `next` says otherwise. The kernel program is told here, as the last thing
+    /// Makes ready what `next` says otherwise. The kernel program is changed here, as the last thing
     /// that can fail; the pipeline takes the rest.
     ///
     /// # Errors
@@ -66,22 +64,22 @@ impl InForce {
         let routes = routes(next, &names)?;
         let choice = self.choice(next, &routes)?;
         let redactor = self.redactor(next)?;
-        let sinks = self.open(&places, &fresh, &choice)?;
-        match &self.force.control {
+        let outlets = self.open(&places, &fresh, &choice)?;
+        match &self.handles.control {
             Some(control) => control.reconfigure(&choice)?,
-            None => self.force.watch.set(choice.clone().into()),
+            None => self.handles.watch.set(choice.clone().into()),
         }
         let gone = |place: &usize| {
             self.places.get(*place).is_some_and(|old| old != places.get(*place).unwrap_or(&None))
         };
         let retire = (0..self.places.len()).filter(gone).filter_map(TargetId::new).collect();
         self.places = places;
-        self.force.redactor.clone_from(&redactor);
+        self.handles.redactor.clone_from(&redactor);
         self.file = next.clone();
         let noise = |said: Option<NoiseArg>| said.map_or(Noise::Drop, Into::into);
         let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
         let rules = rules::Change { probes, retries, redactor, routes };
-        Ok(Change { server_ports: choice.ports, rules, retire, sinks })
+        Ok(Change { server_ports: choice.ports, rules, retire, outlets })
     }
 
     /// What takes effect at the next start alone.
@@ -149,42 +147,39 @@ impl InForce {
 
     fn redactor(&self, next: &File) -> anyhow::Result<Option<Arc<Redactor>>> {
         if next.redact == self.file.redact {
-            return Ok(self.force.redactor.clone());
+            return Ok(self.handles.redactor.clone());
         }
         let options = options(next.redact.clone(), Preset::None)?;
-        let redactor = match &self.force.redactor {
+        let redactor = match &self.handles.redactor {
             Some(former) => former.successor(options)?,
             None => Redactor::new(options)?,
         };
         Ok(redactor.map(Arc::new))
     }
 
-    /// The sinks of new targets. That one does not answer is told and no reason to refuse it.
+    /// The sinks of new targets. One that does not respond gets a warning, which is no reason to refuse the
+    /// change.
     fn open(
         &self,
         places: &[Option<TargetSpec>],
         fresh: &[usize],
         choice: &Choice,
-    ) -> anyhow::Result<Vec<Box<dyn Sink>>> {
-        let namespace = &self.force.namespace;
-        let mut sinks = Vec::new();
+    ) -> anyhow::Result<Vec<Outlet>> {
+        let opening: Opening = self.handles.targeting.opening(&choice.ports);
+        let mut outlets = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };
-            let To { name, mut target, options } = to(spec, &self.run)?;
-            if self.run.is_live {
-                self_capture::refuse_captured(&mut target, &choice.ports, namespace)?;
-            }
-            if let Some(own) = self.force.control.as_ref().and_then(Control::own_sockets) {
-                target.on_connect(note_in(&own));
-            }
+            let mut to = to(spec, &self.run)?;
+            to.admit(&opening)?;
             if fresh.contains(&place) {
-                if let Err(why) = target.probe(options.timeouts.connect) {
+                if let Err(why) = to.target.probe(to.options.timeouts.connect) {
                     eprintln!("mirror: {why:#}; requests to it are counted until it answers");
                 }
-                let to = To { name, target, options };
-                sinks.push(to.start(TargetId::new(place), &self.stop)?);
+                let (outlet, monitor) = to.start(TargetId::new(place), &opening)?;
+                self.handles.replays.add(monitor);
+                outlets.push(outlet);
             }
         }
-        Ok(sinks)
+        Ok(outlets)
     }
 }

@@ -1,0 +1,73 @@
+//! Outputs that are files: packets as they were seen, exchanges as packets, exchanges as JSON lines.
+
+use std::io;
+
+use super::{Messages, Opened, OutputPlan, keep};
+use crate::files::rotate::Series;
+use crate::files::{self, Destination};
+use crate::http::{BodyKeep, HttpOptions, KeepLimits};
+use crate::recorder::{Recorder, SNAPLEN_BYTES};
+use crate::rules::redact::MAX_BODY_BYTES;
+use crate::sink::jsonl::JsonLines;
+use crate::sink::lines::{Form, Lines};
+use crate::sink::packets::Packets;
+
+/// Bodies up to this length are part of a JSON line; longer ones are given by length and digest.
+const MAX_JSON_BODY: u64 = 1 << 20;
+
+/// Packets as they were seen.
+pub(crate) fn raw_packets(file: Destination) -> OutputPlan {
+    let http = HttpOptions { heads: false, ..HttpOptions::default() };
+    let plan = OutputPlan::new(http, {
+        let file = file.clone();
+        move |_| {
+            let recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
+            Ok(Opened { recorder, ..Opened::default() })
+        }
+    });
+    OutputPlan { messages: Messages::Untouched, file: Some(file), ..plan }
+}
+
+/// Cleared exchanges as packets.
+pub(crate) fn packets(file: Destination) -> OutputPlan {
+    // No more of a body is kept than redaction reads.
+    let keep = keep(MAX_BODY_BYTES as u64);
+    let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
+    let plan = OutputPlan::new(http, {
+        let file = file.clone();
+        move |_| Ok(Opened::of(Packets::new(Recorder::create(file, SNAPLEN_BYTES)?)))
+    });
+    OutputPlan { file: Some(file), ..plan }
+}
+
+/// One JSON object a line, to a file or to the standard output.
+pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan {
+    let keep = match bodies {
+        false => BodyKeep::Digest,
+        true => {
+            BodyKeep::Keep(KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY })
+        }
+    };
+    let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
+    let plan = OutputPlan::new(http, {
+        let file = file.clone();
+        move |_| {
+            let prints = file.is_none();
+            let lines = lines(Box::new(JsonLines { bodies }), file)?;
+            Ok(Opened { prints, ..Opened::of(lines) })
+        }
+    });
+    OutputPlan { file, ..plan }
+}
+
+/// Lines to a file, or to the standard output.
+fn lines(form: Box<dyn Form>, file: Option<Destination>) -> anyhow::Result<Lines> {
+    let Some(file) = file else {
+        return Ok(Lines::new(form, Box::new(io::stdout())));
+    };
+    let name = file.path.display().to_string();
+    match file.rotation {
+        Some(rotation) => Lines::to_series(form, Series::new(&file, rotation), name),
+        None => Ok(Lines::to_file(form, files::create(&file.path, file.existing)?, name)),
+    }
+}

@@ -1,0 +1,161 @@
+//! The front of packets: a source, and the stages that turn its packets into exchanges.
+
+use std::time::Duration;
+
+use super::front::{Front, Observed, Reading};
+use crate::decode::{Decoder, Skip};
+use crate::filter::Ports;
+use crate::http::HttpTable;
+use crate::http::message::Exchange;
+use crate::packet::Packet;
+use crate::recorder::Recorder;
+use crate::source::{Next, PacketSource};
+use crate::stats::Note;
+use crate::tcp::FlowTable;
+use crate::tcp::event::StreamEvent;
+
+/// How many packets are read between two looks at the stop signal and the progress line.
+const PACKETS_PER_LOOK: u32 = 1_024;
+
+/// From packets to exchanges.
+pub struct Packets {
+    source: Box<dyn PacketSource>,
+    decoder: Decoder,
+    /// Writes down the packets that became segments, as they were seen.
+    recorder: Option<Recorder>,
+    flows: FlowTable,
+    http: HttpTable,
+    /// Between `flows` and `http`; reused for every packet.
+    events: Vec<StreamEvent>,
+    packets: u64,
+}
+
+impl Packets {
+    /// Joins the stages.
+    #[must_use]
+    pub fn new(
+        source: Box<dyn PacketSource>,
+        decoder: Decoder,
+        flows: FlowTable,
+        http: HttpTable,
+    ) -> Self {
+        Self { source, decoder, recorder: None, flows, http, events: Vec::new(), packets: 0 }
+    }
+
+    /// The same, which also writes down the packets that become segments.
+    #[must_use]
+    pub fn recorded_by(self, recorder: Option<Recorder>) -> Self {
+        Self { recorder, ..self }
+    }
+
+    /// The way of a packet.
+    fn take(&mut self, packet: &Packet, out: &mut Vec<Exchange>) -> anyhow::Result<()> {
+        self.packets += 1;
+        let decoded = self.decoder.push(packet);
+        if let Some(recorder) = &mut self.recorder
+            // A fragment's ports are known only when all of its datagram has come.
+            && matches!(decoded, Ok(_) | Err(Skip::Fragment))
+        {
+            recorder.write(packet, self.source.interfaces())?;
+        }
+        let Ok(segment) = decoded else {
+            return Ok(());
+        };
+        self.flows.push(segment, &mut self.events);
+        self.flows.expire(packet.at, &mut self.events);
+        self.pass_on(out);
+        Ok(())
+    }
+
+    fn pass_on(&mut self, out: &mut Vec<Exchange>) {
+        for event in self.events.drain(..) {
+            self.http.push(event, out);
+        }
+    }
+
+    /// Time passes on an idle link, too: what waits for a time-out is let go.
+    fn idle(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()> {
+        if let Some(now) = self.source.now() {
+            self.flows.expire(now, &mut self.events);
+            self.pass_on(out);
+        }
+        self.recorder.as_mut().map_or(Ok(()), Recorder::flush)
+    }
+}
+
+impl Front for Packets {
+    fn read(&mut self, wait: Duration, out: &mut Vec<Exchange>) -> anyhow::Result<Reading> {
+        for _ in 0..PACKETS_PER_LOOK {
+            // Looked at where it was put: to move a packet that was just written makes a CPU wait.
+            let next = self.source.next(wait);
+            match &next {
+                Ok(Next::Packet(packet)) => self.take(packet, out)?,
+                Ok(Next::Idle) => {
+                    self.idle(out)?;
+                    return Ok(Reading::Idle);
+                }
+                Ok(Next::Again(shift)) => {
+                    let shift = *shift;
+                    self.flows.finish(&mut self.events);
+                    self.pass_on(out);
+                    return Ok(Reading::Rewound(shift));
+                }
+                Ok(Next::End) => return self.source.verdict().map(|()| Reading::End),
+                Err(_) => return next.map(|_| Reading::End),
+            }
+            if !out.is_empty() {
+                break;
+            }
+        }
+        Ok(Reading::Some)
+    }
+
+    fn stop(&mut self) {
+        self.source.stop();
+    }
+
+    fn finish(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()> {
+        self.flows.finish(&mut self.events);
+        self.pass_on(out);
+        self.recorder.as_mut().map_or(Ok(()), Recorder::finish)
+    }
+
+    fn interfaces(&self) -> &[String] {
+        self.source.interfaces()
+    }
+
+    fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    fn server_ports(&mut self, ports: Ports) {
+        self.flows.watch_ports(ports);
+    }
+
+    fn observe(&mut self) -> Observed {
+        let (tcp, http) = (self.flows.stats(), self.http.stats());
+        let mut accounts = vec![self.source.account(), self.decoder.account(), tcp.bytes()];
+        accounts.extend(http.accounts());
+        let of_stages = [
+            Note::new("segments by kind", tcp.segments.non_zero()),
+            Note::new("gaps", tcp.gaps.non_zero()),
+            Note::new("connections ended", tcp.closed.non_zero()),
+            Note::new("datagrams", self.decoder.datagrams().non_zero()),
+            Note::new("http", http.notes()),
+            Note::new("request flaws", http.requests.flaws.non_zero()),
+            Note::new("response flaws", http.responses.flaws.non_zero()),
+            Note::new("requests refused", http.requests.refused.non_zero()),
+            Note::new("responses refused", http.responses.refused.non_zero()),
+            Note::new("bodies not kept", http.requests.not_kept.non_zero()),
+        ];
+        let mut notes = self.source.notes();
+        notes.extend(self.decoder.notes());
+        notes.extend(of_stages.into_iter().flatten());
+        let copies = self.recorder.as_ref().map(Recorder::account).into_iter().collect();
+        Observed { accounts, copies, notes, warnings: self.source.warnings() }
+    }
+
+    fn when_nothing_was_seen(&self) -> Option<String> {
+        self.source.when_nothing_was_seen()
+    }
+}

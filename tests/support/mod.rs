@@ -1,9 +1,10 @@
-//! What the tests from outside share. Each test file uses its part of it.
-#![allow(dead_code, reason = "every test file compiles this module and uses its own part")]
+//! What `outside` and `kernel` share.
+#![allow(dead_code, reason = "each of the two uses its own part")]
 #![allow(unreachable_pub, reason = "there is no outside of a test")]
 
 pub mod memory;
 pub mod netns;
+pub mod postgres;
 pub mod scenes;
 pub mod shop;
 pub mod shopping;
@@ -12,6 +13,7 @@ pub mod target;
 pub mod wire;
 
 use std::io::Write;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -66,6 +68,11 @@ pub fn mirror_with_input(args: &[&str], input: &[u8]) -> Run {
 /// The binary under test.
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mirror"))
+}
+
+/// An address of loopback where nothing listens.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("an address")
 }
 
 /// What a run of `mirror` said.

@@ -1,6 +1,5 @@
 //! A PostgreSQL server of the test's own: a fresh cluster in a temporary folder, reached through a
 //! Unix socket there, stopped and removed at the end.
-#![allow(dead_code, reason = "each test binary that includes this file uses some of it")]
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};

@@ -22,7 +22,7 @@ const TARGETS: [(&str, u32); 7] = [
     ("convert", 8_192),
 ];
 
-/// A short run of each target where a nightly compiler is present; elsewhere `tests/hostile.rs`
+/// A short run of each target where a nightly compiler is present; elsewhere `tests/outside/hostile.rs`
 /// alone stands for it.
 pub(crate) fn smoke() -> anyhow::Result<()> {
     if has_nightly() {

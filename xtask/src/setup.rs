@@ -45,19 +45,6 @@ pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
     },
 ];
 
-/// The targets in `tests/` that need root and a kernel.
-pub(crate) const KERNEL_TESTS: &[&str] = &[
-    "kernel",
-    "choose",
-    "cgroup",
-    "faults",
-    "guards",
-    "placement",
-    "privileges",
-    "reload",
-    "watch",
-];
-
 /// What boots other kernels.
 pub(crate) const GUEST_TOOLS: &[Tool] = &[
     Tool { program: "qemu-system-x86_64", package: "qemu-system-x86" },

@@ -2,7 +2,7 @@
 //!
 //! A kernel comes from its distribution's own package and is unpacked under `target/kernels`; nothing
 //! is installed. The guest has this machine's files as its root, read-only over 9p with a memory
-//! overlay on top, so that the test binaries, nginx, curl and the rest are the very same ones. It
+//! overlay on top, so that the test binary, nginx, curl and the rest are the very same ones. It
 //! has no network beyond the namespaces that the tests make.
 
 mod guest;
@@ -14,7 +14,7 @@ use anyhow::{Context, bail, ensure};
 use self::guest::{Accelerator, Guest, Outcome};
 use self::package::{KERNELS, Release};
 use crate::setup;
-use crate::test::kernel_tests;
+use crate::test::kernel_test;
 
 /// Runs the tests on the kernels named, such as `6.1`; on all that are known when none is.
 /// `--emulate` leaves KVM aside.
@@ -37,12 +37,12 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         setup::ensure_tools(setup::TEST_TOOLS) && setup::ensure_tools(setup::GUEST_TOOLS),
         "the guests need these programs"
     );
-    let tests = kernel_tests()?;
+    let test = kernel_test()?;
     let mut rows = Vec::new();
     for release in releases {
         let files = release.fetch()?;
         println!("\n== {} ({}), {accelerator}", release.name, files.version);
-        let guest = Guest { files: &files, accelerator, tests: &tests, skip: release.lacks };
+        let guest = Guest { files: &files, accelerator, test: &test, skip: release.lacks };
         let outcome = guest.run().with_context(|| files.version.clone())?;
         rows.push((files.version, outcome));
     }

@@ -8,22 +8,23 @@ use std::process::Command;
 use anyhow::ensure;
 
 use self::outcome::Outcome;
-pub(crate) use self::programs::kernel_tests;
+pub(crate) use self::programs::kernel_test;
 use self::programs::{Program, build_sample, doc_tests};
 use crate::{cargo, cargo_command, ebpf, root, run_command, setup};
 
 /// Tests that are ignored where their judge or server is missing.
 struct Judged {
-    /// How the names of these tests begin.
-    prefix: &'static str,
-    programs: &'static [&'static str],
+    program: &'static str,
+    /// What the names of these tests contain.
+    filter: &'static str,
     tools: &'static [setup::Tool],
 }
 
-const JUDGED: [Judged; 3] = [
-    Judged { prefix: "tshark_", programs: &["mirror_user", "redaction"], tools: setup::TSHARK },
-    Judged { prefix: "openssl_", programs: &["targets"], tools: setup::OPENSSL },
-    Judged { prefix: "", programs: &["contract"], tools: setup::CONTRACT_TOOLS },
+const JUDGED: [Judged; 4] = [
+    Judged { program: "mirror_user", filter: "tshark_", tools: setup::TSHARK },
+    Judged { program: "outside", filter: "::tshark_", tools: setup::TSHARK },
+    Judged { program: "outside", filter: "::openssl_", tools: setup::OPENSSL },
+    Judged { program: "outside", filter: "contract::", tools: setup::CONTRACT_TOOLS },
 ];
 
 /// Everything that can run here, each program whatever became of the one before. All failures, what
@@ -45,12 +46,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outcome.run(&program.name, &mut program.command())?;
     }
     outcome.run("documentation", &mut doc_tests())?;
-    for Judged { prefix, programs: names, tools } in JUDGED {
+    for Judged { program: name, filter, tools } in JUDGED {
         if setup::ensure_tools(tools) {
-            for program in programs.iter().filter(|it| names.contains(&it.name.as_str())) {
-                outcome.takes_up(&program.name, prefix);
-                let mut command = program.command();
-                outcome.run(&program.name, command.arg("--ignored").arg(prefix))?;
+            for program in programs.iter().filter(|program| program.name == name) {
+                outcome.takes_up(name, filter);
+                outcome.run(name, program.command().args(["--ignored", filter]))?;
             }
         }
     }
@@ -86,7 +86,15 @@ pub(crate) fn lint() -> anyhow::Result<()> {
 pub(crate) fn bless() -> anyhow::Result<()> {
     run_command(
         cargo_command()
-            .args(["test", "--quiet", "--package", "mirror-user", "--test", "pipeline"])
+            .args([
+                "test",
+                "--quiet",
+                "--package",
+                "mirror-user",
+                "--test",
+                "outside",
+                "pipeline::",
+            ])
             .env("MIRROR_BLESS", "1"),
     )?;
     run_command(Command::new("git").args(["status", "--short", "pcaps"]).current_dir(root()))

@@ -104,12 +104,12 @@ impl Outcome {
         self.failed.push(format!("{what:#}"));
     }
 
-    /// The tests of `program` whose names begin with `prefix` run now, though ignored before.
-    pub(super) fn takes_up(&mut self, program: &str, prefix: &str) {
+    /// The tests of `program` whose names contain `filter` run now, though ignored before.
+    pub(super) fn takes_up(&mut self, program: &str, filter: &str) {
         let begin = format!("{program} ");
         self.left_out.retain(|test, _| {
             let name = test.strip_prefix(&begin);
-            !name.is_some_and(|name| name.rsplit("::").next().unwrap_or(name).starts_with(prefix))
+            !name.is_some_and(|name| name.contains(filter))
         });
     }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::{cargo_command, setup};
+use crate::cargo_command;
 
 /// A test binary.
 pub(crate) struct Program {
@@ -44,9 +44,9 @@ impl Program {
         Some(Self { name, path, folder: manifest.parent()?.to_owned() })
     }
 
-    /// True for those that need root and a kernel.
+    /// True for the one that needs root and a kernel.
     pub(crate) fn is_kernel_test(&self) -> bool {
-        setup::KERNEL_TESTS.contains(&self.name.as_str())
+        self.name == "kernel"
     }
 
     /// The command that runs it.
@@ -65,17 +65,10 @@ pub(super) fn doc_tests() -> Command {
 }
 
 /// Builds the tests that need a kernel, and says where cargo put them.
-pub(crate) fn kernel_tests() -> anyhow::Result<Vec<PathBuf>> {
-    let programs = Program::build_all()?.into_iter();
-    let paths: Vec<_> =
-        programs.filter(Program::is_kernel_test).map(|program| program.path).collect();
-    ensure!(
-        paths.len() == setup::KERNEL_TESTS.len(),
-        "cargo named {} of {} test binaries",
-        paths.len(),
-        setup::KERNEL_TESTS.len()
-    );
-    Ok(paths)
+pub(crate) fn kernel_test() -> anyhow::Result<PathBuf> {
+    let mut programs = Program::build_all()?.into_iter();
+    let kernel = programs.find(Program::is_kernel_test).context("cargo named no kernel tests")?;
+    Ok(kernel.path)
 }
 
 /// Builds the sample service where the contract's tests look for it: beside `mirror`.

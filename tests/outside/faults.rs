@@ -1,25 +1,19 @@
 //! Targets that fail in every way that targets fail in: the others get everything, every request has one
 //! outcome, and memory stays flat. `docs/replay.md` has the same as a table.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/mod.rs"]
-mod support;
-
-use std::fs::File;
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsFd;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
-use support::memory::peak_until_its_end;
-use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use support::summary::{account, assert_balance, balanced};
-use support::target::{Behaviour, Target};
-use support::wire::{Talk, interleaved};
-use support::{Workspace, binary};
+
+use crate::support::memory::peak_until_its_end;
+use crate::support::netns::{patience, until};
+use crate::support::summary::{account, balanced};
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::{Talk, interleaved};
+use crate::support::{Workspace, binary, free_address, mirror};
 
 /// What any of these runs may hold.
 const MOST_KIB: u64 = 64 << 10;
@@ -73,10 +67,6 @@ const MAX: [&str; 2] = ["--speed", "max"];
 /// All of them, for this one reason.
 fn all(why: &str) -> (u64, Vec<(String, u64)>) {
     (0, vec![(why.to_owned(), ALL)])
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[test]
@@ -165,7 +155,7 @@ fn a_target_that_answers_before_the_request_is_whole() {
     let talk = Talk::new().open().client([head.as_bytes(), &body].concat()).server(ANSWER).close();
     let workspace = Workspace::new();
     let file = workspace.file("post.pcap", &talk.pcap());
-    let run = support::mirror(&["replay", "--from", &file, "--to", &target.url(), "--json"]);
+    let run = mirror(&["replay", "--from", &file, "--to", &target.url(), "--json"]);
     let summary: Value = serde_json::from_str(&run.exits_with(0).stdout()).unwrap();
     assert_eq!(account(&summary, "shadow requests"), (1, 1, vec![]), "413 is an answer");
 }
@@ -234,104 +224,4 @@ fn a_disk_that_is_full() {
     let good = Target::start(Behaviour::Answer);
     let flags = ["--speed", "max", "--report", "/dev/full", "--log-requests", "/dev/full"];
     assert_eq!(beside_a_good_one(&good.url(), &flags), (ALL, vec![]));
-}
-
-/// Requests of one connection, while the targets fail.
-const LIVE: usize = 2_000;
-
-#[test]
-#[ignore = "needs root: cargo xtask test"]
-fn capture_goes_on_whatever_targets_do() {
-    Lab::run(|lab| {
-        lab.start_nginx();
-        let behaviours = [
-            Behaviour::Silence,
-            Behaviour::AnswerAndClose(b"SSH-2.0-none\r\n".to_vec()),
-            Behaviour::AnswerAndReset(b"HTTP/1.1 200 OK\r\n".to_vec()),
-            Behaviour::AnswerLong(10_000_000),
-        ];
-        let bad = behaviours.map(Target::start);
-        let good = Target::start(Behaviour::Answer);
-        let mut urls: Vec<String> = bad.iter().map(Target::url).collect();
-        urls.push(format!("http://{}", free_address()));
-        urls.push("http://staging.invalid:8080".to_owned());
-        urls.push(good.url());
-        let mut args = vec!["replay", "--from", CABLE, "--port", "8080", "--json"];
-        args.extend(urls.iter().flat_map(|url| ["--to", url.as_str()]));
-        args.extend(["--answer-timeout", "500ms", "--max-queue", "64KiB"]);
-        let mirror = Mirror::start(lab, &args);
-        lab.curl(&["-o", "/dev/null", &format!("http://10.77.0.1:8080/n/[1-{LIVE}]")]);
-        let seen = good.wait_for(1, patience()).len();
-        assert!(seen > 0);
-        let summary = mirror.summary();
-        assert_balance(&summary);
-        let all = LIVE as u64;
-        for name in ["requests", "responses", "cleared"] {
-            assert_eq!(account(&summary, name), (all, all, vec![]), "{summary:#}");
-        }
-        for url in &urls {
-            assert_eq!(account(&summary, &format!("to {url}")).0, all, "{url}: {summary:#}");
-        }
-    });
-}
-
-#[test]
-#[ignore = "needs root: cargo xtask test"]
-fn a_link_to_the_target_that_goes_down_and_up() {
-    Lab::run(|lab| {
-        lab.start_nginx();
-        // A second cable, to where the target is.
-        let client = lab.client_name();
-        let ip = |line: &str| succeed(Command::new("ip").args(line.split(' ')));
-        for line in [
-            format!("link add tgt type veth peer name far netns {client}"),
-            "addr add 10.78.0.1/24 dev tgt".to_owned(),
-            "link set tgt up".to_owned(),
-            format!("-n {client} addr add 10.78.0.2/24 dev far"),
-            format!("-n {client} link set far up"),
-        ] {
-            ip(&line);
-        }
-        let target = thread::spawn(move || {
-            let there = File::open(format!("/run/netns/{client}")).unwrap();
-            move_into_link_name_space(there.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-            Target::start_on("10.78.0.2:9090".parse().unwrap(), Behaviour::Answer)
-        });
-        let target = target.join().unwrap();
-        let flags = ["--connect-timeout", "500ms", "--answer-timeout", "500ms", "--breaker", "off"];
-        let args = [
-            "replay",
-            "--from",
-            CABLE,
-            "--port",
-            "8080",
-            "--json",
-            "--to",
-            "http://10.78.0.2:9090",
-        ];
-        let mirror = Mirror::start(lab, &[&args[..], &flags].concat());
-        // Each on a connection of its own.
-        let ask = |name: &str| {
-            let urls: Vec<String> =
-                (0..20).map(|n| format!("http://10.77.0.1:8080/{name}/{n}")).collect();
-            let urls = urls.iter().map(String::as_str);
-            lab.curl(&["-H", "Connection: close"].into_iter().chain(urls).collect::<Vec<_>>());
-        };
-        ask("before");
-        target.wait_for(20, patience());
-        ip("link set tgt down");
-        ask("down");
-        ip("link set tgt up");
-        ask("after");
-        support::netns::until("it answers again", || {
-            target.received().iter().any(|one| one.target().starts_with("/after/"))
-        });
-        let summary = mirror.summary();
-        assert_balance(&summary);
-        for name in ["requests", "responses", "cleared"] {
-            assert_eq!(account(&summary, name), (60, 60, vec![]), "{summary:#}");
-        }
-        let (seen, answered, _) = account(&summary, "shadow requests");
-        assert!(seen == 60 && answered > 20, "{summary:#}");
-    });
 }

@@ -1,8 +1,4 @@
 //! Runs that a file describes: rules, several targets, changes while requests pass.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
@@ -10,9 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use support::target::{Behaviour, RawRequest, Target};
-use support::wire::{Talk, interleaved};
-use support::{Workspace, mirror, mirror_with_input};
+use crate::support::target::{Behaviour, RawRequest, Target};
+use crate::support::wire::{Talk, interleaved};
+use crate::support::{self, Workspace, mirror, mirror_with_input};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const PATIENCE: Duration = Duration::from_secs(20);

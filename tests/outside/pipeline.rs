@@ -1,14 +1,10 @@
 //! Every scene gives exactly the capture and the exchanges that `pcaps/` holds. `cargo xtask bless`
 //! rewrites them; the change then shows as a diff.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{mirror, scenes};
+use crate::support::{mirror, scenes};
 
 /// Set by `cargo xtask bless`.
 const BLESS: &str = "MIRROR_BLESS";

@@ -1,18 +1,12 @@
 //! A file that changes while real packets pass: nothing is detached, no connection and no request
 //! is lost, and the kernel program copies what the rules want and nothing else.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::thread;
 
-use support::netns::{CABLE, Lab, Mirror, patience, until};
-use support::summary::{account, assert_balance, dropped};
-use support::target::{Behaviour, RawRequest, Target};
+use crate::support::netns::{CABLE, Lab, Mirror, patience, until};
+use crate::support::summary::{account, assert_balance, dropped};
+use crate::support::target::{Behaviour, RawRequest, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
 

@@ -1,14 +1,11 @@
 //! Customers of a shop that makes names up, replayed to another one that makes others up.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use serde_json::Value;
-use support::shop::Shop;
-use support::shopping::{self, REQUESTS};
-use support::target::{Behaviour, RawRequest, Target};
-use support::{Workspace, mirror};
+
+use crate::support::shop::Shop;
+use crate::support::shopping::{self, REQUESTS};
+use crate::support::target::{Behaviour, RawRequest, Target};
+use crate::support::{Workspace, mirror};
 
 /// Replays the customers to a shop of its own: how many answers of each class there were, the
 /// summary, and what the shop was asked.

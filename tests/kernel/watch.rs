@@ -1,11 +1,5 @@
 //! `mirror doctor --watch` says why nothing is seen on a port: real servers and clients of each
 //! kind that mirror cannot read, or that are not where it looks.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,7 +12,8 @@ use std::time::Duration;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use socket2::{SockRef, TcpKeepalive};
-use support::netns::{CABLE, Lab, Mirror, succeed, until};
+
+use crate::support::netns::{CABLE, Lab, Mirror, succeed, until};
 
 const URL: &str = "http://10.77.0.1:8080/";
 

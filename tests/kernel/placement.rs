@@ -1,18 +1,14 @@
 //! Where plaintext is: interfaces that come and go, other network namespaces, and connections that
 //! pass several interfaces.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fmt::Debug;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use support::netns::{CABLE, Lab, Mirror, succeed, until};
-use support::summary::{account, assert_balance};
+
+use crate::support;
+use crate::support::netns::{CABLE, Lab, Mirror, succeed, until};
+use crate::support::summary::{account, assert_balance};
 
 fn ip(line: &str) {
     succeed(Command::new("ip").args(line.split(' ')));

@@ -1,8 +1,4 @@
 //! Where a replay goes: TLS, unix sockets, several targets, and targets that fail.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,10 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::summary::balanced;
-use support::target::{Behaviour, Target};
-use support::wire::{Talk, interleaved};
-use support::{Workspace, mirror};
+
+use crate::support::summary::balanced;
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::{Talk, interleaved};
+use crate::support::{self, Workspace, mirror};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";

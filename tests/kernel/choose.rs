@@ -1,11 +1,5 @@
 //! What is not wanted is not copied: the filters in the real kernel, changed while packets pass, and
 //! the same filters on capture files.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -23,9 +17,11 @@ use mirror_user::source::live::{
 use mirror_user::source::{Next, PacketSource};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
-use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use support::summary::{account, assert_balance, dropped};
-use support::target::{Behaviour, RawRequest, Target};
+
+use crate::support;
+use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::summary::{account, assert_balance, dropped};
+use crate::support::target::{Behaviour, RawRequest, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
 

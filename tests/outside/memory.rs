@@ -1,8 +1,4 @@
 //! A body that is longer than all memory that the run may take: it streams through.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{BufWriter, Write};
 use std::process::{Command, Stdio};
@@ -11,9 +7,9 @@ use std::time::Duration;
 use etherparse::PacketBuilder;
 use sha2::{Digest, Sha256};
 
-use support::binary;
-use support::memory::peak_kib;
-use support::target::{Behaviour, Target};
+use crate::support::memory::peak_kib;
+use crate::support::target::{Behaviour, Target};
+use crate::support::{self, binary};
 
 /// Twice what may be held.
 const BODY_BYTES: u32 = 128 << 20;

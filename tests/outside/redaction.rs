@@ -1,9 +1,5 @@
 //! What leaves when redaction is on: nothing that was planted, in any output; and what is left can
 //! still be read by those who judge: tshark, a real target, our own reader.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{Cursor, Read, Write};
 use std::process::Command;
@@ -27,9 +23,10 @@ use mirror_user::source::pcap::FileSource;
 use mirror_user::source::{Next, PacketSource};
 use mirror_user::tcp::{FlowTable, TcpLimits};
 use proptest::prelude::*;
-use support::target::{Behaviour, Target};
-use support::wire::Talk;
-use support::{Workspace, mirror};
+
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::Talk;
+use crate::support::{Workspace, mirror};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const KEY: &str = "a key of more than sixteen bytes";

@@ -1,10 +1,4 @@
 //! The sockets of one cgroup, on whatever interface and in whatever namespace.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::io::Write;
@@ -12,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use support::netns::{Lab, Mirror, until};
-use support::summary::{account, assert_balance};
+
+use crate::support;
+use crate::support::netns::{Lab, Mirror, until};
+use crate::support::summary::{account, assert_balance};
 
 /// A cgroup of the test's own, removed when it is dropped.
 struct Group(PathBuf);

@@ -1,8 +1,4 @@
 //! Captures that were damaged at will, through every room: no panic, and every sum holds.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::Cursor;
 use std::sync::LazyLock;
@@ -19,7 +15,8 @@ use mirror_user::tcp::{FlowTable, TcpLimits};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use support::scenes;
+
+use crate::support::scenes;
 
 static CAPTURES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| scenes::all().into_iter().map(|scene| scene.pcap).collect());

@@ -1,6 +1,5 @@
 //! From packets to exchanges: however a conversation is cut, reordered and repeated on the wire,
 //! the three rooms together read the same exchanges from it.
-#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use bytes::Bytes;
 use etherparse::PacketBuilder;

@@ -1,8 +1,4 @@
 //! A capture replayed to real targets: what arrived, in which order, when, and how failure is told.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs::{DirEntry, File};
 use std::io::Write;
@@ -11,11 +7,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::netns::until;
-use support::summary::balanced;
-use support::target::{Behaviour, Target};
-use support::wire::{Talk, interleaved};
-use support::{Workspace, mirror};
+
+use crate::support::netns::until;
+use crate::support::summary::balanced;
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::{Talk, interleaved};
+use crate::support::{self, Workspace, mirror};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const PATIENCE: Duration = Duration::from_secs(10);

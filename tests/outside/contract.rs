@@ -1,20 +1,14 @@
 //! The shadow contract with real services and a real database: what a marked request changes is
 //! rolled back, what any other changes is kept.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/postgres.rs"]
-mod postgres;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use postgres::Postgres;
-use support::wire::Talk;
-use support::{Workspace, mirror};
+use crate::support::postgres::Postgres;
+use crate::support::wire::Talk;
+use crate::support::{self, Workspace, mirror};
 
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples");
 

@@ -1,15 +1,11 @@
 //! What arrives at a target equals what was captured, but for the marks: odd requests that RFC 9112
 //! allows, as packets of every size.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::time::Duration;
 
-use support::target::{Behaviour, Target};
-use support::wire::{Talk, interleaved};
-use support::{Workspace, mirror};
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::{Talk, interleaved};
+use crate::support::{Workspace, mirror};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(60);

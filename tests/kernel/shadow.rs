@@ -1,22 +1,18 @@
 //! The real program in the real kernel: two network namespaces with a cable between them, nginx as
 //! production in one, curl as its customer in the other.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "kernel/filters.rs"]
 mod filters;
-#[path = "support/mod.rs"]
-mod support;
 
 use std::process::Command;
 
 use aya::programs::{SchedClassifier, TcAttachType};
 use serde_json::Value;
-use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use support::summary::{account, assert_balance, dropped};
-use support::target::{Behaviour, RawRequest, Target};
-use support::wire::Talk;
+
+use crate::support;
+use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::summary::{account, assert_balance, dropped};
+use crate::support::target::{Behaviour, RawRequest, Target};
+use crate::support::wire::Talk;
 
 /// The same, up to the shadows.
 #[track_caller]

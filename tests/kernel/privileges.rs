@@ -1,19 +1,14 @@
 //! No more privilege than it takes: without root, and less of it after the start.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use support::summary::{account, assert_balance};
-use support::target::{Behaviour, Target};
+use crate::support;
+use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::summary::{account, assert_balance};
+use crate::support::target::{Behaviour, Target};
 
 /// `nobody`, who owns nothing.
 const NOBODY: &str = "65534";

@@ -1,18 +1,13 @@
 //! Production first: the copying is paused on demand, and mirror samples fewer connections while it
 //! takes more than it may.
-//!
-//! Every test needs root, so that `cargo test` shows them as ignored; `cargo xtask test` runs them.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use support::netns::{CABLE, Lab, Mirror, succeed, until};
-use support::summary::{account, assert_balance, dropped};
-use support::target::{Behaviour, Target};
+use crate::support;
+use crate::support::netns::{CABLE, Lab, Mirror, succeed, until};
+use crate::support::summary::{account, assert_balance, dropped};
+use crate::support::target::{Behaviour, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
 

@@ -1,14 +1,9 @@
 //! What a person at the terminal gets: help, results, and one line that says what to do.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/mod.rs"]
-mod support;
-
-#[path = "cli/files.rs"]
 mod files;
 
-use support::wire::Talk;
-use support::{Workspace, mirror, mirror_with_input};
+use crate::support::wire::Talk;
+use crate::support::{self, Workspace, mirror, mirror_with_input};
 
 const GET: &str = "GET /items HTTP/1.1\r\nHost: shop.example\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";

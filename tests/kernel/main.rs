@@ -1,0 +1,18 @@
+//! The real program in the real kernel, in network namespaces of the test's own.
+//!
+//! Almost every test needs root, so that `cargo test` shows it as ignored; `cargo xtask test` runs them,
+//! and `cargo xtask kernels` does on older kernels.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cgroup;
+mod choose;
+mod faults;
+mod guards;
+mod placement;
+mod privileges;
+mod reload;
+mod shadow;
+mod watch;

@@ -1,0 +1,21 @@
+//! What needs no privilege: the program as its user has it, and the library as a program has it.
+//! Where a server or a judge is missing, its tests are ignored.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cli;
+mod config;
+mod contract;
+mod correlate;
+mod exact;
+mod faults;
+mod hostile;
+mod layering;
+mod memory;
+mod pipeline;
+mod redaction;
+mod replay;
+mod rooms;
+mod targets;

@@ -13,10 +13,9 @@
 //! them. Nothing calls backwards. `docs/life-of-a-packet.md`
 //! walks the same way with one packet in hand.
 #![forbid(unsafe_code)]
-
-// First, as what it defines holds for what follows.
-#[macro_use]
-mod stderr;
+// It panics where standard error is closed, and a panic ends the process at once, with its filters still
+// attached. Events go through `logging`.
+#![cfg_attr(not(test), deny(clippy::print_stderr))]
 
 pub mod cli;
 pub mod config;
@@ -43,6 +42,7 @@ pub mod doctor;
 pub mod files;
 pub mod filter;
 pub mod guard;
+pub mod logging;
 pub mod priority;
 pub mod privileges;
 pub mod progress;

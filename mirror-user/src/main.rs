@@ -1,5 +1,6 @@
 //! The command `mirror`: parse, configure, run, exit code.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr)] // It panics where standard error is closed.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -7,28 +8,32 @@ use std::process::ExitCode;
 use clap::Parser;
 use mirror_user::cli::{Cli, Command, DoctorArgs};
 use mirror_user::config::{Config, SummaryForm};
+use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{config, demo, doctor, run};
+use mirror_user::{config, demo, doctor, logging, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
 
 fn main() -> ExitCode {
-    match carry_out(Cli::parse().command) {
+    let Cli { command, log } = Cli::parse();
+    let options = Options::new(log.log_format, log.log_level);
+    let log = Log::start(options.as_ref().map(Options::clone).unwrap_or_default());
+    match options.and_then(|_| carry_out(command, &log)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            logging::failed(&error);
             ExitCode::from(COULD_NOT)
         }
     }
 }
 
 /// True when all went well; false when it was done, and what was asked for does not hold.
-fn carry_out(command: Command) -> anyhow::Result<bool> {
+fn carry_out(command: Command, log: &Log) -> anyhow::Result<bool> {
     // A run that follows its file reads it again at SIGHUP.
     let reloads = matches!(command, Command::Run(_));
     let config = match &command {
@@ -48,10 +53,11 @@ fn carry_out(command: Command) -> anyhow::Result<bool> {
     }
     let (form, report) = (config.summary_form(), config.report_file());
     run::confine(&config)?;
-    let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
+    let (mut summary, outcome) = run::start(config, &stop)?.to_end(&stop);
+    summary.notes.extend(log.finish());
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
-        complain(&format!("{error:#}"));
+        logging::failed(&error);
     }
     outcome.and(tell(&summary, form))?;
     Ok(!summary.failed())
@@ -67,7 +73,7 @@ fn run_doctor(args: &DoctorArgs) -> anyhow::Result<bool> {
 
 fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
     for warning in &summary.warnings {
-        complain(warning);
+        logging::warning(warning);
     }
     // Not `print!`, which panics where the reader of a pipe has seen enough.
     match form {
@@ -76,11 +82,6 @@ fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
         SummaryForm::Json => writeln!(io::stdout(), "{}", serde_json::to_string(summary)?)?,
     }
     Ok(())
-}
-
-/// Not `eprintln!`, which panics where the terminal has closed.
-fn complain(what: &str) {
-    let _ = writeln!(io::stderr(), "mirror: {what}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -15,6 +15,7 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::logging::emit;
 use crate::privileges::{self, Duty};
 
 /// Shared by everyone who may have to end early.
@@ -64,7 +65,7 @@ impl Stop {
         let stop = self.clone();
         let wait = move || {
             if let Err(error) = privileges::keep_for(Duty::Nothing) {
-                eprintln!("mirror: {error:#}");
+                emit!(PrivilegesKept, thread = "timer", "{error:#}");
             }
             // A channel that fires once is a clock that needs no loop.
             let _ = crossbeam_channel::after(time).recv();

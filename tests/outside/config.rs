@@ -105,6 +105,7 @@ impl Running {
     fn start(args: &[&str]) -> Self {
         let mut child = Command::new(support::binary())
             .args(args)
+            .args(["--log-format", "json"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -128,16 +129,17 @@ impl Running {
         input.flush().unwrap();
     }
 
-    /// Waits for a line with this text on standard error.
-    fn says(&self, text: &str) {
+    /// Waits for this event on standard error.
+    fn reports(&self, event: &str) {
         let mut lines = Vec::new();
         while let Ok(line) = self.told.recv_timeout(PATIENCE) {
-            if line.contains(text) {
+            let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+            if json["event"] == event {
                 return;
             }
             lines.push(line);
         }
-        panic!("no {text:?} in {lines:?}");
+        panic!("no {event} in {lines:?}");
     }
 
     /// Ends the input and gives the summary.
@@ -189,13 +191,13 @@ fn a_changed_file_takes_effect_and_an_invalid_one_does_not() {
         "v2",
         "rules: [{ name: rare, match: { path: { exact: /rare } }, targets: first }, { name: two, targets: second }]\n",
     );
-    run.says("reloaded");
+    run.reports("config_reloaded");
     talk = talk.client(get("/2")).server(OK);
     feed(&mut run, &talk);
     assert_eq!(paths(&second.wait_for(1, PATIENCE)), ["/2"], "on the connection that was open");
 
     version("v3", "rules: [{ name: three, tragets: first }]\n");
-    run.says("refused");
+    run.reports("config_refused");
     talk = talk.client(get("/3")).server(OK);
     feed(&mut run, &talk);
     assert_eq!(paths(&second.wait_for(2, PATIENCE)), ["/2", "/3"]);
@@ -206,7 +208,7 @@ fn a_changed_file_takes_effect_and_an_invalid_one_does_not() {
         two_targets("-", &first, &third, "rules: [{ name: two, targets: [first, second] }]\n");
     let text = format!("{text}redact: {{ headers: [Host] }}\nprobes: keep\n");
     std::fs::write(workspace.path("v3/mirror.yaml"), text).unwrap();
-    run.says("reloaded");
+    run.reports("config_reloaded");
     talk = talk.client(get("/4")).server(OK);
     feed(&mut run, &talk);
     let received = third.wait_for(1, PATIENCE);
@@ -254,7 +256,7 @@ fn a_hangup_asks_for_the_file() {
     let process = run.child.id().to_string();
     let kill = Command::new("kill").args(["-HUP", &process]).status().unwrap();
     assert!(kill.success());
-    run.says("unchanged");
+    run.reports("config_unchanged");
     let summary = run.end();
     assert!(summary.contains("delivered 1") && !summary.contains("reloaded"), "{summary}");
 }

@@ -54,6 +54,8 @@ fn a_target_that_keeps_failing_is_left_alone_and_the_other_gets_everything() {
         "--speed",
         "max",
         "--json",
+        "--log-format",
+        "json",
         // One after the other, so that none is on its way when it opens; and it stays open.
         "--max-connections",
         "1",
@@ -68,7 +70,12 @@ fn a_target_that_keeps_failing_is_left_alone_and_the_other_gets_everything() {
     let expected = [("breaker_open".to_owned(), 40), ("bad_answer".to_owned(), 20)];
     assert_eq!(dropped.len(), 2, "{dropped:?}");
     assert!(expected.iter().all(|reason| dropped.contains(reason)), "{dropped:?}");
-    assert!(run.stderr().contains("20 of the last 20 requests failed"), "{}", run.stderr());
+    let events = run.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["event"], "breaker_opened");
+    let authority = to_bad.trim_start_matches("http://");
+    let fields = serde_json::json!({"target": authority, "failed": 20, "of": 20});
+    assert_eq!(events[0]["fields"], fields);
     assert_eq!(account(&run, &format!("to {to_good}")), (60, 60, vec![]));
 }
 
@@ -85,10 +92,14 @@ fn a_target_that_is_down_or_has_no_address_costs_the_others_nothing() {
         let file = workspace.file("gets.pcap", &gets(3));
         let to_good = good.url();
         let args = ["replay", "--from", &file, "--speed", "max", "--json", "--to", &down];
-        let run = mirror(&[&args[..], &["--to", &to_good]].concat()).exits_with(0);
+        let flags = ["--to", &to_good, "--log-format", "json"];
+        let run = mirror(&[&args[..], &flags].concat()).exits_with(0);
         assert_eq!(account(&run, &format!("to {down}")).1, 0);
         assert_eq!(account(&run, &format!("to {to_good}")), (3, 3, vec![]));
-        assert!(run.stderr().contains(why), "{}", run.stderr());
+        let events = run.events();
+        assert_eq!(events[0]["event"], "target_unreachable", "{events:?}");
+        assert!(events[0]["fields"]["reason"].as_str().unwrap().contains(why), "{events:?}");
+        assert_eq!(format!("http://{}", events[0]["fields"]["target"].as_str().unwrap()), down);
         // Alone, it is a run to nowhere.
         assert!(mirror(&args).exits_with(2).stderr().contains(why));
     }

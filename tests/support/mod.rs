@@ -90,6 +90,15 @@ impl Run {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
+    /// The events that were reported, with `--log-format json`.
+    #[track_caller]
+    pub fn events(&self) -> Vec<serde_json::Value> {
+        let lines = self.stderr();
+        let event =
+            |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no event: {line}"));
+        lines.lines().map(event).collect()
+    }
+
     /// Fails with everything that was said, unless the exit code is `code`.
     #[track_caller]
     pub fn exits_with(self, code: i32) -> Self {

@@ -4,6 +4,7 @@ mod convert;
 mod filter;
 mod guard;
 mod load;
+mod log;
 mod marks;
 mod outcome;
 mod pace;
@@ -29,6 +30,7 @@ pub use self::guard::GuardArgs;
 pub(crate) use self::guard::{parse_memory, parse_share};
 pub(crate) use self::load::parse_count;
 pub use self::load::{DropArg, IdleCloseArg, LoadArgs, ShareArg};
+pub use self::log::LogArgs;
 pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
 pub use self::pace::{PaceArgs, Speed};
@@ -57,6 +59,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// What is reported meanwhile.
+    #[command(flatten)]
+    pub log: LogArgs,
 }
 
 /// The verbs.

@@ -7,6 +7,7 @@ use anyhow::{bail, ensure};
 
 use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::filter::Watch;
+use crate::logging::emit;
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
     Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
@@ -157,7 +158,7 @@ impl Source {
                     own,
                 };
                 let source = LiveSource::attach(&options)?;
-                eprintln!("mirror: attached to {source}; Ctrl-C ends it");
+                emit!(Attached, source = %source, "attached to {source}; Ctrl-C ends it");
                 let live = (source.control(), source.meter()?);
                 return Ok(Opened { source: Box::new(source), live: Some(live) });
             }

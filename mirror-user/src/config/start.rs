@@ -11,6 +11,7 @@ use super::command;
 use super::file::File;
 use super::target::Run;
 use crate::cli::RunArgs;
+use crate::logging::emit;
 
 /// What systemd names as the service's own folder that outlives it.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
@@ -75,13 +76,15 @@ impl Start {
         let (file, text, fell_back) = match (read, &state) {
             (Ok((file, text)), _) => (file, text, false),
             (Err(error), Some(state)) if state.exists() => {
-                eprintln!("mirror: {error:#}");
+                emit!(ConfigInvalid, file = %args.config.display(), "{error:#}");
                 let text = command::text(state)?;
                 let file = command::parse(state, &text)?;
-                eprintln!(
-                    "mirror: {}: not valid; begins with the last valid one, {}",
-                    args.config.display(),
-                    state.display()
+                let (config, last) = (args.config.display(), state.display());
+                emit!(
+                    ConfigFellBack,
+                    file = %config,
+                    state = %last,
+                    "{config}: not valid; begins with the last valid one, {last}"
                 );
                 (file, text, true)
             }
@@ -124,9 +127,12 @@ impl FollowedFile {
             Ok(())
         };
         if let Err(error) = kept() {
-            eprintln!(
-                "mirror: {}: the configuration cannot be kept there: {error}",
-                state.display()
+            let file = state.display();
+            emit!(
+                ConfigStateNotWritten,
+                file = %file,
+                reason = %error,
+                "{file}: the configuration cannot be kept there: {error}"
             );
         }
     }

@@ -20,6 +20,7 @@ use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use self::governor::{Governor, Step};
 use self::usage::Usage;
 use crate::filter::Sample;
+use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
 use crate::source::live::{Control, Meter};
@@ -102,7 +103,7 @@ impl Guard {
         let counts = Arc::clone(&self.counts);
         let watch = move || {
             if let Err(error) = privileges::keep_for(Duty::Guard) {
-                eprintln!("mirror: {error:#}");
+                emit!(PrivilegesKept, thread = "guard", "{error:#}");
             }
             let ticks = crossbeam_channel::tick(LOOK);
             let mut asked = false;
@@ -129,12 +130,16 @@ impl Guard {
             return;
         }
         if let Err(error) = self.control.set_copying(!pause) {
-            eprintln!("mirror: {error:#}");
+            emit!(GuardFailed, "{error:#}");
             return;
         }
         self.paused = pause;
         self.counts.pauses.fetch_add(u64::from(pause), Relaxed);
-        eprintln!("mirror: {}", if pause { "paused; nothing is copied" } else { "copies again" });
+        if pause {
+            emit!(CopyingPaused, "paused; nothing is copied");
+        } else {
+            emit!(CopyingResumed, "copies again");
+        }
     }
 
     /// The last look of a second tells what a packet costs, the first what the second before took.
@@ -154,23 +159,29 @@ impl Guard {
     fn step(&mut self, step: Step) {
         let sample = Sample::out_of_2_32(self.governor.threshold());
         if let Err(error) = self.control.set_sample(sample) {
-            eprintln!("mirror: {error:#}");
+            emit!(GuardFailed, "{error:#}");
             return;
         }
-        let (counter, word) = match step {
-            Step::Down(_) => (&self.counts.lowered, "lowered"),
-            Step::Up => (&self.counts.raised, "raised"),
+        let counter = match step {
+            Step::Down(_) => &self.counts.lowered,
+            Step::Up => &self.counts.raised,
         };
         counter.fetch_add(1, Relaxed);
         let smallest = self.counts.smallest.load(Relaxed);
         if smallest == 0 || sample.threshold() < smallest {
             self.counts.smallest.store(sample.threshold(), Relaxed);
         }
-        let why = match step {
-            Step::Down(why) => format!(": {why}"),
-            Step::Up => String::new(),
-        };
-        let part = Sample::ALL.threshold() / sample.threshold().max(1);
-        eprintln!("mirror: sample {word} to 1 in {part} connections{why}");
+        let one_in = Sample::ALL.threshold() / sample.threshold().max(1);
+        match step {
+            Step::Down(why) => emit!(
+                SampleLowered,
+                one_in,
+                reason = %why,
+                "sample lowered to 1 in {one_in} connections: {why}"
+            ),
+            Step::Up => {
+                emit!(SampleRaised, one_in, "sample raised to 1 in {one_in} connections");
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use anyhow::bail;
 use super::{Opened, Opening, OutputPlan, keep};
 use crate::descriptors;
 use crate::http::HttpOptions;
+use crate::logging::emit;
 use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
 use crate::sink::replay::{
@@ -62,7 +63,7 @@ fn open(mut targets: Vec<ReplayTarget>, opening: &Opening) -> anyhow::Result<Ope
     }
     let wanted = targets.iter_mut().map(|to| &mut to.options.limits.connections);
     if let Some(bounded) = descriptors::raise().and_then(|room| descriptors::fit(room, wanted)) {
-        eprintln!("mirror: {bounded}");
+        emit!(ConnectionsReduced, "{bounded}");
     }
     probe(&targets)?;
     let mut opened = Opened::default();
@@ -114,8 +115,10 @@ impl ReplayTarget {
     ) -> anyhow::Result<(Outlet, ReplayMonitor)> {
         if self.target.is_unverified() {
             let target = self.name.as_deref().unwrap_or_else(|| self.target.authority());
-            eprintln!(
-                "mirror: {target}: its certificate is not verified, so that whoever answers there gets the requests"
+            emit!(
+                TargetUnverified,
+                target,
+                "{target}: its certificate is not verified, so that whoever answers there gets the requests"
             );
         }
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
@@ -134,16 +137,19 @@ impl ReplayTarget {
 /// # Errors
 /// When none can be reached.
 fn probe(targets: &[ReplayTarget]) -> anyhow::Result<()> {
-    let probed = targets.iter().map(|to| to.target.probe(to.options.timeouts.connect));
+    let probed = targets.iter().map(|ReplayTarget { target, options, .. }| {
+        let reached = target.probe(options.timeouts.connect);
+        reached.map_err(|why| (target.authority(), why))
+    });
     let (reached, failed): (Vec<_>, Vec<_>) = probed.partition(Result::is_ok);
     let mut failed = failed.into_iter().filter_map(Result::err);
     if reached.is_empty()
-        && let Some(first) = failed.next()
+        && let Some((_, first)) = failed.next()
     {
         return Err(first);
     }
-    for why in failed {
-        eprintln!("mirror: {why:#}; the other targets get theirs");
+    for (target, why) in failed {
+        emit!(TargetUnreachable, target, reason = %format_args!("{why:#}"), "{why:#}; the other targets get theirs");
     }
     Ok(())
 }

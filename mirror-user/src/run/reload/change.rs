@@ -13,6 +13,7 @@ use crate::config::redact::options;
 use crate::config::routes::{routes, wanted};
 use crate::config::target::{Run, to};
 use crate::filter::{Choice, Watch};
+use crate::logging::emit;
 use crate::pipeline::{Change, Outlet};
 use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
@@ -173,7 +174,13 @@ impl Active {
             to.admit(&opening)?;
             if fresh.contains(&place) {
                 if let Err(why) = to.target.probe(to.options.timeouts.connect) {
-                    eprintln!("mirror: {why:#}; requests to it are counted until it answers");
+                    let (authority, reason) = (to.target.authority(), format!("{why:#}"));
+                    emit!(
+                        TargetUnreachable,
+                        target = authority,
+                        reason,
+                        "{why:#}; requests to it are counted until it answers"
+                    );
                 }
                 let (outlet, monitor) = to.start(TargetId::new(place), &opening)?;
                 self.handles.replays.add(monitor);

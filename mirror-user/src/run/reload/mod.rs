@@ -19,6 +19,7 @@ use self::change::Active;
 pub(super) use self::change::Handles;
 use crate::config::command;
 use crate::config::start::{FileIdentity, Followed, FollowedFile};
+use crate::logging::emit;
 use crate::pipeline::Handover;
 use crate::shutdown::Stop;
 
@@ -77,14 +78,20 @@ impl Watcher {
         let name = self.source.path.display().to_string();
         match self.change() {
             Ok(true) => {
-                eprintln!("mirror: {name}: reloaded");
+                emit!(ConfigReloaded, file = name, "{name}: reloaded");
                 self.source.keep();
             }
-            Ok(false) if asked => eprintln!("mirror: {name}: unchanged"),
+            Ok(false) if asked => emit!(ConfigUnchanged, file = name, "{name}: unchanged"),
             Ok(false) => {}
             Err(error) => {
                 self.handover.refuse();
-                eprintln!("mirror: {name}: refused, the last valid one stays in force:\n{error:#}");
+                let reason = format!("{error:#}");
+                emit!(
+                    ConfigRefused,
+                    file = name,
+                    reason,
+                    "{name}: refused, the last valid one stays in force:\n{reason}"
+                );
             }
         }
     }
@@ -99,9 +106,12 @@ impl Watcher {
         let later = self.active.needs_restart(&next);
         self.handover.put(self.active.change(&next)?);
         for part in later {
-            eprintln!(
-                "mirror: {}: {part} changed; that takes effect at the next start",
-                self.source.path.display()
+            let file = self.source.path.display();
+            emit!(
+                ConfigNeedsRestart,
+                file = %file,
+                part,
+                "{file}: {part} changed; that takes effect at the next start"
             );
         }
         self.source.text = text;

@@ -64,6 +64,7 @@ pub use self::transport::target::{Forbidden, OnConnect, Target};
 pub use self::transport::target_url::{Credentials, TargetUrl};
 pub use self::transport::tls::TlsOptions;
 use crate::http::message::{Exchange, Message, Moment, StartLine};
+use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
@@ -261,7 +262,7 @@ impl ReplaySink {
     fn compare_refusals(&mut self, is_end: bool) {
         let target = self.queue.counters.responses();
         if let Some(told) = self.misdirected.told(target, self.production, is_end) {
-            eprintln!("mirror: {}: {told}", self.target);
+            emit!(HostsRefused, target = &*self.target, "{}: {told}", self.target);
         }
     }
 
@@ -300,7 +301,7 @@ fn gate(
 
 fn say(target: &str, harmed: Option<Harmed>) {
     if let Some(harmed) = harmed {
-        eprintln!("mirror: {target}: {harmed}");
+        emit!(RampStopped, target, "{target}: {harmed}");
     }
 }
 

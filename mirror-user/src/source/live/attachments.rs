@@ -16,6 +16,7 @@ use super::netlink::{Events, Happened};
 use super::presence::Presence;
 use super::trouble::Trouble;
 use super::{LiveOptions, Order};
+use crate::logging::emit;
 use crate::packet::Timestamp;
 use crate::stats::Note;
 
@@ -115,7 +116,11 @@ impl Attachments {
             found => found.context("filters cannot be listed")?,
         };
         if removed > 0 {
-            eprintln!("mirror: filters that a killed mirror left: {removed} removed");
+            emit!(
+                LeftoversRemoved,
+                removed,
+                "filters that a killed mirror left: {removed} removed"
+            );
         }
         for leftover in doubtful {
             let device = present.iter().find(|device| device.index == leftover.device);
@@ -192,7 +197,7 @@ impl Attachments {
         for gone in self.devices.extract_if(.., |device| !is_there(device)) {
             self.namespace.run(|| kernel.release(gone.index))?;
             self.trouble.forget(&gone);
-            eprintln!("mirror: {}: gone", gone.name);
+            emit!(InterfaceGone, interface = gone.name, "{}: gone", gone.name);
         }
         self.take_up_new(kernel, places, present);
         Ok(())
@@ -207,8 +212,11 @@ impl Attachments {
             }
             let name = device.name.clone();
             match self.take_up(kernel, places, device) {
-                Ok(()) => eprintln!("mirror: {name}: attached to, too"),
-                Err(error) => eprintln!("mirror: left out: {error:#}"),
+                Ok(()) => emit!(InterfaceAttached, interface = name, "{name}: attached to, too"),
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    emit!(InterfaceSkipped, interface = name, reason, "left out: {reason}");
+                }
             }
         }
     }
@@ -257,7 +265,7 @@ impl Attachments {
         if presence != Presence::Same && self.in_cgroup {
             self.in_cgroup = false;
             kernel.release_cgroup();
-            eprintln!("mirror: {name}: gone");
+            emit!(CgroupGone, cgroup = name, "{name}: gone");
         }
         if presence != Presence::Another || (self.trouble.has_lost(&name) && !due) {
             return Ok(());
@@ -271,7 +279,7 @@ impl Attachments {
                 self.cgroup = Some(cgroup);
                 self.in_cgroup = true;
                 self.trouble.find(&name);
-                eprintln!("mirror: {name}: there again, attached to");
+                emit!(CgroupAttached, cgroup = name, "{name}: there again, attached to");
             }
             // It went away meanwhile.
             Err(_) if cgroup.look() == Presence::Gone => {}
@@ -291,7 +299,7 @@ impl Attachments {
         let name = format!("network namespace{}", self.namespace);
         if presence != Presence::Same && self.namespace.is_open() {
             self.leave(kernel);
-            eprintln!("mirror: {name}: gone");
+            emit!(NamespaceGone, namespace = name, "{name}: gone");
             if self.namespace.is_of_a_process() {
                 return Ok(Prospect::Nothing);
             }
@@ -300,7 +308,7 @@ impl Attachments {
             match self.namespace.follow().and_then(|()| self.enter()) {
                 Ok(present) => {
                     self.trouble.find(&name);
-                    eprintln!("mirror: {name}: there again");
+                    emit!(NamespaceEntered, namespace = name, "{name}: there again");
                     self.take_up_new(kernel, places, present);
                 }
                 // It went away meanwhile.

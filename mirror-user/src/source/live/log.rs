@@ -1,11 +1,13 @@
-//! What the kernel program says of single packets, on standard error. The only file that knows
+//! What the kernel program reports of single packets, as events of the log. The only file that names
 //! `aya_log`.
 
 use anyhow::Context;
 use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use log::{Log, Metadata, Record};
+use log::{Level, Log, Metadata, Record};
 use mirror_common::Outcome;
+
+use crate::logging::emit;
 
 /// How much the kernel program says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,13 +52,13 @@ impl KernelLog {
         if self == Self::Off {
             return Ok(None);
         }
-        let logger = EbpfLogger::init_with_logger(object, ToStandardError);
+        let logger = EbpfLogger::init_with_logger(object, ToLog);
         Ok(Some(Listener(logger.context("the kernel program says nothing")?)))
     }
 }
 
 /// Takes out what the kernel program said.
-pub(super) struct Listener(EbpfLogger<ToStandardError>);
+pub(super) struct Listener(EbpfLogger<ToLog>);
 
 impl Listener {
     /// Prints what was said since the last call.
@@ -65,15 +67,21 @@ impl Listener {
     }
 }
 
-struct ToStandardError;
+struct ToLog;
 
-impl Log for ToStandardError {
+impl Log for ToLog {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("mirror: kernel: {}", named(&record.args().to_string()));
+        let line = named(&record.args().to_string());
+        let outcome = line.rsplit(' ').next();
+        match record.level() {
+            Level::Error | Level::Warn => emit!(KernelPacketLost, outcome, "kernel: {line}"),
+            Level::Info | Level::Debug => emit!(KernelPacket, outcome, "kernel: {line}"),
+            Level::Trace => emit!(KernelPacketIgnored, outcome, "kernel: {line}"),
+        }
     }
 
     fn flush(&self) {}
@@ -89,6 +97,24 @@ fn named(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::{Event, KERNEL, captured};
+
+    #[test]
+    fn a_line_is_an_event_of_its_level_with_the_name_of_the_outcome() {
+        // The filter knows the kernel program's events by the module that emits them.
+        assert_eq!(module_path!().strip_suffix("::tests"), Some(KERNEL));
+        let (lines, ()) = captured(|| {
+            for level in [Level::Warn, Level::Debug, Level::Trace] {
+                let args = format_args!("interface 3, port 1 to 2, 324 bytes: 6");
+                ToLog.log(&Record::builder().level(level).args(args).build());
+            }
+        });
+        let events: Vec<_> = lines.iter().map(|line| line.event).collect();
+        let expected = [Event::KernelPacketLost, Event::KernelPacket, Event::KernelPacketIgnored];
+        assert_eq!(events, expected);
+        assert_eq!(lines[0].message, "kernel: interface 3, port 1 to 2, 324 bytes: ring_full");
+        assert!(lines.iter().all(|line| line.fields["outcome"] == "ring_full"), "{lines:?}");
+    }
 
     #[test]
     fn outcomes_are_told_by_name() {

@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::clsact::{Behind, Disturbance};
 use super::device::Device;
+use crate::logging::emit;
 use crate::packet::Timestamp;
 use crate::stats::Note;
 use crate::stats::Tally;
@@ -58,7 +59,13 @@ impl Trouble {
     ) -> bool {
         self.counts.count(disturbance);
         if self.said.insert((device.index, disturbance)) {
-            eprintln!("mirror: {}: {}; attached again", device.name, disturbance.message());
+            let (interface, what) = (device.name.as_str(), disturbance.message());
+            emit!(
+                FilterReattached,
+                interface,
+                reason = <&str>::from(disturbance),
+                "{interface}: {what}; attached again"
+            );
         }
         let (since, times) = self.repairs.entry(device.index).or_insert((now, 0));
         if now.since(*since) > SPAN {
@@ -77,7 +84,8 @@ impl Trouble {
             device.name
         );
         if self.behind.get(&device.index) != Some(&message) {
-            eprintln!("mirror: {message}");
+            let interface = device.name.as_str();
+            emit!(ForeignFilterFirst, interface, kind = %kind, priority, "{message}");
             self.behind.insert(device.index, message);
         }
     }
@@ -100,7 +108,8 @@ impl Trouble {
             return Err(why);
         }
         if self.lost.insert(name.to_owned()) {
-            eprintln!("mirror: not ready: {why:#}");
+            let reason = format!("{why:#}");
+            emit!(CaptureLost, interface = name, reason, "not ready: {reason}");
         }
         Ok(())
     }
@@ -108,10 +117,9 @@ impl Trouble {
     /// Something that was lost is attached again.
     pub(super) fn find(&mut self, name: &str) {
         if self.lost.remove(name) {
-            eprintln!(
-                "mirror: {name}: captured again{}",
-                if self.lost.is_empty() { "; ready" } else { "" }
-            );
+            let ready = self.lost.is_empty();
+            let also = if ready { "; ready" } else { "" };
+            emit!(CaptureRecovered, interface = name, ready, "{name}: captured again{also}");
         }
     }
 
@@ -144,6 +152,7 @@ mod tests {
     use mirror_common::Link;
 
     use super::*;
+    use crate::logging::{Event, captured};
 
     fn device() -> Device {
         Device { name: "v0".to_owned(), index: 7, up: true, loopback: false, link: Link::Ethernet }
@@ -154,9 +163,14 @@ mod tests {
         let removed = Disturbance::FilterRemoved;
         let mut trouble = Trouble::new(false);
         let at = |seconds| Timestamp::default().later(Duration::from_secs(seconds));
-        for second in 0..100 {
-            assert!(trouble.repaired(&device(), removed, at(second)));
-        }
+        let (lines, ()) = captured(|| {
+            for second in 0..100 {
+                assert!(trouble.repaired(&device(), removed, at(second)));
+            }
+        });
+        let events: Vec<_> = lines.iter().map(|line| line.event).collect();
+        assert_eq!(events, [Event::FilterReattached], "reported once");
+        assert_eq!(lines[0].fields["reason"], "filter_removed");
         let mut trouble = Trouble::new(false);
         let repairs = (0..100).take_while(|_| trouble.repaired(&device(), removed, at(1))).count();
         assert_eq!(repairs, MAX_REPAIRS as usize);
@@ -173,7 +187,12 @@ mod tests {
         let mut trouble = Trouble::new(true);
         let at = |seconds| Timestamp::default().later(Duration::from_secs(seconds));
         assert!(!trouble.is_due(at(5)));
-        trouble.lose("v0", why()).unwrap();
+        let (lines, ()) = captured(|| {
+            trouble.lose("v0", why()).unwrap();
+            trouble.lose("v0", why()).unwrap();
+        });
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0].event, Event::CaptureLost);
         assert!(trouble.has_lost("v0") && trouble.is_due(at(5)) && !trouble.is_due(at(5)));
         assert_eq!(trouble.warnings().count(), 1);
         trouble.find("v0");

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::Engine;
+use crate::logging::emit;
 use crate::sink::replay::outcome::report::short;
 use crate::sink::replay::transport::connections::Connections;
 
@@ -29,7 +30,9 @@ impl Behind {
         let Some(late) = late.filter(|late| *late >= SAID_FROM) else { return };
         engine.queue.counters.behind.fetch_add(1, Relaxed);
         if !self.0.replace(true) {
-            engine.say(&told(engine.pool.policy, late));
+            let (target, what) = (engine.authority(), told(engine.pool.policy, late));
+            let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+            emit!(RequestsLate, target, late_ms, "{target}: {what}");
         }
     }
 }

@@ -23,6 +23,7 @@ use self::independent::Independent;
 use self::queue::{Answer, Item, Job, Queue};
 use self::session::Session;
 use self::waiting::{Place, Waiting};
+use crate::logging::emit;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Correlate;
 use crate::sink::replay::key::SessionKey;
@@ -175,14 +176,13 @@ impl Engine {
         let is_said = |due: &Instant| self.said_pause.get().is_some_and(|said| *due <= said);
         let Some(due) = next.filter(|due| !is_said(due)) else { return };
         self.said_pause.set(Some(due));
-        let wait = Duration::from_secs(due.saturating_duration_since(now).as_secs());
-        let wait = humantime::format_duration(wait);
-        self.say(&match pace {
-            Pace::Recorded { .. } => format!(
-                "the next request is due in {wait}, as it was captured; --max-gap 5s cuts such pauses"
-            ),
-            Pace::Live | Pace::Rate(_) | Pace::Max => format!("the next request is due in {wait}"),
-        });
+        let (target, seconds) = (self.authority(), due.saturating_duration_since(now).as_secs());
+        let wait = humantime::format_duration(Duration::from_secs(seconds));
+        let hint = match pace {
+            Pace::Recorded { .. } => ", as it was captured; --max-gap 5s cuts such pauses",
+            Pace::Live | Pace::Rate(_) | Pace::Max => "",
+        };
+        emit!(ReplayPauses, target, seconds, "{target}: the next request is due in {wait}{hint}");
     }
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {
@@ -306,9 +306,19 @@ impl Engine {
         match change {
             Some(Change::Opened(Seen { failed, all })) => {
                 self.queue.counters.breaker_opened.fetch_add(1, Relaxed);
-                self.say(&format!("{failed} of the last {all} requests failed; nothing is sent until it answers again"));
+                let target = self.authority();
+                emit!(
+                    BreakerOpened,
+                    target,
+                    failed,
+                    of = all,
+                    "{target}: {failed} of the last {all} requests failed; nothing is sent until it answers again"
+                );
             }
-            Some(Change::Closed) => self.say("answers again; everything is sent"),
+            Some(Change::Closed) => {
+                let target = self.authority();
+                emit!(BreakerClosed, target, "{target}: answers again; everything is sent");
+            }
             Some(Change::StillOpen) | None => {}
         }
     }
@@ -320,8 +330,8 @@ impl Engine {
         }
     }
 
-    /// Tells the operator something about the target.
-    pub(in crate::sink::replay) fn say(&self, what: &str) {
-        eprintln!("mirror: {}: {what}", self.dialer.authority());
+    /// What the target is called in the log.
+    pub(in crate::sink::replay) fn authority(&self) -> &str {
+        self.dialer.authority()
     }
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use super::progress::NotDelivered;
 use crate::http::message::{Message, StartLine};
+use crate::logging::emit;
 use crate::packet::Timestamp;
 use crate::privileges::{self, Duty};
 use crate::sink::replay::clock::now;
@@ -123,7 +124,7 @@ impl RequestLog {
                 let shared = Arc::clone(&shared);
                 move || {
                     if let Err(error) = privileges::keep_for(Duty::Nothing) {
-                        eprintln!("mirror: request log: {error:#}");
+                        emit!(PrivilegesKept, thread = "request log", "request log: {error:#}");
                     }
                     write_all(&rx, &file, &shared);
                 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::gate::{Gate, Pass};
 use super::upstream::Upstream;
+use crate::logging::emit;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::engine::Engine;
 use crate::sink::replay::engine::queue::Queue;
@@ -222,9 +223,12 @@ impl Engine {
     fn lacks_descriptor(&self) {
         self.pool.evict_idle();
         if !self.queue.counters.short_of_descriptors.swap(true, Relaxed) {
-            self.say(
-                "no descriptor is left for a connection; requests that find none are counted as \
-                 no_descriptor (raise `ulimit -Hn`, or lower --max-connections)",
+            let target = self.authority();
+            emit!(
+                DescriptorsExhausted,
+                target,
+                "{target}: no descriptor is left for a connection; requests that find none are counted as \
+                 no_descriptor (raise `ulimit -Hn`, or lower --max-connections)"
             );
         }
     }

@@ -11,6 +11,7 @@
 
 mod attachments;
 mod cgroup;
+mod chunk;
 mod claim;
 mod clsact;
 mod control;
@@ -21,6 +22,7 @@ mod log;
 mod meter;
 mod namespace;
 mod netlink;
+mod options;
 mod own;
 mod parts;
 mod presence;
@@ -30,14 +32,16 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::ensure;
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
 use self::attachments::{Attachments, Prospect};
+use self::chunk::{CHUNK_BYTES, write};
 use self::follow::Places;
 use self::kernel::{Kernel, Path};
+use self::options::MIN_RING_BYTES;
 use self::parts::{Joined, Parts};
 use super::{Next, PacketSource};
 use crate::filter::{Choice, Watch};
@@ -50,6 +54,7 @@ pub use device::Device;
 pub use log::KernelLog;
 pub use meter::Meter;
 pub use namespace::Namespace;
+pub use options::{DEFAULT_RING_BYTES, Hook, LiveOptions, Order};
 pub use own::OwnSockets;
 
 /// How often the ring is looked into while packets come; bounds how late a packet is then.
@@ -62,72 +67,8 @@ const LOOKS_IN_VAIN: u32 = 8;
 /// at 100,000 small requests a second a look finds half of that, so that nobody is woken at all.
 const WAKE_BYTES: u32 = 256 * 1024;
 
-/// Packets are slices of chunks of this size: a small part of a second-level cache, which production
-/// needs too, as a chunk is filled again as soon as none of its packets is held any more.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// 64 MiB hold 0.7 s of 40,000 requests a second with their answers (1 KiB each), and are the
-/// smallest ring that seldom loses anything of one connection at full speed; see
-/// `docs/capture-cost.md`.
-pub const DEFAULT_RING_BYTES: u32 = 64 << 20;
-
-/// The smallest ring: the largest packet without BIG TCP must fit, and another one while it is read.
-const MIN_RING_BYTES: u32 = 512 * 1024;
-
 /// Where the ring is never empty, it is asked so often whether devices came or went.
 const FOLLOW: Duration = Duration::from_millis(250);
-
-/// What to capture.
-#[derive(Clone, Debug)]
-pub struct LiveOptions {
-    /// Names of interfaces, patterns of names (`veth*`), or `any` for all that are up. Those that come
-    /// are attached to, and those that go let go, as the kernel tells of them.
-    pub interfaces: Vec<String>,
-    /// In their place a cgroup, whose sockets' packets are copied wherever they pass.
-    pub cgroup: Option<Cgroup>,
-    /// Whose interfaces.
-    pub namespace: Namespace,
-    /// What is wanted of their packets.
-    pub watch: Watch,
-    /// Where in the kernel packets are copied.
-    pub hook: Hook,
-    /// Its place among other TC programs.
-    pub order: Order,
-    /// Size of the ring in bytes, a power of two.
-    pub ring_bytes: u32,
-    /// How much the kernel program says of single packets.
-    pub log: KernelLog,
-    /// Where something cannot be captured any more, the run goes on without and tries again; otherwise
-    /// it ends.
-    pub persists: bool,
-    /// Sockets whose packets are not copied; `None` where mirror connects to nobody.
-    pub own: Option<OwnSockets>,
-}
-
-/// Where in the kernel packets are copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hook {
-    /// TC, by TCX where the kernel has it (6.6) and by clsact before.
-    #[default]
-    Tc,
-    /// TC by clsact, even where the kernel has TCX.
-    Clsact,
-    /// XDP, ingress only.
-    Xdp,
-}
-
-/// The place among other TC programs of a device. Ours lets every packet pass on to the next
-/// (`TC_ACT_UNSPEC`), wherever it stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Before all others where that is possible; where it is not, that is said.
-    #[default]
-    Front,
-    /// Before all others, or not at all: it sees every packet.
-    First,
-    /// Behind those that are there when it is attached: it sees what they let pass.
-    Last,
-}
 
 /// Packets of live interfaces.
 pub struct LiveSource {
@@ -300,32 +241,6 @@ impl fmt::Display for LiveSource {
 impl Drop for LiveSource {
     fn drop(&mut self) {
         self.attachments.end(&mut self.kernel);
-    }
-}
-
-/// Copies a packet into the chunk, and puts back the VLAN tag that the kernel had taken out; says
-/// how many bytes that added.
-fn write(record: &PacketRecord, packet: &[u8], chunk: &mut BytesMut) -> u32 {
-    /// Destination and source address, which stand before the tag.
-    const ADDRESSES: usize = 12;
-    const TAG: u32 = 4;
-    let needed = packet.len().saturating_add(TAG as usize);
-    if chunk.capacity() < needed {
-        // Takes the old chunk again when none of its packets is held any more.
-        chunk.reserve(needed.max(CHUNK_BYTES));
-    }
-    match packet.split_at_checked(ADDRESSES) {
-        Some((addresses, rest)) if record.vlan_protocol != 0 => {
-            chunk.extend_from_slice(addresses);
-            chunk.put_u16(record.vlan_protocol);
-            chunk.put_u16(record.vlan_tci);
-            chunk.extend_from_slice(rest);
-            TAG
-        }
-        _ => {
-            chunk.extend_from_slice(packet);
-            0
-        }
     }
 }
 

@@ -1,0 +1,53 @@
+//! How the program is attached, as far as this kernel can.
+
+use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
+use aya::util::KernelVersion;
+
+use super::super::Hook;
+use super::super::cgroup::Cgroup;
+
+/// How the program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source::live) enum Path {
+    /// Links of TCX (Linux 6.6), which the kernel removes with the process.
+    Tcx,
+    /// Filters of a clsact qdisc.
+    Clsact,
+    /// Links of XDP, which the kernel removes with the process.
+    Xdp,
+    /// Links of a cgroup, which the kernel removes with the process.
+    Cgroup,
+}
+
+impl Path {
+    /// The one of this kernel that is asked for.
+    pub(in crate::source::live) fn of(hook: Hook, cgroup: Option<&Cgroup>) -> Self {
+        match hook {
+            _ if cgroup.is_some() => Self::Cgroup,
+            Hook::Xdp => Self::Xdp,
+            Hook::Tc if has_tcx() => Self::Tcx,
+            Hook::Tc | Hook::Clsact => Self::Clsact,
+        }
+    }
+
+    pub(in crate::source::live) fn name(self) -> &'static str {
+        match self {
+            Self::Tcx => "TCX",
+            Self::Clsact => "clsact",
+            Self::Xdp => "XDP",
+            Self::Cgroup => "cgroup",
+        }
+    }
+}
+
+/// True when the kernel has TCX links.
+fn has_tcx() -> bool {
+    // A kernel of that age may have been built without them; `lo` is always there to ask about.
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+        && match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
+            Ok(_) => true,
+            // There are links of others, of which only CAP_SYS_ADMIN may know more.
+            Err(ProgramError::SyscallError(error)) => error.call == "bpf_prog_get_fd_by_id",
+            Err(_) => false,
+        }
+}

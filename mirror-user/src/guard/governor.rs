@@ -1,23 +1,24 @@
-//! When the sample is lowered and raised: pure, one judgement a measurement.
+//! Decides when the sample is lowered and raised: one decision for each measurement, without I/O or clock.
 
 use std::fmt;
 
-use super::usage::Taken;
+use super::usage::Used;
 use crate::filter::Sample;
 
-/// Each step halves the sample; ten of them leave one connection in 1,024, whose cost is that of
-/// packets that are not wanted.
+/// Each step halves the sample. Ten steps leave one connection in 1,024; what is left then is the cost of
+/// skipping packets.
 const MAX_STEPS: u32 = 10;
 
-/// So many measurements in a row must leave room before a step is taken back, so that a load which
-/// comes and goes does not let the sample swing.
-const QUIET: u32 = 5;
+/// The number of consecutive measurements below the limits before a step is taken back, so that the
+/// sample does not oscillate with the load.
+const MEASUREMENTS_BEFORE_RAISE: u32 = 5;
 
-/// A step back doubles what is copied: it is taken where the double would still leave a tenth.
-const ROOM: f64 = 0.45;
+/// A step back doubles what is copied. It is taken when twice the current usage is below nine tenths of
+/// the limit.
+const CPU_HEADROOM: f64 = 0.45;
 
-/// Memory does not follow the sample so closely: what is held has to go first.
-const MEMORY_ROOM: f64 = 0.8;
+/// Memory follows the sample slowly, as buffers must drain first.
+const MEMORY_HEADROOM: f64 = 0.8;
 
 /// Lowers and raises the sample.
 #[derive(Clone, Debug)]
@@ -25,35 +26,36 @@ pub(super) struct Governor {
     cpu: Option<f64>,
     memory: Option<u64>,
     steps: u32,
-    quiet: u32,
+    /// Consecutive measurements below the limits.
+    with_headroom: u32,
 }
 
-/// What is to be done.
+/// A change of the sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Step {
     Down(Excess),
     Up,
 }
 
-/// What was more than allowed.
+/// The limit that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Excess {
-    /// Shares of a processor: taken, allowed.
+    /// Shares of one CPU: used, allowed.
     Cpu(f64, f64),
-    /// Bytes: taken, allowed.
+    /// Bytes: used, allowed.
     Memory(u64, u64),
 }
 
 impl fmt::Display for Excess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cpu(taken, allowed) => {
-                let [taken, allowed] = [taken, allowed].map(|share| share * 100.0);
-                write!(f, "{taken:.0}% of a processor are more than --cpu-limit {allowed:.0}%")
+            Self::Cpu(used, allowed) => {
+                let [used, allowed] = [used, allowed].map(|share| share * 100.0);
+                write!(f, "{used:.0}% of a processor are more than --cpu-limit {allowed:.0}%")
             }
-            Self::Memory(taken, allowed) => {
-                let [taken, allowed] = [taken, allowed].map(|bytes| bytes >> 20);
-                write!(f, "{taken} MiB are more than --memory-limit {allowed}MiB")
+            Self::Memory(used, allowed) => {
+                let [used, allowed] = [used, allowed].map(|bytes| bytes >> 20);
+                write!(f, "{used} MiB are more than --memory-limit {allowed}MiB")
             }
         }
     }
@@ -61,46 +63,47 @@ impl fmt::Display for Excess {
 
 impl Governor {
     pub(super) fn new(cpu: Option<f64>, memory: Option<u64>) -> Self {
-        Self { cpu, memory, steps: 0, quiet: 0 }
+        Self { cpu, memory, steps: 0, with_headroom: 0 }
     }
 
-    /// True when there is something to judge.
+    /// True when there is a limit.
     pub(super) fn governs(&self) -> bool {
         self.cpu.is_some() || self.memory.is_some()
     }
 
-    /// The part of the connections that may be copied, out of 2³².
+    /// The share of connections that may be copied, out of 2³².
     pub(super) fn threshold(&self) -> u64 {
         Sample::ALL.threshold() >> self.steps
     }
 
-    /// Judges what was taken since the last measurement.
-    pub(super) fn judge(&mut self, taken: Taken) -> Option<Step> {
-        let cpu = self.cpu.map(|allowed| (taken.cpu, allowed));
-        let memory = self.memory.map(|allowed| (taken.memory, allowed));
+    /// Decides by what was used since the last measurement.
+    pub(super) fn judge(&mut self, used: Used) -> Option<Step> {
+        let cpu = self.cpu.map(|allowed| (used.cpu, allowed));
+        let memory = self.memory.map(|allowed| (used.memory, allowed));
         let excess = cpu
-            .filter(|(taken, allowed)| taken > allowed)
-            .map(|(taken, allowed)| Excess::Cpu(taken, allowed))
+            .filter(|(used, allowed)| used > allowed)
+            .map(|(used, allowed)| Excess::Cpu(used, allowed))
             .or_else(|| {
-                let over = memory.filter(|(taken, allowed)| taken > allowed);
-                over.map(|(taken, allowed)| Excess::Memory(taken, allowed))
+                let over = memory.filter(|(used, allowed)| used > allowed);
+                over.map(|(used, allowed)| Excess::Memory(used, allowed))
             });
         if let Some(excess) = excess {
-            self.quiet = 0;
+            self.with_headroom = 0;
             if self.steps == MAX_STEPS {
                 return None;
             }
             self.steps += 1;
             return Some(Step::Down(excess));
         }
-        let has_room = cpu.is_none_or(|(taken, allowed)| taken < allowed * ROOM)
-            && memory.is_none_or(|(taken, allowed)| (taken as f64) < allowed as f64 * MEMORY_ROOM);
-        self.quiet = if has_room { self.quiet + 1 } else { 0 };
-        if self.quiet < QUIET || self.steps == 0 {
-            self.quiet = self.quiet.min(QUIET);
+        let has_headroom = cpu.is_none_or(|(used, allowed)| used < allowed * CPU_HEADROOM)
+            && memory
+                .is_none_or(|(used, allowed)| (used as f64) < allowed as f64 * MEMORY_HEADROOM);
+        self.with_headroom = if has_headroom { self.with_headroom + 1 } else { 0 };
+        if self.with_headroom < MEASUREMENTS_BEFORE_RAISE || self.steps == 0 {
+            self.with_headroom = self.with_headroom.min(MEASUREMENTS_BEFORE_RAISE);
             return None;
         }
-        self.quiet = 0;
+        self.with_headroom = 0;
         self.steps -= 1;
         Some(Step::Up)
     }
@@ -112,8 +115,8 @@ mod tests {
 
     use super::*;
 
-    fn cpu(share: f64) -> Taken {
-        Taken { cpu: share, memory: 0 }
+    fn cpu(share: f64) -> Used {
+        Used { cpu: share, memory: 0 }
     }
 
     #[test]
@@ -123,9 +126,9 @@ mod tests {
         assert_eq!(governor.judge(cpu(0.3)), Some(Step::Down(Excess::Cpu(0.3, 0.2))));
         assert_eq!(governor.judge(cpu(0.25)), Some(Step::Down(Excess::Cpu(0.25, 0.2))));
         assert_eq!(governor.threshold(), Sample::ALL.threshold() / 4);
-        // Twice as much would be too much.
+        // Doubling would exceed the limit.
         assert!((0..20).all(|_| governor.judge(cpu(0.1)).is_none()));
-        assert!((1..QUIET).all(|_| governor.judge(cpu(0.05)).is_none()));
+        assert!((1..MEASUREMENTS_BEFORE_RAISE).all(|_| governor.judge(cpu(0.05)).is_none()));
         assert_eq!(governor.judge(cpu(0.05)), Some(Step::Up));
         assert_eq!(governor.threshold(), Sample::ALL.threshold() / 2);
     }
@@ -133,10 +136,12 @@ mod tests {
     #[test]
     fn memory_counts_as_well() {
         let mut governor = Governor::new(None, Some(100));
-        let taken = |memory| Taken { cpu: 9.0, memory };
-        assert_eq!(governor.judge(taken(101)), Some(Step::Down(Excess::Memory(101, 100))));
-        assert!((0..20).all(|_| governor.judge(taken(85)).is_none()));
-        let ups = (0..QUIET).filter(|_| governor.judge(taken(50)) == Some(Step::Up)).count();
+        let used = |memory| Used { cpu: 9.0, memory };
+        assert_eq!(governor.judge(used(101)), Some(Step::Down(Excess::Memory(101, 100))));
+        assert!((0..20).all(|_| governor.judge(used(85)).is_none()));
+        let ups = (0..MEASUREMENTS_BEFORE_RAISE)
+            .filter(|_| governor.judge(used(50)) == Some(Step::Up))
+            .count();
         assert_eq!(ups, 1);
     }
 

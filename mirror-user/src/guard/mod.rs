@@ -1,9 +1,9 @@
-//! Looks after mirror itself, so that production does not feel it: how much processor and memory it
-//! takes, and whether it was told to pause.
+//! Keeps mirror's use of CPU and memory within its limits, so that production does not notice it, and
+//! pauses copying on request.
 //!
-//! In: what was allowed ([`Limits`]), signals, a file. Out: the part of the connections that the
-//! kernel program copies, told to its [`Control`]. A thread of its own, which works when the pipeline
-//! is behind. Refuses nothing; says what it does on standard error, and counts it.
+//! Input: the limits ([`Limits`]), signals, a pause file. Output: the share of connections that the
+//! kernel program copies, set through its [`Control`]. It runs on a thread of its own, so that it works
+//! when the pipeline is overloaded. It never fails a run; each step is reported as an event and counted.
 
 mod governor;
 mod usage;
@@ -26,35 +26,35 @@ use crate::shutdown::Stop;
 use crate::source::live::{Control, Meter};
 use crate::stats::Note;
 
-/// How often signals and the pause file are looked at: half of the 100 ms in which copying is to stop.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often signals and the pause file are polled: half of the 100 ms within which copying must stop.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Looks between two measurements: one second, over which a load is not a burst any more.
-const LOOKS_PER_MEASUREMENT: u32 = 20;
+/// Polls for each measurement: one second, long enough that a short burst does not count as load.
+const POLLS_PER_MEASUREMENT: u32 = 20;
 
-/// What mirror may take.
+/// How much of the host mirror may use.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// Of one processor, 0.2 being a fifth, the time of its kernel programs included; may be above 1.
+    /// Share of one CPU (0.2 is a fifth), including the time of the kernel programs; may exceed 1.
     pub cpu: Option<f64>,
     /// Bytes of resident memory.
     pub memory: Option<u64>,
-    /// While there is such a file, nothing is copied.
+    /// While this file exists, nothing is copied.
     pub pause_file: Option<PathBuf>,
 }
 
-/// What was done so far.
+/// Counts of what the guard has done.
 #[derive(Debug, Default)]
 pub struct Counts {
     pauses: AtomicU64,
     lowered: AtomicU64,
     raised: AtomicU64,
-    /// The smallest part of the connections that was copied, out of 2³²; 0 where none was lowered.
+    /// The smallest share of connections that was ever copied, out of 2³²; 0 if it was never lowered.
     smallest: AtomicU64,
 }
 
 impl Counts {
-    /// For the summary.
+    /// The counts for the summary.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
         let smallest = self.smallest.load(Relaxed);
@@ -66,7 +66,7 @@ impl Counts {
     }
 }
 
-/// Looks after a live run until it stops.
+/// Guards a live run until it stops.
 pub struct Guard {
     limits: Limits,
     control: Control,
@@ -77,7 +77,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard of what `control` rules.
+    /// A guard for the kernel program behind `control`.
     #[must_use]
     pub fn new(limits: Limits, control: Control, meter: Meter) -> Self {
         Self {
@@ -90,13 +90,13 @@ impl Guard {
         }
     }
 
-    /// Starts its thread: SIGUSR1 pauses the copying from now on, SIGUSR2 lets it go on.
+    /// Starts its thread. From then on, SIGUSR1 pauses copying and SIGUSR2 resumes it.
     ///
     /// # Errors
     /// When signals cannot be handled, or no thread could be started.
     pub fn start(mut self, stop: Stop) -> anyhow::Result<Arc<Counts>> {
-        let [pause, go_on] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
-        for (signal, flag) in [(SIGUSR1, &pause), (SIGUSR2, &go_on)] {
+        let [pause, resume] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        for (signal, flag) in [(SIGUSR1, &pause), (SIGUSR2, &resume)] {
             signal_hook::flag::register(signal, Arc::clone(flag))
                 .context("signals: cannot be handled")?;
         }
@@ -105,16 +105,17 @@ impl Guard {
             if let Err(error) = privileges::keep_for(Duty::Guard) {
                 emit!(PrivilegesKept, thread = "guard", "{error:#}");
             }
-            let ticks = crossbeam_channel::tick(LOOK);
-            let mut asked = false;
-            let mut looks = 0_u32;
+            let ticks = crossbeam_channel::tick(POLL_INTERVAL);
+            let mut signalled = false;
+            let mut poll = 0_u32;
             while ticks.recv().is_ok() && !stop.requested() {
-                asked = (asked || pause.swap(false, Relaxed)) && !go_on.swap(false, Relaxed);
+                signalled =
+                    (signalled || pause.swap(false, Relaxed)) && !resume.swap(false, Relaxed);
                 let file = self.limits.pause_file.as_ref();
-                self.pause(asked || file.is_some_and(|file| file.exists()));
+                self.pause(signalled || file.is_some_and(|file| file.exists()));
                 if self.governor.governs() {
-                    looks = (looks + 1) % LOOKS_PER_MEASUREMENT;
-                    self.measure(looks);
+                    poll = (poll + 1) % POLLS_PER_MEASUREMENT;
+                    self.measure(poll);
                 }
             }
         };
@@ -142,16 +143,17 @@ impl Guard {
         }
     }
 
-    /// The last look of a second tells what a packet costs, the first what the second before took.
-    fn measure(&mut self, look: u32) {
-        match look {
+    /// The last poll of each second starts measuring the cost of a packet; the first poll of the next
+    /// second ends it and judges the usage of the second before.
+    fn measure(&mut self, poll: u32) {
+        match poll {
             0 => {
-                let taken = self.usage.take();
-                if let Some(step) = self.governor.judge(taken) {
+                let used = self.usage.since_last();
+                if let Some(step) = self.governor.judge(used) {
                     self.step(step);
                 }
             }
-            n if n + 1 == LOOKS_PER_MEASUREMENT => self.usage.price_packets(),
+            n if n + 1 == POLLS_PER_MEASUREMENT => self.usage.start_measuring_cost(),
             _ => {}
         }
     }

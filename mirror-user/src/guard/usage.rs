@@ -1,4 +1,4 @@
-//! What mirror takes of its host.
+//! How much of the host mirror uses.
 
 use std::fs;
 use std::time::Duration;
@@ -7,19 +7,19 @@ use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::source::live::Meter;
 
-/// What was taken in one measurement.
+/// What was used in the span of one measurement.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Taken {
-    /// Share of one processor.
+pub(super) struct Used {
+    /// Share of one CPU.
     pub(super) cpu: f64,
     /// Bytes of resident memory.
     pub(super) memory: u64,
 }
 
-/// Measures it.
+/// Measures CPU time and memory.
 pub(super) struct Usage {
     meter: Meter,
-    /// Wall time and processor time of the process when it was last asked.
+    /// Wall time and CPU time of the process at the last measurement.
     last: [Duration; 2],
 }
 
@@ -28,22 +28,22 @@ impl Usage {
         Self { meter, last: now() }
     }
 
-    /// From here until the next [`take`](Self::take), what the kernel programs take is measured.
-    pub(super) fn price_packets(&mut self) {
+    /// Measures the cost of the kernel programs from now until the next [`since_last`](Self::since_last).
+    pub(super) fn start_measuring_cost(&mut self) {
         self.meter.begin();
     }
 
-    /// What was taken since the last call. The kernel programs' time is that of the packets that
-    /// came, at the price of those that came while it was measured: the measurement itself makes
-    /// every BPF program of the host dearer, so that it lasts for a twentieth of the time.
-    pub(super) fn take(&mut self) -> Taken {
+    /// What was used since the last call. The time of the kernel programs is the number of packets
+    /// times the cost of a packet while it was measured: measuring makes every BPF program of the host
+    /// slower, so it is done for a twentieth of the time only.
+    pub(super) fn since_last(&mut self) -> Used {
         let [wall, own] = now();
         let [last_wall, last_own] = std::mem::replace(&mut self.last, [wall, own]);
         let kernel = self.meter.end();
-        let taken = own.saturating_sub(last_own) + kernel;
+        let used = own.saturating_sub(last_own) + kernel;
         let span = wall.saturating_sub(last_wall).as_secs_f64();
-        let cpu = if span > 0.0 { taken.as_secs_f64() / span } else { 0.0 };
-        Taken { cpu, memory: resident() }
+        let cpu = if span > 0.0 { used.as_secs_f64() / span } else { 0.0 };
+        Used { cpu, memory: resident() }
     }
 }
 
@@ -59,7 +59,7 @@ fn now() -> [Duration; 2] {
 /// `VmRSS` of `/proc/self/status` (proc(5)).
 fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let told = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = told.and_then(|told| told.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0).saturating_mul(1024)
 }

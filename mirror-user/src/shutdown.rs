@@ -1,8 +1,8 @@
 //! One stop signal for the whole run.
 //!
-//! The first SIGINT or SIGTERM asks every room to end: the source stops reading, what is inside
-//! is finished, sinks drain for a bounded time, the summary is printed. The second one ends the
-//! process at once. SIGHUP does the same where it does not ask for a reload.
+//! The first SIGINT or SIGTERM asks every stage to end: the source stops reading, what is in flight is
+//! finished, sinks drain for a bounded time, and the summary is printed. The second signal ends the
+//! process at once. SIGHUP does the same, except in a run that reloads its file on SIGHUP.
 
 use std::ffi::c_int;
 use std::fs;
@@ -18,46 +18,46 @@ use signal_hook::flag;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
 
-/// Shared by everyone who may have to end early.
+/// The stop flag, shared by every thread that may have to end early.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// A stop that SIGINT and SIGTERM set.
+    /// A stop flag that SIGINT and SIGTERM set.
     ///
     /// # Errors
     /// When the process may not handle signals.
     pub fn on_signals() -> anyhow::Result<Self> {
         let stop = Self::default();
-        stop.obey(SIGINT)?;
-        stop.obey(SIGTERM)?;
+        stop.set_on(SIGINT)?;
+        stop.set_on(SIGTERM)?;
         Ok(stop)
     }
 
-    /// SIGHUP sets it, too: a terminal that closes ends the run. A run that was started to outlive
-    /// its terminal, by nohup(1), ignores the signal and goes on.
+    /// SIGHUP sets it, too, so that closing the terminal ends the run. A run started with nohup(1)
+    /// ignores the signal and continues.
     ///
     /// # Errors
     /// When the process may not handle signals.
     pub fn on_hangup(&self) -> anyhow::Result<()> {
-        if is_ignored(SIGHUP) { Ok(()) } else { self.obey(SIGHUP) }
+        if is_ignored(SIGHUP) { Ok(()) } else { self.set_on(SIGHUP) }
     }
 
-    fn obey(&self, signal: c_int) -> anyhow::Result<()> {
-        // In this order: the second signal must find the flag set by the first, not by itself.
+    fn set_on(&self, signal: c_int) -> anyhow::Result<()> {
+        // In this order: the shutdown must see the flag set by the first signal, not by the second.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&self.0))
             .and_then(|_| flag::register(signal, Arc::clone(&self.0)))
             .context("signals: cannot be handled")?;
         Ok(())
     }
 
-    /// Asks everyone to end.
+    /// Requests the stop.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Asks everyone to end when `time` has passed. To be called once the run is confined, so that
-    /// the thread that waits is confined, too.
+    /// Requests the stop after `time`. Call it once the run is confined, so that the thread that waits
+    /// is confined, too.
     ///
     /// # Errors
     /// When no thread could be started.
@@ -78,20 +78,20 @@ impl Stop {
         Ok(())
     }
 
-    /// True once someone asked to end.
+    /// True once the stop was requested.
     #[must_use]
     pub fn requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// The flag itself, for rooms that know nothing of signals.
+    /// The flag itself, for stages that do not know this type.
     #[must_use]
     pub fn flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0)
     }
 }
 
-/// True when this process ignores the signal, as its parent asked (proc(5), `SigIgn`).
+/// True when this process ignores the signal, as its parent set it up (proc(5), `SigIgn`).
 fn is_ignored(signal: c_int) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

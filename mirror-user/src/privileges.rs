@@ -1,20 +1,20 @@
-//! What this process may do, and what its threads give up once they do not need it any more.
+//! The capabilities of this process, and which of them its threads drop once they are not needed.
 
 use anyhow::{Context, bail};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-/// A capability that capture needs, with its number in `linux/capability.h`.
+/// A capability that live capture needs, with its number in `linux/capability.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// Its name.
     pub name: &'static str,
     number: u32,
-    /// What for.
+    /// What it is needed for.
     pub purpose: &'static str,
 }
 
-/// What live capture needs.
+/// The capabilities that live capture needs.
 pub const CAPTURE: [Capability; 3] = [
     Capability { name: "CAP_BPF", number: 39, purpose: "to load the kernel program" },
     Capability { name: "CAP_PERFMON", number: 38, purpose: "to let it read packets" },
@@ -34,30 +34,30 @@ impl Capability {
     }
 }
 
-/// Says what this process lacks for live capture.
+/// Checks that this process has the capabilities for live capture.
 ///
 /// # Errors
-/// When it lacks something.
+/// When one is missing; the message names those that are.
 pub fn check_capture() -> anyhow::Result<()> {
-    let lacking: Vec<&str> = CAPTURE
+    let missing: Vec<&str> = CAPTURE
         .iter()
         .filter(|capability| !capability.is_held())
         .map(|capability| capability.name)
         .collect();
-    if !lacking.is_empty() {
+    if !missing.is_empty() {
         bail!(
             "live capture needs {}: run as root, or give the binary these with setcap",
-            lacking.join(", ")
+            missing.join(", ")
         );
     }
     Ok(())
 }
 
-/// Keeps this process's memory, where captured bytes are, to itself: a crash leaves no core file, and
-/// nobody without privileges may trace it or read it (prctl(2), `PR_SET_DUMPABLE`).
+/// Protects the memory of this process, which holds captured bytes: a crash leaves no core file, and
+/// unprivileged processes cannot trace or read it (prctl(2), `PR_SET_DUMPABLE`).
 ///
 /// # Errors
-/// When the kernel refuses it, which it has no reason for.
+/// When the kernel refuses, which is not expected.
 pub fn hide_memory() -> anyhow::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context("core files cannot be forbidden")
 }
@@ -67,20 +67,20 @@ fn effective() -> u64 {
     capabilities(None).map_or(0, |sets| sets.effective.bits())
 }
 
-/// What a thread of a run still needs.
+/// What a thread does, which decides the capabilities that it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
-    /// To open files and targets, to attach, and to let other threads do what theirs is.
+    /// Opens files and targets, attaches, and starts the threads with other duties.
     Open,
-    /// To read what is copied, and to attach to interfaces that come; in another network namespace
-    /// when it is true.
+    /// Reads copied packets, and attaches to interfaces that appear; true: in another network
+    /// namespace.
     Read(bool),
-    /// To measure the kernel program, and to change what it copies.
+    /// Measures the kernel program, and changes what it copies.
     Guard,
-    /// To connect to a target, and to tell the kernel program which sockets are mirror's own; to a
-    /// unix socket, which may be another user's, when it is true.
+    /// Connects to a target, and registers mirror's own sockets with the kernel program; true: to a
+    /// unix socket, which may belong to another user.
     Send(bool),
-    /// To wait, or to write to what is open.
+    /// Waits, or writes to files that are open.
     Nothing,
 }
 
@@ -89,32 +89,32 @@ impl Duty {
         use CapabilitySet as Set;
         let capture = Set::BPF | Set::PERFMON | Set::NET_ADMIN;
         match self {
-            // Files and sockets of other users may be named; a namespace is entered.
+            // Files and sockets may belong to other users, and a namespace may have to be entered.
             Self::Open => capture | Set::SYS_ADMIN | Set::DAC_OVERRIDE | Set::DAC_READ_SEARCH,
             Self::Read(elsewhere) => {
                 capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
             }
             Self::Guard => Set::BPF | Set::SYS_ADMIN,
-            // Before Linux 5.19 all of bpf(2) needs it where `kernel.unprivileged_bpf_disabled` is set.
+            // Before Linux 5.19, every bpf(2) call needs it if `kernel.unprivileged_bpf_disabled` is set.
             Self::Send(unix) => Set::BPF | if unix { Set::DAC_OVERRIDE } else { Set::empty() },
             Self::Nothing => Set::empty(),
         }
     }
 }
 
-/// Gives up every capability of this thread, and of those that it will start, that its duty does not
-/// need. What it did not have it does not get.
+/// Drops every capability that this duty does not need, for this thread and for those that it will
+/// start. No capability is added.
 ///
 /// # Errors
-/// When the kernel refuses it, which it has no reason for.
+/// When the kernel refuses, which is not expected.
 pub fn keep_for(duty: Duty) -> anyhow::Result<()> {
-    let given_up = "capabilities cannot be given up";
-    let CapabilitySets { effective, permitted, .. } = capabilities(None).context(given_up)?;
+    let failed = "capabilities cannot be dropped";
+    let CapabilitySets { effective, permitted, .. } = capabilities(None).context(failed)?;
     let needs = duty.needs();
     let sets = CapabilitySets {
         effective: effective & needs,
         permitted: permitted & needs,
         inheritable: CapabilitySet::empty(),
     };
-    set_capabilities(None, sets).context(given_up)
+    set_capabilities(None, sets).context(failed)
 }

@@ -1,10 +1,10 @@
-//! What a live run can do to its host from its start on: write where it was told to, connect to its
-//! targets, and nothing else. The only file that knows `landlock`.
+//! Confines a live run with Landlock: it can write its output files, connect to its targets, and nothing
+//! else. The only file that names `landlock`.
 //!
-//! Whoever found a way into a parser of captured bytes would find no file to change, no program to run
-//! and nobody to talk to. The kernel sees to it (Landlock, Linux 5.13 and later; connections from 6.7
-//! on) for the thread that asks and for all that it starts, and nothing takes it back. Where a kernel
-//! cannot, the run goes on without.
+//! An attacker who exploits a parser of captured bytes can change no other file, run no program and
+//! connect to no other port. The kernel enforces this (Landlock, Linux 5.13 and later; connections
+//! from 6.7 on) for the calling thread and for all threads that it starts, and it cannot be undone. On
+//! a kernel without Landlock the run continues unconfined.
 
 use std::path::{Path, PathBuf};
 
@@ -14,33 +14,33 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetStatus,
 };
 
-/// The newest interface whose rules are asked for; older kernels leave out what they do not know.
+/// The newest Landlock ABI whose rules are requested; older kernels ignore rules that they do not know.
 const NEWEST: ABI = ABI::V4;
 
-/// Where names are looked up when an answer is too long for UDP (RFC 7766).
+/// Names are looked up over TCP when an answer is too long for UDP (RFC 7766).
 const DNS_PORT: u16 = 53;
 
-/// What stays allowed.
+/// What remains allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// Files that are written, and folders below which any file is.
+    /// Files that may be written, and folders below which every file may be.
     pub writes: Vec<PathBuf>,
-    /// TCP ports that are connected to; `None` where more may come later.
+    /// TCP ports that may be connected to; `None`: all, as more may be needed later.
     pub connects: Option<Vec<u16>>,
 }
 
-/// What the kernel sees to.
+/// How much of it the kernel enforces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confined {
     /// All of it.
     Wholly,
-    /// What it knows.
+    /// The rules that this kernel knows.
     Partly,
     /// Nothing.
     Not,
 }
 
-/// Confines this thread, and those that it will start, for good.
+/// Confines this thread and those that it will start. This cannot be undone.
 ///
 /// # Errors
 /// When the kernel refuses rules that it knows.
@@ -69,7 +69,8 @@ pub fn confine(bounds: &Bounds) -> anyhow::Result<Confined> {
     })
 }
 
-/// A file that is there is written; what is not is created in the nearest folder that is.
+/// Allows an existing file to be written; one that does not exist, to be created below the nearest
+/// folder that does.
 fn allow_writing(rules: RulesetCreated, path: &Path) -> anyhow::Result<RulesetCreated> {
     let is_file = path.exists() && !path.is_dir();
     let there = path.ancestors().find(|part| part.exists()).unwrap_or(Path::new("."));
@@ -101,7 +102,7 @@ mod tests {
             writes: vec![named.path().join("new/folder"), file.clone()],
             connects: Some(vec![target.port()]),
         };
-        // A thread of its own, as nothing takes it back.
+        // A thread of its own, as confinement cannot be undone.
         let test = move || {
             let refused = |kind: ErrorKind| kind == ErrorKind::PermissionDenied;
             match confine(&bounds).unwrap() {

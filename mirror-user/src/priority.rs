@@ -1,17 +1,16 @@
-//! Production goes first: who captures on its host takes the processor only when production does
-//! not want it.
+//! CPU priority: production runs first, and mirror gets the CPU time that production does not use.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// A tenth of the weight of a process that was started as usual (sched(7)): what is left over is
-/// enough on a host that is not full, and on one that is, shadows are lost and counted.
+/// A tenth of the weight of a process with the default niceness (sched(7)). On a host with idle CPU time
+/// that costs nothing; on a saturated one, shadow requests are dropped and counted.
 const NICE: i32 = 10;
 
-/// Makes this thread, and those that it will start, give way. A niceness that was chosen with
+/// Lowers the priority of this thread and of those that it will start. A niceness that was set with
 /// nice(1) stays.
 pub fn give_way() {
     if getpriority_process(None) == Ok(0) {
-        // To give way needs no privilege; where it is forbidden all the same, nothing is lost.
+        // Raising the niceness needs no privilege; if it is forbidden nevertheless, the run continues.
         let _ = setpriority_process(None, NICE);
     }
 }

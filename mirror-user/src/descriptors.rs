@@ -1,46 +1,46 @@
-//! How many descriptors this process may have open: each connection to a target takes one.
+//! The limit of open file descriptors: each connection to a target takes one.
 //!
-//! The soft limit, 1,024 on most hosts, is there for programs that use select(2), which mirror does
-//! not; it is raised to the hard one, as every process may. Where that is still too few for the
-//! connections that were asked for, there are fewer connections: requests then wait for one of them
-//! instead of failing for want of a descriptor.
+//! The soft limit, 1,024 on most hosts, exists for programs that use select(2), which mirror does not.
+//! It is raised to the hard limit, which needs no privilege. If that is too low for the configured
+//! connections, each target gets fewer: requests then wait for a connection instead of failing because
+//! no descriptor is left.
 
 use std::io;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What a run needs beside its connections: maps, programs and links of the kernel, files, event loops.
+/// Descriptors that are not for connections: maps, programs and links of the kernel, files, event loops.
 const RESERVED: usize = 128;
 
-/// Raises the soft limit to the hard one.
+/// Raises the soft limit to the hard limit.
 ///
-/// Says how many connections there may be at the same time; `None`: no bound.
+/// Returns the number of connections that may be open at the same time; `None`: no limit.
 #[must_use]
 pub fn raise() -> Option<usize> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
-        // Where it is forbidden, the soft limit is what there is.
+        // If it is forbidden, the soft limit holds.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     }
     let allowed = usize::try_from(getrlimit(Resource::Nofile).current?).unwrap_or(usize::MAX);
-    Some(room(allowed))
+    Some(for_connections(allowed))
 }
 
-/// How many of so many descriptors are for connections: those that are not reserved, half of very few.
-fn room(allowed: usize) -> usize {
+/// The descriptors that are for connections: all but the reserved ones, but half of them at least.
+fn for_connections(allowed: usize) -> usize {
     allowed.saturating_sub(RESERVED).max(allowed / 2).max(1)
 }
 
-/// Bounds what each target may have, so that all of them together fit into `room`. Says so when it
-/// changed anything.
-pub fn fit<'a>(room: usize, wanted: impl Iterator<Item = &'a mut usize>) -> Option<String> {
+/// Reduces the connections of each target until all of them fit into `available`. Returns a message if
+/// it reduced any.
+pub fn fit<'a>(available: usize, wanted: impl Iterator<Item = &'a mut usize>) -> Option<String> {
     let wanted: Vec<&mut usize> = wanted.collect();
     let sum = wanted.iter().fold(0_usize, |sum, one| sum.saturating_add(**one));
-    if sum <= room {
+    if sum <= available {
         return None;
     }
-    let each = room.checked_div(wanted.len()).unwrap_or(room).max(1);
+    let each = available.checked_div(wanted.len()).unwrap_or(available).max(1);
     for one in wanted {
         *one = (*one).min(each);
     }
@@ -50,7 +50,7 @@ pub fn fit<'a>(room: usize, wanted: impl Iterator<Item = &'a mut usize>) -> Opti
     ))
 }
 
-/// True for the errors of a call that found no descriptor: this process has none left, or the host.
+/// True for the errors of a call that found no free descriptor, in this process or on the host.
 #[must_use]
 pub fn are_short(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
@@ -63,13 +63,13 @@ mod tests {
 
     #[test]
     fn few_descriptors_are_shared_by_the_targets() {
-        assert_eq!([4096, 300, 200, 64, 1].map(room), [3968, 172, 100, 32, 1]);
+        assert_eq!([4096, 300, 200, 64, 1].map(for_connections), [3968, 172, 100, 32, 1]);
         let mut wanted = [256, 256];
         assert_eq!(fit(512, wanted.iter_mut()), None);
-        let told = fit(172, wanted.iter_mut()).unwrap();
+        let message = fit(172, wanted.iter_mut()).unwrap();
         assert_eq!(wanted, [86, 86]);
-        assert!(told.starts_with("512 connections"), "{told}");
-        // One that wants little keeps it.
+        assert!(message.starts_with("512 connections"), "{message}");
+        // A target that wants few keeps them.
         let mut wanted = [10, 1000];
         fit(200, wanted.iter_mut()).unwrap();
         assert_eq!(wanted, [10, 100]);
@@ -77,14 +77,14 @@ mod tests {
 
     #[test]
     fn the_soft_limit_becomes_the_hard_one() {
-        let room = raise();
+        let limit = raise();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!(current, maximum);
-        assert_eq!(room.is_none(), maximum.is_none());
+        assert_eq!(limit.is_none(), maximum.is_none());
     }
 
     #[test]
-    fn want_of_descriptors_is_known() {
+    fn errors_for_lack_of_descriptors_are_recognized() {
         for code in [Errno::MFILE, Errno::NFILE] {
             assert!(are_short(&code.into()));
         }

@@ -1,4 +1,4 @@
-//! A cgroup whose sockets' packets are captured, whatever interface and network namespace they pass.
+//! A cgroup whose sockets are captured, whatever interface and network namespace their packets pass.
 
 use std::fmt;
 use std::fs::File;
@@ -10,13 +10,13 @@ use anyhow::{Context, ensure};
 
 use super::presence::{Identity, Presence};
 
-/// Where the second version's hierarchy is: of its own, and beside the first version's.
+/// Where cgroup version 2 is mounted: alone, and beside version 1.
 const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
-/// A file that each cgroup of the second version has, and none of the first.
+/// A file that every cgroup of version 2 has, and none of version 1.
 const MARK: &str = "cgroup.controllers";
 
-/// A cgroup of the second version (cgroups(7)). Cheap to clone.
+/// A cgroup of version 2 (cgroups(7)). Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cgroup(Arc<Opened>);
 
@@ -28,11 +28,11 @@ struct Opened {
 }
 
 impl Cgroup {
-    /// By the path of its folder, or by its name in the hierarchy, such as
+    /// Opens a cgroup by the path of its folder, or by its name in the hierarchy, such as
     /// `system.slice/nginx.service`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it does not exist.
     pub fn open(text: &Path) -> anyhow::Result<Self> {
         let mounted = MOUNTS.iter().find(|mount| Path::new(mount).join(MARK).exists());
         let path = match mounted {
@@ -55,12 +55,12 @@ impl Cgroup {
         Ok(Self(Arc::new(Opened { path, folder, identity })))
     }
 
-    /// What is at its path now: a service that starts again gets a new cgroup of the same name.
-    pub(super) fn look(&self) -> Presence {
-        self.0.identity.look(&self.0.path)
+    /// What its path leads to now: a service that restarts gets a new cgroup of the same name.
+    pub(super) fn check(&self) -> Presence {
+        self.0.identity.check(&self.0.path)
     }
 
-    /// The one that is at its path now.
+    /// Opens the cgroup that its path leads to now.
     ///
     /// # Errors
     /// As [`open`](Self::open).

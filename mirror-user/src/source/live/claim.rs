@@ -1,5 +1,5 @@
-//! Who has a filter: filters outlive a process that is killed, and nothing in the kernel's list says
-//! whether the one that attached them still runs.
+//! Ownership of filters: filters outlive a process that is killed, and the kernel's list does not show
+//! whether the process that attached them still runs.
 
 use std::io::{self, ErrorKind};
 use std::os::linux::net::SocketAddrExt;
@@ -7,21 +7,21 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use anyhow::Context;
 
-/// The right to the filters of one kernel program: a Unix socket whose abstract name holds the program's
-/// id (unix(7)). Such names belong to the network namespace, as filters do, and the kernel gives them
-/// back however a process ends. A filter holds its program, so that its id is nobody else's meanwhile.
+/// The ownership of the filters of one kernel program: a Unix socket whose abstract name contains the
+/// program's id (unix(7)). Such names belong to the network namespace, as filters do, and the kernel frees
+/// them however a process ends. A filter holds a reference to its program, so the id is not reused.
 #[derive(Debug)]
 pub(super) struct Claim {
     program: u32,
-    /// `None` where a stranger has the name, which costs nothing: who asks leaves the filter.
+    /// `None` if another process has the name. That is harmless: others then leave the filter alone.
     _name: Option<UnixDatagram>,
 }
 
 impl Claim {
-    /// To be called before the program is attached.
+    /// Claims a program. Call it before the program is attached.
     ///
     /// # Errors
-    /// When this process may not have Unix sockets.
+    /// When this process cannot open Unix sockets.
     pub(super) fn on(program: u32) -> anyhow::Result<Self> {
         let name = match bind(program) {
             Err(error) if error.kind() == ErrorKind::AddrInUse => None,
@@ -36,7 +36,7 @@ impl Claim {
         self.program == program
     }
 
-    /// Whether some process claims this program; `None` when that cannot be found out.
+    /// Whether a process claims this program; `None` if that cannot be determined.
     pub(super) fn exists_on(program: u32) -> Option<bool> {
         match bind(program) {
             Ok(_) => Some(false),
@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_claim_lasts_as_long_as_its_owner() {
-        // Above what the kernel numbers in the life of a host.
+        // Above the ids that a kernel assigns in its lifetime.
         let program = u32::MAX - std::process::id();
         assert_eq!(Claim::exists_on(program), Some(false));
         let claim = Claim::on(program).unwrap();

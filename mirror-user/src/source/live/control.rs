@@ -1,9 +1,8 @@
-//! What the kernel program is told while packets pass. Beside `kernel`, `meter` and `own` the only
-//! file that knows `aya`.
+//! Changes the settings of the kernel program while it runs.
 //!
-//! The maps have two slots of everything. A change is written into the slot that is not in use,
-//! then the switch is turned by the store of one byte, then it is waited until no packet is still
-//! judged by the old slot: so no packet sees half of a change, and nothing is detached.
+//! The maps have two slots for all settings. A change is written into the slot that is not in use, then
+//! the switch is set by storing one byte, then the caller waits until no packet is still judged by the
+//! old slot. So no packet sees half of a change, and nothing is detached.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,11 +22,11 @@ use crate::filter::{Choice, Ports, Sample, Watch};
 const SLOT_BYTES: usize = size_of::<Slot>();
 type NetKey = Key<[u8; NET_KEY_BYTES]>;
 
-/// Changes what the kernel program copies. Cheap to clone and to send to other threads; all clones
-/// are the same. It outlives the source: then it changes nothing.
+/// Changes what the kernel program copies. Cheap to clone and to send to other threads; all clones share
+/// one state. Once the source is gone, it has no effect.
 #[derive(Clone)]
 pub struct Control {
-    dials: Arc<Mutex<Dials>>,
+    state: Arc<Mutex<ProgramState>>,
     watch: Watch,
     own: Option<OwnSockets>,
 }
@@ -39,56 +38,55 @@ impl Control {
         wake_bytes: u32,
         own: Option<OwnSockets>,
     ) -> anyhow::Result<Self> {
-        let mut dials = Dials {
+        let mut state = ProgramState {
             maps,
             wake_bytes,
             flags: if own.is_some() { flag::OWN_SOCKETS } else { 0 },
-            governed: Sample::ALL,
+            sample_limit: Sample::ALL,
             paused: false,
             slot: 0,
             networks: [Vec::new(), Vec::new()],
         };
-        dials.apply(&watch.choice())?;
-        Ok(Self { dials: Arc::new(Mutex::new(dials)), watch, own })
+        state.apply(&watch.choice())?;
+        Ok(Self { state: Arc::new(Mutex::new(state)), watch, own })
     }
 
-    /// Lets another choice hold from now on.
+    /// Puts another choice in force.
     ///
     /// # Errors
-    /// When the kernel refuses it; what held before still holds then.
+    /// When the kernel refuses it; the old choice then stays in force.
     pub fn reconfigure(&self, choice: &Choice) -> anyhow::Result<()> {
-        let mut dials = self.dials();
-        // Packets that are newly wanted must not come before user space knows of it.
+        let mut state = self.state();
+        // User space must know the new choice before the first packet that it wants arrives.
         let before = self.watch.choice();
         self.watch.set(choice.clone().into());
-        dials.apply(choice).inspect_err(|_| self.watch.set(before))
+        state.apply(choice).inspect_err(|_| self.watch.set(before))
     }
 
-    /// Copies no more than this part of the connections, whatever the choice says; of both samples
-    /// the smaller holds. For whoever watches what the capture costs.
+    /// Limits the share of connections that is copied, whatever the choice says: the smaller of both
+    /// samples is in force. For the guard.
     ///
     /// # Errors
-    /// When the kernel refuses it; what held before still holds then.
+    /// When the kernel refuses it; the old limit then stays in force.
     pub fn set_sample(&self, sample: Sample) -> anyhow::Result<()> {
-        let mut dials = self.dials();
-        let before = std::mem::replace(&mut dials.governed, sample);
-        let outcome = dials.apply(&self.watch.choice());
+        let mut state = self.state();
+        let before = std::mem::replace(&mut state.sample_limit, sample);
+        let outcome = state.apply(&self.watch.choice());
         if outcome.is_err() {
-            dials.governed = before;
+            state.sample_limit = before;
         }
         outcome
     }
 
-    /// Off: from now on packets are counted and nothing else, not even parsed. On: they are copied
-    /// again.
+    /// Off: packets are only counted, not even parsed. On: they are copied again.
     ///
     /// # Errors
     /// When the kernel refuses it.
     pub fn set_copying(&self, on: bool) -> anyhow::Result<()> {
-        let mut dials = self.dials();
-        let slot = dials.slot;
-        dials.turn(Switch::new(slot, !on))?;
-        dials.paused = !on;
+        let mut state = self.state();
+        let slot = state.slot;
+        state.set_switch(Switch::new(slot, !on))?;
+        state.paused = !on;
         Ok(())
     }
 
@@ -98,50 +96,50 @@ impl Control {
         self.own.clone()
     }
 
-    fn dials(&self) -> MutexGuard<'_, Dials> {
-        self.dials.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, ProgramState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The maps that are written here.
+/// The maps that hold the settings.
 pub(super) struct Maps {
     pub(super) switch: Array<MapData, u32>,
     pub(super) slots: Array<MapData, [u8; SLOT_BYTES]>,
     pub(super) networks: LpmTrie<MapData, [u8; NET_KEY_BYTES], u32>,
 }
 
-struct Dials {
+struct ProgramState {
     maps: Maps,
     wake_bytes: u32,
-    /// What is so whatever the choice says.
+    /// Flags that are set whatever the choice says.
     flags: u32,
-    governed: Sample,
+    sample_limit: Sample,
     paused: bool,
-    /// The one in use.
+    /// The slot in use.
     slot: u32,
-    /// The networks' keys of each slot.
+    /// The keys of the networks in each slot.
     networks: [Vec<NetKey>; 2],
 }
 
-impl Dials {
+impl ProgramState {
     fn apply(&mut self, choice: &Choice) -> anyhow::Result<()> {
         let slot = 1 - self.slot;
         self.write_networks(slot, choice).context("the networks could not be written")?;
         let settings = choice.settings();
         let settings = Settings {
-            sample: settings.sample.min(self.governed.threshold()),
+            sample: settings.sample.min(self.sample_limit.threshold()),
             wake_bytes: self.wake_bytes,
             flags: settings.flags | self.flags,
             ..settings
         };
         self.maps.slots.set(slot, slot_bytes(settings, &choice.ports), 0)?;
-        self.turn(Switch::new(slot, self.paused))?;
+        self.set_switch(Switch::new(slot, self.paused))?;
         self.slot = slot;
         wait_for_packets_under_way();
         Ok(())
     }
 
-    fn turn(&mut self, switch: Switch) -> anyhow::Result<()> {
+    fn set_switch(&mut self, switch: Switch) -> anyhow::Result<()> {
         self.maps.switch.set(0, switch.0, 0).context("the switch could not be turned")
     }
 
@@ -161,7 +159,7 @@ impl Dials {
     }
 }
 
-/// A slot as it stands in the map.
+/// A slot in the form of the map.
 fn slot_bytes(settings: Settings, ports: &Ports) -> [u8; SLOT_BYTES] {
     let mut words = [0_u64; PORT_WORDS];
     for port in ports.iter() {
@@ -178,13 +176,13 @@ fn slot_bytes(settings: Settings, ports: &Ports) -> [u8; SLOT_BYTES] {
     bytes
 }
 
-/// Returns when every packet that was being looked at when this was called has been dealt with, so
-/// that the slot that it read may be written.
+/// Returns when the kernel program has finished every packet that was in progress at the call, so that
+/// the old slot can be written again.
 #[expect(clippy::disallowed_methods, reason = "there is nothing to wait for where it is needed")]
 fn wait_for_packets_under_way() {
     // Waits for an RCU grace period, within which the kernel runs every program to its end.
     if membarrier(MembarrierCommand::Global).is_err() {
-        // A kernel without it, as those with `nohz_full`: a program runs for some microseconds.
+        // Kernels with `nohz_full` do not have it. A program runs for some microseconds.
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -15,9 +15,9 @@ pub struct Device {
     pub index: u32,
     /// True when it is administratively up.
     pub up: bool,
-    /// True for `lo`, on which each packet goes out and comes in again.
+    /// True for `lo`, on which each outgoing packet comes in again.
     pub loopback: bool,
-    /// What its packets begin with.
+    /// The header that its packets begin with.
     pub link: Link,
 }
 
@@ -25,7 +25,7 @@ impl Device {
     /// Every device whose packets can be read, by index.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the kernel does not list them.
     pub fn all() -> io::Result<Vec<Self>> {
         let mut devices: Vec<Self> =
             netlink::Link::all()?.into_iter().filter_map(Self::read).collect();

@@ -1,4 +1,4 @@
-//! Which devices are wanted, and what those were called that packets were seen on.
+//! Which devices are wanted, and the names of those that packets were seen on.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use crate::packet::InterfaceId;
 /// The name that means every interface that is up.
 const ANY: &str = "any";
 
-/// Names are remembered up to so many (some 4 MiB): a year of a host that starts a pod every eight
-/// minutes. Devices after that share the place `OTHER`.
+/// How many names are remembered (some 4 MiB): a year of a host that starts a pod every eight minutes.
+/// Further devices share the name `OTHER`.
 const MAX_NAMES: usize = 65_536;
 
 /// The name of devices beyond `MAX_NAMES`.
@@ -31,10 +31,10 @@ enum Name {
 }
 
 impl Wanted {
-    /// From names, patterns and `any`.
+    /// Reads names, patterns and `any`.
     ///
     /// # Errors
-    /// When a pattern is none.
+    /// When a pattern is not valid.
     pub(super) fn new(names: &[String]) -> anyhow::Result<Self> {
         let read = |name: &String| {
             Ok(match name.as_str() {
@@ -48,7 +48,7 @@ impl Wanted {
         names.iter().map(read).collect::<anyhow::Result<_>>().map(Self)
     }
 
-    /// True for a device to attach to now: `any` means those that are up.
+    /// True if the device is to be attached to now: `any` means those that are up.
     pub(super) fn includes(&self, device: &Device) -> bool {
         self.0.iter().any(|name| match name {
             Name::Any => device.up,
@@ -56,12 +56,12 @@ impl Wanted {
         })
     }
 
-    /// True when the device was asked for by its very name.
+    /// True if the device was named exactly.
     pub(super) fn names(&self, device: &str) -> bool {
         self.0.iter().any(|name| matches!(name, Name::Exact(name) if name == device))
     }
 
-    /// The first that was asked for by its very name.
+    /// The first device that was named exactly.
     pub(super) fn first_named(&self) -> Option<&str> {
         self.0.iter().find_map(|name| match name {
             Name::Exact(name) => Some(name.as_str()),
@@ -69,15 +69,15 @@ impl Wanted {
         })
     }
 
-    /// True when devices that will come may be wanted, so that there need be none yet.
+    /// True if devices that appear later may be wanted, so that none needs to exist yet.
     pub(super) fn waits(&self) -> bool {
         self.0.iter().any(|name| matches!(name, Name::Pattern(_)))
     }
 
-    /// Whoever gives a name means a device that is there.
+    /// Checks that every device that was named exactly exists.
     ///
     /// # Errors
-    /// When one is not.
+    /// When one does not.
     pub(super) fn check_present(&self, present: &[Device]) -> anyhow::Result<()> {
         for name in &self.0 {
             if let Name::Exact(name) = name
@@ -116,23 +116,23 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// The names of all devices that there were, and which of them a packet was seen on. Packets of a
-/// device that is gone may still wait in the ring, so that nothing is forgotten.
+/// The names of all devices so far, and which of them a packet was seen on. Packets of a device that is
+/// gone may still be in the ring, so no name is forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Places {
-    /// The name of all that were not attached to, when packets of any may come.
+pub(super) struct Interfaces {
+    /// The name for devices that were not attached to, if their packets are captured, too.
     others: Option<String>,
     names: Vec<String>,
     of_index: HashMap<u32, u32>,
 }
 
-impl Places {
-    /// Packets come from devices of any namespace, whose indexes mean nothing here.
-    pub(super) fn all_named(name: String) -> Self {
+impl Interfaces {
+    /// For packets of devices of any namespace, whose indexes mean nothing here.
+    pub(super) fn under_one_name(name: String) -> Self {
         Self { others: Some(name), ..Self::default() }
     }
 
-    /// A device that packets will come from. One that returns under its name has its place again.
+    /// Adds a device. One that returns under its name has the same id again.
     pub(super) fn add(&mut self, device: &Device) {
         self.put(device.index, &device.name);
     }
@@ -147,19 +147,19 @@ impl Places {
             self.names.len() - 1
         });
         let place = u32::try_from(place).unwrap_or(u32::MAX);
-        // Beyond the limit the place is looked up anew each time, and nothing else changes.
+        // Beyond the limit the id is looked up each time, and nothing else changes.
         if self.of_index.len() < MAX_NAMES {
             self.of_index.insert(index, place);
         }
         place
     }
 
-    /// The place of the device with this index.
+    /// The id of the device with this index.
     pub(super) fn of(&mut self, index: u32) -> InterfaceId {
         if let Some(place) = self.of_index.get(&index) {
             return InterfaceId(*place);
         }
-        // Otherwise one that was not attached to: the kernel moved the packet's device under it.
+        // It was not attached to: the kernel changed the device of the packet on its way.
         let name = self.others.clone().unwrap_or_else(|| format!("#{index}"));
         InterfaceId(self.put(index, &name))
     }
@@ -197,31 +197,35 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_returns_has_its_place_again() {
-        let mut places = Places::default();
-        places.add(&device("a", 5, true));
-        places.add(&device("b", 6, true));
-        places.add(&device("a", 9, true));
-        assert_eq!(places.names(), ["a", "b"]);
-        assert_eq!([5, 6, 9].map(|index| places.of(index).0), [0, 1, 0]);
-        assert_eq!((places.of(7).0, places.names().last().map(String::as_str)), (2, Some("#7")));
+    fn a_device_that_returns_has_the_same_id_again() {
+        let mut interfaces = Interfaces::default();
+        interfaces.add(&device("a", 5, true));
+        interfaces.add(&device("b", 6, true));
+        interfaces.add(&device("a", 9, true));
+        assert_eq!(interfaces.names(), ["a", "b"]);
+        assert_eq!([5, 6, 9].map(|index| interfaces.of(index).0), [0, 1, 0]);
+        assert_eq!(
+            (interfaces.of(7).0, interfaces.names().last().map(String::as_str)),
+            (2, Some("#7"))
+        );
     }
 
     #[test]
     fn devices_of_any_namespace_share_a_name() {
-        let mut places = Places::all_named("cgroup x".to_owned());
-        assert_eq!([1, 7, 1].map(|index| places.of(index).0), [0, 0, 0]);
-        assert_eq!(places.names(), ["cgroup x"]);
+        let mut interfaces = Interfaces::under_one_name("cgroup x".to_owned());
+        assert_eq!([1, 7, 1].map(|index| interfaces.of(index).0), [0, 0, 0]);
+        assert_eq!(interfaces.names(), ["cgroup x"]);
     }
 
     #[test]
     fn names_have_a_limit() {
-        let mut places = Places { names: vec![String::new(); MAX_NAMES - 1], ..Places::default() };
+        let mut interfaces =
+            Interfaces { names: vec![String::new(); MAX_NAMES - 1], ..Interfaces::default() };
         for index in 0..3 {
-            places.add(&device(&format!("veth{index}"), index, true));
+            interfaces.add(&device(&format!("veth{index}"), index, true));
         }
-        assert_eq!(places.names().len(), MAX_NAMES);
-        assert_eq!(places.names().last().map(String::as_str), Some(OTHER));
-        assert_eq!(places.of(2).0 as usize, MAX_NAMES - 1);
+        assert_eq!(interfaces.names().len(), MAX_NAMES);
+        assert_eq!(interfaces.names().last().map(String::as_str), Some(OTHER));
+        assert_eq!(interfaces.of(2).0 as usize, MAX_NAMES - 1);
     }
 }

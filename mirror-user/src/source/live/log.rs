@@ -9,26 +9,26 @@ use mirror_common::Outcome;
 
 use crate::logging::emit;
 
-/// How much the kernel program says.
+/// How much the kernel program logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KernelLog {
-    /// Nothing, which costs nothing.
+    /// Nothing; this has no cost.
     #[default]
     Off,
-    /// Packets that were wanted and could not be had.
+    /// Packets that were wanted and could not be copied.
     Warn,
-    /// Packets of watched ports that carry something, too.
+    /// Packets of watched ports with a payload, too.
     Debug,
     /// All packets.
     Trace,
 }
 
-/// The map of what was said. Its smallest size is a page.
+/// The map of log records. Its smallest size is a page.
 const MAP: &str = "AYA_LOGS";
 const UNUSED_BYTES: u32 = 4096;
 
 impl KernelLog {
-    /// The level as the program has it; of `aya_log`, where 0 is less than any.
+    /// The level as a number of `aya_log`; 0 is below every level.
     const fn level(self) -> &'static u8 {
         match self {
             Self::Off => &0,
@@ -38,8 +38,7 @@ impl KernelLog {
         }
     }
 
-    /// Sets the level in the program that is going to be loaded: the verifier takes out what cannot
-    /// be said.
+    /// Sets the level before the program is loaded, so that the verifier removes the code of other levels.
     pub(super) fn prepare(self, loader: &mut EbpfLoader<'_>) {
         loader.override_global(aya_log::LEVEL, self.level(), true);
         if self == Self::Off {
@@ -47,7 +46,7 @@ impl KernelLog {
         }
     }
 
-    /// Listens to the loaded program.
+    /// Reads the log of the loaded program.
     pub(super) fn listen(self, object: &mut Ebpf) -> anyhow::Result<Option<Listener>> {
         if self == Self::Off {
             return Ok(None);
@@ -57,12 +56,12 @@ impl KernelLog {
     }
 }
 
-/// Takes out what the kernel program said.
+/// Reads the log of the kernel program.
 pub(super) struct Listener(EbpfLogger<ToLog>);
 
 impl Listener {
-    /// Prints what was said since the last call.
-    pub(super) fn print(&mut self) {
+    /// Emits what was logged since the last call.
+    pub(super) fn emit(&mut self) {
         self.0.flush();
     }
 }
@@ -87,7 +86,7 @@ impl Log for ToLog {
     fn flush(&self) {}
 }
 
-/// A line with the outcome's name in place of its number, which is its last word.
+/// A line with the name of the outcome instead of its number, which is the last word.
 fn named(line: &str) -> String {
     let Some((rest, number)) = line.rsplit_once(' ') else { return line.to_owned() };
     let outcome = number.parse().ok().and_then(|number: usize| Outcome::ALL.get(number));
@@ -117,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn outcomes_are_told_by_name() {
+    fn outcomes_have_names() {
         assert_eq!(named("324 bytes: 6"), "324 bytes: ring_full");
         assert_eq!(named("324 bytes: 99"), "324 bytes: 99");
     }

@@ -1,12 +1,12 @@
-//! Packets of live interfaces: the kernel program copies them into a ring, this room takes them out.
+//! Packets of live interfaces: the kernel program copies them into a ring buffer, this module reads them.
 //!
-//! One copy, out of the ring into a large chunk of which each packet becomes a slice: the ring's
-//! space must be given back, and an allocation for each packet would cost half as much again. The
-//! kernel's clock becomes wall time here, once.
+//! Each packet is copied once, out of the ring into a large chunk, and is a slice of that chunk. The
+//! ring's space must be returned, and an allocation for each packet would cost half as much again. The
+//! kernel's clock is converted to wall time here, once.
 //!
-//! The reader is woken as rarely as it may be, because a wake-up costs production more than the
-//! copying does. While packets come, it looks into the ring every `LOOK`, and the kernel wakes it
-//! only when `WAKE_BYTES` wait. When nothing has come for a while, it says that it sleeps, and the
+//! The reader is woken as rarely as possible, because a wake-up costs production more than the copy
+//! does. While packets arrive, it polls the ring every `POLL_INTERVAL`, and the kernel wakes it only when
+//! `WAKE_BYTES` are waiting. When no packet has arrived for a while, it marks itself as asleep, and the
 //! next packet wakes it at once.
 
 mod attachments;
@@ -26,7 +26,7 @@ mod options;
 mod own;
 mod parts;
 mod presence;
-mod trouble;
+mod recovery;
 
 use std::fmt;
 use std::time::Duration;
@@ -37,12 +37,12 @@ use mirror_common::counter::{BYTES, FRAGMENTS};
 use mirror_common::{Link, Outcome, PacketRecord};
 use rustix::time::{ClockId, clock_gettime};
 
-use self::attachments::{Attachments, Prospect};
+use self::attachments::{Attachments, Followed};
 use self::chunk::{CHUNK_BYTES, write};
-use self::follow::Places;
+use self::follow::Interfaces;
 use self::kernel::{Kernel, Path};
 use self::options::MIN_RING_BYTES;
-use self::parts::{Joined, Parts};
+use self::parts::{Assembly, Parts};
 use super::{Next, PacketSource};
 use crate::filter::{Choice, Watch};
 use crate::packet::{LinkType, Packet, Timestamp};
@@ -57,18 +57,18 @@ pub use namespace::Namespace;
 pub use options::{DEFAULT_RING_BYTES, Hook, LiveOptions, Order};
 pub use own::OwnSockets;
 
-/// How often the ring is looked into while packets come; bounds how late a packet is then.
-const LOOK: Duration = Duration::from_millis(4);
+/// How often the ring is polled while packets arrive; the upper bound of the delay of a packet.
+const POLL_INTERVAL: Duration = Duration::from_millis(4);
 
-/// So many looks in vain, and the reader sleeps until it is woken.
-const LOOKS_IN_VAIN: u32 = 8;
+/// After this many polls without a packet, the reader sleeps until it is woken.
+const EMPTY_POLLS_BEFORE_SLEEP: u32 = 8;
 
-/// The reader is woken before its next look when so many bytes wait, or a quarter of a small ring:
-/// at 100,000 small requests a second a look finds half of that, so that nobody is woken at all.
+/// The reader is woken before its next poll when this many bytes are waiting, or a quarter of a small
+/// ring. At 100,000 small requests per second a poll finds half of that, so that no wake-up is needed.
 const WAKE_BYTES: u32 = 256 * 1024;
 
-/// Where the ring is never empty, it is asked so often whether devices came or went.
-const FOLLOW: Duration = Duration::from_millis(250);
+/// How often changes of devices are checked while the ring is never empty.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Packets of live interfaces.
 pub struct LiveSource {
@@ -76,18 +76,18 @@ pub struct LiveSource {
     control: Control,
     attachments: Attachments,
     watch: Watch,
-    places: Places,
-    /// When it was last asked whether devices came or went.
-    followed: Timestamp,
+    interfaces: Interfaces,
+    /// When changes of devices were last checked.
+    last_followed: Timestamp,
     chunk: BytesMut,
     parts: Parts,
     /// Wall time minus CLOCK_MONOTONIC, nanoseconds.
     clock_offset: u64,
-    looks_in_vain: u32,
-    /// The kernel program was told that the reader sleeps, and has not woken it since.
+    empty_polls: u32,
+    /// The reader is marked as asleep, and the kernel program has not woken it since.
     asleep: bool,
     handed_over: u64,
-    /// Entries of the ring that are no packet records; none, unless the two halves differ.
+    /// Entries of the ring that are not packet records; none, unless kernel program and binary differ.
     unreadable: u64,
     stopping: bool,
 }
@@ -96,7 +96,7 @@ impl LiveSource {
     /// Loads the kernel program and attaches it.
     ///
     /// # Errors
-    /// When an interface is not there or cannot be captured on, or the process may not; the message
+    /// When an interface does not exist or cannot be captured on, or a privilege is missing; the message
     /// says what to do.
     pub fn attach(options: &LiveOptions) -> anyhow::Result<Self> {
         ensure!(
@@ -116,26 +116,27 @@ impl LiveSource {
             control,
             attachments,
             watch: options.watch.clone(),
-            places: cgroup
-                .map_or_else(Places::default, |cgroup| Places::all_named(cgroup.to_string())),
-            followed: Timestamp::default(),
+            interfaces: cgroup.map_or_else(Interfaces::default, |cgroup| {
+                Interfaces::under_one_name(cgroup.to_string())
+            }),
+            last_followed: Timestamp::default(),
             chunk: BytesMut::with_capacity(CHUNK_BYTES),
             parts: Parts::default(),
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
-            looks_in_vain: 0,
+            empty_polls: 0,
             handed_over: 0,
             unreadable: 0,
             stopping: false,
         };
-        source.attachments.begin(&mut source.kernel, &mut source.places)?;
+        source.attachments.begin(&mut source.kernel, &mut source.interfaces)?;
         Ok(source)
     }
 
-    /// Keeps to what is wanted while devices come and go.
+    /// Follows changes: devices appear and disappear, other programs change filters.
     fn follow(&mut self) -> anyhow::Result<()> {
         let now = self.time();
-        let Self { attachments, kernel, places, .. } = self;
-        if attachments.follow(kernel, places, now)? == Prospect::Nothing {
+        let Self { attachments, kernel, interfaces, .. } = self;
+        if attachments.follow(kernel, interfaces, now)? == Followed::Ended {
             self.stop();
         }
         Ok(())
@@ -151,7 +152,7 @@ impl LiveSource {
         self.control.clone()
     }
 
-    /// Measures what the kernel programs take.
+    /// Measures the CPU time of the kernel programs.
     ///
     /// # Errors
     /// When they are detached, or descriptors are short.
@@ -159,16 +160,16 @@ impl LiveSource {
         self.kernel.meter()
     }
 
-    /// Lets another choice hold from now on, without detaching: each packet is judged by the old
-    /// one or by the new one as a whole.
+    /// Puts another choice in force without detaching: each packet is judged by the old or by the new
+    /// choice as a whole.
     ///
     /// # Errors
-    /// When the kernel refuses it; what held before still holds then.
+    /// When the kernel refuses it; the old choice then stays in force.
     pub fn reconfigure(&mut self, choice: &Choice) -> anyhow::Result<()> {
         self.control.reconfigure(choice)
     }
 
-    /// The next packet that waits in the ring.
+    /// The next packet in the ring.
     fn take(&mut self) -> anyhow::Result<Option<Packet>> {
         while let Some(entry) = self.kernel.next_entry() {
             let Some((record, bytes)) = PacketRecord::parse(&entry) else {
@@ -187,9 +188,9 @@ impl LiveSource {
                 write(&record, bytes, &mut self.chunk)
             } else {
                 match self.parts.add(&record, bytes) {
-                    Joined::Begun => continue,
-                    Joined::Whole(packet) => write(&record, &packet, &mut self.chunk),
-                    Joined::Torn => {
+                    Assembly::Pending => continue,
+                    Assembly::Complete(packet) => write(&record, &packet, &mut self.chunk),
+                    Assembly::Broken => {
                         self.unreadable = self.unreadable.saturating_add(1);
                         continue;
                     }
@@ -197,11 +198,11 @@ impl LiveSource {
             };
             drop(entry);
             self.handed_over = self.handed_over.saturating_add(1);
-            self.looks_in_vain = 0;
+            self.empty_polls = 0;
             return Ok(Some(Packet {
                 at: Timestamp::from_nanos(record.at.saturating_add(self.clock_offset)),
                 link,
-                interface: self.places.of(record.interface),
+                interface: self.interfaces.of(record.interface),
                 wire_len: record.wire_len.saturating_add(tag_len),
                 data: self.chunk.split().freeze(),
             }));
@@ -209,21 +210,21 @@ impl LiveSource {
         Ok(None)
     }
 
-    /// Waits until something may have come, at most `wait`.
+    /// Waits until there may be a packet, for `wait` at most.
     fn sleep(&mut self, wait: Duration) -> anyhow::Result<()> {
-        self.kernel.print_log();
-        if self.looks_in_vain < LOOKS_IN_VAIN {
-            self.looks_in_vain += 1;
-            return self.kernel.wait(wait.min(LOOK), self.attachments.events()).map(drop);
+        self.kernel.emit_log();
+        if self.empty_polls < EMPTY_POLLS_BEFORE_SLEEP {
+            self.empty_polls += 1;
+            return self.kernel.wait(wait.min(POLL_INTERVAL), self.attachments.events()).map(drop);
         }
         if !self.asleep {
             self.asleep = true;
             self.kernel.set_asleep(true)?;
         }
-        // What came before the kernel program knew wakes nobody, but it is seen before the wait.
-        // What it was putting into the ring at that very moment is seen when the wait is over.
+        // A packet that arrived before the mark does not wake the reader, but poll(2) sees it. One that
+        // was being written at that moment is read when the wait ends.
         if self.kernel.wait(wait, self.attachments.events())? {
-            // Whoever woke the reader took the note away; it may be still there otherwise.
+            // The kernel program clears the mark when it wakes the reader.
             self.asleep = false;
         }
         Ok(())
@@ -237,14 +238,14 @@ impl fmt::Display for LiveSource {
     }
 }
 
-/// Filters stay with their devices unless they are removed.
+/// Filters stay attached to their devices unless they are removed.
 impl Drop for LiveSource {
     fn drop(&mut self) {
         self.attachments.end(&mut self.kernel);
     }
 }
 
-/// Loads every program and lets go of them again: whether this host could capture.
+/// Checks that this host could capture: loads every program and unloads it again.
 ///
 /// # Errors
 /// Why it could not.
@@ -261,8 +262,8 @@ fn nanos(clock: ClockId) -> u64 {
 impl PacketSource for LiveSource {
     fn next(&mut self, wait: Duration) -> anyhow::Result<Next> {
         if let Some(packet) = self.take()? {
-            if !self.stopping && packet.at.since(self.followed) >= FOLLOW {
-                self.followed = packet.at;
+            if !self.stopping && packet.at.since(self.last_followed) >= FOLLOW_INTERVAL {
+                self.last_followed = packet.at;
                 self.follow()?;
             }
             return Ok(Next::Packet(packet));
@@ -276,7 +277,7 @@ impl PacketSource for LiveSource {
     }
 
     fn interfaces(&self) -> &[String] {
-        self.places.names()
+        self.interfaces.names()
     }
 
     fn now(&self) -> Option<Timestamp> {
@@ -285,7 +286,7 @@ impl PacketSource for LiveSource {
 
     fn stop(&mut self) {
         self.attachments.end(&mut self.kernel);
-        self.kernel.print_log();
+        self.kernel.emit_log();
         self.stopping = true;
     }
 

@@ -1,8 +1,8 @@
-//! The network namespace whose interfaces are captured: this process's own, or another's, such as a
-//! pod's, in which a sidecar's plaintext passes.
+//! The network namespace whose interfaces are captured: that of this process, or another one, such as a
+//! pod's, in which the plaintext of a sidecar passes.
 //!
-//! Whoever has a namespace open keeps it and its interfaces in the world, after its last process, too. So
-//! it is let go of when its name goes, or the process that it was named by.
+//! An open namespace and its interfaces stay alive even after its last process. So it is closed when its
+//! name, or the process that named it, is gone.
 
 use std::fmt;
 use std::fs::File;
@@ -19,35 +19,35 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::presence::{Identity, Presence};
 
-/// Where `ip netns` keeps names.
+/// Where `ip netns` stores names.
 const NAMED: &str = "/run/netns";
 
-/// A network namespace. Cheap to clone; what one clone lets go of or follows, all do.
+/// A network namespace. Cheap to clone; all clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Namespace(Option<Arc<Other>>);
 
-/// One that may not be this process's own.
+/// A namespace that may differ from that of this process.
 #[derive(Debug)]
 struct Other {
     path: PathBuf,
-    /// By which it was named, if by one.
+    /// The process that it was named by, if any.
     process: Option<OwnedFd>,
     opened: Mutex<Opened>,
 }
 
 #[derive(Clone, Debug)]
 struct Opened {
-    /// Of the last that was opened.
+    /// The identity of the namespace that was opened last.
     identity: Identity,
-    /// `None` once it was let go of.
+    /// `None` once it was released.
     file: Option<Arc<File>>,
 }
 
 impl Namespace {
-    /// By the path of its file, by a process that is in it, or by its name (ip-netns(8)).
+    /// Opens a namespace by the path of its file, by a process in it, or by its name (ip-netns(8)).
     ///
     /// # Errors
-    /// When there is none.
+    /// When it does not exist.
     pub fn open(text: &str) -> anyhow::Result<Self> {
         let process = process_of(text);
         let path = match process {
@@ -61,7 +61,7 @@ impl Namespace {
                 path.display()
             )
         };
-        // Before its namespace, so that another process of the same number is not taken for it.
+        // Before its namespace, so that another process that reuses the id is not mistaken for it.
         let process = process.and_then(|process| Pid::from_raw(i32::try_from(process).ok()?));
         let process = process.map(|process| pidfd_open(process, PidfdFlags::empty()));
         let process = process.transpose().with_context(no_such)?;
@@ -70,54 +70,54 @@ impl Namespace {
         Ok(Self(Some(Arc::new(other))))
     }
 
-    /// True when it is not this process's own.
+    /// True if it may differ from that of this process.
     #[must_use]
     pub fn is_other(&self) -> bool {
         self.0.is_some()
     }
 
-    /// False after it was let go of, until it is followed to a new one.
+    /// False after it was released, until its name was followed to a new one.
     pub(crate) fn is_open(&self) -> bool {
         self.0.as_ref().is_none_or(|other| other.opened().file.is_some())
     }
 
-    /// True when none can come in its place, as it was named by a process.
+    /// True if it was named by a process, so that no other one can replace it.
     pub(super) fn is_of_a_process(&self) -> bool {
         self.0.as_ref().is_some_and(|other| other.process.is_some())
     }
 
-    /// What its name means now.
-    pub(super) fn look(&self) -> Presence {
+    /// What its name leads to now.
+    pub(super) fn check(&self) -> Presence {
         let Some(other) = &self.0 else { return Presence::Same };
         let opened = other.opened();
         match &other.process {
             Some(process) if has_ended(process) => Presence::Gone,
             Some(_) => Presence::Same,
-            // The number may be given anew when nobody holds it.
-            None => match opened.identity.look(&other.path) {
+            // The inode may be reused once it is not held open.
+            None => match opened.identity.check(&other.path) {
                 Presence::Same if opened.file.is_none() => Presence::Another,
                 presence => presence,
             },
         }
     }
 
-    /// What stands before a command that is to run in it.
+    /// The prefix of a command that runs in it.
     pub(super) fn command_prefix(&self) -> String {
         let prefix = |other: &Arc<Other>| format!("nsenter --net={} ", other.path.display());
         self.0.as_ref().map_or_else(String::new, prefix)
     }
 
-    /// Does not keep it in the world any more.
-    pub(super) fn let_go(&self) {
+    /// Closes it, so that it does not stay alive because of this process.
+    pub(super) fn release(&self) {
         if let Some(other) = &self.0 {
             other.lock().file = None;
         }
     }
 
-    /// Follows its name to what that means now.
+    /// Opens the namespace that its name leads to now.
     ///
     /// # Errors
-    /// When that is no network namespace, or may not be opened.
+    /// When that is not a network namespace, or cannot be opened.
     pub(super) fn follow(&self) -> anyhow::Result<()> {
         let Some(other) = &self.0 else { return Ok(()) };
         let opened = Opened::open(&other.path).with_context(|| other.path.display().to_string())?;
@@ -132,11 +132,11 @@ impl Namespace {
         Ok(())
     }
 
-    /// Does something in it, on a thread of its own: threads that are started otherwise, and their
-    /// sockets, stay where they are.
+    /// Runs `work` in it, on a thread of its own, so that other threads and their sockets stay in the
+    /// namespace of this process.
     ///
     /// # Errors
-    /// When it may not be entered, which takes CAP_SYS_ADMIN (setns(2)), or was let go of.
+    /// When it cannot be entered, which takes CAP_SYS_ADMIN (setns(2)), or was released.
     pub(crate) fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> anyhow::Result<T> {
         let Some(other) = &self.0 else { return Ok(work()) };
         let path = other.path.display();
@@ -168,13 +168,13 @@ impl Opened {
     }
 }
 
-/// The process that is meant by its number, or by a path that goes with it.
+/// The process that the text names, by its id or by its path in `/proc`.
 fn process_of(text: &str) -> Option<u32> {
     let number = text.strip_prefix("/proc/").and_then(|rest| rest.strip_suffix("/ns/net"));
     number.unwrap_or(text).parse().ok()
 }
 
-/// A process's descriptor can be read once it has ended (pidfd_open(2)).
+/// The descriptor of a process becomes readable once the process has ended (pidfd_open(2)).
 fn has_ended(process: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut asked = [PollFd::new(process, PollFlags::IN)];
@@ -209,12 +209,12 @@ mod tests {
     fn a_namespace_goes_with_the_process_that_it_was_named_by() {
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let namespace = Namespace::open(&child.id().to_string()).unwrap();
-        assert_eq!((namespace.look(), namespace.is_of_a_process()), (Presence::Same, true));
+        assert_eq!((namespace.check(), namespace.is_of_a_process()), (Presence::Same, true));
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(namespace.look(), Presence::Gone);
+        assert_eq!(namespace.check(), Presence::Gone);
         let clone = namespace.clone();
-        namespace.let_go();
+        namespace.release();
         assert!(!clone.is_open());
         assert!(clone.run(|| ()).unwrap_err().to_string().ends_with("is gone"));
         assert!(Namespace::open(&child.id().to_string()).is_err());

@@ -1,8 +1,7 @@
-//! Mirror's own sockets, as the kernel program knows them. Beside `kernel`, `control` and `meter` the
-//! only file that knows `aya`.
+//! Mirror's own sockets, which the kernel program recognizes in order not to copy their packets.
 //!
-//! A note is kept by the socket itself (`BPF_MAP_TYPE_SK_STORAGE`): nothing of the packets changes, as it
-//! would by a mark that other software on the host reads in its own way, and a note goes with its socket.
+//! An entry is stored with the socket itself (`BPF_MAP_TYPE_SK_STORAGE`). Unlike a packet mark, it changes
+//! nothing in the packets that other software on the host could misread, and it ends with its socket.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -10,8 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aya::maps::{MapData, SkStorage};
 
-/// Takes note of sockets that connect to targets, so that their packets are not copied. Cheap to clone;
-/// all clones are the same.
+/// Registers sockets that connect to targets, so that their packets are not copied. Cheap to clone; all
+/// clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct OwnSockets(Arc<Shared>);
 
@@ -19,18 +18,18 @@ pub struct OwnSockets(Arc<Shared>);
 struct Shared {
     /// Empty until the program is loaded: before that nothing is copied.
     notes: OnceLock<Mutex<SkStorage<MapData, u8>>>,
-    /// Why the kernel refused a note first.
+    /// The kernel's reason for the first registration that it refused.
     refused: OnceLock<String>,
 }
 
 impl OwnSockets {
-    /// From now on the program that has this map knows of them.
-    pub(super) fn are_known_by(&self, notes: SkStorage<MapData, u8>) {
+    /// Sets the map of the loaded program.
+    pub(super) fn register_with(&self, notes: SkStorage<MapData, u8>) {
         // One source loads one program.
         let _ = self.0.notes.set(Mutex::new(notes));
     }
 
-    /// Takes note of a socket. To be called before it connects, so that not even its SYN is copied.
+    /// Registers a socket. Call it before the socket connects, so that not even its SYN is copied.
     pub fn add(&self, socket: BorrowedFd<'_>) {
         let Some(notes) = self.0.notes.get() else { return };
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,7 +38,7 @@ impl OwnSockets {
         }
     }
 
-    /// What the operator should know.
+    /// A warning for the operator, if a registration was refused.
     pub(super) fn warning(&self) -> Option<String> {
         let why = self.0.refused.get()?;
         Some(format!(

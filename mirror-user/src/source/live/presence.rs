@@ -1,23 +1,23 @@
-//! Whether what is at a path is still what was opened there: names of cgroups and of network namespaces
-//! are given anew when a service or a pod starts again.
+//! Whether a path still leads to what was opened there: names of cgroups and network namespaces are reused
+//! when a service or a pod restarts.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What is at a path now.
+/// What a path leads to now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// What was opened.
+    /// To what was opened.
     Same,
-    /// Another of its kind.
+    /// To another object of the same kind.
     Another,
-    /// Nothing, or something of another kind.
+    /// To nothing, or to something of another kind.
     Gone,
 }
 
-/// What was opened: its file system, which is that of its kind alone, and its number there.
+/// The identity of an opened object: its file system, which holds objects of one kind only, and its inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -25,10 +25,10 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// Of something that is open, whose number is nobody else's as long as it is.
+    /// The identity of an open file. Its inode is not reused as long as it is open.
     ///
     /// # Errors
-    /// When the kernel does not say.
+    /// When its metadata cannot be read.
     pub(super) fn of(file: &File) -> io::Result<Self> {
         file.metadata().map(|metadata| Self::read(&metadata))
     }
@@ -37,8 +37,8 @@ impl Identity {
         Self { device: metadata.dev(), inode: metadata.ino() }
     }
 
-    /// What is at `path` now. What may not be looked at is taken to be the same.
-    pub(super) fn look(self, path: &Path) -> Presence {
+    /// What `path` leads to now; the same if that cannot be read.
+    pub(super) fn check(self, path: &Path) -> Presence {
         match fs::metadata(path).map(|metadata| Self::read(&metadata)) {
             Ok(found) if found == self => Presence::Same,
             Ok(found) if found.is_like(self) => Presence::Another,
@@ -48,7 +48,7 @@ impl Identity {
         }
     }
 
-    /// True for another of the same kind.
+    /// True if the other one is of the same kind.
     pub(super) fn is_like(self, other: Self) -> bool {
         self.device == other.device
     }
@@ -65,11 +65,11 @@ mod tests {
         fs::create_dir(&path).unwrap();
         let opened = File::open(&path).unwrap();
         let identity = Identity::of(&opened).unwrap();
-        assert_eq!(identity.look(&path), Presence::Same);
+        assert_eq!(identity.check(&path), Presence::Same);
         fs::remove_dir(&path).unwrap();
-        assert_eq!(identity.look(&path), Presence::Gone);
+        assert_eq!(identity.check(&path), Presence::Gone);
         fs::create_dir(&path).unwrap();
-        assert_eq!(identity.look(&path), Presence::Another);
-        assert_eq!(identity.look(Path::new("/proc/self")), Presence::Gone, "of another kind");
+        assert_eq!(identity.check(&path), Presence::Another);
+        assert_eq!(identity.check(Path::new("/proc/self")), Presence::Gone, "of another kind");
     }
 }

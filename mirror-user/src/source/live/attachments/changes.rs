@@ -1,53 +1,54 @@
-//! What happens to the attachments of a run: devices, namespaces and cgroups come and go, and other programs
-//! change filters.
+//! Follows changes while a run is attached: devices, namespaces and cgroups appear and disappear, and other
+//! programs change filters.
 
 use anyhow::anyhow;
 use rustix::io::Errno;
 
 use super::super::clsact::Repair;
 use super::super::device::Device;
-use super::super::follow::Places;
+use super::super::follow::Interfaces;
 use super::super::kernel::{Kernel, Path};
-use super::super::netlink::{Events, Happened};
+use super::super::netlink::{Changes, Events};
 use super::super::presence::Presence;
-use super::{Attachments, Prospect};
+use super::{Attachments, Followed};
 use crate::logging::emit;
 use crate::packet::Timestamp;
 
 impl Attachments {
-    /// Keeps to what is wanted.
+    /// Attaches to and releases what changed since the last call.
     ///
     /// # Errors
-    /// When something that was captured cannot be any more, and the run does not go on without.
+    /// When something cannot be captured any more and the run does not continue without it.
     pub(in crate::source::live) fn follow(
         &mut self,
         kernel: &mut Kernel,
-        places: &mut Places,
+        interfaces: &mut Interfaces,
         now: Timestamp,
-    ) -> anyhow::Result<Prospect> {
-        let due = self.trouble.is_due(now);
+    ) -> anyhow::Result<Followed> {
+        let due = self.recovery.is_due(now);
         if self.cgroup.is_some() {
             self.follow_cgroup(kernel, due)?;
         }
-        if self.namespace.is_other() && self.follow_namespace(kernel, places)? == Prospect::Nothing
+        if self.namespace.is_other()
+            && self.follow_namespace(kernel, interfaces)? == Followed::Ended
         {
-            return Ok(Prospect::Nothing);
+            return Ok(Followed::Ended);
         }
-        let happened = self.events.as_ref().map(Events::take).transpose()?.flatten();
-        if let Some(happened) = happened.as_ref().filter(|it| it.devices || it.unheard) {
-            self.follow_devices(kernel, places, &happened.removed)?;
+        let changes = self.events.as_ref().map(Events::take).transpose()?.flatten();
+        if let Some(changes) = changes.as_ref().filter(|it| it.devices || it.missed) {
+            self.follow_devices(kernel, interfaces, &changes.removed)?;
         }
-        if self.path == Path::Clsact && (due || happened.is_some()) {
-            self.mend(kernel, &happened.unwrap_or_default(), due, now)?;
+        if self.path == Path::Clsact && (due || changes.is_some()) {
+            self.repair(kernel, &changes.unwrap_or_default(), due, now)?;
         }
-        Ok(Prospect::More)
+        Ok(Followed::Continues)
     }
 
-    /// Attaches to the wanted devices that came, and lets go of those that went.
+    /// Attaches to wanted devices that appeared, and releases those that disappeared.
     fn follow_devices(
         &mut self,
         kernel: &mut Kernel,
-        places: &mut Places,
+        interfaces: &mut Interfaces,
         removed: &[u32],
     ) -> anyhow::Result<()> {
         let present = self.present()?;
@@ -57,22 +58,27 @@ impl Attachments {
         };
         for gone in self.devices.extract_if(.., |device| !is_there(device)) {
             self.namespace.run(|| kernel.release(gone.index))?;
-            self.trouble.forget(&gone);
+            self.recovery.forget(&gone);
             emit!(InterfaceGone, interface = gone.name, "{}: gone", gone.name);
         }
-        self.take_up_new(kernel, places, present);
+        self.attach_new(kernel, interfaces, present);
         Ok(())
     }
 
-    /// Attaches to the wanted devices among these that are not attached to yet.
-    fn take_up_new(&mut self, kernel: &mut Kernel, places: &mut Places, present: Vec<Device>) {
+    /// Attaches to those of these devices that are wanted and not attached to yet.
+    fn attach_new(
+        &mut self,
+        kernel: &mut Kernel,
+        interfaces: &mut Interfaces,
+        present: Vec<Device>,
+    ) {
         for device in present {
             let known = self.devices.iter().any(|other| other.index == device.index);
             if known || !self.wanted.includes(&device) {
                 continue;
             }
             let name = device.name.clone();
-            match self.take_up(kernel, places, device) {
+            match self.attach_device(kernel, interfaces, device) {
                 Ok(()) => emit!(InterfaceAttached, interface = name, "{name}: attached to, too"),
                 Err(error) => {
                     let reason = format!("{error:#}");
@@ -82,35 +88,35 @@ impl Attachments {
         }
     }
 
-    /// Looks after the filters of devices where something happened; where it is `due`, also of those
-    /// that could not be mended before.
-    fn mend(
+    /// Repairs the filters of devices that changed; when `due`, also those that could not be repaired
+    /// before.
+    fn repair(
         &mut self,
         kernel: &mut Kernel,
-        happened: &Happened,
+        changes: &Changes,
         due: bool,
         now: Timestamp,
     ) -> anyhow::Result<()> {
         for device in &self.devices {
-            let lost = self.trouble.has_lost(&device.name);
-            if !(if lost { due } else { happened.touches(device.index) }) {
+            let lost = self.recovery.is_lost(&device.name);
+            if !(if lost { due } else { changes.touches(device.index) }) {
                 continue;
             }
-            match self.namespace.run(|| kernel.mend(device.index))? {
-                // It goes away, of which there is an event of its own.
+            match self.namespace.run(|| kernel.repair(device.index))? {
+                // The device is going away, which has an event of its own.
                 Err(error) if is_no_device(&error) => {}
-                Err(error) => self.trouble.lose(&device.name, error)?,
+                Err(error) => self.recovery.mark_lost(&device.name, error)?,
                 Ok(repairs) => {
-                    let mut peace = true;
-                    for Repair { disturbance, behind } in repairs {
-                        peace &= self.trouble.repaired(device, disturbance, now);
-                        self.trouble.stands_behind(device, behind);
+                    let mut settled = true;
+                    for Repair { interference, foreign } in repairs {
+                        settled &= self.recovery.repaired(device, interference, now);
+                        self.recovery.report_foreign(device, foreign);
                     }
-                    if peace {
-                        self.trouble.find(&device.name);
+                    if settled {
+                        self.recovery.mark_found(&device.name);
                     } else {
                         let why = "another program undoes again and again what mirror attaches";
-                        self.trouble.lose(&device.name, anyhow!(why))?;
+                        self.recovery.mark_lost(&device.name, anyhow!(why))?;
                     }
                 }
             }
@@ -118,17 +124,17 @@ impl Attachments {
         Ok(())
     }
 
-    /// A service that starts again has a new cgroup of the same name.
+    /// Follows the name of the cgroup: a service that restarts has a new cgroup of the same name.
     fn follow_cgroup(&mut self, kernel: &mut Kernel, due: bool) -> anyhow::Result<()> {
         let Some(cgroup) = &self.cgroup else { return Ok(()) };
-        let presence = cgroup.look();
+        let presence = cgroup.check();
         let name = cgroup.to_string();
         if presence != Presence::Same && self.in_cgroup {
             self.in_cgroup = false;
             kernel.release_cgroup();
             emit!(CgroupGone, cgroup = name, "{name}: gone");
         }
-        if presence != Presence::Another || (self.trouble.has_lost(&name) && !due) {
+        if presence != Presence::Another || (self.recovery.is_lost(&name) && !due) {
             return Ok(());
         }
         let attached = cgroup.reopen().and_then(|cgroup| {
@@ -139,52 +145,52 @@ impl Attachments {
             Ok(cgroup) => {
                 self.cgroup = Some(cgroup);
                 self.in_cgroup = true;
-                self.trouble.find(&name);
+                self.recovery.mark_found(&name);
                 emit!(CgroupAttached, cgroup = name, "{name}: there again, attached to");
             }
-            // It went away meanwhile.
-            Err(_) if cgroup.look() == Presence::Gone => {}
-            Err(error) => self.trouble.lose(&name, error)?,
+            // It disappeared meanwhile.
+            Err(_) if cgroup.check() == Presence::Gone => {}
+            Err(error) => self.recovery.mark_lost(&name, error)?,
         }
         Ok(())
     }
 
-    /// Lets go of a namespace when its name goes, or the process that it was named by, so that its
-    /// interfaces go with it; one that has the name later is taken up.
+    /// Releases the namespace when its name or the process that named it is gone, so that its interfaces
+    /// can be removed. A namespace that gets the name later is followed.
     fn follow_namespace(
         &mut self,
         kernel: &mut Kernel,
-        places: &mut Places,
-    ) -> anyhow::Result<Prospect> {
-        let presence = self.namespace.look();
+        interfaces: &mut Interfaces,
+    ) -> anyhow::Result<Followed> {
+        let presence = self.namespace.check();
         let name = format!("network namespace{}", self.namespace);
         if presence != Presence::Same && self.namespace.is_open() {
             self.leave(kernel);
             emit!(NamespaceGone, namespace = name, "{name}: gone");
             if self.namespace.is_of_a_process() {
-                return Ok(Prospect::Nothing);
+                return Ok(Followed::Ended);
             }
         }
         if presence == Presence::Another && !self.namespace.is_open() {
             match self.namespace.follow().and_then(|()| self.enter()) {
                 Ok(present) => {
-                    self.trouble.find(&name);
+                    self.recovery.mark_found(&name);
                     emit!(NamespaceEntered, namespace = name, "{name}: there again");
-                    self.take_up_new(kernel, places, present);
+                    self.attach_new(kernel, interfaces, present);
                 }
-                // It went away meanwhile.
-                Err(_) if self.namespace.look() != Presence::Same => self.leave(kernel),
+                // It disappeared meanwhile.
+                Err(_) if self.namespace.check() != Presence::Same => self.leave(kernel),
                 Err(error) => {
                     self.leave(kernel);
-                    self.trouble.lose(&name, error)?;
+                    self.recovery.mark_lost(&name, error)?;
                 }
             }
         }
-        Ok(Prospect::More)
+        Ok(Followed::Continues)
     }
 }
 
-/// The device of an attempt is not there any more.
+/// True if the device of the operation does not exist any more.
 fn is_no_device(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
     causes

@@ -1,5 +1,4 @@
-//! What a run is attached to: devices, of this network namespace or another one, or a cgroup. Keeps to
-//! what is wanted while devices, namespaces and cgroups come and go, and other programs touch the filters.
+//! What a run is attached to: devices of this or of another network namespace, or a cgroup.
 
 mod changes;
 
@@ -9,45 +8,46 @@ use anyhow::{Context, ensure};
 
 use super::cgroup::Cgroup;
 use super::device::Device;
-use super::follow::{Places, Wanted};
+use super::follow::{Interfaces, Wanted};
 use super::kernel::{Kernel, Path};
 use super::namespace::Namespace;
 use super::netlink::Events;
-use super::trouble::Trouble;
+use super::recovery::Recovery;
 use super::{LiveOptions, Order};
 use crate::logging::emit;
 use crate::stats::Note;
 
-/// What is attached to now.
+/// What the run is attached to now.
 pub(super) struct Attachments {
     wanted: Wanted,
     namespace: Namespace,
     cgroup: Option<Cgroup>,
     order: Order,
     path: Path,
-    /// Those that are attached to.
+    /// The devices that are attached to.
     devices: Vec<Device>,
     /// `None` while the namespace is gone.
     events: Option<Events>,
-    /// The cgroup is attached to.
+    /// Whether the cgroup is attached to.
     in_cgroup: bool,
-    trouble: Trouble,
+    recovery: Recovery,
     warnings: Vec<String>,
 }
 
-/// Whether more can come.
+/// Whether the run can still get packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Prospect {
-    More,
-    /// The process is gone by which the namespace was named.
-    Nothing,
+pub(super) enum Followed {
+    /// Yes.
+    Continues,
+    /// No: the process that named the namespace is gone.
+    Ended,
 }
 
 impl Attachments {
-    /// What is asked for, and nothing attached yet.
+    /// Nothing is attached yet.
     ///
     /// # Errors
-    /// When a pattern is none.
+    /// When a pattern is not valid.
     pub(super) fn new(options: &LiveOptions, path: Path) -> anyhow::Result<Self> {
         Ok(Self {
             wanted: Wanted::new(&options.interfaces)?,
@@ -58,16 +58,20 @@ impl Attachments {
             devices: Vec::new(),
             events: None,
             in_cgroup: false,
-            trouble: Trouble::new(options.persists),
+            recovery: Recovery::new(options.persists),
             warnings: Vec::new(),
         })
     }
 
-    /// Attaches to all that is there.
+    /// Attaches to everything wanted that exists.
     ///
     /// # Errors
-    /// When something that was named is not there or cannot be attached to, or nothing can.
-    pub(super) fn begin(&mut self, kernel: &mut Kernel, places: &mut Places) -> anyhow::Result<()> {
+    /// When something that was named does not exist or cannot be attached to, or nothing could.
+    pub(super) fn begin(
+        &mut self,
+        kernel: &mut Kernel,
+        interfaces: &mut Interfaces,
+    ) -> anyhow::Result<()> {
         let present = self.enter()?;
         self.wanted.check_present(&present)?;
         self.remove_leftovers(kernel, &present)?;
@@ -78,8 +82,8 @@ impl Attachments {
         for device in present {
             if self.wanted.includes(&device) {
                 let named = self.wanted.names(&device.name);
-                match self.take_up(kernel, places, device) {
-                    // One that cannot be had must not cost the others, which nobody named either.
+                match self.attach_device(kernel, interfaces, device) {
+                    // A device that only matched a pattern must not prevent the capture of others.
                     Err(error) if !named => self.warnings.push(format!("left out: {error:#}")),
                     attached => attached?,
                 }
@@ -93,9 +97,9 @@ impl Attachments {
         Ok(())
     }
 
-    /// Begins to listen, and says what is there.
+    /// Subscribes to events, then lists the devices.
     fn enter(&mut self) -> anyhow::Result<Vec<Device>> {
-        // Before the devices are listed, so that nothing happens unheard in between.
+        // Before the devices are listed, so that no change in between is missed.
         let filters = self.path == Path::Clsact;
         self.events = Some(self.namespace.run(|| Events::listen(filters))??);
         self.present()
@@ -105,11 +109,11 @@ impl Attachments {
         self.namespace.run(Device::all)?.context("interfaces: cannot be listed")
     }
 
-    /// Filters outlive a mirror that is killed; those of mirrors that run stay.
+    /// Removes the filters of a mirror that was killed. Those of running ones stay.
     fn remove_leftovers(&mut self, kernel: &mut Kernel, present: &[Device]) -> anyhow::Result<()> {
         let found = self.namespace.run(|| kernel.remove_leftovers())?;
         let (removed, doubtful) = match found {
-            // Without filters of its own, a run has no need to look.
+            // A run that attaches no filters has no need to look for them.
             Err(_) if self.path != Path::Clsact => return Ok(()),
             found => found.context("filters cannot be listed")?,
         };
@@ -132,10 +136,10 @@ impl Attachments {
     }
 
     /// Attaches to a device.
-    fn take_up(
+    fn attach_device(
         &mut self,
         kernel: &mut Kernel,
-        places: &mut Places,
+        interfaces: &mut Interfaces,
         device: Device,
     ) -> anyhow::Result<()> {
         ensure!(
@@ -145,38 +149,38 @@ impl Attachments {
         );
         let order = self.order;
         let attached = self.namespace.run(|| kernel.attach(&device, order))?;
-        let behind = attached.with_context(|| device.name.clone())?;
-        self.trouble.stands_behind(&device, behind);
-        places.add(&device);
+        let foreign = attached.with_context(|| device.name.clone())?;
+        self.recovery.report_foreign(&device, foreign);
+        interfaces.add(&device);
         self.devices.push(device);
         Ok(())
     }
 
-    /// Removes what is attached to devices, and keeps nothing of their namespace.
+    /// Detaches from all devices and closes everything that keeps their namespace alive.
     fn leave(&mut self, kernel: &mut Kernel) {
         for device in self.devices.drain(..) {
-            self.trouble.forget(&device);
+            self.recovery.forget(&device);
         }
         if self.namespace.run(|| kernel.release_all()).is_err() {
             kernel.release_all();
         }
         self.events = None;
-        self.namespace.let_go();
+        self.namespace.release();
     }
 
-    /// Removes all that is attached.
+    /// Detaches everything.
     pub(super) fn end(&mut self, kernel: &mut Kernel) {
         if self.namespace.run(|| kernel.detach()).is_err() {
             kernel.detach();
         }
     }
 
-    /// What wakes a reader that waits for packets.
+    /// The events that wake a reader which waits for packets.
     pub(super) fn events(&self) -> Option<&Events> {
         self.events.as_ref()
     }
 
-    /// The command that says why nothing was seen.
+    /// The command that finds out why nothing was seen.
     pub(super) fn doctor(&self, ports: &str) -> String {
         let interface = self.wanted.first_named().unwrap_or("IFACE");
         let within = self.namespace.command_prefix();
@@ -184,12 +188,12 @@ impl Attachments {
     }
 
     pub(super) fn note(&self) -> Option<Note> {
-        self.trouble.note()
+        self.recovery.note()
     }
 
     /// What the operator should know at the end.
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.warnings.iter().cloned().chain(self.trouble.warnings()).collect()
+        self.warnings.iter().cloned().chain(self.recovery.warnings()).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Filters that mirrors left that have ended.
+//! Filters that were left by mirrors that have ended.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use super::super::claim::Claim;
 use super::super::netlink::{Filter, Place, Qdisc, Side};
 use super::{is_of, remove};
 
-/// A filter that seems to be of a mirror that has ended.
+/// A filter that seems to belong to a mirror that has ended.
 pub(in crate::source::live) struct Leftover {
     pub(in crate::source::live) device: u32,
     side: Side,
@@ -20,11 +20,11 @@ pub(in crate::source::live) struct Leftover {
 }
 
 impl Leftover {
-    /// On every device of this namespace. The kernel removes what is attached by links with its process;
-    /// filters of clsact stay.
+    /// Those of every device of this namespace. The kernel removes links with their process; filters of
+    /// clsact stay.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the kernel does not list them.
     pub(in crate::source::live) fn all() -> io::Result<Vec<Self>> {
         let mut leftovers = Vec::new();
         for (device, _) in Qdisc::all()? {
@@ -43,8 +43,8 @@ impl Leftover {
 
     pub(in crate::source::live) fn remove(self) {
         let Self { place, program, .. } = self;
-        let goes = |filter: &Filter| filter.place == place && is_of(filter, program);
-        remove((self.device, self.side), goes);
+        let which = |filter: &Filter| filter.place == place && is_of(filter, program);
+        remove((self.device, self.side), which);
     }
 }
 

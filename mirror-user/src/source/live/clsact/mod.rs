@@ -1,9 +1,9 @@
-//! The program as filters of clsact qdiscs, beside those of others.
+//! Attaches the program as filters of clsact qdiscs, beside the filters of others.
 //!
-//! Refuses to touch what is not mirror's: a filter is removed only if the program behind it is. Filters
-//! stand at a priority that other programs have, too, under handles that nobody else gives, as Cilium and
-//! others put theirs at priority 1, handle 1, by replacing whatever is there. Everything here is done in
-//! the network namespace of the thread that asks.
+//! It never changes what is not mirror's: a filter is removed only if its program is mirror's. Filters
+//! share a priority with those of other programs, under handles that nobody else uses, because Cilium and
+//! others replace whatever is at priority 1, handle 1. Everything here acts on the network namespace of
+//! the calling thread.
 
 mod leftover;
 mod place;
@@ -16,7 +16,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 pub(super) use self::leftover::Leftover;
-pub(super) use self::place::Behind;
+pub(super) use self::place::ForeignFilter;
 use self::place::{add, ensure_qdisc, list, qdisc_of};
 use super::Order;
 use super::claim::Claim;
@@ -32,22 +32,22 @@ pub(super) struct Program {
     pub(super) descriptor: OwnedFd,
 }
 
-/// What another program did to a filter of ours.
+/// What another program did to one of mirror's filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub(super) enum Disturbance {
-    /// Removed it.
+pub(super) enum Interference {
+    /// It removed the filter.
     FilterRemoved,
-    /// Put another program at its very place.
+    /// It replaced the filter.
     FilterReplaced,
-    /// Removed the clsact qdisc, and all filters with it.
+    /// It removed the clsact qdisc, and all filters with it.
     QdiscRemoved,
-    /// Put another filter before it.
+    /// It put another filter before it.
     Overtaken,
 }
 
-impl Disturbance {
-    /// What happened, for people.
+impl Interference {
+    /// A sentence for the operator.
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::FilterRemoved => "another program removed mirror's filter",
@@ -60,11 +60,11 @@ impl Disturbance {
     }
 }
 
-/// A filter of ours was attached anew.
+/// A filter that was attached again.
 pub(super) struct Repair {
-    pub(super) disturbance: Disturbance,
-    /// What stands before it now.
-    pub(super) behind: Option<Behind>,
+    pub(super) interference: Interference,
+    /// The filter that precedes it now.
+    pub(super) foreign: Option<ForeignFilter>,
 }
 
 /// Filters of this process.
@@ -83,53 +83,52 @@ struct Attached {
 }
 
 impl Clsact {
-    /// Attaches a program to one side of a device; says which filter of another kind stays before it.
+    /// Attaches a program to one side of a device. Returns the foreign filter that precedes it, if any.
     ///
     /// # Errors
-    /// When that side cannot be had, or not the place that `order` asks for.
+    /// When no filter can be attached there, or not at the position that `order` requires.
     pub(super) fn attach(
         &mut self,
         device: &Device,
         side: Side,
         order: Order,
         program: Program,
-    ) -> anyhow::Result<Option<Behind>> {
+    ) -> anyhow::Result<Option<ForeignFilter>> {
         if !self.claims.iter().any(|claim| claim.is_on(program.id)) {
             self.claims.push(Claim::on(program.id)?);
         }
         ensure_qdisc(device.index)?;
-        let (place, behind) = add(device.index, side, order, &program)?;
+        let (place, foreign) = add(device.index, side, order, &program)?;
         self.attached.push(Attached { device: device.index, side, place, order, program });
-        Ok(behind)
+        Ok(foreign)
     }
 
-    /// Looks at what became of the filters of a device; those that are gone or were overtaken are
-    /// attached anew.
+    /// Checks the filters of a device, and attaches those again that were removed or overtaken.
     ///
     /// # Errors
     /// When that is not possible.
-    pub(super) fn mend(&mut self, device: u32) -> anyhow::Result<Vec<Repair>> {
-        let mut disturbed = Vec::new();
+    pub(super) fn repair(&mut self, device: u32) -> anyhow::Result<Vec<Repair>> {
+        let mut damaged = Vec::new();
         for attached in self.attached.iter_mut().filter(|attached| attached.device == device) {
-            if let Some(disturbance) = attached.disturbance()? {
-                disturbed.push((attached, disturbance));
+            if let Some(interference) = attached.interference()? {
+                damaged.push((attached, interference));
             }
         }
-        let anew = |(attached, disturbance): (&mut Attached, Disturbance)| {
-            let behind = attached.attach_anew().context(disturbance.message())?;
-            Ok(Repair { disturbance, behind })
+        let reattach = |(attached, interference): (&mut Attached, Interference)| {
+            let foreign = attached.reattach().context(interference.message())?;
+            Ok(Repair { interference, foreign })
         };
-        disturbed.into_iter().map(anew).collect()
+        damaged.into_iter().map(reattach).collect()
     }
 
-    /// Removes the filters of a device, as far as they are ours.
+    /// Removes mirror's filters from a device.
     pub(super) fn release(&mut self, device: u32) {
         for attached in self.attached.extract_if(.., |attached| attached.device == device) {
             attached.remove_all_but(None);
         }
     }
 
-    /// Removes all of our filters.
+    /// Removes all of mirror's filters.
     pub(super) fn release_all(&mut self) {
         for attached in self.attached.drain(..) {
             attached.remove_all_but(None);
@@ -139,65 +138,65 @@ impl Clsact {
 }
 
 impl Attached {
-    /// What was done to it since it was attached.
-    fn disturbance(&self) -> anyhow::Result<Option<Disturbance>> {
+    /// What another program did to it since it was attached.
+    fn interference(&self) -> anyhow::Result<Option<Interference>> {
         let filters = list(self.device, self.side)?;
         let Some(here) = filters.iter().position(|filter| self.is(filter)) else {
             let replaced = filters.iter().any(|filter| filter.place == self.place);
             let has_qdisc = || Ok::<_, io::Error>(qdisc_of(self.device)?.is_some());
             return Ok(Some(if replaced {
-                Disturbance::FilterReplaced
+                Interference::FilterReplaced
             } else if !filters.is_empty() || has_qdisc()? {
-                Disturbance::FilterRemoved
+                Interference::FilterRemoved
             } else {
-                Disturbance::QdiscRemoved
+                Interference::QdiscRemoved
             }));
         };
-        // Those of lower priority numbers were there before, or nothing can stand before them.
+        // Filters of lower priority numbers were there before, or cannot be preceded.
         let before = filters.get(..here).unwrap_or_default();
         let overtaken = self.order != Order::Last
             && before.iter().any(|filter| {
                 filter.place.priority == self.place.priority && !is_of_a_mirror(filter)
             });
-        Ok(overtaken.then_some(Disturbance::Overtaken))
+        Ok(overtaken.then_some(Interference::Overtaken))
     }
 
-    /// The new filter is there before the old one goes, so that no packet passes unseen. One that
-    /// passes both is known as a copy.
-    fn attach_anew(&mut self) -> anyhow::Result<Option<Behind>> {
+    /// Attaches the new filter before it removes the old one, so that no packet is missed. A packet that
+    /// passes both is recognized as a duplicate.
+    fn reattach(&mut self) -> anyhow::Result<Option<ForeignFilter>> {
         ensure_qdisc(self.device)?;
-        let (place, behind) = add(self.device, self.side, self.order, &self.program)?;
+        let (place, foreign) = add(self.device, self.side, self.order, &self.program)?;
         self.place = place;
         self.remove_all_but(Some(place));
-        Ok(behind)
+        Ok(foreign)
     }
 
     fn is(&self, filter: &Filter) -> bool {
         filter.place == self.place && is_of(filter, self.program.id)
     }
 
-    /// Removes our filters from this side but the one at this place.
+    /// Removes mirror's filters from this side, except the one at this place.
     fn remove_all_but(&self, place: Option<Place>) {
-        let goes = |filter: &Filter| is_of(filter, self.program.id) && Some(filter.place) != place;
-        remove((self.device, self.side), goes);
+        let which = |filter: &Filter| is_of(filter, self.program.id) && Some(filter.place) != place;
+        remove((self.device, self.side), which);
     }
 }
 
-/// True when the program behind a filter is this one.
+/// True if the filter has this program.
 fn is_of(filter: &Filter, program: u32) -> bool {
     filter.program.is_some_and(|(id, _)| id == program)
 }
 
-/// True for a filter of a mirror that runs: it lets every packet pass on to the next.
+/// True for a filter of a running mirror, which passes every packet on to the next filter.
 fn is_of_a_mirror(filter: &Filter) -> bool {
     filter.program.is_some_and(|(id, _)| Claim::exists_on(id) == Some(true))
 }
 
-/// Removes the filters of which `goes` holds, which it says of none but mirror's. Where there are none,
-/// or the device is gone, there is nothing to do.
-fn remove((device, side): (u32, Side), goes: impl Fn(&Filter) -> bool) {
+/// Removes the filters that `which` selects, which must be mirror's. If there are none, or the device is
+/// gone, there is nothing to do.
+fn remove((device, side): (u32, Side), which: impl Fn(&Filter) -> bool) {
     let filters = Filter::all(device, side).unwrap_or_default();
-    for filter in filters.iter().filter(|filter| goes(filter)) {
+    for filter in filters.iter().filter(|filter| which(filter)) {
         let _ = Filter::remove((device, side), filter.place);
     }
 }

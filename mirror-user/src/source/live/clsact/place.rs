@@ -1,4 +1,4 @@
-//! Where a filter stands among those of others.
+//! The position of a filter among those of others.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,18 +10,18 @@ use super::super::Order;
 use super::super::netlink::{Filter, Place, Qdisc, Side};
 use super::Program;
 
-/// Handles of mirror's filters begin here: `mirr`. Handles that the kernel gives begin at 1.
+/// The first handle of mirror's filters: `mirr`. Handles that the kernel assigns begin at 1.
 const HANDLES: u32 = 0x6d69_7272;
 
-/// So many filters of mirror at one place of one device are told from others.
+/// The number of handles, and so of mirror's filters at one priority of one device.
 const MAX_HANDLES: u32 = 0x1_0000;
 
-/// How often a place is chosen anew because somebody took the chosen one in that moment.
+/// How often another place is chosen because another process took the chosen one.
 const ATTEMPTS: u32 = 4;
 
-/// A filter of another kind, or of one protocol, that stands before ours and cannot be overtaken.
+/// A filter of another kind, or of one protocol, that precedes mirror's and cannot be overtaken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source::live) struct Behind {
+pub(in crate::source::live) struct ForeignFilter {
     pub(in crate::source::live) kind: String,
     pub(in crate::source::live) priority: u16,
 }
@@ -32,13 +32,13 @@ pub(super) fn add(
     side: Side,
     order: Order,
     program: &Program,
-) -> anyhow::Result<(Place, Option<Behind>)> {
+) -> anyhow::Result<(Place, Option<ForeignFilter>)> {
     for _ in 0..ATTEMPTS {
         let filters = list(device, side)?;
-        let (place, behind) = choose(&filters, order)?;
+        let (place, foreign) = choose(&filters, order)?;
         match Filter::add((device, side), place, program.name, program.descriptor.as_fd()) {
-            Ok(()) => return Ok((place, behind)),
-            // Somebody was faster.
+            Ok(()) => return Ok((place, foreign)),
+            // Another process was faster.
             Err(error) if is(&error, Errno::EXIST) => {}
             Err(error) if is(&error, Errno::OPNOTSUPP) => bail!(
                 "its filters are shared with other devices (a block of tc), which mirror does not join"
@@ -49,21 +49,21 @@ pub(super) fn add(
     bail!("its filters change too fast for one to be attached")
 }
 
-/// The place for a filter among these.
-fn choose(filters: &[Filter], order: Order) -> anyhow::Result<(Place, Option<Behind>)> {
-    let stranger = |priority: u16| {
+/// Chooses the place for a filter among these.
+fn choose(filters: &[Filter], order: Order) -> anyhow::Result<(Place, Option<ForeignFilter>)> {
+    let occupant = |priority: u16| {
         let mut those = filters.iter().filter(|filter| filter.place.priority == priority);
         those.find(|filter| !filter.shares_its_priority())
     };
-    let (priority, stranger) = match order {
-        Order::Last => (u16::MAX, stranger(u16::MAX)),
-        Order::First => (1, stranger(1)),
+    let (priority, occupant) = match order {
+        Order::Last => (u16::MAX, occupant(u16::MAX)),
+        Order::First => (1, occupant(1)),
         Order::Front => {
-            let free = (1..u16::MAX).find(|priority| stranger(*priority).is_none());
+            let free = (1..u16::MAX).find(|priority| occupant(*priority).is_none());
             (free.context("every priority is taken by filters of other kinds")?, None)
         }
     };
-    if let Some(Filter { kind, .. }) = stranger {
+    if let Some(Filter { kind, .. }) = occupant {
         bail!(
             "priority {priority} is taken by a filter of another kind or of one protocol ({kind}), so that mirror cannot stand {}; {}",
             if order == Order::Last { "behind all others" } else { "before all others" },
@@ -79,17 +79,17 @@ fn choose(filters: &[Filter], order: Order) -> anyhow::Result<(Place, Option<Beh
     let handle = (HANDLES..HANDLES.saturating_add(MAX_HANDLES)).find(|handle| !taken(*handle));
     let handle = handle.context("too many filters of mirrors")?;
     let before = filters.iter().find(|filter| filter.place.priority < priority);
-    let behind = before
+    let foreign = before
         .filter(|_| order == Order::Front)
-        .map(|filter| Behind { kind: filter.kind.clone(), priority: filter.place.priority });
-    Ok((Place { priority, handle }, behind))
+        .map(|filter| ForeignFilter { kind: filter.kind.clone(), priority: filter.place.priority });
+    Ok((Place { priority, handle }, foreign))
 }
 
-/// Sees to it that filters of both sides can be attached.
+/// Makes sure that filters of both sides can be attached.
 pub(super) fn ensure_qdisc(device: u32) -> anyhow::Result<()> {
     match Qdisc::add_clsact(device) {
         Ok(()) => Ok(()),
-        // Somebody else's, whose filters stay as they are.
+        // It belongs to another program, whose filters stay as they are.
         Err(error) if is(&error, Errno::EXIST) => match qdisc_of(device)? {
             Some(Qdisc::Ingress) => bail!(
                 "has an ingress qdisc, beside which the kernel allows no clsact, so that what goes out \
@@ -129,8 +129,8 @@ mod tests {
     }
 
     fn chosen(filters: &[Filter], order: Order) -> (u16, u32, Option<u16>) {
-        let (Place { priority, handle }, behind) = choose(filters, order).unwrap();
-        (priority, handle, behind.map(|behind| behind.priority))
+        let (Place { priority, handle }, foreign) = choose(filters, order).unwrap();
+        (priority, handle, foreign.map(|foreign| foreign.priority))
     }
 
     #[test]

@@ -15,18 +15,18 @@ use mirror_common::names;
 
 use super::super::Order;
 use super::super::cgroup::Cgroup;
-use super::super::clsact::{Behind, Clsact, Leftover, Program, Repair};
+use super::super::clsact::{Clsact, ForeignFilter, Leftover, Program, Repair};
 use super::super::device::Device;
 use super::super::netlink::Side;
 use super::{Kernel, Path};
 
-/// So many bytes of a program's name the kernel keeps (`BPF_OBJ_NAME_LEN`, without the zero).
+/// Bytes of a program's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, without the zero).
 const KERNEL_NAME_BYTES: usize = 15;
 
 /// The programs for TC.
 const TC_PROGRAMS: [&str; 4] = [names::INGRESS, names::EGRESS, names::INGRESS_IP, names::EGRESS_IP];
 
-/// A program where it is attached by a link.
+/// A link by which a program is attached to a device.
 enum Link {
     Tcx(&'static str, SchedClassifierLinkId),
     Xdp(XdpLinkId),
@@ -44,7 +44,7 @@ pub(super) struct Attached {
 }
 
 impl Kernel {
-    /// Has the verifier look at the TC programs.
+    /// Loads the TC programs, so that the kernel verifies them.
     pub(in crate::source::live) fn verify(&mut self) -> anyhow::Result<()> {
         for name in TC_PROGRAMS {
             self.tc_program(name)?;
@@ -52,33 +52,33 @@ impl Kernel {
         Ok(())
     }
 
-    /// Attaches the program to a device: to both sides, but on `lo`, where each packet that goes out
-    /// comes in again, and by XDP to ingress alone. Says what stays before it.
+    /// Attaches the program to both sides of a device; on `lo`, where each outgoing packet comes in
+    /// again, and by XDP, to ingress only. Returns the foreign filter that precedes it, if any.
     pub(in crate::source::live) fn attach(
         &mut self,
         device: &Device,
         order: Order,
-    ) -> anyhow::Result<Option<Behind>> {
+    ) -> anyhow::Result<Option<ForeignFilter>> {
         let (ingress, egress) = match device.link {
             mirror_common::Link::Ethernet => (names::INGRESS, names::EGRESS),
             mirror_common::Link::Ip => (names::INGRESS_IP, names::EGRESS_IP),
         };
         let egress = (!device.loopback).then_some((egress, Side::Egress));
         let sides = [(ingress, Side::Ingress)].into_iter().chain(egress);
-        let mut behind = None;
+        let mut foreign = None;
         for (name, side) in sides {
             match self.path {
                 Path::Clsact => {
                     let program = self.filter(name)?;
                     let before = self.attached.clsact.attach(device, side, order, program);
-                    behind = behind
+                    foreign = foreign
                         .or(before.inspect_err(|_| self.attached.clsact.release(device.index))?);
                 }
                 Path::Xdp => return self.attach_xdp(device).map(|()| None),
                 Path::Tcx | Path::Cgroup => self.attach_tcx(device, name, side, order)?,
             }
         }
-        Ok(behind)
+        Ok(foreign)
     }
 
     fn attach_tcx(
@@ -103,7 +103,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// A TC program, loaded, as a filter has it.
+    /// A TC program, loaded, for a filter.
     fn filter(&mut self, name: &'static str) -> anyhow::Result<Program> {
         let program = self.tc_program(name)?;
         let info = program.info()?;
@@ -125,7 +125,7 @@ impl Kernel {
         if program.fd().is_err() {
             program.load().context("mirror_xdp: refused by the kernel's verifier")?;
         }
-        // In the driver where it can, in the stack otherwise (loopback has no driver).
+        // In the driver if it supports XDP, else in the stack (loopback has no driver).
         let link = program
             .attach(&device.name, XdpMode::Default)
             .or_else(|_| program.attach(&device.name, XdpMode::Skb))
@@ -134,7 +134,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Attaches the program to what the sockets of a cgroup send and get, beside the programs that
+    /// Attaches the program to what the sockets of a cgroup send and receive, beside the programs that
     /// others have attached there.
     pub(in crate::source::live) fn attach_cgroup(&mut self, cgroup: &Cgroup) -> anyhow::Result<()> {
         for (name, direction) in [
@@ -147,7 +147,7 @@ impl Kernel {
                     .load()
                     .with_context(|| format!("{name}: refused by the kernel's verifier"))?;
             }
-            // A link stands beside others by its nature, and the kernel refuses to be told so.
+            // A link always allows others beside it, and the kernel rejects a flag that says so.
             let mode = CgroupAttachMode::Single;
             let link = program.attach(cgroup, direction, mode).with_context(|| {
                 format!("{cgroup}: cannot be attached to; one above it may allow no others below")
@@ -157,7 +157,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Lets go of a cgroup that is gone.
+    /// Releases a cgroup that is gone.
     pub(in crate::source::live) fn release_cgroup(&mut self) {
         for (name, link) in std::mem::take(&mut self.attached.of_cgroup) {
             let _ = self.program(name).and_then(|program| {
@@ -167,11 +167,11 @@ impl Kernel {
         }
     }
 
-    /// Lets go of a device that is gone, or not wanted any more.
+    /// Releases a device that is gone.
     pub(in crate::source::live) fn release(&mut self, index: u32) {
         self.attached.clsact.release(index);
         for link in self.attached.links.remove(&index).unwrap_or_default() {
-            // Links of a device that is gone are gone with it; their descriptors are given back.
+            // The links of a device end with it; this closes their descriptors.
             let _ = match link {
                 Link::Tcx(name, link) => self.tc_program(name).map(|it| it.detach(link).is_ok()),
                 Link::Xdp(link) => self.program(names::XDP).and_then(|program| {
@@ -182,7 +182,7 @@ impl Kernel {
         }
     }
 
-    /// Lets go of all devices.
+    /// Releases all devices.
     pub(in crate::source::live) fn release_all(&mut self) {
         let devices: Vec<u32> = self.attached.links.keys().copied().collect();
         devices.into_iter().for_each(|device| self.release(device));
@@ -194,20 +194,19 @@ impl Kernel {
         object.program_mut(name).with_context(|| format!("{name}: not in the kernel object"))
     }
 
-    /// Looks at what became of the filters of a device, and attaches anew what is gone or was
-    /// overtaken.
+    /// Checks the filters of a device, and attaches those again that were removed or overtaken.
     ///
     /// # Errors
     /// When that is not possible.
-    pub(in crate::source::live) fn mend(&mut self, device: u32) -> anyhow::Result<Vec<Repair>> {
-        self.attached.clsact.mend(device)
+    pub(in crate::source::live) fn repair(&mut self, device: u32) -> anyhow::Result<Vec<Repair>> {
+        self.attached.clsact.repair(device)
     }
 
-    /// Removes the filters that mirrors left that have ended: how many those were, and the others that
-    /// bear the name of one.
+    /// Removes the filters of mirrors that have ended. Returns their number, and the filters that have
+    /// the name of one but cannot be proven to be mirror's.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the filters cannot be listed.
     pub(in crate::source::live) fn remove_leftovers(
         &mut self,
     ) -> anyhow::Result<(u32, Vec<Leftover>)> {
@@ -224,8 +223,8 @@ impl Kernel {
         Ok((removed, doubtful))
     }
 
-    /// True when the program behind a filter is that of a mirror: the very same instructions as ours, or,
-    /// for another version's, what the kernel calls it, which takes CAP_SYS_ADMIN to ask.
+    /// True if the program of a filter is mirror's: the same instructions as ours or, for another version,
+    /// the name of the program in the kernel, which only CAP_SYS_ADMIN can query.
     fn is_ours(&mut self, leftover: &Leftover) -> bool {
         let Some(name) = TC_PROGRAMS.into_iter().find(|name| *name == leftover.name) else {
             return false;
@@ -236,8 +235,8 @@ impl Kernel {
         same || programs.any(|info| info.id() == leftover.program && info.name() == kept)
     }
 
-    /// Detaches the program. When this returns it runs nowhere any more, so that the counters stand
-    /// still; what is in the ring can still be read.
+    /// Detaches the program. When this returns it does not run any more, so the counters are final; what
+    /// is in the ring can still be read.
     pub(in crate::source::live) fn detach(&mut self) {
         self.attached.clsact.release_all();
         self.object = None;

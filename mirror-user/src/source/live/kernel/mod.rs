@@ -45,8 +45,8 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Loads the program with a ring of `ring_bytes`, and room to put records together for each
-    /// processor that there can be; where looks nest, as at a cgroup's hooks, for several at a time.
+    /// Loads the program with a ring of `ring_bytes` and a scratch buffer for each possible CPU, to
+    /// assemble records in; several for each CPU at a cgroup's hooks, where runs of the program nest.
     pub(super) fn load(ring_bytes: u32, log: KernelLog, path: Path) -> anyhow::Result<Self> {
         privileges::check_capture()?;
         let nest = path == Path::Cgroup;
@@ -82,7 +82,7 @@ impl Kernel {
         })
     }
 
-    /// Tells the program what is wanted.
+    /// Writes the settings of the program.
     pub(super) fn configure(
         &mut self,
         watch: Watch,
@@ -91,7 +91,7 @@ impl Kernel {
     ) -> anyhow::Result<Control> {
         let object = self.object.as_mut().context("detached already")?;
         if let Some(own) = &own {
-            own.are_known_by(SkStorage::try_from(take_map(object, names::OWN)?)?);
+            own.register_with(SkStorage::try_from(take_map(object, names::OWN)?)?);
         }
         let maps = Maps {
             switch: Array::try_from(take_map(object, names::SWITCH)?)?,
@@ -101,13 +101,13 @@ impl Kernel {
         Control::new(maps, watch, wake_bytes, own)
     }
 
-    /// The next entry of the ring; its space is given back when it is dropped.
+    /// The next entry of the ring; its space is returned when it is dropped.
     pub(super) fn next_entry(&mut self) -> Option<impl Deref<Target = [u8]> + '_> {
         self.ring.next()
     }
 
-    /// Waits until entries are told of, or something happened to a device, at most `wait`; true when
-    /// there are entries.
+    /// Waits for a wake-up by the ring or for an event of a device, for `wait` at most. True if the ring
+    /// has entries.
     pub(super) fn wait(&self, wait: Duration, events: Option<&Events>) -> anyhow::Result<bool> {
         let timeout = Timespec::try_from(wait).context("a wait that is too long")?;
         let ring = PollFd::new(&self.ring, PollFlags::IN);
@@ -115,25 +115,25 @@ impl Kernel {
         let mut waited = [ring.clone(), events.unwrap_or(ring)];
         match poll(&mut waited, Some(&timeout)) {
             Ok(_) => Ok(waited.first().is_some_and(|ring| !ring.revents().is_empty())),
-            // A signal: whoever waits looks at the stop flag.
+            // A signal: the caller checks the stop flag.
             Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(error).context("the ring cannot be waited for"),
         }
     }
 
-    /// Prints what the program said of single packets since the last call.
-    pub(super) fn print_log(&mut self) {
+    /// Emits what the program logged since the last call.
+    pub(super) fn emit_log(&mut self) {
         if let Some(listener) = &mut self.listener {
-            listener.print();
+            listener.emit();
         }
     }
 
-    /// Tells the program whether the next record is to wake the reader.
+    /// Sets whether the next record wakes the reader.
     pub(super) fn set_asleep(&mut self, asleep: bool) -> anyhow::Result<()> {
         Ok(self.asleep.set(0, u32::from(asleep), 0)?)
     }
 
-    /// Every counter, summed over the processors; see [`mirror_common::counter`] for their places.
+    /// Every counter, summed over the CPUs; see [`mirror_common::counter`] for their positions.
     pub(super) fn counters(&self) -> [u64; COUNTERS] {
         self.counters.sums()
     }
@@ -142,7 +142,7 @@ impl Kernel {
     pub(super) fn meter(&self) -> anyhow::Result<Meter> {
         let mut programs = Vec::new();
         for (_, program) in self.object.as_ref().context("detached already")?.programs() {
-            // One that is not loaded is not attached.
+            // A program that is not loaded is not attached.
             if let Ok(descriptor) = program.fd() {
                 programs.push(descriptor.try_clone()?);
             }
@@ -150,7 +150,7 @@ impl Kernel {
         Ok(Meter::new(programs, Arc::clone(&self.counters)))
     }
 
-    /// What the maps take of the kernel's memory, the small ones aside.
+    /// The kernel memory of the maps, without the small ones.
     pub(super) fn memory(&self) -> [(&'static str, u64); 3] {
         self.memory
     }

@@ -1,4 +1,4 @@
-//! How the program is attached, as far as this kernel can.
+//! The ways of attaching the program, and the best one that this kernel has.
 
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
@@ -20,7 +20,7 @@ pub(in crate::source::live) enum Path {
 }
 
 impl Path {
-    /// The one of this kernel that is asked for.
+    /// The way for a hook on this kernel.
     pub(in crate::source::live) fn of(hook: Hook, cgroup: Option<&Cgroup>) -> Self {
         match hook {
             _ if cgroup.is_some() => Self::Cgroup,
@@ -42,11 +42,11 @@ impl Path {
 
 /// True when the kernel has TCX links.
 fn has_tcx() -> bool {
-    // A kernel of that age may have been built without them; `lo` is always there to ask about.
+    // A kernel of that version may be built without them; `lo` always exists and can be queried.
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
         && match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
             Ok(_) => true,
-            // There are links of others, of which only CAP_SYS_ADMIN may know more.
+            // Others have links there, whose programs only CAP_SYS_ADMIN may open.
             Err(ProgramError::SyscallError(error)) => error.call == "bpf_prog_get_fd_by_id",
             Err(_) => false,
         }

@@ -1,8 +1,8 @@
-//! The kernel's word that devices came or went, or that somebody changed the filters of one.
+//! Events of the kernel: devices appeared or disappeared, or the filters of a device changed.
 //!
-//! The events say that something changed and the lists say what, so that events that were lost in a
-//! full socket buffer cost nothing: the loss is itself an event. One thing only the events know: that a
-//! device was removed whose index another has since taken.
+//! An event says that something changed; what changed is read from the lists. So events that were lost
+//! because the socket buffer was full do no harm: the loss is itself an event. Only the events show that a
+//! device was removed whose index another device has since got.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -17,38 +17,37 @@ use super::{messages, open};
 /// A device that was removed (`linux/rtnetlink.h`).
 const RTM_DELLINK: u16 = 17;
 
-/// One event, which is of one device: most have one or two thousand bytes.
+/// The buffer for one event, which is about one device: most have one or two thousand bytes.
 const EVENT_BYTES: usize = 16 * 1024;
 
 /// The bits of the groups `RTNLGRP_LINK` and `RTNLGRP_TC`.
 const LINKS: u32 = 1;
 const FILTERS: u32 = 1 << 3;
 
-/// What the kernel tells of devices that come, change and go, and of qdiscs and filters, in the network
-/// namespace in which this was made.
+/// The events of devices, qdiscs and filters, in the network namespace in which this was opened.
 #[derive(Debug)]
 pub(in crate::source::live) struct Events(OwnedFd);
 
-/// What happened.
+/// What changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::source::live) struct Happened {
-    /// Devices came, changed or went.
+pub(in crate::source::live) struct Changes {
+    /// Devices appeared, changed or disappeared.
     pub(in crate::source::live) devices: bool,
-    /// Indexes of those that were removed.
+    /// Indexes of devices that were removed.
     pub(in crate::source::live) removed: Vec<u32>,
-    /// Indexes of devices whose qdiscs or filters changed, whoever changed them.
+    /// Indexes of devices whose qdiscs or filters changed, by any program.
     pub(in crate::source::live) filters: Vec<u32>,
-    /// Something else happened that nobody heard, as too much did at a time: all may have changed.
-    pub(in crate::source::live) unheard: bool,
+    /// Events were lost because there were too many at a time: everything may have changed.
+    pub(in crate::source::live) missed: bool,
 }
 
-impl Happened {
-    /// True when filters of this device may have changed.
+impl Changes {
+    /// True if filters of this device may have changed.
     pub(in crate::source::live) fn touches(&self, device: u32) -> bool {
-        self.unheard || self.filters.contains(&device)
+        self.missed || self.filters.contains(&device)
     }
 
-    fn hear(&mut self, datagram: &[u8]) {
+    fn record(&mut self, datagram: &[u8]) {
         for message in messages(datagram) {
             let [family, _, _, _, i0, i1, i2, i3, ..] = *message.payload() else { continue };
             let index = u32::from_ne_bytes([i0, i1, i2, i3]);
@@ -57,7 +56,7 @@ impl Happened {
                     self.devices = true;
                     continue;
                 }
-                // A bridge that lets go of its port says so with its own family; the device is there.
+                // A bridge that releases a port sends this with its own family; the device still exists.
                 RTM_DELLINK if family == 0 => &mut self.removed,
                 kind if is_about_filters(kind) => &mut self.filters,
                 _ => continue,
@@ -71,38 +70,38 @@ impl Happened {
 }
 
 impl Events {
-    /// From now on; of filters only where there are any to lose.
+    /// Subscribes to events; to those of filters only if `filters`.
     ///
     /// # Errors
-    /// When the kernel gives no such socket.
+    /// When the kernel provides no such socket.
     pub(in crate::source::live) fn listen(filters: bool) -> anyhow::Result<Self> {
         let groups = if filters { LINKS | FILTERS } else { LINKS };
         let socket = open(SocketFlags::NONBLOCK, groups);
         socket.map(Self).context("events of interfaces cannot be had by netlink")
     }
 
-    /// What happened since the last call; `None` when nothing did. Does not wait.
+    /// What changed since the last call; `None` if nothing did. Does not block.
     ///
     /// # Errors
     /// When the socket is broken.
-    pub(in crate::source::live) fn take(&self) -> anyhow::Result<Option<Happened>> {
-        /// The rest waits for the next call.
+    pub(in crate::source::live) fn take(&self) -> anyhow::Result<Option<Changes>> {
+        /// Further messages are read by the next call.
         const MAX_MESSAGES: usize = 1024;
         let mut buffer = [0; EVENT_BYTES];
-        let mut happened = None;
+        let mut changes = None;
         for _ in 0..MAX_MESSAGES {
             match recv(&self.0, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((len, _)) => {
-                    let happened: &mut Happened = happened.get_or_insert_default();
-                    happened.hear(buffer.get(..len).unwrap_or_default());
+                    let changes: &mut Changes = changes.get_or_insert_default();
+                    changes.record(buffer.get(..len).unwrap_or_default());
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
-                Err(Errno::NOBUFS) => happened.get_or_insert_default().unheard = true,
+                Err(Errno::NOBUFS) => changes.get_or_insert_default().missed = true,
                 Err(error) => bail!("events of interfaces by netlink: {error}"),
             }
         }
-        Ok(happened)
+        Ok(changes)
     }
 }
 
@@ -121,27 +120,27 @@ mod tests {
     use super::super::tests::message;
     use super::*;
 
-    fn heard(datagram: &[u8]) -> Happened {
-        let mut happened = Happened::default();
-        happened.hear(datagram);
-        happened
+    fn read(datagram: &[u8]) -> Changes {
+        let mut changes = Changes::default();
+        changes.record(datagram);
+        changes
     }
 
     #[test]
     fn removed_devices_and_changed_filters_are_told_apart() {
-        let told = |kind, family| heard(&message(kind, &link(family, b"eth0\0")));
-        assert_eq!(told(RTM_DELLINK, 0).removed, [7]);
-        assert_eq!(told(RTM_DELLINK, 7), Happened::default(), "a bridge lets go of its port");
-        assert!(told(RTM_DELLINK, 0).devices && told(RTM_NEWLINK, 0).devices);
-        assert!(told(RTM_NEWLINK, 0).removed.is_empty(), "a device came");
+        let parsed = |kind, family| read(&message(kind, &link(family, b"eth0\0")));
+        assert_eq!(parsed(RTM_DELLINK, 0).removed, [7]);
+        assert_eq!(parsed(RTM_DELLINK, 7), Changes::default(), "a bridge releases its port");
+        assert!(parsed(RTM_DELLINK, 0).devices && parsed(RTM_NEWLINK, 0).devices);
+        assert!(parsed(RTM_NEWLINK, 0).removed.is_empty(), "a device came");
         // RTM_DELQDISC, RTM_DELTFILTER.
         for kind in [37, 45] {
-            let happened = told(kind, 0);
-            assert!(happened.touches(7) && !happened.touches(8) && !happened.devices);
+            let changes = parsed(kind, 0);
+            assert!(changes.touches(7) && !changes.touches(8) && !changes.devices);
         }
         let two = message(RTM_DELLINK, &link(0, b"a\0")).repeat(2);
-        assert_eq!(heard(&two).removed, [7], "each is told once");
-        assert_eq!(heard(&two[..HEADER_BYTES]), Happened::default(), "it is cut off");
+        assert_eq!(read(&two).removed, [7], "each is reported once");
+        assert_eq!(read(&two[..HEADER_BYTES]), Changes::default(), "it is cut off");
     }
 
     proptest! {
@@ -150,9 +149,9 @@ mod tests {
             datagram in proptest::collection::vec(any::<u8>(), 0..128),
             kind in 0_u16..64,
         ) {
-            let events = |happened: Happened| happened.removed.len() + happened.filters.len();
-            prop_assert!(events(heard(&datagram)) <= datagram.len() / HEADER_BYTES);
-            prop_assert!(events(heard(&message(kind, &datagram))) <= 1);
+            let events = |changes: Changes| changes.removed.len() + changes.filters.len();
+            prop_assert!(events(read(&datagram)) <= datagram.len() / HEADER_BYTES);
+            prop_assert!(events(read(&message(kind, &datagram))) <= 1);
         }
     }
 }

@@ -16,7 +16,7 @@ const IFLA_IFNAME: u16 = 3;
 /// Length of what all messages of devices begin with (`struct ifinfomsg`).
 const LINK_BYTES: usize = 16;
 
-/// What is said of one device.
+/// One device as the kernel describes it.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::source::live) struct Link {
     pub(in crate::source::live) name: String,
@@ -33,7 +33,7 @@ impl Link {
     /// the link layer, such as tun.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the kernel does not list them.
     pub(in crate::source::live) fn all() -> io::Result<Vec<Self>> {
         let mut links = Vec::new();
         Request::new(RTM_GETLINK, NLM_F_DUMP, &[0; LINK_BYTES]).send(|kind, payload| {

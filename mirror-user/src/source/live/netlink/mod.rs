@@ -1,5 +1,5 @@
-//! What the kernel says of network devices, and of the filters that stand on them (rtnetlink(7)), in the
-//! network namespace of the thread that asks. The only module that knows `netlink-packet-core`.
+//! Network devices and their filters by rtnetlink(7), in the network namespace of the calling thread. The
+//! only module that names `netlink-packet-core`.
 
 mod events;
 mod link;
@@ -18,11 +18,11 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
 };
 
-pub(super) use self::events::{Events, Happened};
+pub(super) use self::events::{Changes, Events};
 pub(super) use self::link::Link;
 pub(super) use self::tc::{Filter, Place, Qdisc, Side};
 
-/// What the kernel puts into one part of a list at most.
+/// The largest part of a list that the kernel sends at once.
 const LIST_BYTES: usize = 32 * 1024;
 
 /// Length of a message's header (`struct nlmsghdr`).
@@ -34,12 +34,12 @@ const ATTRIBUTE_BYTES: usize = 4;
 /// Headers and attributes are padded to a multiple of this.
 const ALIGNMENT: usize = 4;
 
-/// A question or an order to the kernel.
+/// A request to the kernel.
 struct Request(Vec<u8>);
 
 impl Request {
-    /// Of this type, with these `NLM_F_` bits beside those of every request; `fixed` is the structure
-    /// that the type begins with.
+    /// A request of this type, with these `NLM_F_` bits in addition to those of every request; `fixed` is
+    /// the structure that the payload begins with.
     fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
         let mut bytes = vec![0; HEADER_BYTES];
         let mut header = NetlinkBuffer::new(&mut bytes[..]);
@@ -54,10 +54,10 @@ impl Request {
         self
     }
 
-    /// Sends it, and hands over the type and the payload of each message of the answer.
+    /// Sends it, and passes the type and the payload of each message of the answer to `each`.
     ///
     /// # Errors
-    /// The kernel's own number where it refuses.
+    /// The error number of the kernel, if it refuses.
     fn send(mut self, mut each: impl FnMut(u16, &[u8])) -> io::Result<()> {
         let len = u32::try_from(self.0.len()).map_err(io::Error::other)?;
         NetlinkBuffer::new(&mut self.0[..]).set_length(len);
@@ -79,10 +79,10 @@ impl Request {
         }
     }
 
-    /// Sends an order, which is acknowledged.
+    /// Sends a request for a change, which the kernel acknowledges.
     ///
     /// # Errors
-    /// The kernel's own number where it refuses.
+    /// The error number of the kernel, if it refuses.
     fn order(kind: u16, flags: u16, fixed: &[u8], attributes: &[(u16, &[u8])]) -> io::Result<()> {
         let request = Self::new(kind, NLM_F_ACK | flags, fixed);
         let add = |request: Self, (kind, value): &(u16, &[u8])| request.attribute(*kind, value);
@@ -92,7 +92,7 @@ impl Request {
 
 /// Length, type, value and padding.
 fn put_attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    // All values here are names of bounded length and numbers.
+    // All values are numbers, and names of bounded length.
     let len = u16::try_from(value.len().saturating_add(ATTRIBUTE_BYTES)).unwrap_or(u16::MAX);
     bytes.extend_from_slice(&len.to_ne_bytes());
     bytes.extend_from_slice(&kind.to_ne_bytes());
@@ -100,7 +100,7 @@ fn put_attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
     bytes.resize(bytes.len().next_multiple_of(ALIGNMENT), 0);
 }
 
-/// Type and value of each attribute, up to the first that is cut off.
+/// Type and value of each attribute, up to the first that is truncated.
 fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(bytes).map_while(Result::ok).filter_map(|attribute| {
         let (kind, len) = (attribute.kind(), usize::from(attribute.length()));
@@ -108,7 +108,7 @@ fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-/// A text that ends with its zero, as names do.
+/// A text that ends with a zero byte, as names do.
 fn text(value: &[u8]) -> String {
     let name = value.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
@@ -122,7 +122,7 @@ fn outcome(payload: &[u8]) -> io::Result<()> {
     }
 }
 
-/// The messages of a datagram, up to the first that is cut off.
+/// The messages of a datagram, up to the first that is truncated.
 fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
     iter::from_fn(move || {
         let message = NetlinkBuffer::new_checked(datagram).ok()?;
@@ -132,7 +132,7 @@ fn messages(mut datagram: &[u8]) -> impl Iterator<Item = NetlinkBuffer<&[u8]>> {
     })
 }
 
-/// A socket that hears what is told to these groups.
+/// A socket that receives the messages of these groups.
 fn open(flags: SocketFlags, groups: u32) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | flags;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;

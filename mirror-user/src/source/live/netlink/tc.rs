@@ -1,4 +1,4 @@
-//! Qdiscs and filters of the devices (tc(8), tc-bpf(8)), as far as they concern the clsact qdisc.
+//! Qdiscs and filters of devices (tc(8), tc-bpf(8)), as far as they concern the clsact qdisc.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -15,28 +15,27 @@ const RTM_NEWTFILTER: u16 = 44;
 const RTM_DELTFILTER: u16 = 45;
 const RTM_GETTFILTER: u16 = 46;
 
-/// Attributes of both: what kind it is, what the kind says, and for filters the chain.
+/// Attributes of both: the kind, the options of the kind, and for filters the chain.
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
 const TCA_CHAIN: u16 = 11;
 
-/// Options of the kind `bpf` (`linux/pkt_cls.h`): the program's descriptor, a name, flags, and what only
-/// the kernel says, the program's tag and id.
+/// Options of the kind `bpf` (`linux/pkt_cls.h`): the program's descriptor, a name, flags, and those that
+/// only the kernel sets, the program's tag and id.
 const TCA_BPF_FD: u16 = 6;
 const TCA_BPF_NAME: u16 = 7;
 const TCA_BPF_FLAGS: u16 = 8;
 const TCA_BPF_TAG: u16 = 10;
 const TCA_BPF_ID: u16 = 11;
 
-/// The program itself says what becomes of the packet.
+/// The return value of the program decides what happens to the packet.
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 
-/// Where the ingress and the clsact qdisc are: a device has one of them at most. Their handle, and what
-/// they hang on.
+/// The handle and the parent of the ingress and the clsact qdisc, of which a device has one at most.
 const TC_H_CLSACT: u32 = 0xffff_fff1;
 const CLSACT_HANDLE: u32 = 0xffff_0000;
 
-/// Length of what all messages of qdiscs and filters begin with (`struct tcmsg`).
+/// Length of the structure that messages of qdiscs and filters begin with (`struct tcmsg`).
 const TC_BYTES: usize = 20;
 
 /// The kind of filters that are programs.
@@ -50,7 +49,7 @@ pub(super) fn is_about_filters(kind: u16) -> bool {
     matches!(kind, RTM_NEWQDISC | RTM_DELQDISC | RTM_NEWTFILTER | RTM_DELTFILTER)
 }
 
-/// Whether filters see what comes in or what goes out.
+/// Whether filters see incoming or outgoing packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::source::live) enum Side {
     Ingress,
@@ -70,36 +69,36 @@ impl Side {
     }
 }
 
-/// The place of a filter on one side of a device: filters are asked in the order of their priorities,
-/// those of one priority in the order of the kernel's list; among those the handle is the name.
+/// The place of a filter on one side of a device. Filters run in the order of their priorities, those of
+/// one priority in the order of the kernel's list; the handle identifies a filter within its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source::live) struct Place {
-    /// From 1 on; all filters of one are of one kind and one protocol.
+    /// 1 or more; all filters of a priority have the same kind and protocol.
     pub(in crate::source::live) priority: u16,
-    /// Never 0, which means all filters of the priority.
+    /// Never 0, which stands for all filters of the priority.
     pub(in crate::source::live) handle: u32,
 }
 
-/// A filter that is there.
+/// A filter as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source::live) struct Filter {
     /// `bpf`, `u32`, `flower` …
     pub(in crate::source::live) kind: String,
     pub(in crate::source::live) place: Place,
-    /// Packets of every protocol.
+    /// True if it sees packets of every protocol.
     pub(in crate::source::live) all_protocols: bool,
-    /// What whoever attached a program called it.
+    /// The name that was given to the program when it was attached.
     pub(in crate::source::live) name: String,
     /// Id and tag of an eBPF program.
     pub(in crate::source::live) program: Option<(u32, u64)>,
 }
 
 impl Filter {
-    /// The filters of one side of a device, in the order in which they are asked; none where the device
-    /// has no clsact qdisc. Those of chains that others jump to are left out.
+    /// The filters of one side of a device, in the order in which they run; none if the device has no
+    /// clsact qdisc. Filters of other chains than the first are left out.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the kernel does not list them.
     pub(in crate::source::live) fn all(device: u32, side: Side) -> io::Result<Vec<Self>> {
         let mut filters = Vec::new();
         let fixed = tc_message(device, 0, side.parent(), 0);
@@ -109,16 +108,16 @@ impl Filter {
         Ok(filters)
     }
 
-    /// True when filters of ours may have this one's priority, too.
+    /// True if mirror's filters can have the priority of this one.
     pub(in crate::source::live) fn shares_its_priority(&self) -> bool {
         self.kind == BPF && self.all_protocols
     }
 
-    /// Attaches a program at a place that nobody has.
+    /// Attaches a program at a place that is free.
     ///
     /// # Errors
-    /// `EEXIST` where somebody has the place, `EINVAL` where the priority is of another kind or
-    /// protocol, `ENOENT` without a clsact qdisc, and others.
+    /// `EEXIST` if the place is taken, `EINVAL` if the priority has another kind or protocol, `ENOENT`
+    /// without a clsact qdisc, and others.
     pub(in crate::source::live) fn add(
         (device, side): (u32, Side),
         Place { priority, handle }: Place,
@@ -137,10 +136,10 @@ impl Filter {
         Request::order(RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &fixed, &attributes)
     }
 
-    /// Removes the filter at a place, if it is still a program.
+    /// Removes the filter at a place, if it is still one of the kind `bpf`.
     ///
     /// # Errors
-    /// `ENOENT` where there is none, `EINVAL` where there is one of another kind, and others.
+    /// `ENOENT` if there is none, `EINVAL` if it is of another kind, and others.
     pub(in crate::source::live) fn remove(
         (device, side): (u32, Side),
         place: Place,
@@ -151,7 +150,7 @@ impl Filter {
     }
 
     /// `struct tcmsg` (family, index after three bytes, handle, parent, priority and protocol), then
-    /// attributes. `None` for what has no handle: the kernel's entry for a whole priority.
+    /// attributes. `None` for an entry without a handle, which stands for a whole priority.
     fn read(payload: &[u8]) -> Option<Self> {
         let (fixed, rest) = payload.split_first_chunk::<TC_BYTES>()?;
         let [_, _, _, _, _, _, _, _, h0, h1, h2, h3, _, _, _, _, i0, i1, i2, i3] = *fixed;
@@ -192,20 +191,20 @@ impl Filter {
     }
 }
 
-/// The qdisc of a device that filters of ingress and egress hang on.
+/// The qdisc of a device that filters of ingress and egress are attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source::live) enum Qdisc {
     /// Both sides.
     Clsact,
-    /// Ingress alone; the kernel takes filters for egress, too, and lets them see what comes in.
+    /// Ingress only; the kernel accepts filters for egress, too, but runs them on incoming packets.
     Ingress,
 }
 
 impl Qdisc {
-    /// The devices that have one, and which.
+    /// The devices that have such a qdisc, and its kind.
     ///
     /// # Errors
-    /// When the kernel does not answer.
+    /// When the kernel does not list them.
     pub(in crate::source::live) fn all() -> io::Result<Vec<(u32, Self)>> {
         let mut qdiscs = Vec::new();
         Request::new(RTM_GETQDISC, NLM_F_DUMP, &[0; TC_BYTES]).send(|kind, payload| {
@@ -214,10 +213,10 @@ impl Qdisc {
         Ok(qdiscs)
     }
 
-    /// Gives a device a clsact qdisc.
+    /// Adds a clsact qdisc to a device.
     ///
     /// # Errors
-    /// `EEXIST` where it has one, or an ingress qdisc; and others.
+    /// `EEXIST` if it has one or an ingress qdisc, and others.
     pub(in crate::source::live) fn add_clsact(device: u32) -> io::Result<()> {
         let fixed = tc_message(device, CLSACT_HANDLE, TC_H_CLSACT, 0);
         let flags = NLM_F_CREATE | NLM_F_EXCL;

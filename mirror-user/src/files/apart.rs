@@ -1,7 +1,7 @@
-//! Which files a run reads and writes, and that none is both.
+//! Checks that no file that a run writes is also read or written twice.
 //!
-//! Files are told apart by device and inode, so that links of either kind and paths written in
-//! another way are seen through. A file that is not there yet is known by its folder and its name.
+//! Files are compared by device and inode, so that links of either kind and different spellings of a path
+//! are recognized. A file that does not exist yet is identified by its folder and its name.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -13,7 +13,7 @@ use anyhow::bail;
 
 use super::folder_of;
 
-/// More symbolic links behind one another than Linux follows (path_resolution(7)).
+/// The number of symbolic links in a row that Linux follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// The files of a run.
@@ -23,7 +23,7 @@ pub struct Apart {
     writes: Vec<Named>,
 }
 
-/// A file by the flag that names it, as messages have it.
+/// A file with the flag that names it, for messages.
 #[derive(Debug)]
 struct Named {
     name: String,
@@ -34,9 +34,9 @@ struct Named {
 #[derive(Debug, PartialEq, Eq)]
 enum Identity {
     /// A regular file: its device and inode.
-    There(u64, u64),
-    /// A file that will be made.
-    ToBe(PathBuf),
+    Existing(u64, u64),
+    /// A file that will be created.
+    New(PathBuf),
 }
 
 impl Apart {
@@ -53,7 +53,7 @@ impl Apart {
         });
     }
 
-    /// The run writes this file. The standard output, `-`, is written by every run: summaries go
+    /// The run writes this file. The standard output, `-`, is not added: every run writes its summary
     /// there.
     pub fn writes(&mut self, flag: &str, path: &Path) {
         if path != Path::new("-") {
@@ -61,10 +61,10 @@ impl Apart {
         }
     }
 
-    /// Refuses a file that is written and also read, or written twice.
+    /// Checks that no file is written and also read, or written twice.
     ///
     /// # Errors
-    /// When there is one; the message names both flags.
+    /// When one is; the message names both flags.
     pub fn ensure(mut self) -> anyhow::Result<()> {
         let stdout = of_descriptor(io::stdout().as_fd());
         self.writes.extend(
@@ -97,10 +97,10 @@ fn of_path(path: &Path) -> Option<Identity> {
         if let Ok(there) = fs::metadata(&path) {
             return regular(&there);
         }
-        // A link to a file that is not there yet.
+        // A link to a file that does not exist yet.
         let Ok(next) = fs::read_link(&path) else {
             let folder = fs::canonicalize(folder_of(&path)).ok()?;
-            return Some(Identity::ToBe(folder.join(path.file_name()?)));
+            return Some(Identity::New(folder.join(path.file_name()?)));
         };
         path = folder_of(&path).join(next);
     }
@@ -109,7 +109,7 @@ fn of_path(path: &Path) -> Option<Identity> {
 
 /// Devices, pipes and sockets may be used twice.
 fn regular(there: &Metadata) -> Option<Identity> {
-    there.is_file().then(|| Identity::There(there.dev(), there.ino()))
+    there.is_file().then(|| Identity::Existing(there.dev(), there.ino()))
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
         for name in names {
             let refused = refusal(&[&day], &[&at(name)]).unwrap_or_default();
             assert!(refused.contains("day.pcap reads; write to another"), "{name}: {refused}");
-            // A file of a folder that is read.
+            // A file in a folder that is read.
             assert!(refusal(&[folder.path()], &[&at(name)]).is_some(), "{name}");
             assert!(refusal(&[], &[&day, &at(name)]).is_some(), "{name}");
         }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_not_there_yet_are_told_apart_by_where_they_will_be() {
+    fn files_that_do_not_exist_yet_are_identified_by_their_path() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("sub")).unwrap();

@@ -1,7 +1,7 @@
-//! Files that a run writes: no file is lost to them, and what is in them is for their owner alone.
+//! Files that a run writes: none of them overwrites another file, and only their owner can read them.
 //!
-//! An output that is an input, or another output, is refused before anything is opened for writing
-//! ([`apart`]). A file that holds something is replaced only where that was asked for.
+//! An output that is also an input or another output is refused before anything is opened for writing
+//! ([`apart`]). A file that is not empty is replaced only on request.
 
 pub mod apart;
 pub mod rotate;
@@ -15,29 +15,29 @@ use anyhow::{anyhow, ensure};
 
 use self::rotate::Rotation;
 
-/// What happens to a file that is there and holds something.
+/// What happens to an existing file that is not empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays as it is, and the run does not begin.
+    /// It stays as it is, and the run does not start.
     #[default]
     Refuse,
     /// It is replaced.
     Overwrite,
 }
 
-/// A file that is to be written.
+/// A file to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// Its path; `-` is the standard output.
     pub path: PathBuf,
-    /// What happens to one that is there.
+    /// What happens to an existing one.
     pub existing: Existing,
-    /// When another file is begun.
+    /// When the next file is started, if there are several.
     pub rotation: Option<Rotation>,
 }
 
 impl Destination {
-    /// What must be writable during the run: the file, or the folder in which files are renamed.
+    /// The path that must be writable during the run: the file, or the folder in which files are renamed.
     #[must_use]
     pub fn writes(&self) -> PathBuf {
         match self.rotation {
@@ -48,24 +48,23 @@ impl Destination {
 }
 
 impl<P: AsRef<Path>> From<P> for Destination {
-    /// A file that is not there yet.
+    /// A file that must not exist, or be empty.
     fn from(path: P) -> Self {
         Self { path: path.as_ref().to_owned(), existing: Existing::Refuse, rotation: None }
     }
 }
 
-/// Opens a file for writing, readable for its owner alone where it is new: captures hold
-/// credentials.
+/// Opens a file for writing. A new file is readable by its owner only, as captures hold credentials.
 ///
 /// # Errors
-/// When it cannot be written, or holds something and that is to stay; the message names it.
+/// When it cannot be written, or is not empty and must stay; the message names it.
 pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
     let name = path.display();
     let file = open_private(path).map_err(|error| {
         anyhow!("{name}: it cannot be created ({error}); choose a folder that you may write to")
     })?;
     let there = file.metadata().map_err(|error| anyhow!("{name}: {error}"))?;
-    // Devices and pipes hold nothing that could be lost.
+    // Devices and pipes have no content that could be lost.
     if there.is_file() {
         ensure!(
             there.len() == 0 || existing == Existing::Overwrite,
@@ -76,7 +75,7 @@ pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
     Ok(file)
 }
 
-/// Opens a file for writing, as it is.
+/// Opens a file for writing without truncating it.
 pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
 }

@@ -1,9 +1,8 @@
-//! One file after the other, by size, time and number: `--rotate 100MiB,1h,keep=24`.
+//! File rotation by size and time: `--rotate 100MiB,1h,keep=24`.
 //!
-//! A file is written as `day-….pcap.part` and renamed to `day-20261128T212149Z.pcap`, the time of
-//! its first record, when it is complete: what bears its name is whole and does not change any more.
-//! No file that is there is replaced, and only files of this run are removed, unless overwriting was
-//! asked for.
+//! A file is written as `day-….pcap.part`. When it is complete, it is renamed to
+//! `day-20261128T212149Z.pcap`, the time of its first record, and does not change any more. No existing
+//! file is replaced, and only files of this run are removed, unless overwriting was requested.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -18,17 +17,17 @@ use super::{Destination, Existing, folder_of};
 use crate::packet::Timestamp;
 use crate::units::{parse_bytes, parse_duration};
 
-/// Files that begin in the same second, at most.
+/// The largest number of files that start in the same second.
 const MAX_PER_SECOND: u32 = 10_000;
 
-/// When a file is complete, and how many stay.
+/// When a file is complete, and how many are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rotation {
-    /// From so many bytes on; the record that reaches them is still in the file.
+    /// Once it has this many bytes; the record that reaches them is still in the file.
     pub bytes: Option<u64>,
-    /// So long after its first record.
+    /// This long after its first record.
     pub span: Option<Duration>,
-    /// Complete files that stay; the oldest of more are removed.
+    /// The number of complete files that are kept; older ones are removed.
     pub keep: Option<usize>,
 }
 
@@ -71,22 +70,22 @@ fn is_size(part: &str) -> bool {
     part.ends_with(|last: char| last.is_ascii_digit() || "bBkKMgG".contains(last))
 }
 
-/// The files of a run, of which one is being written.
+/// The files of a run, one of which is being written.
 #[derive(Debug)]
 pub struct Series {
-    /// What the files are named after.
+    /// The path that the names of the files are derived from.
     path: PathBuf,
     rotation: Rotation,
     part: Option<PathBuf>,
     begun: Instant,
-    /// The time of its first record.
+    /// The time of the first record of the current file.
     first: Option<Timestamp>,
     bytes: u64,
     complete: VecDeque<PathBuf>,
 }
 
 impl Series {
-    /// Files named after `destination`, none of which is begun.
+    /// Files with names derived from `destination`, none of which is started.
     #[must_use]
     pub fn new(destination: &Destination, rotation: Rotation) -> Self {
         let path = destination.path.clone();
@@ -98,7 +97,7 @@ impl Series {
         Self { path, rotation, part, begun: now(), first, bytes, complete }
     }
 
-    /// Begins the next file.
+    /// Starts the next file.
     ///
     /// # Errors
     /// When it cannot be created; the message names the folder.
@@ -118,8 +117,8 @@ impl Series {
         Ok(file)
     }
 
-    /// True when a record of this time belongs into the next file; without one, when no record came
-    /// for so long.
+    /// True if a record of this time belongs in the next file; without a record, if the current file is
+    /// old enough.
     #[must_use]
     pub fn is_due(&self, at: Option<Timestamp>) -> bool {
         let Some(first) = self.first else { return false };
@@ -128,7 +127,7 @@ impl Series {
             || self.rotation.span.is_some_and(|span| passed >= span)
     }
 
-    /// A record of so many bytes was written.
+    /// Counts a record that was written.
     pub fn wrote(&mut self, at: Timestamp, bytes: u64) {
         self.first.get_or_insert(at);
         self.bytes = self.bytes.saturating_add(bytes);

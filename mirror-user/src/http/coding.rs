@@ -10,7 +10,7 @@ use flate2::{Compression, Decompress, FlushDecompress, Status};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::fields;
+use super::h1::fields;
 
 /// Codings one inside another; nobody sends more than one on purpose.
 const MAX_CODINGS: usize = 3;

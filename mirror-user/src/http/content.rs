@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
-use super::chunk::{Chunks, Piece};
+use super::h1::{Chunks, Piece};
 use super::message::{Body, BodyLength, Kept};
 
 /// Bytes read at once from a spooled body.

@@ -15,32 +15,18 @@
 use crate::packet::Timestamp;
 use crate::tcp::event::{Change, Side, StreamEvent};
 
-mod answer;
-mod chunk;
 pub(crate) mod coding;
-mod conn;
 mod content;
-mod fields;
 mod flaws;
-mod framing;
-mod head;
+mod h1;
 mod keep;
 pub mod message;
-mod proxy;
-mod reader;
 mod slots;
 mod spool;
-mod start;
 mod stats;
-mod waiting;
-pub(crate) mod whole;
 
-#[cfg(test)]
-mod tests;
-
-pub(crate) use answer::{AnswerHeads, Unreadable};
-pub(crate) use chunk::{Chunks, Dechunked, Piece, dechunk};
 pub use content::Content;
+pub(crate) use h1::{AnswerHeads, Chunks, Dechunked, Piece, Unreadable, dechunk, whole};
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::conn::Conn;
+use super::h1::conn::Conn;
 use super::keep::Budget;
 use crate::tcp::event::{ConnId, Peers};
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use enum_map::EnumMap;
 
-use super::Room;
-use super::framing::{self, Asked};
-use super::head::Parsed;
-use super::message::{BodyLength, Flaw, Incomplete, StartLine};
-use super::reader::{Absent, Begin, Gap, Met, Reader};
-use super::start;
-use super::stats::{NotHttp, Refusal, Unpaired, Unread};
-use super::waiting::{Queue, Waiting};
+use crate::http::Room;
+use crate::http::h1::framing::{self, Asked};
+use crate::http::h1::head::Parsed;
+use crate::http::h1::reader::{Absent, Begin, Gap, Met, Reader};
+use crate::http::h1::start;
+use crate::http::h1::waiting::{Queue, Waiting};
+use crate::http::message::{BodyLength, Flaw, Incomplete, StartLine};
+use crate::http::stats::{NotHttp, Refusal, Unpaired, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::{CloseReason, Peers, Side};
 
@@ -21,7 +21,7 @@ mod pairing;
 
 /// A connection that is read.
 #[derive(Debug)]
-pub(super) struct Conn {
+pub(in crate::http) struct Conn {
     serial: u64,
     peers: Arc<Peers>,
     client: Reader,
@@ -73,7 +73,7 @@ enum Pairing {
 }
 
 impl Conn {
-    pub(super) fn new(serial: u64, peers: Arc<Peers>, midstream: bool) -> Self {
+    pub(in crate::http) fn new(serial: u64, peers: Arc<Peers>, midstream: bool) -> Self {
         Self {
             serial,
             peers,
@@ -95,7 +95,7 @@ impl Conn {
         }
     }
 
-    pub(super) fn serial(&self) -> u64 {
+    pub(in crate::http) fn serial(&self) -> u64 {
         self.serial
     }
 
@@ -107,7 +107,7 @@ impl Conn {
     }
 
     /// Takes the next bytes of one side.
-    pub(super) fn data(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
+    pub(in crate::http) fn data(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
         room.side(side).bytes += bytes.len() as u64;
         self.read(side, bytes, room);
     }
@@ -289,7 +289,7 @@ impl Conn {
     }
 
     /// Bytes of one side were never seen.
-    pub(super) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
+    pub(in crate::http) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
         if self.over {
             return;
         }
@@ -309,7 +309,7 @@ impl Conn {
     }
 
     /// One side has sent everything.
-    pub(super) fn finished(&mut self, side: Side, room: &mut Room<'_>) {
+    pub(in crate::http) fn finished(&mut self, side: Side, room: &mut Room<'_>) {
         if self.over {
             return;
         }
@@ -337,7 +337,7 @@ impl Conn {
     }
 
     /// The connection has ended.
-    pub(super) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
+    pub(in crate::http) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
         let why = match reason {
             CloseReason::Fin | CloseReason::Reused | CloseReason::SidesChanged => {
                 Incomplete::Closed

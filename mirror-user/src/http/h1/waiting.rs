@@ -6,7 +6,7 @@ use std::sync::Arc;
 use enum_map::EnumMap;
 
 use super::framing::Asked;
-use super::message::Message;
+use crate::http::message::Message;
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use super::{Answering, Conn, Pairing};
 use crate::http::Room;
+use crate::http::h1::waiting::Waiting;
 use crate::http::message::{Exchange, ExchangeId, Flaw, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
-use crate::http::waiting::Waiting;
 use crate::tcp::event::Side;
 
 /// After an answer and so much silence nothing that was asked is taken to be still unanswered: the

@@ -2,8 +2,8 @@
 
 use super::framing::{self, Asked};
 use super::head::{self, Outcome};
-use super::message::{BodyLength, HeaderLine, StartLine};
 use super::start::refuse_start;
+use crate::http::message::{BodyLength, HeaderLine, StartLine};
 use crate::tcp::event::Side;
 
 /// Room for field lines that is kept from one answer to the next; servers send 5 to 20.

@@ -2,7 +2,7 @@
 
 use super::{Met, Reader, State};
 use crate::http::Room;
-use crate::http::proxy::{self, Proxy};
+use crate::http::h1::proxy::{self, Proxy};
 use crate::http::stats::{Refusal, Unread};
 use crate::tcp::event::Side;
 

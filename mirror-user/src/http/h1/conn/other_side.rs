@@ -3,9 +3,9 @@
 
 use super::{Answering, Conn, Pairing};
 use crate::http::Room;
+use crate::http::h1::reader::{Chosen, Held};
+use crate::http::h1::start;
 use crate::http::message::BodyLength;
-use crate::http::reader::{Chosen, Held};
-use crate::http::start;
 use crate::http::stats::NotHttp;
 use crate::tcp::event::Side;
 

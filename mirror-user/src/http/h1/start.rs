@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::fields::{self, offset, slice};
-use super::message::{BodyLength, StartLine};
-use super::stats::{NotHttp, Refusal};
+use crate::http::message::{BodyLength, StartLine};
+use crate::http::stats::{NotHttp, Refusal};
 use crate::tcp::event::Side;
 
 /// A request line, and whether its parts stand apart by anything but one space.

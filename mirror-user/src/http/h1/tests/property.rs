@@ -6,8 +6,8 @@ use proptest::sample::Index;
 
 use super::talk::{Talk, everything};
 use crate::http::HttpOptions;
-use crate::http::fields;
-use crate::http::head::{self, Outcome};
+use crate::http::h1::fields;
+use crate::http::h1::head::{self, Outcome};
 use crate::http::message::{Exchange, Message, StartLine};
 use crate::http::slots::CONN_BYTES;
 use crate::tcp::event::{CloseReason, Side};

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::flaws::Flaws;
-use super::message::{Flaw, HeaderLine};
+use crate::http::flaws::Flaws;
+use crate::http::message::{Flaw, HeaderLine};
 use crate::tcp::event::Side;
 
 /// Token characters (RFC 9110 §5.6.2).
@@ -115,7 +115,7 @@ fn is_framing(name: &[u8]) -> bool {
 }
 
 /// Optional white space is SP and HTAB, nothing else (RFC 9110 §5.6.3).
-pub(super) fn trim(value: &[u8]) -> &[u8] {
+pub(in crate::http) fn trim(value: &[u8]) -> &[u8] {
     trim_end(trim_start(value))
 }
 

@@ -11,7 +11,7 @@ use crate::config::file::File;
 use crate::rules::select::TextMatch;
 
 /// Seed: half of what begins with /headers goes to a host outside of the mesh.
-const EXTERNAL: &str = include_str!("../../../../deploy/samples/imports/istio.yaml");
+const EXTERNAL: &str = include_str!("../../../../../deploy/samples/imports/istio.yaml");
 
 const HOSTS: &str = "[httpbin, httpbin.shop, httpbin.shop.svc, httpbin.shop.svc.cluster.local]";
 

@@ -9,9 +9,9 @@ use httparse::{Header, ParserConfig, Status};
 
 use super::fields::{self, Facts, offset, slice};
 use super::framing::Asked;
-use super::message::{Flaw, HeaderLine, StartLine};
 use super::start::{request_line, status_line, words};
-use super::stats::Refusal;
+use crate::http::message::{Flaw, HeaderLine, StartLine};
+use crate::http::stats::Refusal;
 use crate::tcp::event::Side;
 
 /// More field lines than this are read the slow way. Browsers send 10 to 30.

@@ -1,7 +1,7 @@
 //! Where a body ends (RFC 9112 §6.3, in its order).
 
 use super::fields::{Coding, Facts};
-use super::message::{BodyLength, Flaw};
+use crate::http::message::{BodyLength, Flaw};
 
 /// What the request asked, as far as it decides how its response is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

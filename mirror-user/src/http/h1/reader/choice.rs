@@ -7,9 +7,9 @@
 
 use super::{Held, Met, Reader, State};
 use crate::http::Room;
-use crate::http::chunk::Chunks;
+use crate::http::h1::chunk::Chunks;
+use crate::http::h1::start::{self, Looks};
 use crate::http::message::{BodyLength, Incomplete};
-use crate::http::start::{self, Looks};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
 

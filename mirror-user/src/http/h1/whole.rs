@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::framing::{self, Asked};
 use super::head::{self, Outcome, Parsed};
-use super::message::{Body, BodyLength, Head, HeaderLine, Kept, StartLine};
+use crate::http::message::{Body, BodyLength, Head, HeaderLine, Kept, StartLine};
 use crate::tcp::event::Side;
 
 /// The head of a request and what stands behind it; `None` when it is none.

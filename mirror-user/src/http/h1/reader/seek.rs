@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use super::{Met, Reader, State};
 use crate::http::Room;
-use crate::http::head::{self, Outcome};
-use crate::http::start;
+use crate::http::h1::head::{self, Outcome};
+use crate::http::h1::start;
 use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::tcp::event::Side;
 

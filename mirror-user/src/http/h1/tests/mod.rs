@@ -1,4 +1,4 @@
-//! The http room, tested as conversations.
+//! HTTP/1, tested as conversations.
 
 mod cases;
 mod early;

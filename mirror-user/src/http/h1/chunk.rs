@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 §7.1), byte by byte where it must, piece by piece where it can.
 
-use super::message::Flaw;
 use super::start::Looks;
+use crate::http::message::Flaw;
 
 /// Bytes in one chunk-size line with its extensions. Real ones have less than 100.
 const MAX_CHUNK_LINE: u32 = 4 * 1024;

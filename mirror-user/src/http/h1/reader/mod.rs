@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Room;
-use super::chunk::{Chunks, Piece};
-use super::fields;
-use super::flaws::Flaws;
-use super::head::Parsed;
-use super::keep::{self, Keeper};
-use super::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
-use super::stats::{NotHttp, Refusal, Unread};
+use crate::http::Room;
+use crate::http::flaws::Flaws;
+use crate::http::h1::chunk::{Chunks, Piece};
+use crate::http::h1::fields;
+use crate::http::h1::head::Parsed;
+use crate::http::keep::{self, Keeper};
+use crate::http::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
+use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
 

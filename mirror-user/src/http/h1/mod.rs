@@ -1,0 +1,23 @@
+//! HTTP/1 (RFC 9112): both sides of a connection as messages, and which of them belong together.
+//!
+//! [`conn`] drives one [`reader`] for each side and pairs what they read. A reader looks for a start
+//! line ([`start`]), reads the head ([`head`], [`fields`]), decides how the body ends ([`framing`])
+//! and passes its bytes on ([`chunk`]). What is exchanged is neutral: [`super::message`].
+
+mod answer;
+mod chunk;
+pub(super) mod conn;
+pub(super) mod fields;
+mod framing;
+mod head;
+mod proxy;
+mod reader;
+mod start;
+mod waiting;
+pub(crate) mod whole;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use answer::{AnswerHeads, Unreadable};
+pub(crate) use chunk::{Chunks, Dechunked, Piece, dechunk};

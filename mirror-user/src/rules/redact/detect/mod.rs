@@ -1,7 +1,7 @@
 //! Text in, the places of personal values and secrets out: in their order, none inside another.
 //!
-//! One look at each byte for digits and `@`, and one automaton for the words with which secrets
-//! begin; what they point at is then checked by hand. Every check looks at a bounded piece of text
+//! One look at each byte for digits and `@`, and a few vectorised searches for the words with which
+//! secrets begin; what they point at is then checked by hand. Every check looks at a bounded piece of text
 //! or lets the search go on behind it, so that the time is linear in the length of the text.
 //! Remembers nothing.
 
@@ -11,10 +11,10 @@ mod fold;
 mod iban;
 mod number;
 mod secret;
+mod words;
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
 use enum_map::{Enum, EnumMap};
 use strum::{EnumString, IntoStaticStr, VariantNames};
 
@@ -111,8 +111,8 @@ pub(super) struct Detectors {
     on: EnumMap<Detector, bool>,
     numbers: bool,
     custom: Vec<Custom>,
-    /// The words with which secrets begin, if any are looked for.
-    words: Option<AhoCorasick>,
+    /// One of [`Detector::SECRETS`] is on.
+    secrets: bool,
 }
 
 /// A text that is shorter has no secret: the shortest are `Basic` with four letters of user and
@@ -128,7 +128,7 @@ impl Detectors {
             on,
             numbers: [Card, Iban, Phone, Ssn, Track].iter().any(|what| on[*what]),
             custom,
-            words: secret::words(&on),
+            secrets: Detector::SECRETS.iter().any(|what| on[*what]),
         }
     }
 
@@ -142,24 +142,20 @@ impl Detectors {
         if self.numbers || self.on[Detector::Email] || !self.custom.is_empty() {
             return false;
         }
-        if let Some(words) = &self.words {
-            words.find_iter(text).for_each(|word| hit(word.range()));
-            let mut found = Vec::new();
-            secret::twilio(text, &mut found);
-            found.into_iter().for_each(|found| hit(found.range));
+        if self.secrets {
+            words::each(text, |range, _| {
+                let end = range.end;
+                hit(range);
+                end
+            });
         }
         true
     }
 
     /// Adds to `found` what is in `text`; `identifier`: random digits are what they are.
     pub(super) fn scan(&self, text: &[u8], identifier: bool, found: &mut Vec<Found<'_>>) {
-        if text.len() >= SHORTEST_SECRET
-            && let Some(words) = &self.words
-        {
-            secret::find(words, &self.on, text, found);
-            if self.on[Detector::ServiceToken] {
-                secret::twilio(text, found);
-            }
+        if self.secrets && text.len() >= SHORTEST_SECRET {
+            secret::find(&self.on, text, found);
         }
         if text.len() >= SHORTEST_VALUE {
             if self.on[Detector::Email] {

@@ -1,5 +1,7 @@
 //! The content of a body by its media type: JSON, forms, parts, text, and the rest.
 
+use std::cell::OnceCell;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -98,20 +100,21 @@ pub(super) fn rewrite(
     media_type: MediaType<'_>,
     content: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
-    let rewritten = by_type(work, at, media_type, content)?;
+    let nature = Nature::of(content);
+    let rewritten = by_type(work, at, media_type, content, &nature)?;
     match inside::rewrite(work, rewritten.as_deref().unwrap_or(content)) {
         None => Ok(rewritten),
-        Some(_) if is_binary(media_type, content) => Err(Unredactable::Binary),
+        Some(_) if is_binary(media_type, &nature) => Err(Unredactable::Binary),
         rewritten => Ok(rewritten),
     }
 }
 
 /// Content that is never edited in place, since lengths in it may count what is replaced.
-fn is_binary(media_type: MediaType<'_>, content: &[u8]) -> bool {
+fn is_binary(media_type: MediaType<'_>, nature: &Nature<'_>) -> bool {
     match media_type {
         MediaType::Binary | MediaType::BinaryText => true,
-        MediaType::Text => has_controls(content),
-        _ => !is_text(content),
+        MediaType::Text => nature.has_controls(),
+        _ => !nature.is_text(),
     }
 }
 
@@ -120,6 +123,7 @@ fn by_type(
     at: &Where<'_>,
     media_type: MediaType<'_>,
     content: &[u8],
+    nature: &Nature<'_>,
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     if content.is_empty() {
         return Ok(None);
@@ -134,7 +138,7 @@ fn by_type(
         match (json::rewrite(work, at, content), media_type) {
             (Ok(rewritten), _) => return Ok(rewritten),
             (Err(why), MediaType::Form) => return Err(why),
-            (Err(why), MediaType::Other) if is_text(content) => return Err(why),
+            (Err(why), MediaType::Other) if nature.is_text() => return Err(why),
             (Err(_), _) => {}
         }
     }
@@ -145,12 +149,12 @@ fn by_type(
         MediaType::Form => url::pairs(work, PairsOf::Form, content, &mut out),
         MediaType::Binary => return binary(work, content),
         MediaType::BinaryText => return binary_text(work, content),
-        MediaType::Media if !is_text(content) => false,
-        MediaType::Other if !is_text(content) => return binary(work, content),
+        MediaType::Media if !nature.is_text() => false,
+        MediaType::Other if !nature.is_text() => return binary(work, content),
         MediaType::Other if looks_like_form(content) => {
             url::pairs(work, PairsOf::Form, content, &mut out)
         }
-        MediaType::Text if has_controls(content) => return binary(work, content),
+        MediaType::Text if nature.has_controls() => return binary(work, content),
         MediaType::Script => work.code(at, content, &mut out),
         MediaType::Text | MediaType::Media | MediaType::Other => work.text(at, content, &mut out),
     };
@@ -196,17 +200,43 @@ fn has_names(work: &Work<'_>, content: &[u8]) -> bool {
 const MIN_BINARY_NAME: usize = 5;
 const MAX_BINARY_NAME: usize = 64;
 
-fn is_text(content: &[u8]) -> bool {
-    !has_controls(content) && std::str::from_utf8(content).is_ok()
+/// What the bytes of content say of it, found out when it is first asked: every byte is looked at.
+struct Nature<'a> {
+    content: &'a [u8],
+    controls: OnceCell<bool>,
+    text: OnceCell<bool>,
 }
 
-/// True with bytes that no text has: lengths and tags of binary formats.
+impl<'a> Nature<'a> {
+    fn of(content: &'a [u8]) -> Self {
+        Self { content, controls: OnceCell::new(), text: OnceCell::new() }
+    }
+
+    /// True for UTF-8 without what no text has.
+    fn is_text(&self) -> bool {
+        let is_text = || !self.has_controls() && std::str::from_utf8(self.content).is_ok();
+        *self.text.get_or_init(is_text)
+    }
+
+    /// True with bytes that no text has: lengths and tags of binary formats.
+    fn has_controls(&self) -> bool {
+        *self.controls.get_or_init(|| has_controls(self.content))
+    }
+}
+
+/// All below a space but white space (0x09 to 0x0d), ESC and the separator of JSON texts (RFC 7464), and DEL.
 fn has_controls(content: &[u8]) -> bool {
-    let is_control = |byte: u8| matches!(byte, 0..=8 | 0x0e..=0x1a | 0x1c..=0x1d | 0x1f | 0x7f);
-    // Every byte of a body is looked at here: a whole block at a time, which needs no branch for each.
+    // A whole block at a time and by comparisons alone, so that the compiler makes vector instructions of it.
+    let is_control = |byte: u8| {
+        u8::from(byte < 0x09)
+            | u8::from(byte.wrapping_sub(0x0e) < 0x0d)
+            | u8::from(byte.wrapping_sub(0x1c) < 0x02)
+            | u8::from(byte == 0x1f)
+            | u8::from(byte == 0x7f)
+    };
     content
         .chunks(CONTROL_BLOCK)
-        .any(|block| block.iter().fold(false, |found, byte| found | is_control(*byte)))
+        .any(|block| block.iter().fold(0, |found, byte| found | is_control(*byte)) != 0)
 }
 
 /// Bytes that are looked at together: a few registers of the processor.

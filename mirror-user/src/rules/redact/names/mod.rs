@@ -11,6 +11,8 @@ mod glob;
 mod lists;
 mod word;
 
+use std::borrow::Cow;
+
 use self::glob::Glob;
 use self::word::Folded;
 pub(super) use self::word::MAX_NAME_BYTES;
@@ -61,7 +63,7 @@ pub(super) enum Fate<'a> {
 
 #[derive(Clone, Debug)]
 enum Role {
-    Replace(Box<str>),
+    Replace(Cow<'static, str>),
     Identifier,
     /// Not a secret although it ends in such a word.
     Exempt,
@@ -72,7 +74,7 @@ enum Role {
 
 #[derive(Debug)]
 struct Entry {
-    text: Box<[u8]>,
+    text: Cow<'static, [u8]>,
     anchor: Anchor,
     places: Places,
     role: Role,
@@ -127,7 +129,7 @@ impl Names {
             for text in list.names.split_ascii_whitespace() {
                 let role = list.role.into();
                 names.insert(Entry {
-                    text: text.as_bytes().into(),
+                    text: Cow::Borrowed(text.as_bytes()),
                     anchor: list.anchor,
                     places: list.places,
                     role,
@@ -147,7 +149,7 @@ impl Names {
 
     /// Adds a name or a pattern whose values are replaced.
     pub(super) fn add(&mut self, name: &str, kind: &str, places: Places) -> Result<(), BadOption> {
-        self.add_own(name, places, Role::Replace(kind.into()))
+        self.add_own(name, places, Role::Replace(kind.to_owned().into()))
     }
 
     /// Adds a name or a pattern whose values stay.
@@ -168,7 +170,7 @@ impl Names {
         if folded.is_empty() || folded.is_cut() {
             return Err(BadOption::Name(name.to_owned()));
         }
-        let text = folded.as_bytes().into();
+        let text = folded.as_bytes().to_owned().into();
         self.insert(Entry { text, anchor: Anchor::Whole, places, role, own: true });
         Ok(())
     }

@@ -5,9 +5,8 @@
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::segment::{Flags, Segment, Tag};
 use mirror_user::packet::{InterfaceId, Timestamp};
-use mirror_user::segment::SeqNumber;
+use mirror_user::segment::{Endpoint, Flags, Segment, SeqNumber, Tag};
 use mirror_user::tcp::{FlowTable, TcpLimits};
 
 #[derive(Arbitrary, Debug)]
@@ -37,8 +36,8 @@ fuzz_target!(|steps: Vec<Step>| {
     for step in steps {
         millis += u64::from(step.later_millis);
         let at = Timestamp::from_nanos(millis * 1_000_000);
-        let client = ([10, 0, 0, step.flow >> 1 & 7], 40_000).into();
-        let server = ([10, 0, 1, 1], 80).into();
+        let client = Endpoint::new([10, 0, 0, step.flow >> 1 & 7].into(), 40_000);
+        let server = Endpoint::new([10, 0, 1, 1].into(), 80);
         let (source, destination) =
             if step.flow & 1 == 0 { (client, server) } else { (server, client) };
         let base = if step.far { 0x8000_0000 } else { u32::MAX - 0x7fff };

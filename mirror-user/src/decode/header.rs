@@ -1,13 +1,10 @@
 //! The TCP header (RFC 9293 §3.1).
 
-use std::net::SocketAddr;
-
 use super::duplicate::{Duplicates, Sighting};
 use super::ip::Carrier;
 use super::rest::Rest;
 use super::{Origin, Skip};
-use crate::segment::SeqNumber;
-use crate::segment::{Flags, Segment};
+use crate::segment::{Endpoint, Flags, Segment, SeqNumber};
 
 const HEADER_BYTES: usize = 20;
 
@@ -32,8 +29,8 @@ pub(super) fn read(
     let segment = Segment {
         at: origin.packet.at,
         interface: origin.packet.interface,
-        source: SocketAddr::new(carrier.source, u16::from_be_bytes([s0, s1])),
-        destination: SocketAddr::new(carrier.destination, u16::from_be_bytes([d0, d1])),
+        source: Endpoint::new(carrier.source, u16::from_be_bytes([s0, s1])),
+        destination: Endpoint::new(carrier.destination, u16::from_be_bytes([d0, d1])),
         seq: SeqNumber(u32::from_be_bytes([q0, q1, q2, q3])),
         ack: SeqNumber(u32::from_be_bytes([a0, a1, a2, a3])),
         window: u16::from_be_bytes([w0, w1]),

@@ -174,7 +174,8 @@ impl Decoder {
             }
             None => self.walk_from_link(packet)?,
         };
-        let snaplen = self.watcher.choice().judge(segment.source, segment.destination)?;
+        let snaplen =
+            self.watcher.choice().judge(segment.source.into(), segment.destination.into())?;
         segment.cut_to(snaplen, packet);
         Ok(segment)
     }

@@ -1,15 +1,15 @@
 //! What a segment is: TCP's header in fields, a slice of the packet as its payload, and the network
 //! that its addresses are of. `decode` makes them, `tcp` puts them in order; neither knows the other.
 
+mod endpoint;
 mod seq;
 mod tag;
-
-use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use crate::packet::{InterfaceId, Packet, Timestamp};
 
+pub use self::endpoint::Endpoint;
 pub use self::seq::SeqNumber;
 pub use self::tag::Tag;
 pub(crate) use self::tag::{TagDigest, TagKind};
@@ -22,9 +22,9 @@ pub struct Segment {
     /// Where its packet was seen.
     pub interface: InterfaceId,
     /// Who sent it.
-    pub source: SocketAddr,
+    pub source: Endpoint,
     /// Whom it was sent to.
-    pub destination: SocketAddr,
+    pub destination: Endpoint,
     /// SEG.SEQ: the number of the first payload byte, or of SYN.
     pub seq: SeqNumber,
     /// SEG.ACK; means something only with [`Flags::ACK`].
@@ -40,6 +40,9 @@ pub struct Segment {
     /// How many further payload bytes the packet had on the wire that the capture cut off.
     pub cut: u32,
 }
+
+// Segments are moved from stage to stage; beyond 128 bytes each move is a call of `memcpy`.
+const _: () = assert!(size_of::<Segment>() <= 128, "a segment is moved in registers");
 
 impl Segment {
     /// Takes away the payload that lies beyond the first `snaplen` bytes of its packet. What was put

@@ -60,6 +60,11 @@ impl Tag {
                 && (self.outer == other.outer || self.outer == 0 || other.outer == 0)
     }
 
+    /// All of it in one word.
+    pub(crate) const fn bits(self) -> u64 {
+        (self.outer as u64) << 32 | self.inner as u64
+    }
+
     /// A digest for tables where room is scarce, with [`may_be`](Self::may_be) of its own.
     pub(crate) const fn digest(self) -> TagDigest {
         const fn fold(n: u32) -> u8 {

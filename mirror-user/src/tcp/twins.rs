@@ -8,14 +8,13 @@
 //! proxy's connection upstream has numbers of its own and is never taken for a copy.
 
 use std::hash::{BuildHasher, Hasher};
-use std::net::SocketAddr;
 
 use hashbrown::DefaultHashBuilder;
 
 use super::clock::{Nanos, nanos};
 use super::limits::{TWIN_SLOTS, TWIN_WITHIN};
 use crate::packet::InterfaceId;
-use crate::segment::Segment;
+use crate::segment::{Endpoint, Segment};
 
 /// So many bytes of the payload are compared; the rest may be cut in other places by the offload of
 /// another interface.
@@ -65,7 +64,7 @@ impl Twins {
         is_copy
     }
 
-    fn addresses(&self, source: SocketAddr, destination: SocketAddr) -> u32 {
+    fn addresses(&self, source: Endpoint, destination: Endpoint) -> u32 {
         self.hasher.hash_one((source, destination)) as u32
     }
 }

@@ -541,8 +541,8 @@ proptest! {
         let mut bytes = Vec::new();
         tcp.write(&mut bytes, &payload).unwrap();
         let segment = decode(&packet(LinkType::Ethernet, bytes)).unwrap();
-        prop_assert_eq!(segment.source, SocketAddr::from((source, from)));
-        prop_assert_eq!(segment.destination, SocketAddr::from((destination, to)));
+        prop_assert_eq!(segment.source, SocketAddr::from((source, from)).into());
+        prop_assert_eq!(segment.destination, SocketAddr::from((destination, to)).into());
         prop_assert_eq!((segment.seq.0, segment.ack.0, segment.window), (seq, ack, window));
         prop_assert_eq!(segment.flags.contains(Flags::FIN), fin);
         prop_assert!(segment.flags.contains(Flags::ACK));

@@ -77,7 +77,7 @@ fn a_direction_that_is_seen_late_is_still_in_its_place() {
         segments.extend([talk.client(b"ask"), talk.server(b"answer")]);
     }
     let (from_server, from_client): (Vec<_>, Vec<_>) =
-        segments.into_iter().partition(|segment| segment.source == talk.server);
+        segments.into_iter().partition(|segment| segment.source == talk.server.into());
     let expected = "open c:ask s:answer c:ask s:answer c:ask s:answer end_of_input";
     let late = from_server.into_iter().chain(from_client);
     assert_eq!(story(late), expected);

@@ -2,8 +2,7 @@ use proptest::prelude::*;
 
 use super::talk::{Talk, Told};
 use crate::packet::{InterfaceId, Timestamp};
-use crate::segment::SeqNumber;
-use crate::segment::{Flags, Segment, Tag};
+use crate::segment::{Endpoint, Flags, Segment, SeqNumber, Tag};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 
@@ -38,8 +37,8 @@ prop_compose! {
         at in prop_oneof![4 => 0_u64..1_000_000_000, 1 => any::<u64>()],
     ) -> Segment {
         let address = |port| match v6 {
-            true => (std::net::Ipv6Addr::LOCALHOST, port).into(),
-            false => (std::net::Ipv4Addr::LOCALHOST, port).into(),
+            true => Endpoint::new(std::net::Ipv6Addr::LOCALHOST.into(), port),
+            false => Endpoint::new(std::net::Ipv4Addr::LOCALHOST.into(), port),
         };
         Segment {
             at: Timestamp::from_nanos(at), interface: InterfaceId(0),

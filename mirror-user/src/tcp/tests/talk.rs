@@ -41,8 +41,8 @@ impl Talk {
         let segment = Segment {
             at: self.at,
             interface: InterfaceId(0),
-            source,
-            destination,
+            source: source.into(),
+            destination: destination.into(),
             seq: SeqNumber(self.next[own]),
             ack: SeqNumber(self.next[other]),
             window: 65535,

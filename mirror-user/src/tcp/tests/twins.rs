@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use super::talk::{Talk, Told};
 use crate::packet::InterfaceId;
-use crate::segment::Segment;
+use crate::segment::{Endpoint, Segment};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
 use crate::tcp::stats::{Dropped, Fate};
 
 /// As the pod sees what was sent to the service.
 fn translated(segment: &Segment, talk: &Talk) -> Segment {
-    let pod =
-        |address| if address == talk.server { "10.78.0.2:80".parse().unwrap() } else { address };
+    let pod = |end: Endpoint| match end == talk.server.into() {
+        true => Endpoint::new([10, 78, 0, 2].into(), 80),
+        false => end,
+    };
     Segment {
         source: pod(segment.source),
         destination: pod(segment.destination),
@@ -38,7 +40,7 @@ fn what_is_seen_with_two_addresses_is_told_once() {
     let mut told = Told::new(TcpLimits::default());
     for segment in conversation(&mut talk) {
         let other = translated(&segment, &talk);
-        match segment.source == talk.client {
+        match segment.source == talk.client.into() {
             true => told.push([segment, other]),
             false => told.push([other, segment]),
         };

@@ -29,6 +29,8 @@ pub struct FlowTable {
     clock: Clock,
     stats: TcpStats,
     held: usize,
+    /// The last second of the clock in which the idle connections were looked for.
+    swept: u32,
     next_serial: u64,
     twins: Twins,
 }
@@ -84,6 +86,7 @@ impl FlowTable {
             clock: Clock::default(),
             stats: TcpStats::default(),
             held: 0,
+            swept: 0,
             next_serial: 0,
             twins: Twins::default(),
         }
@@ -105,15 +108,22 @@ impl FlowTable {
             None => Fate::NoConnection,
         };
         self.stats.segments.count(fate);
-        if self.timers.front().is_some_and(|(due, _)| *due <= now) {
-            self.run_timers(out);
-        }
+        self.run_timers(now, out);
     }
 
     /// Lets time pass: gives up holes and closes connections that were silent too long.
     pub fn expire(&mut self, now: Timestamp, out: &mut Vec<StreamEvent>) {
         let now = self.clock.advance(now);
-        self.run_timers(out);
+        self.run_timers(now, out);
+        // Idle times are counted in seconds: within one, nothing becomes idle.
+        if second(now) != self.swept {
+            self.swept = second(now);
+            self.sweep(out);
+        }
+    }
+
+    /// Closes the connections that were silent too long.
+    fn sweep(&mut self, out: &mut Vec<StreamEvent>) {
         for (state, limit) in [
             (State::HalfOpen, self.limits.half_open),
             (State::Closed, self.limits.linger),
@@ -121,7 +131,7 @@ impl FlowTable {
         ] {
             let limit = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX);
             while let Some(slot) = self.lists.of(state).first() {
-                if second(now).saturating_sub(self.flows.at(slot).heard) <= limit {
+                if self.swept.saturating_sub(self.flows.at(slot).heard) <= limit {
                     break;
                 }
                 self.remove(slot, CloseReason::Idle, out);
@@ -287,9 +297,15 @@ impl FlowTable {
         fate
     }
 
+    #[inline]
+    fn run_timers(&mut self, now: Nanos, out: &mut Vec<StreamEvent>) {
+        if self.timers.front().is_some_and(|(due, _)| *due <= now) {
+            self.look_at_due(now, out);
+        }
+    }
+
     /// Looks at each flow whose time has come. All wait equally long, so the queue is in order.
-    fn run_timers(&mut self, out: &mut Vec<StreamEvent>) {
-        let now = self.clock.now();
+    fn look_at_due(&mut self, now: Nanos, out: &mut Vec<StreamEvent>) {
         let again = now.saturating_add(nanos(self.limits.grace).max(1));
         // Once round at most: at the end of time everything is due again at once.
         for _ in 0..self.timers.len() {

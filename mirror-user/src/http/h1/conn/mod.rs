@@ -171,14 +171,14 @@ impl Conn {
         }
     }
 
-    fn request(&mut self, mut parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let (len, asked, facts) = (parsed.len, parsed.asked, &mut parsed.facts);
-        let minor_version = match parsed.start {
+    fn request(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let Parsed { start, mut facts, asked, len } = parsed;
+        let minor_version = match start {
             StartLine::Request { minor_version, .. } | StartLine::Status { minor_version, .. } => {
                 minor_version
             }
         };
-        let framing = framing::request(facts, minor_version);
+        let framing = framing::request(&mut facts, minor_version);
         let (close, may_switch) =
             (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
         let lost = facts.flaws.losing_framing().is_some();
@@ -187,7 +187,8 @@ impl Conn {
         let asks_leave = facts.expects_leave && minor_version > 0;
         let absent = if asks_leave { Absent::UntilLeave } else { Absent::Never };
         self.recover();
-        let begin = Begin { parsed, raw, framing, unless_chunked: None, absent };
+        let flaws = facts.flaws;
+        let begin = Begin { start, flaws, len, raw, framing, unless_chunked: None, absent };
         if !self.client.begin(begin, room) {
             room.unread(Side::Client, Unread::Refused, len);
             return self.refuse(Side::Client, data, Refusal::NoRoom, room);
@@ -224,9 +225,9 @@ impl Conn {
         }
     }
 
-    fn response(&mut self, mut parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let (len, facts) = (parsed.len, &mut parsed.facts);
-        let StartLine::Status { code, minor_version, .. } = parsed.start else { return };
+    fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
+        let Parsed { start, mut facts, len, .. } = parsed;
+        let StartLine::Status { code, minor_version, .. } = start else { return };
         let interim = (100..200).contains(&code) && code != 101;
         self.answering = if interim { Answering::Interim } else { self.answered(room) };
         let request = match self.answering {
@@ -234,9 +235,9 @@ impl Conn {
             Answering::Interim | Answering::Nothing(_) => None,
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
-        let framing = framing::response(facts, minor_version, code, asked_for);
+        let framing = framing::response(&mut facts, minor_version, code, asked_for);
         let unless_chunked =
-            framing::unless_chunked(facts).filter(|_| framing == BodyLength::Chunked);
+            framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         // It may answer a HEAD that was not seen.
@@ -244,7 +245,8 @@ impl Conn {
             Answering::Nothing(_) => Absent::Perhaps,
             Answering::Oldest | Answering::Interim => Absent::Never,
         };
-        let begin = Begin { parsed, raw, framing, unless_chunked, absent };
+        let flaws = facts.flaws;
+        let begin = Begin { start, flaws, len, raw, framing, unless_chunked, absent };
         if !self.server.begin(begin, room) {
             room.unread(Side::Server, Unread::Refused, len);
             return self.refuse(Side::Server, data, Refusal::NoRoom, room);

@@ -11,7 +11,7 @@ use crate::http::h1::chunk::{Chunks, Piece};
 use crate::http::h1::fields;
 use crate::http::h1::head::Parsed;
 use crate::http::keep::{self, Keeper};
-use crate::http::message::{Body, BodyLength, Flaw, Head, Incomplete, Message};
+use crate::http::message::{Body, BodyLength, Flaw, Head, Incomplete, Message, StartLine};
 use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
@@ -259,7 +259,7 @@ impl Reader {
 
     /// Begins the message whose head was met. False when there is no room for it.
     pub(super) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
-        let Begin { parsed, raw, framing, unless_chunked, absent } = head;
+        let Begin { start, flaws, len, raw, framing, unless_chunked, absent } = head;
         let charge = MESSAGE_COST + raw.len() as u64;
         if !room.budget.take(charge) {
             return false;
@@ -270,20 +270,20 @@ impl Reader {
         self.gap = false;
         self.length = 0;
         self.finished = room.at;
-        self.flaws.join(parsed.facts.flaws);
+        self.flaws.join(flaws);
         if std::mem::take(&mut self.in_turn) {
             self.refused = false;
         }
         if self.refused {
             self.flaws.add(Flaw::AfterRefusal);
         }
-        room.read(self.side, parsed.len);
+        room.read(self.side, len);
         room.side(self.side).messages += 1;
         let headers = if room.options.heads { room.lines.clone() } else { Vec::new() };
         self.message = Some(Arc::new(Message {
             started: self.started,
             finished: room.at,
-            head: Head { raw, start: parsed.start, headers },
+            head: Head { raw, start, headers },
             body: Body { framing, ..Body::default() },
             incomplete: None,
             flaws: Vec::new(),
@@ -471,7 +471,10 @@ impl Reader {
 
 /// A head that was met, and how its body is framed.
 pub(super) struct Begin {
-    pub(super) parsed: Parsed,
+    pub(super) start: StartLine,
+    pub(super) flaws: Flaws,
+    /// Its length with the empty line.
+    pub(super) len: usize,
     pub(super) raw: Bytes,
     pub(super) framing: BodyLength,
     /// How it is framed if its first bytes show that it is not chunked.

@@ -1,16 +1,25 @@
-//! A rule that does not match costs no allocation, however many there are; what connections take is
-//! what `docs/limits.md` says.
+//! What the path of a packet allocates: decode, tcp and http nothing for a packet within a message
+//! and a few times for a message; a rule that does not match nothing, however many there are. What
+//! connections take is what `docs/limits.md` says.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/wire.rs"]
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[allow(unreachable_pub, reason = "there is no outside of a test")]
+mod wire;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mirror_user::config::file::File;
+use mirror_user::decode::{Decoder, Limits};
 use mirror_user::http::message::{Exchange, Moment};
-use mirror_user::http::{HttpOptions, HttpTable};
-use mirror_user::packet::{InterfaceId, Timestamp};
+use mirror_user::http::{BodyKeep, HttpOptions, HttpTable};
+use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use mirror_user::rules::{Dropped, Rules};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
+use mirror_user::tcp::{FlowTable, TcpLimits};
+use wire::Talk;
 
 const GET: &str = "GET /api/v2/orders/7?page=3&sort=created HTTP/1.1\r\nHost: shop.example.com\r\n\
     Authorization: Bearer 3f1c9a7be2d84c55a0f6\r\nCookie: session=9d4e1f0ab7c2\r\nX-Tenant: red\r\n\r\n";
@@ -114,4 +123,114 @@ fn what_connections_take_is_counted_and_as_documented() {
     let limit = HttpOptions::default().max_held;
     assert!(counted <= limit && counted > limit - MIB, "{counted}");
     assert!(taken <= limit, "{taken} of {counted}");
+}
+
+/// The stages from packets to exchanges, as the pipeline joins them.
+struct Stages {
+    decoder: Decoder,
+    flows: FlowTable,
+    events: Vec<StreamEvent>,
+    http: HttpTable,
+    exchanges: Vec<Exchange>,
+}
+
+impl Stages {
+    fn new(keep: BodyKeep) -> Self {
+        let options =
+            HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
+        Self {
+            decoder: Decoder::new(Limits::default()),
+            flows: FlowTable::new(TcpLimits::default()),
+            events: Vec::new(),
+            http: HttpTable::new(options),
+            exchanges: Vec::new(),
+        }
+    }
+
+    /// Takes these packets; how many exchanges came out whole.
+    fn take(&mut self, packets: &[Packet]) -> usize {
+        let mut ended = 0;
+        for packet in packets {
+            let segment = self.decoder.push(packet).unwrap();
+            self.flows.push(segment, &mut self.events);
+            self.flows.expire(packet.at, &mut self.events);
+            for event in self.events.drain(..) {
+                self.http.push(event, &mut self.exchanges);
+            }
+            ended += self.exchanges.iter().filter(|e| e.moment == Moment::Ended).count();
+            self.exchanges.clear();
+        }
+        ended
+    }
+}
+
+/// The packets of a conversation as a source gives them: slices of one chunk.
+fn packets(talk: &Talk) -> Vec<Packet> {
+    let all: Vec<u8> = talk.packets().iter().flat_map(|packet| packet.bytes.clone()).collect();
+    let mut chunk = Bytes::from(all);
+    let packet = |timed: &wire::TimedPacket| Packet {
+        at: Timestamp::from_nanos(timed.nanos),
+        link: LinkType::Ethernet,
+        interface: InterfaceId(0),
+        wire_len: timed.bytes.len() as u32,
+        data: chunk.split_to(timed.bytes.len()),
+    };
+    talk.packets().iter().map(packet).collect()
+}
+
+/// Many pieces of a body, each with its acknowledgment.
+fn body(mut talk: Talk, piece: &[u8]) -> Talk {
+    for _ in 0..2_000 {
+        talk = talk.server(piece).acknowledged();
+    }
+    talk
+}
+
+#[test]
+fn a_packet_within_a_message_allocates_nothing() {
+    let v4 = || Talk::new();
+    let v6 = || Talk::between("[2001:db8::2]:40000", "[2001:db8::1]:8080");
+    let chunk = [b"f00\r\n", [b'x'; 0xf00].as_slice(), b"\r\n"].concat();
+    let text = [b'x'; 1_400];
+    let cases = [
+        ("a length", v4(), "Content-Length: 99999999", &text[..]),
+        ("IPv6", v6(), "Content-Length: 99999999", &text[..]),
+        ("a VLAN", v4().in_vlan(7), "Content-Length: 99999999", &text[..]),
+        ("chunks", v4(), "Transfer-Encoding: chunked", &chunk[..]),
+        ("until the end", v4(), "Connection: close", &text[..]),
+    ];
+    for (name, talk, framing, piece) in cases {
+        let talk = talk.open().client(GET).server(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n"));
+        let packets = packets(&body(talk, piece));
+        let (first, within) = packets.split_at(20);
+        for keep in [BodyKeep::Count, BodyKeep::Digest] {
+            let mut stages = Stages::new(keep);
+            stages.take(first);
+            let info = allocation_counter::measure(|| assert_eq!(stages.take(within), 0));
+            assert_eq!(info.count_total, 0, "{name}, {keep:?}, {} packets: {info:?}", within.len());
+            assert!(stages.http.stats().responses.message_bytes > 2_000 * 1_400, "{name}");
+        }
+    }
+}
+
+/// For a request and its response: each a message, its field lines, and its head's bytes.
+const PER_EXCHANGE: u64 = 8;
+
+#[test]
+fn an_exchange_allocates_a_few_times_however_many_packets_it_has() {
+    const EXCHANGES: usize = 100;
+    for length in [0, 10, 100_000] {
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        let mut talk = Talk::new().open();
+        for _ in 0..=EXCHANGES {
+            talk = talk.client(GET).server([response.as_bytes(), &vec![b'x'; length]].concat());
+        }
+        let packets = packets(&talk);
+        // The first exchange takes what the connection keeps.
+        let (first, others) = packets.split_at(3 + (packets.len() - 3) / (EXCHANGES + 1));
+        let mut stages = Stages::new(BodyKeep::Count);
+        assert_eq!(stages.take(first), 1);
+        let info = allocation_counter::measure(|| assert_eq!(stages.take(others), EXCHANGES));
+        assert!(info.count_total <= PER_EXCHANGE * EXCHANGES as u64, "{length} bytes: {info:?}");
+    }
 }

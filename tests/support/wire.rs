@@ -79,6 +79,11 @@ impl Talk {
         self.data(From::Server, payload.as_ref())
     }
 
+    /// The client acknowledges what it has got.
+    pub fn acknowledged(self) -> Self {
+        self.flags(From::Client, "A")
+    }
+
     /// Both sides end.
     pub fn close(self) -> Self {
         self.flags(From::Client, "FA").flags(From::Server, "FA").flags(From::Client, "A")

@@ -30,5 +30,5 @@ fuzz_target!(|packets: Vec<(u8, u8, Vec<u8>)>| {
         };
         let _ = decoder.push(&packet);
     }
-    assert!(decoder.account().balances());
+    assert!(decoder.account().is_settled());
 });

@@ -41,10 +41,10 @@ fuzz_target!(|file: &[u8]| {
     }
     flows.finish(&mut events);
     events.drain(..).for_each(|event| http.push(event, &mut exchanges));
-    assert!(source.account().balances());
-    assert!(decoder.account().balances());
-    assert!(flows.stats().bytes().balances());
+    assert!(source.account().is_settled());
+    assert!(decoder.account().is_settled());
+    assert!(flows.stats().bytes().is_settled());
     for account in http.stats().accounts() {
-        assert!(account.balances(), "{account:?}");
+        assert!(account.is_settled(), "{account:?}");
     }
 });

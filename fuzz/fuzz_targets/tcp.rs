@@ -61,5 +61,5 @@ fuzz_target!(|steps: Vec<Step>| {
     }
     flows.finish(&mut events);
     assert_eq!(flows.held(), 0, "bytes are held after the end");
-    assert!(flows.stats().bytes().balances(), "{:?}", flows.stats());
+    assert!(flows.stats().bytes().is_settled(), "{:?}", flows.stats());
 });

@@ -54,7 +54,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<bool> {
     let (form, report) = (config.summary_form(), config.report_file());
     run::confine(&config)?;
     let (mut summary, outcome) = run::start(config, &stop)?.to_end(&stop);
-    summary.notes.extend(log.finish());
+    summary.snapshot.notes.extend(log.finish());
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
         logging::failed(&error);

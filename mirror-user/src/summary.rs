@@ -5,15 +5,14 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::sink::replay::ReplayReport;
-use crate::stats::{Account, Note, grouped};
+use crate::stats::{Account, Seam, Snapshot, grouped};
 
 /// The end of a run. Its JSON form is that of `--json`.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
-    /// One account for each seam, in the order in which a packet meets them.
-    pub accounts: Vec<Account>,
-    /// Further counts that are no losses, by name.
-    pub notes: Vec<Note>,
+    /// The counters at the end.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
     /// What the replays came to, one for each target.
     pub replays: Vec<ReplayReport>,
     /// What the operator should know, such as a file that was cut short.
@@ -27,29 +26,31 @@ impl Summary {
         self.replays.iter().any(ReplayReport::failed)
     }
 
-    /// True when every account balances.
+    /// True when every account balances and nothing is in flight any more, but for what was left in
+    /// the kernel's ring by a run that ended early.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.accounts.iter().all(Account::balances)
+        let holds = |account: &Account| match account.seam {
+            Seam::Kernel => account.balances(),
+            _ => account.is_settled(),
+        };
+        self.snapshot.accounts.iter().all(holds)
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = self
-            .accounts
-            .iter()
-            .map(|account| account.name.len())
-            .chain(self.notes.iter().map(|note| note.name.len()))
-            .max()
-            .unwrap_or(0);
-        for account in &self.accounts {
+        let Snapshot { accounts, notes } = &self.snapshot;
+        let titles = accounts.iter().map(|account| account.title().len());
+        let width = titles.chain(notes.iter().map(|note| note.topic.name().len())).max();
+        let width = width.unwrap_or(0);
+        for account in accounts {
             writeln!(f, "{account:width$}")?;
         }
-        for Note { name, counts } in &self.notes {
-            let counts: Vec<String> =
-                counts.iter().map(|(name, n)| format!("{name} {}", grouped(*n))).collect();
-            writeln!(f, "{name:width$}  {}", counts.join(", "))?;
+        for note in notes {
+            let counts = note.titled().into_iter();
+            let counts: Vec<_> = counts.map(|(name, n)| format!("{name} {}", grouped(n))).collect();
+            writeln!(f, "{:width$}  {}", note.topic.name(), counts.join(", "))?;
         }
         self.replays.iter().try_for_each(|replay| replay.fmt(f))?;
         if !self.balances() {
@@ -65,13 +66,25 @@ mod tests {
 
     #[test]
     fn a_summary_says_when_a_sum_does_not_hold() {
-        let whole =
-            Account { name: "packets", seen: 3, delivered: 2, dropped: vec![("ring_full", 1)] };
-        let torn = Account { name: "requests", seen: 3, delivered: 2, dropped: vec![] };
-        let mut summary = Summary { accounts: vec![whole], ..Summary::default() };
+        let dropped = vec![("ring_full", 1), ("too_large", 0)];
+        let whole = Account { seen: 3, delivered: 2, dropped, ..Account::new(Seam::Packets) };
+        let torn = Account { seen: 3, delivered: 2, ..Account::new(Seam::Requests) };
+        let mut summary = Summary::default();
+        summary.snapshot.accounts.push(whole);
         assert_eq!(summary.to_string(), "packets  seen 3 = delivered 2 + ring_full 1\n");
-        summary.accounts.push(torn);
+        summary.snapshot.accounts.push(torn);
         assert!(!summary.balances());
         assert!(summary.to_string().contains("do not balance"));
+    }
+
+    #[test]
+    fn at_the_end_nothing_may_be_in_flight_but_in_the_ring() {
+        let with = |seam| {
+            let account = Account { seen: 1, in_flight: 1, ..Account::new(seam) };
+            let snapshot = Snapshot { accounts: vec![account], ..Snapshot::default() };
+            Summary { snapshot, ..Summary::default() }.balances()
+        };
+        assert!(with(Seam::Kernel));
+        assert!(!with(Seam::Requests));
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use mirror_common::Outcome;
 use mirror_user::filter::{Choice, Nets, NetworkRule, Ports, Sample, Watch};
 use mirror_user::source::live::{
     Control, Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order, OwnSockets,
@@ -306,14 +307,14 @@ fn no_packet_sees_half_of_a_change() {
             (numbers, asking.join().unwrap())
         });
         assert_eq!(numbers, (1..=asked).collect::<Vec<_>>(), "each request once, in order");
-        let lost = source.account().dropped;
+        let lost = source.account().losses();
         assert!(lost.iter().all(|(why, _)| ["not_tcp", "no_payload"].contains(why)), "{lost:?}");
     });
 }
 
 /// How many packets the kernel program refused for this reason, by the time the source is stopped.
-fn refused(source: &mut LiveSource, reason: &str) -> u64 {
-    source.account().dropped.iter().find(|(why, _)| *why == reason).map_or(0, |(_, n)| *n)
+fn refused(source: &LiveSource, reason: Outcome) -> u64 {
+    source.account().dropped_for(reason.name())
 }
 
 #[test]
@@ -331,13 +332,13 @@ fn another_thread_lowers_the_sample_and_stops_the_copying() {
         ask(1);
         in_thread(|control| control.set_sample(Sample::percent(0.0)).unwrap());
         ask(2);
-        assert!(refused(&mut source, "sampled_out") > 0);
+        assert!(refused(&source, Outcome::SampledOut) > 0);
         in_thread(|control| control.set_sample(Sample::ALL).unwrap());
         ask(3);
-        assert_eq!(refused(&mut source, "paused"), 0);
+        assert_eq!(refused(&source, Outcome::Paused), 0);
         in_thread(|control| control.set_copying(false).unwrap());
         ask(4);
-        assert!(refused(&mut source, "paused") > 0);
+        assert!(refused(&source, Outcome::Paused) > 0);
         // A changed choice does not start it again.
         in_thread(|control| {
             control.reconfigure(&Choice::of_ports(Ports::new(vec![80, 8080]))).unwrap();
@@ -458,7 +459,7 @@ fn mirrors_own_connections_are_passed_over_in_both_directions_and_those_of_other
             }
             assert_eq!(asked, ["11", "12", "13", "14"], "{hook:?}");
             assert_eq!(answers, 4, "{hook:?}");
-            assert!(refused(&mut source, "own_replay") > 0, "{hook:?}");
+            assert!(refused(&source, Outcome::OwnReplay) > 0, "{hook:?}");
             elsewhere.kill().unwrap();
             elsewhere.wait().unwrap();
         });

@@ -392,7 +392,7 @@ fn all_outputs(capture: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
     }
     for sink in &mut sinks {
         sink.finish().unwrap();
-        assert!(sink.account().balances());
+        assert!(sink.account().is_settled());
     }
     drop(sinks);
     let written = |written: &Written| written.0.lock().unwrap().clone();

@@ -151,7 +151,7 @@ fn ended(packets: &[(u64, Bytes)], limits: TcpLimits) -> Vec<Exchange> {
     let accounts =
         [vec![decoder.account(), flows.stats().bytes()], http.stats().accounts()].concat();
     for account in accounts {
-        assert!(account.balances(), "{account:?}");
+        assert!(account.is_settled(), "{account:?}");
     }
     exchanges.retain(|exchange| exchange.moment == Moment::Ended);
     exchanges

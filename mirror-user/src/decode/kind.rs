@@ -9,7 +9,7 @@ use super::link::{self, Layer};
 use super::rest::Rest;
 use super::tunnel::port;
 use crate::packet::LinkType;
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// The innermost header that could be read, by what it says of what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,12 +228,13 @@ impl Kinds {
 
     /// The most frequent ones of both reasons, each count by its name.
     pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
-        let note = |name, kinds: &Frequent<Kind>| {
+        let note = |topic, kinds: &Frequent<Kind>| {
             let (most, others) = kinds.most();
             let most = most.into_iter().map(|(kind, n)| (kind.to_string(), n));
-            Note::new(name, most.chain([("other".to_owned(), others)]))
+            Note::new(topic, most.chain([("other".to_owned(), others)]))
         };
-        let notes = [note("not_ip by kind", &self.not_ip), note("not_tcp by kind", &self.not_tcp)];
-        notes.into_iter().flatten()
+        [note(Topic::NotIpByKind, &self.not_ip), note(Topic::NotTcpByKind, &self.not_tcp)]
+            .into_iter()
+            .flatten()
     }
 }

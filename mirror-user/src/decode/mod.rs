@@ -42,8 +42,7 @@ use self::rest::Rest;
 use crate::filter::{Watch, Watcher};
 use crate::packet::Packet;
 use crate::segment::Segment;
-use crate::stats::Note;
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Note, Seam, Tally};
 
 pub use self::duplicate::DUPLICATE_SLOTS;
 pub use self::frequent::{MAX_COUNTED_KINDS, MAX_NAMED_KINDS};
@@ -184,10 +183,10 @@ impl Decoder {
     #[must_use]
     pub fn account(&self) -> Account {
         Account {
-            name: "segments",
             seen: self.delivered.saturating_add(self.skipped.total()),
             delivered: self.delivered,
-            dropped: self.skipped.non_zero().collect(),
+            dropped: self.skipped.counts(),
+            ..Account::new(Seam::Segments)
         }
     }
 

@@ -24,7 +24,7 @@ use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
 use crate::source::live::{Control, Meter};
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// How often signals and the pause file are polled: half of the 100 ms within which copying must stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
@@ -62,7 +62,7 @@ impl Counts {
         let counts = [&self.pauses, &self.lowered, &self.raised].map(|count| count.load(Relaxed));
         let [pauses, lowered, raised] = counts;
         let counts = [("pauses", pauses), ("lowered", lowered), ("raised", raised)];
-        Note::new("guard", counts.into_iter().chain([("smallest_sample_one_in", one_in)]))
+        Note::new(Topic::Guard, counts.into_iter().chain([("smallest_sample_one_in", one_in)]))
     }
 }
 

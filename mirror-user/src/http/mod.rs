@@ -28,7 +28,7 @@ mod stats;
 pub use content::Content;
 pub(crate) use h1::{AnswerHeads, Chunks, Dechunked, Piece, Unreadable, dechunk, whole};
 pub use keep::{BodyKeep, KeepLimits};
-pub use stats::{HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
+pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 
 use keep::Budget;
 use message::{Exchange, HeaderLine};

@@ -4,7 +4,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::message::{Flaw, Incomplete};
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Seam, Tally};
 
 /// Why one side of a connection could not be read on as it was: "it was refused for its …". The
 /// side is searched for a next message at the start of a segment. What is found there bears
@@ -144,6 +144,20 @@ impl SideStats {
     }
 }
 
+/// What [`HttpStats::notes`] counts beside reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum HttpCount {
+    /// Connections opened.
+    Connections,
+    /// Interim responses.
+    Interim,
+    /// Connections that began with a header of the PROXY protocol.
+    Proxied,
+    /// Exchanges with both request and response.
+    Paired,
+}
+
 /// Everything that the http room counted.
 #[derive(Debug, Default)]
 pub struct HttpStats {
@@ -166,14 +180,14 @@ pub struct HttpStats {
 }
 
 impl HttpStats {
-    /// Counts that explain the accounts, by name; zeros are left out.
+    /// Counts that explain the accounts, by name.
     #[must_use]
     pub fn notes(&self) -> Vec<(&'static str, u64)> {
         let mut notes = vec![
-            ("connections", self.connections),
-            ("interim", self.interim),
-            ("proxied", self.proxied),
-            ("paired", self.paired),
+            (HttpCount::Connections.into(), self.connections),
+            (HttpCount::Interim.into(), self.interim),
+            (HttpCount::Proxied.into(), self.proxied),
+            (HttpCount::Paired.into(), self.paired),
         ];
         notes.extend(self.unpaired.non_zero());
         notes.extend(self.not_http.non_zero());
@@ -181,26 +195,28 @@ impl HttpStats {
     }
 
     /// The proofs that nothing was lost in silence: of requests, of responses, and of the bytes of
-    /// each side. They balance when no message is under way, as after the end of the input.
+    /// each side. In flight are messages whose bodies have not ended, and bytes of heads that have
+    /// not; none after the end of the input.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {
-        let messages = |name, side: &SideStats| Account {
-            name,
+        let messages = |seam, side: &SideStats| Account {
             seen: side.messages.saturating_add(side.cut_heads.total()),
             delivered: side.whole,
-            dropped: side.lost().non_zero().collect(),
+            dropped: side.lost().counts(),
+            ..Account::new(seam)
         };
-        let bytes = |name, side: &SideStats| Account {
-            name,
+        let bytes = |seam, side: &SideStats| Account {
             seen: side.bytes,
             delivered: side.message_bytes,
-            dropped: side.unread.non_zero().collect(),
+            dropped: side.unread.counts(),
+            ..Account::new(seam)
         };
-        vec![
-            messages("requests", &self.requests),
-            messages("responses", &self.responses),
-            bytes("client bytes", &self.requests),
-            bytes("server bytes", &self.responses),
-        ]
+        let accounts = [
+            messages(Seam::Requests, &self.requests),
+            messages(Seam::Responses, &self.responses),
+            bytes(Seam::ClientBytes, &self.requests),
+            bytes(Seam::ServerBytes, &self.responses),
+        ];
+        accounts.map(Account::with_rest_in_flight).into()
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use self::line::Line;
 pub(crate) use self::options::KERNEL;
 pub use self::options::{Filter, Format, Options};
 use self::write::Writer;
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// Emits an [`Event`]: its name, fields as `tracing` takes them (`%` for what is displayed), and the
 /// message, which is what a terminal shows behind `mirror: `.
@@ -62,7 +62,7 @@ impl Log {
     /// count for the summary.
     #[must_use]
     pub fn finish(&self) -> Option<Note> {
-        Note::new("log", [("repeats_left_out", self.0.finish())])
+        Note::new(Topic::Log, [("repeats_left_out", self.0.finish())])
     }
 }
 

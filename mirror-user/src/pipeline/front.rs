@@ -35,8 +35,12 @@ pub trait Front: Send {
     /// The ports that servers listen on, as the configuration has them from now on.
     fn server_ports(&mut self, ports: Ports);
 
-    /// What was read, and what was lost by reason. Complete only after [`finish`](Self::finish).
-    fn observe(&mut self) -> Observed;
+    /// What was read so far, and what was lost by reason. Nothing is in flight after
+    /// [`finish`](Self::finish).
+    fn observe(&self) -> Observed;
+
+    /// What the operator should know at the end.
+    fn warnings(&self) -> Vec<String>;
 
     /// What to do where not one request was seen.
     fn when_nothing_was_seen(&self) -> Option<String>;
@@ -65,6 +69,4 @@ pub struct Observed {
     pub copies: Vec<Account>,
     /// Counts that explain the accounts.
     pub notes: Vec<Note>,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
 }

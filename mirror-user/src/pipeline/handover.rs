@@ -10,7 +10,7 @@ use super::outlet::Outlet;
 use crate::filter::Ports;
 use crate::rules;
 use crate::rules::route::TargetId;
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// A change, ready to take effect.
 pub struct Change {
@@ -57,6 +57,6 @@ impl Handover {
 
     pub(super) fn note(&self) -> Option<Note> {
         let counts = [("reloaded", &self.reloaded), ("refused", &self.refused)];
-        Note::new("configuration", counts.map(|(name, n)| (name, n.load(Relaxed))))
+        Note::new(Topic::Configuration, counts.map(|(name, n)| (name, n.load(Relaxed))))
     }
 }

@@ -11,15 +11,19 @@
 //! ([`Packets`]). What changes while packets pass (`handover`) takes effect between two exchanges; targets
 //! that go end on threads of their own (`retired`).
 
+mod counts;
 mod front;
 mod handover;
 mod outlet;
 mod packets;
 mod retired;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::counts::Counts;
 pub use self::front::{Front, Observed, Reading};
 pub use self::handover::{Change, Handover};
 pub use self::outlet::Outlet;
@@ -28,18 +32,20 @@ use self::retired::Retired;
 use crate::guard;
 use crate::http::message::{Exchange, Moment, StartLine};
 use crate::progress::Progress;
-use crate::rules::{Dropped, Rules};
+use crate::rules::Rules;
 use crate::shutdown::Stop;
 use crate::sink::Event;
-use crate::stats::{Account, Responses, Tally};
+use crate::stats::SnapshotSlot;
 use crate::summary::Summary;
 
 /// How long the front may wait for a packet before it must say that none came. Bounds how late a
 /// stop is noticed and how long a time-out of a connection is late while the link is idle.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
-/// How many packets are read between two looks at the stop signal and the progress line.
-const PACKETS_PER_LOOK: u64 = 1_024;
+/// How many packets are read between two looks at what other threads want: a stop, the progress
+/// line, a snapshot. So few that it is 1 s where packets come just often enough that the source is
+/// never idle, 250 a second.
+const PACKETS_PER_LOOK: u32 = 256;
 
 /// Every stage of one run.
 pub struct Pipeline {
@@ -64,16 +70,8 @@ pub struct Beside {
     pub handover: Option<Arc<Handover>>,
     /// What was done so that production does not feel it.
     pub guard: Option<Arc<guard::Counts>>,
-}
-
-/// What is counted between the front and the sinks.
-#[derive(Default)]
-struct Counts {
-    requests: u64,
-    /// How production responded.
-    responses: Responses,
-    cleared: u64,
-    dropped: Tally<Dropped>,
+    /// Where other threads get its counters while it runs.
+    pub snapshots: Arc<SnapshotSlot>,
 }
 
 impl Pipeline {
@@ -98,9 +96,11 @@ impl Pipeline {
     /// When the front or a sink cannot go on. The summary then still holds for what came before.
     pub fn run(mut self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
         self.rules.remember_open(self.needs_responses());
+        self.beside.snapshots.publish(self.snapshot());
         let outcome = self.pump(stop);
         let finished = self.finish();
         let summary = self.summarize();
+        self.beside.snapshots.publish_last(summary.snapshot.clone());
         self.beside.progress.finish();
         (summary, outcome.and(finished))
     }
@@ -120,10 +120,15 @@ impl Pipeline {
                 Reading::End => return Ok(()),
             }
             let packets = self.front.packets();
-            if reading == Reading::Idle || packets.saturating_sub(looked) >= PACKETS_PER_LOOK {
+            if reading == Reading::Idle
+                || packets.saturating_sub(looked) >= u64::from(PACKETS_PER_LOOK)
+            {
                 looked = packets;
                 self.beside.progress.show(packets, self.counts.requests);
                 self.emit(Event::Production(self.counts.responses));
+                if self.beside.snapshots.take_request() {
+                    self.beside.snapshots.publish(self.snapshot());
+                }
                 if stop.requested() {
                     self.front.stop();
                 }
@@ -205,30 +210,5 @@ impl Pipeline {
             outcome = outcome.and(outlet.sink.finish());
         }
         outcome.and(self.retired.finish())
-    }
-
-    fn summarize(&mut self) -> Summary {
-        let Observed { mut accounts, copies, mut notes, mut warnings } = self.front.observe();
-        accounts.push(Account {
-            name: "cleared",
-            seen: self.counts.requests,
-            delivered: self.counts.cleared,
-            dropped: self.counts.dropped.non_zero().collect(),
-        });
-        let outlets = || self.retired.outlets().chain(&self.outlets);
-        accounts.extend(outlets().map(Outlet::account));
-        accounts.extend(copies);
-        notes.extend(self.rules.notes());
-        notes.extend(self.beside.handover.as_ref().and_then(|handover| handover.note()));
-        notes.extend(self.beside.guard.as_ref().and_then(|guard| guard.note()));
-        if self.counts.requests == 0 {
-            warnings.extend(self.front.when_nothing_was_seen());
-        }
-        warnings.extend(self.rules.warnings());
-        for outlet in outlets() {
-            notes.extend(outlet.notes());
-            warnings.extend(outlet.sink.warnings());
-        }
-        Summary { accounts, notes, replays: Vec::new(), warnings }
     }
 }

@@ -18,8 +18,8 @@ pub struct Outlet {
 /// One target among several.
 struct Named {
     id: TargetId,
-    /// What its account is called.
-    name: &'static str,
+    /// Its name, which the sink's counts bear.
+    name: Arc<str>,
 }
 
 impl Outlet {
@@ -29,12 +29,10 @@ impl Outlet {
         Self { target: None, sink }
     }
 
-    /// What the rules send to `id` goes to `sink`. Its account bears the target's `name`.
+    /// What the rules send to `id` goes to `sink`. Its counts bear the target's `name`.
     #[must_use]
     pub fn of_target(id: TargetId, name: &Arc<str>, sink: Box<dyn Sink>) -> Self {
-        // Never freed, as accounts outlive the stages: a few names for the whole run.
-        let name = String::leak(format!("to {name}"));
-        Self { target: Some(Named { id, name }), sink }
+        Self { target: Some(Named { id, name: Arc::clone(name) }), sink }
     }
 
     /// True when its target is one of these.
@@ -50,19 +48,15 @@ impl Outlet {
     }
 
     pub(super) fn account(&self) -> Account {
-        let account = self.sink.account();
-        match &self.target {
-            Some(target) => Account { name: target.name, ..account },
-            None => account,
-        }
+        Account { target: self.target_name(), ..self.sink.account() }
     }
 
     pub(super) fn notes(&self) -> Vec<Note> {
-        let notes = self.sink.notes();
-        let Some(target) = &self.target else { return notes };
-        let named = |counts: Vec<(String, u64)>| -> Vec<(String, u64)> {
-            counts.into_iter().map(|(count, n)| (format!("{} {count}", target.name), n)).collect()
-        };
-        notes.into_iter().map(|note| Note { counts: named(note.counts), ..note }).collect()
+        let notes = self.sink.notes().into_iter();
+        notes.map(|note| Note { target: self.target_name(), ..note }).collect()
+    }
+
+    fn target_name(&self) -> Option<Arc<str>> {
+        self.target.as_ref().map(|target| Arc::clone(&target.name))
     }
 }

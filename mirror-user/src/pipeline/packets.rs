@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::PACKETS_PER_LOOK;
 use super::front::{Front, Observed, Reading};
 use crate::decode::{Decoder, Skip};
 use crate::filter::Ports;
@@ -10,12 +11,9 @@ use crate::http::message::Exchange;
 use crate::packet::Packet;
 use crate::recorder::Recorder;
 use crate::source::{Next, PacketSource};
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
-
-/// How many packets are read between two looks at the stop signal and the progress line.
-const PACKETS_PER_LOOK: u32 = 1_024;
 
 /// From packets to exchanges.
 pub struct Packets {
@@ -132,27 +130,31 @@ impl Front for Packets {
         self.flows.watch_ports(ports);
     }
 
-    fn observe(&mut self) -> Observed {
+    fn observe(&self) -> Observed {
         let (tcp, http) = (self.flows.stats(), self.http.stats());
         let mut accounts = vec![self.source.account(), self.decoder.account(), tcp.bytes()];
         accounts.extend(http.accounts());
         let of_stages = [
-            Note::new("segments by kind", tcp.segments.non_zero()),
-            Note::new("gaps", tcp.gaps.non_zero()),
-            Note::new("connections ended", tcp.closed.non_zero()),
-            Note::new("datagrams", self.decoder.datagrams().non_zero()),
-            Note::new("http", http.notes()),
-            Note::new("request flaws", http.requests.flaws.non_zero()),
-            Note::new("response flaws", http.responses.flaws.non_zero()),
-            Note::new("requests refused", http.requests.refused.non_zero()),
-            Note::new("responses refused", http.responses.refused.non_zero()),
-            Note::new("bodies not kept", http.requests.not_kept.non_zero()),
+            Note::new(Topic::SegmentsByKind, tcp.segments.non_zero()),
+            Note::new(Topic::Gaps, tcp.gaps.non_zero()),
+            Note::new(Topic::ConnectionsEnded, tcp.closed.non_zero()),
+            Note::new(Topic::Datagrams, self.decoder.datagrams().non_zero()),
+            Note::new(Topic::Http, http.notes()),
+            Note::new(Topic::RequestFlaws, http.requests.flaws.non_zero()),
+            Note::new(Topic::ResponseFlaws, http.responses.flaws.non_zero()),
+            Note::new(Topic::RequestsRefused, http.requests.refused.non_zero()),
+            Note::new(Topic::ResponsesRefused, http.responses.refused.non_zero()),
+            Note::new(Topic::BodiesNotKept, http.requests.not_kept.non_zero()),
         ];
         let mut notes = self.source.notes();
         notes.extend(self.decoder.notes());
         notes.extend(of_stages.into_iter().flatten());
         let copies = self.recorder.as_ref().map(Recorder::account).into_iter().collect();
-        Observed { accounts, copies, notes, warnings: self.source.warnings() }
+        Observed { accounts, copies, notes }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.source.warnings()
     }
 
     fn when_nothing_was_seen(&self) -> Option<String> {

@@ -1,21 +1,34 @@
 //! Sinks of targets that are targets no more: each ends on a thread of its own, so that what it was
-//! given is still sent and nobody waits for it meanwhile.
+//! given is still sent and nobody waits for it meanwhile. What it counted stays, the sink does not.
 
 use std::thread::{self, JoinHandle};
 
 use anyhow::anyhow;
 
+use super::counts::SinkCounts;
 use super::outlet::Outlet;
 use crate::privileges::{self, Duty};
 
-type Ended = (Outlet, anyhow::Result<()>);
-
-/// Sinks that end, and those that have.
-#[derive(Default)]
-pub(super) struct Retired {
-    ending: Vec<JoinHandle<Ended>>,
-    ended: Vec<Outlet>,
+/// What is left of a sink that has finished.
+struct Ended {
+    counts: SinkCounts,
+    warnings: Vec<String>,
+    outcome: anyhow::Result<()>,
 }
+
+/// A sink on its own thread.
+struct Retiree {
+    /// `None` once it was joined.
+    thread: Option<JoinHandle<Ended>>,
+    /// As of when it was retired, until it has finished.
+    counts: SinkCounts,
+    warnings: Vec<String>,
+    outcome: anyhow::Result<()>,
+}
+
+/// Sinks that end, and those that have, in the order in which they were retired.
+#[derive(Default)]
+pub(super) struct Retired(Vec<Retiree>);
 
 impl Retired {
     /// Lets a sink end.
@@ -23,11 +36,14 @@ impl Retired {
     /// # Errors
     /// When no thread could be started, and what it was given could not be delivered.
     pub(super) fn add(&mut self, mut outlet: Outlet) -> anyhow::Result<()> {
+        self.join(JoinHandle::is_finished);
+        let counts = SinkCounts::of(&outlet);
         let end = move || {
             let outcome = privileges::keep_for(Duty::Nothing).and_then(|()| outlet.sink.finish());
-            (outlet, outcome)
+            Ended { counts: SinkCounts::of(&outlet), warnings: outlet.sink.warnings(), outcome }
         };
-        self.ending.push(thread::Builder::new().name("retired".into()).spawn(end)?);
+        let thread = Some(thread::Builder::new().name("retired".into()).spawn(end)?);
+        self.0.push(Retiree { thread, counts, warnings: Vec::new(), outcome: Ok(()) });
         Ok(())
     }
 
@@ -36,21 +52,77 @@ impl Retired {
     /// # Errors
     /// When what one was given could not be delivered.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
-        let mut outcome = Ok(());
-        for ending in self.ending.drain(..) {
-            match ending.join() {
-                Ok((outlet, ended)) => {
-                    self.ended.push(outlet);
-                    outcome = outcome.and(ended);
-                }
-                Err(_) => outcome = outcome.and(Err(anyhow!("a target's thread panicked"))),
-            }
-        }
-        outcome
+        self.join(|_| true);
+        let outcomes = self.0.iter_mut().map(|one| std::mem::replace(&mut one.outcome, Ok(())));
+        outcomes.fold(Ok(()), anyhow::Result::and)
     }
 
-    /// Those that have ended.
-    pub(super) fn outlets(&self) -> impl Iterator<Item = &Outlet> {
-        self.ended.iter()
+    /// What each has counted: in the end, or until it was retired while it still ends.
+    pub(super) fn counts(&self) -> impl Iterator<Item = &SinkCounts> {
+        self.0.iter().map(|one| &one.counts)
+    }
+
+    /// What the operator should know of those that have ended.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().flat_map(|one| &one.warnings)
+    }
+
+    fn join(&mut self, when: impl Fn(&JoinHandle<Ended>) -> bool) {
+        for one in &mut self.0 {
+            let Some(thread) = one.thread.take_if(|thread| when(thread)) else { continue };
+            match thread.join() {
+                Ok(Ended { counts, warnings, outcome }) => {
+                    (one.counts, one.warnings, one.outcome) = (counts, warnings, outcome);
+                }
+                Err(_) => one.outcome = Err(anyhow!("a target's thread panicked")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::rules::Cleared;
+    use crate::sink::Sink;
+    use crate::stats::{Account, Seam};
+
+    /// Has one request, which is settled when its test says so.
+    struct Slow {
+        release: Receiver<()>,
+        in_flight: u64,
+    }
+
+    impl Sink for Slow {
+        fn accept(&mut self, _: &Cleared) -> anyhow::Result<()> {
+            Ok(())
+        }
+
+        fn finish(&mut self) -> anyhow::Result<()> {
+            self.release.recv()?;
+            self.in_flight = 0;
+            Ok(())
+        }
+
+        fn account(&self) -> Account {
+            let (seen, in_flight) = (1, self.in_flight);
+            let account = Account::new(Seam::ShadowRequests);
+            Account { seen, in_flight, delivered: seen - in_flight, ..account }
+        }
+    }
+
+    #[test]
+    fn what_a_retired_sink_counted_is_there_while_it_ends_and_after() {
+        let (release, released) = channel();
+        let mut retired = Retired::default();
+        let slow = Slow { release: released, in_flight: 1 };
+        retired.add(Outlet::of_all(Box::new(slow))).unwrap();
+        let account = |retired: &Retired| retired.counts().next().unwrap().account.clone();
+        assert!(account(&retired).balances() && !account(&retired).is_settled());
+        release.send(()).unwrap();
+        retired.finish().unwrap();
+        assert!(account(&retired).is_settled());
     }
 }

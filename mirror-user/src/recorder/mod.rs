@@ -19,7 +19,7 @@ use self::file::CaptureFile;
 use crate::files::Destination;
 use crate::files::rotate::Series;
 use crate::packet::{Packet, Timestamp};
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Seam, Tally};
 
 /// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
 /// and more than Linux hands over by default (GRO and BIG TCP together below 192 KiB).
@@ -143,10 +143,10 @@ impl Recorder {
     #[must_use]
     pub fn account(&self) -> Account {
         Account {
-            name: "recorded packets",
             seen: self.written.saturating_add(self.lost.total()),
             delivered: self.written,
-            dropped: self.lost.non_zero().collect(),
+            dropped: self.lost.counts(),
+            ..Account::new(Seam::RecordedPackets)
         }
     }
 

@@ -131,7 +131,7 @@ fn pcapng_keeps_interfaces_and_link_types_and_pcap_refuses_a_second_one() {
     recorder.write(&packets[0], &names()).unwrap();
     let error = recorder.write(&packets[1], &names()).unwrap_err().to_string();
     assert!(error.ends_with("write a .pcapng instead"), "{error}");
-    assert_eq!(recorder.account().dropped, [("other_link_type", 1)]);
+    assert_eq!(recorder.account().losses(), [("other_link_type", 1)]);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_full_disk_is_told_and_counted() {
         let error = recorder.finish().unwrap_err().to_string();
         assert!(error.starts_with("day.pcap: No space left on device"), "{error}");
         let account = recorder.account();
-        assert!(account.balances(), "{account}");
+        assert!(account.is_settled(), "{account}");
         assert_eq!((account.seen, account.delivered), (10, 0));
     }
 }

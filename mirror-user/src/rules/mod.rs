@@ -32,7 +32,7 @@ use self::repeat::Repeats;
 use self::route::{Priority, Route, Routes, Stayed, TargetId};
 use self::select::Facts;
 use crate::http::message::{Exchange, Head, Moment};
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// The header that marks a shadow; a captured request that bears it is never shadowed again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";
@@ -280,7 +280,7 @@ impl Rules {
         let redactor = self.redactor.as_ref().or(self.former_redactor.as_ref());
         let redacted = redactor.map(|redactor| redactor.notes());
         let forgotten = self.open.as_ref().map(|open| ("forgotten", open.forgotten()));
-        let forgotten = Note::new("open exchanges", forgotten);
+        let forgotten = Note::new(Topic::OpenExchanges, forgotten);
         routes.into_iter().chain(redacted.into_iter().flatten()).chain(forgotten).collect()
     }
 

@@ -130,7 +130,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let decoder = Decoder::new(decode::Limits::default()).watching(watch);
     let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
     let front = Packets::new(source, decoder, flows, HttpTable::new(http)).recorded_by(recorder);
-    let beside = Beside { progress, handover, guard };
+    let beside = Beside { progress, handover, guard, ..Beside::default() };
     let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
     Ok(Run { pipeline, replays, run_for })
 }

@@ -8,7 +8,7 @@ use crate::http::message::Moment;
 use crate::rules::Cleared;
 use crate::rules::redact::Redactor;
 use crate::sink::Sink;
-use crate::stats::Account;
+use crate::stats::{Account, Seam};
 
 /// Tells at the end what the redactor found.
 pub struct Findings {
@@ -50,6 +50,6 @@ impl Sink for Findings {
     }
 
     fn account(&self) -> Account {
-        Account { name: "exchanges", seen: self.seen, delivered: self.seen, dropped: vec![] }
+        Account { seen: self.seen, delivered: self.seen, ..Account::new(Seam::Exchanges) }
     }
 }

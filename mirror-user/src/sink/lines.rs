@@ -4,13 +4,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::Context;
+use strum::IntoStaticStr;
 
 use crate::files::rotate::Series;
 use crate::http::message::{Exchange, Moment};
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::sink::{Event, Sink};
-use crate::stats::Account;
+use crate::stats::{Account, Seam};
 
 /// One form of an exchange as text.
 pub trait Form: Send {
@@ -103,6 +104,21 @@ impl Lines {
     }
 }
 
+/// Why an exchange was not written: "it was …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+enum NotWritten {
+    /// Refused by the file: the disk is full, the pipe closed.
+    WriteFailed,
+}
+
+/// The account of a sink that writes an exchange as soon as it is given one.
+pub(super) fn exchanges(seen: u64, written: u64) -> Account {
+    let failed = seen.saturating_sub(written);
+    let dropped = vec![(NotWritten::WriteFailed.into(), failed)];
+    Account { seen, delivered: written, dropped, ..Account::new(Seam::Exchanges) }
+}
+
 /// When the exchange began, as far as it was seen.
 fn seen_at(exchange: &Exchange) -> Timestamp {
     let first = exchange.request.as_ref().or(exchange.response.as_ref());
@@ -161,8 +177,6 @@ impl Sink for Lines {
     }
 
     fn account(&self) -> Account {
-        let failed = self.seen - self.written;
-        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
-        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+        exchanges(self.seen, self.written)
     }
 }

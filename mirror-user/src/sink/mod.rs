@@ -52,8 +52,9 @@ pub trait Sink: Send {
     /// When what was accepted before could not be delivered.
     fn finish(&mut self) -> anyhow::Result<()>;
 
-    /// What it was given, what it delivered, and what it dropped by reason. Complete after
-    /// [`finish`](Self::finish).
+    /// What it was given, what it delivered, what it dropped by reason, and what is in flight;
+    /// nothing is after [`finish`](Self::finish). Balances at any time, also where a thread of the
+    /// sink's own counts meanwhile.
     fn account(&self) -> Account;
 
     /// Counts that explain the account.

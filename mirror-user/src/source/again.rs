@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Next, PacketSource, folder};
 use crate::packet::Timestamp;
-use crate::stats::Account;
+use crate::stats::{Account, Seam};
 
 /// Between the last packet of one pass and the first of the next: longer than copies of one packet
 /// are apart, so that the next pass is not taken for copies of this one.
@@ -33,7 +33,7 @@ impl RepeatedSource {
     /// As [`folder::open`].
     pub fn open(paths: Vec<PathBuf>, times: u32) -> anyhow::Result<Self> {
         let current = folder::open(&paths)?;
-        let before = Account { name: "packets", ..Account::default() };
+        let before = Account::new(Seam::Packets);
         let left = times.saturating_sub(1);
         Ok(Self { paths, current, left, span: None, shift: Duration::ZERO, before })
     }
@@ -41,7 +41,7 @@ impl RepeatedSource {
     fn rewind(&mut self) -> anyhow::Result<Next> {
         self.left -= 1;
         let next = folder::open(&self.paths)?;
-        let mut done = std::mem::replace(&mut self.current, next);
+        let done = std::mem::replace(&mut self.current, next);
         self.before.add(done.account());
         let (first, last) = self.span.unwrap_or_default();
         self.shift += last.since(first) + BETWEEN;
@@ -68,7 +68,7 @@ impl PacketSource for RepeatedSource {
         self.current.interfaces()
     }
 
-    fn account(&mut self) -> Account {
+    fn account(&self) -> Account {
         let mut account = self.before.clone();
         account.add(self.current.account());
         account

@@ -11,8 +11,7 @@ pub mod pcap;
 use std::time::Duration;
 
 use crate::packet::{Packet, Timestamp};
-use crate::stats::Account;
-use crate::stats::Note;
+use crate::stats::{Account, Note};
 
 /// Where packets come from.
 pub trait PacketSource: Send {
@@ -26,9 +25,9 @@ pub trait PacketSource: Send {
     /// The names of the interfaces that [`Packet::interface`] counts. Grows while packets come.
     fn interfaces(&self) -> &[String];
 
-    /// What happened before `next`: packets seen, handed over, and lost by reason. Complete only
+    /// What happened so far: packets seen, handed over, and lost by reason. Nothing is in flight
     /// after [`Next::End`].
-    fn account(&mut self) -> Account;
+    fn account(&self) -> Account;
 
     /// What time it is at the source when it answers [`Next::Idle`]; `None` for files, whose time
     /// moves with their packets alone.

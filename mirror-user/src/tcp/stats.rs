@@ -4,7 +4,7 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::event::CloseReason;
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Seam, Tally};
 
 /// What became of a segment: each has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
@@ -114,29 +114,22 @@ impl TcpStats {
         }
     }
 
-    /// The proof for payload bytes. Those that still wait are listed as `held`.
+    /// The proof for payload bytes. Those that wait behind a gap are in flight.
     #[must_use]
     pub fn bytes(&self) -> Account {
-        let mut dropped: Vec<_> = self.bytes_dropped.non_zero().collect();
-        if self.bytes_held > 0 {
-            dropped.push(("held", self.bytes_held));
-        }
         Account {
-            name: "tcp payload bytes",
             seen: self.bytes_seen,
             delivered: self.bytes_delivered,
-            dropped,
+            in_flight: self.bytes_held,
+            dropped: self.bytes_dropped.counts(),
+            ..Account::new(Seam::PayloadBytes)
         }
     }
 
-    /// The proof for connections. Those still open are listed as `open`.
+    /// The proof for connections. Those still open are in flight.
     #[must_use]
     pub fn connections(&self) -> Account {
-        let mut dropped: Vec<_> = Vec::new();
-        let open = self.opened.saturating_sub(self.closed.total());
-        if open > 0 {
-            dropped.push(("open", open));
-        }
-        Account { name: "connections", seen: self.opened, delivered: self.closed.total(), dropped }
+        let (seen, delivered) = (self.opened, self.closed.total());
+        Account { seen, delivered, ..Account::new(Seam::Connections) }.with_rest_in_flight()
     }
 }

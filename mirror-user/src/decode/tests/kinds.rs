@@ -1,7 +1,6 @@
 //! What the packets were that are not IP or not TCP.
 
 use super::*;
-use crate::stats::Account;
 
 /// The notes of a decoder that was given these packets.
 fn notes(packets: impl IntoIterator<Item = (LinkType, Vec<u8>)>) -> Vec<String> {
@@ -9,7 +8,7 @@ fn notes(packets: impl IntoIterator<Item = (LinkType, Vec<u8>)>) -> Vec<String> 
     for (link, bytes) in packets {
         let _ = decoder.push(&packet(link, bytes));
     }
-    decoder.notes().map(|note| format!("{}: {:?}", note.name, note.counts)).collect()
+    decoder.notes().map(|note| format!("{}: {:?}", note.topic.name(), note.counts)).collect()
 }
 
 #[test]
@@ -114,10 +113,10 @@ proptest! {
             };
             let _ = decoder.push(&packet(link, bytes));
         }
-        let Account { dropped, .. } = decoder.account();
+        let dropped = decoder.account().losses();
         for reason in ["not_ip", "not_tcp"] {
             let skipped = dropped.iter().find(|(name, _)| *name == reason).map_or(0, |(_, n)| *n);
-            let note = decoder.notes().find(|note| note.name.split(' ').next() == Some(reason));
+            let note = decoder.notes().find(|note| note.topic.name().split(' ').next() == Some(reason));
             let counted = note.map_or(0, |note| note.counts.iter().map(|(_, n)| n).sum());
             prop_assert_eq!(skipped, counted, "{}", reason);
         }

@@ -377,7 +377,7 @@ fn fragments_are_put_together_and_counted() {
         assert!(first.iter().all(|outcome| matches!(outcome, Err(Skip::Fragment))));
         assert_eq!(last.as_ref().unwrap().payload, body);
         assert_eq!(decoder.datagrams().get(DatagramEnd::Whole), 1);
-        assert!(decoder.account().balances());
+        assert!(decoder.account().is_settled());
     }
 }
 
@@ -440,7 +440,7 @@ fn a_copy_on_another_interface_is_a_duplicate_and_a_retransmission_is_not() {
     again[5] = 77;
     let again = packet(LinkType::Ethernet, ethernet(0x0800, &again));
     assert!(decoder.push(&Packet { at: at(200_010), ..again }).is_ok());
-    assert_eq!(decoder.account().dropped, [("duplicate", 2)]);
+    assert_eq!(decoder.account().losses(), [("duplicate", 2)]);
 }
 
 #[test]
@@ -501,7 +501,7 @@ proptest! {
                 prop_assert!(segment.payload.len() <= bytes.len());
             }
         }
-        prop_assert!(decoder.account().balances());
+        prop_assert!(decoder.account().is_settled());
     }
 
     #[test]
@@ -519,7 +519,7 @@ proptest! {
             let _ = decoder.push(&Packet { data: wire.data.slice(..kept), ..wire.clone() });
             let _ = decoder.push(&wire);
         }
-        prop_assert!(decoder.account().balances());
+        prop_assert!(decoder.account().is_settled());
     }
 
     #[test]

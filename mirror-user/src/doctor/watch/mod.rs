@@ -18,6 +18,7 @@ use std::io::Write;
 use std::thread;
 
 use anyhow::{Context, anyhow, ensure};
+use mirror_common::Outcome;
 use serde::Serialize;
 
 use self::evidence::{Capture, Evidence};
@@ -25,11 +26,12 @@ use self::judge::judge;
 use self::reason::{Finding, Level};
 use self::survey::{Survey, Surveyed};
 use crate::config::Config;
+use crate::http::HttpCount;
 use crate::priority;
 use crate::run;
 use crate::shutdown::Stop;
 use crate::source::live::Device;
-use crate::summary::Summary;
+use crate::stats::{Seam, Snapshot, Topic};
 
 /// What was watched, and what came of it.
 #[derive(Debug, Serialize)]
@@ -74,7 +76,7 @@ pub fn run(
     let surveyed = surveying.join().map_err(|_| anyhow!("the survey ended early"))?;
     outcome?;
     let surveyed = surveyed.context("the survey of all interfaces")?;
-    let findings = judge(&evidence(interface, up, &summary, surveyed), &ports);
+    let findings = judge(&evidence(interface, up, &summary.snapshot, surveyed), &ports);
     let well = findings.iter().any(|finding| finding.level == Level::Good);
     let report =
         Report { interface: interface.to_owned(), port: ports.to_string(), well, findings };
@@ -87,44 +89,38 @@ pub fn run(
 }
 
 /// What both captures counted.
-fn evidence(interface: &str, up: bool, summary: &Summary, surveyed: Surveyed) -> Evidence {
+fn evidence(interface: &str, up: bool, snapshot: &Snapshot, surveyed: Surveyed) -> Evidence {
     let Surveyed { mut places, overlooked } = surveyed;
     let here = places.remove(interface).unwrap_or_default();
-    Evidence { up, capture: Capture::of(summary), here, elsewhere: places, overlooked }
+    Evidence { up, capture: Capture::of(snapshot), here, elsewhere: places, overlooked }
 }
 
 impl Capture {
-    /// From the sums of a run.
-    fn of(summary: &Summary) -> Self {
-        let account = |name: &str| summary.accounts.iter().find(|account| account.name == name);
-        let seen = |name: &str| account(name).map_or(0, |account| account.seen);
-        let kernel = account("kernel").map_or(&[][..], |account| account.dropped.as_slice());
-        let filtered = kernel.iter().filter_map(|(why, n)| Some((filter_of(why)?, *n))).collect();
-        let dropped =
-            |name: &str| kernel.iter().filter(|(why, _)| *why == name).map(|(_, n)| n).sum();
-        let (own, lost) = (dropped("own_replay"), dropped("ring_full"));
-        let http = summary.notes.iter().filter(|note| note.name == "http");
-        let connections = http
-            .flat_map(|note| &note.counts)
-            .filter(|(name, _)| name == "connections")
-            .map(|(_, n)| n)
-            .sum();
-        let (requests, responses) = (seen("requests"), seen("responses"));
-        Self { connections, requests, responses, filtered, own, lost }
+    /// From the counters of a run.
+    fn of(snapshot: &Snapshot) -> Self {
+        let seen = |seam| snapshot.account(seam).map_or(0, |account| account.seen);
+        let kernel = snapshot.account(Seam::Kernel);
+        let dropped = |why: Outcome| kernel.map_or(0, |account| account.dropped_for(why.name()));
+        let http = snapshot.note(Topic::Http);
+        Self {
+            connections: http.map_or(0, |note| note.count(HttpCount::Connections)),
+            requests: seen(Seam::Requests),
+            responses: seen(Seam::Responses),
+            filtered: FILTERS.map(|(why, by)| (by, dropped(why))).into(),
+            own: dropped(Outcome::OwnReplay),
+            lost: dropped(Outcome::RingFull),
+        }
     }
 }
 
-/// The flags whose segments the kernel program counts under this name.
-fn filter_of(outcome: &str) -> Option<&'static str> {
-    Some(match outcome {
-        "other_direction" => "--direction",
-        "other_side" => "--side",
-        "other_network" => "a network filter (--net, --client-net, --server-net)",
-        "sampled_out" => "--sample",
-        "not_request" => "--requests-only",
-        _ => return None,
-    })
-}
+/// What the kernel programs count for filters, and the flags that set these.
+const FILTERS: [(Outcome, &str); 5] = [
+    (Outcome::OtherDirection, "--direction"),
+    (Outcome::OtherSide, "--side"),
+    (Outcome::OtherNetwork, "a network filter (--net, --client-net, --server-net)"),
+    (Outcome::SampledOut, "--sample"),
+    (Outcome::NotRequest, "--requests-only"),
+];
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,6 +9,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use mirror_common::Outcome;
 
 use super::evidence::{Place, PortTraffic};
 use super::first_bytes::{self, Beginning};
@@ -94,12 +95,10 @@ impl Survey {
                 Next::End => break,
             }
         }
-        let overlooked = self.source.account().dropped;
-        let overlooked = overlooked.iter().filter(|(why, _)| *why == "ring_full").map(|(_, n)| n);
         let mut places = self.counts.places;
         places.resize_with(self.source.interfaces().len(), Place::default);
         Ok(Surveyed {
-            overlooked: overlooked.sum(),
+            overlooked: self.source.account().dropped_for(Outcome::RingFull.name()),
             places: self.source.interfaces().iter().cloned().zip(places).collect(),
         })
     }

@@ -51,7 +51,7 @@ pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
 use self::work::{Plan, Work};
 use crate::http::coding;
 use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 use crate::tcp::event::Side;
 
 /// The longest body that is looked through, on the wire and decoded: it is in memory twice meanwhile.
@@ -135,8 +135,8 @@ impl Redactor {
             .non_zero()
             .chain([("by_name", report.named), ("places_not_told", report.elsewhere)]);
         let (values, bodies) = match report.discover {
-            true => ("values found", "bodies not read"),
-            false => ("values redacted", "bodies withheld"),
+            true => (Topic::ValuesFound, Topic::BodiesNotRead),
+            false => (Topic::ValuesRedacted, Topic::BodiesWithheld),
         };
         [Note::new(values, replaced), Note::new(bodies, report.withheld.non_zero())]
             .into_iter()

@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 use super::sample::{Portion, Sample, Stickiness};
 use super::select::{Facts, Match, Signature};
 use crate::http::message::ExchangeId;
-use crate::stats::Note;
+use crate::stats::{Note, Topic};
 
 /// Targets of one run, at most: the set that each request carries is one word.
 pub const MAX_TARGETS: usize = 64;
@@ -257,7 +257,7 @@ impl Routes {
                 (format!("{name} shielded"), counts.shielded),
             ]
         });
-        Note::new("rules", counts.chain([("not_matched".to_owned(), self.not_matched)]))
+        Note::new(Topic::Rules, counts.chain([("not_matched".to_owned(), self.not_matched)]))
     }
 }
 

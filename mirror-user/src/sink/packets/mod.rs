@@ -25,9 +25,9 @@ use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
 use crate::rules::Cleared;
+use crate::sink::lines::exchanges;
 use crate::sink::{Event, Sink};
-use crate::stats::Account;
-use crate::stats::Note;
+use crate::stats::{Account, Note, Topic};
 use crate::tcp::event::Side;
 
 /// Connections that are open in the file. When one more comes, all are closed; those that go on
@@ -197,12 +197,10 @@ impl Sink for Packets {
     fn notes(&self) -> Vec<Note> {
         let Account { delivered, dropped, .. } = self.wire.recorder.account();
         let counts = std::iter::once(("written", delivered)).chain(dropped);
-        Note::new("packets", counts).into_iter().collect()
+        Note::new(Topic::WrittenPackets, counts).into_iter().collect()
     }
 
     fn account(&self) -> Account {
-        let failed = self.seen - self.written;
-        let dropped = if failed > 0 { vec![("write_failed", failed)] } else { vec![] };
-        Account { name: "exchanges", seen: self.seen, delivered: self.written, dropped }
+        exchanges(self.seen, self.written)
     }
 }

@@ -69,8 +69,7 @@ use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::{Event, Sink};
-use crate::stats::Note;
-use crate::stats::{Account, Responses};
+use crate::stats::{Account, Note, Responses, Topic};
 
 /// Requests whose answers are awaited, at most; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
@@ -380,20 +379,20 @@ impl Sink for ReplaySink {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let log = self.log.as_ref().and_then(|log| Note::new("request log", log.counts()));
+        let log = self.log.as_ref().and_then(|log| Note::new(Topic::RequestLog, log.counts()));
         let opened = self.queue.counters.breaker_opened.load(Relaxed);
-        let breaker = Note::new("breaker", (opened > 0).then_some(("opened", opened)));
+        let breaker = Note::new(Topic::Breaker, (opened > 0).then_some(("opened", opened)));
         let retried = self.queue.counters.retried.load(Relaxed);
-        let retried = Note::new("retried", (retried > 0).then_some(("unsent", retried)));
+        let retried = Note::new(Topic::Retried, (retried > 0).then_some(("unsent", retried)));
         let resent = self.queue.counters.resent.load(Relaxed);
-        let resent = Note::new("resent", [("connection_was_closing", resent)]);
+        let resent = Note::new(Topic::Resent, [("connection_was_closing", resent)]);
         let behind = self.queue.counters.behind.load(Relaxed);
         let cause = match self.connections {
             Connections::Independent(_) => "connections_busy",
             Connections::Faithful | Connections::Pooled(_) => "order_kept",
         };
-        let behind = Note::new("late by 1 s or more", [(cause, behind)]);
-        let correlated = Note::new("correlated", self.queue.counters.correlated.non_zero());
+        let behind = Note::new(Topic::Late, [(cause, behind)]);
+        let correlated = Note::new(Topic::Correlated, self.queue.counters.correlated.non_zero());
         let notes = [log, breaker, retried, resent, behind, correlated];
         self.reasons.notes().chain(notes.into_iter().flatten()).collect()
     }
@@ -421,10 +420,10 @@ pub struct ReplayMonitor {
 }
 
 impl ReplayMonitor {
-    /// The counters now. Each is exact; together they may be a few requests apart while it runs.
+    /// The counters now; their sum holds while it runs, too.
     #[must_use]
     pub fn progress(&self) -> ReplayProgress {
-        self.queue.counters.progress(self.queue.outstanding() as u64)
+        self.queue.counters.progress()
     }
 
     /// What it came to; `None` until its sink has finished.

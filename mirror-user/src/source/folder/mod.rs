@@ -19,7 +19,7 @@ use anyhow::{anyhow, bail};
 use super::pcap::FileSource;
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, Packet, Timestamp};
-use crate::stats::Account;
+use crate::stats::{Account, Seam};
 
 /// Files whose packets are put in order at the same time, at most; each holds a chunk or two of
 /// 512 KiB, and a descriptor. Of more that overlap, the later ones come behind the others.
@@ -95,7 +95,7 @@ impl FolderSource {
             waiting: captures,
             open: Vec::new(),
             interfaces: Vec::new(),
-            account: Account { name: "packets", ..Account::default() },
+            account: Account::new(Seam::Packets),
             warnings,
             failures,
             is_crowded: false,
@@ -132,7 +132,7 @@ impl FolderSource {
     }
 
     /// Says what is to be said of a file at its end.
-    fn close(&mut self, mut file: FileSource, end: anyhow::Result<Next>) {
+    fn close(&mut self, file: FileSource, end: anyhow::Result<Next>) {
         match end {
             Ok(_) if file.is_damaged() => self.failures.extend(file.warnings()),
             Ok(_) => self.warnings.extend(file.warnings()),
@@ -159,7 +159,7 @@ impl FolderSource {
 }
 
 /// What was handed over of an open file: all but its next packet.
-fn handed_over(file: &mut FileSource) -> Account {
+fn handed_over(file: &FileSource) -> Account {
     let mut account = file.account();
     account.seen = account.seen.saturating_sub(1);
     account.delivered = account.delivered.saturating_sub(1);
@@ -235,9 +235,9 @@ impl PacketSource for FolderSource {
         &self.interfaces
     }
 
-    fn account(&mut self) -> Account {
+    fn account(&self) -> Account {
         let mut account = self.account.clone();
-        for Merged { file, .. } in &mut self.open {
+        for Merged { file, .. } in &self.open {
             account.add(handed_over(file));
         }
         account
@@ -245,8 +245,8 @@ impl PacketSource for FolderSource {
 
     fn stop(&mut self) {
         self.waiting.clear();
-        for Merged { mut file, .. } in self.open.drain(..) {
-            self.account.add(handed_over(&mut file));
+        for Merged { file, .. } in self.open.drain(..) {
+            self.account.add(handed_over(&file));
         }
     }
 

@@ -35,7 +35,7 @@ fn packets_of_several_files_come_in_the_order_of_their_times() {
     }
     let expected = [(10, "eth0"), (20, "eth0"), (30, ""), (31, ""), (40, "eth0")];
     assert_eq!(seen, expected.map(|(n, name)| (n, name.to_owned())));
-    assert!(source.account().balances());
+    assert!(source.account().is_settled());
     assert_eq!(source.account().seen, 5);
     assert_eq!(source.warnings().len(), 1);
 }
@@ -82,7 +82,7 @@ fn a_file_that_cannot_be_read_does_not_cost_the_others() {
         seen.push(packet.data[0]);
     }
     assert_eq!(seen, [10, 20, 30]);
-    assert!(source.account().balances());
+    assert!(source.account().is_settled());
     let verdict = source.verdict().unwrap_err().to_string();
     assert!(verdict.contains("b.pcap: damaged"), "{verdict}");
     assert!(verdict.contains("c.pcap: it is neither"), "{verdict}");

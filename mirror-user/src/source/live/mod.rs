@@ -9,6 +9,7 @@
 //! `WAKE_BYTES` are waiting. When no packet has arrived for a while, it marks itself as asleep, and the
 //! next packet wakes it at once.
 
+mod account;
 mod attachments;
 mod cgroup;
 mod chunk;
@@ -46,8 +47,7 @@ use self::parts::{Assembly, Parts};
 use super::{Next, PacketSource};
 use crate::filter::{Choice, Watch};
 use crate::packet::{LinkType, Packet, Timestamp};
-use crate::stats::Account;
-use crate::stats::Note;
+use crate::stats::{Account, Note, Topic};
 pub use cgroup::Cgroup;
 pub use control::Control;
 pub use device::Device;
@@ -294,8 +294,8 @@ impl PacketSource for LiveSource {
         let counters = self.kernel.counters();
         let count = |place: usize| counters.get(place).copied().unwrap_or(0);
         let copied = [("bytes", count(BYTES)), ("fragments", count(FRAGMENTS))];
-        let memory = Note::new("kernel memory", self.kernel.memory());
-        [Note::new("copied", copied), memory, self.attachments.note()]
+        let memory = Note::new(Topic::KernelMemory, self.kernel.memory());
+        [Note::new(Topic::Copied, copied), memory, self.attachments.note()]
             .into_iter()
             .flatten()
             .collect()
@@ -319,18 +319,7 @@ impl PacketSource for LiveSource {
         Some(format!("no request was seen; `{command}` says why"))
     }
 
-    fn account(&mut self) -> Account {
-        let counts = self.kernel.outcomes();
-        let seen = counts.iter().map(|(_, n)| n).sum();
-        let mut dropped: Vec<_> = counts
-            .iter()
-            .filter(|(outcome, n)| *outcome != Outcome::Copied && *n > 0)
-            .map(|(outcome, n)| (outcome.name(), *n))
-            .collect();
-        let copied = self.kernel.count(Outcome::Copied);
-        let in_ring = copied.saturating_sub(self.handed_over).saturating_sub(self.unreadable);
-        let rest = [("in_ring", in_ring), ("unreadable_record", self.unreadable)];
-        dropped.extend(rest.into_iter().filter(|(_, n)| *n > 0));
-        Account { name: "kernel", seen, delivered: self.handed_over, dropped }
+    fn account(&self) -> Account {
+        account::account(&self.kernel.outcomes(), self.handed_over, self.unreadable)
     }
 }

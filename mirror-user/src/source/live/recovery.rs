@@ -9,8 +9,7 @@ use super::clsact::{ForeignFilter, Interference};
 use super::device::Device;
 use crate::logging::emit;
 use crate::packet::Timestamp;
-use crate::stats::Note;
-use crate::stats::Tally;
+use crate::stats::{Note, Tally, Topic};
 
 /// How often the filters of one device are attached again within `SPAN`.
 const MAX_REPAIRS: u32 = 20;
@@ -137,7 +136,7 @@ impl Recovery {
     }
 
     pub(super) fn note(&self) -> Option<Note> {
-        Note::new("attached again", self.counts.non_zero())
+        Note::new(Topic::AttachedAgain, self.counts.non_zero())
     }
 
     /// What the operator should know at the end.

@@ -32,7 +32,7 @@ use self::pipe::{Pipe, patiently};
 use self::unpack::{Flaw, MAGIC_BYTES, unpacked};
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
-use crate::stats::{Account, Tally};
+use crate::stats::{Account, Seam, Tally};
 
 /// The longest packet that is believed. Linux's largest is 512 KiB (BIG TCP, `GSO_MAX_SIZE`);
 /// a length beyond this is a file that is damaged there.
@@ -316,12 +316,12 @@ impl PacketSource for FileSource {
         &self.interfaces
     }
 
-    fn account(&mut self) -> Account {
+    fn account(&self) -> Account {
         Account {
-            name: "packets",
             seen: self.delivered.saturating_add(self.lost.total()),
             delivered: self.delivered,
-            dropped: self.lost.non_zero().collect(),
+            dropped: self.lost.counts(),
+            ..Account::new(Seam::Packets)
         }
     }
 

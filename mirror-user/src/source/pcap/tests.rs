@@ -91,7 +91,7 @@ impl Wire {
 type Options<'a> = &'a [(u16, &'a [u8])];
 
 fn drain(source: FileSource) -> (Vec<Packet>, FileSource) {
-    let (packets, mut source) = drain_rest(source);
+    let (packets, source) = drain_rest(source);
     let account = source.account();
     assert!(account.balances(), "{account}");
     assert_eq!(account.delivered, packets.len() as u64);
@@ -210,9 +210,9 @@ fn simple_and_obsolete_packet_blocks_are_read_and_unknown_blocks_left_out() {
 fn an_unsupported_interface_among_others_is_counted_and_alone_is_an_error() {
     let file = Wire::new(false).section().interface(105, &[]).interface(1, &[]);
     let file = file.enhanced(0, 1, b"wlan").enhanced(1, 2, b"eth").enhanced(7, 3, b"nobody");
-    let (packets, mut source) = drain(file.open().unwrap());
+    let (packets, source) = drain(file.open().unwrap());
     assert_eq!(packets.len(), 1);
-    let dropped = source.account().dropped;
+    let dropped = source.account().losses();
     assert_eq!(dropped, [("unsupported_link", 1), ("unknown_interface", 1)]);
     assert!(source.warnings()[0].contains("1 packets of interfaces with an unsupported link type"));
 
@@ -263,18 +263,18 @@ fn a_file_cut_anywhere_gives_what_it_holds_and_a_warning() {
                 assert_eq!(most, 0, "cut at {kept}");
                 continue;
             };
-            let (packets, mut source) = drain(source);
+            let (packets, source) = drain(source);
             for (packet, expected) in packets.iter().zip(&all) {
                 assert_eq!(packet.data, expected.data);
             }
             assert!(packets.len() >= most);
             most = packets.len();
-            let is_between_records = source.account().dropped.is_empty();
+            let is_between_records = source.account().losses().is_empty();
             assert_eq!(source.warnings().is_empty(), is_between_records);
             if !is_between_records {
                 let warning = source.warnings().concat();
                 assert!(warning.contains("cut short in its last record"), "{warning}");
-                assert_eq!(source.account().dropped, [("cut_short", 1)]);
+                assert_eq!(source.account().losses(), [("cut_short", 1)]);
             }
         }
         assert_eq!(most, 4);
@@ -314,9 +314,9 @@ fn what_is_wrong_behind_the_packed_packets_is_a_warning() {
         (checksum, "checksum is wrong"),
     ];
     for (bytes, warning) in cases {
-        let (packets, mut source) = drain(Wire { bytes, ..whole.clone() }.open().unwrap());
+        let (packets, source) = drain(Wire { bytes, ..whole.clone() }.open().unwrap());
         assert_eq!(packets.len(), 5, "{warning}");
-        assert_eq!(source.account().dropped, [], "{warning}");
+        assert_eq!(source.account().losses(), [], "{warning}");
         let warnings = source.warnings().concat();
         assert!(warnings.contains(warning), "{warnings}");
         assert_eq!(warnings.is_empty(), warning.is_empty(), "{warnings}");
@@ -334,9 +334,9 @@ fn a_zstd_file_is_unpacked_and_warned_of_when_cut() {
     let mut packed = Wire { bytes: frames, ..whole.clone() };
     assert_eq!(packed.packets().len(), 5);
     packed.bytes.truncate(packed.bytes.len() - 20);
-    let (_, mut source) = drain(packed.open().unwrap());
+    let (_, source) = drain(packed.open().unwrap());
     assert!(!source.warnings().is_empty());
-    assert_eq!(source.account().dropped, [("cut_short", 1)]);
+    assert_eq!(source.account().losses(), [("cut_short", 1)]);
 }
 
 #[test]
@@ -360,9 +360,9 @@ fn other_formats_are_refused_by_name() {
 fn a_damaged_length_ends_the_file_with_a_warning() {
     let file = Wire::new(false).pcap(0xa1b2_c3d4, 1).record(1, 0, b"one");
     let file = file.u32(2).u32(0).u32(0x7fff_ffff).u32(3).raw(b"two");
-    let (packets, mut source) = drain(file.open().unwrap());
+    let (packets, source) = drain(file.open().unwrap());
     assert_eq!(packets.len(), 1);
-    assert_eq!(source.account().dropped, [("corrupt", 1)]);
+    assert_eq!(source.account().losses(), [("corrupt", 1)]);
     assert!(source.warnings()[0].contains("damaged at byte 43"), "{:?}", source.warnings());
 }
 

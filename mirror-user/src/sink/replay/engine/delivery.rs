@@ -2,7 +2,7 @@
 //! The breaker is told how that ended.
 
 use std::borrow::Cow;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use super::Engine;
@@ -19,7 +19,8 @@ struct InFlight<'a>(&'a Counters);
 
 impl<'a> InFlight<'a> {
     fn begin(counters: &'a Counters) -> Self {
-        counters.in_flight.fetch_add(1, Relaxed);
+        // What is seen in flight is seen offered, too.
+        counters.in_flight.fetch_add(1, Release);
         Self(counters)
     }
 }

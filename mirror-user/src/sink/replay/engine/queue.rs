@@ -384,7 +384,7 @@ mod tests {
                 };
                 queue.push(order, Patience::None(Victim::Newest));
             }
-            (queue.outstanding(), queue.counters.account().dropped)
+            (queue.outstanding(), queue.counters.account().losses())
         };
         assert_eq!(push(Priority::Low, 5), (4, vec![("shed", 1)]));
         assert_eq!(push(Priority::Normal, 6), (8, vec![("queue_full", 2), ("shed", 1)]));

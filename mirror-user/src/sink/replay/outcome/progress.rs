@@ -1,7 +1,8 @@
 //! What became of each shadow request, readable by another thread while the engine runs.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::{Duration, Instant};
 
 use enum_map::{Enum, EnumMap};
@@ -14,7 +15,7 @@ use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Counts;
-use crate::stats::{Account, Responses};
+use crate::stats::{Account, Responses, Seam};
 
 /// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried once a byte was
 /// sent: the target may have acted on it.
@@ -184,6 +185,37 @@ pub struct ReplayProgress {
     pub blame: EnumMap<Blame, u64>,
 }
 
+/// What became of requests, read at one moment: offered = answered + outstanding + the sum over
+/// dropped.
+struct OfRequests {
+    offered: u64,
+    answered: u64,
+    /// Those that wait for their answer.
+    in_flight: u64,
+    dropped: EnumMap<NotDelivered, u64>,
+}
+
+impl OfRequests {
+    /// Those that wait for their time, their turn, or their answer.
+    fn outstanding(&self) -> u64 {
+        let settled = self.dropped.values().fold(self.answered, |sum, n| sum.saturating_add(*n));
+        self.offered.saturating_sub(settled)
+    }
+
+    /// Every reason, zeros included.
+    fn dropped(&self) -> Vec<(&'static str, u64)> {
+        self.dropped.iter().map(|(why, n)| (why.into(), *n)).collect()
+    }
+
+    fn blame(&self) -> EnumMap<Blame, u64> {
+        let mut blame = EnumMap::default();
+        for (why, n) in &self.dropped {
+            blame[why.blame()] += n;
+        }
+        blame
+    }
+}
+
 /// What became of requests as far as the target had to do with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::sink::replay) struct Outcomes {
@@ -290,7 +322,7 @@ impl Counters {
     }
 
     fn count_answer(&self, status: u16) {
-        self.answered.fetch_add(1, Relaxed);
+        self.answered.fetch_add(1, Release);
         self.classes.count(status);
         if Responses::is_refusal(status) {
             self.refused.fetch_add(1, Relaxed);
@@ -315,42 +347,43 @@ impl Counters {
     }
 
     fn count_dropped(&self, why: NotDelivered) {
-        self.dropped[why].fetch_add(1, Relaxed);
+        self.dropped[why].fetch_add(1, Release);
     }
 
-    fn dropped(&self) -> Vec<(&'static str, u64)> {
-        let counts = self.dropped.iter().map(|(why, count)| (why.into(), count.load(Relaxed)));
-        counts.filter(|(_, count)| *count > 0).collect()
+    /// What came of the requests so far, such that no sum is torn by what the engine counts
+    /// meanwhile. Each request is offered before it is in flight, and settled after: in the
+    /// opposite order, none is seen that was not seen before.
+    fn of_requests(&self) -> OfRequests {
+        let answered = self.answered.load(Acquire);
+        let dropped = EnumMap::from_fn(|why| self.dropped[why].load(Acquire));
+        let in_flight = self.in_flight.load(Acquire);
+        OfRequests { answered, dropped, in_flight, offered: self.offered.load(Relaxed) }
     }
 
-    pub(in crate::sink::replay) fn progress(&self, outstanding: u64) -> ReplayProgress {
+    pub(in crate::sink::replay) fn progress(&self) -> ReplayProgress {
         let times = self.times.now();
-        let in_flight = self.in_flight.load(Relaxed);
+        let now = self.of_requests();
         ReplayProgress {
-            offered: self.offered.load(Relaxed),
+            offered: now.offered,
             sent: self.sent.load(Relaxed),
-            answered: self.answered.load(Relaxed),
+            answered: now.answered,
             classes: self.classes.now(),
             next_in: self.next_in(),
-            in_flight,
-            queued: outstanding.saturating_sub(in_flight),
+            in_flight: now.in_flight,
+            queued: now.outstanding().saturating_sub(now.in_flight),
             connections: self.connections.load(Relaxed),
             connected: self.connected.load(Relaxed),
             host_missing: self.host_missing.load(Relaxed),
             late: times.late,
             service: times.service,
             response: times.response,
-            dropped: self.dropped(),
-            blame: self.blame(),
+            dropped: now.dropped().into_iter().filter(|(_, n)| *n > 0).collect(),
+            blame: now.blame(),
         }
     }
 
     fn blame(&self) -> EnumMap<Blame, u64> {
-        let mut blame = EnumMap::default();
-        for (why, count) in &self.dropped {
-            blame[why.blame()] += count.load(Relaxed);
-        }
-        blame
+        self.of_requests().blame()
     }
 
     pub(in crate::sink::replay) fn outcomes(&self) -> Outcomes {
@@ -363,11 +396,13 @@ impl Counters {
     }
 
     pub(in crate::sink::replay) fn account(&self) -> Account {
+        let now = self.of_requests();
         Account {
-            name: "shadow requests",
-            seen: self.offered.load(Relaxed),
-            delivered: self.answered.load(Relaxed),
-            dropped: self.dropped(),
+            seen: now.offered,
+            delivered: now.answered,
+            in_flight: now.outstanding(),
+            dropped: now.dropped(),
+            ..Account::new(Seam::ShadowRequests)
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use super::progress::NotDelivered;
 use crate::http::message::{Flaw, Incomplete, Message, StartLine};
-use crate::stats::Note;
-use crate::stats::Tally;
+use crate::stats::{Note, Tally, Topic};
 
 /// Counts of what was wrong with requests that were not sent.
 #[derive(Default)]
@@ -35,9 +34,9 @@ impl Reasons {
     pub(in crate::sink::replay) fn notes(&self) -> impl Iterator<Item = Note> {
         let tunnels = [("connect", self.connect), ("upgrade", self.upgrade)];
         let notes = [
-            Note::new("ambiguous by flaw", self.ambiguous.non_zero()),
-            Note::new("incomplete by cause", self.incomplete.non_zero()),
-            Note::new("tunnel by kind", tunnels),
+            Note::new(Topic::AmbiguousByFlaw, self.ambiguous.non_zero()),
+            Note::new(Topic::IncompleteByCause, self.incomplete.non_zero()),
+            Note::new(Topic::TunnelByKind, tunnels),
         ];
         notes.into_iter().flatten()
     }

@@ -160,7 +160,7 @@ fn a_ramp_lets_connections_in_by_their_time_and_stops_when_the_target_fails() {
     }
     let (account, _) = replay.end();
     assert!((8..=12).contains(&account.delivered), "{account}");
-    assert_eq!(account.dropped, [("ramping", 1000 - account.delivered)]);
+    assert_eq!(account.losses(), [("ramping", 1000 - account.delivered)]);
 
     let failing = Target::start(Behaviour::AnswerWith(
         b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n".to_vec(),

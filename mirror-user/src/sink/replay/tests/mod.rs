@@ -65,7 +65,7 @@ impl Replay {
     fn end(mut self) -> (Account, ReplayProgress) {
         self.sink.finish().unwrap();
         let account = self.sink.account();
-        assert!(account.balances(), "{account}");
+        assert!(account.is_settled(), "{account}");
         let progress = self.sink.monitor().progress();
         assert_eq!((progress.in_flight, progress.queued, progress.connections), (0, 0, 0));
         (account, progress)
@@ -94,12 +94,12 @@ fn at(exchange: Exchange, millis: u64) -> Exchange {
 }
 
 fn answered(account: &Account, n: u64) {
-    assert_eq!((account.delivered, account.dropped.as_slice()), (n, &[][..]), "{account}");
+    assert_eq!((account.delivered, account.losses()), (n, vec![]), "{account}");
 }
 
 fn lost(account: &Account, why: NotDelivered, n: u64) {
     let name: &'static str = why.into();
-    assert_eq!(account.dropped, [(name, n)], "{account}");
+    assert_eq!(account.losses(), [(name, n)], "{account}");
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn what_may_not_be_sent_is_counted_by_name() {
     replay.send(ended);
     let (account, _) = replay.end();
     assert_eq!((account.seen, account.delivered), (4, 1));
-    assert_eq!(account.dropped, [("incomplete", 1), ("ambiguous", 1), ("tunnel", 1)]);
+    assert_eq!(account.losses(), [("incomplete", 1), ("ambiguous", 1), ("tunnel", 1)]);
     assert_eq!(target.received().len(), 1);
 }
 

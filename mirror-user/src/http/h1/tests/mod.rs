@@ -1,5 +1,6 @@
 //! HTTP/1, tested as conversations.
 
+mod accounts;
 mod cases;
 mod early;
 mod limits;

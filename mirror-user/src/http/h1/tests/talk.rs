@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::http::message::{Exchange, Message, Moment};
 use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
 use crate::packet::{InterfaceId, Timestamp};
+use crate::stats::Account;
 use crate::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 
 pub(crate) const CONN: ConnId = ConnId { slot: 0, serial: 7 };
@@ -56,6 +57,8 @@ impl Talk {
         self.now += 1000;
         let at = Timestamp::from_nanos(self.now);
         self.table.push(StreamEvent { conn: CONN, at, change }, &mut self.out);
+        let accounts = self.table.stats().accounts();
+        assert!(accounts.iter().all(Account::balances), "while it goes on: {accounts:?}");
     }
 
     pub(crate) fn data(&mut self, side: Side, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -97,7 +100,7 @@ impl Talk {
     pub(crate) fn closed(&mut self, reason: CloseReason) -> &mut Self {
         self.change(Change::Closed(reason));
         let accounts = self.table.stats().accounts();
-        assert!(accounts.iter().all(crate::stats::Account::balances), "{accounts:?}");
+        assert!(accounts.iter().all(Account::is_settled), "{accounts:?}");
         assert_eq!(self.table.held().0, 0, "the budget gets back what was taken");
         self
     }

@@ -1,4 +1,5 @@
-//! What is said at the end of a run: the sums that prove that nothing was lost in silence.
+//! The summary of a run: the sums that prove that nothing was lost in silence, and the results of
+//! its replays.
 
 use std::fmt;
 
@@ -7,20 +8,20 @@ use serde::Serialize;
 use crate::sink::replay::ReplayReport;
 use crate::stats::{Account, Seam, Snapshot, grouped};
 
-/// The end of a run. Its JSON form is that of `--json`.
+/// The result of a run. `--json` prints it as JSON.
 #[derive(Debug, Default, Serialize)]
 pub struct Summary {
     /// The counters at the end.
     #[serde(flatten)]
     pub snapshot: Snapshot,
-    /// What the replays came to, one for each target.
+    /// The results of the replays, one for each target.
     pub replays: Vec<ReplayReport>,
     /// What the operator should know, such as a file that was cut short.
     pub warnings: Vec<String>,
 }
 
 impl Summary {
-    /// True when a replay crossed a bound that it was given.
+    /// True when a replay crossed one of its `--fail-on` bounds.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.replays.iter().any(ReplayReport::failed)

@@ -11,73 +11,74 @@ use tempfile::NamedTempFile;
 use crate::files::{folder_of, open_private};
 use crate::summary::Summary;
 
-/// Where the summary is written at the end: whole, or not at all. What the file held before stays
+/// The file that gets the summary at the end, complete or not at all. It keeps its previous content
 /// until then.
 #[derive(Clone, Debug)]
 pub struct ReportFile {
-    /// Where links lead to, so that a link stays one.
+    /// With symbolic links resolved, so that a link is not replaced by a file.
     path: PathBuf,
-    how: How,
+    method: Method,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum How {
-    /// Beside its place, then renamed.
-    Beside,
-    /// In its place: a device or a pipe, or a file in a folder where nothing can be made.
+enum Method {
+    /// Written to a temporary file beside it, which is then renamed.
+    Rename,
+    /// Written directly: a device, a pipe, or a file in a directory where none can be created.
     InPlace,
 }
 
 impl ReportFile {
-    /// Finds out whether the file can be written, so that a wrong path is found before the run.
+    /// Checks that the file can be written, so that a wrong path is reported before the run.
     ///
     /// # Errors
-    /// When it cannot; the message names it.
+    /// When it cannot be written; the message names it.
     pub fn prepare(path: &Path) -> anyhow::Result<Self> {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let is_replaceable = !path.exists() || path.is_file();
-        if is_replaceable && beside(&path).is_ok() {
-            return Ok(Self { path, how: How::Beside });
+        if is_replaceable && temporary_beside(&path).is_ok() {
+            return Ok(Self { path, method: Method::Rename });
         }
         open_private(&path).with_context(|| format!("{}: cannot be written", path.display()))?;
-        Ok(Self { path, how: How::InPlace })
+        Ok(Self { path, method: Method::InPlace })
     }
 
-    /// What must stay writable until the end: the folder in which files are renamed, or the file.
+    /// The path that must stay writable until the end: the directory in which the temporary file is
+    /// renamed, or the file itself.
     #[must_use]
     pub fn writes(&self) -> PathBuf {
-        match self.how {
-            How::Beside => folder_of(&self.path),
-            How::InPlace => self.path.clone(),
+        match self.method {
+            Method::Rename => folder_of(&self.path),
+            Method::InPlace => self.path.clone(),
         }
     }
 
     /// Writes the summary.
     ///
     /// # Errors
-    /// When the disk takes no more; the message names the file. It then holds what it held before,
-    /// unless it could only be written in its place.
+    /// When writing fails, as on a full disk; the message names the file. It then keeps its previous
+    /// content, unless it had to be written directly.
     pub fn write(self, summary: &Summary) -> anyhow::Result<()> {
-        self.put(summary)
+        self.try_write(summary)
             .with_context(|| format!("{}: the report could not be written", self.path.display()))
     }
 
-    fn put(&self, summary: &Summary) -> anyhow::Result<()> {
-        match self.how {
-            How::Beside => {
-                let mut file = beside(&self.path)?;
+    fn try_write(&self, summary: &Summary) -> anyhow::Result<()> {
+        match self.method {
+            Method::Rename => {
+                let mut file = temporary_beside(&self.path)?;
                 print(summary, &mut file)?;
                 if let Ok(there) = fs::metadata(&self.path) {
-                    // Whoever could read the last report can read this one.
+                    // Those who could read the previous report can read this one.
                     let mode = Permissions::from_mode(there.permissions().mode());
                     file.as_file().set_permissions(mode)?;
                 }
-                // A file that is mounted by itself, as into a container, cannot be renamed over.
+                // A file that is a mount point of its own, as in a container, cannot be replaced.
                 if let Err(refused) = file.persist(&self.path) {
                     fs::copy(refused.file.path(), &self.path)?;
                 }
             }
-            How::InPlace => {
+            Method::InPlace => {
                 let mut file = open_private(&self.path)?;
                 if file.metadata()?.is_file() {
                     file.set_len(0)?;
@@ -89,8 +90,8 @@ impl ReportFile {
     }
 }
 
-/// A file in the same folder, which goes when it is not renamed.
-fn beside(path: &Path) -> std::io::Result<NamedTempFile> {
+/// A temporary file in the same directory. It is removed unless it is renamed.
+fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".mirror-report-").tempfile_in(folder_of(path))
 }
 
@@ -109,14 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_replaces_the_last_one_at_the_end_and_leaves_nothing_beside_it() {
+    fn a_report_replaces_the_previous_one_at_the_end_and_leaves_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("report.json"), folder.path().join("latest.json"));
-        fs::write(&path, "the last one").unwrap();
+        fs::write(&path, "the previous one").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
         symlink("report.json", &link).unwrap();
         let report = ReportFile::prepare(&link).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "the last one");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "the previous one");
         report.write(&Summary::default()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with('{') && text.ends_with("}\n"), "{text}");
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_can_go_to_a_device_and_not_to_a_folder_that_is_missing() {
+    fn a_report_can_go_to_a_device_but_not_to_a_missing_directory() {
         ReportFile::prepare(Path::new("/dev/null")).unwrap().write(&Summary::default()).unwrap();
         let error = ReportFile::prepare(Path::new("/nowhere/report.json")).err().unwrap();
         assert!(error.to_string().contains("/nowhere/report.json: cannot be written"), "{error}");

@@ -1,4 +1,4 @@
-//! The line that moves while a long run goes on; nothing when standard error is no terminal.
+//! The progress line of a long run, on standard error; hidden unless that is a terminal.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal};
@@ -12,7 +12,7 @@ use crate::sink::replay::{ReplayMonitor, ReplayProgress, short};
 /// How often the spinner turns.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Over how long a rate is measured: long enough to be read.
+/// The time over which a rate is measured: long enough that the number can be read.
 const RATE_SPAN: Duration = Duration::from_secs(1);
 
 /// A spinner with counts; hidden by default. Cheap to clone; all clones are the same.
@@ -28,27 +28,27 @@ impl Default for Progress {
 }
 
 impl Progress {
-    /// Shown on standard error when that is a terminal.
+    /// A line that is shown if standard error is a terminal.
     #[must_use]
     pub fn on_terminal() -> Self {
         if !io::stderr().is_terminal() {
             return Self::default();
         }
         let progress = Self { bar: ProgressBar::new_spinner() };
-        progress.watch(Vec::new());
+        progress.show_replays(Vec::new());
         progress.bar.enable_steady_tick(TICK);
         progress
     }
 
-    /// The same, but not where exchanges are printed on the same terminal: they would tear the line, and
-    /// show that it runs.
+    /// The same, but hidden where exchanges are printed on the same terminal: they would break the line,
+    /// and show progress themselves.
     #[must_use]
     pub fn beside_output() -> Self {
         if io::stdout().is_terminal() { Self::default() } else { Self::on_terminal() }
     }
 
-    /// Shows the numbers of these replays from now on, one for each target.
-    pub fn watch(&self, replays: Vec<ReplayMonitor>) {
+    /// From now on, shows the counters of these replays, one for each target.
+    pub fn show_replays(&self, replays: Vec<ReplayMonitor>) {
         let replays = replays.into_iter().map(ReplayPart::new).collect();
         let style = ProgressStyle::with_template("{spinner} {msg}{replays}")
             .expect("the template is well-formed")
@@ -56,7 +56,7 @@ impl Progress {
         self.bar.set_style(style);
     }
 
-    /// Shows the counts.
+    /// Shows how many packets and requests were read so far.
     pub fn show(&self, packets: u64, requests: u64) {
         if !self.bar.is_hidden() {
             let line =
@@ -65,22 +65,23 @@ impl Progress {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// Asked by the spinner's own thread, so that the line moves while the reader waits for a target.
+/// The replays' part of the line. The spinner's own thread asks for it, so that the line changes
+/// while the pipeline waits for a target.
 #[derive(Clone)]
 struct ReplayParts(Vec<ReplayPart>);
 
 #[derive(Clone)]
 struct ReplayPart {
     monitor: ReplayMonitor,
-    /// When the rate was measured last, and how much had been sent.
+    /// When the rate was last measured, and how many requests had been sent by then.
     measured: Option<(Instant, u64)>,
-    /// Requests a second.
+    /// Requests per second.
     rate: f64,
 }
 
@@ -113,7 +114,7 @@ impl ProgressTracker for ReplayParts {
 
     fn write(&self, _: &ProgressState, line: &mut dyn fmt::Write) {
         for part in &self.0 {
-            // A line that cannot be written is not shown.
+            // Nothing else can be done about a line that cannot be written.
             let _ = line.write_str(&replay_part(&part.monitor.progress(), part.rate));
         }
     }
@@ -152,7 +153,7 @@ mod tests {
     use crate::sink::replay::Quantiles;
 
     #[test]
-    fn line_tells_rate_answers_times_and_losses() {
+    fn the_line_shows_rate_responses_times_and_drops() {
         let times = |p50, p99| Quantiles {
             p50: Duration::from_micros(p50),
             p99: Duration::from_micros(p99),

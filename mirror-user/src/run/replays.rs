@@ -15,7 +15,7 @@ pub(crate) struct Replays {
 impl Replays {
     /// Those of the start, which `progress` shows.
     pub(super) fn new(monitors: Vec<ReplayMonitor>, progress: Progress) -> Self {
-        progress.watch(monitors.clone());
+        progress.show_replays(monitors.clone());
         Self { monitors: Arc::new(Mutex::new(monitors)), progress }
     }
 
@@ -25,7 +25,7 @@ impl Replays {
         monitors.push(monitor);
         // One that has ended is not shown any more.
         let running = monitors.iter().filter(|one| one.report().is_none()).cloned().collect();
-        self.progress.watch(running);
+        self.progress.show_replays(running);
     }
 
     /// What those that have ended came to.

@@ -99,12 +99,12 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
-    /// Say whether this host can capture, and if not, what is missing; or why nothing is seen on a port
+    /// Check whether this host can capture and what is missing, or find out why no request is seen on a port
     #[command(after_help = "Examples:\n  \
         mirror doctor\n  \
         mirror doctor --watch eth0 --port 8080\n\n\
-        --watch takes the filters of the capture that shows nothing, and looks beside it at the beginnings of all \
-        packets of all interfaces for a short time. Exit code 1: no request was seen.")]
+        --watch takes the filters of the capture that shows nothing. For a limited time it also surveys the first \
+        bytes of all packets on all interfaces. Exit code 1: no request was seen.")]
     Doctor(DoctorArgs),
     /// A self-contained show: a small production, a shadow, and real packets between them
     Demo(DemoArgs),
@@ -176,16 +176,16 @@ pub struct DoctorArgs {
     /// Print the findings as JSON
     #[arg(long)]
     pub json: bool,
-    /// Say why nothing is seen on this interface's --port, or that all is well
+    /// Find out why no request is seen on --port of this interface
     #[arg(long, value_name = "IFACE")]
     pub watch: Option<String>,
-    /// A configuration file whose filters the watch is for; flags that are given win
+    /// A configuration file whose filters are used; flags override it
     #[arg(long, value_name = "FILE", requires = "watch")]
     pub config: Option<PathBuf>,
-    /// How long to watch; Ctrl-C ends it earlier
+    /// How long to watch; Ctrl-C ends it early
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
     pub run_for: Duration,
-    /// Which packets the capture wants, with --watch.
+    /// The filters of the capture, with --watch.
     #[command(flatten)]
     pub filter: FilterArgs,
 }

@@ -1,5 +1,5 @@
-//! Whether this host can capture, and if not, what is missing: the facts, and what to do. And why
-//! nothing is seen on a port of an interface: [`watch`].
+//! `mirror doctor`: whether this host can capture, and if not, what is missing and what to do.
+//! [`watch`] finds out why nothing is seen on a port.
 
 pub mod watch;
 
@@ -15,14 +15,14 @@ use crate::confine::{Bounds, Confined, confine};
 use crate::privileges;
 use crate::source::live::Device;
 
-/// The first kernel with a BPF ring buffer, which nothing can replace.
+/// The first kernel with a BPF ring buffer, without which there is no live capture.
 const RING_BUFFER: (u32, u32) = (5, 8);
-/// The oldest kernel that mirror is meant for.
+/// The oldest kernel that mirror is tested on.
 const OLDEST: (u32, u32) = (5, 15);
 /// The first kernel with TCX links.
 const TCX: (u32, u32) = (6, 6);
 
-/// What was found.
+/// The findings about this host.
 #[derive(Debug, Serialize)]
 pub struct Report {
     findings: Vec<Finding>,
@@ -44,9 +44,9 @@ struct Finding {
 #[serde(rename_all = "snake_case")]
 enum Verdict {
     Good,
-    /// Capture works, but something is not as good as it may be.
+    /// Capture works, with a restriction.
     Lesser,
-    /// No capture without it.
+    /// Capture does not work without it.
     Missing,
 }
 
@@ -57,7 +57,7 @@ struct Interface {
     first_header: &'static str,
 }
 
-/// `mirror doctor`, told to `out`.
+/// Runs `mirror doctor`: writes a report on this host to `out`.
 ///
 /// # Errors
 /// When this host cannot capture, after the report was printed.
@@ -68,11 +68,14 @@ pub fn run(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     } else {
         write!(out, "{report}")?;
     }
-    ensure!(report.can_capture(), "this host cannot capture live; files can be read all the same");
+    ensure!(
+        report.can_capture(),
+        "this host cannot capture live traffic; capture files can still be read"
+    );
     Ok(())
 }
 
-/// Looks at this host and this process. Changes nothing.
+/// Examines this host and this process, and changes nothing.
 #[must_use]
 pub fn examine() -> Report {
     let release = uname().release().to_string_lossy().into_owned();
@@ -113,7 +116,7 @@ fn attachment(version: Option<(u32, u32)>) -> Finding {
         found: if tcx { "TCX" } else { "clsact" }.to_owned(),
         verdict: if tcx { Verdict::Good } else { Verdict::Lesser },
         advice: (!tcx).then(|| {
-            "filters of clsact outlive a mirror that is killed; its next start removes them (TCX needs 6.6)".to_owned()
+            "clsact filters stay attached when mirror is killed; its next start removes them (TCX needs Linux 6.6)".to_owned()
         }),
     }
 }
@@ -129,7 +132,7 @@ fn btf() -> Finding {
     }
 }
 
-/// Tried out by a thread of its own, which ends with it.
+/// Tested on a thread of its own, as a thread stays confined until it ends.
 fn confinement() -> Finding {
     let bounds = Bounds { writes: Vec::new(), connects: Some(Vec::new()) };
     let confined = std::thread::spawn(move || confine(&bounds)).join();
@@ -138,13 +141,15 @@ fn confinement() -> Finding {
         Ok(Ok(Confined::Partly)) => (
             "Landlock: files, programs",
             Verdict::Lesser,
-            Some("a live run may connect to any port; Linux 6.7 confines connections, too"),
+            Some(
+                "a live run can connect to any port; from Linux 6.7 on, connections are confined as well",
+            ),
         ),
         _ => (
             "nothing",
             Verdict::Lesser,
             Some(
-                "not needed; with Landlock (Linux 5.13, `lsm=landlock,…`) a live run could write to its own files alone",
+                "not needed; with Landlock (Linux 5.13, `lsm=landlock,…`) a live run could write only to its own files",
             ),
         ),
     };
@@ -168,7 +173,7 @@ fn capability(capability: &privileges::Capability) -> Finding {
     }
 }
 
-/// The proof of the pudding: the kernel's verifier takes the programs, or says why not.
+/// Loads the kernel programs: whether the verifier accepts them, and if not, its message.
 fn object() -> Finding {
     let outcome = crate::source::live::try_load();
     Finding {
@@ -212,7 +217,7 @@ impl fmt::Display for Report {
         writeln!(f, "\ninterfaces (for --from):")?;
         for Interface { name, up, first_header } in &self.interfaces {
             let state = if *up { "up" } else { "down" };
-            writeln!(f, "         {name:14}  {state:4}  begins with {first_header}")?;
+            writeln!(f, "         {name:14}  {state:4}  first header: {first_header}")?;
         }
         if self.can_capture() {
             writeln!(f, "\nthis host can capture: mirror inspect --from lo --port 8080")?;
@@ -226,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_release_begins_with_its_version() {
+    fn the_version_is_read_from_the_start_of_a_release() {
         assert_eq!(version_of("6.18.44-fc"), Some((6, 18)));
         assert_eq!(version_of("5.15.0-91-generic"), Some((5, 15)));
         assert_eq!(version_of("rolling"), None);

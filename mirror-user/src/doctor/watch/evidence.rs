@@ -1,4 +1,4 @@
-//! What was counted while watching: all that the judge knows.
+//! What was counted during a watch: the input of `diagnose`.
 
 use std::collections::BTreeMap;
 
@@ -6,50 +6,50 @@ use enum_map::EnumMap;
 
 use crate::decode::Tunnel;
 
-/// Everything that was seen.
+/// All counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     /// The interface is administratively up.
     pub(super) up: bool,
-    /// What the capture came to: the same that `inspect` would have said.
+    /// The counts of the capture: those that `inspect` would show.
     pub(super) capture: Capture,
-    /// What passed the interface, wanted or not.
+    /// All traffic of the interface.
     pub(super) here: Place,
-    /// What passed the other interfaces that are up, by name.
+    /// All traffic of the other interfaces that are up, by name.
     pub(super) elsewhere: BTreeMap<String, Place>,
-    /// Packets that passed and were not looked at, because more came than could be.
+    /// Packets that the survey missed because its ring was full.
     pub(super) overlooked: u64,
 }
 
-/// What the capture came to.
+/// The counts of the capture.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Capture {
     /// Connections with payload.
     pub(super) connections: u64,
-    /// Requests that began.
+    /// Requests that were begun.
     pub(super) requests: u64,
-    /// Answers that began.
+    /// Responses that were begun.
     pub(super) responses: u64,
-    /// Segments that the filters kept back in the kernel, by the filter's name in summaries.
+    /// Segments that a filter excluded in the kernel, by the flag that sets it.
     pub(super) filtered: Vec<(&'static str, u64)>,
     /// Segments of mirror's own connections.
     pub(super) own: u64,
-    /// Packets that were wanted and did not fit into the ring.
+    /// Packets that were lost because the ring was full.
     pub(super) lost: u64,
 }
 
-/// What passed one interface.
+/// The traffic of one interface.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Place {
     /// Packets of any kind.
     pub(super) packets: u64,
     /// TCP from and to the watched ports.
     pub(super) port: PortTraffic,
-    /// HTTP/1 requests by the port that they went to, watched or not.
+    /// HTTP/1 requests by destination port, watched or not.
     pub(super) requests: BTreeMap<u16, u64>,
     /// UDP packets from and to the watched ports.
     pub(super) udp: u64,
-    /// Those of them that begin a QUIC connection.
+    /// Of these, packets that open a QUIC connection.
     pub(super) quic: u64,
     /// Packets in tunnels.
     pub(super) tunnels: EnumMap<Tunnel, Inside>,
@@ -60,9 +60,9 @@ pub(super) struct Place {
 pub(super) struct PortTraffic {
     /// All of them.
     pub(super) segments: u64,
-    /// SYNs to the port: connections that were begun.
+    /// SYNs to the port: connections opened.
     pub(super) opened: u64,
-    /// SYNs from the port to another: connections of which the port is the client's.
+    /// SYNs from the port: connections in which it is the client's port.
     pub(super) dialled: u64,
     /// RSTs from the port.
     pub(super) refused: u64,
@@ -70,7 +70,7 @@ pub(super) struct PortTraffic {
     pub(super) to_port: u64,
     /// Segments with payload from the port.
     pub(super) from_port: u64,
-    /// Segments that only acknowledge.
+    /// Bare acknowledgments.
     pub(super) bare_acks: u64,
     /// Segments that begin with a TLS `ClientHello`.
     pub(super) client_hellos: u64,
@@ -80,9 +80,9 @@ pub(super) struct PortTraffic {
     pub(super) http2: u64,
     /// Requests to upgrade to `h2c`.
     pub(super) h2c: u64,
-    /// Segments of servers whose addresses are not this network namespace's.
+    /// Segments of servers whose addresses are not in this network namespace.
     pub(super) to_elsewhere: u64,
-    /// Segments of servers whose addresses are.
+    /// Segments of servers whose addresses are in it.
     pub(super) to_here: u64,
 }
 

@@ -1,6 +1,6 @@
-//! What a payload seems to be by its first bytes. A guess for people: the http room reads properly.
+//! Guesses a protocol from the first bytes of a payload. Only for findings; `http` parses properly.
 
-/// What a payload begins with.
+/// The kind of a payload's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Beginning {
     /// A TLS handshake record with a `ClientHello` (RFC 8446 §4.1.2).
@@ -17,10 +17,11 @@ pub(super) enum Beginning {
     Other,
 }
 
-/// A method is a token (RFC 9110 §5.6.2); of those in use none is longer.
+/// Longest method that is recognized. A method is a token (RFC 9110 §5.6.2); no registered one is
+/// longer.
 const LONGEST_METHOD: usize = 20;
 
-/// What `payload` begins with.
+/// The kind of the first bytes of `payload`.
 pub(super) fn read(payload: &[u8]) -> Beginning {
     match payload {
         [22, 3, 0..=4, _, _, 1, ..] => Beginning::ClientHello,
@@ -32,8 +33,8 @@ pub(super) fn read(payload: &[u8]) -> Beginning {
     }
 }
 
-/// `GET /…`: a method in capitals and a target of any of its four forms (RFC 9112 §3.2), and where
-/// the line ends, the version.
+/// `GET /…`: a method in capitals, a request target of any of the four forms (RFC 9112 §3.2), and
+/// the version if the line is complete.
 fn is_request(payload: &[u8]) -> bool {
     let method = payload.iter().take(LONGEST_METHOD).take_while(|b| is_method(**b)).count();
     let Some([b' ', target @ ..]) = payload.get(method..) else { return false };
@@ -45,7 +46,7 @@ fn is_request(payload: &[u8]) -> bool {
             let line = target.get(..end).unwrap_or_default();
             memchr::memmem::find(line, b" HTTP/1.").is_some()
         }
-        // A target that is longer than what was copied, as of an absolute path.
+        // The line is longer than what was copied; only a path is accepted then.
         None => target.first() == Some(&b'/') && target.iter().all(u8::is_ascii_graphic),
     }
 }

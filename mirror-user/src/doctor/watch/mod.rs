@@ -1,13 +1,13 @@
-//! `mirror doctor --watch`: why nothing is seen on a port, or that all is well.
+//! `mirror doctor --watch`: why no request is seen on a port.
 //!
-//! Two captures run beside each other for a bounded time: the one that was asked for, through all
-//! rooms, which counts the requests that `inspect` would have shown; and the survey, which looks at
-//! the headers and first bytes of everything that passes every interface. The judge draws
-//! findings from the counts of both.
+//! Two captures run side by side for a limited time. One is the capture that was asked for, with
+//! all stages; it counts the requests that `inspect` would show. The other is the survey, which
+//! reads the headers and first bytes of all packets on all interfaces. `diagnose` turns the counts
+//! of both into findings.
 
+mod diagnose;
 mod evidence;
 mod first_bytes;
-mod judge;
 mod reason;
 mod survey;
 #[cfg(test)]
@@ -21,8 +21,8 @@ use anyhow::{Context, anyhow, ensure};
 use mirror_common::Outcome;
 use serde::Serialize;
 
+use self::diagnose::diagnose;
 use self::evidence::{Capture, Evidence};
-use self::judge::judge;
 use self::reason::{Finding, Level};
 use self::survey::{Survey, Surveyed};
 use crate::config::Config;
@@ -33,30 +33,28 @@ use crate::shutdown::Stop;
 use crate::source::live::Device;
 use crate::stats::{Seam, Snapshot, Topic};
 
-/// What was watched, and what came of it.
+/// The result of a watch.
 #[derive(Debug, Serialize)]
 struct Report {
     interface: String,
     port: String,
-    /// Requests are captured.
+    /// Requests were captured.
     well: bool,
     findings: Vec<Finding>,
 }
 
-/// Watches `interface` as `capture` is set up to, and tells `out`; true when requests were seen.
+/// Watches `interface` with the filters of `capture` and writes the findings to `out`; true when
+/// requests were seen.
 ///
 /// # Errors
-/// When the interface cannot be captured on.
+/// When the interface cannot be captured.
 pub fn run(
     interface: &str,
     capture: Config,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<bool> {
-    ensure!(
-        interface != "any",
-        "--watch any: name one interface; the others are looked at beside it"
-    );
+    ensure!(interface != "any", "--watch any: name one interface; the others are surveyed as well");
     let up = Device::all()?.iter().any(|device| device.name == interface && device.up);
     let ports = capture.ports();
     let stop = Stop::on_signals()?;
@@ -71,12 +69,12 @@ pub fn run(
         move || survey.run(&stop)
     });
     let (summary, outcome) = capture.to_end(&stop);
-    // Also where the capture ended by an error.
+    // Also when the capture ended with an error.
     stop.request();
     let surveyed = surveying.join().map_err(|_| anyhow!("the survey ended early"))?;
     outcome?;
     let surveyed = surveyed.context("the survey of all interfaces")?;
-    let findings = judge(&evidence(interface, up, &summary.snapshot, surveyed), &ports);
+    let findings = diagnose(&evidence(interface, up, &summary.snapshot, surveyed), &ports);
     let well = findings.iter().any(|finding| finding.level == Level::Good);
     let report =
         Report { interface: interface.to_owned(), port: ports.to_string(), well, findings };
@@ -88,7 +86,7 @@ pub fn run(
     Ok(well)
 }
 
-/// What both captures counted.
+/// Joins the counts of both captures.
 fn evidence(interface: &str, up: bool, snapshot: &Snapshot, surveyed: Surveyed) -> Evidence {
     let Surveyed { mut places, overlooked } = surveyed;
     let here = places.remove(interface).unwrap_or_default();
@@ -113,7 +111,7 @@ impl Capture {
     }
 }
 
-/// What the kernel programs count for filters, and the flags that set these.
+/// The kernel's counters for packets that a filter excludes, and the flags that set the filter.
 const FILTERS: [(Outcome, &str); 5] = [
     (Outcome::OtherDirection, "--direction"),
     (Outcome::OtherSide, "--side"),
@@ -125,7 +123,7 @@ const FILTERS: [(Outcome, &str); 5] = [
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { interface, port, well, findings } = self;
-        let verdict = if *well { "all is well" } else { "no HTTP/1 request was seen" };
+        let verdict = if *well { "requests are captured" } else { "no HTTP/1 request was seen" };
         writeln!(f, "{interface}, port {port}: {verdict}\n")?;
         for Finding { reason, level } in findings {
             let mark = match level {

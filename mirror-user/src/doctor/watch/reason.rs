@@ -1,4 +1,4 @@
-//! The findings of a watch: what was seen, and what to do.
+//! The findings of a watch, with advice.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::decode::Tunnel;
 use crate::stats::grouped;
 
-/// Why nothing is seen on the port, or what is. Counts are of the time of the watch.
+/// Why no request is seen on the port, or what is seen. Counts are of the time of the watch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub(super) enum Reason {
@@ -25,64 +25,66 @@ pub(super) enum Reason {
     Http2 { connections: u64 },
     /// Clients ask to upgrade to HTTP/2.
     H2c { requests: u64 },
-    /// A filter kept segments of the port back.
+    /// A filter excluded segments of the port.
     Filtered { by: &'static str, segments: u64 },
     /// Segments of the port were of mirror's own connections.
     Own { segments: u64 },
-    /// Requests pass, and the capture read none of them.
+    /// Requests passed, and the capture could read none of them.
     Unread { requests: u64 },
-    /// The port is the client's; the servers listen on others.
+    /// It is the clients' port; the servers listen on others.
     ClientPort { connections: u64, segments: u64 },
-    /// The port's servers are not in this network namespace: it is their client, or on the way.
+    /// The port's servers are not in this network namespace, which is a client or forwards.
     ServerElsewhere { segments: u64 },
-    /// Only what goes to the port was seen, or only what comes from it.
+    /// Only one direction was seen.
     OneWay { missing: Missing, segments: u64 },
-    /// Connections are begun, and nobody says anything on them.
-    NoAnswer { opened: u64, refused: u64 },
-    /// Connections are there and carry nothing: they only acknowledge, or end.
+    /// Connections are opened, and no payload follows.
+    #[serde(rename = "no_answer")]
+    NoResponse { opened: u64, refused: u64 },
+    /// Connections without payload: only acknowledgments, or their ends.
     NoPayload { segments: u64, bare_acks: u64 },
-    /// Connections that were begun before the watch, without the start of a request since.
+    /// Connections that were opened before the watch, without the start of a request since.
     MidStream { segments: u64 },
-    /// The port speaks a protocol that is none of these.
+    /// The port speaks another protocol.
     NotHttp { segments: u64 },
     /// UDP on the port.
     Udp { packets: u64, quic: u64 },
-    /// The port is within a tunnel, or may be within an encrypted one.
+    /// The port's traffic is inside a tunnel, or may be inside an encrypted one.
     Tunnel { kind: Tunnel, packets: u64, on_port: u64 },
     /// The port's traffic passes another interface.
     OtherInterface { interface: String, segments: u64, requests: u64 },
     /// HTTP/1 requests go to another port of the interface.
     OtherPort { port: u16, requests: u64 },
-    /// Packets that were wanted did not fit into the ring.
+    /// Packets of the port were lost because the ring was full.
     Lost { packets: u64 },
-    /// More packets passed than could be looked at.
+    /// The survey missed packets.
     Overlooked { packets: u64 },
 }
 
-/// Which half of the connections was not seen.
+/// The direction that was not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Missing {
     Requests,
-    Answers,
+    #[serde(rename = "answers")]
+    Responses,
 }
 
-/// A reason, and what it means beside the others.
+/// A reason, and its weight among the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub(super) reason: Reason,
     pub(super) level: Level,
 }
 
-/// What a finding means.
+/// The weight of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Level {
     /// Requests are captured.
     Good,
-    /// Requests are captured, and there is more to know; or no cause by itself.
+    /// More to know while requests are captured, or something that is no cause by itself.
     Note,
-    /// The way to where the requests may be.
+    /// Where the requests may be instead.
     Hint,
     /// A cause.
     Cause,
@@ -106,68 +108,72 @@ impl Serialize for Finding {
 }
 
 impl Reason {
-    /// What to do, where something is to be done.
+    /// What to do, if anything.
     #[must_use]
     pub(super) fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Self::Well { .. } => return None,
             Self::InterfaceDown => "bring it up (`ip link set … up`), or name another one",
             Self::NoPackets => {
-                "wait longer (--for 1m), ask the service something, or name another interface: `ip route get CLIENT` says which one is used; \
-                 a pod's packets pass its own network namespace"
+                "wait longer (--for 1m), send the service a request, or name another interface: `ip route get CLIENT` shows which one is used; \
+                 a pod's packets pass in its own network namespace"
             }
             Self::NotOnPort { .. } => {
-                "look at what the service listens on (`ss -tlnp`); behind a proxy or a service mesh that is another port than the clients'"
+                "check which port the service listens on (`ss -tlnp`); behind a proxy or a service mesh it differs from the port that clients use"
             }
             Self::Tls { .. } => {
-                "mirror does not decrypt: watch where plaintext is, behind whatever ends TLS (a proxy's upstream port, a sidecar's lo)"
+                "mirror does not decrypt: capture where the traffic is plaintext, behind the TLS termination (a proxy's upstream port, a sidecar's lo)"
             }
             Self::Http2 { .. } => {
-                "mirror reads HTTP/1.x: watch behind a proxy that translates, or let clients speak HTTP/1.1"
+                "mirror reads HTTP/1.x: capture behind a proxy that translates to it, or let clients use HTTP/1.1"
             }
             Self::H2c { .. } => {
-                "a connection is lost to mirror once it is upgraded: switch h2c off, or watch behind a proxy that translates"
+                "mirror cannot read a connection after the upgrade: disable h2c, or capture behind a proxy that translates to HTTP/1.1"
             }
-            Self::Filtered { .. } => "leave that filter out, or widen it",
-            Self::Own { .. } => "shadows are not captured again: ask the service something else",
+            Self::Filtered { .. } => "remove or widen that filter",
+            Self::Own { .. } => {
+                "mirror does not capture its own shadows: send the service another request"
+            }
             Self::Unread { .. } => {
-                "`mirror inspect --summary` with the same flags counts what became of them"
+                "`mirror inspect --summary` with the same flags counts what happened to them"
             }
             Self::ClientPort { .. } => {
-                "give the port that the servers listen on: --port is never the client's"
+                "give the port that the servers listen on; --port is never the clients'"
             }
             Self::ServerElsewhere { .. } => {
-                "--side server would see nothing here; to see the servers' own traffic, watch on their hosts"
+                "--side server would capture nothing here; to see the servers' own traffic, capture on their hosts"
             }
             Self::OneWay { missing: Missing::Requests, .. } => {
-                "the requests take another way in: name that interface too, or --from any"
+                "requests arrive on another interface: name it too, or use --from any"
             }
-            Self::OneWay { missing: Missing::Answers, .. } => {
-                "the answers take another way out: name that interface too, or --from any; replay needs no answers (--requests-only)"
+            Self::OneWay { missing: Missing::Responses, .. } => {
+                "responses leave on another interface: name it too, or use --from any; replay needs no responses (--requests-only)"
             }
-            Self::NoAnswer { .. } => {
-                "is the service running (`ss -tlnp`), and does a firewall let its clients in?"
+            Self::NoResponse { .. } => {
+                "check that the service is running (`ss -tlnp`) and that no firewall blocks its clients"
             }
             Self::NoPayload { .. } => "the connections are idle: wait longer (--for 1m)",
             Self::MidStream { .. } => {
-                "wait longer (--for 1m) for a next request; HTTP/2 and TLS are known by their first bytes alone: open a new connection"
+                "wait longer (--for 1m) for the next request; HTTP/2 and TLS are recognized only at the start of a connection: open a new one"
             }
-            Self::NotHttp { .. } => "mirror reads HTTP/1.x alone; is this the right port?",
+            Self::NotHttp { .. } => "mirror reads only HTTP/1.x; check that this is the right port",
             Self::Udp { quic: 1.., .. } => {
-                "HTTP/3 is encrypted: watch behind whatever ends it, or switch it off for the clients"
+                "HTTP/3 is encrypted: capture behind its termination, or disable it for the clients"
             }
-            Self::Udp { .. } => "mirror reads HTTP/1.x over TCP alone; is this the right port?",
+            Self::Udp { .. } => {
+                "mirror reads only HTTP/1.x over TCP; check that this is the right port"
+            }
             Self::Tunnel { on_port: 0, .. } => {
-                "nobody can look into it here: watch the device that its packets come out of (`ip -br link`), or inside the pod"
+                "its content cannot be read here: capture on the device where its packets leave the tunnel (`ip -br link`), or inside the pod"
             }
             Self::Tunnel { .. } => {
-                "live capture does not look into tunnels: watch the device that its packets come out of (`ip -br link`), or inside the pod"
+                "live capture does not read tunnels: capture on the device where the packets leave it (`ip -br link`), or inside the pod"
             }
-            Self::OtherInterface { .. } => "name that interface, or --from any",
-            Self::OtherPort { .. } => "is it that port?",
-            Self::Lost { .. } => "give the ring more room (--ring-size)",
+            Self::OtherInterface { .. } => "name that interface, or use --from any",
+            Self::OtherPort { .. } => "check whether it is that port",
+            Self::Lost { .. } => "use a larger ring (--ring-size)",
             Self::Overlooked { .. } => {
-                "the counts of other ports, interfaces and tunnels are too low; watch at a quieter time"
+                "the counts of other ports, interfaces and tunnels are too low; try again at a quieter time"
             }
         })
     }
@@ -180,14 +186,14 @@ impl fmt::Display for Reason {
                 f,
                 "{} and {} were captured on {}",
                 count(*requests, "HTTP/1 request"),
-                count(*responses, "answer"),
+                count(*responses, "response"),
                 count(*connections, "connection")
             ),
             Self::InterfaceDown => write!(f, "the interface is down"),
             Self::NoPackets => write!(f, "no packet passed the interface"),
             Self::NotOnPort { packets } => write!(
                 f,
-                "{} passed the interface, and none of TCP from or to the port",
+                "{} passed the interface, none of them TCP from or to the port",
                 count(*packets, "packet")
             ),
             Self::Tls { client_hellos: 0, records } => {
@@ -206,7 +212,7 @@ impl fmt::Display for Reason {
             }
             Self::Filtered { by, segments } => {
                 let segments = count(*segments, "segment");
-                write!(f, "{by} kept {segments} back")
+                write!(f, "{by} excluded {segments}")
             }
             Self::Own { segments } => {
                 write!(f, "{} of mirror's own shadows passed", count(*segments, "segment"))
@@ -217,30 +223,30 @@ impl fmt::Display for Reason {
             }
             Self::ClientPort { connections, segments } => write!(
                 f,
-                "the port is a client's: {} from it to other ports, {}",
+                "it is the clients' port: {} from it to other ports, {}",
                 count(*connections, "connection"),
                 count(*segments, "segment")
             ),
             Self::ServerElsewhere { segments } => write!(
                 f,
-                "the port's servers are not in this network namespace, which is their client or on the way: {}",
+                "the port's servers are not in this network namespace, which is a client or forwards: {}",
                 count(*segments, "segment")
             ),
             Self::OneWay { missing: Missing::Requests, segments } => {
                 let segments = count(*segments, "segment");
                 write!(
                     f,
-                    "only answers pass the interface: {segments} with payload, all from the port"
+                    "only responses pass the interface: {segments} with payload, all from the port"
                 )
             }
-            Self::OneWay { missing: Missing::Answers, segments } => {
+            Self::OneWay { missing: Missing::Responses, segments } => {
                 let segments = count(*segments, "segment");
                 write!(
                     f,
                     "only requests pass the interface: {segments} with payload, all to the port"
                 )
             }
-            Self::NoAnswer { opened, refused } => write!(
+            Self::NoResponse { opened, refused } => write!(
                 f,
                 "clients send SYNs and no payload follows: {}, {} refused",
                 grouped(*opened),
@@ -248,11 +254,14 @@ impl fmt::Display for Reason {
             ),
             Self::NoPayload { segments, bare_acks } => {
                 let (segments, acks) = (count(*segments, "segment"), grouped(*bare_acks));
-                write!(f, "connections carry nothing: {segments}, {acks} of them only acknowledge")
+                write!(
+                    f,
+                    "connections carry no payload: {segments}, {acks} of them bare acknowledgments"
+                )
             }
             Self::MidStream { segments } => write!(
                 f,
-                "only connections that were begun before: {} with payload, none the start of a request",
+                "only connections that were opened before: {} with payload, none of them the start of a request",
                 count(*segments, "segment")
             ),
             Self::NotHttp { segments } => {
@@ -271,7 +280,7 @@ impl fmt::Display for Reason {
                 write!(f, "{} in {name}", count(*packets, "packet"))?;
                 match on_port {
                     0 => write!(f, ", which is encrypted"),
-                    _ => write!(f, ", {} of them of the port", grouped(*on_port)),
+                    _ => write!(f, ", {} of them with the port inside", grouped(*on_port)),
                 }
             }
             Self::OtherInterface { interface, segments, requests } => {
@@ -289,7 +298,7 @@ impl fmt::Display for Reason {
                 write!(f, "{} of the port did not fit into the ring", count(*packets, "packet"))
             }
             Self::Overlooked { packets } => {
-                write!(f, "{} passed too fast to be looked at", count(*packets, "packet"))
+                write!(f, "{} were not surveyed, as the ring was full", count(*packets, "packet"))
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Everything that passes every interface, looked at by its headers and first bytes alone.
+//! Reads the headers and first bytes of all packets on all interfaces.
 //!
-//! Beside the capture itself, which sees only what is wanted, runs a second kernel program that
-//! copies the beginning of all packets. That costs production about as much as capturing all
-//! traffic would, and for the bounded time only. Remembers counts, and no connection.
+//! Beside the capture itself, which sees only what its filters select, a second kernel program
+//! copies the beginning of every packet. That costs production about as much as capturing all
+//! traffic would, for a limited time. Keeps counts and no state per connection.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, UdpSocket};
@@ -21,20 +21,21 @@ use crate::shutdown::Stop;
 use crate::source::live::{Hook, KernelLog, LiveOptions, LiveSource, Namespace, Order};
 use crate::source::{Next, PacketSource};
 
-/// So much of each packet: headers of a tunnel and of what it carries (170 bytes with IPv6 and all
-/// options of TCP), and enough of the first line to know a protocol.
+/// Bytes copied of each packet: the headers of a tunnel and of the packet inside (170 bytes with IPv6
+/// and all TCP options), and enough of the first line to recognize a protocol.
 const SNAPLEN: u32 = 320;
 
-/// Holds a tenth of a second of 200,000 such packets a second; what does not fit is counted.
+/// Holds 0.1 s of 200,000 such packets per second. Packets that do not fit are counted.
 const RING_BYTES: u32 = 8 << 20;
 
-/// Ports with HTTP of one interface; further ones are not told.
+/// Most ports with HTTP per interface; further ones are not reported.
 pub(super) const MAX_HTTP_PORTS: usize = 256;
 
-/// Servers whose addresses are looked up; the segments of further ones count for neither place.
+/// Most servers whose addresses are looked up; segments of further ones are counted neither as local
+/// nor as remote.
 pub(super) const MAX_SERVERS: usize = 1024;
 
-/// How late a stop is heard.
+/// The longest time until a stop is noticed.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
 /// The second capture, attached.
@@ -43,17 +44,17 @@ pub(super) struct Survey {
     counts: Counts,
 }
 
-/// What is counted of packets, wherever they come from.
+/// Counts packets, whatever their source.
 pub(super) struct Counts {
     ports: Ports,
     decoder: Decoder,
-    /// By the source's numbers of interfaces.
+    /// Indexed by the source's interface numbers.
     places: Vec<Place>,
-    /// Whether a server's address is this host's.
+    /// Whether a server's address belongs to this host.
     servers: HashMap<IpAddr, bool>,
 }
 
-/// What was seen on each interface, and how many packets were not looked at.
+/// The counts of each interface, and how many packets were missed.
 pub(super) struct Surveyed {
     pub(super) places: BTreeMap<String, Place>,
     pub(super) overlooked: u64,
@@ -83,7 +84,7 @@ impl Survey {
         Ok(Self { source, counts: Counts::new(ports) })
     }
 
-    /// Looks at packets until `stop` is requested.
+    /// Counts packets until `stop` is requested.
     pub(super) fn run(mut self, stop: &Stop) -> anyhow::Result<Surveyed> {
         loop {
             if stop.requested() {
@@ -106,14 +107,14 @@ impl Survey {
 
 impl Counts {
     pub(super) fn new(ports: Ports) -> Self {
-        // The same packet on two interfaces is to be seen on both.
+        // A packet that passes two interfaces counts on both.
         let limits = decode::Limits { duplicate_slots: 0, ..decode::Limits::default() };
         Self { ports, decoder: Decoder::new(limits), places: Vec::new(), servers: HashMap::new() }
     }
 
-    /// Counts a packet where it was seen.
+    /// Counts a packet for its interface.
     pub(super) fn take(&mut self, packet: &Packet) {
-        /// Interfaces of one host; the kernel's numbers of veth pairs do not come near.
+        /// Most interfaces of one host; interface indexes stay far below.
         const MAX_PLACES: usize = 65_536;
         let number = packet.interface.0 as usize;
         if number >= self.places.len() && number < MAX_PLACES {
@@ -194,7 +195,7 @@ fn count_segment(port: &mut PortTraffic, segment: &Segment, to_port: bool, begin
     }
 }
 
-/// Only an address of this host can be bound.
+/// Counts a segment by whether its server is this host: only a local address can be bound.
 fn count_server(
     port: &mut PortTraffic,
     segment: &Segment,

@@ -1,16 +1,17 @@
-//! From counts to findings, the likeliest cause first. Pure: the same evidence, the same answer.
+//! Derives findings from counts, the likeliest cause first. Pure: the same evidence gives the same
+//! findings.
 
 use super::evidence::{Capture, Evidence, Place, PortTraffic};
 use super::reason::{Finding, Level, Missing, Reason};
 use crate::decode::Tunnel;
 use crate::filter::Ports;
 
-/// So many other ports, and other interfaces, are named: those with most.
+/// How many other ports and other interfaces are named at most: those with the most traffic.
 const MOST_NAMED: usize = 3;
 
-/// What the evidence says of `ports`.
+/// The findings about `ports`.
 #[must_use]
-pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
+pub(super) fn diagnose(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
     let mut reasons = Vec::new();
     let capture = &evidence.capture;
     let well = capture.requests > 0 && !of_clients(&evidence.here, ports);
@@ -22,17 +23,17 @@ pub(super) fn judge(evidence: &Evidence, ports: &Ports) -> Vec<Finding> {
     }
     let within = within(&evidence.here);
     if within.iter().any(is_seen) {
-        // Says more than that the port has no TCP of its own.
+        // More precise than that no TCP of the port passes.
         reasons.retain(|reason| !matches!(reason, Reason::NotOnPort { .. }));
     }
-    let kept_back: Vec<Reason> = kept_back(capture).collect();
-    // Requests that pass and are not captured have another cause than what the port speaks.
+    let excluded: Vec<Reason> = excluded(capture).collect();
+    // If requests pass without being captured, the port's protocol is not the cause.
     let passing = requests_to(&evidence.here, ports);
     reasons.extend(on_port(&evidence.here.port, well || passing > 0));
-    if !well && passing > 0 && kept_back.is_empty() {
+    if !well && passing > 0 && excluded.is_empty() {
         reasons.push(Reason::Unread { requests: passing });
     }
-    reasons.splice(usize::from(well)..usize::from(well), kept_back);
+    reasons.splice(usize::from(well)..usize::from(well), excluded);
     reasons.extend(within);
     if !well {
         reasons.extend(elsewhere(evidence, ports));
@@ -52,8 +53,8 @@ fn beyond(n: u64, reason: impl FnOnce(u64) -> Reason) -> Option<Reason> {
     (n > 0).then(|| reason(n))
 }
 
-/// Why packets of the port were not captured, as the kernel program counted.
-fn kept_back(capture: &Capture) -> impl Iterator<Item = Reason> {
+/// Why packets of the port were not captured, by the kernel program's counters.
+fn excluded(capture: &Capture) -> impl Iterator<Item = Reason> {
     let filters = capture.filtered.iter().filter(|(_, segments)| *segments > 0);
     filters
         .map(|(by, segments)| Reason::Filtered { by, segments: *segments })
@@ -61,7 +62,7 @@ fn kept_back(capture: &Capture) -> impl Iterator<Item = Reason> {
         .chain(beyond(capture.lost, |packets| Reason::Lost { packets }))
 }
 
-/// Whether the port is the clients' alone: what was captured then went to other ports.
+/// True if only clients use the port: what was captured then went to servers on other ports.
 fn of_clients(here: &Place, ports: &Ports) -> bool {
     here.port.dialled > 0 && here.port.opened == 0 && requests_to(here, ports) == 0
 }
@@ -71,7 +72,7 @@ fn requests_to(place: &Place, ports: &Ports) -> u64 {
     requests.fold(0, |sum: u64, (_, n)| sum.saturating_add(*n))
 }
 
-/// What explains the silence of the interface itself.
+/// Why nothing is seen, as far as the interface itself explains it.
 fn nothing_here(evidence: &Evidence) -> Option<Reason> {
     let here = &evidence.here;
     if !evidence.up {
@@ -85,7 +86,7 @@ fn nothing_here(evidence: &Evidence) -> Option<Reason> {
     }
 }
 
-/// What the port's own segments show.
+/// Findings from the port's own segments.
 fn on_port(port: &PortTraffic, has_requests: bool) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let tls = port.client_hellos.saturating_add(port.tls_records);
@@ -102,7 +103,7 @@ fn on_port(port: &PortTraffic, has_requests: bool) -> Vec<Reason> {
     let known = !reasons.is_empty();
     let payload = port.with_payload();
     if payload > 0 && (port.from_port == 0 || port.to_port == 0) {
-        let missing = if port.to_port == 0 { Missing::Requests } else { Missing::Answers };
+        let missing = if port.to_port == 0 { Missing::Requests } else { Missing::Responses };
         reasons.push(Reason::OneWay { missing, segments: payload });
     } else if !has_requests && !known {
         reasons.extend(unexplained(port));
@@ -113,7 +114,7 @@ fn on_port(port: &PortTraffic, has_requests: bool) -> Vec<Reason> {
     reasons
 }
 
-/// Segments of the port without a protocol that is known.
+/// Findings from segments of the port whose protocol is not known.
 fn unexplained(port: &PortTraffic) -> Option<Reason> {
     let payload = port.with_payload();
     if payload > 0 && port.opened == 0 {
@@ -121,14 +122,14 @@ fn unexplained(port: &PortTraffic) -> Option<Reason> {
     } else if payload > 0 {
         Some(Reason::NotHttp { segments: payload })
     } else if port.opened > 0 {
-        Some(Reason::NoAnswer { opened: port.opened, refused: port.refused })
+        Some(Reason::NoResponse { opened: port.opened, refused: port.refused })
     } else {
         let bare_acks = port.bare_acks;
         beyond(port.segments, |segments| Reason::NoPayload { segments, bare_acks })
     }
 }
 
-/// What carries the port without TCP of its own.
+/// Protocols that carry the port's traffic inside: UDP and tunnels.
 fn within(here: &Place) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     reasons.extend(beyond(here.udp, |packets| Reason::Udp { packets, quic: here.quic }));
@@ -140,17 +141,17 @@ fn within(here: &Place) -> Vec<Reason> {
             reasons.push(Reason::Tunnel { kind, packets, on_port });
         }
     }
-    // What is seen to be there comes before what may be.
+    // What was seen comes before what is only possible.
     reasons.sort_by_key(|reason| !is_seen(reason));
     reasons
 }
 
-/// Whether the port was seen there, and is not only supposed to be within something encrypted.
+/// True if the port was seen there; false for an encrypted tunnel that may contain it.
 fn is_seen(reason: &Reason) -> bool {
     !matches!(reason, Reason::Tunnel { on_port: 0, .. })
 }
 
-/// Where else the port, or HTTP, is.
+/// Other interfaces with traffic of the port, and other ports with HTTP.
 fn elsewhere(evidence: &Evidence, ports: &Ports) -> Vec<Reason> {
     let mut interfaces: Vec<_> =
         evidence.elsewhere.iter().filter(|(_, place)| place.port.segments > 0).collect();
@@ -172,5 +173,5 @@ fn elsewhere(evidence: &Evidence, ports: &Ports) -> Vec<Reason> {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
+#[path = "diagnose_tests.rs"]
 mod tests;

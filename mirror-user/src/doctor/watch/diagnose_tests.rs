@@ -20,7 +20,7 @@ fn captured(requests: u64) -> Capture {
 
 #[track_caller]
 fn assert_causes(evidence: &Evidence, expected: &[Reason]) {
-    let found = judge(evidence, &port_8080());
+    let found = diagnose(evidence, &port_8080());
     let causes = found.into_iter().filter(|finding| finding.level == Level::Cause);
     assert_eq!(causes.map(|finding| finding.reason).collect::<Vec<_>>(), expected);
 }
@@ -31,7 +31,7 @@ fn requests_are_all_that_well_takes() {
     let evidence = Evidence { capture: captured(3), ..port(traffic) };
     let well = Reason::Well { connections: 1, requests: 3, responses: 3 };
     let expected = [Finding { reason: well, level: Level::Good }];
-    assert_eq!(judge(&evidence, &port_8080()), expected);
+    assert_eq!(diagnose(&evidence, &port_8080()), expected);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_silent_interface_is_explained_before_anything_else() {
     other.here.requests.extend([(80, 2), (9000, 7)]);
     other.elsewhere.insert("veth0".to_owned(), Place { ..port(PortTraffic::default()).here });
     assert_causes(&other, &[Reason::NotOnPort { packets: 20 }]);
-    let found = judge(&other, &port_8080());
+    let found = diagnose(&other, &port_8080());
     let hints = found.into_iter().filter(|finding| finding.level == Level::Hint);
     assert_eq!(
         hints.map(|finding| finding.reason).collect::<Vec<_>>(),
@@ -69,7 +69,7 @@ fn a_protocol_is_the_cause_alone() {
 #[test]
 fn connections_without_payload_are_told_apart() {
     let opened = PortTraffic { opened: 3, refused: 3, ..PortTraffic::default() };
-    assert_causes(&port(opened), &[Reason::NoAnswer { opened: 3, refused: 3 }]);
+    assert_causes(&port(opened), &[Reason::NoResponse { opened: 3, refused: 3 }]);
     let idle = PortTraffic { bare_acks: 10, ..PortTraffic::default() };
     assert_causes(&port(idle), &[Reason::NoPayload { segments: 10, bare_acks: 10 }]);
     let dialled = PortTraffic { dialled: 1, to_port: 1, from_port: 1, ..PortTraffic::default() };
@@ -177,7 +177,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn whatever_was_counted_the_findings_hold_together(evidence in any_evidence()) {
-        let found = judge(&evidence, &port_8080());
+        let found = diagnose(&evidence, &port_8080());
         // All is well when requests of the port were captured, which is then said first and once.
         let well = found.first().is_some_and(|first| first.level == Level::Good);
         let good = found.iter().filter(|finding| finding.level == Level::Good).count();
@@ -192,13 +192,13 @@ proptest! {
             prop_assert!(!(well && finding.level == Level::Cause));
             serde_json::to_string(finding).unwrap();
         }
-        prop_assert_eq!(&judge(&evidence, &port_8080()), &found);
+        prop_assert_eq!(&diagnose(&evidence, &port_8080()), &found);
     }
 
     #[test]
     fn silence_always_has_a_cause(mut evidence in any_evidence()) {
         evidence.capture.requests = 0;
-        let found = judge(&evidence, &port_8080());
+        let found = diagnose(&evidence, &port_8080());
         prop_assert!(found.iter().any(|finding| finding.level == Level::Cause), "{found:?}");
     }
 }

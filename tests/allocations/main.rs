@@ -3,7 +3,7 @@
 //! connections take is what `docs/limits.md` says.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/wire.rs"]
+#[path = "../support/wire.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[allow(unreachable_pub, reason = "there is no outside of a test")]
 mod wire;

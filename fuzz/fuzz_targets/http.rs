@@ -48,6 +48,10 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
         });
     }
     push(Change::Closed(CloseReason::EndOfInput));
-    assert!(http.stats().accounts().iter().all(|account| account.is_settled()), "{:?}", http.stats());
+    assert!(
+        http.stats().accounts().iter().all(|account| account.is_settled()),
+        "{:?}",
+        http.stats()
+    );
     assert_eq!(http.held().0, 0, "bytes are held for a connection that has ended");
 });

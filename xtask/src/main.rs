@@ -6,6 +6,7 @@ mod corpus;
 mod ebpf;
 mod fuzz;
 mod kernels;
+mod lint;
 mod setup;
 mod test;
 
@@ -17,7 +18,7 @@ use anyhow::{Context, bail, ensure};
 const HELP: &str = "\
 cargo xtask demo              set up what is missing, then run `mirror demo`
 cargo xtask test              set up what is missing, then run every test that can run here
-cargo xtask lint              formatting, clippy and documentation, warnings as errors
+cargo xtask lint              formatting, clippy, documentation, its links, dependencies; warnings are errors
 cargo xtask ebpf [--check]    build the kernel object; --check compares it with the checked-in one
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
 cargo xtask fuzz SECONDS [TARGET]
@@ -51,7 +52,7 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
             fuzz::run(seconds.parse().context("SECONDS must be a number")?, names)
         }
         ["test"] => test::run(),
-        ["lint"] => test::lint(),
+        ["lint"] => lint::run(),
         ["bless"] => test::bless(),
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),

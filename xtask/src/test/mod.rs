@@ -1,4 +1,4 @@
-//! `cargo xtask test` and `cargo xtask lint`.
+//! `cargo xtask test` and `cargo xtask bless`.
 
 mod outcome;
 mod programs;
@@ -9,8 +9,8 @@ use anyhow::ensure;
 
 use self::outcome::Outcome;
 pub(crate) use self::programs::kernel_test;
-use self::programs::{Program, build_sample, doc_tests};
-use crate::{cargo, cargo_command, ebpf, root, run_command, setup};
+use self::programs::{Program, doc_tests};
+use crate::{cargo_command, ebpf, root, run_command, setup};
 
 /// Tests that are ignored where their judge or server is missing.
 struct Judged {
@@ -32,7 +32,7 @@ const JUDGED: [Judged; 4] = [
 pub(crate) fn run() -> anyhow::Result<()> {
     let tools = setup::ensure_tools(setup::TEST_TOOLS);
     let mut outcome = Outcome::default();
-    match ebpf::check() {
+    match outcome.time("kernel object", ebpf::check) {
         // Everything else can be tested without its toolchain: the object is checked in.
         Err(error) if !ebpf::is_ready() => {
             println!("the kernel object was not compared with its source: {error:#}");
@@ -40,8 +40,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Err(error) => outcome.fail(&error),
         Ok(()) => {}
     }
-    let programs = Program::build_all()?;
-    build_sample()?;
+    let programs = outcome.time("build", Program::build_all)?;
     for program in &programs {
         outcome.run(&program.name, &mut program.command())?;
     }
@@ -65,21 +64,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     println!("\n{outcome}");
     ensure!(outcome.is_good(), "not every test passed");
     Ok(())
-}
-
-/// Formatting, clippy and documentation; warnings are errors.
-pub(crate) fn lint() -> anyhow::Result<()> {
-    cargo(&["fmt", "--all", "--check"])?;
-    // Workspaces of their own.
-    for manifest in ["mirror-ebpf/Cargo.toml", "fuzz/Cargo.toml"] {
-        cargo(&["fmt", "--manifest-path", manifest, "--check"])?;
-    }
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
-    run_command(
-        cargo_command()
-            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
-            .env("RUSTDOCFLAGS", "-D warnings"),
-    )
 }
 
 /// Rewrites `pcaps/` from the scenes, then shows what changed.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -15,6 +16,8 @@ pub(super) struct Outcome {
     failed: Vec<String>,
     /// Ignored so far, with the reason: a later stage may run them.
     left_out: BTreeMap<String, String>,
+    /// How long each part took, in the order in which they ended.
+    took: Vec<(String, Duration)>,
 }
 
 /// A line of libtest's output that matters here.
@@ -65,7 +68,10 @@ impl Outcome {
     /// Runs one test program to its end, shows what it says, and adds it up. A program that ends
     /// without a result has failed, however it ended.
     pub(super) fn run(&mut self, program: &str, command: &mut Command) -> anyhow::Result<()> {
-        println!("\n== {program}");
+        let args = command.get_args().map(|arg| format!(" {}", arg.display()));
+        let part = format!("{program}{}", args.collect::<String>());
+        println!("\n== {part}");
+        let start = Instant::now();
         let cannot = || format!("{program}: cannot be run");
         let mut child = command.stdout(Stdio::piped()).spawn().with_context(cannot)?;
         let stdout = child.stdout.take().with_context(cannot)?;
@@ -92,10 +98,19 @@ impl Outcome {
             }
         }
         let status = child.wait()?;
+        self.took.push((part, start.elapsed()));
         if results == 0 || status.success() != (expected == 0) {
             self.failed.push(format!("{program}: {status}, {results} results"));
         }
         Ok(())
+    }
+
+    /// Does something beside the test programs, and notes how long it took.
+    pub(super) fn time<T>(&mut self, part: &str, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.took.push((part.to_owned(), start.elapsed()));
+        result
     }
 
     /// Something beside the test programs that failed.
@@ -119,9 +134,12 @@ impl Outcome {
     }
 }
 
-/// What failed, what was left out and why, and one line with the sums.
+/// What each part took, what was left out and why, what failed, and one line with the sums.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (part, took) in &self.took {
+            writeln!(f, "took {:6.1} s: {part}", took.as_secs_f64())?;
+        }
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for reason in self.left_out.values() {
             *reasons.entry(reason).or_default() += 1;
@@ -183,9 +201,20 @@ mod tests {
         let script = "printf 'test x::tshark_agrees ... ignored, needs tshark\\ntest slow ... ignored, a measurement\\ntest result: ok. 0 passed; 0 failed\\n'";
         outcome.run("lib", &mut shell(script)).unwrap();
         outcome.takes_up("lib", "tshark_");
-        assert_eq!(
-            outcome.to_string(),
-            "left out: 1: a measurement\n0 passed, 0 failed, 1 skipped"
-        );
+        let text = outcome.to_string();
+        let end = "left out: 1: a measurement\n0 passed, 0 failed, 1 skipped";
+        assert!(text.ends_with(end), "{text}");
+    }
+
+    #[test]
+    fn what_each_part_took_is_listed_with_its_arguments() {
+        let mut outcome = Outcome::default();
+        outcome.time("build", || ());
+        outcome.run("sh", &mut shell("echo 'test result: ok. 1 passed; 0 failed'")).unwrap();
+        let text = outcome.to_string();
+        let parts: Vec<_> = text.lines().filter_map(|line| line.split_once(" s: ")).collect();
+        assert_eq!(parts.first().map(|(_, part)| *part), Some("build"), "{text}");
+        let shell = parts.get(1).map(|(_, part)| *part).unwrap_or_default();
+        assert!(shell.starts_with("sh -c echo"), "{text}");
     }
 }

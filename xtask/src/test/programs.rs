@@ -18,11 +18,12 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds every test binary of the workspace. One build serves all stages: with other flags
-    /// cargo would choose other features and compile every dependency again.
+    /// Builds every test binary of the workspace and the programs that they start, the sample
+    /// service included. One build serves all stages: with other flags cargo would choose other
+    /// features and compile tokio and all above it again.
     pub(crate) fn build_all() -> anyhow::Result<Vec<Self>> {
         let mut command = cargo_command();
-        command.args(["test", "--workspace", "--no-run"]);
+        command.args(["build", "--workspace", "--bins", "--tests"]);
         command.arg("--message-format=json-render-diagnostics");
         let output = command.stderr(Stdio::inherit()).output()?;
         ensure!(output.status.success(), "the tests do not build");
@@ -69,9 +70,4 @@ pub(crate) fn kernel_test() -> anyhow::Result<PathBuf> {
     let mut programs = Program::build_all()?.into_iter();
     let kernel = programs.find(Program::is_kernel_test).context("cargo named no kernel tests")?;
     Ok(kernel.path)
-}
-
-/// Builds the sample service where the contract's tests look for it: beside `mirror`.
-pub(super) fn build_sample() -> anyhow::Result<()> {
-    crate::cargo(&["build", "--package", "shadow-sample"]).context("the sample service")
 }

@@ -19,7 +19,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::cargo;
+use crate::test::build_all;
 
 /// One direction of one connection; port reuse puts several connections under one key, in order.
 type StreamKey = (String, String, &'static str);
@@ -49,8 +49,9 @@ type Disputes = BTreeMap<(String, String), String>;
 /// Compares every capture of `directory` (or only those whose name contains `only`) and prints a
 /// table. Fails when any message of a grade other than C disagrees.
 pub(crate) fn run(directory: &Path, only: Option<&str>) -> anyhow::Result<()> {
-    cargo(&["build", "--release", "--package", "mirror-user"])?;
-    let mirror = crate::root().join("target/release/mirror");
+    // The build that the tests use: optimising another would take longer than all captures do.
+    build_all()?;
+    let mirror = crate::root().join("target/debug/mirror");
     let mut names: Vec<PathBuf> = fs::read_dir(directory)
         .with_context(|| format!("{}: cannot be listed", directory.display()))?
         .filter_map(|entry| Some(entry.ok()?.path()))

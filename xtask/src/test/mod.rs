@@ -8,8 +8,8 @@ use std::process::Command;
 use anyhow::ensure;
 
 use self::outcome::Outcome;
-pub(crate) use self::programs::kernel_test;
-use self::programs::{Program, doc_tests};
+use self::programs::doc_tests;
+pub(crate) use self::programs::{build_all, kernel_test};
 use crate::{cargo_command, ebpf, root, run_command, setup};
 
 /// Tests that are ignored where their judge or server is missing.
@@ -40,7 +40,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         Err(error) => outcome.fail(&error),
         Ok(()) => {}
     }
-    let programs = outcome.time("build", Program::build_all)?;
+    let programs = outcome.time("build", build_all)?;
     for program in &programs {
         outcome.run(&program.name, &mut program.command())?;
     }

@@ -18,24 +18,6 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Builds every test binary of the workspace and the programs that they start, the sample
-    /// service included. One build serves all stages: with other flags cargo would choose other
-    /// features and compile tokio and all above it again.
-    pub(crate) fn build_all() -> anyhow::Result<Vec<Self>> {
-        let mut command = cargo_command();
-        command.args(["build", "--workspace", "--bins", "--tests"]);
-        command.arg("--message-format=json-render-diagnostics");
-        let output = command.stderr(Stdio::inherit()).output()?;
-        ensure!(output.status.success(), "the tests do not build");
-        let messages = output.stdout.split(|byte| *byte == b'\n');
-        let programs: Vec<Self> = messages
-            .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-            .filter_map(|message| Self::of(&message))
-            .collect();
-        ensure!(!programs.is_empty(), "cargo named no test binary");
-        Ok(programs)
-    }
-
     /// What cargo says of one artifact, where that is a test binary.
     fn of(message: &Value) -> Option<Self> {
         message.pointer("/profile/test")?.as_bool().filter(|is_test| *is_test)?;
@@ -58,6 +40,24 @@ impl Program {
     }
 }
 
+/// Builds every test binary of the workspace and the programs that they start, the sample
+/// service included. One build serves all stages: with other flags cargo would choose other
+/// features and compile tokio and all above it again.
+pub(crate) fn build_all() -> anyhow::Result<Vec<Program>> {
+    let mut command = cargo_command();
+    command.args(["build", "--workspace", "--bins", "--tests"]);
+    command.arg("--message-format=json-render-diagnostics");
+    let output = command.stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the tests do not build");
+    let messages = output.stdout.split(|byte| *byte == b'\n');
+    let programs: Vec<Program> = messages
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .filter_map(|message| Program::of(&message))
+        .collect();
+    ensure!(!programs.is_empty(), "cargo named no test binary");
+    Ok(programs)
+}
+
 /// The examples in the documentation, which cargo alone can build and run.
 pub(super) fn doc_tests() -> Command {
     let mut command = cargo_command();
@@ -67,7 +67,7 @@ pub(super) fn doc_tests() -> Command {
 
 /// Builds the tests that need a kernel, and says where cargo put them.
 pub(crate) fn kernel_test() -> anyhow::Result<PathBuf> {
-    let mut programs = Program::build_all()?.into_iter();
+    let mut programs = build_all()?.into_iter();
     let kernel = programs.find(Program::is_kernel_test).context("cargo named no kernel tests")?;
     Ok(kernel.path)
 }

@@ -155,7 +155,8 @@ fn text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// RFC 3339 in UTC with nanoseconds; the epoch for a time that jiff cannot hold.

@@ -52,4 +52,5 @@ pub mod run;
 pub mod shutdown;
 pub mod stats;
 pub mod summary;
+pub mod syntax;
 mod units;

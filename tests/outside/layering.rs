@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("logging", &[], "it writes what others report"),
     ("stats", &[], "it is the vocabulary of all"),
     ("units", &[], "it is the vocabulary of all"),
+    ("syntax", &[], "it says which characters HTTP knows, wherever they stand"),
     ("filter", &[], "it says which connections are wanted; who asks is above it"),
     ("segment", &[], "it is what `decode` and `tcp` have in common"),
     ("privileges", &[], "it asks the kernel, and nobody else"),
@@ -33,9 +34,17 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "a source knows no sink and no stage after it",
     ),
     ("decode", &["segment", "filter"], "a packet is read without knowing its connection"),
-    ("tcp", &["segment", "filter"], "a stream is put together without knowing what is said on it"),
-    ("http", &["tcp"], "messages are read without knowing who wants them"),
-    ("rules", &["http", "tcp"], "what may leave is decided without knowing where it goes"),
+    (
+        "tcp",
+        &["segment", "filter", "syntax"],
+        "a stream is put together without knowing what is said on it",
+    ),
+    ("http", &["tcp", "syntax"], "messages are read without knowing who wants them"),
+    (
+        "rules",
+        &["http", "tcp", "syntax"],
+        "what may leave is decided without knowing where it goes",
+    ),
     (
         "sink",
         &["rules", "http", "tcp", "segment", "recorder", "files", "privileges", "descriptors"],

@@ -3,6 +3,8 @@
 
 use std::str::FromStr;
 
+use crate::syntax::is_token;
+
 /// Changes for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits {
@@ -48,12 +50,8 @@ const FIXED: [&str; 13] = [
 /// True for a field that edits may name.
 #[must_use]
 pub fn is_field_name(name: &str) -> bool {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let lower = name.to_ascii_lowercase();
-    !name.is_empty()
-        && name.bytes().all(token)
-        && !FIXED.contains(&lower.as_str())
-        && !lower.starts_with("x-shadow-")
+    is_token(name.as_bytes()) && !FIXED.contains(&lower.as_str()) && !lower.starts_with("x-shadow-")
 }
 
 /// `/api=/v2`: paths below the first one are sent below the second one.

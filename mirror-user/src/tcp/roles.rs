@@ -3,6 +3,7 @@
 use super::event::Side;
 use super::key::{End, FlowKey};
 use crate::filter::Ports;
+use crate::syntax::is_token;
 
 /// Which end is the client, from the known server ports, else from the first payload and who sent
 /// it, else from the port numbers: the lower one is the server's.
@@ -63,12 +64,6 @@ pub(super) fn speaker(payload: &[u8]) -> Option<Side> {
 
 /// Request lines are looked for in so many bytes.
 const LONGEST_LINE: usize = 8192;
-
-/// RFC 9110 §5.6.2.
-fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
-}
 
 /// The longest registered method (IANA HTTP Method Registry), UPDATEREDIRECTREF, has 17 letters.
 const LONGEST_METHOD: usize = 17;

@@ -8,6 +8,7 @@ use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{
     HostPattern, Match, Network, PathKind, PathMatch, Pattern, PortRange, TextMatch,
 };
+use crate::syntax::is_token;
 
 /// `not` inside `not`, at most: one that is undone again says nothing.
 const MAX_NOTS: usize = 1;
@@ -68,8 +69,7 @@ fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
 
 /// RFC 9110 §9.1: methods are told apart by case, and all that are registered are in capitals.
 fn method(text: &str) -> Result<String, String> {
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(token) {
+    if !is_token(text.as_bytes()) {
         return Err(format!(
             "{text:?} is no method, so that the rule could never match; write GET"
         ));

@@ -4,13 +4,8 @@ use std::ops::Range;
 
 use crate::http::flaws::Flaws;
 use crate::http::message::{Flaw, HeaderLine};
+use crate::syntax::is_token;
 use crate::tcp::event::Side;
-
-/// Token characters (RFC 9110 §5.6.2).
-pub(super) fn is_token(bytes: &[u8]) -> bool {
-    let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
-    !bytes.is_empty() && bytes.iter().all(is_tchar)
-}
 
 /// The bytes of one range of a head; empty when it is not inside.
 pub(super) fn slice<'a>(raw: &'a [u8], range: &Range<u32>) -> &'a [u8] {

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::fields::{self, offset, slice};
+use super::fields::{offset, slice};
 use crate::http::message::{BodyLength, StartLine};
 use crate::http::stats::{NotHttp, Refusal};
+use crate::syntax::is_token;
 use crate::tcp::event::Side;
 
 /// A request line, and whether its parts stand apart by anything but one space.
@@ -17,13 +18,13 @@ pub(super) fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
         return Err(Refusal::RequestLine);
     };
     let Some(version) = words.next() else {
-        let simple = fields::is_token(slice(text, &method)) && is_plain(slice(text, &target));
+        let simple = is_token(slice(text, &method)) && is_plain(slice(text, &target));
         return Err(if simple { Refusal::Http09 } else { Refusal::RequestLine });
     };
     if words.next().is_some() {
         return Err(Refusal::RequestLine);
     }
-    if !fields::is_token(slice(text, &method)) {
+    if !is_token(slice(text, &method)) {
         return Err(Refusal::Method);
     }
     let minor_version = minor_version(slice(text, &version))?;
@@ -123,7 +124,7 @@ fn looks(side: Side, bytes: &[u8]) -> Looks {
 /// True when a request line may begin with `text`, which has no line end.
 fn may_become_request_line(text: &[u8]) -> bool {
     let mut words = words(text).map(|word| slice(text, &word));
-    let method = words.next().is_some_and(fields::is_token) && text.first() != Some(&b' ');
+    let method = words.next().is_some_and(is_token) && text.first() != Some(&b' ');
     let target = words.next().is_none_or(|target| !target.iter().any(|&b| b < 0x21 || b == 0x7f));
     let version = words.next().is_none_or(|version| {
         let version = version.strip_suffix(b"\r").unwrap_or(version);

@@ -3,6 +3,7 @@
 use super::edits::Edits;
 use super::report::Where;
 use super::work::Work;
+use crate::syntax::is_token_char;
 
 /// Rewrites a `Cookie` value.
 pub(super) fn sent(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
@@ -78,8 +79,7 @@ fn next_cookie(piece: &[u8], from: usize) -> Option<usize> {
     let rest = piece.get(from..)?;
     memchr::memchr_iter(b',', rest).find_map(|comma| {
         let behind = rest.get(comma + 1..)?.trim_ascii_start();
-        let is_name =
-            |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~[]".contains(byte);
+        let is_name = |byte: &u8| is_token_char(*byte) || matches!(byte, b'[' | b']');
         let name = behind.iter().take_while(|byte| is_name(byte)).count();
         (name > 0 && behind.get(name) == Some(&b'=')).then_some(from + comma)
     })

@@ -17,6 +17,7 @@ use self::glob::Glob;
 use self::word::Folded;
 pub(super) use self::word::MAX_NAME_BYTES;
 use super::options::{BadOption, Preset};
+use crate::syntax::is_token_char;
 
 /// Where a name counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,12 +286,12 @@ impl Names {
 
 /// Refuses a name that nothing on the wire can have.
 fn check(name: &str, places: Places) -> Result<(), BadOption> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~?".contains(&byte);
     // `?` is a wildcard here.
+    let is_part = |byte: u8| is_token_char(byte) || byte == b'?';
     let never = match places {
         Places::HEADER => {
             let framing = ["content-length", "transfer-encoding"];
-            !name.bytes().all(is_token) || framing.iter().any(|it| name.eq_ignore_ascii_case(it))
+            !name.bytes().all(is_part) || framing.iter().any(|it| name.eq_ignore_ascii_case(it))
         }
         Places::COOKIE => name.bytes().any(|byte| byte <= b' ' || b";=,\"".contains(&byte)),
         _ => name.trim() != name,

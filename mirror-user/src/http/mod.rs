@@ -24,6 +24,7 @@ pub mod message;
 mod slots;
 mod spool;
 mod stats;
+pub mod target;
 
 pub use content::Content;
 pub(crate) use h1::{AnswerHeads, Chunks, Dechunked, Piece, Unreadable, dechunk, whole};

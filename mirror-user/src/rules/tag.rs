@@ -30,6 +30,7 @@ use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{
     BodyLength, ExchangeId, Head, HeaderLine, Kept, Message, Spooled, StartLine,
 };
+use crate::http::target::{RequestTarget, TargetForm};
 
 /// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
@@ -383,10 +384,12 @@ impl<'a> Lines<'a> {
             |line| line.line.start as usize,
         );
         let line = self.head.raw.get(..line_end).unwrap_or_default();
-        let Some(host) = authority_host(self.head.bytes(self.target)) else {
+        let parts = RequestTarget::parse(self.method, self.head.bytes(self.target));
+        if parts.form() != TargetForm::Absolute {
             self.write_path(self.target.start as usize, line, marks, out);
             return false;
-        };
+        }
+        let host = parts.host_range();
         let start = (self.target.start as usize).saturating_add(host.start);
         let end = (self.target.start as usize).saturating_add(host.end);
         let host = line.get(start..end).unwrap_or_default();
@@ -455,22 +458,4 @@ impl<'a> Lines<'a> {
 /// The members of a comma-separated list, without the white space around them.
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// Where the host and port are in an absolute-form target; `None` for the other forms.
-fn authority_host(target: &[u8]) -> Option<Range<usize>> {
-    if target.starts_with(b"/") {
-        return None;
-    }
-    let start = memchr::memmem::find(target, b"://")?.checked_add(3)?;
-    // Behind a `?` or `/` the "://" would belong to a path or query.
-    if target.get(..start)?.iter().filter(|byte| matches!(byte, b'/' | b'?')).count() > 2 {
-        return None;
-    }
-    let after = target.get(start..)?;
-    let length =
-        after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
-    let authority = after.get(..length)?;
-    let user = memchr::memrchr(b'@', authority).map_or(0, |at| at.saturating_add(1));
-    Some(start.saturating_add(user)..start.saturating_add(length))
 }

@@ -12,6 +12,7 @@ use super::framing::Asked;
 use super::start::{request_line, status_line, words};
 use crate::http::message::{Flaw, HeaderLine, StartLine};
 use crate::http::stats::Refusal;
+use crate::http::target::{RequestTarget, TargetForm};
 use crate::tcp::event::Side;
 
 /// More field lines than this are read the slow way. Browsers send 10 to 30.
@@ -56,13 +57,7 @@ pub(super) fn parse(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Ou
                     let method = offset(method.len());
                     let target = method + 1..method + 1 + offset(path.len());
                     let start = StartLine::Request { method: 0..method, target, minor_version };
-                    gather(
-                        side,
-                        start,
-                        input.get(..len).unwrap_or_default(),
-                        request.headers,
-                        lines,
-                    )
+                    gather(start, input.get(..len).unwrap_or_default(), request.headers, lines)
                 }
                 (Ok(_), ..) => Outcome::Partial,
                 (Err(_), ..) => slowly(side, input, lines),
@@ -86,13 +81,7 @@ pub(super) fn parse(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Ou
                     let end = offset(end);
                     let start =
                         StartLine::Status { code, reason: REASON_AT.min(end)..end, minor_version };
-                    gather(
-                        side,
-                        start,
-                        input.get(..len).unwrap_or_default(),
-                        response.headers,
-                        lines,
-                    )
+                    gather(start, input.get(..len).unwrap_or_default(), response.headers, lines)
                 }
                 (Ok(_), ..) => Outcome::Partial,
                 (Err(_), ..) => slowly(side, input, lines),
@@ -106,7 +95,6 @@ const REASON_AT: u32 = 13;
 
 /// Turns what `httparse` found in `raw` into lines, and looks for what it tolerates in silence.
 fn gather(
-    side: Side,
     start: StartLine,
     raw: &[u8],
     headers: &[Header<'_>],
@@ -143,7 +131,7 @@ fn gather(
     }
     ends_in_crlf(raw, fields_end, &mut facts);
     ends_in_crlf(raw, raw.len(), &mut facts);
-    compare_hosts(side, &start, raw, lines, &mut facts);
+    compare_hosts(&start, raw, lines, &mut facts);
     let asked = asked(raw, &start);
     Outcome::Head(Parsed { start, facts, asked, len: raw.len() })
 }
@@ -166,36 +154,31 @@ fn ends_in_crlf(raw: &[u8], end: usize, facts: &mut Facts) {
 }
 
 /// A target in absolute form whose authority is not what `Host` says (RFC 9112 §3.2.2).
-fn compare_hosts(
-    side: Side,
-    start: &StartLine,
-    raw: &[u8],
-    lines: &[HeaderLine],
-    facts: &mut Facts,
-) {
-    let StartLine::Request { target, .. } = start else { return };
+fn compare_hosts(start: &StartLine, raw: &[u8], lines: &[HeaderLine], facts: &mut Facts) {
+    let StartLine::Request { method, target, .. } = start else { return };
     let target = slice(raw, target);
-    if side == Side::Server || target.first().is_none_or(|&b| b == b'/') {
+    // Nearly all are in origin form.
+    if target.first() == Some(&b'/') {
         return;
     }
-    let Some(after_scheme) = memchr::memmem::find(target, b"://").and_then(|i| target.get(i + 3..))
-    else {
+    let target = RequestTarget::parse(slice(raw, method), target);
+    if target.form() != TargetForm::Absolute {
         return;
-    };
-    let authority =
-        after_scheme.split(|b| matches!(b, b'/' | b'?' | b'#')).next().unwrap_or_default();
-    let authority = authority.rsplit(|&b| b == b'@').next().unwrap_or_default();
+    }
     let host = lines
         .iter()
         .find(|line| slice(raw, &line.name).eq_ignore_ascii_case(b"host"))
         .map(|line| slice(raw, &line.value));
-    let without_port = |host: &[u8]| {
-        let bare = host.strip_suffix(b":80").or(host.strip_suffix(b":443")).unwrap_or(host);
-        bare.to_ascii_lowercase()
-    };
-    if host.is_some_and(|host| without_port(host) != without_port(authority)) {
+    if host
+        .is_some_and(|host| !without_port(host).eq_ignore_ascii_case(without_port(target.host())))
+    {
         facts.flaws.add(Flaw::HostMismatch);
     }
+}
+
+/// A host without a port that its scheme implies.
+fn without_port(host: &[u8]) -> &[u8] {
+    host.strip_suffix(b":80").or(host.strip_suffix(b":443")).unwrap_or(host)
 }
 
 /// Where the head that `input` begins with ends, looking from `from` on: after LF, CR or not, LF.
@@ -254,7 +237,7 @@ fn slowly(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Outcome {
     if !raw.ends_with(b"\r\n") {
         facts.flaws.add(Flaw::BareLf);
     }
-    compare_hosts(side, &start, raw, lines, &mut facts);
+    compare_hosts(&start, raw, lines, &mut facts);
     let asked = asked(raw, &start);
     Outcome::Head(Parsed { start, facts, asked, len: end })
 }

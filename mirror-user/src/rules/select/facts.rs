@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use memchr::memchr;
 
 use crate::http::message::Head;
+use crate::http::target::RequestTarget;
 use crate::tcp::event::Peers;
 
 /// A request as rules see it. Borrows everything; nothing is decoded.
@@ -14,17 +15,8 @@ pub struct Facts<'a> {
     head: &'a Head,
     peers: &'a Peers,
     proxied_client: Option<SocketAddr>,
-    target: OnceCell<Target<'a>>,
+    target: OnceCell<RequestTarget<'a>>,
     host: OnceCell<&'a [u8]>,
-}
-
-/// The parts of a request target (RFC 9112 §3.2).
-#[derive(Clone, Copy)]
-struct Target<'a> {
-    /// Of the absolute form and the authority form; empty in the others.
-    authority: &'a [u8],
-    path: &'a [u8],
-    query: &'a [u8],
 }
 
 impl<'a> Facts<'a> {
@@ -65,26 +57,26 @@ impl<'a> Facts<'a> {
         self.peers.server
     }
 
-    /// The host with its port as sent: that of an absolute-form target, which RFC 9112 §3.2.2 has
-    /// override the field, or the first `Host`; empty where there is none.
+    /// The host with its port as sent, without user information: that of the target, which RFC 9112
+    /// §3.2.2 has override the field, or the first `Host`; empty where there is none.
     #[must_use]
     pub fn host(&self) -> &'a [u8] {
-        self.host.get_or_init(|| match self.target().authority {
+        self.host.get_or_init(|| match self.target().host() {
             [] => self.head.field("host").unwrap_or_default(),
-            authority => authority,
+            host => host,
         })
     }
 
     /// The path: up to the query. Empty for the authority form (CONNECT).
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
-        self.target().path
+        self.target().path()
     }
 
     /// The first value of this query parameter; empty for one without `=`.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&'a [u8]> {
-        self.target().query.split(|byte| *byte == b'&').find_map(|pair| {
+        self.target().query().split(|byte| *byte == b'&').find_map(|pair| {
             let (key, value) = match memchr(b'=', pair) {
                 Some(at) => (pair.get(..at)?, pair.get(at.saturating_add(1)..)?),
                 None => (pair, &[][..]),
@@ -100,7 +92,7 @@ impl<'a> Facts<'a> {
 
     /// The names of all query parameters, as sent.
     pub(super) fn parameter_names(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
-        let pairs = self.target().query.split(|byte| *byte == b'&');
+        let pairs = self.target().query().split(|byte| *byte == b'&');
         pairs.map(|pair| memchr(b'=', pair).and_then(|at| pair.get(..at)).unwrap_or(pair))
     }
 
@@ -136,35 +128,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn target(&self) -> Target<'a> {
-        *self.target.get_or_init(|| Target::parse(self.head.target()))
-    }
-}
-
-impl<'a> Target<'a> {
-    fn parse(target: &'a [u8]) -> Self {
-        let (front, query) = split(target, b'?');
-        if front.starts_with(b"/") || front == b"*" {
-            return Self { authority: &[], path: front, query };
-        }
-        let Some(scheme) = memchr::memmem::find(front, b"://") else {
-            return Self { authority: target, path: &[], query: &[] };
-        };
-        let rest = front.get(scheme.saturating_add(3)..).unwrap_or_default();
-        let slash = memchr(b'/', rest).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(slash);
-        // RFC 9110 §4.2.3: an empty path is that of the root.
-        Self { authority, path: if path.is_empty() { b"/" } else { path }, query }
-    }
-}
-
-/// What stands before and behind the first `by`.
-fn split(bytes: &[u8], by: u8) -> (&[u8], &[u8]) {
-    match memchr(by, bytes) {
-        Some(at) => {
-            let (front, rest) = bytes.split_at(at);
-            (front, rest.get(1..).unwrap_or_default())
-        }
-        None => (bytes, &[]),
+    fn target(&self) -> RequestTarget<'a> {
+        *self.target.get_or_init(|| RequestTarget::parse(self.head.method(), self.head.target()))
     }
 }

@@ -18,6 +18,8 @@ use crate::http::message::{
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::Peers;
 
+mod target;
+
 /// A request as the http room hands it over when its last byte was seen; what follows the empty
 /// line is its body. Well-formed heads only.
 pub(crate) fn asked(connection: u64, index: u32, wire: &[u8]) -> Exchange {

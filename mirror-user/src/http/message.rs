@@ -9,9 +9,10 @@ use bytes::Bytes;
 use enum_map::Enum;
 use strum::IntoStaticStr;
 
+pub use super::flaws::{Flaw, Flaws};
 pub use super::spool::Spooled;
 use crate::packet::Timestamp;
-use crate::tcp::event::{Peers, Side};
+use crate::tcp::event::Peers;
 
 /// Names one exchange within a run: the connection's serial number and the request's place on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -87,8 +88,8 @@ pub struct Message {
     pub body: Body,
     /// Why it is not whole; `None` for a whole one.
     pub incomplete: Option<Incomplete>,
-    /// Every way in which it can be read in two ways, without repetition.
-    pub flaws: Vec<Flaw>,
+    /// Every way in which it can be read in two ways.
+    pub flaws: Flaws,
 }
 
 /// Start line and field lines, byte for byte.
@@ -206,101 +207,6 @@ pub enum Incomplete {
     /// Refused: it has a flaw for which RFC 9112 has a server answer 400 and a client distrust what
     /// came (see [`Flaw::refuses`]). Its bytes may all have been seen.
     Refused,
-}
-
-/// What makes a message readable in two ways; such a message is not replayed unless asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Flaw {
-    /// `Content-Length` more than once, always with the same value (RFC 9110 §8.6).
-    RepeatedLength,
-    /// `Content-Length` values that differ.
-    ConflictingLengths,
-    /// A `Content-Length` that is no decimal number of at most 64 bits: signs, blanks, parameters.
-    BadLength,
-    /// Both `Content-Length` and `Transfer-Encoding` (RFC 9112 §6.1).
-    LengthAndTransferEncoding,
-    /// `Transfer-Encoding` in an HTTP/1.0 message (RFC 9112 §6.1).
-    TransferEncodingInHttp10,
-    /// A `Transfer-Encoding` list with empty elements.
-    OddTransferEncoding,
-    /// A transfer coding that nobody registered, `chunked` twice, or a request whose last coding
-    /// is not `chunked` (RFC 9112 §6.1, §6.3, §7).
-    BadTransferEncoding,
-    /// A line that ends in LF alone (RFC 9112 §2.2).
-    BareLf,
-    /// A CR that no LF follows (RFC 9112 §2.2).
-    BareCr,
-    /// A field value that goes on in the next line (RFC 9112 §5.2).
-    ObsFold,
-    /// A continued line, or a space before a colon, that hides a framing field from some.
-    HiddenFraming,
-    /// White space between field name and colon (RFC 9112 §5.1).
-    SpaceBeforeColon,
-    /// White space before the first field line (RFC 9112 §2.2).
-    SpaceBeforeFields,
-    /// A field line without a colon.
-    NoColon,
-    /// A field name that is no token.
-    BadFieldName,
-    /// A control character, such as NUL, in a field value.
-    BadFieldValue,
-    /// More or other white space in the start line than one space between its parts.
-    StartLineSpace,
-    /// `Host` more than once (RFC 9112 §3.2).
-    RepeatedHost,
-    /// A target that names one authority and a `Host` that names another (RFC 9112 §3.2.2).
-    HostMismatch,
-    /// White space after a chunk size.
-    ChunkSpace,
-    /// A chunk size that is no hexadecimal number of at most 64 bits, or is followed by junk.
-    BadChunkSize,
-    /// Chunk data that is not followed by CRLF.
-    BadChunkEnd,
-    /// A trailer section with a line that is no field line, or that is too long.
-    BadTrailer,
-    /// It is an HTTP/0.9 request: a line, no fields, no version.
-    Http09,
-    /// It follows bytes of the same side that could not be read, so it may be part of them.
-    AfterRefusal,
-}
-
-impl Flaw {
-    /// True when the framing of the rest of its side is lost with it: where this message ends
-    /// cannot be known.
-    #[must_use]
-    pub const fn loses_framing(self) -> bool {
-        matches!(
-            self,
-            Self::ConflictingLengths
-                | Self::BadLength
-                | Self::BadTransferEncoding
-                | Self::HiddenFraming
-                | Self::Http09
-                | Self::BadChunkSize
-                | Self::BadChunkEnd
-                | Self::BadTrailer
-        )
-    }
-
-    /// True when RFC 9112 has a recipient refuse the message ([`Incomplete::Refused`]); otherwise it
-    /// may be read, but not everyone reads it alike. Recipients of responses are asked to bear more
-    /// than recipients of requests.
-    #[must_use]
-    pub const fn refuses(self, side: Side) -> bool {
-        self.loses_framing()
-            || matches!(side, Side::Client)
-                && matches!(
-                    self,
-                    Self::BareCr
-                        | Self::SpaceBeforeColon
-                        | Self::SpaceBeforeFields
-                        | Self::NoColon
-                        | Self::BadFieldName
-                        | Self::BadFieldValue
-                        | Self::RepeatedHost
-                )
-    }
 }
 
 impl Head {

@@ -107,7 +107,7 @@ impl<'a> MessageLine<'a> {
             },
             complete: message.incomplete.is_none(),
             why: message.incomplete.map(Into::into),
-            flaws: message.flaws.iter().map(|flaw| (*flaw).into()).collect(),
+            flaws: message.flaws.iter().map(Into::into).collect(),
         };
         let minor_version = match &head.start {
             StartLine::Request { method, target, minor_version } => {

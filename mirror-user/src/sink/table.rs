@@ -45,8 +45,8 @@ impl Form for Table {
             if let Some(why) = message.incomplete {
                 write!(out, "  [{side} incomplete: {}]", <&str>::from(why))?;
             }
-            for flaw in &message.flaws {
-                write!(out, "  [{side}: {}]", <&str>::from(*flaw))?;
+            for flaw in message.flaws.iter() {
+                write!(out, "  [{side}: {}]", <&str>::from(flaw))?;
             }
         }
         writeln!(out)

@@ -191,7 +191,7 @@ impl Redactor {
         Arc::new(Message {
             head: head.unwrap_or_else(|| message.head.clone()),
             body: Body { trailers, ..body },
-            flaws: message.flaws.clone(),
+            flaws: message.flaws,
             ..**message
         })
     }
@@ -235,7 +235,7 @@ impl Redactor {
         let Some(mut rewritten) = body::rewrite(work, &Where::Body, media_type, &content)? else {
             return Ok(Content::Same { extended });
         };
-        if message.flaws.iter().any(|flaw| is_double_framing(*flaw)) {
+        if message.flaws.iter().any(|flaw| is_double_framing(flaw)) {
             return Err(Unredactable::Ambiguous);
         }
         for coding in &codings {

@@ -12,8 +12,8 @@ use super::tag::{Ambiguous, Baggage, Marks, Mode, NotSent, Rest};
 use super::trace::Trace;
 use super::{Change, Cleared, Dropped, Noise, Rules};
 use crate::http::message::{
-    Body, BodyLength, Exchange, ExchangeId, Flaw, Head, HeaderLine, Incomplete, Kept, Message,
-    Moment, StartLine,
+    Body, BodyLength, Exchange, ExchangeId, Flaw, Flaws, Head, HeaderLine, Incomplete, Kept,
+    Message, Moment, StartLine,
 };
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::Peers;
@@ -40,7 +40,7 @@ pub(crate) fn asked(connection: u64, index: u32, wire: &[u8]) -> Exchange {
             head: read_head(head),
             body: read_body(head, body),
             incomplete: None,
-            flaws: Vec::new(),
+            flaws: Flaws::default(),
         })),
         response: None,
     }
@@ -410,7 +410,7 @@ fn what_cannot_be_replayed_is_refused_by_name() {
     for (exchange, why) in [
         (answer_only, NotSent::NoRequest),
         (with(get(), |m| m.incomplete = Some(Incomplete::Gap)), NotSent::Incomplete),
-        (with(get(), |m| m.flaws = vec![Flaw::ConflictingLengths]), NotSent::Ambiguous),
+        (with(get(), |m| m.flaws = [Flaw::ConflictingLengths].into()), NotSent::Ambiguous),
         (asked(1, 0, b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"), NotSent::Tunnel),
         (
             asked(
@@ -433,7 +433,7 @@ fn ambiguous_framing_is_sent_as_it_came_when_asked() {
     let lines = "Content-Length: 3\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n";
     let wire = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n0\r\n\r\n");
     let exchange =
-        with(asked(7, 2, wire.as_bytes()), |m| m.flaws = vec![Flaw::LengthAndTransferEncoding]);
+        with(asked(7, 2, wire.as_bytes()), |m| m.flaws = [Flaw::LengthAndTransferEncoding].into());
     let shadow = cleared(exchange).shadow_request(&marks, "t").unwrap();
     let wanted = format!("POST / HTTP/1.1\r\nHost: a-shadow\r\n{lines}{OUR_LINES}\r\n0\r\n\r\n");
     assert_eq!(shadow.front, wanted.as_bytes());

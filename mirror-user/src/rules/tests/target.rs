@@ -79,7 +79,7 @@ proptest! {
 
         let absolute =
             RequestTarget::parse(b"GET", target.as_bytes()).form() == TargetForm::Absolute;
-        let mismatch = captured(wire.as_bytes()).flaws.contains(&Flaw::HostMismatch);
+        let mismatch = captured(wire.as_bytes()).flaws.contains(Flaw::HostMismatch);
         prop_assert_eq!(mismatch, absolute);
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::http::message::{Body, BodyLength, Flaw, Incomplete, Kept, Message, StartLine};
+use crate::http::message::{Body, BodyLength, Flaw, Flaws, Incomplete, Kept, Message, StartLine};
 
 /// A stretch of a stream: bytes that are there, and how many that are not follow them.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
         // The framing goes on behind both.
         Some(Incomplete::Gap) => {}
         Some(Incomplete::Refused) => {
-            if let Some(damage) = damage(&message.flaws) {
+            if let Some(damage) = damage(message.flaws) {
                 return Ok(vec![whole(damage)]);
             }
         }
@@ -84,7 +84,7 @@ fn kept(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
 }
 
 /// Chunk framing that is wrong in the way for which the message was refused.
-fn damage(flaws: &[Flaw]) -> Option<&'static [u8]> {
+fn damage(flaws: Flaws) -> Option<&'static [u8]> {
     flaws.iter().find_map(|flaw| {
         Some(match flaw {
             Flaw::BadChunkSize => &b"!\r\n"[..],

@@ -49,7 +49,7 @@ fn told(message: &Message) -> ToldMessage {
         head: message.head.raw.to_vec(),
         body: incomplete.is_none().then_some(body),
         why: incomplete.map(Into::into),
-        flaws: message.flaws.iter().map(|flaw| (*flaw).into()).collect(),
+        flaws: message.flaws.iter().map(Into::into).collect(),
     }
 }
 

@@ -72,7 +72,7 @@ impl Conn {
             return;
         };
         let Some(request) = oldest.request.as_mut().and_then(Arc::get_mut) else { return };
-        request.flaws.retain(|flaw| *flaw != Flaw::AfterRefusal);
+        request.flaws.remove(&[Flaw::AfterRefusal]);
         oldest.unconfirmed = false;
         let (index, request) = (oldest.index, oldest.request.clone());
         room.stats.requests.flaws.take_back(Flaw::AfterRefusal);

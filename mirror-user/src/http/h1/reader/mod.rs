@@ -286,7 +286,7 @@ impl Reader {
             head: Head { raw, start, headers },
             body: Body { framing, ..Body::default() },
             incomplete: None,
-            flaws: Vec::new(),
+            flaws: Flaws::default(),
         }));
         self.keeper = match framing {
             BodyLength::None | BodyLength::Length(0) => None,
@@ -347,7 +347,7 @@ impl Reader {
         let message = Arc::get_mut(&mut whole).expect("a message is shared only when it has ended");
         message.finished = self.finished;
         message.incomplete = incomplete;
-        message.flaws.extend(flaws.iter());
+        message.flaws = flaws;
         message.body.length = self.length;
         if let Some(keeper) = self.keeper.take() {
             let kept = keeper.finish(room.budget);

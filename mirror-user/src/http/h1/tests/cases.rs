@@ -78,7 +78,7 @@ impl Case {
                 "request" => exchange.request.as_deref(),
                 _ => exchange.response.as_deref(),
             })
-            .filter(|message| !message.flaws.contains(&Flaw::AfterRefusal))
+            .filter(|message| !message.flaws.contains(Flaw::AfterRefusal))
             .collect()
     }
 
@@ -161,7 +161,7 @@ fn reasons(stats: &HttpStats, messages: &[&Message]) -> Vec<String> {
     let mut reasons: Vec<String> = refused.map(|(name, _)| format!("refused {name}")).collect();
     reasons.extend(stats.not_http.non_zero().map(|(name, _)| format!("not HTTP/1: {name}")));
     for message in messages {
-        reasons.extend(message.flaws.iter().map(|&flaw| <&str>::from(flaw).to_owned()));
+        reasons.extend(message.flaws.iter().map(|flaw| <&str>::from(flaw).to_owned()));
     }
     reasons
 }

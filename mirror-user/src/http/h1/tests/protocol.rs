@@ -141,7 +141,7 @@ fn a_refused_request_comes_out_refused_and_is_answered() {
     assert_eq!(talk.ended(), ["/a! -> 400"]);
     let request = talk.out[0].request.clone().unwrap();
     assert_eq!(request.incomplete, Some(Incomplete::Refused));
-    assert_eq!(request.flaws, [Flaw::SpaceBeforeColon]);
+    assert_eq!(request.flaws, [Flaw::SpaceBeforeColon].into());
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_follows_a_refusal_is_read_with_a_flaw() {
     talk.server(OK).closed(CloseReason::Fin);
     assert_eq!(talk.table.stats().requests.refused.get(Refusal::Framing), 1);
     let after = talk.out.iter().rfind(|exchange| exchange.request.is_some()).unwrap();
-    assert_eq!(after.request.as_ref().unwrap().flaws, [Flaw::AfterRefusal]);
+    assert_eq!(after.request.as_ref().unwrap().flaws, [Flaw::AfterRefusal].into());
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn a_bad_chunk_ends_the_message_that_it_is_in() {
     talk.client("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX\r\n0\r\n\r\n");
     talk.closed(CloseReason::Fin);
     assert_eq!(talk.ended(), ["/a! -> -"]);
-    assert_eq!(talk.out[0].request.as_ref().unwrap().flaws, [Flaw::BadChunkEnd]);
+    assert_eq!(talk.out[0].request.as_ref().unwrap().flaws, [Flaw::BadChunkEnd].into());
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn a_transfer_coding_overrides_lengths_that_contradict_each_other() {
         let ended = talk.moment(Moment::Ended);
         let response = ended[0].response.as_ref().unwrap();
         assert_eq!(response.body.length, 2);
-        assert_eq!(response.flaws, [Flaw::LengthAndTransferEncoding]);
+        assert_eq!(response.flaws, [Flaw::LengthAndTransferEncoding].into());
     }
 }
 
@@ -198,6 +198,6 @@ fn optional_white_space_is_space_and_tab_alone() {
     let ended = talk.moment(Moment::Ended);
     assert_eq!(
         ended[0].response.as_ref().unwrap().flaws,
-        [Flaw::BadFieldName, Flaw::BadFieldValue]
+        [Flaw::BadFieldName, Flaw::BadFieldValue].into()
     );
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::state::MAX_WAITING;
 use super::*;
-use crate::http::message::{Body, BodyLength};
+use crate::http::message::{Body, BodyLength, Flaws};
 use crate::packet::Timestamp;
 use crate::rules::tag::Rest;
 use crate::sink::replay::key::SessionKey;
@@ -22,7 +22,7 @@ fn request(text: &str) -> ShadowRequest {
 
 fn message((head, body): (Head, Body)) -> Arc<Message> {
     let (started, finished) = (Timestamp::default(), Timestamp::default());
-    Arc::new(Message { started, finished, head, body, incomplete: None, flaws: Vec::new() })
+    Arc::new(Message { started, finished, head, body, incomplete: None, flaws: Flaws::default() })
 }
 
 /// One session, told what both sides answered.

@@ -19,7 +19,7 @@ impl Reasons {
     pub(in crate::sink::replay) fn count(&mut self, why: NotDelivered, request: &Message) {
         match why {
             NotDelivered::Ambiguous => {
-                request.flaws.iter().for_each(|flaw| self.ambiguous.count(*flaw));
+                request.flaws.iter().for_each(|flaw| self.ambiguous.count(flaw));
             }
             NotDelivered::Incomplete => {
                 request.incomplete.iter().for_each(|why| self.incomplete.count(*why));

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 
 use super::target::RawRequest;
 use super::*;
-use crate::http::message::Message;
+use crate::http::message::{Flaws, Message};
 use crate::http::whole;
 use crate::sink::replay::{Connections, RampOptions};
 
@@ -16,7 +16,8 @@ fn live(victim: Victim) -> ReplayOptions {
 fn ended(exchange: Exchange, answer: &'static [u8]) -> Exchange {
     let (head, body) = whole::answer(&Bytes::from_static(answer), false).unwrap();
     let (started, finished) = (Timestamp::default(), Timestamp::default());
-    let answer = Message { started, finished, head, body, incomplete: None, flaws: Vec::new() };
+    let answer =
+        Message { started, finished, head, body, incomplete: None, flaws: Flaws::default() };
     Exchange { moment: Moment::Ended, response: Some(Arc::new(answer)), ..exchange }
 }
 

@@ -185,7 +185,7 @@ fn what_may_not_be_sent_is_counted_by_name() {
     ended.moment = Moment::Ended; // the same request again, with its answer
     replay.send(ended.clone());
     replay.send(with(ended.clone(), |request| request.incomplete = Some(Incomplete::Reset)));
-    replay.send(with(get(1, 2), |request| request.flaws = vec![Flaw::ConflictingLengths]));
+    replay.send(with(get(1, 2), |request| request.flaws = [Flaw::ConflictingLengths].into()));
     replay.send(asked(1, 3, b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"));
     ended.request = None;
     replay.send(ended);

@@ -124,7 +124,7 @@ fn assigned<'a>(
     text: &[u8],
     separator: &Separator,
 ) -> Option<(&'a str, Range<usize>)> {
-    // Most names are told by the two letters before the separator.
+    // Most names are told by the three letters before the separator.
     if !names.may_be_known(text.get(..separator.range.start)?) {
         return None;
     }

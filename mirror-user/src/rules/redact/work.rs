@@ -93,7 +93,7 @@ impl<'a> Work<'a> {
     /// Writes `text` with what is found in it replaced; false, and nothing is written, when nothing
     /// is.
     pub(super) fn text(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
-        if self.is_quiet(text) {
+        if self.is_quiet(text) || self.plan.detectors.is_plain(text) {
             return false;
         }
         self.scan(text);
@@ -167,6 +167,9 @@ impl<'a> Work<'a> {
 
     /// The same of a value that may be a JSON document.
     pub(super) fn value(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.plan.detectors.is_plain(text) {
+            return false;
+        }
         if json::may_be(text) && self.nested < MAX_NESTED {
             self.nested += 1;
             let document = json::rewrite(self, at, text);

@@ -174,6 +174,16 @@ impl Detectors {
         }
     }
 
+    /// True for a short text without any byte that something to be found begins with or needs: most
+    /// strings of documents are such.
+    pub(super) fn is_plain(&self, text: &[u8]) -> bool {
+        let needed = |byte: &u8| match byte {
+            b'0'..=b'9' | b'@' | b'=' | b':' | b'%' | b'<' | b'{' | b'[' => true,
+            byte => !byte.is_ascii(),
+        };
+        text.len() < SHORTEST_SECRET && self.custom.is_empty() && !text.iter().any(needed)
+    }
+
     fn numbers(&self, text: &[u8], found: &mut Vec<Found<'_>>) {
         let Some(folded) = fold::FoldedText::new(text) else {
             return number::find(&self.on, text, found);

@@ -5,7 +5,7 @@
 //! or a capital letter says so. Of the entries that fit, the longest decides, so that `max_tokens` is
 //! a counter and `page_token` a place in a list.
 //!
-//! Most names are told by their last two letters to end in no known word; nothing else is read then.
+//! The last three letters of most names show that they end in no known word; nothing else is read then.
 
 mod glob;
 mod lists;
@@ -93,6 +93,8 @@ const MAX_CARRIERS: usize = 4;
 pub(super) struct Names {
     /// By the last two letters.
     buckets: Vec<Vec<Entry>>,
+    /// One bit for each three letters in which an entry ends.
+    endings: Vec<u64>,
     globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
     all_cookies: bool,
@@ -102,10 +104,15 @@ pub(super) struct Names {
 }
 
 const BUCKETS: usize = 1 << 10;
+const ENDINGS: usize = BUCKETS * 32;
+
+/// Letters without case are 31 classes.
+fn class(byte: Option<&u8>) -> usize {
+    usize::from(byte.copied().unwrap_or_default() & 31)
+}
 
 /// The bucket of what ends in these letters.
 fn bucket(text: &[u8]) -> usize {
-    let class = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or_default() & 31);
     let mut last = text.iter().rev();
     let last_one = class(last.next());
     class(last.next()) << 5 | last_one
@@ -114,7 +121,14 @@ fn bucket(text: &[u8]) -> usize {
 impl Default for Names {
     fn default() -> Self {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
-        Self { buckets, globs: Vec::new(), all_cookies: false, is_empty: true, has_own: false }
+        Self {
+            buckets,
+            endings: vec![0; ENDINGS / 64],
+            globs: Vec::new(),
+            all_cookies: false,
+            is_empty: true,
+            has_own: false,
+        }
     }
 }
 
@@ -143,7 +157,16 @@ impl Names {
 
     fn insert(&mut self, entry: Entry) {
         self.is_empty = false;
-        if let Some(bucket) = self.buckets.get_mut(bucket(&entry.text)) {
+        let bucket = bucket(&entry.text);
+        let third = entry.text.len().checked_sub(3).and_then(|at| entry.text.get(at));
+        // Before an entry of two letters stands any.
+        let thirds = third.map_or(0..32, |_| class(third)..class(third) + 1);
+        for ending in thirds.map(|third| third << 10 | bucket) {
+            if let Some(bits) = self.endings.get_mut(ending / 64) {
+                *bits |= 1 << (ending % 64);
+            }
+        }
+        if let Some(bucket) = self.buckets.get_mut(bucket) {
             bucket.push(entry);
         }
     }
@@ -229,12 +252,13 @@ impl Names {
 
     /// False for most names that no entry fits.
     fn may_end_known(&self, name: &[u8]) -> bool {
-        let [.., before, last] = name else { return true };
+        let [.., third, before, last] = name else { return true };
         let plain = |byte: &u8| byte.is_ascii_alphabetic();
-        if !plain(before) || !plain(last) {
+        if !plain(third) || !plain(before) || !plain(last) {
             return true;
         }
-        self.buckets.get(bucket(&[*before, *last])).is_some_and(|bucket| !bucket.is_empty())
+        let ending = class(Some(third)) << 10 | bucket(&[*before, *last]);
+        self.endings.get(ending / 64).is_some_and(|bits| bits >> (ending % 64) & 1 != 0)
     }
 
     fn listed(&self, name: &Folded, place: Places) -> Fate<'_> {

@@ -26,7 +26,10 @@ fn counts(byte: u8) -> bool {
 
 impl Folded {
     pub(super) fn new(name: &[u8]) -> Self {
-        let letters = name.iter().filter(|byte| counts(**byte)).count();
+        let letters = match name.len() {
+            0..=LETTERS => 0,
+            _ => name.iter().filter(|byte| counts(**byte)).count(),
+        };
         let mut skipped = letters.saturating_sub(LETTERS);
         let mut folded =
             Self { bytes: [0; LETTERS], len: 0, words: 0, parts: 0, cut: letters > LETTERS };

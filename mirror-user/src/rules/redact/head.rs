@@ -247,6 +247,11 @@ pub(super) fn value(
         (_, Role::SetCookie) => cookie::set(work, value, out),
         (Fate::Look | Fate::Identifier, Role::Trace) if is_traceparent(value) => false,
         (Fate::Look, Role::Reference) => url::rewrite(work, at, value, out),
+        (Fate::Look, Role::Challenge)
+            if work.plan.detectors.is_on(Detector::Bearer) && is_handshake(value) =>
+        {
+            work.named("authorization", at, value, out)
+        }
         (Fate::Look, Role::Protocols) => protocols(work, at, value, out),
         (fate, _) => work.fated(fate, at, value, out),
     }
@@ -264,6 +269,8 @@ enum Role {
     Trace,
     /// Protocols of a WebSocket, among which browsers send what they cannot send as a header.
     Protocols,
+    /// A challenge of a server (RFC 9110 §11.6.1), which some schemes put credentials in.
+    Challenge,
     Other,
 }
 
@@ -286,8 +293,12 @@ impl Role {
             }
             14 => (b"content-length", Self::Framing),
             15 => (b"x-forwarded-uri", Self::Reference),
+            16 if name.ends_with(b"e") || name.ends_with(b"E") => {
+                (b"www-authenticate", Self::Challenge)
+            }
             16 => (b"content-location", Self::Reference),
             17 => (b"transfer-encoding", Self::Framing),
+            18 => (b"proxy-authenticate", Self::Challenge),
             22 => (b"sec-websocket-protocol", Self::Protocols),
             _ => return Self::Other,
         };
@@ -335,6 +346,13 @@ fn protocols(work: &mut Work<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8
         follows = PROTOCOL_WORDS.contains(&lower.as_slice()) || PROTOCOL_WORDS.contains(&last);
     }
     edits.finish()
+}
+
+/// `Negotiate` and `NTLM` (RFC 4559 §4) with a token: the server's half of a handshake.
+fn is_handshake(value: &[u8]) -> bool {
+    let Some(blank) = memchr::memchr(b' ', value) else { return false };
+    let scheme = value.get(..blank).unwrap_or_default();
+    [&b"negotiate"[..], b"ntlm"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// `00-` and three numbers in hexadecimal, which may look like a card.

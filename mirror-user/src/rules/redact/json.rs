@@ -18,6 +18,10 @@ pub const MAX_JSON_DEPTH: usize = 128;
 /// The kind of tokens for what a path names.
 const BY_PATH: &str = "json";
 
+/// Members that name the value of the member beside them, which has one of the other names.
+const PAIR_NAMES: [&[u8]; 3] = [b"name", b"key", b"header"];
+const PAIR_VALUES: [&[u8]; 2] = [b"value", b"val"];
+
 /// A container around the value at hand.
 pub(super) struct Container<'a> {
     /// The name of the member at hand, as written; `None` in a list.
@@ -168,17 +172,42 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
             self.goes_on(b'}')?;
             return Ok(());
         }
+        // What the name in `{"name": "authorization", "value": "…"}` says of the value, as in HAR.
+        let mut paired = None;
         loop {
-            let member = self.member(heritage)?;
+            let mut member = self.member(heritage)?;
             if self.peek() != Some(b':') {
                 return Err(Unredactable::BadJson);
             }
             self.at += 1;
+            let _ = self.peek();
+            let start = self.at;
+            if let (Some(fate), Fate::Look | Fate::Identifier) = (paired, member.fate)
+                && self.is_member(&PAIR_VALUES)
+            {
+                member.fate = fate;
+            }
             self.value(member)?;
+            if self.is_member(&PAIR_NAMES) {
+                paired = self.listed(start..self.at);
+            }
             if !self.goes_on(b'}')? {
                 return Ok(());
             }
         }
+    }
+
+    /// True when the member at hand has one of these names.
+    fn is_member(&self, names: &[&[u8]]) -> bool {
+        let name = self.containers.last().and_then(|container| container.name);
+        name.is_some_and(|name| names.iter().any(|it| name.eq_ignore_ascii_case(it)))
+    }
+
+    /// What is to become of a value whose name is the string at `range`, if that is listed.
+    fn listed(&self, range: Range<usize>) -> Option<Fate<'w>> {
+        let plan = self.work.plan;
+        let name = self.source.get(range)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        Some(plan.names.field(name)).filter(|fate| matches!(fate, Fate::Replace(_)))
     }
 
     /// Reads a member's name; gives what its value takes over.

@@ -315,6 +315,8 @@ pub(super) const LISTS: &[List] = &[
         Word,
         "ipaddress ipaddresses ipaddr remoteaddr remoteip clientip forwardedfor realip",
     ),
+    // RFC 7239
+    of(Preset::Pii, Says::Replace("ip"), Whole, Places::HEADER, "forwarded"),
     of(
         Preset::Pii,
         Says::Exempt,

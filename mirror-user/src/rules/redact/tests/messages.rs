@@ -46,6 +46,50 @@ fn authorization_keeps_its_scheme() {
 }
 
 #[test]
+fn a_handshake_in_a_challenge_goes_and_other_challenges_stay() {
+    let challenge = |value: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: a\r\nWWW-Authenticate: {value}\r\n\r\n");
+        let out = text(&credentials(), &request);
+        let line = out.lines().nth(2).expect("a line").to_owned();
+        line.strip_prefix("WWW-Authenticate: ").expect("the field").to_owned()
+    };
+    assert!(
+        challenge("Negotiate oYG2MIGzoAMKAQ==").starts_with("Negotiate redacted-authorization-")
+    );
+    assert!(challenge("NTLM TlRMTVNTUAACAAAA").starts_with("NTLM redacted-authorization-"));
+    for stays in ["Negotiate", "NTLM", "Basic realm=\"shop\"", "Bearer error=\"invalid_token\""] {
+        assert_eq!(challenge(stays), stays);
+    }
+}
+
+#[test]
+fn the_addresses_of_forwarded_are_personal() {
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=203.0.113.9;proto=https\r\n\r\n";
+    assert!(text(&pii(), request).contains("\r\nForwarded: redacted-ip-"));
+    assert_eq!(text(&credentials(), request), request);
+}
+
+#[test]
+fn a_pair_of_name_and_value_is_read_as_one() {
+    let json = |json: &str| body(&credentials(), "application/json", json);
+    let out = json(
+        r#"[{"name":"Authorization","value":"Bearer abc"},{"key":"db_password","value":"abc"}]"#,
+    );
+    assert!(
+        out.starts_with(r#"[{"name":"Authorization","value":"Bearer redacted-bearer-"#),
+        "{out}"
+    );
+    assert!(out.contains(r#"{"key":"db_password","value":"redacted-password-"#), "{out}");
+    for stays in [
+        r#"{"name":"colour","value":"red"}"#,
+        r#"{"name":"password","label":"Password"}"#,
+        r#"[{"name":"password"},{"value":"red"}]"#,
+    ] {
+        assert_eq!(json(stays), stays);
+    }
+}
+
+#[test]
 fn a_message_without_secrets_is_the_same_one() {
     let exchange = ended(
         b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",

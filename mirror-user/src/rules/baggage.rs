@@ -1,6 +1,6 @@
 //! The member that says "synthetic" in a `baggage` list (W3C Baggage), which services pass on.
 
-use super::tag::members;
+use super::lines::members;
 
 /// A list longer than this need not be passed on by anyone (W3C Baggage §3.3.2).
 const MAX_BYTES: usize = 8192;

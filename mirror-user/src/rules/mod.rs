@@ -11,6 +11,7 @@
 mod baggage;
 pub mod edit;
 pub mod host;
+mod lines;
 mod open;
 mod probe;
 pub mod redact;

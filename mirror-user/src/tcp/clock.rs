@@ -1,14 +1,14 @@
-//! Packet time made to run forwards.
+//! Packet time, made monotonic.
 
 use std::time::Duration;
 
 use crate::packet::Timestamp;
 
-/// A step back by more than this is a clock that was set or a file that was appended; smaller ones
-/// are packets of several queues in a slightly wrong order.
+/// In nanoseconds. A larger step back means that the clock was set or a file was appended; smaller
+/// steps are packets of several queues that are slightly out of order.
 const RESET: u64 = 10_000_000_000;
 
-/// A time that never runs backwards and never stands still for long, whatever the packets say.
+/// A time that never runs backwards and never stops for long, whatever the packets' timestamps are.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     now: u64,
@@ -20,7 +20,7 @@ pub(super) struct Clock {
 pub(super) type Nanos = u64;
 
 impl Clock {
-    /// The time after a packet stamped `at`.
+    /// Advances to a packet with the timestamp `at`, and returns the time.
     pub(super) fn advance(&mut self, at: Timestamp) -> Nanos {
         self.last = at;
         let stamped = at.as_nanos().saturating_add(self.offset);
@@ -32,18 +32,18 @@ impl Clock {
         self.now
     }
 
-    /// The time after the last packet.
+    /// The time of the last packet.
     pub(super) const fn now(&self) -> Nanos {
         self.now
     }
 
-    /// What the last packet was stamped with.
+    /// The timestamp of the last packet, as captured.
     pub(super) const fn last(&self) -> Timestamp {
         self.last
     }
 }
 
-/// A limit in nanoseconds; one beyond 584 years is as good as none.
+/// A limit in nanoseconds; more than 584 years is as good as none.
 pub(super) fn nanos(limit: Duration) -> Nanos {
     u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,11 +2,11 @@
 //!
 //! A SYN or SYN-ACK proves nothing by itself: it may be stale, forged or meant for an earlier
 //! connection, and its receiver then answers with a challenge or not at all (RFC 9293 §3.10.7.4,
-//! RFC 5961 §4). So one that does not fit is only noted. The numbers of the next segment without SYN
-//! tell which of them the ends agreed upon.
+//! RFC 5961 §4). So a SYN that does not match is only noted. The numbers of the next segment
+//! without SYN show which one the ends agreed on.
 
 use super::event::CloseReason;
-use super::flow::{Desk, Flow, Half, HalfTrouble, Opening, State};
+use super::flow::{Context, Flow, Half, HalfRecovery, Opening, State};
 use super::key::End;
 use super::limits::MAX_CONTENDERS;
 use super::stats::Dropped;
@@ -22,18 +22,18 @@ pub(super) struct Syn {
     pub(super) answers: Option<SeqNumber>,
 }
 
-/// The SYNs of a connection that do not fit what is believed of it, oldest first.
+/// The SYNs of a connection that contradict its assumed state, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Contenders {
     syns: Vec<Syn>,
-    /// Some were forgotten because there were too many.
+    /// Some were forgotten because there were more than [`MAX_CONTENDERS`].
     overflowed: bool,
 }
 
 /// Which SYN a number belongs to.
 #[derive(Clone, Copy, Debug)]
 enum Belief {
-    /// To the one that is believed, or nothing says otherwise.
+    /// To the assumed one, or nothing contradicts it.
     Present,
     Other(Syn),
     /// To none.
@@ -41,12 +41,12 @@ enum Belief {
 }
 
 impl Syn {
-    /// The number after it.
+    /// The sequence number after it.
     fn first(&self) -> SeqNumber {
         self.isn.advanced_by(1)
     }
 
-    /// The SYN of `end` of which `first` is the next number.
+    /// The SYN of `end` whose next sequence number is `first`.
     fn before(end: End, first: SeqNumber, answers: Option<SeqNumber>) -> Self {
         Self { end, isn: SeqNumber(first.0.wrapping_sub(1)), answers }
     }
@@ -74,40 +74,40 @@ impl Contenders {
 }
 
 impl Flow {
-    /// Notes a SYN that does not fit.
-    pub(super) fn contend(&mut self, syn: Syn, desk: &Desk<'_>) {
-        self.trouble(desk).contenders.add(syn);
+    /// Notes a SYN that does not match.
+    pub(super) fn contend(&mut self, syn: Syn, cx: &Context<'_>) {
+        self.recovery(cx).contenders.add(syn);
     }
 
     fn contenders(&self) -> Option<&Contenders> {
-        self.trouble.as_ref().map(|trouble| &trouble.contenders)
+        self.recovery.as_ref().map(|recovery| &recovery.contenders)
     }
 
-    /// Looks which SYNs a segment confirms.
-    pub(super) fn confirm(&mut self, segment: &Segment, from: End, desk: &mut Desk<'_>) {
+    /// Finds out which SYNs a segment confirms.
+    pub(super) fn confirm(&mut self, segment: &Segment, from: End, cx: &mut Context<'_>) {
         let odd = segment.flags.0 & (Flags::SYN.0 | Flags::RST.0) != 0;
         if odd || !segment.flags.contains(Flags::ACK) {
             return;
         }
         if self.state == State::HalfOpen {
-            self.confirm_first(segment.seq, segment.ack, from, desk);
+            self.confirm_first(segment.seq, segment.ack, from, cx);
         } else if self.contenders().is_some_and(|contenders| !contenders.is_empty()) {
-            self.confirm_anew(segment.seq, segment.ack, from, desk);
+            self.confirm_anew(segment.seq, segment.ack, from, cx);
         }
     }
 
     /// Before the handshake has ended, each end's SYN is the one that the numbers belong to.
-    fn confirm_first(&mut self, seq: SeqNumber, ack: SeqNumber, from: End, desk: &mut Desk<'_>) {
+    fn confirm_first(&mut self, seq: SeqNumber, ack: SeqNumber, from: End, cx: &mut Context<'_>) {
         let peer_end = from.other();
-        let mut own = self.belief(from, seq, desk);
-        let mut peer = self.belief(peer_end, ack, desk);
+        let mut own = self.belief(from, seq, cx);
+        let mut peer = self.belief(peer_end, ack, cx);
         if !self.is_exact(own, from, seq) {
             let overflowed = self.contenders().is_some_and(|contenders| contenders.overflowed);
             let refuted = matches!(own, Belief::Refuted);
             if refuted && self.answered(peer_end, ack, peer) == Some(seq) {
                 own = Belief::Other(Syn::before(from, seq, None));
             } else if overflowed {
-                // The right ones may be among the forgotten, and with them who opened.
+                // The right ones may be among the forgotten ones, and with them the opener.
                 own = Belief::Other(Syn::before(from, seq, None));
                 peer = Belief::Other(Syn::before(peer_end, ack, None));
                 self.client = None;
@@ -117,19 +117,19 @@ impl Flow {
         }
         for belief in [own, peer] {
             if let Belief::Other(syn) = belief {
-                self.restart(syn, desk);
+                self.restart(syn, cx);
             }
         }
         if self.halves[from].follows_syn(seq) {
             if matches!(peer, Belief::Refuted) {
-                self.discard(peer_end, Dropped::OutsideWindow, desk);
+                self.discard(peer_end, Dropped::OutsideWindow, cx);
                 self.halves[peer_end] = Half::default();
             }
             let peer = &self.halves[peer_end];
-            if let Some(trouble) = &mut self.trouble
+            if let Some(recovery) = &mut self.recovery
                 && (peer.follows_syn(ack) || !peer.seen)
             {
-                trouble.contenders = Contenders::default();
+                recovery.contenders = Contenders::default();
             }
         }
         self.client = self.opener().or(self.client);
@@ -144,9 +144,9 @@ impl Flow {
     }
 
     /// Which SYN of `end` the number belongs to.
-    fn belief(&self, end: End, number: SeqNumber, desk: &Desk<'_>) -> Belief {
+    fn belief(&self, end: End, number: SeqNumber, cx: &Context<'_>) -> Belief {
         let half = &self.halves[end];
-        let window = desk.limits.window.cast_signed();
+        let window = cx.limits.window.cast_signed();
         if half.follows_syn(number) {
             return Belief::Present;
         }
@@ -177,7 +177,7 @@ impl Flow {
 
     /// A handshake has ended before, so that a new one must be confirmed as a whole: by the exact
     /// number of one of its SYNs, unless the segment is what the present connection expects.
-    fn confirm_anew(&mut self, seq: SeqNumber, ack: SeqNumber, from: End, desk: &mut Desk<'_>) {
+    fn confirm_anew(&mut self, seq: SeqNumber, ack: SeqNumber, from: End, cx: &mut Context<'_>) {
         let peer_end = from.other();
         let is_next = |half: &Half, number| half.known && half.next == number;
         let Some(contenders) = self.contenders() else { return };
@@ -192,7 +192,7 @@ impl Flow {
             answers(peer).filter(|a| *a == seq).map(|seq| Syn::before(from, seq, None))
         });
         let peer = peer.or_else(|| answers(own).map(|ack| Syn::before(peer_end, ack, None)));
-        self.close(CloseReason::Reused, desk);
+        self.close(CloseReason::Reused, cx);
         self.forget();
         for syn in [own, peer].into_iter().flatten() {
             self.start(syn);
@@ -200,24 +200,24 @@ impl Flow {
         self.client = self.opener();
     }
 
-    /// Puts an end's stream behind another SYN; what was taken to follow the old one goes.
-    fn restart(&mut self, syn: Syn, desk: &mut Desk<'_>) {
-        self.discard(syn.end, Dropped::OutsideWindow, desk);
+    /// Restarts an end's stream after another SYN, and drops what followed the old one.
+    fn restart(&mut self, syn: Syn, cx: &mut Context<'_>) {
+        self.discard(syn.end, Dropped::OutsideWindow, cx);
         self.halves[syn.end] = Half::default();
         self.start(syn);
     }
 
-    /// Drops what waits at an end.
-    pub(super) fn discard(&mut self, end: End, why: Dropped, desk: &mut Desk<'_>) {
-        while let Some(piece) = self.pop(end, desk) {
-            desk.stats.drop_bytes(why, piece.payload.len());
+    /// Drops the held bytes of an end.
+    pub(super) fn discard(&mut self, end: End, why: Dropped, cx: &mut Context<'_>) {
+        while let Some(piece) = self.pop(end, cx) {
+            cx.stats.drop_bytes(why, piece.payload.len());
         }
-        if let Some(trouble) = &mut self.trouble {
-            trouble.halves[end] = HalfTrouble { stuck_since: desk.now, ..HalfTrouble::default() };
+        if let Some(recovery) = &mut self.recovery {
+            recovery.halves[end] = HalfRecovery { stuck_since: cx.now, ..HalfRecovery::default() };
         }
     }
 
-    /// Begins an end's stream behind its SYN.
+    /// Starts an end's stream after its SYN.
     pub(super) fn start(&mut self, syn: Syn) {
         let half = &mut self.halves[syn.end];
         half.isn = syn.isn;
@@ -227,7 +227,7 @@ impl Flow {
         (half.seen, half.known) = (true, true);
     }
 
-    /// Who opened the connection, as far as the SYNs say: one end's SYN or the other's SYN-ACK.
+    /// Who opened the connection, as far as the SYNs show: one end's SYN or the other's SYN-ACK.
     fn opener(&self) -> Option<End> {
         let [low, high] = [End::Low, End::High].map(|end| self.halves[end].opening);
         match (low, high) {

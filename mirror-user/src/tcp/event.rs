@@ -1,4 +1,4 @@
-//! What the tcp room says of a connection.
+//! What the tcp stage reports of a connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use strum::IntoStaticStr;
 
 use crate::packet::{InterfaceId, Timestamp};
 
-/// One life of a flow. `slot` is small and reused after the connection's `Closed`, so that a room
-/// may keep its connections in a `Vec`; `serial` is never reused within a run.
+/// The identity of a connection. `slot` is small and reused after the connection's `Closed`, so
+/// that a stage may keep its connections in a `Vec`; `serial` is never reused within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConnId {
     /// Index into a table of open connections.
     pub slot: u32,
-    /// The how-manyeth connection of this run, from 0.
+    /// The ordinal of the connection within this run, from 0.
     pub serial: u64,
 }
 
 /// The two ends of a connection and where it was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peers {
-    /// Who opened it, or who is taken to have opened it.
+    /// The end that opened it, or is assumed to have opened it.
     pub client: SocketAddr,
-    /// Who answers.
+    /// The other end.
     pub server: SocketAddr,
     /// The interface of its first segment.
     pub interface: InterfaceId,
@@ -35,7 +35,7 @@ pub struct Peers {
 pub enum Side {
     /// The end that opened it.
     Client,
-    /// The end that answers.
+    /// The end that accepted it.
     Server,
 }
 
@@ -51,13 +51,13 @@ impl Side {
 }
 
 /// Something that happened on a connection. Events of one connection come in the order in which
-/// they took effect; each side's `Data` and `Gap` follow each other without a hole.
+/// they took effect; each side's `Data` and `Gap` are contiguous.
 #[derive(Clone, Debug)]
 pub struct StreamEvent {
     /// The connection.
     pub conn: ConnId,
-    /// The time of the segment that it speaks of: for bytes that had to wait, when they were seen;
-    /// for all else, when it became known.
+    /// The time of its segment: for held bytes, when they were captured; for everything else, when
+    /// it became known.
     pub at: Timestamp,
     /// What happened.
     pub change: Change,
@@ -66,7 +66,7 @@ pub struct StreamEvent {
 /// What happened on a connection.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Its first segment was seen; nothing of it comes before.
+    /// It carries payload for the first time; the first event of every connection.
     Opened {
         /// Its two ends.
         peers: Arc<Peers>,
@@ -75,9 +75,9 @@ pub enum Change {
     },
     /// The next bytes that `Side` sent, in order, each byte once.
     Data(Side, Bytes),
-    /// The next so many bytes that `Side` sent were never seen (0: an unknown number).
+    /// The next bytes that `Side` sent were not captured: how many (0: an unknown number).
     Gap(Side, u64),
-    /// `Side` has sent all that it will send (FIN, in order).
+    /// `Side` will send nothing more (FIN, in order).
     Finished(Side),
     /// It ended; its slot may be reused from now on.
     Closed(CloseReason),
@@ -97,7 +97,7 @@ pub enum CloseReason {
     Evicted,
     /// A new handshake on the same addresses and ports.
     Reused,
-    /// Joined in its middle, it turned out to be the other end that is the client; it goes on as
+    /// It was joined in its middle, and the other end turned out to be the client. It continues as
     /// another connection with the sides exchanged.
     SidesChanged,
     /// The source ended.

@@ -1,4 +1,4 @@
-//! One connection: where each side's bytes are, and what is told of it.
+//! One connection: the position of each side in its stream, and what is emitted.
 
 use std::sync::Arc;
 
@@ -19,35 +19,35 @@ use crate::packet::{InterfaceId, Timestamp};
 use crate::segment::SeqNumber;
 use crate::segment::{Flags, Segment};
 
-/// How far a connection is told.
+/// How far a connection has come, and whether it has been reported.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
-    /// Nothing but SYNs.
+    /// Only SYNs were seen.
     #[default]
     HalfOpen,
-    /// Both ends spoke, without payload: nothing is told yet.
+    /// Both ends sent segments without payload: not reported yet.
     Silent,
-    /// The same connection is read with other addresses; nothing of it is told.
+    /// The same connection is read with other addresses; this copy is never reported.
     Translated,
-    /// Told, but who is the client was guessed and may turn out to be wrong.
+    /// Reported; which end is the client is a guess that may turn out to be wrong.
     Joined,
-    /// Told.
+    /// Reported.
     Open,
-    /// Ended; kept for its late segments.
+    /// Ended; remembered for its late segments.
     Closed,
 }
 
 impl State {
-    /// The connection was told and has not ended.
-    pub(super) const fn is_told(self) -> bool {
+    /// The connection was reported and has not ended.
+    pub(super) const fn is_reported(self) -> bool {
         matches!(self, Self::Joined | Self::Open)
     }
 }
 
-/// How an end began.
+/// How an end opened its stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// Nobody saw it.
+    /// It was not captured.
     #[default]
     Unseen,
     /// With a SYN.
@@ -56,22 +56,22 @@ pub(super) enum Opening {
     SynAck,
 }
 
-/// One end's place in its stream.
+/// One end's position in its stream.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Half {
     /// The next byte that is expected from it (as RCV.NXT of its peer); SYN and FIN count as bytes.
     pub(super) next: SeqNumber,
-    /// The number of its SYN, if that was seen or its peer's SYN-ACK acknowledges it.
+    /// Its initial sequence number, if its SYN was seen or its peer's SYN-ACK acknowledges it.
     pub(super) isn: SeqNumber,
-    /// What it acknowledged last of the other end.
+    /// Its last acknowledgment of the other end's bytes.
     pub(super) last_ack: SeqNumber,
-    /// `next` means something: from its own segments or from its peer's acknowledgments.
+    /// `next` is known, from its own segments or from its peer's acknowledgments.
     pub(super) known: bool,
     /// It sent a segment.
     pub(super) seen: bool,
-    /// Which SYN of it was seen.
+    /// Which kind of SYN was seen.
     pub(super) opening: Opening,
-    /// Its FIN was reached.
+    /// Its FIN was reached in order.
     pub(super) fin: bool,
 }
 
@@ -82,19 +82,19 @@ impl Half {
     }
 }
 
-/// What every segment needs, in one cache line; the rest is in [`Trouble`] and in the table.
+/// What every segment needs, in one cache line. The rest is in [`Recovery`] and in the table.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(super) struct Flow {
     pub(super) serial: u64,
-    pub(super) trouble: Option<Box<Trouble>>,
+    pub(super) recovery: Option<Box<Recovery>>,
     pub(super) halves: EnumMap<End, Half>,
     pub(super) link: Link,
-    /// Second of the table's clock in which it was last heard of.
+    /// The second of the table's clock in which its last segment was seen.
     pub(super) heard: u32,
     pub(super) state: State,
     pub(super) client: Option<End>,
-    /// Who reset it, if that ended it.
+    /// Which end reset it, if a RST ended it.
     pub(super) reset_by: Option<End>,
     /// The slot is in the table's queue of timers.
     pub(super) timed: bool,
@@ -102,26 +102,26 @@ pub(super) struct Flow {
 
 const _: () = assert!(size_of::<Flow>() == 64, "a flow fills one cache line");
 
-/// What only a connection with holes or strange segments needs.
+/// What only a connection with gaps or unexpected segments needs.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
-    pub(super) halves: EnumMap<End, HalfTrouble>,
-    /// SYNs that do not fit; one takes the connection over once something confirms it.
+pub(super) struct Recovery {
+    pub(super) halves: EnumMap<End, HalfRecovery>,
+    /// SYNs that do not match; one of them takes over when a later segment confirms it.
     pub(super) contenders: Contenders,
 }
 
-/// What waits in one end's stream.
+/// The out-of-order state of one end.
 #[derive(Debug, Default)]
-pub(super) struct HalfTrouble {
+pub(super) struct HalfRecovery {
     pub(super) waiting: Waiting,
-    /// When the stream last went on, or the first hole appeared.
+    /// When the stream last advanced, or when its first gap appeared.
     pub(super) stuck_since: Nanos,
-    /// How far its peer acknowledged bytes that were not seen.
+    /// How far its peer acknowledged bytes that were not captured.
     pub(super) acked: Option<Acked>,
-    /// One acknowledged number was passed over. It was a FIN that the capture lost, unless bytes
-    /// follow.
-    pub(super) owed: bool,
-    /// The end of the last segment outside the window, and how many fitted each other.
+    /// One acknowledged sequence number was skipped. It was a FIN that the capture lost, unless
+    /// bytes follow.
+    pub(super) fin_pending: bool,
+    /// The end of the last segment outside the window, and how many such segments were contiguous.
     pub(super) stray: Option<(SeqNumber, u8)>,
 }
 
@@ -129,36 +129,35 @@ pub(super) struct HalfTrouble {
 pub(super) struct Acked {
     pub(super) upto: SeqNumber,
     pub(super) since: Nanos,
-    /// Segments of the connection since then.
+    /// Segments of the connection since `since`.
     pub(super) segments: u32,
 }
 
-impl Trouble {
+impl Recovery {
     fn is_over(&self) -> bool {
         self.contenders.is_empty()
-            && self
-                .halves
-                .values()
-                .all(|h| h.waiting.is_empty() && h.acked.is_none() && !h.owed && h.stray.is_none())
+            && self.halves.values().all(|h| {
+                h.waiting.is_empty() && h.acked.is_none() && !h.fin_pending && h.stray.is_none()
+            })
     }
 }
 
-/// What only telling and forgetting a connection need.
+/// Where a connection comes from: needed only to report it and to forget it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Birth {
+pub(super) struct FlowOrigin {
     pub(super) key: FlowKey,
     pub(super) interface: InterfaceId,
 }
 
-/// What a flow needs from its table while it works: where it is, when, and where to tell.
-pub(super) struct Desk<'a> {
+/// What a flow borrows from its table while it handles a segment or a timer.
+pub(super) struct Context<'a> {
     pub(super) slot: u32,
     pub(super) now: Nanos,
     pub(super) at: Timestamp,
-    pub(super) birth: &'a Birth,
+    pub(super) origin: &'a FlowOrigin,
     pub(super) limits: &'a TcpLimits,
     pub(super) stats: &'a mut TcpStats,
-    /// What all connections hold, as [`Waiting::cost`].
+    /// The bytes held by all connections, as [`Waiting::cost`].
     pub(super) held: &'a mut usize,
     pub(super) next_serial: &'a mut u64,
     pub(super) twins: &'a mut Twins,
@@ -170,17 +169,17 @@ impl Flow {
         if self.client.unwrap_or(End::Low) == end { Side::Client } else { Side::Server }
     }
 
-    pub(super) fn trouble(&mut self, desk: &Desk<'_>) -> &mut Trouble {
-        self.trouble.get_or_insert_with(|| {
-            let mut trouble = Box::<Trouble>::default();
-            trouble.halves.values_mut().for_each(|h| h.stuck_since = desk.now);
-            trouble
+    pub(super) fn recovery(&mut self, cx: &Context<'_>) -> &mut Recovery {
+        self.recovery.get_or_insert_with(|| {
+            let mut recovery = Box::<Recovery>::default();
+            recovery.halves.values_mut().for_each(|h| h.stuck_since = cx.now);
+            recovery
         })
     }
 
-    /// How far a segment that bears other tags is from what is expected of its sender, in bytes;
-    /// `None` if it does not belong here. The first one of an end in what cannot be the same network
-    /// must fit exactly.
+    /// The distance in bytes of a segment with other tags from what is expected of its sender;
+    /// `None` if it does not belong here. If it cannot be the same network, the first segment of an
+    /// end must match exactly.
     pub(super) fn distance(
         &self,
         segment: &Segment,
@@ -207,172 +206,171 @@ impl Flow {
         fits.then_some(far)
     }
 
-    /// True when time alone can change something.
+    /// True if the passing of time can change the state.
     pub(super) fn waits(&self) -> bool {
-        self.trouble
+        self.recovery
             .as_ref()
             .is_some_and(|t| t.halves.values().any(|h| !h.waiting.is_empty() || h.acked.is_some()))
     }
 
-    pub(super) fn half_trouble(&self, end: End) -> Option<&HalfTrouble> {
-        self.trouble.as_ref().map(|t| &t.halves[end])
+    pub(super) fn half_recovery(&self, end: End) -> Option<&HalfRecovery> {
+        self.recovery.as_ref().map(|t| &t.halves[end])
     }
 
-    /// Gives the box back once nothing waits, so that the fast path is open again.
-    pub(super) fn end_trouble(&mut self) {
-        if self.trouble.as_ref().is_some_and(|t| t.is_over()) {
-            self.trouble = None;
+    /// Frees the recovery state when nothing is left in it, which enables the fast path again.
+    pub(super) fn end_recovery(&mut self) {
+        if self.recovery.as_ref().is_some_and(|t| t.is_over()) {
+            self.recovery = None;
         }
     }
 
-    pub(super) fn tell(&self, change: Change, desk: &mut Desk<'_>) {
-        desk.out.push(StreamEvent { conn: self.id(desk), at: desk.at, change });
+    pub(super) fn emit(&self, change: Change, cx: &mut Context<'_>) {
+        cx.out.push(StreamEvent { conn: self.id(cx), at: cx.at, change });
     }
 
-    fn id(&self, desk: &Desk<'_>) -> ConnId {
-        ConnId { slot: desk.slot, serial: self.serial }
+    fn id(&self, cx: &Context<'_>) -> ConnId {
+        ConnId { slot: cx.slot, serial: self.serial }
     }
 
-    /// Tells the connection, if that was not done.
+    /// Reports the connection, unless that was done.
     #[inline]
-    pub(super) fn open(&mut self, desk: &mut Desk<'_>) {
-        if !self.state.is_told() {
-            self.begin(desk);
+    pub(super) fn open(&mut self, cx: &mut Context<'_>) {
+        if !self.state.is_reported() {
+            self.begin(cx);
         }
     }
 
-    /// Tells the connection, which is done once in its life as long as its sides stay what they are.
+    /// Reports the connection: once, unless its sides are exchanged later.
     #[cold]
-    fn begin(&mut self, desk: &mut Desk<'_>) {
+    fn begin(&mut self, cx: &mut Context<'_>) {
         let client = *self.client.get_or_insert_with(|| {
-            roles::client_end(&desk.birth.key, &desk.limits.server_ports, None)
+            roles::client_end(&cx.origin.key, &cx.limits.server_ports, None)
         });
-        self.serial = *desk.next_serial;
-        *desk.next_serial += 1;
+        self.serial = *cx.next_serial;
+        *cx.next_serial += 1;
         let midstream = self.halves.values().all(|h| h.opening == Opening::Unseen);
         let guessed =
-            midstream && roles::by_ports(&desk.birth.key, &desk.limits.server_ports).is_none();
+            midstream && roles::by_ports(&cx.origin.key, &cx.limits.server_ports).is_none();
         self.state = if guessed { State::Joined } else { State::Open };
-        desk.stats.opened += 1;
+        cx.stats.opened += 1;
         let peers = Arc::new(Peers {
-            client: desk.birth.key.address(client),
-            server: desk.birth.key.address(client.other()),
-            interface: desk.birth.interface,
+            client: cx.origin.key.address(client),
+            server: cx.origin.key.address(client.other()),
+            interface: cx.origin.interface,
         });
-        self.tell(Change::Opened { peers, midstream }, desk);
+        self.emit(Change::Opened { peers, midstream }, cx);
         for end in [client, client.other()] {
             if self.halves[end].fin {
-                self.tell(Change::Finished(self.side(end)), desk);
+                self.emit(Change::Finished(self.side(end)), cx);
             }
         }
     }
 
-    /// Tells payload of `end` that is next in its stream and was seen at `at`: earlier than now if it
-    /// had to wait.
+    /// Emits the next payload of `end`, captured at `at` (earlier than now if it was held).
     #[inline]
-    pub(super) fn tell_data(
+    pub(super) fn emit_data(
         &mut self,
         end: End,
         payload: Bytes,
         at: Timestamp,
-        desk: &mut Desk<'_>,
+        cx: &mut Context<'_>,
     ) {
         if payload.is_empty() {
             return;
         }
-        desk.stats.bytes_delivered += payload.len() as u64;
+        cx.stats.bytes_delivered += payload.len() as u64;
         if self.state != State::Open {
-            self.reconsider(end, &payload, desk);
+            self.reconsider(end, &payload, cx);
         }
         let change = Change::Data(self.side(end), payload);
-        desk.out.push(StreamEvent { conn: self.id(desk), at, change });
+        cx.out.push(StreamEvent { conn: self.id(cx), at, change });
     }
 
-    /// Tells the connection before its first bytes; afterwards, while its sides are a guess, lets
-    /// the start of a message say whether they are right. If not, it ends and begins anew the
-    /// other way round.
+    /// Reports the connection before its first bytes. Later, while its sides are a guess, the start
+    /// of a message confirms or refutes them; if they were wrong, the connection ends and begins
+    /// again with the sides exchanged.
     #[cold]
-    fn reconsider(&mut self, end: End, payload: &[u8], desk: &mut Desk<'_>) {
+    fn reconsider(&mut self, end: End, payload: &[u8], cx: &mut Context<'_>) {
         if self.state != State::Joined {
-            return self.begin(desk);
+            return self.begin(cx);
         }
         let Some(side) = roles::speaker(payload) else { return };
         if side == self.side(end) {
             self.state = State::Open;
             return;
         }
-        desk.stats.closed.count(CloseReason::SidesChanged);
-        self.tell(Change::Closed(CloseReason::SidesChanged), desk);
+        cx.stats.closed.count(CloseReason::SidesChanged);
+        self.emit(Change::Closed(CloseReason::SidesChanged), cx);
         self.client = self.client.map(End::other);
-        self.begin(desk);
+        self.begin(cx);
     }
 
-    /// Takes a piece that begins at `next`.
-    pub(super) fn deliver(&mut self, end: End, piece: Piece, desk: &mut Desk<'_>) {
-        if self.trouble.as_ref().is_some_and(|t| t.halves[end].owed) && piece.span() > 0 {
-            self.trouble(desk).halves[end].owed = false;
-            self.tell_gap(end, 1, GapReason::Acknowledged, desk);
+    /// Delivers a piece that begins at `next`.
+    pub(super) fn deliver(&mut self, end: End, piece: Piece, cx: &mut Context<'_>) {
+        if self.recovery.as_ref().is_some_and(|t| t.halves[end].fin_pending) && piece.span() > 0 {
+            self.recovery(cx).halves[end].fin_pending = false;
+            self.emit_gap(end, 1, GapReason::Acknowledged, cx);
         }
         self.halves[end].next = piece.end();
-        self.tell_data(end, piece.payload, piece.at, desk);
+        self.emit_data(end, piece.payload, piece.at, cx);
         if piece.cut > 0 {
-            self.tell_gap(end, piece.cut, GapReason::Cut, desk);
+            self.emit_gap(end, piece.cut, GapReason::Cut, cx);
         }
         if piece.fin {
-            self.finish_half(end, desk);
+            self.finish_half(end, cx);
         }
         let next = self.halves[end].next;
-        if let Some(trouble) = &mut self.trouble {
-            let half = &mut trouble.halves[end];
-            half.stuck_since = desk.now;
+        if let Some(recovery) = &mut self.recovery {
+            let half = &mut recovery.halves[end];
+            half.stuck_since = cx.now;
             half.stray = None;
             half.acked = half.acked.filter(|acked| acked.upto.is_after(next));
         }
     }
 
-    /// `end`'s FIN was reached: nothing can follow.
-    pub(super) fn finish_half(&mut self, end: End, desk: &mut Desk<'_>) {
+    /// The FIN of `end` was reached: nothing can follow.
+    pub(super) fn finish_half(&mut self, end: End, cx: &mut Context<'_>) {
         self.halves[end].fin = true;
-        if self.state.is_told() {
-            self.tell(Change::Finished(self.side(end)), desk);
+        if self.state.is_reported() {
+            self.emit(Change::Finished(self.side(end)), cx);
         }
-        while let Some(piece) = self.pop(end, desk) {
-            desk.stats.drop_bytes(Dropped::AfterFin, piece.payload.len());
+        while let Some(piece) = self.pop(end, cx) {
+            cx.stats.drop_bytes(Dropped::AfterFin, piece.payload.len());
         }
-        if let Some(trouble) = &mut self.trouble {
-            trouble.halves[end].acked = None;
+        if let Some(recovery) = &mut self.recovery {
+            recovery.halves[end].acked = None;
         }
     }
 
-    pub(super) fn tell_gap(&mut self, end: End, bytes: u32, why: GapReason, desk: &mut Desk<'_>) {
-        desk.stats.gaps.count(why);
-        desk.stats.gap_bytes.add(why, u64::from(bytes));
-        self.open(desk);
-        self.tell(Change::Gap(self.side(end), u64::from(bytes)), desk);
+    pub(super) fn emit_gap(&mut self, end: End, bytes: u32, why: GapReason, cx: &mut Context<'_>) {
+        cx.stats.gaps.count(why);
+        cx.stats.gap_bytes.add(why, u64::from(bytes));
+        self.open(cx);
+        self.emit(Change::Gap(self.side(end), u64::from(bytes)), cx);
     }
 
-    /// Takes the first waiting piece of `end` out of the books.
-    pub(super) fn pop(&mut self, end: End, desk: &mut Desk<'_>) -> Option<Piece> {
-        let waiting = &mut self.trouble.as_mut()?.halves[end].waiting;
+    /// Removes the first waiting piece of `end` and updates the counters of held bytes.
+    pub(super) fn pop(&mut self, end: End, cx: &mut Context<'_>) -> Option<Piece> {
+        let waiting = &mut self.recovery.as_mut()?.halves[end].waiting;
         let before = (waiting.cost, waiting.payload);
         let piece = waiting.pop()?;
-        *desk.held -= before.0 - waiting.cost;
-        desk.stats.bytes_held -= (before.1 - waiting.payload) as u64;
+        *cx.held -= before.0 - waiting.cost;
+        cx.stats.bytes_held -= (before.1 - waiting.payload) as u64;
         Some(piece)
     }
 
-    /// Ends the connection: what waits is told behind its holes, then the end.
-    pub(super) fn close(&mut self, reason: CloseReason, desk: &mut Desk<'_>) {
-        self.flush(desk);
-        if self.state.is_told() {
-            desk.stats.closed.count(reason);
-            self.tell(Change::Closed(reason), desk);
+    /// Ends the connection: emits the held bytes with the gaps before them, then the end.
+    pub(super) fn close(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
+        self.flush(cx);
+        if self.state.is_reported() {
+            cx.stats.closed.count(reason);
+            self.emit(Change::Closed(reason), cx);
         }
         self.state = State::Closed;
-        self.trouble = None;
+        self.recovery = None;
     }
 
-    /// Makes place for a new connection between the same ends.
+    /// Resets the slot for a new connection between the same ends.
     pub(super) fn forget(&mut self) {
         let (link, heard, timed) = (self.link, self.heard, self.timed);
         *self = Self { link, heard, timed, ..Self::default() };

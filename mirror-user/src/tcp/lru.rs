@@ -1,4 +1,4 @@
-//! Connections in the order in which they were last heard of.
+//! Connections in the order of their last segments.
 
 use super::table::Slots;
 
@@ -37,7 +37,7 @@ impl Lru {
         (self.head != NONE).then_some(self.head)
     }
 
-    /// Adds a flow that is in no list, as the one last heard of.
+    /// Appends a flow that is in no list, as the most recent one.
     pub(super) fn push(&mut self, flows: &mut Slots, slot: u32) {
         flows.at(slot).link = Link { before: self.tail, after: NONE };
         match self.tail {
@@ -47,7 +47,7 @@ impl Lru {
         self.tail = slot;
     }
 
-    /// Takes out a flow that is in this list.
+    /// Removes a flow that is in this list.
     pub(super) fn remove(&mut self, flows: &mut Slots, slot: u32) {
         let Link { before, after } = std::mem::take(&mut flows.at(slot).link);
         match before {

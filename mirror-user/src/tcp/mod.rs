@@ -1,24 +1,25 @@
-//! `Segment`s in, `StreamEvent`s out: each side's bytes in order, each byte once, holes told exactly.
+//! `Segment`s in, `StreamEvent`s out: each side's bytes in order, each byte once,
+//! and every gap with its exact length.
 //!
-//! **Refuses** what the receiving host would refuse as well (RFC 9293 §3.10.7.4): bytes it already
-//! has, bytes outside its window, bytes after FIN, a RST that does not fit. Each refusal has a
+//! **Drops** what the receiving host would drop as well (RFC 9293 §3.10.7.4): bytes it already
+//! has, bytes outside its window, bytes after FIN, a RST that does not fit. Each reason has a
 //! name in [`stats`], and captured bytes = delivered + Σ dropped(reason) + those still held.
 //!
-//! **Remembers** at most [`TcpLimits::connections`] connections, half-open ones and those already
-//! closed forgotten first, then the longest idle; and out-of-order bytes, copied, up to the limits
-//! of [`TcpLimits`]. It never waits and never looks at a clock.
+//! **Remembers** at most [`TcpLimits::connections`] connections, and forgets half-open ones first,
+//! then closed ones, then the longest idle; and out-of-order bytes, copied, up to the limits of
+//! [`TcpLimits`]. It never blocks and never reads a clock.
 //!
 //! **Order.** Bytes of one side come after every byte of the other side that their segment
-//! acknowledges, unless that byte was lost: a request is told before its answer even when the
-//! capture has them the other way round. What is acknowledged and still missing after
-//! [`TcpLimits::grace`] or [`TcpLimits::grace_segments`] was lost by the capture and becomes a gap.
+//! acknowledges, unless that byte was lost: a request is emitted before its response even if the
+//! capture has them in the opposite order. Bytes that are acknowledged and still missing after
+//! [`TcpLimits::grace`] or [`TcpLimits::grace_segments`] were lost by the capture and become a gap.
 //!
 //! **Overlaps** are resolved as Linux does (`tcp_data_queue`, `tcp_data_queue_ofo`): what was
 //! delivered stays; among waiting segments the one that starts first wins, at the same start the
 //! longer one, of two equal ones the first.
 //!
-//! A connection is told ([`Change::Opened`](event::Change::Opened)) when it first carries payload,
-//! so that scans, floods and idle connections cost the rooms behind nothing.
+//! A connection is reported ([`Change::Opened`](event::Change::Opened)) when it first carries
+//! payload, so that scans, floods and idle connections cost the later stages nothing.
 
 pub mod event;
 pub mod limits;

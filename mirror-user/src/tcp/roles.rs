@@ -1,12 +1,12 @@
-//! Who is the client of a connection whose SYN was not seen.
+//! Which end is the client of a connection whose SYN was not captured.
 
 use super::event::Side;
 use super::key::{End, FlowKey};
 use crate::filter::Ports;
 use crate::syntax::is_token;
 
-/// Which end is the client, from the known server ports, else from the first payload and who sent
-/// it, else from the port numbers: the lower one is the server's.
+/// Which end is the client: by the known server ports, else by the first payload and its sender,
+/// else by the port numbers, of which the lower one is the server's.
 pub(super) fn client_end(key: &FlowKey, server_ports: &Ports, first: Option<(End, &[u8])>) -> End {
     if let Some(client) = by_ports(key, server_ports) {
         return client;
@@ -27,7 +27,7 @@ pub(super) fn client_end(key: &FlowKey, server_ports: &Ports, first: Option<(End
     }
 }
 
-/// Which end is the client, if one of the ports alone is known to be a server's.
+/// Which end is the client, if exactly one of the ports is known to be a server's.
 pub(super) fn by_ports(key: &FlowKey, server_ports: &Ports) -> Option<End> {
     let [low, high] = ports(key).map(|port| server_ports.contains(port));
     match (low, high) {
@@ -41,9 +41,9 @@ fn ports(key: &FlowKey) -> [u16; 2] {
     [End::Low, End::High].map(|end| key.address(end).port())
 }
 
-/// Whose message begins with these bytes: a status line is a server's, a whole request line a
-/// client's (RFC 9112 §3, §4). More is asked for than of a connection's first bytes, because what
-/// is decided by those is changed by these.
+/// Which side sends a message that begins with these bytes: a status line is the server's, a whole
+/// request line the client's (RFC 9112 §3, §4). Stricter than [`starts_like_request`], because this
+/// may reverse an earlier decision.
 pub(super) fn speaker(payload: &[u8]) -> Option<Side> {
     if let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor, b' ', code @ ..] = payload {
         let code = code.get(..3)?;
@@ -62,7 +62,7 @@ pub(super) fn speaker(payload: &[u8]) -> Option<Side> {
     is_request.then_some(Side::Client)
 }
 
-/// Request lines are looked for in so many bytes.
+/// Request lines are searched for in this many bytes.
 const LONGEST_LINE: usize = 8192;
 
 /// The longest registered method (IANA HTTP Method Registry), UPDATEREDIRECTREF, has 17 letters.

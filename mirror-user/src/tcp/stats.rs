@@ -9,14 +9,14 @@ use crate::stats::{Account, Seam, Tally};
 /// What became of a segment: each has exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Fate {
-    /// Its bytes or its FIN were next, and went on.
+pub enum Disposition {
+    /// Its bytes or its FIN were next, and were delivered.
     InOrder,
-    /// It came before others that precede it, and was kept.
+    /// It arrived before segments that precede it, and was held.
     OutOfOrder,
-    /// All of it was there already.
+    /// All of it had been received.
     Retransmitted,
-    /// Part of it was there already; the rest was taken.
+    /// Part of it had been received; the rest was taken.
     Overlapping,
     /// No bytes; acknowledged something or nothing.
     Ack,
@@ -36,33 +36,33 @@ pub enum Fate {
     AfterFin,
     /// Of a connection that had ended.
     AfterClose,
-    /// Of a connection that is read with other addresses, before or behind a translation.
+    /// Of a connection that is read with other addresses, before or after a translation.
     Translated,
     /// Without SYN and payload, of no known connection.
     NoConnection,
 }
 
-/// Why captured payload bytes did not go on.
+/// Why captured payload bytes were not delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Dropped {
-    /// The same place of the stream had been seen before.
+    /// The same position of the stream had been received before.
     Duplicate,
-    /// See [`Fate::KeepAlive`].
+    /// See [`Disposition::KeepAlive`].
     KeepAlive,
-    /// See [`Fate::OutsideWindow`].
+    /// See [`Disposition::OutsideWindow`].
     OutsideWindow,
-    /// See [`Fate::AfterFin`].
+    /// See [`Disposition::AfterFin`].
     AfterFin,
-    /// See [`Fate::AfterClose`].
+    /// See [`Disposition::AfterClose`].
     AfterClose,
-    /// See [`Fate::Translated`].
+    /// See [`Disposition::Translated`].
     Translated,
     /// In a RST (RFC 9293 §3.10.7: text that explains the reset).
     WithReset,
 }
 
-/// Why a hole was given up.
+/// Why a gap was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum GapReason {
@@ -70,40 +70,40 @@ pub enum GapReason {
     Acknowledged,
     /// Nothing filled it in time.
     TimedOut,
-    /// What waited behind it reached a limit.
+    /// The bytes held after it reached a limit.
     HeldLimit,
-    /// The connection ended, or a new place of the stream was taken.
+    /// The connection ended, or the stream moved to another position.
     Ended,
-    /// The stream went on more than a window ahead.
+    /// The stream continued more than a window ahead.
     Moved,
     /// The capture cut the packet (snaplen).
     Cut,
 }
 
-/// Everything that the tcp room counts.
+/// Everything that the tcp stage counts.
 #[derive(Debug, Default)]
 pub struct TcpStats {
-    /// Segments by what became of them; the total is the segments seen.
-    pub segments: Tally<Fate>,
+    /// Segments by disposition; the total is the number of segments seen.
+    pub segments: Tally<Disposition>,
     /// Captured payload bytes seen.
     pub bytes_seen: u64,
-    /// Of these, those that went on.
+    /// Of these, those that were delivered.
     pub bytes_delivered: u64,
     /// Of these, the others.
     pub bytes_dropped: Tally<Dropped>,
-    /// Of these, those that wait behind a hole now; 0 after `finish`.
+    /// Of these, those that are held after a gap now; 0 after `finish`.
     pub bytes_held: u64,
-    /// Holes told, by reason.
+    /// Gaps emitted, by reason.
     pub gaps: Tally<GapReason>,
-    /// The bytes in them.
+    /// The bytes in these gaps, by reason.
     pub gap_bytes: Tally<GapReason>,
     /// Segments with urgent data; it is kept in line (RFC 6093 §5).
     pub urgent: u64,
-    /// Connections told.
+    /// Connections reported.
     pub opened: u64,
     /// Of these, those that ended, by reason.
     pub closed: Tally<CloseReason>,
-    /// Connections forgotten because the table was full, without those told as `Evicted`.
+    /// Connections forgotten because the table was full, without those reported as `Evicted`.
     pub evicted_unopened: u64,
 }
 

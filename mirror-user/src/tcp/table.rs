@@ -1,14 +1,14 @@
-//! The table of connections: finds a segment's flow, forgets what is old.
+//! The table of connections: finds a segment's flow and forgets old ones.
 
 use std::collections::VecDeque;
 
 use super::clock::{Clock, Nanos, nanos};
 use super::event::{CloseReason, StreamEvent};
-use super::flow::{Birth, Desk, Flow, State};
+use super::flow::{Context, Flow, FlowOrigin, State};
 use super::key::{End, FlowKey, Index};
 use super::limits::TcpLimits;
 use super::lru::Lru;
-use super::stats::{Dropped, Fate, TcpStats};
+use super::stats::{Disposition, Dropped, TcpStats};
 use super::twins::Twins;
 use crate::filter::Ports;
 use crate::packet::Timestamp;
@@ -20,16 +20,16 @@ pub struct FlowTable {
     limits: TcpLimits,
     index: Index,
     flows: Slots,
-    /// What only opening and forgetting need, apart from the flows to keep those small.
-    births: Vec<Birth>,
+    /// What only reporting and forgetting need, kept apart so that flows stay small.
+    origins: Vec<FlowOrigin>,
     free: Vec<u32>,
     lists: Lists,
-    /// Slots whose flow waits for something, with the time to look at it; each slot at most once.
+    /// Slots whose flow waits for something, with the time to look at it. Each slot at most once.
     timers: VecDeque<(Nanos, u32)>,
     clock: Clock,
     stats: TcpStats,
     held: usize,
-    /// The last second of the clock in which the idle connections were looked for.
+    /// The last second of the clock in which idle connections were looked for.
     swept: u32,
     next_serial: u64,
     twins: Twins,
@@ -79,7 +79,7 @@ impl FlowTable {
             limits: TcpLimits { connections, ..limits },
             index: Index::default(),
             flows: Slots::default(),
-            births: Vec::new(),
+            origins: Vec::new(),
             free: Vec::new(),
             lists: Lists::default(),
             timers: VecDeque::new(),
@@ -92,26 +92,26 @@ impl FlowTable {
         }
     }
 
-    /// Lets these be the ports that servers listen on, for connections that begin from now on.
+    /// Sets the ports that servers listen on, for connections that begin from now on.
     pub fn watch_ports(&mut self, server_ports: Ports) {
         self.limits.server_ports = server_ports;
     }
 
-    /// Takes a segment and tells what follows from it.
+    /// Takes a segment and emits what follows from it.
     pub fn push(&mut self, segment: Segment, out: &mut Vec<StreamEvent>) {
         let now = self.clock.advance(segment.at);
         self.stats.bytes_seen += segment.payload.len() as u64;
         let (key, from) = FlowKey::of(&segment);
         let known = self.index.get(&key).or_else(|| self.sibling(&key, &segment, from));
-        let fate = match known.or_else(|| self.admit(&key, &segment, out)) {
+        let disposition = match known.or_else(|| self.admit(&key, &segment, out)) {
             Some(slot) => self.receive(slot, segment, from, out),
-            None => Fate::NoConnection,
+            None => Disposition::NoConnection,
         };
-        self.stats.segments.count(fate);
+        self.stats.segments.count(disposition);
         self.run_timers(now, out);
     }
 
-    /// Lets time pass: gives up holes and closes connections that were silent too long.
+    /// Advances time: gives up overdue gaps and closes idle connections.
     pub fn expire(&mut self, now: Timestamp, out: &mut Vec<StreamEvent>) {
         let now = self.clock.advance(now);
         self.run_timers(now, out);
@@ -122,7 +122,7 @@ impl FlowTable {
         }
     }
 
-    /// Closes the connections that were silent too long.
+    /// Closes the connections that have been idle too long.
     fn sweep(&mut self, out: &mut Vec<StreamEvent>) {
         for (state, limit) in [
             (State::HalfOpen, self.limits.half_open),
@@ -159,7 +159,7 @@ impl FlowTable {
     /// How many connections are remembered, in any state.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.births.len() - self.free.len()
+        self.origins.len() - self.free.len()
     }
 
     /// True when no connection is remembered.
@@ -175,12 +175,12 @@ impl FlowTable {
         self.held
     }
 
-    /// The connection that a packet with other tags belongs to: on this host each is seen with and
-    /// without a tag, or with another tag in each direction, and of two copies the first counts. The
-    /// numbers tell which of several tenants' it is.
+    /// The connection that a packet with other tags belongs to: a host may show each packet with
+    /// and without a tag, or with a different tag in each direction, and the first of two copies
+    /// counts. The sequence numbers show which of several tenants' connections it is.
     fn sibling(&self, key: &FlowKey, segment: &Segment, from: End) -> Option<u32> {
         let nearest = |slot: u32| {
-            let theirs = self.births.get(slot as usize)?.key.tag();
+            let theirs = self.origins.get(slot as usize)?.key.tag();
             let flow = self.flows.0.get(slot as usize)?;
             let same_network = theirs.may_be(segment.tag);
             flow.distance(segment, from, same_network, self.limits.window).map(|far| (far, slot))
@@ -188,7 +188,7 @@ impl FlowTable {
         self.index.siblings(key).filter_map(nearest).min().map(|(_, slot)| slot)
     }
 
-    /// A slot for a new connection, if the segment begins one: by SYN or by payload.
+    /// A slot for a new connection, if the segment begins one with a SYN or with payload.
     fn admit(
         &mut self,
         key: &FlowKey,
@@ -204,14 +204,14 @@ impl FlowTable {
         if self.len() >= self.limits.connections {
             self.evict(out);
         }
-        let birth = Birth { key: *key, interface: segment.interface };
+        let origin = FlowOrigin { key: *key, interface: segment.interface };
         let slot = if let Some(slot) = self.free.pop() {
-            *self.births.get_mut(slot as usize).expect("a free slot has been used") = birth;
+            *self.origins.get_mut(slot as usize).expect("a free slot has been used") = origin;
             slot
         } else {
-            self.births.push(birth);
+            self.origins.push(origin);
             self.flows.0.push(Flow::default());
-            u32::try_from(self.births.len() - 1).expect("connections are limited below 2^32")
+            u32::try_from(self.origins.len() - 1).expect("connections are limited below 2^32")
         };
         self.index.insert(*key, slot);
         self.flows.at(slot).heard = second(self.clock.now());
@@ -224,7 +224,7 @@ impl FlowTable {
             .into_iter()
             .find_map(Lru::first)
             .expect("a full table has connections");
-        if !self.flows.at(first).state.is_told() {
+        if !self.flows.at(first).state.is_reported() {
             self.stats.evicted_unopened += 1;
         }
         self.remove(first, CloseReason::Evicted, out);
@@ -233,10 +233,10 @@ impl FlowTable {
     fn remove(&mut self, slot: u32, reason: CloseReason, out: &mut Vec<StreamEvent>) {
         let state = self.flows.at(slot).state;
         self.lists.of(state).remove(&mut self.flows, slot);
-        self.index.remove(&self.births.get(slot as usize).expect("every slot has its birth").key);
+        self.index.remove(&self.origins.get(slot as usize).expect("every slot has its origin").key);
         if state != State::Closed {
             let at = self.clock.last();
-            self.with_flow(slot, at, out, |flow, desk| flow.close(reason, desk));
+            self.with_flow(slot, at, out, |flow, cx| flow.close(reason, cx));
         }
         self.flows.at(slot).forget();
         self.free.push(slot);
@@ -247,13 +247,13 @@ impl FlowTable {
         slot: u32,
         at: Timestamp,
         out: &mut Vec<StreamEvent>,
-        work: impl FnOnce(&mut Flow, &mut Desk<'_>) -> T,
+        work: impl FnOnce(&mut Flow, &mut Context<'_>) -> T,
     ) -> T {
-        let mut desk = Desk {
+        let mut cx = Context {
             slot,
             now: self.clock.now(),
             at,
-            birth: self.births.get(slot as usize).expect("every slot has its birth"),
+            origin: self.origins.get(slot as usize).expect("every slot has its origin"),
             limits: &self.limits,
             stats: &mut self.stats,
             held: &mut self.held,
@@ -261,7 +261,7 @@ impl FlowTable {
             twins: &mut self.twins,
             out,
         };
-        work(self.flows.at(slot), &mut desk)
+        work(self.flows.at(slot), &mut cx)
     }
 
     fn receive(
@@ -270,17 +270,18 @@ impl FlowTable {
         segment: Segment,
         from: End,
         out: &mut Vec<StreamEvent>,
-    ) -> Fate {
+    ) -> Disposition {
         let flow = self.flows.at(slot);
         let (before, heard) = (flow.state, flow.heard);
-        let fate = self.with_flow(slot, segment.at, out, |flow, desk| {
+        let disposition = self.with_flow(slot, segment.at, out, |flow, cx| {
             if flow.expects(&segment, from) {
-                flow.receive_expected(segment, from, desk)
+                flow.receive_expected(segment, from, cx)
             } else {
-                flow.receive(segment, from, desk)
+                flow.receive(segment, from, cx)
             }
         });
-        // Once a second is often enough for the order of the list, and spares its neighbours' lines.
+        // The list is ordered by seconds: that is exact enough, and spares its neighbours' cache
+        // lines.
         let second = second(self.clock.now());
         let flow = self.flows.at(slot);
         if !flow.timed && flow.waits() {
@@ -294,7 +295,7 @@ impl FlowTable {
             self.lists.of(before).remove(&mut self.flows, slot);
             self.lists.of(after).push(&mut self.flows, slot);
         }
-        fate
+        disposition
     }
 
     #[inline]
@@ -304,10 +305,10 @@ impl FlowTable {
         }
     }
 
-    /// Looks at each flow whose time has come. All wait equally long, so the queue is in order.
+    /// Looks at each flow that is due. All wait equally long, so the queue is in order.
     fn look_at_due(&mut self, now: Nanos, out: &mut Vec<StreamEvent>) {
         let again = now.saturating_add(nanos(self.limits.grace).max(1));
-        // Once round at most: at the end of time everything is due again at once.
+        // At most one round: at the end of time everything is due again at once.
         for _ in 0..self.timers.len() {
             let Some((due, slot)) = self.timers.front().copied() else { return };
             if due > now {
@@ -316,10 +317,10 @@ impl FlowTable {
             self.timers.pop_front();
             let before = self.flows.at(slot).state;
             let at = self.clock.last();
-            let waits = self.with_flow(slot, at, out, |flow, desk| {
-                flow.settle(desk);
+            let waits = self.with_flow(slot, at, out, |flow, cx| {
+                flow.settle(cx);
                 if flow.state != State::Closed && flow.halves.values().all(|h| h.fin) {
-                    flow.close(CloseReason::Fin, desk);
+                    flow.close(CloseReason::Fin, cx);
                 }
                 flow.waits()
             });

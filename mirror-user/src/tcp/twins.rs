@@ -1,11 +1,11 @@
-//! One connection seen with two addresses: before and behind a translation on this host, as of a
+//! One connection seen with two addresses: before and after a translation on this host, as of a
 //! Kubernetes service or a published container port.
 //!
-//! Translation changes addresses and the server's port, but neither the numbers nor the window nor
-//! the payload. So the first payload of a connection is compared with those of the last few
-//! others, as far as they were seen on other interfaces: a packet leaves by another one than it came by, and
-//! traffic that was generated may have the same numbers in many connections of one interface. A
-//! proxy's connection upstream has numbers of its own and is never taken for a copy.
+//! Translation changes addresses and the server's port, but not the sequence numbers, the window or
+//! the payload. So the first payload of a connection is compared with those of the last few others
+//! that were seen on other interfaces: a translated packet leaves by another interface than it
+//! arrived on, and generated traffic may have the same numbers in many connections of one
+//! interface. A proxy's connection upstream has its own numbers and is never taken for a copy.
 
 use std::hash::{BuildHasher, Hasher};
 
@@ -16,8 +16,8 @@ use super::limits::{TWIN_SLOTS, TWIN_WITHIN};
 use crate::packet::InterfaceId;
 use crate::segment::{Endpoint, Segment};
 
-/// So many bytes of the payload are compared; the rest may be cut in other places by the offload of
-/// another interface.
+/// How many bytes of the payload are compared; the offload of another interface may segment the
+/// rest differently.
 const COMPARED: usize = 64;
 
 /// The first payload of a connection.
@@ -25,7 +25,7 @@ const COMPARED: usize = 64;
 struct First {
     fingerprint: u64,
     at: Nanos,
-    /// A part of their hash is enough: where two are taken for the same, both connections are kept.
+    /// A part of their hash is enough: if two collide, both connections are kept.
     addresses: u32,
     interface: InterfaceId,
 }
@@ -33,9 +33,9 @@ struct First {
 /// The first payloads of the connections that began last.
 #[derive(Debug, Default)]
 pub(super) struct Twins {
-    /// None before the first connection.
+    /// Empty before the first connection.
     slots: Vec<First>,
-    /// Seeded at random: nobody can send packets that are taken for others'.
+    /// Randomly seeded, so that nobody can craft packets that are taken for others'.
     hasher: DefaultHashBuilder,
 }
 

@@ -1,4 +1,4 @@
-//! Segments of one side that wait for what precedes them.
+//! Out-of-order segments of one side, held until the bytes before them arrive.
 
 use std::collections::VecDeque;
 
@@ -12,20 +12,20 @@ use crate::segment::{Flags, Segment};
 /// The text of one segment, and its FIN.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {
-    /// The number of its first byte.
+    /// The sequence number of its first byte.
     pub(super) start: SeqNumber,
     pub(super) payload: Bytes,
     /// Bytes after the payload that the capture cut off.
     pub(super) cut: u32,
     pub(super) fin: bool,
-    /// What its sender acknowledged of the other side; told after that.
+    /// Its acknowledgment of the other side; it is emitted after the acknowledged bytes.
     pub(super) ack: Option<SeqNumber>,
-    /// When its segment was seen, however much later it is told.
+    /// When its segment was captured, however much later it is emitted.
     pub(super) at: Timestamp,
 }
 
 impl Piece {
-    /// What a segment brings, without its SYN.
+    /// The payload and FIN of a segment whose SYN was removed.
     pub(super) fn of(segment: Segment) -> Self {
         Self {
             start: segment.seq,
@@ -37,7 +37,7 @@ impl Piece {
         }
     }
 
-    /// How many sequence numbers it takes; FIN takes one (RFC 9293 §3.4).
+    /// How many sequence numbers it occupies; FIN occupies one (RFC 9293 §3.4).
     pub(super) fn span(&self) -> u32 {
         (self.payload.len() as u32).wrapping_add(self.cut).wrapping_add(u32::from(self.fin))
     }
@@ -46,7 +46,7 @@ impl Piece {
         self.start.advanced_by(self.span())
     }
 
-    /// Takes `n` bytes off its front; how many captured bytes that were.
+    /// Removes `n` bytes from its front, and returns how many of them were captured.
     pub(super) fn skip(&mut self, n: u32) -> usize {
         let captured = self.payload.len().min(n as usize);
         self.payload = self.payload.slice(captured..);
@@ -60,14 +60,14 @@ impl Piece {
     }
 }
 
-/// Pieces in the order of their starts, none within another, so that their ends are in order too.
-/// They may overlap: which one's byte counts is decided when they are taken out, first start first.
+/// Pieces in the order of their starts, none within another, so that their ends are ordered too.
+/// They may overlap: where they do, the piece that starts first wins when they are taken out.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pieces: VecDeque<Piece>,
     /// Captured bytes in them.
     pub(super) payload: usize,
-    /// What they cost in memory.
+    /// Their cost in memory, in bytes.
     pub(super) cost: usize,
 }
 
@@ -84,13 +84,13 @@ impl Waiting {
         self.pieces.front()
     }
 
-    /// The number after all that waits.
+    /// The sequence number after the last piece.
     pub(super) fn end(&self) -> Option<SeqNumber> {
         self.pieces.back().map(Piece::end)
     }
 
-    /// Keeps a copy of the piece unless another one holds all of it. Pieces that it holds
-    /// wholly go. Returns whether it was kept and how many captured bytes were dropped.
+    /// Keeps a copy of the piece unless another one covers all of it, and drops the pieces that it
+    /// covers. Returns whether it was kept and how many captured bytes were dropped.
     pub(super) fn insert(&mut self, piece: Piece) -> (bool, usize) {
         let end = piece.end();
         let mut at = self.pieces.partition_point(|p| !p.start.is_after(piece.start));
@@ -108,7 +108,7 @@ impl Waiting {
             dropped += covered.payload.len();
             self.forget(&covered);
         }
-        // A slice would keep the whole chunk that it was cut from.
+        // A slice would keep the whole chunk of the source in memory.
         let piece = Piece { payload: Bytes::copy_from_slice(&piece.payload), ..piece };
         self.payload += piece.payload.len();
         self.cost += piece.cost();
@@ -116,7 +116,7 @@ impl Waiting {
         (true, dropped)
     }
 
-    /// Takes out the first piece.
+    /// Removes the first piece.
     pub(super) fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;
         self.forget(&piece);

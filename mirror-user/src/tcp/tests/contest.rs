@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::talk::{Talk, Told};
+use super::talk::{Observer, Talk};
 use crate::segment::SeqNumber;
 use crate::segment::{Flags, Segment};
 use crate::tcp::TcpLimits;
@@ -11,9 +11,9 @@ use crate::tcp::event::Side;
 const SYN_ACK: Flags = Flags::SYN.with(Flags::ACK);
 
 fn story(segments: impl IntoIterator<Item = Segment>) -> String {
-    let mut told = Told::new(TcpLimits::default());
-    told.push(segments);
-    told.end()
+    let mut observer = Observer::new(TcpLimits::default());
+    observer.push(segments);
+    observer.end()
 }
 
 fn syn_ack(talk: &mut Talk, isn: u32) -> Segment {
@@ -47,7 +47,7 @@ fn a_stray_syn_before_the_first_payload_changes_nothing() {
 }
 
 #[test]
-fn the_payload_of_a_stray_syn_is_not_told() {
+fn the_payload_of_a_stray_syn_is_not_reported() {
     let mut talk = Talk::new(100, 500);
     let stray = Talk::new(77_000_000, 0).segment(Side::Client, Flags::SYN, b"forged");
     let segments = [stray].into_iter().chain(talk.handshake());
@@ -58,15 +58,15 @@ fn the_payload_of_a_stray_syn_is_not_told() {
 #[test]
 fn a_new_connection_of_which_the_syn_was_lost_has_its_server_where_the_syn_ack_came_from() {
     let mut talk = Talk::new(100, 500);
-    let mut told = Told::new(TcpLimits::default());
-    told.push(talk.handshake());
-    told.push([talk.client(b"ask"), talk.server(b"answer")]);
+    let mut observer = Observer::new(TcpLimits::default());
+    observer.push(talk.handshake());
+    observer.push([talk.client(b"ask"), talk.server(b"answer")]);
     let mut again = Talk::new(77_000_000, 91_000_000);
     let mut handshake = again.handshake();
     handshake.remove(0);
-    told.push(handshake);
-    told.push([again.client(b"more"), again.server(b"yes")]);
-    assert_eq!(told.end(), "open c:ask s:answer reused open c:more s:yes end_of_input");
+    observer.push(handshake);
+    observer.push([again.client(b"more"), again.server(b"yes")]);
+    assert_eq!(observer.end(), "open c:ask s:answer reused open c:more s:yes end_of_input");
 }
 
 #[test]
@@ -87,16 +87,16 @@ fn a_direction_that_is_seen_late_is_still_in_its_place() {
 fn a_direction_that_is_never_seen_is_waited_for_once() {
     let mut talk = Talk::new(100, 500);
     talk.segment(Side::Client, Flags::SYN, b"");
-    let mut told = Told::new(TcpLimits { grace_segments: 4, ..TcpLimits::default() });
-    told.push([talk.segment(Side::Server, SYN_ACK, b"")]);
+    let mut observer = Observer::new(TcpLimits { grace_segments: 4, ..TcpLimits::default() });
+    observer.push([talk.segment(Side::Server, SYN_ACK, b"")]);
     let mut words = String::new();
     for i in 0..8 {
         talk.client(b"never seen");
-        told.push([talk.server(b"a")]);
-        assert!(i < 5 || told.table.held() == 0, "held after {i}");
+        observer.push([talk.server(b"a")]);
+        assert!(i < 5 || observer.table.held() == 0, "held after {i}");
         words.push('a');
     }
-    assert_eq!(told.end(), format!("open s:{words} end_of_input"));
+    assert_eq!(observer.end(), format!("open s:{words} end_of_input"));
 }
 
 /// A SYN or SYN-ACK that is none of the connection's, or a copy of one that is.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::talk::{Talk, Told};
+use super::talk::{Observer, Talk};
 use crate::packet::{InterfaceId, Timestamp};
 use crate::segment::{Endpoint, Flags, Segment, SeqNumber, Tag};
 use crate::tcp::TcpLimits;
@@ -9,19 +9,19 @@ use crate::tcp::event::Side;
 #[test]
 fn a_million_half_open_connections_stay_within_the_table() {
     let limits = TcpLimits { connections: 10_000, ..TcpLimits::default() };
-    let mut told = Told::new(limits);
+    let mut observer = Observer::new(limits);
     let mut living = Talk::new(1, 2);
-    told.push(living.handshake());
-    told.push([living.client(b"ask")]);
+    observer.push(living.handshake());
+    observer.push([living.client(b"ask")]);
     for i in 0..1_000_000_u32 {
         let mut talk = Talk::new(i, 0);
         talk.client = (std::net::Ipv4Addr::from_bits(0x0b00_0000 + i), 1234).into();
-        told.push([talk.segment(Side::Client, Flags::SYN, b"")]);
+        observer.push([talk.segment(Side::Client, Flags::SYN, b"")]);
     }
-    assert_eq!(told.table.len(), 10_000);
-    assert_eq!(told.table.stats().evicted_unopened, 1_000_000 - 9_999);
-    told.push([living.server(b"answer")]);
-    assert_eq!(told.end(), "open c:ask s:answer end_of_input");
+    assert_eq!(observer.table.len(), 10_000);
+    assert_eq!(observer.table.stats().evicted_unopened, 1_000_000 - 9_999);
+    observer.push([living.server(b"answer")]);
+    assert_eq!(observer.end(), "open c:ask s:answer end_of_input");
 }
 
 /// Numbers near each other and near the wrap, so that they meet.
@@ -59,17 +59,17 @@ proptest! {
             connections, held_per_connection: 700, held_in_all: 900, held_segments: 5,
             ..TcpLimits::default()
         };
-        let mut told = Told::new(limits);
+        let mut observer = Observer::new(limits);
         let n = segments.len() as u64;
         for segment in segments {
             let at = segment.at;
-            told.push([segment]);
-            prop_assert!(told.table.held() <= 900);
-            prop_assert!(told.table.len() <= connections);
-            prop_assert!(told.table.stats().bytes().balances());
-            told.table.expire(at, &mut told.events);
+            observer.push([segment]);
+            prop_assert!(observer.table.held() <= 900);
+            prop_assert!(observer.table.len() <= connections);
+            prop_assert!(observer.table.stats().bytes().balances());
+            observer.table.expire(at, &mut observer.events);
         }
-        told.end();
-        prop_assert_eq!(told.table.stats().segments.total(), n);
+        observer.end();
+        prop_assert_eq!(observer.table.stats().segments.total(), n);
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::talk::{Talk, Told};
+use super::talk::{Observer, Talk};
 use crate::packet::Timestamp;
 use crate::segment::Segment;
 use crate::segment::SeqNumber;
@@ -101,12 +101,12 @@ proptest! {
         let mut ranked: Vec<_> = sent.into_iter().enumerate().collect();
         ranked.sort_by_key(|(i, _)| order[*i]);
         segments.extend(ranked.into_iter().map(|(_, segment)| segment));
-        let mut told = Told::new(patient());
-        told.push(stamped(segments));
-        let (place, lost) = follow(&told.events)?;
+        let mut observer = Observer::new(patient());
+        observer.push(stamped(segments));
+        let (place, lost) = follow(&observer.events)?;
         prop_assert_eq!(place, said);
         prop_assert_eq!(lost, [0, 0]);
-        told.end();
+        observer.end();
     }
 
     #[test]
@@ -118,20 +118,20 @@ proptest! {
         let mut ranked: Vec<_> = text.into_iter().enumerate().collect();
         ranked.sort_by_key(|(i, _)| order[*i]);
         segments.extend(ranked.into_iter().map(|(_, segment)| segment));
-        let mut told = Told::new(patient());
-        told.push(stamped(segments));
-        let sides: Vec<usize> = told.events.iter().filter_map(|e| match &e.change {
+        let mut observer = Observer::new(patient());
+        observer.push(stamped(segments));
+        let sides: Vec<usize> = observer.events.iter().filter_map(|e| match &e.change {
             Change::Data(side, bytes) => Some(vec![usize::from(*side == Side::Server); bytes.len()]),
             _ => None,
         }).flatten().collect();
         let expected: Vec<usize> =
             turns.iter().flat_map(|(s, n)| vec![usize::from(*s); usize::from(*n)]).collect();
         prop_assert_eq!(sides, expected);
-        told.end();
+        observer.end();
     }
 
     #[test]
-    fn what_is_lost_is_told_exactly_and_the_rest_is_right(
+    fn what_is_lost_is_reported_exactly_and_the_rest_is_right(
         isns in any::<[u32; 2]>(), turns in turns(),
         lost in prop::collection::vec(any::<bool>(), 30), swaps in prop::collection::vec(0_usize..30, 0..6),
         quick in any::<bool>(),
@@ -153,20 +153,20 @@ proptest! {
         segments.push(last.segment(Side::Client, crate::segment::Flags::FIN.with(crate::segment::Flags::ACK), b""));
         segments.push(last.segment(Side::Server, crate::segment::Flags::FIN.with(crate::segment::Flags::ACK), b""));
         let grace_segments = if quick { 4 } else { u32::MAX };
-        let mut told = Told::new(TcpLimits { grace_segments, ..TcpLimits::default() });
+        let mut observer = Observer::new(TcpLimits { grace_segments, ..TcpLimits::default() });
         for segment in stamped(segments) {
-            told.table.push(segment, &mut told.events);
+            observer.table.push(segment, &mut observer.events);
         }
-        told.table.finish(&mut told.events);
-        let (place, gaps) = follow(&told.events)?;
-        let delivered = told.table.stats().bytes_delivered as usize;
-        if !told.events.is_empty() {
+        observer.table.finish(&mut observer.events);
+        let (place, gaps) = follow(&observer.events)?;
+        let delivered = observer.table.stats().bytes_delivered as usize;
+        if !observer.events.is_empty() {
             prop_assert_eq!(place, said);
             prop_assert_eq!(delivered + gaps[0] + gaps[1], said[0] + said[1]);
         }
         if !quick {
             prop_assert_eq!(delivered, captured);
         }
-        told.end();
+        observer.end();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::talk::{Talk, Told};
+use super::talk::{Observer, Talk};
 use crate::segment::{Flags, Segment};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
@@ -12,17 +12,17 @@ use crate::tcp::event::Side;
 #[expect(clippy::disallowed_methods, reason = "it measures")]
 fn nanoseconds_for_each_segment() {
     for connections in [1_u32, 1_000, 100_000] {
-        let mut told = Told::new(TcpLimits::default());
+        let mut observer = Observer::new(TcpLimits::default());
         let mut talks: Vec<Talk> = (0..connections)
             .map(|i| {
                 let mut talk = Talk::new(i, !i);
                 talk.client = (std::net::Ipv4Addr::from_bits(0x0b00_0000 + i), 1234).into();
-                told.push(talk.handshake());
-                told.push([talk.client(b"first")]);
+                observer.push(talk.handshake());
+                observer.push([talk.client(b"first")]);
                 talk
             })
             .collect();
-        told.events.clear();
+        observer.events.clear();
         let text = [b'x'; 1000];
         let chunk = bytes::Bytes::copy_from_slice(&text);
         let (mut spent, mut count) = (std::time::Duration::ZERO, 0_u32);
@@ -31,7 +31,7 @@ fn nanoseconds_for_each_segment() {
             'full: loop {
                 for talk in &mut talks {
                     for side in [Side::Client, Side::Server] {
-                        // A slice of one chunk, as a source gives it: freeing is not the room's work.
+                        // A slice of one chunk, as a source gives it: freeing is not the stage's work.
                         let mut segment = talk.segment(side, Flags::ACK, &text);
                         segment.payload = chunk.clone();
                         batch.push(segment);
@@ -44,9 +44,9 @@ fn nanoseconds_for_each_segment() {
             count += batch.len() as u32;
             let before = Instant::now();
             for segment in batch {
-                told.table.push(segment, &mut told.events);
-                if told.events.len() >= 1024 {
-                    told.events.clear();
+                observer.table.push(segment, &mut observer.events);
+                if observer.events.len() >= 1024 {
+                    observer.events.clear();
                 }
             }
             spent += before.elapsed();

@@ -82,13 +82,13 @@ impl Talk {
     }
 }
 
-/// A table and what it told.
-pub(super) struct Told {
+/// A table and what it observer.
+pub(super) struct Observer {
     pub(super) table: FlowTable,
     pub(super) events: Vec<StreamEvent>,
 }
 
-impl Told {
+impl Observer {
     pub(super) fn new(limits: TcpLimits) -> Self {
         Self { table: FlowTable::new(limits), events: Vec::new() }
     }
@@ -100,7 +100,7 @@ impl Told {
         self
     }
 
-    /// What was told since the last call, one word an event; adjacent data of a side joined.
+    /// The events since the last call, one word each; adjacent data of a side joined.
     pub(super) fn story(&mut self) -> String {
         let mut words: Vec<(Option<Side>, String)> = Vec::new();
         for event in self.events.drain(..) {

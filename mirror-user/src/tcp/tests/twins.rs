@@ -1,13 +1,13 @@
-//! The same connection before and behind a translation of addresses.
+//! The same connection before and after a translation of addresses.
 
 use std::time::Duration;
 
-use super::talk::{Talk, Told};
+use super::talk::{Observer, Talk};
 use crate::packet::InterfaceId;
 use crate::segment::{Endpoint, Segment};
 use crate::tcp::TcpLimits;
 use crate::tcp::event::Side;
-use crate::tcp::stats::{Dropped, Fate};
+use crate::tcp::stats::{Disposition, Dropped};
 
 /// As the pod sees what was sent to the service.
 fn translated(segment: &Segment, talk: &Talk) -> Segment {
@@ -35,54 +35,54 @@ fn conversation(talk: &mut Talk) -> Vec<Segment> {
 }
 
 #[test]
-fn what_is_seen_with_two_addresses_is_told_once() {
+fn what_is_seen_with_two_addresses_is_reported_once() {
     let mut talk = Talk::new(100, 500);
-    let mut told = Told::new(TcpLimits::default());
+    let mut observer = Observer::new(TcpLimits::default());
     for segment in conversation(&mut talk) {
         let other = translated(&segment, &talk);
         match segment.source == talk.client.into() {
-            true => told.push([segment, other]),
-            false => told.push([other, segment]),
+            true => observer.push([segment, other]),
+            false => observer.push([other, segment]),
         };
     }
-    assert_eq!(told.table.stats().bytes_dropped.get(Dropped::Translated), 12);
-    assert_eq!(told.table.stats().segments.get(Fate::Translated), 4);
+    assert_eq!(observer.table.stats().bytes_dropped.get(Dropped::Translated), 12);
+    assert_eq!(observer.table.stats().segments.get(Disposition::Translated), 4);
     // The port is used again at once.
     let mut again = Talk::new(900, 7_000_000);
     again.at = talk.at;
     for segment in conversation(&mut again) {
-        told.push([translated(&segment, &talk), segment]);
+        observer.push([translated(&segment, &talk), segment]);
     }
     let once = "open c:ask s:answer c. s:bye s. fin";
-    assert_eq!(told.end(), format!("{once} {once}"));
+    assert_eq!(observer.end(), format!("{once} {once}"));
 }
 
 #[test]
 fn clients_with_the_same_numbers_on_one_interface_are_their_own() {
     let mut talk = Talk::new(100, 500);
-    let mut told = Told::new(TcpLimits::default());
+    let mut observer = Observer::new(TcpLimits::default());
     for segment in conversation(&mut talk) {
         let other = Segment { interface: segment.interface, ..translated(&segment, &talk) };
-        told.push([segment, other]);
+        observer.push([segment, other]);
     }
-    assert_eq!(told.table.stats().segments.get(Fate::Translated), 0);
-    told.end();
+    assert_eq!(observer.table.stats().segments.get(Disposition::Translated), 0);
+    observer.end();
 }
 
 #[test]
 fn a_connection_upstream_and_one_that_comes_later_are_their_own() {
     let mut talk = Talk::new(100, 500);
-    let mut told = Told::new(TcpLimits::default());
-    told.push(conversation(&mut talk));
+    let mut observer = Observer::new(TcpLimits::default());
+    observer.push(conversation(&mut talk));
     let mut upstream = Talk::new(101, 500);
     upstream.server.set_port(9090);
     upstream.at = talk.at;
-    told.push(conversation(&mut upstream));
+    observer.push(conversation(&mut upstream));
     talk.later(Duration::from_secs(1));
     let mut later = Talk::new(100, 500);
     later.at = talk.at;
     let segments = conversation(&mut later);
-    told.push(segments.iter().map(|segment| translated(segment, &talk)).collect::<Vec<_>>());
+    observer.push(segments.iter().map(|segment| translated(segment, &talk)).collect::<Vec<_>>());
     let once = "open c:ask s:answer c. s:bye s. fin";
-    assert_eq!(told.end(), format!("{once} {once} {once}"));
+    assert_eq!(observer.end(), format!("{once} {once} {once}"));
 }

@@ -1,9 +1,9 @@
 //! The same packet seen twice: on the host's interface and on a bridge or tunnel below it, on
 //! both ends of a veth pair, in both directions of `lo`, in both halves of a mirrored port.
 //!
-//! Such copies do not disturb `tcp`, which takes them for retransmissions; they are told apart so
+//! Such copies do not disturb `tcp`, which takes them for retransmissions. They are recognized so
 //! that counts are right and a recorded capture holds each packet once. A retransmission by the
-//! sender is another packet and passes: it comes later than a copy does, and differs in IPv4's
+//! sender is a different packet and passes: it comes later than a copy does, and differs in IPv4's
 //! identification and in most stacks' timestamp option.
 
 use std::hash::{BuildHasher, Hasher};
@@ -15,20 +15,21 @@ use crate::packet::InterfaceId;
 use crate::segment::TagDigest;
 use crate::segment::{Flags, Segment};
 
-/// Segments that are remembered. At 16 bytes each they stay in the second-level cache, and hold
-/// the last 4 ms of a million packets a second.
+/// Segments that are remembered. At 16 bytes each they fit in the L2 cache, and cover the last 4 ms
+/// at a million packets a second.
 pub const DUPLICATE_SLOTS: usize = 4096;
 
-/// Slots that are looked through for a segment: a line of the cache.
+/// Slots that are searched for a segment: one cache line.
 const WAYS: usize = 4;
 
-/// So many bits of a sequence number do not choose the slots: neighbours of one connection lie
-/// together, so that a reader that wakes to a cold cache waits for a few lines, not for one a packet.
+/// The lowest bits of a sequence number do not select the slots: neighbouring segments of a
+/// connection share lines, so that a reader that wakes with a cold cache waits for a few lines, not
+/// for one per packet.
 /// Four segments of full size take 5.7 KiB.
 const NEAR_BITS: u32 = 12;
 
-/// How long after a packet its copy may come on another interface: time enough for a tunnel that
-/// runs in user space, and for two capture threads that write one file; far below Linux's
+/// How long after a packet its copy may come on another interface: enough for a tunnel that runs
+/// in user space, and for two capture threads that write one file; far below Linux's
 /// shortest retransmission time-out of 200 ms.
 const OTHER_INTERFACE_NANOS: u64 = 10_000_000;
 
@@ -48,25 +49,25 @@ pub(super) struct Sighting<'a> {
 #[derive(Clone, Copy, Default)]
 struct Slot {
     fingerprint: u64,
-    /// In units of 1,024 ns, and beginning anew every 73 minutes.
+    /// In units of 1,024 ns; wraps every 73 minutes.
     at: u32,
-    /// The low bits tell interfaces of one host apart.
+    /// The low bits, which distinguish the interfaces of one host.
     interface: u16,
     tag: TagDigest,
 }
 
-const _: () = assert!(size_of::<Slot>() == 16, "four slots fill a line of the cache");
+const _: () = assert!(size_of::<Slot>() == 16, "four slots fill a cache line");
 
-/// Slots that share a line of the cache, the newest first.
+/// Slots that share a cache line, the newest first.
 #[derive(Clone, Copy, Default)]
 #[repr(align(64))]
 struct Line([Slot; WAYS]);
 
-/// The fingerprints of the last segments: a table where each has one line, in which the newer ones
-/// drive the oldest one out.
+/// The fingerprints of the last segments: a table in which each segment belongs to one line, and a
+/// new one replaces the oldest of its line.
 pub(super) struct Duplicates {
     lines: Vec<Line>,
-    /// Seeded at random: nobody can send packets that are taken for others'.
+    /// Randomly seeded, so that nobody can craft packets that are taken for others'.
     hasher: DefaultHashBuilder,
 }
 
@@ -103,9 +104,9 @@ impl Duplicates {
         false
     }
 
-    /// Where it is to be looked for, and a fingerprint of what copies have in common: not the MAC
-    /// addresses, the TTL and what else a hop changes, and not the checksum, which the network card
-    /// fills in between two sightings.
+    /// Which line it belongs to, and a fingerprint of what copies have in common: without the MAC
+    /// addresses, the TTL and other fields that a hop changes, and without the checksum, which the
+    /// network card may fill in between two sightings.
     #[inline]
     fn place_and_fingerprint(&self, sighting: &Sighting<'_>) -> (u64, u64) {
         let Sighting { segment, id, header } = sighting;
@@ -127,7 +128,7 @@ impl Duplicates {
         }
         let mut place = hasher.clone();
         place.write_u32(ports(header));
-        // Acknowledgments say the same place again and again.
+        // Pure acknowledgments have the same sequence number again and again.
         let number = if payload.is_empty() { segment.ack.0 } else { segment.seq.0 };
         place.write_u32(number >> NEAR_BITS);
         // Ports and sequence number; acknowledgment, flags and window.
@@ -163,7 +164,7 @@ fn word(bytes: Option<&[u8]>) -> u64 {
 
 impl Sighting<'_> {
     fn is_copy(&self, slot: &Slot, now: &Slot) -> bool {
-        // Of two tenants, the same packet is another one.
+        // The same packet of another tenant is not a copy.
         if !slot.tag.may_be(now.tag) {
             return false;
         }
@@ -172,8 +173,8 @@ impl Sighting<'_> {
         if slot.interface != now.interface {
             return apart <= units(OTHER_INTERFACE_NANOS);
         }
-        // Duplicate acknowledgments are equal by their nature (RFC 5681 §2); only IPv4's
-        // identification tells two of them from one seen twice.
+        // Duplicate acknowledgments are equal by design (RFC 5681 §2); only IPv4's identification
+        // distinguishes two of them from one that was seen twice.
         let is_distinct = self.id != 0
             || !self.segment.payload.is_empty()
             || self.segment.flags.0 & (Flags::SYN.0 | Flags::FIN.0 | Flags::RST.0) != 0;

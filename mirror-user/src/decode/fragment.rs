@@ -1,8 +1,8 @@
-//! Fragments of IP datagrams, put together again.
+//! Reassembly of fragmented IP datagrams.
 //!
-//! As Linux does since 4.20 for both versions of IP (RFC 5722 for IPv6): a fragment that is
-//! already there is ignored, one that overlaps in part ends the whole datagram. etherparse has a
-//! pool of its own, which lets the later bytes win and grows without bound.
+//! As Linux does since 4.20 for both versions of IP (RFC 5722 for IPv6): a repeated
+//! fragment is ignored, and a partial overlap drops the whole datagram. etherparse's own pool lets
+//! the later bytes win and grows without bound.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use crate::stats::Tally;
 /// Bytes that unfinished datagrams may take together; Linux's `ipfrag_high_thresh`.
 pub const MAX_FRAGMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Unfinished datagrams, so that many small ones do not take much in tables either.
+/// Unfinished datagrams; bounds the tables if there are many small ones.
 pub const MAX_FRAGMENTED_DATAGRAMS: usize = 1024;
 
 /// How long a datagram waits for its other parts; Linux's `ipfrag_time`.
@@ -33,7 +33,7 @@ pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_DATAGRAM_BYTES: usize = 65_535;
 
 /// Separate runs of bytes of one datagram. Sixteen kilobytes in 256 pieces, every other one
-/// missing: nobody but an attacker sends that.
+/// missing: only an attacker sends that.
 const MAX_RUNS: usize = 128;
 
 /// Which datagram a fragment belongs to.
@@ -50,7 +50,7 @@ pub(super) struct Key {
 pub(super) struct Fragment<'a> {
     pub(super) key: Key,
     pub(super) carrier: Carrier,
-    /// Where in the datagram's payload it belongs, in bytes.
+    /// Its offset in the datagram's payload, in bytes.
     pub(super) offset: usize,
     /// Others come after it.
     pub(super) more: bool,
@@ -61,11 +61,11 @@ pub(super) struct Fragment<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum DatagramEnd {
-    /// Put together.
+    /// Reassembled.
     Whole,
     /// Still waiting for parts after [`FRAGMENT_TIMEOUT`].
     Expired,
-    /// Given up because parts overlapped or disagreed where it ends.
+    /// Given up because parts overlapped or disagreed about its length.
     Overlapping,
     /// Given up because the table was full and it was the oldest.
     Evicted,
@@ -73,14 +73,14 @@ pub enum DatagramEnd {
 
 struct Partial {
     since: Timestamp,
-    /// Tells this datagram from an earlier one of the same key in `order`.
+    /// Distinguishes this datagram from an earlier one with the same key in `order`.
     serial: u64,
     data: Vec<u8>,
-    /// What of `data` is there: ascending, with holes between.
+    /// The ranges of `data` that have arrived: ascending, with gaps between them.
     runs: Vec<(usize, usize)>,
     /// The datagram's length, once its last part was seen.
     end: Option<usize>,
-    /// As the part with offset 0 says (RFC 8200 §4.5).
+    /// From the part with offset 0 (RFC 8200 §4.5).
     carrier: Option<Carrier>,
 }
 
@@ -106,7 +106,7 @@ impl Fragments {
         &self.ends
     }
 
-    /// Takes a part in. Gives the whole datagram when it was the last that was missing.
+    /// Adds a part. Returns the whole datagram if nothing is missing any more.
     pub(super) fn push(
         &mut self,
         at: Timestamp,
@@ -118,7 +118,7 @@ impl Fragments {
         }
         let mut part = fragment.rest.bytes;
         if fragment.more {
-            // Offsets count in eights; Linux cuts what does not fit, and so do we.
+            // Offsets are in units of 8 bytes; like Linux, cut what does not fit.
             part = part.get(..part.len() & !7).unwrap_or_default();
         }
         let (start, end) = (fragment.offset, fragment.offset.saturating_add(part.len()));
@@ -158,8 +158,8 @@ impl Fragments {
         let partial = self.partials.remove(key)?;
         self.bytes = self.bytes.saturating_sub(partial.data.len());
         self.ends.count(end);
-        // Names of ended datagrams leave the queue with the oldest; a queue that is mostly names
-        // of ended ones is swept.
+        // Keys of ended datagrams leave the queue with the oldest ones; a queue that consists
+        // mostly of them is cleaned up.
         if self.order.len() > self.max_datagrams.saturating_mul(2) {
             let partials = &self.partials;
             self.order.retain(|(k, serial)| partials.get(k).is_some_and(|p| p.serial == *serial));

@@ -2,8 +2,8 @@
 //!
 //! The space-saving algorithm (Metwally, Agrawal, El Abbadi: "Efficient Computation of Frequent and
 //! Top-k Elements in Data Streams", 2005): when the table is full, a new value takes over the place
-//! and the count of the rarest one. What a count has taken over is kept beside it and left out of
-//! what is reported, so that no reported count is too large.
+//! and the count of the rarest one. The inherited part of a count is kept apart and not reported,
+//! so that no reported count is too large.
 
 use std::cmp::Reverse;
 
@@ -23,7 +23,7 @@ pub(super) struct Frequent<T> {
 struct Place<T> {
     value: T,
     count: u64,
-    /// How much of `count` belongs to values that were here before.
+    /// How much of `count` was inherited from earlier values.
     taken_over: u64,
 }
 
@@ -34,7 +34,7 @@ impl<T> Place<T> {
 }
 
 impl<T: Copy + Eq> Frequent<T> {
-    /// A table without counts. It takes its memory now, and never more.
+    /// An empty table. It allocates here, and never again.
     pub(super) fn new() -> Self {
         Self { places: Vec::with_capacity(MAX_COUNTED_KINDS), total: 0 }
     }
@@ -52,8 +52,8 @@ impl<T: Copy + Eq> Frequent<T> {
         }
     }
 
-    /// The most frequent values, the first one first, and how many others were counted. The sum is
-    /// that of everything counted.
+    /// The most frequent values, in descending order, and the count of all others. The sum is the
+    /// total count.
     pub(super) fn most(&self) -> (Vec<(T, u64)>, u64) {
         let mut most: Vec<_> = self.places.iter().map(|place| (place.value, place.own())).collect();
         most.sort_by_key(|(_, count)| Reverse(*count));

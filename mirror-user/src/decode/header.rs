@@ -23,7 +23,7 @@ pub(super) fn read(
     if header_len < HEADER_BYTES || header_len > wire_len {
         return Err(Skip::Malformed);
     }
-    // A capture may be cut within the options: what was lost after them is known all the same.
+    // A capture may be cut within the options; the length of the missing payload is known anyway.
     let payload = rest.bytes.get(header_len..).unwrap_or_default();
     let cut = wire_len.saturating_sub(header_len).saturating_sub(payload.len());
     let segment = Segment {

@@ -1,4 +1,4 @@
-//! IPv4 and IPv6 headers and what stands between them and the transport.
+//! IPv4 and IPv6 headers and the headers between them and the transport.
 
 use std::net::IpAddr;
 
@@ -35,7 +35,7 @@ pub(super) fn protocol_name(protocol: u8) -> Option<&'static str> {
     IpNumber(protocol).keyword_str().filter(|name| !name.is_empty())
 }
 
-/// What an IP header says of its payload.
+/// What an IP header says about its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Carrier {
     pub(super) source: IpAddr,
@@ -67,7 +67,7 @@ fn v4(rest: Rest<'_>) -> Result<Payload<'_>, Skip> {
         err::ipv4::HeaderSliceError::Content(_) => Skip::Malformed,
     })?;
     let header_len = header.slice().len();
-    // 0 in packets that the network card was yet to cut (TSO): all of the packet.
+    // 0 in packets that the network card was still to segment (TSO): the rest of the packet.
     let rest = match usize::from(header.total_len()) {
         0 => rest,
         total => rest.limit(total.max(header_len)),
@@ -103,7 +103,7 @@ fn v6(rest: Rest<'_>) -> Result<(Carrier, Rest<'_>), Skip> {
         err::ipv6::HeaderSliceError::Content(_) => Skip::Malformed,
     })?;
     let rest = rest.skip(header.slice().len())?;
-    // 0 in jumbograms (RFC 2675; BIG TCP) and before segmentation: all of the packet.
+    // 0 in jumbograms (RFC 2675; BIG TCP) and before segmentation: the rest of the packet.
     let rest = match usize::from(header.payload_length()) {
         0 => rest,
         len => rest.limit(len),
@@ -156,7 +156,7 @@ fn fragment_header<'a>(carrier: Carrier, rest: Rest<'a>) -> Result<Payload<'a>, 
     let header = Ipv6FragmentHeaderSlice::from_slice(rest.bytes).map_err(|_| Skip::Truncated)?;
     let rest = rest.skip(header.slice().len())?;
     let carrier = Carrier { protocol: header.next_header().0, ..carrier };
-    // RFC 6946: an atomic fragment is whole by itself, whatever others bear its number.
+    // RFC 6946: an atomic fragment is a whole datagram, even if others have the same number.
     if !header.is_fragmenting_payload() {
         return Ok(Payload::Whole(carrier, rest));
     }

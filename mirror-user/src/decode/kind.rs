@@ -1,4 +1,5 @@
-//! What the packets were that are not IP or not TCP, so that the summary can name the most frequent.
+//! What the packets were that are not IP or not TCP, so that the summary can name the most
+//! frequent.
 
 use std::fmt;
 
@@ -11,12 +12,12 @@ use super::tunnel::port;
 use crate::packet::LinkType;
 use crate::stats::{Note, Topic};
 
-/// The innermost header that could be read, by what it says of what follows.
+/// The innermost readable header, by what it says about its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// BSD loopback's address family.
     AddressFamily(u32),
-    /// What PKTAP says that it is followed by.
+    /// The link type that PKTAP names.
     LinkType(u16),
     EtherType(u16),
     /// IEEE 802.2's destination service access point.
@@ -26,17 +27,17 @@ pub(super) enum Kind {
     /// An IEEE 802.11 frame that is encrypted, a fragment or no data.
     Wlan,
     Ppp(u16),
-    /// The first four bits, where an IP header was to be.
+    /// The first four bits, where an IP header was expected.
     IpVersion(u8),
     IpProtocol(u8),
     /// One of the two ports.
     Udp(u16),
-    /// Cut before anything says what it is.
+    /// Cut before any field that identifies it.
     Unknown,
 }
 
 impl Kind {
-    /// Of a frame whose first header leads to no IP.
+    /// The kind of a frame whose first header does not lead to IP.
     pub(super) fn of_link(link: LinkType, rest: Rest<'_>) -> Self {
         match (link, rest.bytes.first_chunk::<4>()) {
             (LinkType::Null, Some(family)) => Self::AddressFamily(link::address_family(*family)),
@@ -49,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// Of what `layer` was to be, and is not IP.
+    /// The kind of what was read as `layer` and is not IP.
     pub(super) fn of_layer(layer: Layer, rest: Rest<'_>) -> Self {
         let kind = match (layer, rest.bytes) {
             (Layer::EtherType(kind), _) => Some(Self::EtherType(kind)),
@@ -68,8 +69,8 @@ impl Kind {
         kind.unwrap_or(Self::Unknown)
     }
 
-    /// Of an IP payload that is not TCP. A flow counts as one kind in both directions: by the lower
-    /// port that has a name, else by the lower one.
+    /// The kind of an IP payload that is not TCP. Both directions of a flow count as one kind: by
+    /// the lower port with a name, else by the lower port.
     pub(super) fn of_payload(protocol: u8, rest: Rest<'_>) -> Self {
         match (rest.u16(0), rest.u16(2)) {
             (Ok(source), Ok(destination)) if protocol == protocol::UDP => {
@@ -121,7 +122,7 @@ impl Kind {
     }
 }
 
-/// `EtherType 0x0806 (ARP)`, `UDP port 53 (DNS)`: the number, and its name where there is one.
+/// `EtherType 0x0806 (ARP)`, `UDP port 53 (DNS)`: the number, and its name if it has one.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -143,7 +144,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// IEEE's list, as far as a capture of production's network has them.
+/// From IEEE's list: those that occur in captures of production networks.
 fn ether_type(kind: u16) -> Option<&'static str> {
     Some(match kind {
         0x0806 => "ARP",
@@ -169,7 +170,7 @@ fn ether_type(kind: u16) -> Option<&'static str> {
     })
 }
 
-/// What usually listens at a UDP port. Nothing proves it.
+/// What usually listens on a UDP port. It is only a guess.
 fn service(port: u16) -> Option<&'static str> {
     Some(match port {
         53 => "DNS",
@@ -206,7 +207,7 @@ fn service(port: u16) -> Option<&'static str> {
     })
 }
 
-/// How often each kind of packet was skipped for what it is.
+/// How often packets of each kind were skipped.
 pub(super) struct Kinds {
     not_ip: Frequent<Kind>,
     not_tcp: Frequent<Kind>,
@@ -217,7 +218,7 @@ impl Kinds {
         Self { not_ip: Frequent::new(), not_tcp: Frequent::new() }
     }
 
-    /// Counts a packet that was skipped as not IP or not TCP; nothing for the other reasons.
+    /// Counts a packet that was skipped as not IP or not TCP. Ignores the other reasons.
     pub(super) fn count(&mut self, why: Skip, kind: Kind) {
         match why {
             Skip::NotIp => self.not_ip.count(kind),

@@ -1,4 +1,4 @@
-//! What lies between the link and IP: MAC headers, VLAN tags, MPLS, PPP.
+//! The headers between the link and IP: MAC headers, VLAN tags, MPLS, PPP.
 
 use super::Skip;
 use super::rest::Rest;
@@ -10,7 +10,7 @@ use crate::segment::TagKind;
 pub(super) enum Layer {
     /// An Ethernet II or IEEE 802.3 frame.
     Ethernet,
-    /// What this EtherType names.
+    /// The protocol with this EtherType.
     EtherType(u16),
     /// IEEE 802.2 logical link control.
     Llc,
@@ -22,7 +22,7 @@ pub(super) enum Layer {
     Ppp,
     /// A PPP frame that may begin with address and control fields (RFC 1662 §3.1).
     FramedPpp,
-    /// IPv4 or IPv6, told apart by the version.
+    /// IPv4 or IPv6, according to the version field.
     Ip,
 }
 
@@ -56,7 +56,7 @@ pub(super) mod ether_type {
     pub(in super::super) const FIRST: u16 = 0x0600;
 }
 
-/// Reads the header that the source put before the frame.
+/// Reads the header that the source prepends to the frame.
 pub(super) fn open(link: LinkType, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     match link {
         LinkType::Ethernet => Ok((Layer::Ethernet, rest)),
@@ -105,7 +105,7 @@ fn cooked(protocol: u16) -> Layer {
     }
 }
 
-/// Attributes in the byte order of the capturing host, which nothing tells; the payload is one
+/// Attributes in the byte order of the capturing host, which is not recorded; the payload is one
 /// of them (`NFULA_PAYLOAD`, 9).
 fn nflog(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let mut rest = rest.skip(4)?;
@@ -129,10 +129,11 @@ fn nflog(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     Err(Skip::Malformed)
 }
 
-/// Apple's header (`pktap_header` and `pktap_v2_hdr` of XNU): its length, the link type of the packet,
-/// names and process numbers. Little-endian, as every Mac is that writes it.
+/// Apple's header (`pktap_header` and `pktap_v2_hdr` of XNU): its length, the link type of the
+/// packet, names and process numbers. Little-endian, as every Mac is that writes it.
 pub(super) fn pktap(rest: Rest<'_>) -> Result<(u16, Rest<'_>), Skip> {
-    /// The bit of version 2 in the third byte of the flags, which have one place in both versions.
+    /// The bit of version 2 in the third byte of the flags, which are in the same place in both
+    /// versions.
     const VERSION_2: u8 = 0x08;
     const PACKET: u32 = 1;
     let (header, _) = rest.header::<40>()?;
@@ -186,12 +187,11 @@ fn typed(kind: u16) -> Layer {
 fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     use ether_type as is;
     match kind {
-        // Some exporters put one version's number before the other's header; the version in the
-        // header decides.
+        // Some exporters announce the wrong IP version; the version in the IP header decides.
         is::IPV4 | is::IPV6 => Ok((Layer::Ip, rest)),
         is::VLAN | is::PROVIDER_VLAN => tagged(rest),
         kind if is::OLD_VLANS.contains(&kind) => tagged(rest),
-        // Where in a switch the frame comes from differs by direction, and says nothing of tenants.
+        // The frame's port in the switch differs by direction, and does not identify a tenant.
         is::VN_TAG => passed_over(rest, 4),
         is::E_TAG | is::METADATA | is::TIME_TAG => passed_over(rest, 6),
         is::MPLS | is::MPLS_UPSTREAM => Ok((Layer::Mpls, rest)),
@@ -203,7 +203,7 @@ fn after(kind: u16, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
             Ok((Layer::Ppp, rest.limit(usize::from(u16::from_be_bytes([high, low])))))
         }
         is::ETHERNET => Ok((Layer::Ethernet, rest)),
-        // The tag's remaining two bytes; the inner frame is whole.
+        // The remaining two bytes of the tag; a complete inner frame follows.
         is::FABRIC_PATH => Ok((Layer::Ethernet, rest.skip(2)?)),
         // 802.1ah: the four bytes of the I-TAG.
         is::PROVIDER_BACKBONE => Ok((Layer::Ethernet, rest.skip(4)?)),
@@ -247,8 +247,8 @@ fn wlan(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     Ok((Layer::Llc, rest.skip(len)?))
 }
 
-/// One label. What follows the last is not said anywhere: IP by its version, else a pseudowire,
-/// with a control word (RFC 4385: first nibble 0) or without.
+/// Reads one label. The protocol after the last one is not announced: it is IP if the version
+/// matches, else a pseudowire, with a control word (RFC 4385: first nibble 0) or without.
 fn mpls(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let (&[_, _, bottom, _], rest) = rest.header::<4>()?;
     if bottom & 1 == 0 {

@@ -1,17 +1,17 @@
 //! `Packet`s in, `Segment`s out, or the reason why not.
 //!
-//! Reads through MAC headers, VLAN tags, MPLS, PPPoE and tunnels (VXLAN, Geneve, GRE, ERSPAN,
-//! IP in IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE, TZSP) down to the innermost IP
-//! header, puts fragments together, and gives the TCP segment as a slice of the packet. Refuses, by name, what is not TCP, is broken, or was seen
-//! a moment ago on another interface. Remembers unfinished datagrams and the fingerprints of the
-//! last few thousand segments, both bounded by [`Limits`], and counts the most frequent kinds of
-//! packets that are not IP or not TCP ([`MAX_COUNTED_KINDS`]). Never copies a payload except out of
-//! fragments.
+//! Reads through MAC headers, VLAN tags, MPLS, PPPoE and tunnels (VXLAN, Geneve, GRE, ERSPAN, IP in
+//! IP, EtherIP, GTP-U, L2TP, PPTP, Teredo, AYIYA, 802.11 in GRE, TZSP) down to the innermost IP
+//! header, reassembles fragments, and returns the TCP segment as a slice of the packet. Skips, with
+//! a named reason, packets that are not TCP, are malformed, or were seen a moment ago on another
+//! interface. Remembers unfinished datagrams and the fingerprints of the last few thousand
+//! segments, both bounded by [`Limits`], and counts the most frequent kinds of packets that are not
+//! IP or not TCP ([`MAX_COUNTED_KINDS`]). Copies payload only out of fragments.
 //!
 //! Checksums are not verified. A capture on the sending host sees packets before the network card
-//! has filled them in, so a wrong one says nothing about what the receiver got; tshark does the
-//! same by default. A packet that was damaged on the way and sent again is sorted out by `tcp`
-//! like any other retransmission.
+//! has filled them in, so a wrong one does not mean that the receiver dropped the packet; tshark
+//! does the same by default. `tcp` handles a packet that was damaged and retransmitted like any
+//! other retransmission.
 
 mod duplicate;
 mod fragment;
@@ -54,10 +54,10 @@ pub use self::fragment::{
 };
 
 /// Headers that are read before a packet is given up. A VXLAN packet on a tagged link has seven
-/// before its TCP header, so this leaves room for four tunnels in one another.
+/// before its TCP header, so this allows four nested tunnels.
 pub const MAX_HEADERS: u8 = 32;
 
-/// Why a packet gave no segment: "it was …".
+/// Why a packet yielded no segment: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Skip {
@@ -65,16 +65,16 @@ pub enum Skip {
     NotIp,
     /// IP, but not TCP.
     NotTcp,
-    /// Part of a fragmented datagram of which other parts were missing. The part that completes
-    /// it gives the segment; [`Decoder::datagrams`] says how many were completed.
+    /// Part of a fragmented datagram of which other parts were missing. The part that completes it
+    /// yields the segment; [`Decoder::datagrams`] counts the completed ones.
     Fragment,
     /// Cut before the end of its headers.
     Truncated,
     /// Headers that contradict themselves.
     Malformed,
-    /// More than [`MAX_HEADERS`] headers in one another.
+    /// More than [`MAX_HEADERS`] nested headers.
     TooDeep,
-    /// The same packet as one a moment before, seen on another interface or twice on this one.
+    /// A copy of a recent packet, seen on another interface or twice on this one.
     Duplicate,
     /// Between ports that are not watched.
     NotWatched,
@@ -87,8 +87,8 @@ pub enum Skip {
 }
 
 impl From<Outcome> for Skip {
-    /// The choice's reasons by the kernel program's names; where directions are not known, it has
-    /// no others.
+    /// The reasons of the filter, which are the kernel program's. Without known directions there
+    /// are no others.
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::OtherNetwork => Self::OtherNetwork,
@@ -106,7 +106,7 @@ pub struct Limits {
     pub fragment_bytes: usize,
     /// Unfinished datagrams.
     pub fragmented_datagrams: usize,
-    /// Segments that are known again when they are seen a second time; 0 lets duplicates pass.
+    /// Segments that are remembered to recognize their copies; 0 lets duplicates pass.
     pub duplicate_slots: usize,
 }
 
@@ -131,7 +131,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder that remembers nothing yet and watches everything.
+    /// A decoder without a filter that remembers nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -144,17 +144,17 @@ impl Decoder {
         }
     }
 
-    /// Lets only through what is wanted, and no more of it than that.
+    /// Applies a filter: only wanted segments pass, cut to the wanted length.
     #[must_use]
     pub fn watching(self, watch: Watch) -> Self {
         Self { watcher: Watcher::new(watch), ..self }
     }
 
-    /// The packet's segment. Its payload is a slice of the packet's bytes, or has bytes of its own
-    /// when it came in fragments.
+    /// Decodes a packet. The segment's payload is a slice of the packet's bytes, or a copy if it
+    /// came in fragments.
     ///
     /// # Errors
-    /// The reason why there is none, which is counted.
+    /// The reason why it yields no segment, which is counted.
     pub fn push(&mut self, packet: &Packet) -> Result<Segment, Skip> {
         let outcome = self.read(packet);
         match &outcome {
@@ -179,7 +179,7 @@ impl Decoder {
         Ok(segment)
     }
 
-    /// Packets taken, segments given, and the others by reason.
+    /// Packets taken, segments returned, and the other packets by reason.
     #[must_use]
     pub fn account(&self) -> Account {
         Account {
@@ -190,7 +190,7 @@ impl Decoder {
         }
     }
 
-    /// How fragmented datagrams ended. Those that still wait are not among them.
+    /// How fragmented datagrams ended, without those that still wait.
     #[must_use]
     pub fn datagrams(&self) -> &Tally<DatagramEnd> {
         self.fragments.ends()
@@ -209,7 +209,7 @@ impl Decoder {
         self.walk(Origin { packet, data: &packet.data }, At::Layer(layer), rest, MAX_HEADERS)
     }
 
-    /// Reads header after header until one is TCP's.
+    /// The slow path: reads header after header until it finds a TCP header.
     fn walk(
         &mut self,
         origin: Origin<'_>,
@@ -254,14 +254,14 @@ impl Decoder {
 }
 
 /// Where a segment comes from: its packet, and the bytes that it is a slice of (the packet's, or
-/// those of a datagram that was put together).
+/// those of a reassembled datagram).
 #[derive(Clone, Copy)]
 struct Origin<'a> {
     packet: &'a Packet,
     data: &'a Bytes,
 }
 
-/// What is to be read next.
+/// What to read next.
 #[derive(Clone, Copy)]
 enum At {
     Layer(Layer),

@@ -1,5 +1,5 @@
-//! What a packet is on the outside: its outermost transport, where the decoder goes on to the
-//! innermost. For whoever asks why there are no segments.
+//! The outermost transport of a packet, while the decoder continues to the innermost one. For
+//! diagnosis: why are there no segments?
 
 use enum_map::Enum;
 use serde::Serialize;
@@ -17,7 +17,7 @@ use crate::packet::Packet;
 pub enum Outline {
     /// TCP.
     Tcp,
-    /// A packet within this one, told by the protocol or the port.
+    /// A tunnel, recognized by the protocol or the port.
     Tunnel(Tunnel),
     /// UDP of no known tunnel.
     Udp {
@@ -63,14 +63,14 @@ pub enum Tunnel {
 }
 
 impl Tunnel {
-    /// True when nobody on the way can read what is inside.
+    /// True if its content is encrypted.
     #[must_use]
     pub const fn is_encrypted(self) -> bool {
         matches!(self, Self::WireGuard | Self::Ipsec)
     }
 }
 
-/// Linux's default and that of most set-ups; IANA knows none.
+/// The default of Linux and of most installations; IANA has assigned none.
 const WIREGUARD: u16 = 51820;
 const IPSEC_NAT: u16 = 4500;
 const ESP: u8 = 50;
@@ -78,7 +78,7 @@ const ESP: u8 = 50;
 /// The outermost transport of `packet`.
 ///
 /// # Errors
-/// Why it has none, by the decoder's names.
+/// Why it has none, as the decoder's reason.
 pub fn outline(packet: &Packet) -> Result<Outline, Skip> {
     let beyond = (packet.wire_len as usize).saturating_sub(packet.data.len());
     let (mut layer, mut rest) = link::open(packet.link, Rest::new(&packet.data, beyond))?;

@@ -1,14 +1,14 @@
-//! The part of a packet that is still to be read.
+//! The part of a packet that has not been read yet.
 
 use super::Skip;
 use crate::segment::{Tag, TagKind};
 
-/// What follows the headers read so far.
+/// The bytes after the headers read so far.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest<'a> {
-    /// What was captured of it.
+    /// The captured bytes.
     pub(super) bytes: &'a [u8],
-    /// How much more of it there was on the wire.
+    /// How many more bytes there were on the wire.
     pub(super) beyond: usize,
     /// The tags read so far.
     pub(super) tag: Tag,
@@ -20,7 +20,7 @@ impl<'a> Rest<'a> {
         Self { bytes, beyond, tag: Tag::NONE }
     }
 
-    /// The same, within one more tag.
+    /// The same bytes within one more tag.
     pub(super) const fn tagged(self, kind: TagKind, id: u32) -> Self {
         Self { tag: self.tag.with(kind, id), ..self }
     }
@@ -31,15 +31,15 @@ impl<'a> Rest<'a> {
         Ok((header, Self { bytes, ..self }))
     }
 
-    /// Leaves `n` bytes out.
+    /// Skips `n` bytes.
     pub(super) fn skip(self, n: usize) -> Result<Self, Skip> {
         let bytes = self.bytes.get(n..).ok_or(Skip::Truncated)?;
         Ok(Self { bytes, ..self })
     }
 
-    /// The first `n` bytes as they were on the wire: what comes after them is padding, a trailer
-    /// or another packet's; what is missing of them was cut off. A header that promises more than
-    /// the packet had on the wire is not believed: the bytes that are there count.
+    /// The first `n` bytes as they were on the wire. Bytes after them are padding, a trailer or
+    /// belong to another packet; missing ones were cut off. If a header claims more than the packet
+    /// had on the wire, the actual bytes count.
     pub(super) fn limit(self, n: usize) -> Self {
         match self.bytes.get(..n) {
             Some(bytes) => Self { bytes, beyond: 0, ..self },

@@ -1,4 +1,4 @@
-//! Packets within packets: what the transport carries when that is not TCP.
+//! Packets within packets: tunnels below a transport other than TCP.
 
 use super::Skip;
 use super::ip::protocol;
@@ -6,7 +6,7 @@ use super::link::{Layer, ether_type};
 use super::rest::Rest;
 use crate::segment::TagKind;
 
-/// UDP ports at which tunnels listen (IANA's list; 8472 is what Linux takes for VXLAN by default).
+/// UDP ports on which tunnels listen (IANA's list; 8472 is Linux's default for VXLAN).
 pub(super) mod port {
     pub(in super::super) const L2TP: u16 = 1701;
     pub(in super::super) const GTP_USER: u16 = 2152;
@@ -35,8 +35,8 @@ pub(super) fn read(protocol: u8, rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Sk
     }
 }
 
-/// A tunnel is known by its port alone, so what does not look like its header is other traffic
-/// that happens to use the port: not TCP, rather than malformed.
+/// A tunnel is recognized by its port alone, so bytes that do not look like its header are other
+/// traffic that happens to use the port: not TCP, rather than malformed.
 fn udp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     let source = rest.u16(0)?;
     let destination = rest.u16(2)?;
@@ -55,7 +55,7 @@ fn udp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
         port::L2TP => l2tp(rest),
         port::TEREDO => teredo(rest),
         port::AYIYA => ayiya(rest),
-        // These answer from their well-known port to whatever port they were asked from.
+        // These reply from their well-known port to the port of the request.
         _ if source == port::GTP_USER => gtp(rest),
         _ if source == port::L2TP => l2tp(rest),
         _ if source == port::TEREDO => teredo(rest),
@@ -97,13 +97,13 @@ fn geneve(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     Ok((Layer::EtherType(u16::from_be_bytes([header[2], header[3]])), rest))
 }
 
-/// The 24 bits that VXLAN and Geneve name a virtual network by.
+/// The 24-bit identifier of a virtual network in VXLAN and Geneve.
 fn network(&[_, _, _, _, a, b, c, _]: &[u8; 8]) -> u32 {
     u32::from_be_bytes([0, a, b, c])
 }
 
-/// A frame that a sensor received or sends: tagged fields, then what was seen. The format has no
-/// standard; this is what Wireshark and the sensors agree about.
+/// A frame that a sensor received or sends: tagged fields, then the frame. The format has no
+/// standard; this is the common part of Wireshark and the sensors.
 fn tzsp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     const ETHERNET: u16 = 1;
     const PADDING: u8 = 0;
@@ -136,7 +136,7 @@ fn gtp(rest: Rest<'_>) -> Result<(Layer, Rest<'_>), Skip> {
     if header[0] & 0xf0 != 0x30 || header[1] != USER_PACKET {
         return Err(Skip::NotTcp);
     }
-    // Sequence number, N-PDU number, next extension header: there when any of them is flagged.
+    // Sequence number, N-PDU number, next extension header: present if any of them is flagged.
     if header[0] & 0x07 != 0 {
         let mut next = rest.u8(3)?;
         rest = rest.skip(4)?;

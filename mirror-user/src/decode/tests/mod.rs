@@ -141,7 +141,7 @@ fn what_keeps_tenants_apart_is_part_of_a_segment() {
     }
     // A priority without an identifier is no network.
     assert_eq!(tag(ethernet(0x8100, &vlan(0))), Tag::NONE);
-    // The walk and the plain way agree: a third tag is left to the walk.
+    // The slow path and the fast path agree: a third tag is left to the slow path.
     let inner = tag(ethernet(0x9100, &[&[0, 0, 0x81, 0, 0, 0, 0x81, 0][..], &vlan(10)].concat()));
     assert_eq!(inner, tag(ethernet(0x8100, &vlan(10))));
     let outer_lost = tag(ethernet(0x8100, &vlan(6)));
@@ -261,7 +261,7 @@ fn a_packet_before_segmentation_has_no_total_length() {
 }
 
 #[test]
-fn what_the_snaplen_cut_off_is_told() {
+fn what_the_snaplen_cut_off_is_reported() {
     let whole = packet(LinkType::RawIp, ipv4(b"0123456789"));
     for kept in 0..whole.data.len() {
         let cut = Packet { data: whole.data.slice(..kept), ..whole.clone() };
@@ -368,7 +368,7 @@ fn fragments6(whole: &[u8], size: usize, id: u32) -> Vec<Packet> {
 }
 
 #[test]
-fn fragments_are_put_together_and_counted() {
+fn fragments_are_reassembled_and_counted() {
     let body = vec![b'x'; 3000];
     for parts in [fragments(&ipv4(&body), 1480, 5), fragments6(&ipv6(&body), 1448, 5)] {
         let mut decoder = Decoder::new(Limits::default());
@@ -382,7 +382,7 @@ fn fragments_are_put_together_and_counted() {
 }
 
 #[test]
-fn fragments_of_a_tunnel_are_put_together() {
+fn fragments_of_a_tunnel_are_reassembled() {
     let inner = ethernet(0x0800, &ipv4(&[b'x'; 1400]));
     let outer = over_udp(4789, &[8, 0, 0, 0, 0, 0, 5, 0], &inner);
     let mut decoder = Decoder::new(Limits::default());
@@ -433,9 +433,9 @@ fn a_copy_on_another_interface_is_a_duplicate_and_a_retransmission_is_not() {
     assert!(decoder.push(&first).is_ok());
     assert_eq!(decoder.push(&on(1, 3000)).unwrap_err(), Skip::Duplicate);
     assert_eq!(decoder.push(&on(0, 20)).unwrap_err(), Skip::Duplicate);
-    // Linux sends again after 200 ms at the earliest.
+    // Linux retransmits after 200 ms at the earliest.
     assert!(decoder.push(&on(0, 200_000)).is_ok());
-    // The same bytes under another IPv4 identification were sent again.
+    // The same bytes with another IPv4 identification are a retransmission.
     let mut again = ipv4(b"GET");
     again[5] = 77;
     let again = packet(LinkType::Ethernet, ethernet(0x0800, &again));
@@ -470,7 +470,7 @@ const LINKS: [LinkType; 7] = [
     LinkType::Nflog,
 ];
 
-/// Packets that the walk gets deep into, to be damaged.
+/// Packets with many headers, to be damaged.
 fn deep() -> Vec<Vec<u8>> {
     let frame = ethernet(0x0800, &ipv4(b"GET / HTTP/1.1\r\n\r\n"));
     let vxlan = over_udp(4789, &[8, 0, 0, 0, 0, 0, 5, 0], &frame);
@@ -574,7 +574,7 @@ proptest! {
     }
 
     #[test]
-    fn the_short_way_and_the_walk_agree(payload in prop::collection::vec(any::<u8>(), 0..50),
+    fn the_fast_and_the_slow_path_agree(payload in prop::collection::vec(any::<u8>(), 0..50),
                                         damage in prop::option::of((0usize..80, any::<u8>())),
                                         beyond in 0u32..20) {
         for mut bytes in [ethernet(0x0800, &ipv4(&payload)), ethernet(0x86dd, &ipv6(&payload))] {

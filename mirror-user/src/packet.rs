@@ -1,11 +1,11 @@
-//! What comes through the front door: one packet as it was on a link, and when.
+//! The input of the pipeline: one packet as it was on a link, and its time.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Nanoseconds since the Unix epoch. Lasts until the year 2554.
+/// Nanoseconds since the Unix epoch, up to the year 2554.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
@@ -22,19 +22,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The time that was `span` before this one.
+    /// The time `span` before this one.
     #[must_use]
     pub const fn earlier(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(nanos(span)))
     }
 
-    /// The time that is `span` after this one.
+    /// The time `span` after this one.
     #[must_use]
     pub const fn later(self, span: Duration) -> Self {
         Self(self.0.saturating_add(nanos(span)))
     }
 
-    /// How long after `earlier` this is; zero when it is before (captured clocks may step back).
+    /// The time since `earlier`; zero if this is before it (captured clocks may step back).
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -47,7 +47,7 @@ const fn nanos(span: Duration) -> u64 {
     if nanos > u64::MAX as u128 { u64::MAX } else { nanos as u64 }
 }
 
-/// How a packet's first bytes are to be read. Others are refused by the source, by name.
+/// The format of a packet's first bytes. The source refuses other formats by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LinkType {
     /// Ethernet II (`LINKTYPE_ETHERNET`, 1).
@@ -65,32 +65,32 @@ pub enum LinkType {
     Ppp,
     /// Linux netfilter's log, as of `tcpdump -i nflog` (`LINKTYPE_NFLOG`, 239).
     Nflog,
-    /// A header of macOS that says what follows, as of `tcpdump -i pktap` there (`LINKTYPE_PKTAP`,
-    /// 258; also 149, which Apple's own programs write).
+    /// A header of macOS that names the link type after it, as of `tcpdump -i pktap` there
+    /// (`LINKTYPE_PKTAP`, 258; also 149, which Apple's own programs write).
     Pktap,
 }
 
 impl LinkType {
-    /// The link type of a number as capture files write it (tcpdump.org's LINKTYPE list); `None`
-    /// when `decode` cannot read it.
+    /// The link type with this number in capture files (tcpdump.org's LINKTYPE list); `None` if
+    /// `decode` cannot read it.
     #[must_use]
     pub const fn from_number(number: u16) -> Option<Self> {
         Some(match number {
             0 | 108 => Self::Null,
             1 => Self::Ethernet,
             9 | 50 => Self::Ppp,
-            // 12 and 14 are DLT_RAW of BSD and OpenBSD, which some writers put in files as it is.
+            // 12 and 14 are DLT_RAW of BSD and OpenBSD, which some writers put in files unchanged.
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             113 => Self::LinuxSll,
             239 => Self::Nflog,
-            // 149 is for private use; Wireshark, too, takes it for PKTAP.
+            // 149 is for private use; Wireshark, too, reads it as PKTAP.
             149 | 258 => Self::Pktap,
             276 => Self::LinuxSll2,
             _ => return None,
         })
     }
 
-    /// The number that capture files are given for it.
+    /// The number that is written to capture files.
     #[must_use]
     pub const fn number(self) -> u16 {
         match self {
@@ -106,23 +106,23 @@ impl LinkType {
     }
 }
 
-/// Which interface of its source a packet was seen on: an index into
+/// The interface of a source on which a packet was seen: an index into
 /// [`PacketSource::interfaces`](crate::source::PacketSource::interfaces).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InterfaceId(pub u32);
 
-/// One packet of a link. The bytes are a slice of a larger chunk that the source filled once;
-/// whoever keeps some of them beyond the next packet copies what it keeps, so that a few bytes
-/// never hold a whole chunk in memory.
+/// One packet of a link. Its bytes are a slice of a larger chunk of the source. A stage that keeps
+/// some of them longer than until the next packet copies them, so that a few bytes never keep a
+/// whole chunk in memory.
 #[derive(Clone, Debug)]
 pub struct Packet {
     /// When it was seen.
     pub at: Timestamp,
-    /// What `data` begins with.
+    /// The format of the beginning of `data`.
     pub link: LinkType,
     /// Where it was seen.
     pub interface: InterfaceId,
-    /// Its length on the link in bytes; more than `data.len()` when the capture cut it (snaplen).
+    /// Its length on the link in bytes; more than `data.len()` if the capture cut it (snaplen).
     pub wire_len: u32,
     /// The bytes, from the link header on.
     pub data: Bytes,

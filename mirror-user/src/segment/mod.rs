@@ -1,5 +1,5 @@
-//! What a segment is: TCP's header in fields, a slice of the packet as its payload, and the network
-//! that its addresses are of. `decode` makes them, `tcp` puts them in order; neither knows the other.
+//! TCP segments: the header's fields, a slice of the packet as payload, and the network that the
+//! addresses belong to. `decode` makes them, `tcp` puts them in order; neither knows the other.
 
 mod endpoint;
 mod seq;
@@ -21,13 +21,13 @@ pub struct Segment {
     pub at: Timestamp,
     /// Where its packet was seen.
     pub interface: InterfaceId,
-    /// Who sent it.
+    /// Its sender.
     pub source: Endpoint,
-    /// Whom it was sent to.
+    /// Its receiver.
     pub destination: Endpoint,
     /// SEG.SEQ: the number of the first payload byte, or of SYN.
     pub seq: SeqNumber,
-    /// SEG.ACK; means something only with [`Flags::ACK`].
+    /// SEG.ACK; valid only with [`Flags::ACK`].
     pub ack: SeqNumber,
     /// SEG.WND as on the wire, before window scaling.
     pub window: u16,
@@ -35,7 +35,7 @@ pub struct Segment {
     pub flags: Flags,
     /// The payload that was captured.
     pub payload: Bytes,
-    /// The network that its addresses are of.
+    /// The network that its addresses belong to.
     pub tag: Tag,
     /// How many further payload bytes the packet had on the wire that the capture cut off.
     pub cut: u32,
@@ -45,8 +45,8 @@ pub struct Segment {
 const _: () = assert!(size_of::<Segment>() <= 128, "a segment is moved in registers");
 
 impl Segment {
-    /// Takes away the payload that lies beyond the first `snaplen` bytes of its packet. What was put
-    /// together out of fragments has no place in a packet, and stays as it is.
+    /// Removes the payload after the first `snaplen` bytes of its packet. A reassembled payload has
+    /// no position in a packet, and stays as it is.
     #[inline]
     pub(crate) fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
         let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());

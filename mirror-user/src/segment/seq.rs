@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-/// A sequence number. There is no `PartialOrd`: "before" on a circle is not transitive, so the
-/// order is only asked for with a name, between numbers less than 2³¹ apart.
+/// A sequence number. There is no `PartialOrd`: "before" is not transitive on a circle, so the
+/// order is available only through named methods, for numbers less than 2³¹ apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeqNumber(pub u32);
 
 impl SeqNumber {
-    /// The number `n` bytes further on.
+    /// The number `n` bytes later.
     #[must_use]
     pub const fn advanced_by(self, n: u32) -> Self {
         Self(self.0.wrapping_add(n))
     }
 
-    /// How far this is after `origin`; negative when it is before.
+    /// The distance from `origin` to this; negative if this is before it.
     #[must_use]
     pub const fn distance_from(self, origin: Self) -> i32 {
         self.0.wrapping_sub(origin.0).cast_signed()

@@ -1,17 +1,17 @@
 //! What keeps tenants apart whose addresses are the same: VLAN ids, network identifiers, GRE keys.
 
-/// The tags of a packet, outermost first, as a name: the innermost one, and a digest of those
-/// around it. Labels and identifiers that differ by direction (MPLS, GTP-U, L2TP) are no part of it.
+/// The name of a packet's network: the innermost tag, and a digest of those around it. Labels and
+/// identifiers that differ by direction (MPLS, GTP-U, L2TP) are not part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tag {
     outer: u32,
     inner: u32,
 }
 
-/// What gives a tag.
+/// The kinds of tags.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TagKind {
-    /// IEEE 802.1Q and 802.1ad; 0 is priority alone.
+    /// IEEE 802.1Q and 802.1ad; 0 means that only the priority is set.
     Vlan = 1,
     /// Of VXLAN and Geneve.
     Network,
@@ -41,7 +41,7 @@ impl Tag {
         if id == 0 {
             return self;
         }
-        // An odd factor, so that every tag and the order of all have a share in it.
+        // An odd factor, so that the digest depends on every tag and on their order.
         let outer = match self.inner {
             0 => 0,
             inner => (self.outer ^ inner).wrapping_mul(0x9e37_79b1) | 1,
@@ -50,8 +50,8 @@ impl Tag {
         Self { outer, inner: (kind as u32) << 24 | ((id ^ id >> 24) & 0x00ff_ffff) }
     }
 
-    /// True when a packet may have both names: with all its tags, and without the outer ones or
-    /// any, as another interface of the same host shows it.
+    /// True if both may be the network of one packet: with all its tags, and with the outer ones or
+    /// all of them removed, as another interface of the same host shows it.
     #[must_use]
     pub const fn may_be(self, other: Self) -> bool {
         self.is_none()
@@ -65,18 +65,18 @@ impl Tag {
         (self.outer as u64) << 32 | self.inner as u64
     }
 
-    /// A digest for tables where room is scarce, with [`may_be`](Self::may_be) of its own.
+    /// A digest for compact tables, with its own [`may_be`](TagDigest::may_be).
     pub(crate) const fn digest(self) -> TagDigest {
         const fn fold(n: u32) -> u8 {
             let folded = (n.wrapping_mul(0x9e37_79b1) >> 24) as u8;
-            // 0 stands for none.
+            // 0 means none.
             if n != 0 && folded == 0 { 1 } else { folded }
         }
         TagDigest { outer: fold(self.outer), inner: fold(self.inner) }
     }
 }
 
-/// A [`Tag`] in 16 bits: names that may be the same stay so.
+/// A [`Tag`] in 16 bits: `may_be` of two digests is true if it is for their tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TagDigest {
     outer: u8,

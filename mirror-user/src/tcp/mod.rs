@@ -27,6 +27,8 @@ pub mod stats;
 
 mod clock;
 mod contest;
+mod control;
+mod emit;
 mod flow;
 mod key;
 mod lru;

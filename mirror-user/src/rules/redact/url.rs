@@ -1,5 +1,7 @@
 //! Request targets and other references (RFC 3986), and `name=value` pairs as forms send them.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+
 use super::edits::Edits;
 use super::report::Where;
 use super::work::Work;
@@ -195,36 +197,38 @@ fn needs_decoding(raw: &[u8]) -> bool {
 
 /// What is no percent-encoding stays as it is.
 fn decode(raw: &[u8], how: Coded, out: &mut Vec<u8>) {
-    let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let mut at = 0;
-    while let Some(byte) = raw.get(at) {
-        at += 1;
-        match (byte, digit(raw.get(at)), digit(raw.get(at + 1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high << 4 | low) as u8);
-                at += 2;
-            }
-            (b'+', ..) if how == Coded::Pair => out.push(b' '),
-            _ => out.push(*byte),
-        }
+    if how != Coded::Pair || memchr::memchr(b'+', raw).is_none() {
+        out.extend(percent_decode(raw));
+        return;
     }
+    let blank = |byte: &u8| if *byte == b'+' { b' ' } else { *byte };
+    out.extend(percent_decode(&raw.iter().map(blank).collect::<Vec<u8>>()));
 }
 
+/// All but the unreserved characters (RFC 3986 §2.3).
+const WORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// The same but for what has no meaning in a path, nor in a query.
+const PART: &AsciiSet = &WORD
+    .remove(b'@')
+    .remove(b':')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b',')
+    .remove(b'=');
+const PATH: &AsciiSet = &PART.remove(b'+').remove(b'&').remove(b';');
+const PAIR: &AsciiSet = &PART.remove(b'/').remove(b'?');
+
 fn encode(text: &[u8], how: Coded, out: &mut Vec<u8>) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    let hex = |digit: u8| HEX.get(usize::from(digit)).copied().unwrap_or_default();
-    for byte in text {
-        let stays = match byte {
-            b'-' | b'.' | b'_' | b'~' => true,
-            _ if how == Coded::Word => byte.is_ascii_alphanumeric(),
-            b'@' | b':' | b'!' | b'$' | b'\'' | b'(' | b')' | b'*' | b',' | b'=' => true,
-            b'/' | b'?' => how == Coded::Pair,
-            b'+' | b'&' | b';' => how == Coded::Path,
-            byte => byte.is_ascii_alphanumeric(),
-        };
-        match stays {
-            true => out.push(*byte),
-            false => out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]),
-        }
+    let encoded = match how {
+        Coded::Word => WORD,
+        Coded::Path => PATH,
+        Coded::Pair => PAIR,
+    };
+    for piece in percent_encode(text, encoded) {
+        out.extend_from_slice(piece.as_bytes());
     }
 }

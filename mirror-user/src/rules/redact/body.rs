@@ -5,13 +5,13 @@ use std::cell::OnceCell;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use super::context::Context;
 use super::inside;
 use super::json;
 use super::multipart;
 use super::names::Fate;
 use super::report::{Unredactable, Where};
 use super::url::{self, PairsOf};
-use super::work::Work;
 
 /// How a body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,14 +95,14 @@ const BINARIES: [&[u8]; 13] = [
 /// # Errors
 /// Why it cannot be read.
 pub(super) fn rewrite(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     at: &Where<'_>,
     media_type: MediaType<'_>,
     content: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let nature = Nature::of(content);
-    let rewritten = by_type(work, at, media_type, content, &nature)?;
-    match inside::rewrite(work, rewritten.as_deref().unwrap_or(content)) {
+    let rewritten = by_type(context, at, media_type, content, &nature)?;
+    match inside::rewrite(context, rewritten.as_deref().unwrap_or(content)) {
         None => Ok(rewritten),
         Some(_) if is_binary(media_type, &nature) => Err(Unredactable::Binary),
         rewritten => Ok(rewritten),
@@ -119,7 +119,7 @@ fn is_binary(media_type: MediaType<'_>, nature: &Nature<'_>) -> bool {
 }
 
 fn by_type(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     at: &Where<'_>,
     media_type: MediaType<'_>,
     content: &[u8],
@@ -135,7 +135,7 @@ fn by_type(
     // may be a text, whose names are then found as well as they can; but a form never does, and what has
     // no type of its own may be read as JSON by someone who is less strict.
     if media_type != MediaType::Json && json::may_be(content) {
-        match (json::rewrite(work, at, content), media_type) {
+        match (json::rewrite(context, at, content), media_type) {
             (Ok(rewritten), _) => return Ok(rewritten),
             (Err(why), MediaType::Form) => return Err(why),
             (Err(why), MediaType::Other) if nature.is_text() => return Err(why),
@@ -144,45 +144,47 @@ fn by_type(
     }
     let mut out = Vec::new();
     let changed = match media_type {
-        MediaType::Json => return json::rewrite(work, at, content),
-        MediaType::Multipart(boundary) => return multipart::rewrite(work, boundary, content),
-        MediaType::Form => url::pairs(work, PairsOf::Form, content, &mut out),
-        MediaType::Binary => return binary(work, content),
-        MediaType::BinaryText => return binary_text(work, content),
+        MediaType::Json => return json::rewrite(context, at, content),
+        MediaType::Multipart(boundary) => return multipart::rewrite(context, boundary, content),
+        MediaType::Form => url::pairs(context, PairsOf::Form, content, &mut out),
+        MediaType::Binary => return binary(context, content),
+        MediaType::BinaryText => return binary_text(context, content),
         MediaType::Media if !nature.is_text() => false,
-        MediaType::Other if !nature.is_text() => return binary(work, content),
+        MediaType::Other if !nature.is_text() => return binary(context, content),
         MediaType::Other if looks_like_form(content) => {
-            url::pairs(work, PairsOf::Form, content, &mut out)
+            url::pairs(context, PairsOf::Form, content, &mut out)
         }
-        MediaType::Text if nature.has_controls() => return binary(work, content),
-        MediaType::Script => work.code(at, content, &mut out),
-        MediaType::Text | MediaType::Media | MediaType::Other => work.text(at, content, &mut out),
+        MediaType::Text if nature.has_controls() => return binary(context, content),
+        MediaType::Script => context.code(at, content, &mut out),
+        MediaType::Text | MediaType::Media | MediaType::Other => {
+            context.text(at, content, &mut out)
+        }
     };
     Ok(changed.then_some(out))
 }
 
 /// Content in which lengths are told: it is whole, or withheld when there is something in it.
-fn binary(work: &mut Work<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
-    if work.knows(content) || has_names(work, content) {
+fn binary(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
+    if context.knows(content) || has_names(context, content) {
         return Err(Unredactable::Binary);
     }
     Ok(None)
 }
 
 /// Base64, perhaps in several pieces, each with its padding.
-fn binary_text(work: &mut Work<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
+fn binary_text(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
     let mut decoded = Vec::new();
     let plain: Vec<u8> = content.iter().copied().filter(|it| !it.is_ascii_whitespace()).collect();
     for piece in plain.chunks(4) {
         let bytes = BASE64.decode(piece).map_err(|_| Unredactable::Binary)?;
         decoded.extend_from_slice(&bytes);
     }
-    binary(work, &decoded)
+    binary(context, &decoded)
 }
 
 /// True when a listed name stands in binary content, as in MessagePack, CBOR and BSON.
-fn has_names(work: &Work<'_>, content: &[u8]) -> bool {
-    let names = &work.plan.names;
+fn has_names(context: &Context<'_>, content: &[u8]) -> bool {
+    let names = &context.plan.names;
     let is_such = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
     content.split(|byte| !is_such(byte)).any(|word| {
         // The length of the name before it may be a letter, too.

@@ -1,16 +1,16 @@
 //! `Cookie` and `Set-Cookie` (RFC 6265): names and attributes stay, values are replaced.
 
+use super::context::Context;
 use super::edits::Edits;
 use super::report::Where;
-use super::work::Work;
 use crate::syntax::is_token_char;
 
 /// Rewrites a `Cookie` value.
-pub(super) fn sent(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn sent(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
     let mut edits = Edits::new(value, out);
     let mut start = 0;
     for pair in value.split(|byte| *byte == b';') {
-        self::pair(work, &mut edits, start, pair);
+        self::pair(context, &mut edits, start, pair);
         start += pair.len() + 1;
     }
     edits.finish()
@@ -36,7 +36,7 @@ const ATTRIBUTES: [&[u8]; 15] = [
 ];
 
 /// Rewrites a `Set-Cookie` value: one cookie, or several that were joined by commas.
-pub(super) fn set(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn set(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
     let mut edits = Edits::new(value, out);
     let mut start = 0;
     let mut is_first = true;
@@ -45,12 +45,12 @@ pub(super) fn set(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool 
         let mut from = 0;
         while let Some(next) = next_cookie(piece, from) {
             let part = piece.get(from..next).unwrap_or_default();
-            self::part(work, &mut edits, start + from, part, is_first);
+            self::part(context, &mut edits, start + from, part, is_first);
             is_first = true;
             from = next + 1;
         }
         let part = piece.get(from..).unwrap_or_default();
-        self::part(work, &mut edits, start + from, part, is_first);
+        self::part(context, &mut edits, start + from, part, is_first);
         is_first = false;
         start += piece.len() + 1;
     }
@@ -59,7 +59,7 @@ pub(super) fn set(work: &mut Work<'_>, value: &[u8], out: &mut Vec<u8>) -> bool 
 
 /// A cookie, or an attribute; what is no known attribute may be a value.
 fn part(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     edits: &mut Edits<'_, '_>,
     start: usize,
     part: &[u8],
@@ -67,10 +67,10 @@ fn part(
 ) {
     let name = part.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
     if is_cookie || !name.is_empty() && !ATTRIBUTES.iter().any(|it| it.eq_ignore_ascii_case(name)) {
-        return pair(work, edits, start, part);
+        return pair(context, edits, start, part);
     }
     edits.edit(start..start + part.len(), |part, out| {
-        work.text(&Where::Header(b"set-cookie"), part, out)
+        context.text(&Where::Header(b"set-cookie"), part, out)
     });
 }
 
@@ -85,19 +85,19 @@ fn next_cookie(piece: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-fn pair(work: &mut Work<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8]) {
+fn pair(context: &mut Context<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8]) {
     // Without `=`, browsers take it for a value without a name (RFC 6265bis §5.7).
     let value_at = memchr::memchr(b'=', pair).map_or(0, |equals| equals + 1);
     let (before, value) = pair.split_at_checked(value_at).unwrap_or((pair, &[]));
     let name = before.strip_suffix(b"=").unwrap_or(before).trim_ascii();
     let at = Where::Cookie(name);
-    edits.edit(start..start + before.len(), |text, out| work.text(&at, text, out));
+    edits.edit(start..start + before.len(), |text, out| context.text(&at, text, out));
     let bare = value.trim_ascii();
     let bare = bare.strip_prefix(b"\"").and_then(|bare| bare.strip_suffix(b"\"")).unwrap_or(bare);
     // `bare` is a part of `value`.
     let lead = bare.as_ptr().addr().wrapping_sub(value.as_ptr().addr());
     let lead = if bare.is_empty() { 0 } else { lead };
     let range = start + value_at + lead..start + value_at + lead + bare.len();
-    let fate = work.plan.names.cookie(name);
-    edits.edit(range, |text, out| work.fated(fate, &at, text, out));
+    let fate = context.plan.names.cookie(name);
+    edits.edit(range, |text, out| context.fated(fate, &at, text, out));
 }

@@ -8,13 +8,13 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use self::role::Role;
+use super::context::Context;
 use super::cookie;
 use super::detect::Detector;
 use super::edits::Edits;
 use super::names::Fate;
 use super::report::Where;
 use super::url;
-use super::work::Work;
 use crate::http::message::{Head, HeaderLine, StartLine};
 
 /// Replacements in a text, in their order; what stands in the place of each is in `with`.
@@ -84,7 +84,7 @@ pub(super) struct NewBody {
 
 /// Rewrites a head; `None` when nothing is to be replaced.
 pub(super) fn rewrite(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     head: &Head,
     flawed: bool,
     body: Option<NewBody>,
@@ -93,13 +93,13 @@ pub(super) fn rewrite(
     let raw = &head.raw[..];
     let mut behind = match &head.start {
         StartLine::Request { method, target, .. } => {
-            replacements.replace(raw, method, |text, out| work.text(&Where::Start, text, out));
+            replacements.replace(raw, method, |text, out| context.text(&Where::Start, text, out));
             replacements
-                .replace(raw, target, |text, out| url::rewrite(work, &Where::Path, text, out));
+                .replace(raw, target, |text, out| url::rewrite(context, &Where::Path, text, out));
             target.end
         }
         StartLine::Status { reason, .. } => {
-            replacements.replace(raw, reason, |text, out| work.text(&Where::Start, text, out));
+            replacements.replace(raw, reason, |text, out| context.text(&Where::Start, text, out));
             reason.end
         }
     };
@@ -107,18 +107,20 @@ pub(super) fn rewrite(
         if flawed {
             // Lines without a colon and what else is not part of any field.
             let between = behind..line.line.start.max(behind);
-            replacements.replace(raw, &between, |text, out| work.text(&Where::Start, text, out));
+            replacements.replace(raw, &between, |text, out| context.text(&Where::Start, text, out));
             behind = line.line.end;
         }
         match body {
             Some(body)
                 if tells_body(head.bytes(&line.name), body, raw, line, &mut replacements) => {}
-            _ => field(work, raw, line, &Where::Header(head.bytes(&line.name)), &mut replacements),
+            _ => {
+                field(context, raw, line, &Where::Header(head.bytes(&line.name)), &mut replacements)
+            }
         }
     }
     if flawed {
         let rest = behind..raw.len() as u32;
-        replacements.replace(raw, &rest, |text, out| work.text(&Where::Start, text, out));
+        replacements.replace(raw, &rest, |text, out| context.text(&Where::Start, text, out));
     }
     if replacements.is_empty() {
         return None;
@@ -141,14 +143,14 @@ pub(super) fn rewrite(
 
 /// Rewrites a trailer section; `None` when nothing is to be replaced.
 pub(super) fn trailers(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     raw: &[u8],
     lines: &[HeaderLine],
 ) -> Option<(Bytes, Vec<HeaderLine>)> {
     let mut replacements = Replacements::default();
     for line in lines {
         let name = raw.get(line.name.start as usize..line.name.end as usize).unwrap_or_default();
-        field(work, raw, line, &Where::Trailer(name), &mut replacements);
+        field(context, raw, line, &Where::Trailer(name), &mut replacements);
     }
     if replacements.is_empty() {
         return None;
@@ -200,7 +202,7 @@ fn tells_body(
 }
 
 fn field(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     raw: &[u8],
     line: &HeaderLine,
     at: &Where<'_>,
@@ -213,24 +215,24 @@ fn field(
     let long = |name: &[u8]| {
         name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
     };
-    if !work.is_quiet(name) && long(name) {
-        replacements.replace(raw, &line.name, |text, out| work.text(at, text, out));
+    if !context.is_quiet(name) && long(name) {
+        replacements.replace(raw, &line.name, |text, out| context.text(at, text, out));
     }
-    replacements.replace(raw, &line.value, |value, out| self::value(work, name, at, value, out));
+    replacements.replace(raw, &line.value, |value, out| self::value(context, name, at, value, out));
 }
 
 /// Bytes of a name that is looked through though it has no digit: fewer than any token has.
 const LONG_NAME: usize = 20;
 
 /// True for the name of a field whose value is replaced by its name, whatever it looks like.
-pub(super) fn is_listed(work: &Work<'_>, name: &[u8]) -> bool {
-    matches!(work.plan.names.header(name), Fate::Replace(_))
+pub(super) fn is_listed(context: &Context<'_>, name: &[u8]) -> bool {
+    matches!(context.plan.names.header(name), Fate::Replace(_))
         || matches!(Role::of(name), Role::Cookie | Role::SetCookie)
 }
 
 /// Rewrites one field's value.
 pub(super) fn value(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     name: &[u8],
     at: &Where<'_>,
     value: &[u8],
@@ -242,21 +244,21 @@ pub(super) fn value(
     }
     if memchr::memchr(b'\n', value).is_some() {
         // A value on several lines (RFC 9112 §5.2): some read the second as a field of its own.
-        return work.named("folded", at, value, out);
+        return context.named("folded", at, value, out);
     }
-    match (work.plan.names.header(name), role) {
+    match (context.plan.names.header(name), role) {
         (Fate::Keep, _) => false,
-        (_, Role::Cookie) => cookie::sent(work, value, out),
-        (_, Role::SetCookie) => cookie::set(work, value, out),
+        (_, Role::Cookie) => cookie::sent(context, value, out),
+        (_, Role::SetCookie) => cookie::set(context, value, out),
         (Fate::Look | Fate::Identifier, Role::Trace) if is_traceparent(value) => false,
-        (Fate::Look, Role::Reference) => url::rewrite(work, at, value, out),
+        (Fate::Look, Role::Reference) => url::rewrite(context, at, value, out),
         (Fate::Look, Role::Challenge)
-            if work.plan.detectors.is_on(Detector::Bearer) && is_handshake(value) =>
+            if context.plan.detectors.is_on(Detector::Bearer) && is_handshake(value) =>
         {
-            work.named("authorization", at, value, out)
+            context.named("authorization", at, value, out)
         }
-        (Fate::Look, Role::Protocols) => protocols(work, at, value, out),
-        (fate, _) => work.fated(fate, at, value, out),
+        (Fate::Look, Role::Protocols) => protocols(context, at, value, out),
+        (fate, _) => context.fated(fate, at, value, out),
     }
 }
 
@@ -274,9 +276,9 @@ const PROTOCOL_WORDS: [&[u8]; 8] = [
 
 /// Protocols with a bearer token behind them (Kubernetes: `base64url.bearer.authorization.k8s.io.…`).
 /// A token has no character that a protocol has not.
-fn protocols(work: &mut Work<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-    if !work.plan.detectors.is_on(Detector::Bearer) {
-        return work.text(at, value, out);
+fn protocols(context: &mut Context<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
+    if !context.plan.detectors.is_on(Detector::Bearer) {
+        return context.text(at, value, out);
     }
     let mut edits = Edits::new(value, out);
     let mut start = 0;
@@ -291,8 +293,8 @@ fn protocols(work: &mut Work<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8
             .map_or(0, |dot| dot + 1);
         let range = begin + dot..begin + protocol.len();
         edits.edit(range, |text, out| match dot > 0 || follows {
-            true => work.named("bearer", at, text, out),
-            false => work.text(at, text, out),
+            true => context.named("bearer", at, text, out),
+            false => context.text(at, text, out),
         });
         let lower = protocol.to_ascii_lowercase();
         // `bearer`, `graphql-token`

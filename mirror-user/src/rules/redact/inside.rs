@@ -1,17 +1,17 @@
 //! Field lines inside a body: the head that TRACE echoes (RFC 9110 §9.3.8), the parts of a batch, or
 //! what was taken for a body and is another message. A listed name there says what it says in a head.
 
+use super::context::Context;
 use super::edits::Edits;
 use super::head;
 use super::report::Where;
-use super::work::Work;
 
 /// Bytes of a line in which its name must end; no listed name is longer.
 const MAX_NAME: usize = 64;
 
 /// Rewrites the values of listed names and the cookies in lines that look like fields; `None` when
 /// nothing is to be replaced.
-pub(super) fn rewrite(work: &mut Work<'_>, content: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn rewrite(context: &mut Context<'_>, content: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let mut edits = Edits::new(content, &mut out);
     let mut start = 0;
@@ -21,7 +21,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, content: &[u8]) -> Option<Vec<u8>> {
         let name_end = memchr::memchr(b':', line.get(..MAX_NAME).unwrap_or(line));
         let name =
             name_end.and_then(|colon| line.get(..colon)).unwrap_or_default().trim_ascii_end();
-        if is_plain(name) && head::is_listed(work, name) {
+        if is_plain(name) && head::is_listed(context, name) {
             // A value may go on in lines that begin with white space (RFC 9112 §5.2).
             let mut end = next;
             while matches!(content.get(end), Some(b' ' | b'\t')) {
@@ -32,7 +32,7 @@ pub(super) fn rewrite(work: &mut Work<'_>, content: &[u8]) -> Option<Vec<u8>> {
             let blank = value.len() - value.trim_ascii_start().len();
             let range = from + blank..from + value.trim_ascii_end().len().max(blank);
             let at = Where::Header(name);
-            edits.edit(range, |value, out| head::value(work, name, &at, value, out));
+            edits.edit(range, |value, out| head::value(context, name, &at, value, out));
             start = end;
         } else {
             start = next;

@@ -9,11 +9,11 @@ mod escapes;
 use std::ops::Range;
 
 use self::escapes::{escape, unescape};
+use super::context::Context;
 use super::edits::Edits;
 use super::names::Fate;
 use super::paths::States;
 use super::report::{Unredactable, Where};
-use super::work::Work;
 
 /// Values inside one another; serde_json and others refuse more, too.
 pub const MAX_JSON_DEPTH: usize = 128;
@@ -66,15 +66,15 @@ pub(super) fn may_be(text: &[u8]) -> bool {
 /// # Errors
 /// Why they cannot be read.
 pub(super) fn rewrite(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     outer: &Where<'_>,
     source: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let begin = Heritage { states: work.plan.paths.begin(), fate: Fate::Look };
+    let begin = Heritage { states: context.plan.paths.begin(), fate: Fate::Look };
     let mut out = Vec::new();
     let mut reader = Reader {
-        work,
+        context,
         outer,
         source,
         at,
@@ -90,7 +90,7 @@ pub(super) fn rewrite(
 }
 
 struct Reader<'a, 'w, 's, 'o> {
-    work: &'a mut Work<'w>,
+    context: &'a mut Context<'w>,
     outer: &'a Where<'a>,
     source: &'s [u8],
     at: usize,
@@ -153,9 +153,9 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         self.enter()?;
         let states = match heritage.states {
             0 => 0,
-            states => self.work.plan.paths.step(states, None),
+            states => self.context.plan.paths.step(states, None),
         };
-        let by_path = self.work.plan.paths.is_end(states);
+        let by_path = self.context.plan.paths.is_end(states);
         let fate = heritage.or(|| if by_path { Fate::Replace(BY_PATH) } else { heritage.fate });
         if self.peek() == Some(b']') {
             self.goes_on(b']')?;
@@ -208,7 +208,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
 
     /// What is to become of a value whose name is the string at `range`, if that is listed.
     fn listed(&self, range: Range<usize>) -> Option<Fate<'w>> {
-        let plan = self.work.plan;
+        let plan = self.context.plan;
         let name = self.source.get(range)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         Some(plan.names.field(name)).filter(|fate| matches!(fate, Fate::Replace(_)))
     }
@@ -223,7 +223,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         if let Some(container) = self.containers.last_mut() {
             container.name = Some(raw);
         }
-        let plan = self.work.plan;
+        let plan = self.context.plan;
         let name = match memchr::memchr(b'\\', raw) {
             None => raw,
             Some(_) => {
@@ -274,7 +274,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         };
         let place = Where::Json(self.outer, &self.containers);
         self.token.clear();
-        if self.work.fated(fate, &place, text, &mut self.token) {
+        if self.context.fated(fate, &place, text, &mut self.token) {
             let token = &self.token;
             self.edits.replace(range, |out| escape(token, out));
         }
@@ -291,12 +291,12 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         let kind = match fate {
             Fate::Replace(kind) => kind,
             // Card numbers have 13 digits and more; what else is a number is found by its name.
-            Fate::Look if len >= 13 && self.work.knows(raw) => "pan",
+            Fate::Look if len >= 13 && self.context.knows(raw) => "pan",
             _ => return Ok(()),
         };
         let place = Where::Json(self.outer, &self.containers);
         self.token.clear();
-        if self.work.number(kind, &place, raw, &mut self.token) {
+        if self.context.number(kind, &place, raw, &mut self.token) {
             let token = &self.token;
             self.edits.replace(start..start + len, |out| out.extend_from_slice(token));
         }

@@ -10,6 +10,7 @@
 
 mod assign;
 mod body;
+mod context;
 mod cookie;
 mod detect;
 mod edits;
@@ -27,7 +28,6 @@ mod segments;
 mod tests;
 mod tokens;
 mod url;
-mod work;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +36,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use self::body::MediaType;
+use self::context::{Context, Plan};
 use self::detect::Detectors;
 pub use self::detect::{Custom, Detector};
 use self::head::NewBody;
@@ -48,7 +49,6 @@ pub use self::report::{Finding, MAX_PLACES, Unredactable};
 use self::report::{Report, Where};
 use self::tokens::Tokens;
 pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
-use self::work::{Plan, Work};
 use crate::http::coding;
 use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::stats::{Note, Topic};
@@ -165,22 +165,22 @@ impl Redactor {
     }
 
     fn message(&self, report: &mut Report, side: Side, message: &Arc<Message>) -> Arc<Message> {
-        let mut work = Work::new(&self.plan, report, side);
-        let content = match self.content(&mut work, message) {
+        let mut context = Context::new(&self.plan, report, side);
+        let content = match self.content(&mut context, message) {
             Ok(content) => content,
             Err(why) => {
-                work.report.withheld.count(why);
+                context.report.withheld.count(why);
                 Content::Withheld(why)
             }
         };
-        work.look(&message.head.raw);
+        context.prescan(&message.head.raw);
         let trailers =
-            head::trailers(&mut work, &message.body.trailer_bytes, &message.body.trailers);
+            head::trailers(&mut context, &message.body.trailer_bytes, &message.body.trailers);
         let new_body = match &content {
             Content::Replaced(bytes) => Some(NewBody { length: bytes.len() as u64 }),
             _ => None,
         };
-        let head = head::rewrite(&mut work, &message.head, !message.flaws.is_empty(), new_body);
+        let head = head::rewrite(&mut context, &message.head, !message.flaws.is_empty(), new_body);
         let same_body = matches!(content, Content::Same { extended: false }) && trailers.is_none();
         if head.is_none() && same_body {
             return Arc::clone(message);
@@ -197,7 +197,11 @@ impl Redactor {
     }
 
     /// What is to become of a body.
-    fn content(&self, work: &mut Work<'_>, message: &Message) -> Result<Content, Unredactable> {
+    fn content(
+        &self,
+        context: &mut Context<'_>,
+        message: &Message,
+    ) -> Result<Content, Unredactable> {
         let Message { head, body, .. } = message;
         if matches!(body.wire, Kept::Nothing | Kept::TooLarge | Kept::Withheld(_)) {
             // Nobody shall find by trying what a digest is of.
@@ -232,7 +236,8 @@ impl Redactor {
             Some(value) => MediaType::of(value)?,
             None => MediaType::Other,
         };
-        let Some(mut rewritten) = body::rewrite(work, &Where::Body, media_type, &content)? else {
+        let Some(mut rewritten) = body::rewrite(context, &Where::Body, media_type, &content)?
+        else {
             return Ok(Content::Same { extended });
         };
         if message.flaws.iter().any(|flaw| is_double_framing(flaw)) {

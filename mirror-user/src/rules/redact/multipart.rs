@@ -1,17 +1,17 @@
 //! `multipart/form-data` (RFC 7578) and its kin: each part by its name and type.
 
 use super::body::{self, MediaType};
+use super::context::Context;
 use super::edits::Edits;
 use super::names::Fate;
 use super::report::{Unredactable, Where};
-use super::work::Work;
 
 /// Rewrites the parts; `None` when nothing is to be replaced.
 ///
 /// # Errors
 /// When they cannot be told apart, or one cannot be read.
 pub(super) fn rewrite(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     boundary: &[u8],
     text: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
@@ -27,13 +27,13 @@ pub(super) fn rewrite(
             matches!(behind, [b'\r' | b'\n' | b' ' | b'\t', ..] | [b'-', b'-', ..])
         });
     let Some(mut at) = places.next() else { return Err(Unredactable::BadMultipart) };
-    edits.edit(0..at, |preamble, out| work.text(&Where::Body, preamble, out));
+    edits.edit(0..at, |preamble, out| context.text(&Where::Body, preamble, out));
     loop {
         let begin = at + delimiter.len();
         let rest = text.get(begin..).unwrap_or_default();
         if rest.starts_with(b"--") {
             edits.edit(begin + 2..text.len(), |epilogue, out| {
-                work.text(&Where::Body, epilogue, out)
+                context.text(&Where::Body, epilogue, out)
             });
             return Ok(edits.finish().then_some(out));
         }
@@ -43,13 +43,13 @@ pub(super) fn rewrite(
             Some([.., b'\r', b'\n']) => next - 2,
             _ => next - 1,
         };
-        part(work, &mut edits, begin, text.get(begin..end).ok_or(Unredactable::BadMultipart)?)?;
+        part(context, &mut edits, begin, text.get(begin..end).ok_or(Unredactable::BadMultipart)?)?;
         at = next;
     }
 }
 
 fn part(
-    work: &mut Work<'_>,
+    context: &mut Context<'_>,
     edits: &mut Edits<'_, '_>,
     begin: usize,
     part: &[u8],
@@ -82,11 +82,11 @@ fn part(
         }
     }
     let at = Where::Part(name);
-    edits.edit(begin..begin + head.len(), |head, out| work.text(&at, head, out));
+    edits.edit(begin..begin + head.len(), |head, out| context.text(&at, head, out));
     let range = begin + content_at..begin + part.len();
-    match work.plan.names.field(name) {
+    match context.plan.names.field(name) {
         Fate::Replace(kind) => {
-            edits.edit(range, |content, out| work.named(kind, &at, content, out));
+            edits.edit(range, |content, out| context.named(kind, &at, content, out));
             return Ok(());
         }
         Fate::Keep => return Ok(()),
@@ -99,7 +99,8 @@ fn part(
         }
         None => None,
     };
-    if let Some(content) = body::rewrite(work, &at, media_type.unwrap_or(MediaType::Text), content)?
+    if let Some(content) =
+        body::rewrite(context, &at, media_type.unwrap_or(MediaType::Text), content)?
     {
         edits.replace(range, |out| out.extend_from_slice(&content));
     }

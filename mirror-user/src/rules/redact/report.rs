@@ -7,8 +7,8 @@ use enum_map::Enum;
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+use super::context::Plan;
 use super::detect::{Detector, Found};
-use super::work::Plan;
 use crate::http::coding::Undecodable;
 use crate::stats::Tally;
 use crate::tcp::event::Side;

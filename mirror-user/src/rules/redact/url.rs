@@ -2,13 +2,18 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
+use super::context::Context;
 use super::edits::Edits;
 use super::report::Where;
-use super::work::Work;
 
 /// Rewrites a reference: user information, path, query and fragment. False, and nothing is written,
 /// when nothing is to be replaced.
-pub(super) fn rewrite(work: &mut Work<'_>, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn rewrite(
+    context: &mut Context<'_>,
+    at: &Where<'_>,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
     let fragment = memchr::memchr(b'#', text).unwrap_or(text.len());
     let query =
         text.get(..fragment).and_then(|text| memchr::memchr(b'?', text)).unwrap_or(fragment);
@@ -17,16 +22,18 @@ pub(super) fn rewrite(work: &mut Work<'_>, at: &Where<'_>, text: &[u8], out: &mu
     if let Some(authority) = authority(text.get(..query).unwrap_or_default()) {
         if let Some(user) = memchr::memrchr(b'@', text.get(authority.clone()).unwrap_or_default()) {
             let user = authority.start..authority.start + user;
-            edits.edit(user, |user, out| work.userinfo(at, user, out));
+            edits.edit(user, |user, out| context.userinfo(at, user, out));
         }
         path = authority.end;
     }
-    edits.edit(path..query, |path, out| rewrite_path(work, at, path, out));
+    edits.edit(path..query, |path, out| rewrite_path(context, at, path, out));
     if query < fragment {
-        edits.edit(query + 1..fragment, |query, out| pairs(work, PairsOf::Query, query, out));
+        edits.edit(query + 1..fragment, |query, out| pairs(context, PairsOf::Query, query, out));
     }
     if fragment < text.len() {
-        edits.edit(fragment + 1..text.len(), |query, out| pairs(work, PairsOf::Query, query, out));
+        edits.edit(fragment + 1..text.len(), |query, out| {
+            pairs(context, PairsOf::Query, query, out)
+        });
     }
     edits.finish()
 }
@@ -49,26 +56,31 @@ fn authority(text: &[u8]) -> Option<std::ops::Range<usize>> {
     Some(start..length.map_or(text.len(), |length| start + length))
 }
 
-fn rewrite_path(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
-    let plan = work.plan;
+fn rewrite_path(context: &mut Context<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
+    let plan = context.plan;
     if !plan.segments.is_empty() {
-        return rewrite_segments(work, at, path, out);
+        return rewrite_segments(context, at, path, out);
     }
     if memchr::memchr(b'%', path).is_none() {
-        return work.text(at, path, out);
+        return context.text(at, path, out);
     }
     let mut edits = Edits::new(path, out);
     for (start, segment) in split(path, |byte| byte == b'/') {
         edits.edit(start..start + segment.len(), |segment, out| {
-            coded(segment, Coded::Path, out, |text, out| work.value(at, text, out))
+            coded(segment, Coded::Path, out, |text, out| context.value(at, text, out))
         });
     }
     edits.finish()
 }
 
 /// The same where segments are named, too.
-fn rewrite_segments(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut Vec<u8>) -> bool {
-    let plan = work.plan;
+fn rewrite_segments(
+    context: &mut Context<'_>,
+    at: &Where<'_>,
+    path: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
+    let plan = context.plan;
     let lead = usize::from(path.starts_with(b"/"));
     let bare = path.get(lead..).unwrap_or_default();
     let segments: Vec<Vec<u8>> = split(bare, |byte| byte == b'/')
@@ -83,8 +95,8 @@ fn rewrite_segments(work: &mut Work<'_>, at: &Where<'_>, path: &[u8], out: &mut 
         let kind = plan.segments.kind(&segments, index);
         edits.edit(lead + start..lead + start + raw.len(), |raw, out| {
             coded(raw, Coded::Path, out, |text, out| match kind {
-                Some(kind) => work.named(kind, at, text, out),
-                None => work.value(at, text, out),
+                Some(kind) => context.named(kind, at, text, out),
+                None => context.value(at, text, out),
             })
         });
     }
@@ -99,7 +111,12 @@ pub(super) enum PairsOf {
 }
 
 /// Rewrites `name=value` pairs (WHATWG URL §5.1), `&` or `;` between them.
-pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec<u8>) -> bool {
+pub(super) fn pairs(
+    context: &mut Context<'_>,
+    of: PairsOf,
+    text: &[u8],
+    out: &mut Vec<u8>,
+) -> bool {
     let mut edits = Edits::new(text, out);
     let mut decoded = Vec::new();
     for (start, pair) in split(text, |byte| matches!(byte, b'&' | b';')) {
@@ -118,14 +135,14 @@ pub(super) fn pairs(work: &mut Work<'_>, of: PairsOf, text: &[u8], out: &mut Vec
             PairsOf::Form => Where::Form(name),
         };
         edits.edit(start..start + equals, |raw, out| {
-            coded(raw, Coded::Pair, out, |text, out| work.text(&at, text, out))
+            coded(raw, Coded::Pair, out, |text, out| context.text(&at, text, out))
         });
         if equals == pair.len() {
             continue;
         }
-        let fate = work.plan.names.pair(name);
+        let fate = context.plan.names.pair(name);
         edits.edit(start + equals + 1..start + pair.len(), |raw, out| {
-            coded(raw, Coded::Pair, out, |text, out| work.fated(fate, &at, text, out))
+            coded(raw, Coded::Pair, out, |text, out| context.fated(fate, &at, text, out))
         });
     }
     edits.finish()

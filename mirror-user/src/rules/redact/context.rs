@@ -31,13 +31,13 @@ const MAX_PASSES: u32 = 8;
 const MAX_NESTED: u8 = 3;
 
 /// What the parts of a message share while it is rewritten.
-pub(super) struct Work<'a> {
+pub(super) struct Context<'a> {
     pub(super) plan: &'a Plan,
     pub(super) report: &'a mut Report,
     pub(super) side: Side,
     found: Vec<Found<'a>>,
     /// The text that was looked through as a whole for the words of secrets.
-    looked: Option<Looked<'a>>,
+    prescan: Option<Prescan<'a>>,
     /// Documents around the text at hand.
     nested: u8,
     /// The text at hand is the value of an identifier, whose digits may look like a card's.
@@ -46,12 +46,12 @@ pub(super) struct Work<'a> {
 
 /// A text, and where in it something may begin that is looked for. One look through a whole head costs
 /// less than one through each of its values.
-struct Looked<'a> {
+struct Prescan<'a> {
     text: &'a [u8],
     hits: Vec<Range<usize>>,
 }
 
-impl Looked<'_> {
+impl Prescan<'_> {
     /// True when `part` is a piece of the text, and there is nothing in it.
     fn is_quiet(&self, part: &[u8]) -> bool {
         let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
@@ -64,23 +64,23 @@ impl Looked<'_> {
     }
 }
 
-impl<'a> Work<'a> {
+impl<'a> Context<'a> {
     pub(super) fn new(plan: &'a Plan, report: &'a mut Report, side: Side) -> Self {
-        Self { plan, report, side, found: Vec::new(), looked: None, nested: 0, identifier: false }
+        Self { plan, report, side, found: Vec::new(), prescan: None, nested: 0, identifier: false }
     }
 
     /// Looks through a text whose pieces will be asked for, where words alone are looked for.
-    pub(super) fn look(&mut self, text: &'a [u8]) {
+    pub(super) fn prescan(&mut self, text: &'a [u8]) {
         let mut hits = Vec::new();
         if self.plan.detectors.words(text, |hit| hits.push(hit)) {
             assign::places(&self.plan.names, text, |hit| hits.push(hit));
-            self.looked = Some(Looked { text, hits });
+            self.prescan = Some(Prescan { text, hits });
         }
     }
 
     /// True for a text that is known to have nothing in it that a detector knows.
     pub(super) fn is_quiet(&self, text: &[u8]) -> bool {
-        self.looked.as_ref().is_some_and(|looked| looked.is_quiet(text))
+        self.prescan.as_ref().is_some_and(|prescan| prescan.is_quiet(text))
     }
 
     fn scan(&mut self, text: &[u8]) {

@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 
-use super::pcap::FileSource;
+use super::pcap::{FileSource, no_packets};
 use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, Packet, Timestamp};
-use crate::stats::{Account, Seam};
+use crate::stats::Account;
 
 /// Files whose packets are put in order at the same time, at most; each holds a chunk or two of
 /// 512 KiB, and a descriptor. Of more that overlap, the later ones come behind the others.
@@ -95,7 +95,7 @@ impl FolderSource {
             waiting: captures,
             open: Vec::new(),
             interfaces: Vec::new(),
-            account: Account::new(Seam::Packets),
+            account: no_packets(),
             warnings,
             failures,
             is_crowded: false,

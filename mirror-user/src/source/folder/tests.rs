@@ -28,6 +28,8 @@ fn packets_of_several_files_come_in_the_order_of_their_times() {
     capture(folder.path().join("d.pcapng"), &[]);
     std::fs::write(folder.path().join("notes.txt"), "no capture").unwrap();
     let mut source = FolderSource::open(&[folder.path()]).unwrap();
+    let reasons = source.account().dropped;
+    assert!(!reasons.is_empty() && reasons.iter().all(|(_, n)| *n == 0), "from the start");
     let mut seen = Vec::new();
     while let Next::Packet(packet) = source.next(Duration::ZERO).unwrap() {
         let name = source.interfaces()[packet.interface.0 as usize].clone();

@@ -52,6 +52,11 @@ enum Lost {
     Corrupt,
 }
 
+/// The account of a source that has read no file yet: every reason is there, too.
+pub(super) fn no_packets() -> Account {
+    Account { dropped: Tally::<Lost>::default().counts(), ..Account::new(Seam::Packets) }
+}
+
 /// One packet as a file holds it.
 struct Record {
     interface: u32,

@@ -112,8 +112,8 @@ pub enum StartLine {
         method: Range<u32>,
         /// The request target, in whichever of the four forms it came.
         target: Range<u32>,
-        /// The minor version; those above 1 are read as 1.
-        minor_version: u8,
+        /// The version that it says it has.
+        version: Version,
     },
     /// A status line (RFC 9112 §4).
     Status {
@@ -121,9 +121,42 @@ pub enum StartLine {
         code: u16,
         /// The reason phrase; may be empty.
         reason: Range<u32>,
-        /// The minor version; those above 1 are read as 1.
-        minor_version: u8,
+        /// The version that it says it has.
+        version: Version,
     },
+}
+
+/// The version of a message (RFC 9110 §2.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/1.2 to HTTP/1.9, by the minor version: processed as HTTP/1.1.
+    Http1(u8),
+}
+
+impl Version {
+    /// That of `HTTP/1.` and this digit.
+    #[must_use]
+    pub const fn http1(minor: u8) -> Self {
+        match minor {
+            0 => Self::Http10,
+            1 => Self::Http11,
+            minor => Self::Http1(minor),
+        }
+    }
+
+    /// The digit behind `HTTP/1.`.
+    #[must_use]
+    pub const fn minor(self) -> u8 {
+        match self {
+            Self::Http10 => 0,
+            Self::Http11 => 1,
+            Self::Http1(minor) => minor,
+        }
+    }
 }
 
 /// One field line, as ranges of [`Head::raw`] (or of [`Body::trailer_bytes`]).

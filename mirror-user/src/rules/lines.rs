@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::baggage;
 use super::tag::{Baggage, Marks, NotSent};
 use super::trace::{LINK, Trace, TraceIds, TraceParent};
-use crate::http::message::{ExchangeId, Head, HeaderLine, Message, StartLine};
+use crate::http::message::{ExchangeId, Head, HeaderLine, Message, StartLine, Version};
 use crate::http::target::{RequestTarget, TargetForm};
 
 /// Which shadow is written, and for whom.
@@ -67,16 +67,16 @@ pub(super) struct Lines<'a> {
     pub(super) head: &'a Head,
     pub(super) method: &'a [u8],
     target: &'a Range<u32>,
-    pub(super) minor_version: u8,
+    pub(super) version: Version,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn read(request: &'a Message) -> Result<Self, NotSent> {
         let head = &request.head;
-        let StartLine::Request { method, target, minor_version } = &head.start else {
+        let StartLine::Request { method, target, version } = &head.start else {
             return Err(NotSent::NoRequest);
         };
-        Ok(Self { head, method: head.bytes(method), target, minor_version: *minor_version })
+        Ok(Self { head, method: head.bytes(method), target, version: *version })
     }
 
     fn named(&self, name: &'static [u8]) -> impl Iterator<Item = &'a HeaderLine> {

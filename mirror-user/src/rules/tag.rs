@@ -27,7 +27,7 @@ pub use super::host::HostPolicy;
 use super::lines::{Addressee, Lines};
 use super::trace::Trace;
 use super::{Cleared, SHADOW_MARK};
-use crate::http::message::{BodyLength, ExchangeId, Head, Kept, Message, Spooled};
+use crate::http::message::{BodyLength, ExchangeId, Head, Kept, Message, Spooled, Version};
 
 /// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
 /// slice holds a large chunk of captured bytes in memory while it waits to be sent.
@@ -179,7 +179,9 @@ impl Cleared {
             front: front.into(),
             rest,
             is_head: lines.method == b"HEAD",
-            is_last: ambiguous || lines.minor_version == 0 || lines.connection_lists(b"close"),
+            is_last: ambiguous
+                || lines.version == Version::Http10
+                || lines.connection_lists(b"close"),
             host_missing,
         })
     }

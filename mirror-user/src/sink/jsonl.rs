@@ -109,20 +109,20 @@ impl<'a> MessageLine<'a> {
             why: message.incomplete.map(Into::into),
             flaws: message.flaws.iter().map(Into::into).collect(),
         };
-        let minor_version = match &head.start {
-            StartLine::Request { method, target, minor_version } => {
+        let version = match &head.start {
+            StartLine::Request { method, target, version } => {
                 line.method = Some(text(head.bytes(method)));
                 line.target = Some(text(head.bytes(target)));
                 line.host = head.field("host").map(text);
-                *minor_version
+                *version
             }
-            StartLine::Status { code, reason, minor_version } => {
+            StartLine::Status { code, reason, version } => {
                 line.status = Some(*code);
                 line.reason = Some(text(head.bytes(reason)));
-                *minor_version
+                *version
             }
         };
-        line.version = VERSIONS.get(usize::from(minor_version)).copied().unwrap_or("1.1");
+        line.version = VERSIONS.get(usize::from(version.minor())).copied().unwrap_or("1.1");
         Ok(line)
     }
 }

@@ -3,7 +3,7 @@
 use super::framing::{self, Asked};
 use super::head::{self, Outcome};
 use super::start::refuse_start;
-use crate::http::message::{BodyLength, HeaderLine, StartLine};
+use crate::http::message::{BodyLength, HeaderLine, StartLine, Version};
 use crate::tcp::event::Side;
 
 /// Room for field lines that is kept from one answer to the next; servers send 5 to 20.
@@ -45,15 +45,15 @@ impl AnswerHeads {
             Outcome::Partial if refuse_start(Side::Server, input).is_none() => return Ok(None),
             Outcome::Partial | Outcome::Refused(_) => return Err(Unreadable),
         };
-        let StartLine::Status { code, minor_version, .. } = parsed.start else {
+        let StartLine::Status { code, version, .. } = parsed.start else {
             return Err(Unreadable);
         };
         let asked = if to_head { Asked::Head } else { Asked::Other };
-        let body = framing::response(&mut parsed.facts, minor_version, code, asked);
+        let body = framing::response(&mut parsed.facts, version, code, asked);
         if !(100..600).contains(&code) || parsed.facts.flaws.losing_framing().is_some() {
             return Err(Unreadable);
         }
-        let keep_alive = minor_version > 0 && !parsed.facts.close;
+        let keep_alive = version != Version::Http10 && !parsed.facts.close;
         Ok(Some(AnswerHead { status: code, body, keep_alive, len: parsed.len }))
     }
 }

@@ -1,7 +1,7 @@
 //! Where a body ends (RFC 9112 §6.3, in its order).
 
 use super::fields::{Coding, Facts};
-use crate::http::message::{BodyLength, Flaw};
+use crate::http::message::{BodyLength, Flaw, Version};
 
 /// What the request asked, as far as it decides how its response is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(super) enum Asked {
 }
 
 /// The framing of a request. Adds to the flaws.
-pub(super) fn request(facts: &mut Facts, minor_version: u8) -> BodyLength {
-    coding_flaws(facts, minor_version);
+pub(super) fn request(facts: &mut Facts, version: Version) -> BodyLength {
+    coding_flaws(facts, version);
     match facts.coding {
         Coding::Chunked => {
             if facts.has_bad_coding() {
@@ -33,19 +33,14 @@ pub(super) fn request(facts: &mut Facts, minor_version: u8) -> BodyLength {
 }
 
 /// The framing of a final response. Adds to the flaws.
-pub(super) fn response(
-    facts: &mut Facts,
-    minor_version: u8,
-    code: u16,
-    asked: Asked,
-) -> BodyLength {
+pub(super) fn response(facts: &mut Facts, version: Version, code: u16, asked: Asked) -> BodyLength {
     let tunnel = asked == Asked::Connect && (200..300).contains(&code);
     if asked == Asked::Head || tunnel || matches!(code, 100..=199 | 204 | 304) {
         // Lengths and codings say what a GET would have brought: nothing depends on them.
         facts.flaws.remove_framing();
         return BodyLength::None;
     }
-    coding_flaws(facts, minor_version);
+    coding_flaws(facts, version);
     match facts.coding {
         Coding::Chunked => BodyLength::Chunked,
         Coding::Other => BodyLength::UntilClose,
@@ -70,7 +65,7 @@ pub(super) fn unless_chunked(facts: &Facts) -> Option<BodyLength> {
     }
 }
 
-fn coding_flaws(facts: &mut Facts, minor_version: u8) {
+fn coding_flaws(facts: &mut Facts, version: Version) {
     if facts.coding == Coding::None {
         return;
     }
@@ -83,7 +78,7 @@ fn coding_flaws(facts: &mut Facts, minor_version: u8) {
         }
         facts.flaws.add(Flaw::LengthAndTransferEncoding);
     }
-    if minor_version == 0 {
+    if version == Version::Http10 {
         facts.flaws.add(Flaw::TransferEncodingInHttp10);
     }
 }

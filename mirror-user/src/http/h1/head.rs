@@ -10,7 +10,7 @@ use httparse::{Header, ParserConfig, Status};
 use super::fields::{self, Facts, offset, slice};
 use super::framing::Asked;
 use super::start::{request_line, status_line, words};
-use crate::http::message::{Flaw, HeaderLine, StartLine};
+use crate::http::message::{Flaw, HeaderLine, StartLine, Version};
 use crate::http::stats::Refusal;
 use crate::http::target::{RequestTarget, TargetForm};
 use crate::tcp::event::Side;
@@ -53,10 +53,14 @@ pub(super) fn parse(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Ou
                 &mut fields,
             );
             match (status, request.method, request.path, request.version) {
-                (Ok(Status::Complete(len)), Some(method), Some(path), Some(minor_version)) => {
+                (Ok(Status::Complete(len)), Some(method), Some(path), Some(minor)) => {
                     let method = offset(method.len());
                     let target = method + 1..method + 1 + offset(path.len());
-                    let start = StartLine::Request { method: 0..method, target, minor_version };
+                    let start = StartLine::Request {
+                        method: 0..method,
+                        target,
+                        version: Version::http1(minor),
+                    };
                     gather(start, input.get(..len).unwrap_or_default(), request.headers, lines)
                 }
                 (Ok(_), ..) => Outcome::Partial,
@@ -71,7 +75,7 @@ pub(super) fn parse(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Ou
                 &mut fields,
             );
             match (status, response.code, response.version) {
-                (Ok(Status::Complete(len)), Some(code), Some(minor_version)) => {
+                (Ok(Status::Complete(len)), Some(code), Some(minor)) => {
                     let line = memchr::memchr(b'\n', input).unwrap_or_default();
                     let end = if line > 0 && input.get(line - 1) == Some(&b'\r') {
                         line - 1
@@ -79,8 +83,11 @@ pub(super) fn parse(side: Side, input: &[u8], lines: &mut Vec<HeaderLine>) -> Ou
                         line
                     };
                     let end = offset(end);
-                    let start =
-                        StartLine::Status { code, reason: REASON_AT.min(end)..end, minor_version };
+                    let start = StartLine::Status {
+                        code,
+                        reason: REASON_AT.min(end)..end,
+                        version: Version::http1(minor),
+                    };
                     gather(start, input.get(..len).unwrap_or_default(), response.headers, lines)
                 }
                 (Ok(_), ..) => Outcome::Partial,
@@ -250,6 +257,6 @@ fn http09(text: &[u8], len: usize) -> Outcome {
     };
     let mut facts = Facts::default();
     facts.flaws.add(Flaw::Http09);
-    let start = StartLine::Request { method, target, minor_version: 0 };
+    let start = StartLine::Request { method, target, version: Version::Http10 };
     Outcome::Head(Parsed { start, facts, asked: Asked::Other, len })
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::fields::{offset, slice};
-use crate::http::message::{BodyLength, StartLine};
+use crate::http::message::{BodyLength, StartLine, Version};
 use crate::http::stats::{NotHttp, Refusal};
 use crate::syntax::is_token;
 use crate::tcp::event::Side;
@@ -17,7 +17,7 @@ pub(super) fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
     let (Some(method), Some(target)) = (words.next(), words.next()) else {
         return Err(Refusal::RequestLine);
     };
-    let Some(version) = words.next() else {
+    let Some(third) = words.next() else {
         let simple = is_token(slice(text, &method)) && is_plain(slice(text, &target));
         return Err(if simple { Refusal::Http09 } else { Refusal::RequestLine });
     };
@@ -27,28 +27,28 @@ pub(super) fn request_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
     if !is_token(slice(text, &method)) {
         return Err(Refusal::Method);
     }
-    let minor_version = minor_version(slice(text, &version))?;
+    let version = read_version(slice(text, &third))?;
     if slice(text, &target).iter().any(|&b| b < 0x21 || b == 0x7f) {
         return Err(Refusal::Target);
     }
     let odd = method.end + 1 != target.start
-        || target.end + 1 != version.start
-        || version.end as usize != text.len();
-    Ok((StartLine::Request { method, target, minor_version }, odd))
+        || target.end + 1 != third.start
+        || third.end as usize != text.len();
+    Ok((StartLine::Request { method, target, version }, odd))
 }
 
 /// A status line, and whether its parts stand apart by anything but one space.
 pub(super) fn status_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
     let mut words = words(text);
-    let (Some(version), Some(status)) = (words.next(), words.next()) else {
+    let (Some(first), Some(status)) = (words.next(), words.next()) else {
         return Err(Refusal::StatusLine);
     };
-    if version.start != 0 || !slice(text, &version).starts_with(b"HTTP/") {
+    if first.start != 0 || !slice(text, &first).starts_with(b"HTTP/") {
         return Err(Refusal::StatusLine);
     }
-    let minor_version = minor_version(slice(text, &version)).map_err(|refusal| {
+    let version = read_version(slice(text, &first)).map_err(|refusal| {
         // HTTP/1.1 and a tab, say.
-        if slice(text, &version).iter().any(u8::is_ascii_control) {
+        if slice(text, &first).iter().any(u8::is_ascii_control) {
             Refusal::StatusLine
         } else {
             refusal
@@ -61,8 +61,8 @@ pub(super) fn status_line(text: &[u8]) -> Result<(StartLine, bool), Refusal> {
         _ => return Err(Refusal::Status),
     };
     let reason = (status.end + 1).min(offset(text.len()))..offset(text.len());
-    let odd = version.end + 1 != status.start;
-    Ok((StartLine::Status { code, reason, minor_version }, odd))
+    let odd = first.end + 1 != status.start;
+    Ok((StartLine::Status { code, reason, version }, odd))
 }
 
 /// Runs of anything but spaces.
@@ -79,9 +79,11 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = Range<u32>> + '_ {
 }
 
 /// A minor version above those that are known is processed as the highest one (RFC 9110 §2.5).
-fn minor_version(version: &[u8]) -> Result<u8, Refusal> {
+fn read_version(version: &[u8]) -> Result<Version, Refusal> {
     match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', digit @ b'0'..=b'9'] => Ok(digit - b'0'),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', digit @ b'0'..=b'9'] => {
+            Ok(Version::http1(digit - b'0'))
+        }
         _ => Err(Refusal::Version),
     }
 }
@@ -128,7 +130,7 @@ fn may_become_request_line(text: &[u8]) -> bool {
     let target = words.next().is_none_or(|target| !target.iter().any(|&b| b < 0x21 || b == 0x7f));
     let version = words.next().is_none_or(|version| {
         let version = version.strip_suffix(b"\r").unwrap_or(version);
-        minor_version(version).is_ok() || b"HTTP/1.".starts_with(version)
+        read_version(version).is_ok() || b"HTTP/1.".starts_with(version)
     });
     let end = words.next().is_none_or(|end| end == b"\r") && words.next().is_none();
     method && target && version && end

@@ -10,8 +10,8 @@ use crate::tcp::event::Side;
 /// The head of a request and what stands behind it; `None` when it is none.
 pub(crate) fn request(wire: &Bytes) -> Option<(Head, Body)> {
     let (mut parsed, lines) = parse(Side::Client, wire)?;
-    let StartLine::Request { minor_version, .. } = parsed.start else { return None };
-    let framing = framing::request(&mut parsed.facts, minor_version);
+    let StartLine::Request { version, .. } = parsed.start else { return None };
+    let framing = framing::request(&mut parsed.facts, version);
     Some(message(wire, parsed, lines, framing))
 }
 
@@ -20,13 +20,13 @@ pub(crate) fn answer(wire: &Bytes, to_head: bool) -> Option<(Head, Body)> {
     let mut wire = wire.clone();
     loop {
         let (mut parsed, lines) = parse(Side::Server, &wire)?;
-        let StartLine::Status { code, minor_version, .. } = parsed.start else { return None };
+        let StartLine::Status { code, version, .. } = parsed.start else { return None };
         if (100..200).contains(&code) {
             wire = wire.slice(parsed.len..);
             continue;
         }
         let asked = if to_head { Asked::Head } else { Asked::Other };
-        let framing = framing::response(&mut parsed.facts, minor_version, code, asked);
+        let framing = framing::response(&mut parsed.facts, version, code, asked);
         return Some(message(&wire, parsed, lines, framing));
     }
 }

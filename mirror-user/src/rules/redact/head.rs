@@ -127,15 +127,15 @@ pub(super) fn rewrite(
     }
     let (raw, mut moved) = replacements.apply(raw);
     let start = match &head.start {
-        StartLine::Request { method, target, minor_version } => StartLine::Request {
+        StartLine::Request { method, target, version } => StartLine::Request {
             method: moved(method.start)..moved(method.end),
             target: moved(target.start)..moved(target.end),
-            minor_version: *minor_version,
+            version: *version,
         },
-        StartLine::Status { code, reason, minor_version } => StartLine::Status {
+        StartLine::Status { code, reason, version } => StartLine::Status {
             code: *code,
             reason: moved(reason.start)..moved(reason.end),
-            minor_version: *minor_version,
+            version: *version,
         },
     };
     Some(Head { raw, start, headers: move_lines(&head.headers, moved) })

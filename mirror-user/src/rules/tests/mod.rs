@@ -13,7 +13,7 @@ use super::trace::Trace;
 use super::{Change, Cleared, Dropped, Noise, Rules};
 use crate::http::message::{
     Body, BodyLength, Exchange, ExchangeId, Flaw, Flaws, Head, HeaderLine, Incomplete, Kept,
-    Message, Moment, StartLine,
+    Message, Moment, StartLine, Version,
 };
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::Peers;
@@ -87,7 +87,7 @@ fn read_head(raw: &[u8]) -> Head {
         start: StartLine::Request {
             method: range(0, space),
             target: range(space + 1, last),
-            minor_version: raw[first - 1] - b'0',
+            version: Version::http1(raw[first - 1] - b'0'),
         },
         headers,
     }

@@ -11,7 +11,7 @@ use crate::http::h1::head::Parsed;
 use crate::http::h1::reader::{Absent, Begin, Gap, Met, Reader};
 use crate::http::h1::start;
 use crate::http::h1::waiting::{Queue, Waiting};
-use crate::http::message::{BodyLength, Flaw, Incomplete, StartLine};
+use crate::http::message::{BodyLength, Flaw, Incomplete, StartLine, Version};
 use crate::http::stats::{NotHttp, Refusal, Unpaired, Unread};
 use crate::packet::Timestamp;
 use crate::tcp::event::{CloseReason, Peers, Side};
@@ -173,18 +173,16 @@ impl Conn {
 
     fn request(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
         let Parsed { start, mut facts, asked, len } = parsed;
-        let minor_version = match start {
-            StartLine::Request { minor_version, .. } | StartLine::Status { minor_version, .. } => {
-                minor_version
-            }
+        let version = match start {
+            StartLine::Request { version, .. } | StartLine::Status { version, .. } => version,
         };
-        let framing = framing::request(&mut facts, minor_version);
+        let framing = framing::request(&mut facts, version);
         let (close, may_switch) =
             (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
         let simple = facts.flaws.contains(Flaw::Http09);
-        let asks_leave = facts.expects_leave && minor_version > 0;
+        let asks_leave = facts.expects_leave && version != Version::Http10;
         let absent = if asks_leave { Absent::UntilLeave } else { Absent::Never };
         self.recover();
         let flaws = facts.flaws;
@@ -227,7 +225,7 @@ impl Conn {
 
     fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
         let Parsed { start, mut facts, len, .. } = parsed;
-        let StartLine::Status { code, minor_version, .. } = start else { return };
+        let StartLine::Status { code, version, .. } = start else { return };
         let interim = (100..200).contains(&code) && code != 101;
         self.answering = if interim { Answering::Interim } else { self.answered(room) };
         let request = match self.answering {
@@ -235,7 +233,7 @@ impl Conn {
             Answering::Interim | Answering::Nothing(_) => None,
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
-        let framing = framing::response(&mut facts, minor_version, code, asked_for);
+        let framing = framing::response(&mut facts, version, code, asked_for);
         let unless_chunked =
             framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();

@@ -123,19 +123,19 @@ fn difference(message: &Message, expected: &Value) -> Result<(), String> {
         if got == *want { Ok(()) } else { Err(format!("{what}: {got} instead of {want}")) }
     };
     let head = &message.head;
-    let minor = match &head.start {
-        StartLine::Request { minor_version, .. } => {
+    let version = match &head.start {
+        StartLine::Request { version, .. } => {
             equal("method", latin1(head.method()).into(), &expected["method"])?;
             equal("target", latin1(head.target()).into(), &expected["target"])?;
-            minor_version
+            version
         }
-        StartLine::Status { code, reason, minor_version } => {
+        StartLine::Status { code, reason, version } => {
             equal("status", (*code).into(), &expected["status"])?;
             equal("reason", latin1(head.bytes(reason)).into(), &expected["reason"])?;
-            minor_version
+            version
         }
     };
-    equal("version", format!("1.{minor}").into(), &expected["version"])?;
+    equal("version", format!("1.{}", version.minor()).into(), &expected["version"])?;
     equal("headers", fields(&head.raw, &head.headers), &normal(&expected["headers"]))?;
     let body = &message.body;
     equal("trailers", fields(&body.trailer_bytes, &body.trailers), &normal(&expected["trailers"]))?;

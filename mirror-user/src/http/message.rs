@@ -1,6 +1,5 @@
 //! Requests, responses and exchanges, each byte kept as it was on the wire.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,24 +9,10 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 pub use super::flaws::{Flaw, Flaws};
+pub use super::id::{ConnectionId, ExchangeId, Origin};
 pub use super::spool::Spooled;
 use crate::packet::Timestamp;
 use crate::tcp::event::Peers;
-
-/// Names one exchange within a run: the connection's serial number and the request's place on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExchangeId {
-    /// [`ConnId::serial`](crate::tcp::event::ConnId::serial) of its connection.
-    pub connection: u64,
-    /// Its place among the exchanges of the connection, from 0.
-    pub index: u32,
-}
-
-impl fmt::Display for ExchangeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.connection, self.index)
-    }
-}
 
 /// A request, and its response once that is known. It comes out of the http room twice: when the
 /// request is whole ([`Moment::Asked`]), so that a shadow need not wait for production's answer,

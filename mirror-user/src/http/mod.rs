@@ -19,6 +19,7 @@ pub(crate) mod coding;
 mod content;
 mod flaws;
 mod h1;
+mod id;
 mod keep;
 pub mod message;
 mod slots;

@@ -99,9 +99,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::message::ConnectionId;
 
     const ID: &str = "0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331";
-    const EXCHANGE: ExchangeId = ExchangeId { connection: 7, index: 2 };
+    const EXCHANGE: ExchangeId = ExchangeId { connection: ConnectionId::local(7), index: 2 };
 
     fn sampled(value: &str) -> Option<bool> {
         TraceParent::parse(value.as_bytes()).map(|parent| parent.sampled)
@@ -152,8 +153,9 @@ mod tests {
         #[test]
         fn what_is_made_can_be_read(connection: u64, index: u32, sampled: bool, target in ".*") {
             let captured = TraceParent { sampled };
+            let id = ExchangeId { connection: ConnectionId::local(connection), index };
             let mut out = Vec::new();
-            TraceIds::default().write(&captured, ExchangeId { connection, index }, &target, &mut out);
+            TraceIds::default().write(&captured, id, &target, &mut out);
             prop_assert_eq!(TraceParent::parse(&out), Some(captured));
         }
 

@@ -168,7 +168,7 @@ impl Stickiness {
 }
 
 fn random(id: ExchangeId, seed: u64) -> u64 {
-    upper(mix(mix(seed ^ id.connection).wrapping_add(u64::from(id.index))))
+    upper(mix(mix(seed ^ id.connection.number()).wrapping_add(u64::from(id.index))))
 }
 
 fn end(address: SocketAddr) -> End {

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::http::message::ConnectionId;
 use crate::rules::tests::asked;
 
 fn draw(by: &Stickiness, connection: u64, index: u32, headers: &str) -> u64 {
@@ -75,7 +76,7 @@ fn a_millionth_is_sampled_about_once_in_a_million() {
     let message = exchange.request.as_ref().unwrap();
     let facts = Facts::new(&message.head, &exchange.peers);
     let draws = (0..10_000_000).filter(|connection| {
-        let id = ExchangeId { connection: *connection, index: 0 };
+        let id = ExchangeId { connection: ConnectionId::local(*connection), index: 0 };
         Stickiness::Random.draw(&facts, id, 1) < threshold
     });
     let sampled = draws.count();
@@ -134,7 +135,7 @@ proptest! {
         let large = small.saturating_add(more).min(1_000_000);
         let (small, large) = (Portion::reduced(small, 1_000_000), Portion::reduced(large, 1_000_000));
         prop_assert!(small.threshold() <= large.threshold());
-        let drawn = random(ExchangeId { connection, index }, 5);
+        let drawn = random(ExchangeId { connection: ConnectionId::local(connection), index }, 5);
         prop_assert!(drawn >= small.threshold() || drawn < large.threshold());
     }
 }

@@ -12,8 +12,8 @@ use super::tag::{Ambiguous, Baggage, Marks, Mode, NotSent, Rest};
 use super::trace::Trace;
 use super::{Change, Cleared, Dropped, Noise, Rules};
 use crate::http::message::{
-    Body, BodyLength, Exchange, ExchangeId, Flaw, Flaws, Head, HeaderLine, Incomplete, Kept,
-    Message, Moment, StartLine, Version,
+    Body, BodyLength, ConnectionId, Exchange, ExchangeId, Flaw, Flaws, Head, HeaderLine,
+    Incomplete, Kept, Message, Moment, StartLine, Version,
 };
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::Peers;
@@ -26,7 +26,7 @@ pub(crate) fn asked(connection: u64, index: u32, wire: &[u8]) -> Exchange {
     let end = memchr::memmem::find(wire, b"\r\n\r\n").expect("an empty line") + 4;
     let (head, body) = wire.split_at(end);
     Exchange {
-        id: ExchangeId { connection, index },
+        id: ExchangeId { connection: ConnectionId::local(connection), index },
         moment: Moment::Asked,
         peers: Arc::new(Peers {
             client: ([10, 0, 0, 2], 40_312).into(),

@@ -21,7 +21,7 @@ use hashbrown::HashMap;
 
 use self::content::{lacks_body, stretches};
 use self::stream::{Order, Stream, Wire};
-use crate::http::message::{BodyLength, Exchange, Incomplete, Message, Moment};
+use crate::http::message::{BodyLength, ConnectionId, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
 use crate::rules::Cleared;
@@ -37,8 +37,7 @@ pub const MAX_STREAMS: usize = 65_536;
 /// Writes cleared exchanges to a packet file.
 pub struct Packets {
     wire: Wire,
-    /// By [`ExchangeId::connection`](crate::http::message::ExchangeId::connection).
-    streams: HashMap<u64, Stream>,
+    streams: HashMap<ConnectionId, Stream>,
     opened: u32,
     seen: u64,
     written: u64,

@@ -1,9 +1,11 @@
 //! What names a session and an exchange of it: by these, threads and tables speak of the same one.
 
+use crate::http::message::ConnectionId;
+
 /// Names one session: a captured connection, and which of its copies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct SessionKey {
-    pub(super) connection: u64,
+    pub(super) connection: ConnectionId,
     pub(super) copy: u32,
 }
 

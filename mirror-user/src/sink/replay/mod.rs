@@ -176,19 +176,19 @@ impl ReplaySink {
             false => Err(NotDelivered::OutsideTime),
         };
         let due = shadow.as_ref().ok().and_then(|_| {
-            let offset = self.copies.offset(connection, copy);
+            let offset = self.copies.offset(connection.number(), copy);
             self.schedule.due(request.started, offset, clock::now)
         });
         let shadow = match &mut self.ramp {
             None => shadow,
             Some(ramp) => {
-                let open = gate(ramp, &self.queue, &self.target, connection, due);
+                let open = gate(ramp, &self.queue, &self.target, connection.number(), due);
                 shadow.and_then(|shadow| open.map(|()| shadow))
             }
         };
         let shadow = match &mut self.cap {
             Some(cap) if shadow.is_ok() => {
-                let admits = cap.admits(connection, id.index == 0, request.finished);
+                let admits = cap.admits(connection.number(), id.index == 0, request.finished);
                 shadow.and_then(|shadow| admits.then_some(shadow).ok_or(NotDelivered::OverRate))
             }
             _ => shadow,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::{Answering, Conn, Pairing};
 use crate::http::Room;
 use crate::http::h1::waiting::Waiting;
-use crate::http::message::{Exchange, ExchangeId, Flaw, Incomplete, Message, Moment};
+use crate::http::message::{ConnectionId, Exchange, ExchangeId, Flaw, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
 use crate::tcp::event::Side;
 
@@ -223,7 +223,7 @@ impl Conn {
         response: Option<Arc<Message>>,
         room: &mut Room<'_>,
     ) {
-        let id = ExchangeId { connection: self.serial, index };
+        let id = ExchangeId { connection: ConnectionId::local(self.serial), index };
         let proxied_client = self.client.proxied_client();
         let peers = self.peers.clone();
         room.out.push(Exchange { id, moment, peers, proxied_client, request, response });

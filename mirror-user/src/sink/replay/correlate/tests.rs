@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::state::MAX_WAITING;
 use super::*;
-use crate::http::message::{Body, BodyLength, Flaws};
+use crate::http::message::{Body, BodyLength, ConnectionId, Flaws};
 use crate::packet::Timestamp;
 use crate::rules::tag::Rest;
 use crate::sink::replay::key::SessionKey;
@@ -39,7 +39,7 @@ impl Story {
 
     fn next(&mut self) -> (ExchangeKey, u64) {
         self.arrived += 1;
-        let session = SessionKey { connection: 7, copy: 0 };
+        let session = SessionKey { connection: ConnectionId::local(7), copy: 0 };
         (ExchangeKey { session, index: u32::try_from(self.arrived).unwrap() }, self.arrived)
     }
 

@@ -358,6 +358,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::http::message::ConnectionId;
     use crate::rules::tag::Rest;
 
     #[test]
@@ -373,7 +374,7 @@ mod tests {
                     is_last: false,
                     host_missing: false,
                 };
-                let session = SessionKey { connection: u64::from(n), copy: 0 };
+                let session = SessionKey { connection: ConnectionId::local(u64::from(n)), copy: 0 };
                 let order = Order {
                     session,
                     due: None,

@@ -55,9 +55,14 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::message::ConnectionId;
 
     fn place(arrived: u64) -> Place {
-        Place { session: SessionKey { connection: arrived % 3, copy: 0 }, due: None, arrived }
+        Place {
+            session: SessionKey { connection: ConnectionId::local(arrived % 3), copy: 0 },
+            due: None,
+            arrived,
+        }
     }
 
     #[test]

@@ -9,6 +9,6 @@ fuzz_target!(|text: &str| {
     let printed = file.to_yaml();
     match File::parse(&printed) {
         Ok(again) => assert_eq!(again.to_yaml(), printed),
-        Err(problems) => panic!("{printed}\n{}", problems.told("printed")),
+        Err(problems) => panic!("{printed}\n{}", problems.render("printed")),
     }
 });

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mirror_user::cli::SourceArgs;
 use mirror_user::config::convert::{Fate, Options, Origin, convert};
 use mirror_user::config::file::File;
+use mirror_user::settings::SourceSettings;
 
 fuzz_target!(|text: &str| {
     let views = [None, Some("edge".to_owned())];
@@ -13,7 +13,7 @@ fuzz_target!(|text: &str| {
         .into_iter()
         .flat_map(|origin| views.iter().map(move |view| (origin, view.clone())))
     {
-        let source = SourceArgs { from: vec!["any".to_owned()], ..SourceArgs::default() };
+        let source = SourceSettings { from: vec!["any".to_owned()], ..SourceSettings::default() };
         let conversion = convert(origin, text, &Options { source, gateway, subsets: Vec::new() });
         let refused = conversion.findings.iter().any(|finding| finding.fate == Fate::Refused);
         assert_eq!(refused, conversion.native.is_none(), "converted or refused");

@@ -61,7 +61,7 @@ fn rules(last: &str) -> Rules {
         writeln!(text, "  - {{ name: rule{n}, match: {matched}, targets: staging }}").unwrap();
     }
     writeln!(text, "  - {{ name: last, match: {{ path: {{ {last} }} }}, sample: {{ percent: 100, by: {{ cookie: session }} }}, targets: staging }}").unwrap();
-    let file = File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
+    let file = File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.render("it")));
     let mut rules = Rules::default();
     rules.routes = Some(file.routes().unwrap());
     rules

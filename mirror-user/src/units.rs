@@ -1,6 +1,7 @@
 //! Values with units, read from text and printed: bytes and durations.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
@@ -27,7 +28,16 @@ pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
 }
 
 /// A number of bytes, printed with the largest unit that it is a multiple of.
-pub(crate) struct Bytes(pub(crate) u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_bytes(text).map(Self)
+    }
+}
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

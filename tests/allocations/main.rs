@@ -63,7 +63,7 @@ fn rules(count: usize) -> Rules {
         };
         text.push_str(&format!("  - {{ name: rule{n}, match: {matched}, targets: staging }}\n"));
     }
-    let file = File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
+    let file = File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.render("it")));
     let mut rules = Rules::default();
     rules.routes = Some(file.routes().unwrap());
     rules

@@ -1,6 +1,7 @@
 //! What a person at the terminal gets: help, results, and one line that says what to do.
 
 mod files;
+mod help;
 mod log;
 
 use crate::support::wire::Talk;

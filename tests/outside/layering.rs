@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("priority", &[], "it asks the kernel, and nobody else"),
     ("descriptors", &[], "it asks the kernel, and nobody else"),
     ("confine", &[], "it asks the kernel, and nobody else"),
+    ("yaml", &[], "it reads and writes maps, whatever their keys mean"),
     ("files", &[], "it opens files; what is written there is above it"),
     ("recorder", &["files", "decode"], "it writes packets, whoever saw them"),
     // The way of a packet.
@@ -49,6 +50,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "sink",
         &["rules", "http", "tcp", "segment", "recorder", "files", "privileges", "descriptors"],
         "a sink knows no source; what both need is below them, such as `recorder` or `files`",
+    ),
+    (
+        "settings",
+        &["yaml", "filter", "rules", "sink", "source"],
+        "it says what can be set, for flags and files alike; what a run makes of it is above",
     ),
     // What joins them.
     (

@@ -12,7 +12,7 @@ use crate::rules::select::PortRange;
 pub struct ConvertArgs {
     /// Whose file it is
     #[arg(long, value_enum, value_name = "SYSTEM")]
-    pub from: OriginArg,
+    pub from: Origin,
     /// The interface that the native file captures on
     #[arg(long, value_name = "NAME", default_value = "any")]
     pub interface: String,
@@ -33,7 +33,7 @@ pub struct ConvertArgs {
 
 /// Whose file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OriginArg {
+pub enum Origin {
     /// VirtualService, with Gateway, ServiceEntry, DestinationRule and Service
     Istio,
     /// HTTPRoute, with Gateway, ReferenceGrant, BackendTLSPolicy and Service

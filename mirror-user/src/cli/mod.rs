@@ -1,45 +1,27 @@
 //! What can be typed. What it means is said in [`config`](crate::config).
 
 mod convert;
-mod filter;
-mod guard;
-mod load;
 mod log;
-mod marks;
 mod outcome;
-mod pace;
-mod redact;
 mod replay;
 mod run;
 mod source;
-mod target;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::files::rotate::Rotation;
+use crate::settings::{FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 
-use crate::files::rotate::Rotation;
-
-pub use self::convert::{ConvertArgs, OriginArg, SubsetUrl};
-pub use self::filter::{DirectionArg, FilterArgs, SideArg, SnaplenArg};
-pub(crate) use self::filter::{either, parse_percent};
-pub use self::guard::GuardArgs;
-pub(crate) use self::guard::{parse_memory, parse_share};
-pub(crate) use self::load::parse_count;
-pub use self::load::{DropArg, IdleCloseArg, LoadArgs, ShareArg};
+pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::log::LogArgs;
-pub use self::marks::{AmbiguousArg, BaggageArg, MarkArgs, ModeArg, NoiseArg, NoiseArgs, TraceArg};
 pub use self::outcome::OutcomeArgs;
-pub use self::pace::{PaceArgs, Speed};
-pub(crate) use self::pace::{parse_copies, parse_passes};
-pub use self::redact::{DetectorArg, PresetArg, RedactArgs};
-pub use self::replay::{ReplayArgs, RoomArgs};
+pub use self::replay::ReplayArgs;
 pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
-pub use self::source::{HookArg, KernelLogArg, OrderArg, SourceArgs};
-pub use self::target::{BreakerArg, TargetArgs};
+pub use self::source::SourceArgs;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -110,7 +92,7 @@ pub enum Command {
     Demo(DemoArgs),
 }
 
-/// How the end is told.
+/// How the result is reported.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
     /// Print the summary as JSON
@@ -141,8 +123,8 @@ pub struct CaptureArgs {
     pub raw: bool,
     /// What is redacted.
     #[command(flatten)]
-    pub redact: RedactArgs,
-    /// How the end is told.
+    pub redact: RedactSettings,
+    /// How the result is reported.
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -167,7 +149,7 @@ pub struct InspectArgs {
     pub find_personal_data: bool,
     /// What is redacted.
     #[command(flatten)]
-    pub redact: RedactArgs,
+    pub redact: RedactSettings,
 }
 
 /// `mirror doctor`.
@@ -187,7 +169,7 @@ pub struct DoctorArgs {
     pub run_for: Duration,
     /// The filters of the capture, with --watch.
     #[command(flatten)]
-    pub filter: FilterArgs,
+    pub filter: FilterSettings,
 }
 
 /// `mirror demo`.

@@ -1,4 +1,4 @@
-//! What is told of a replay, and when it counts as failed, as typed.
+//! What is reported of a replay, and when it counts as failed, as typed.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::sink::replay::FailOn;
 
-/// How a replay is told and judged.
+/// How a replay is reported and judged.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutcomeArgs {

@@ -2,9 +2,8 @@
 
 use clap::Args;
 
-use super::marks::NoiseArgs;
-use super::{OutcomeArgs, PaceArgs, RedactArgs, SourceArgs, TargetArgs};
-use crate::units::parse_bytes;
+use super::{OutcomeArgs, SourceArgs};
+use crate::settings::{BodySettings, NoiseSettings, PaceSettings, RedactSettings, TargetSettings};
 
 /// `mirror replay`.
 #[derive(Debug, Args)]
@@ -17,43 +16,20 @@ pub struct ReplayArgs {
     pub to: Vec<String>,
     /// How targets are reached, and what they get.
     #[command(flatten)]
-    pub target: TargetArgs,
+    pub target: TargetSettings,
     /// When, how often, over which connections.
     #[command(flatten)]
-    pub pace: PaceArgs,
+    pub pace: PaceSettings,
     /// What becomes of requests that no customer sent.
     #[command(flatten)]
-    pub noise: NoiseArgs,
+    pub noise: NoiseSettings,
     /// What is redacted.
     #[command(flatten)]
-    pub redact: RedactArgs,
-    /// How much is kept of what waits.
+    pub redact: RedactSettings,
+    /// How much is kept of requests that wait.
     #[command(flatten)]
-    pub room: RoomArgs,
-    /// What is told, and when it counts as failed.
+    pub bodies: BodySettings,
+    /// What is reported, and when the replay counts as failed.
     #[command(flatten)]
     pub outcome: OutcomeArgs,
-}
-
-/// How much is kept of requests that wait.
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-#[command(next_help_heading = "Replay")]
-pub struct RoomArgs {
-    /// Bytes of one request body, at most; longer than 1 MiB it waits in an unlinked temporary file [default: 8GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    pub max_body: Option<u64>,
-    /// Bytes of all request bodies that wait in temporary files, at most [default: 16GiB]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
-    pub max_spool: Option<u64>,
-}
-
-impl RoomArgs {
-    /// These, and what they do not say as `other` says it.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            max_body: self.max_body.or(other.max_body),
-            max_spool: self.max_spool.or(other.max_spool),
-        }
-    }
 }

@@ -16,7 +16,7 @@ pub struct RunArgs {
     /// [default: mirror.yaml in $STATE_DIRECTORY, where systemd sets that]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// How the end is told.
+    /// How the result is reported.
     #[command(flatten)]
     pub report: ReportArgs,
 }
@@ -44,11 +44,13 @@ pub enum ConfigCommand {
     },
     /// Print the JSON Schema of the file, for editors
     Schema,
+    /// Print every setting with its key, flag, value and default, and when a change takes effect
+    Settings,
     /// Turn another system's mirroring into a native file
     #[command(after_help = "Examples:\n  \
         mirror config convert --from istio reviews.yaml > mirror.yaml\n  \
         kubectl get httproute,gateway,service -o yaml | mirror config convert --from gateway-api -\n\n\
-        Every field that was dropped, approximated or refused is told on standard error with its \
+        Every field that was dropped, approximated or refused is reported on standard error with its \
         line. Nothing is printed when something was refused: the result would capture more than \
         the original.")]
     Convert(ConvertArgs),

@@ -7,8 +7,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 
 use super::convert;
-use super::file::{File, MAX_FILE_BYTES, SCHEMA};
+use super::file::{File, MAX_FILE_BYTES, schema};
 use crate::cli::ConfigCommand;
+use crate::settings::table;
 
 /// Does what `mirror config` was asked.
 ///
@@ -23,7 +24,8 @@ pub fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         ConfigCommand::Show { file } => out.write_all(read(file)?.to_yaml().as_bytes())?,
         ConfigCommand::Convert(args) => convert::run(args, out, &mut std::io::stderr())?,
-        ConfigCommand::Schema => out.write_all(SCHEMA.as_bytes())?,
+        ConfigCommand::Settings => out.write_all(table::all().as_bytes())?,
+        ConfigCommand::Schema => out.write_all(schema().as_bytes())?,
     }
     Ok(())
 }
@@ -52,6 +54,6 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
 pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {
     match File::parse(text) {
         Ok(file) => Ok(file),
-        Err(problems) => bail!("{}", problems.told(&path.display().to_string())),
+        Err(problems) => bail!("{}", problems.render(&path.display().to_string())),
     }
 }

@@ -1,36 +1,21 @@
-//! Which packets are wanted, and what that may cost: what the flags of "Filter" and "Guard" mean.
+//! Which packets are wanted, and what that may cost: what the settings of "Filter" and "Guard" mean.
 
 use anyhow::ensure;
-use mirror_common::Direction;
 
-use crate::cli::{DirectionArg, FilterArgs, GuardArgs, SideArg, SnaplenArg};
-use crate::filter::{Choice, Nets, Ports, Sample, Side, Snaplen};
+use crate::filter::{Choice, Nets, Ports, Sample};
 use crate::guard::Limits;
+use crate::settings::{FilterSettings, GuardSettings, SnaplenPart};
 
-/// What the flags ask for.
-pub(crate) fn choice(args: &FilterArgs) -> anyhow::Result<Choice> {
-    let mut snaplen = Snaplen::default();
-    for part in &args.snaplen {
-        match *part {
-            SnaplenArg::All(bytes) => snaplen = Snaplen { to_server: bytes, to_client: bytes },
-            SnaplenArg::Requests(bytes) => snaplen.to_server = bytes,
-            SnaplenArg::Answers(bytes) => snaplen.to_client = bytes,
-        }
-    }
+/// The packets that the settings ask for.
+pub(crate) fn choice(args: &FilterSettings) -> anyhow::Result<Choice> {
     Ok(Choice {
         ports: Ports::of_ranges(args.ports.iter().map(|range| range.first..=range.last)),
         nets: Nets::new(&args.nets, &args.client_nets, &args.server_nets)?,
-        direction: args.direction.map(|direction| match direction {
-            DirectionArg::In => Direction::Ingress,
-            DirectionArg::Out => Direction::Egress,
-        }),
-        side: args.side.map(|side| match side {
-            SideArg::Server => Side::Server,
-            SideArg::Client => Side::Client,
-        }),
-        sample: args.sample.map(Sample::percent).unwrap_or_default(),
+        direction: args.direction,
+        side: args.side,
+        sample: args.sample.map(|share| Sample::percent(share.0)).unwrap_or_default(),
         requests_only: args.requests_only,
-        snaplen,
+        snaplen: SnaplenPart::joined(&args.snaplen),
         every_kind: false,
     })
 }
@@ -41,18 +26,18 @@ pub(super) fn is_open(choice: &Choice) -> bool {
     Nets::new(&[], &[], &[]).is_ok_and(|nets| *choice == Choice { nets, ..Choice::default() })
 }
 
-/// What the flags of "Guard" mean.
-pub(super) fn guard(args: &GuardArgs) -> Limits {
+/// The limits that the settings ask for.
+pub(super) fn guard(args: &GuardSettings) -> Limits {
     Limits {
-        cpu: args.cpu_limit.map(|percent| percent / 100.0),
-        memory: args.memory_limit,
+        cpu: args.cpu_limit.map(|percent| percent.0 / 100.0),
+        memory: args.memory_limit.map(|bytes| bytes.0),
         pause_file: args.pause_file.clone(),
     }
 }
 
-/// Refuses what capture files do not tell.
+/// Refuses what capture files do not record.
 pub(crate) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
-    let why = "capture files do not tell which way packets went; leave it out";
+    let why = "capture files do not record which way packets went; leave it out";
     ensure!(choice.direction.is_none(), "--direction: {why}, or use --requests-only");
     ensure!(choice.side.is_none(), "--side: {why}, or use --server-net");
     Ok(())

@@ -6,7 +6,6 @@ pub mod command;
 pub mod convert;
 pub mod file;
 pub(crate) mod filter;
-mod marks;
 pub(crate) mod outputs;
 pub mod redact;
 mod replay;
@@ -15,7 +14,6 @@ mod run;
 pub(crate) mod source;
 pub(crate) mod start;
 pub(crate) mod target;
-mod yaml;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
@@ -26,10 +24,9 @@ use anyhow::{bail, ensure};
 
 use self::outputs::replay::{Bodies, ReplayTarget};
 use self::outputs::{Messages, OutputPlan};
-use self::redact::RedactSpec;
 use self::source::Source;
 use self::start::Followed;
-use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, PresetArg, SourceArgs};
+use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, SourceArgs};
 use crate::files::{Destination, Existing};
 use crate::filter::{Choice, Ports, Watch};
 use crate::guard;
@@ -37,6 +34,7 @@ use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
+use crate::settings::{RedactSettings, SourceSettings, over};
 use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
 
 /// One run, checked.
@@ -101,7 +99,7 @@ impl Config {
             (false, true) => SummaryForm::TextBeside,
             (false, false) => SummaryForm::Text,
         };
-        Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
+        Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
     }
 
     /// What `mirror inspect` means.
@@ -112,7 +110,7 @@ impl Config {
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
             let output = outputs::shown::findings(args.json);
-            return Self::shown(&args.source, output, form, (&args.redact).into(), Preset::Pii);
+            return Self::shown(&args.source, output, form, &args.redact, Preset::Pii);
         }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (outputs::shown::counts(), SummaryForm::Json),
@@ -122,7 +120,7 @@ impl Config {
             }
             (false, false) => (outputs::shown::table(), SummaryForm::Text),
         };
-        Self::shown(&args.source, output, summary, (&args.redact).into(), Preset::Credentials)
+        Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
     }
 
     /// What `mirror doctor --watch` captures: counts of what the filters let through; `None` without
@@ -133,7 +131,7 @@ impl Config {
     pub fn for_watch(args: &DoctorArgs) -> anyhow::Result<Option<Self>> {
         let file = args.config.as_deref().map(command::read).transpose()?;
         let filter = file.map(|file| file.source.filter).unwrap_or_default();
-        let choice = filter::choice(&args.filter.clone().or(filter))?;
+        let choice = filter::choice(&over(args.filter.clone(), &filter))?;
         let Some(interface) = &args.watch else {
             ensure!(
                 filter::is_open(&choice),
@@ -160,18 +158,19 @@ impl Config {
 
     /// A run whose output is for reading, with what `--config` adds.
     fn shown(
-        source: &SourceArgs,
+        args: &SourceArgs,
         output: OutputPlan,
         summary: SummaryForm,
-        redact: RedactSpec,
+        redact: &RedactSettings,
         preset: Preset,
     ) -> anyhow::Result<Self> {
-        let file = file::File::beside(source)?;
+        let file = file::File::beside(args.config.as_deref())?;
         let beside = file.clone().unwrap_or_default();
-        let source = source.clone().or(beside.source);
-        let redact = redact.or(beside.redact);
+        let source = over(args.settings.clone(), &beside.source);
+        let redact = over(redact.clone(), &beside.redact);
         let run = file::File { source, redact, ..file::File::default() };
         let mut apart = run.reads();
+        args.reads(&mut apart);
         output.file.iter().for_each(|file| apart.writes("--to", &file.path));
         apart.ensure()?;
         let mut config = Self::new(&run.source, output, summary)?;
@@ -181,13 +180,17 @@ impl Config {
         config.redacting(run.redact, preset)
     }
 
-    fn new(source: &SourceArgs, output: OutputPlan, summary: SummaryForm) -> anyhow::Result<Self> {
+    fn new(
+        source: &SourceSettings,
+        output: OutputPlan,
+        summary: SummaryForm,
+    ) -> anyhow::Result<Self> {
         Self::with_passes(source, 1, output, summary)
     }
 
     /// Files are read `passes` times.
     fn with_passes(
-        source: &SourceArgs,
+        source: &SourceSettings,
         passes: u32,
         output: OutputPlan,
         summary: SummaryForm,
@@ -292,11 +295,11 @@ impl Config {
 fn packets(args: &CaptureArgs) -> anyhow::Result<OutputPlan> {
     let name = args.to.display();
     ensure!(
-        args.raw || args.redact.redact != Some(PresetArg::None),
+        args.raw || args.redact.preset != Some(Preset::None),
         "{name}: --redact none writes packets as they were seen; say --raw"
     );
     ensure!(
-        !args.raw || matches!(args.redact.redact, None | Some(PresetArg::None)),
+        !args.raw || matches!(args.redact.preset, None | Some(Preset::None)),
         "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
     );
     let file = args.into();

@@ -7,7 +7,7 @@ use anyhow::Error;
 use super::file::{File, TargetSpec};
 use super::target::Run;
 use super::{Config, SummaryForm};
-use crate::cli::{OutcomeArgs, ReplayArgs};
+use crate::cli::{OutcomeArgs, ReplayArgs, SourceArgs};
 use crate::files::apart::Apart;
 use crate::files::{self, Existing};
 use crate::report::ReportFile;
@@ -19,10 +19,11 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_replay(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let beside = File::beside(&args.source)?;
+        let beside = File::beside(args.source.config.as_deref())?;
         let has_rules = beside.is_some();
         let file = File::try_from(args)?.or(beside.unwrap_or_default(), &args.target);
         let mut apart = file.reads();
+        args.source.reads(&mut apart);
         args.outcome.writes(&mut apart);
         apart.ensure()?;
         let log = args.outcome.log_requests.as_deref();
@@ -56,14 +57,21 @@ impl TryFrom<&ReplayArgs> for File {
             targets.push(TargetSpec { how, credentials, ..TargetSpec::new(name, url) });
         }
         Ok(Self {
-            source: args.source.clone(),
+            source: args.source.settings.clone(),
             pace: args.pace.clone(),
             noise: args.noise.clone(),
-            room: args.room.clone(),
-            redact: (&args.redact).into(),
+            bodies: args.bodies.clone(),
+            redact: args.redact.clone(),
             targets,
             rules: Vec::new(),
         })
+    }
+}
+
+impl SourceArgs {
+    /// The file that says what flags do not.
+    pub(super) fn reads(&self, apart: &mut Apart) {
+        self.config.iter().for_each(|path| apart.reads("--config", path));
     }
 }
 

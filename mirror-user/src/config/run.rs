@@ -1,5 +1,7 @@
 //! What `mirror run` means, and what a whole file means to any command that sends.
 
+use std::num::NonZeroU32;
+
 use anyhow::ensure;
 
 use super::file::File;
@@ -9,14 +11,15 @@ use super::source::Source;
 use super::start::Start;
 use super::target::{Run, to};
 use super::{Config, SummaryForm, run_name};
-use crate::cli::{PaceArgs, RunArgs};
+use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
 use crate::rules::redact::Preset;
 use crate::rules::route::Routes;
+use crate::settings::PaceSettings;
 
 /// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
 /// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
-const MAX_BODY: u64 = 8 << 30;
+pub(super) const MAX_BODY: u64 = 8 << 30;
 
 impl Config {
     /// What `mirror run` means.
@@ -61,17 +64,17 @@ impl Config {
         };
         let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
         let bodies = Bodies {
-            longest: file.room.max_body.unwrap_or(MAX_BODY),
-            spooled: file.room.max_spool.unwrap_or(Bodies::default().spooled),
+            longest: file.bodies.max_body.map_or(MAX_BODY, |bytes| bytes.0),
+            spooled: file.bodies.max_spool.map_or(Bodies::default().spooled, |bytes| bytes.0),
         };
         let output = replay(targets?, bodies);
-        let passes = file.pace.passes.unwrap_or(1);
+        let passes = file.pace.passes.map_or(1, NonZeroU32::get);
         let mut config = Self::with_passes(&file.source, passes, output, summary)?;
         if let Some(probes) = file.noise.probes {
-            config.rules.probes = probes.into();
+            config.rules.probes = probes;
         }
         if let Some(retries) = file.noise.retries {
-            config.rules.retries = retries.into();
+            config.rules.retries = retries;
         }
         // As with a mesh's mirroring, the shadow gets what production got: without credentials it
         // answers 401 to everything.
@@ -105,13 +108,13 @@ impl Run {
     }
 }
 
-fn refuse_for_live(pace: &PaceArgs) -> anyhow::Result<()> {
+fn refuse_for_live(pace: &PaceSettings) -> anyhow::Result<()> {
     let given = [
         ("speed", pace.speed.is_some()),
         ("max-gap", pace.max_gap.is_some()),
         ("from-time", pace.from_time.is_some()),
         ("to-time", pace.to_time.is_some()),
-        ("loop", pace.passes.is_some_and(|passes| passes > 1)),
+        ("loop", pace.passes.is_some_and(|passes| passes.get() > 1)),
     ];
     for (flag, is_given) in given {
         ensure!(!is_given, "--{flag}: live requests go out at once; leave it out");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 
-use crate::cli::{HookArg, KernelLogArg, OrderArg, SourceArgs};
 use crate::filter::Watch;
 use crate::logging::emit;
+use crate::settings::SourceSettings;
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
     Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
@@ -15,6 +15,7 @@ use crate::source::live::{
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
+use crate::units::Bytes;
 
 /// Where packets come from.
 pub(crate) enum Source {
@@ -22,10 +23,10 @@ pub(crate) enum Source {
         interfaces: Vec<String>,
         cgroup: Option<Cgroup>,
         namespace: Namespace,
-        hook: HookArg,
-        order: Option<OrderArg>,
-        ring_bytes: Option<u64>,
-        log: KernelLogArg,
+        hook: Hook,
+        order: Order,
+        ring_bytes: u32,
+        log: KernelLog,
         /// The sockets of a replay; `None` for other outputs.
         own: Option<OwnSockets>,
     },
@@ -48,7 +49,7 @@ pub(crate) struct Opened {
 
 impl Source {
     /// Files are read `passes` times.
-    pub(crate) fn new(args: &SourceArgs, passes: u32) -> anyhow::Result<Self> {
+    pub(crate) fn new(args: &SourceSettings, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -56,9 +57,11 @@ impl Source {
                 cgroup: args.cgroup.as_deref().map(Cgroup::open).transpose()?,
                 interfaces: interfaces.into_iter().cloned().collect(),
                 namespace: namespace(args)?,
-                hook: args.hook.unwrap_or(HookArg::Tc),
-                order: args.order,
-                ring_bytes: args.ring_size,
+                hook: args.hook.unwrap_or_default(),
+                order: args.order.unwrap_or_default(),
+                ring_bytes: args.ring_size.map_or(DEFAULT_RING_BYTES, |Bytes(bytes)| {
+                    u32::try_from(bytes).unwrap_or(u32::MAX)
+                }),
                 log: args.kernel_log.unwrap_or_default(),
                 own: None,
             }),
@@ -96,10 +99,10 @@ impl Source {
             interfaces: vec![interface],
             cgroup: None,
             namespace: Namespace::default(),
-            hook: HookArg::Tc,
-            ring_bytes: None,
-            order: None,
-            log: KernelLogArg::Off,
+            hook: Hook::default(),
+            ring_bytes: DEFAULT_RING_BYTES,
+            order: Order::default(),
+            log: KernelLog::Off,
             own: None,
         }
     }
@@ -124,26 +127,6 @@ impl Source {
     pub(crate) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
             Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log, own } => {
-                let ring_bytes = match ring_bytes {
-                    Some(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
-                    None => DEFAULT_RING_BYTES,
-                };
-                let hook = match hook {
-                    HookArg::Tc => Hook::Tc,
-                    HookArg::Clsact => Hook::Clsact,
-                    HookArg::Xdp => Hook::Xdp,
-                };
-                let order = match order {
-                    None => Order::Front,
-                    Some(OrderArg::First) => Order::First,
-                    Some(OrderArg::Last) => Order::Last,
-                };
-                let log = match log {
-                    KernelLogArg::Off => KernelLog::Off,
-                    KernelLogArg::Warn => KernelLog::Warn,
-                    KernelLogArg::Debug => KernelLog::Debug,
-                    KernelLogArg::Trace => KernelLog::Trace,
-                };
                 let watch = watch.clone();
                 let options = LiveOptions {
                     interfaces,
@@ -171,7 +154,7 @@ impl Source {
 }
 
 /// Whose interfaces they are.
-fn namespace(args: &SourceArgs) -> anyhow::Result<Namespace> {
+fn namespace(args: &SourceSettings) -> anyhow::Result<Namespace> {
     let process = args.pid.map(|process| process.to_string());
     let named = args.netns.as_ref().or(process.as_ref());
     named.map(|named| Namespace::open(named)).transpose().map(Option::unwrap_or_default)

@@ -1,18 +1,19 @@
-//! What is said of a target, with the defaults of the run, as the options of its replay.
+//! The settings of a target, with the defaults of the run, as the options of its replay.
 
 use std::fs::File as Opened;
 use std::sync::Arc;
 
 use super::file::TargetSpec;
 use super::outputs::replay::ReplayTarget;
-use crate::cli::{
-    BreakerArg, IdleCloseArg, LoadArgs, MarkArgs, PaceArgs, ShareArg, Speed, TargetArgs,
-};
 use crate::rules::edit::Edits;
 use crate::rules::tag::{HostPolicy, Marks};
+use crate::rules::trace::TraceIds;
+use crate::settings::{
+    FailureShare, LoadSettings, MarkSettings, PaceSettings, Speed, TargetSettings, Threshold,
+};
 use crate::sink::replay::{
-    BreakerOptions, Connections, Copies, FailOn, Limits, Pace, RampOptions, ReplayOptions, Target,
-    TargetUrl, Timeouts, TlsOptions, WhenFull, Window,
+    BreakerOptions, Connections, Copies, FailOn, IdleClose, Limits, Pace, RampOptions,
+    ReplayOptions, Target, TargetUrl, Timeouts, TlsOptions, WhenFull, Window,
 };
 
 /// Connections to one target at the same time, at most. Half of what a sink could have, so that
@@ -21,9 +22,9 @@ const MAX_CONNECTIONS: usize = 256;
 
 /// What all targets of a run have in common.
 pub(crate) struct Run {
-    /// What tells its shadows from those of others.
+    /// What distinguishes its shadows from those of others.
     pub(crate) name: String,
-    pub(crate) pace: PaceArgs,
+    pub(crate) pace: PaceSettings,
     pub(crate) is_live: bool,
     /// Where each request leaves a line.
     pub(crate) log: Option<Arc<Opened>>,
@@ -37,25 +38,25 @@ pub(crate) struct Run {
 pub(crate) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
     let how = &spec.how;
     let tls = TlsOptions {
-        authorities: how.tls_ca.clone(),
-        certificate: how.tls_cert.clone(),
-        key: how.tls_key.clone(),
-        server_name: how.tls_server_name.clone(),
-        insecure: how.tls_insecure,
+        authorities: how.tls.ca.clone(),
+        certificate: how.tls.cert.clone(),
+        key: how.tls.key.clone(),
+        server_name: how.tls.server_name.clone(),
+        insecure: how.tls.insecure,
     };
     let url = TargetUrl { text: spec.url.clone(), credentials: spec.credentials.clone() };
     let target = Target::open(url, &tls)?;
-    let mut edits = spec.edits();
+    let mut edits = how.edits();
     target.complete(&mut edits);
     let (pace, when_full) = match run.is_live {
-        true => (Pace::Live, WhenFull::Drop(how.load.drop.map(Into::into).unwrap_or_default())),
+        true => (Pace::Live, WhenFull::Drop(how.load.drop.unwrap_or_default())),
         false => (pace(&run.pace), WhenFull::Wait),
     };
     let copies = Copies::default();
     let options = ReplayOptions {
         window: Window::new(run.pace.from_time, run.pace.to_time),
         copies: Copies {
-            count: run.pace.copies.unwrap_or(copies.count),
+            count: run.pace.copies.map_or(copies.count, |copies| copies.0),
             over: run.pace.copies_over.unwrap_or(copies.over),
         },
         max_gap: run.pace.max_gap,
@@ -65,7 +66,7 @@ pub(crate) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
         timeouts: timeouts(how, &run.pace),
         correlate: how.correlate,
         retry_unsent: how.load.retry_unsent.unwrap_or_default(),
-        resend: how.load.idle_close.unwrap_or(IdleCloseArg::Resend) == IdleCloseArg::Resend,
+        resend: how.load.idle_close.unwrap_or_default() == IdleClose::Resend,
         ramp: ramp(&how.load),
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
@@ -75,7 +76,7 @@ pub(crate) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
     Ok(ReplayTarget { name: Some(spec.name.as_str().into()), target, options })
 }
 
-fn pace(args: &PaceArgs) -> Pace {
+fn pace(args: &PaceSettings) -> Pace {
     match (args.rate, args.speed.unwrap_or(Speed::Times(1.0))) {
         (Some(rate), _) => Pace::Rate(rate),
         (None, Speed::Times(speed)) => Pace::Recorded { speed },
@@ -83,35 +84,38 @@ fn pace(args: &PaceArgs) -> Pace {
     }
 }
 
-fn marks(args: &MarkArgs, edits: Edits, run: &str) -> Marks {
+fn marks(args: &MarkSettings, edits: Edits, run: &str) -> Marks {
     let host = match args.host.clone().unwrap_or_default() {
         HostPolicy::Suffix { .. } => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
         host => host,
     };
     Marks {
         host,
-        mode: args.mode.map(Into::into).unwrap_or_default(),
+        mode: args.mode.unwrap_or_default(),
         run: run.to_owned(),
-        ambiguous: args.ambiguous.map(Into::into).unwrap_or_default(),
-        trace: args.trace.map(Into::into).unwrap_or_default(),
-        baggage: args.baggage.map(Into::into).unwrap_or_default(),
+        ambiguous: args.ambiguous.unwrap_or_default(),
+        trace: args.trace.unwrap_or_default(),
+        trace_ids: TraceIds::default(),
+        baggage: args.baggage.unwrap_or_default(),
         edits,
     }
 }
 
-fn limits(how: &TargetArgs, run: &Run) -> Limits {
+fn limits(how: &TargetSettings, run: &Run) -> Limits {
     let defaults = Limits::default();
-    // Who names a number of connections means it.
+    // A number of connections that was given is meant.
     let named = run.pace.connections.and_then(Connections::limit).unwrap_or_default();
-    let queue_bytes = how.load.max_queue.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    let queue_bytes =
+        how.load.max_queue.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
+    let connections = how.load.max_connections.map(|count| count.get() as usize);
     Limits {
-        connections: how.load.max_connections.unwrap_or(MAX_CONNECTIONS.max(named)),
+        connections: connections.unwrap_or(MAX_CONNECTIONS.max(named)),
         queue_bytes: queue_bytes.unwrap_or(defaults.queue_bytes),
         queue_requests: if run.is_live { Limits::LIVE_REQUESTS } else { defaults.queue_requests },
     }
 }
 
-fn timeouts(how: &TargetArgs, pace: &PaceArgs) -> Timeouts {
+fn timeouts(how: &TargetSettings, pace: &PaceSettings) -> Timeouts {
     let defaults = Timeouts::default();
     let first_byte = how.answer_timeout.unwrap_or(defaults.first_byte);
     Timeouts {
@@ -126,28 +130,94 @@ fn timeouts(how: &TargetArgs, pace: &PaceArgs) -> Timeouts {
 /// From this share of failures on a ramp stops, unless another one is given.
 const RAMP_ERRORS: f64 = 0.1;
 
-fn ramp(load: &LoadArgs) -> Option<RampOptions> {
-    let share = |arg: Option<ShareArg>| arg.map_or(Some(RAMP_ERRORS), ShareArg::share);
+fn ramp(load: &LoadSettings) -> Option<RampOptions> {
+    let share = |given: Option<FailureShare>| given.map_or(Some(RAMP_ERRORS), FailureShare::share);
     Some(RampOptions {
-        over: load.ramp?,
-        target_errors: share(load.ramp_target_errors),
-        production_errors: share(load.ramp_production_errors),
+        over: load.ramp.over?,
+        target_errors: share(load.ramp.target_errors),
+        production_errors: share(load.ramp.production_errors),
     })
 }
 
-/// True when a target gets no more once production's answers are not well.
-pub(super) fn watches_production(load: &LoadArgs) -> bool {
+/// True when a target gets no more once production's responses fail.
+pub(super) fn watches_production(load: &LoadSettings) -> bool {
     ramp(load).is_some_and(|ramp| ramp.production_errors.is_some())
 }
 
-/// When a target is left alone. What is live has a production behind it that cannot be slowed down,
-/// only its shadow can; a file is read by somebody who wants every outcome.
-fn breaker(how: &TargetArgs, is_live: bool) -> Option<BreakerOptions> {
+/// When the circuit breaker opens. Behind live traffic there is a production that cannot be slowed down,
+/// only its shadow can; somebody who replays a file wants every outcome.
+fn breaker(how: &TargetSettings, is_live: bool) -> Option<BreakerOptions> {
     let defaults = BreakerOptions::default();
-    let share = match how.breaker.unwrap_or(BreakerArg::Auto) {
-        BreakerArg::Auto => is_live.then_some(defaults.share)?,
-        BreakerArg::At(share) => share.share()?,
+    let share = match how.breaker.failures.unwrap_or(Threshold::Auto) {
+        Threshold::Auto => is_live.then_some(defaults.share)?,
+        Threshold::At(share) => share.share()?,
     };
-    let rest = how.breaker_rest.unwrap_or(defaults.rest);
-    Some(BreakerOptions { share, slow: how.breaker_latency, rest })
+    let rest = how.breaker.rest.unwrap_or(defaults.rest);
+    Some(BreakerOptions { share, slow: how.breaker.latency, rest })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+    use crate::http::HttpOptions;
+    use crate::settings::define::{Group, Setting, Settings, Slot, Visit};
+    use crate::settings::{BodySettings, SourceSettings, flags};
+    use crate::source::live::DEFAULT_RING_BYTES;
+
+    /// The flags that say what holds without them.
+    #[derive(Default)]
+    struct Defaults(Vec<String>);
+
+    impl Visit for Defaults {
+        fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
+            let default = setting.default;
+            // A default with a space is a sentence.
+            if let (Some(flag), false) =
+                (setting.flag(), default.is_empty() || default.contains(' '))
+            {
+                self.0.push(format!("--{flag}={default}"));
+            }
+        }
+
+        fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+            own.visit(other, self);
+        }
+    }
+
+    fn defaults<G: Settings + clap::Args>() -> G {
+        let mut said = Defaults::default();
+        G::default().visit(&G::default(), &mut said);
+        let command = clap::Command::new("mirror").no_binary_name(true);
+        let command = command.arg(clap::Arg::new("config").long("config").num_args(0));
+        let args = said.0.into_iter().chain(["--config".to_owned()]);
+        let matches = flags::define::<G>(command).try_get_matches_from(args).unwrap();
+        FromArgMatches::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_of_the_definitions_are_those_that_hold() {
+        let options = |how: TargetSettings, pace: PaceSettings, is_live| {
+            let spec = TargetSpec { how, ..TargetSpec::new("a", "http://127.0.0.1:1") };
+            let run = Run { name: String::new(), pace, is_live, log: None, fail_on: Vec::new() };
+            format!("{:?}", to(&spec, &run).unwrap().options)
+        };
+        for is_live in [false, true] {
+            let unsaid = options(TargetSettings::default(), PaceSettings::default(), is_live);
+            let mut how: TargetSettings = defaults();
+            // That there is a ramp is no default.
+            how.load.ramp = Default::default();
+            assert_eq!(options(how, defaults(), is_live), unsaid);
+        }
+        let bodies: BodySettings = defaults();
+        assert_eq!(bodies.max_body.unwrap().0, crate::config::run::MAX_BODY);
+        assert_eq!(bodies.max_spool.unwrap().0, HttpOptions::default().max_spooled);
+        let source: SourceSettings = defaults();
+        assert_eq!(source.ring_size.unwrap().0, u64::from(DEFAULT_RING_BYTES));
+        let ramp = defaults::<TargetSettings>().load.ramp;
+        let share = |share: Option<FailureShare>| share.and_then(FailureShare::share);
+        assert_eq!(share(ramp.target_errors), Some(RAMP_ERRORS));
+        assert_eq!(share(ramp.production_errors), Some(RAMP_ERRORS));
+    }
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mirror_common::flow::{Address, End, Ends, Way};
 use mirror_common::settings::{Listed, SAMPLE_ALL, flag};
 use mirror_common::{Direction, Outcome, Settings};
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 pub use self::networks::{Contradiction, Nets, NetworkRule};
 pub use self::ports::Ports;
@@ -44,11 +45,12 @@ pub struct Choice {
 }
 
 /// What this host is in a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Side {
-    /// The server.
+    /// It listens on the port
     Server,
-    /// The client.
+    /// It asks a server on the port
     Client,
 }
 

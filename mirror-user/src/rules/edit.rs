@@ -73,6 +73,25 @@ impl FromStr for PathPrefix {
     }
 }
 
+/// A path as it can be sent; any other never matches.
+///
+/// # Errors
+/// What to write instead.
+pub fn path_text(text: &str) -> Result<String, String> {
+    let odd = |c: char| c == '?' || c == '#' || c.is_whitespace();
+    if text != "*" && !text.starts_with('/') {
+        return Err(format!(
+            "{text:?}: a path begins with /, so that this could never match; write /{text}"
+        ));
+    }
+    if text.contains(odd) {
+        return Err(format!(
+            "{text:?}: a path has no ?, # or space, so that this could never match; put the query under `query`"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// The name of a field that edits may change.
 ///
 /// # Errors

@@ -172,10 +172,10 @@ impl<'a> Lines<'a> {
 
     /// Writes the `traceparent` of the shadow and, behind it, the captured one.
     fn write_trace(&self, line: &HeaderLine, to: &Addressee<'_>, out: &mut Vec<u8>) {
-        match &to.marks.trace {
+        match to.marks.trace {
             Trace::Keep => out.extend_from_slice(self.head.bytes(&line.line)),
             Trace::Off => {}
-            Trace::New(ids) => self.write_new_trace(ids, line, to, out),
+            Trace::New => self.write_new_trace(&to.marks.trace_ids, line, to, out),
         }
     }
 

@@ -25,7 +25,7 @@ pub mod trace;
 use std::sync::Arc;
 
 use enum_map::Enum;
-use strum::IntoStaticStr;
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use self::open::{Judged, Open};
 use self::redact::Redactor;
@@ -151,13 +151,14 @@ pub struct Change {
 }
 
 /// What becomes of requests that no customer sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Noise {
-    /// They leave: for reports, which show what was seen.
+    /// Count them
+    Drop,
+    /// Send them, and show them in reports
     #[default]
     Keep,
-    /// They do not leave.
-    Drop,
 }
 
 /// What becomes of requests that are shadows themselves.

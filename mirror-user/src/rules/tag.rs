@@ -19,13 +19,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use enum_map::Enum;
-use strum::IntoStaticStr;
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use super::baggage;
 use super::edit::Edits;
 pub use super::host::HostPolicy;
 use super::lines::{Addressee, Lines};
-use super::trace::Trace;
+use super::trace::{Trace, TraceIds};
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{BodyLength, ExchangeId, Head, Kept, Message, Spooled, Version};
 
@@ -47,6 +47,8 @@ pub struct Marks {
     pub ambiguous: Ambiguous,
     /// Which trace the shadow belongs to.
     pub trace: Trace,
+    /// Makes the ids of traces of its own.
+    pub trace_ids: TraceIds,
     /// What becomes of `baggage`.
     pub baggage: Baggage,
     /// What its target sees otherwise.
@@ -54,32 +56,36 @@ pub struct Marks {
 }
 
 /// What becomes of `baggage`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Baggage {
-    /// `synthetic_request=true` is added.
+    /// `synthetic_request=true` is added
     #[default]
     Add,
-    /// It stays as captured: for targets that refuse a baggage that they do not know.
+    /// As captured, for targets that refuse a baggage that they do not know
     Keep,
 }
 
 /// What the shadow is to do with a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Mode {
-    /// What it does with any request.
+    /// Do the work, and keep what it changes
     #[default]
     Replay,
-    /// Carry it out and roll it back at the end (`X-Shadow-Mode: rollback`).
+    /// Do the work, then roll it back (`X-Shadow-Mode: rollback`)
     Rollback,
 }
 
 /// What becomes of a request that can be read in two ways (request smuggling, RFC 9112 §11.2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Ambiguous {
-    /// It is not sent.
+    /// Count it
     #[default]
+    #[strum(serialize = "drop")]
     Hold,
-    /// Its framing is sent byte for byte as it came, and nothing is sent behind it.
+    /// Send its framing byte for byte as it came, and nothing behind it
     Send,
 }
 

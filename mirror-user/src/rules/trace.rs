@@ -10,26 +10,24 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
 
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
+
 use crate::http::message::ExchangeId;
 
 /// Names the captured trace in a shadow that has one of its own.
 pub(super) const LINK: &[u8] = b"X-Shadow-Traceparent";
 
-/// What becomes of the trace context of a request.
-#[derive(Clone, Debug)]
+/// What becomes of `traceparent` and `tracestate`. A request without a trace gets none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Trace {
-    /// A trace of its own. A request without a trace gets none.
-    New(TraceIds),
-    /// As captured, byte for byte.
+    /// A trace of its own; the captured one is named in `X-Shadow-Traceparent`
+    #[default]
+    New,
+    /// Production's trace, byte for byte
     Keep,
-    /// The shadow belongs to no trace.
+    /// None
     Off,
-}
-
-impl Default for Trace {
-    fn default() -> Self {
-        Self::New(TraceIds::default())
-    }
 }
 
 /// Makes the ids of the shadows' traces: a keyed hash of what the shadow is, so that they cannot be

@@ -5,8 +5,9 @@ use std::io::{self, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Fate, MAX_FILE_BYTES, Options, Origin, convert};
-use crate::cli::{ConvertArgs, FilterArgs, OriginArg, SourceArgs};
+use super::{Fate, MAX_FILE_BYTES, Options, convert};
+use crate::cli::ConvertArgs;
+use crate::settings::{FilterSettings, SourceSettings};
 
 /// Writes the native file to `out` and what became of other fields to `notes`.
 ///
@@ -27,13 +28,13 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
         text.len() <= MAX_FILE_BYTES,
         "{name}: longer than {MAX_FILE_BYTES} bytes; convert it in parts"
     );
-    let source = SourceArgs {
+    let source = SourceSettings {
         from: vec![args.interface.clone()],
-        filter: FilterArgs { ports: args.ports.clone(), ..FilterArgs::default() },
-        ..SourceArgs::default()
+        filter: FilterSettings { ports: args.ports.clone(), ..FilterSettings::default() },
+        ..SourceSettings::default()
     };
     let options = Options { source, gateway: args.gateway.clone(), subsets: args.subsets.clone() };
-    let conversion = convert(args.from.into(), &text, &options);
+    let conversion = convert(args.from, &text, &options);
     for finding in &conversion.findings {
         writeln!(notes, "{name}:{finding}")?;
     }
@@ -43,13 +44,4 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
     };
     write!(out, "# From {name} by mirror config convert.\n{native}")?;
     Ok(())
-}
-
-impl From<OriginArg> for Origin {
-    fn from(arg: OriginArg) -> Self {
-        match arg {
-            OriginArg::Istio => Self::Istio,
-            OriginArg::GatewayApi => Self::GatewayApi,
-        }
-    }
 }

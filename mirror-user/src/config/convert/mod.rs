@@ -23,9 +23,11 @@ pub use self::finding::{Fate, Finding};
 use self::order::Routed;
 use self::service::Services;
 use super::file::File;
-use super::yaml::{self, Limits, Node, Problem};
-use crate::cli::{SourceArgs, SubsetUrl};
+pub use crate::cli::Origin;
+use crate::cli::SubsetUrl;
 use crate::rules::select::PortRange;
+use crate::settings::SourceSettings;
+use crate::yaml::{self, Limits, Node, Problem};
 
 /// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
 /// cluster's routes is some of them.
@@ -41,20 +43,11 @@ const MAX_RULES: usize = 10_000;
 /// Said of a file that comes to more.
 const TOO_MANY: &str = "it comes to more than 10000 rules; convert it in parts";
 
-/// Whose file it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Istio's VirtualService, with ServiceEntry and DestinationRule.
-    Istio,
-    /// The Gateway API's HTTPRoute.
-    GatewayApi,
-}
-
 /// What the file does not say.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Where the native file captures.
-    pub source: SourceArgs,
+    pub source: SourceSettings,
     /// The gateway whose pods it captures at, with its namespace or without; `None`: at the pods
     /// that the routes send requests to.
     pub gateway: Option<String>,

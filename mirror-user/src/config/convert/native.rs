@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::finding::Findings;
-use crate::cli::{MarkArgs, SourceArgs, TargetArgs};
 use crate::config::file::{File, RuleSpec, TargetSpec, TargetUse};
 use crate::rules::edit::Edits;
 use crate::rules::sample::Portion;
 use crate::rules::select::Match;
 use crate::rules::tag::HostPolicy;
+use crate::settings::{
+    FieldLines, HeaderSettings, MarkSettings, SourceSettings, TargetSettings, TlsSettings,
+};
 
 /// The longest name that the native file takes.
 const MAX_NAME_BYTES: usize = 63;
@@ -53,21 +55,21 @@ impl Target {
         let Endpoint { url, server_name, ca, cert, key } = self.endpoint.clone();
         // As Istio and the Gateway API have it: the captured host, without a suffix.
         let host = self.host.clone().map_or(HostPolicy::Keep, HostPolicy::Name);
-        let how = TargetArgs {
-            marks: MarkArgs { host: Some(host), ..MarkArgs::default() },
+        let Edits { remove, set, add, path_prefix, base_path: _ } = self.edits.clone();
+        let how = TargetSettings {
+            tls: TlsSettings { ca, cert, key, server_name, insecure: false },
+            headers: HeaderSettings { remove, set: FieldLines(set), add: FieldLines(add) },
+            path_prefix,
             answer_timeout: self.timeout,
-            tls_server_name: server_name,
-            tls_ca: ca,
-            tls_cert: cert,
-            tls_key: key,
-            ..TargetArgs::default()
+            marks: MarkSettings { host: Some(host), ..MarkSettings::default() },
+            ..TargetSettings::default()
         };
-        TargetSpec { how, edits: self.edits.clone(), ..TargetSpec::new("", url) }
+        TargetSpec { how, ..TargetSpec::new("", url) }
     }
 }
 
 /// The native file with these rules. Those that no request reaches are left out.
-pub(super) fn file(source: SourceArgs, rules: Vec<Rule>, findings: &mut Findings) -> File {
+pub(super) fn file(source: SourceSettings, rules: Vec<Rule>, findings: &mut Findings) -> File {
     let mut file = File { source, ..File::default() };
     let mut kept: Vec<Rule> = Vec::new();
     for rule in rules {

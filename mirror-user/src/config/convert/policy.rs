@@ -5,7 +5,7 @@ use super::finding::Findings;
 use super::hosts::{full_name, in_cluster, matches, specificity};
 use super::native::Endpoint;
 use super::service::{Services, Wanted, is_named, namespace, number, selects, texts};
-use crate::config::yaml::Node;
+use crate::yaml::Node;
 
 /// Where rules of the whole mesh stand, unless the mesh was told otherwise.
 const ROOT_NAMESPACE: &str = "istio-system";

@@ -8,7 +8,7 @@ use super::hosts::{in_cluster, matches, specificity};
 use super::native::Endpoint;
 use super::policy::{is_exported, rule_host};
 use crate::cli::SubsetUrl;
-use crate::config::yaml::Node;
+use crate::yaml::Node;
 
 /// Documents that say how services are reached.
 #[derive(Debug, Default)]

@@ -5,16 +5,16 @@ use std::net::IpAddr;
 use hashbrown::HashMap;
 
 use super::model::{File, RuleSpec, TargetSpec};
-use super::problem::Problems;
-use crate::cli::SourceArgs;
 use crate::config::target::watches_production;
 use crate::rules::route::{MAX_RULES, MAX_TARGETS};
 use crate::rules::sample::Sample;
 use crate::rules::select::PortRange;
+use crate::settings::SourceSettings;
+use crate::yaml::Problems;
 
 pub(super) fn check(file: &File, problems: &mut Problems) {
     targets(file, problems);
-    answers(file, problems);
+    responses(file, problems);
     names(file, problems);
     uses(file, problems);
     reached(&file.rules, problems);
@@ -38,7 +38,7 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
 
 /// True when the target is this host by its name, on a port that is captured. Other addresses are
 /// compared with those of this host when the run begins.
-fn captured(source: &SourceArgs, target: &TargetSpec) -> bool {
+fn captured(source: &SourceSettings, target: &TargetSpec) -> bool {
     let Ok(url) = url::Url::parse(&target.url) else { return false };
     let port = url.port_or_known_default().unwrap_or(80);
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
@@ -47,21 +47,21 @@ fn captured(source: &SourceArgs, target: &TargetSpec) -> bool {
     here && source.filter.ports.iter().any(|range| range.contains(port))
 }
 
-/// Targets that need production's answers where those are not captured.
-fn answers(File { source, targets, .. }: &File, problems: &mut Problems) {
+/// Targets that need production's responses where those are not captured.
+fn responses(File { source, targets, .. }: &File, problems: &mut Problems) {
     if !source.filter.requests_only {
         return;
     }
     for target in targets {
         if target.how.correlate {
             problems.add(target.at, format!(
-                "{}: correlate: learns from production's answers, and `source.requests-only` takes none; leave one of them out",
+                "{}: correlate: learns from production's responses, and `source.requests-only` takes none; leave one of them out",
                 target.name
             ));
         }
         if watches_production(&target.how.load) {
             problems.add(target.at, format!(
-                "{}: ramp: watches production's answers, and `source.requests-only` takes none; \
+                "{}: ramp: watches production's responses, and `source.requests-only` takes none; \
                  leave one of them out, or say `production-errors: off`",
                 target.name
             ));

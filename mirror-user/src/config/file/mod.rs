@@ -6,19 +6,15 @@
 mod check;
 mod model;
 mod print;
-mod problem;
 mod read;
 mod read_rules;
-mod read_source;
 mod read_target;
-mod reader;
 mod schema;
-mod write;
 
 pub use self::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
-pub use self::problem::{Place, Problem, Problems};
-pub use self::schema::SCHEMA;
-use super::yaml::Limits;
+pub use self::schema::schema;
+use crate::yaml::Limits;
+pub use crate::yaml::{Place, Problem, Problems};
 
 /// Bytes of a configuration file, at most: what a Kubernetes ConfigMap may hold.
 pub const MAX_FILE_BYTES: usize = 1 << 20;

@@ -1,32 +1,31 @@
 //! A configuration file, read: what an importer builds, what is printed, and what a run is made of.
 
 use super::Place;
-use crate::cli::{NoiseArgs, PaceArgs, RoomArgs, SourceArgs, TargetArgs};
-use crate::config::redact::RedactSpec;
 use crate::config::target::watches_production;
-use crate::rules::edit::Edits;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
+use crate::settings::{
+    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+};
 use crate::sink::replay::Credentials;
 
 /// The format's version, the only one there is.
 pub const VERSION: u32 = 1;
 
-/// A whole file. What flags say, too, it says in their types, so that both can be laid over one
-/// another.
+/// A whole file. Flags are read into the same structs, so that both can be laid over one another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
     /// Where packets come from.
-    pub source: SourceArgs,
+    pub source: SourceSettings,
     /// When requests of a capture are sent, how often, over which connections.
-    pub pace: PaceArgs,
+    pub pace: PaceSettings,
     /// What becomes of requests that no customer sent.
-    pub noise: NoiseArgs,
-    /// How much is kept of what waits.
-    pub room: RoomArgs,
+    pub noise: NoiseSettings,
+    /// How much is kept of requests that wait.
+    pub bodies: BodySettings,
     /// What is redacted before anything goes there.
-    pub redact: RedactSpec,
+    pub redact: RedactSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go there; without rules, all go to all targets.
@@ -34,13 +33,13 @@ pub struct File {
 }
 
 impl File {
-    /// True when a target learns from production's answers.
+    /// True when a target learns from production's responses.
     #[must_use]
     pub fn correlates(&self) -> bool {
         self.targets.iter().any(|target| target.how.correlate)
     }
 
-    /// True when a target gets no more once production's answers are not well.
+    /// True when a target gets no more once production's responses fail.
     #[must_use]
     pub fn watches_production(&self) -> bool {
         self.targets.iter().any(|target| watches_production(&target.how.load))
@@ -59,9 +58,7 @@ pub struct TargetSpec {
     /// Those.
     pub credentials: Option<Credentials>,
     /// How it is reached, and what marks its requests.
-    pub how: TargetArgs,
-    /// What it sees otherwise than it was captured.
-    pub edits: Edits,
+    pub how: TargetSettings,
 }
 
 impl TargetSpec {
@@ -73,22 +70,8 @@ impl TargetSpec {
             name: name.into(),
             url: url.into(),
             credentials: None,
-            how: TargetArgs::default(),
-            edits: Edits::default(),
+            how: TargetSettings::default(),
         }
-    }
-
-    /// What it sees otherwise than it was captured: as the file says, and in its place as flags say.
-    #[must_use]
-    pub fn edits(&self) -> Edits {
-        let mut edits = self.edits.clone();
-        let flags = &self.how.header;
-        edits
-            .set
-            .retain(|(name, _)| !flags.iter().any(|(flag, _)| flag.eq_ignore_ascii_case(name)));
-        edits.set.extend_from_slice(flags);
-        edits.path_prefix = self.how.path_prefix.clone().or(edits.path_prefix);
-        edits
     }
 }
 

@@ -1,20 +1,21 @@
 //! `rules`: matches, samples, targets by name.
 
 use super::model::{RuleSpec, TargetUse};
-use super::reader::{Fields, Reader};
-use crate::config::yaml::{Node, Value};
+use super::schema::keys;
+use crate::rules::edit::path_text;
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{
     HostPattern, Match, Network, PathKind, PathMatch, Pattern, PortRange, TextMatch,
 };
 use crate::syntax::is_token;
+use crate::yaml::{Fields, Node, Reader, Value};
 
 /// `not` inside `not`, at most: one that is undone again says nothing.
 const MAX_NOTS: usize = 1;
 
 pub(super) fn rule(reader: &mut Reader, node: &Node) -> Option<RuleSpec> {
-    let fields = reader.fields(node, "rule")?;
+    let fields = reader.fields(node, &keys("rule"))?;
     let name = match fields.get("name") {
         Some(name) => reader.parsed(name, super::read::name)?,
         None => {
@@ -44,7 +45,7 @@ pub(super) fn rule(reader: &mut Reader, node: &Node) -> Option<RuleSpec> {
 }
 
 fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
-    let fields = reader.fields(node, "match")?;
+    let fields = reader.fields(node, &keys("match"))?;
     if fields.keys().next().is_none() {
         reader.wrong(node.at, "a match that names nothing; leave it out to match everything");
         return None;
@@ -67,7 +68,7 @@ fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
     (reader.problems.iter().count() == before).then_some(found)
 }
 
-/// RFC 9110 §9.1: methods are told apart by case, and all that are registered are in capitals.
+/// RFC 9110 §9.1: methods differ by case, and all that are registered are in capitals.
 fn method(text: &str) -> Result<String, String> {
     if !is_token(text.as_bytes()) {
         return Err(format!(
@@ -85,7 +86,7 @@ fn method(text: &str) -> Result<String, String> {
 }
 
 fn path(reader: &mut Reader, node: &Node) -> Option<PathMatch> {
-    let fields = reader.fields(node, "path")?;
+    let fields = reader.fields(node, &keys("path"))?;
     let ways: Vec<&str> = fields.keys().filter(|key| *key != "ignore-case").collect();
     let [way] = ways.as_slice() else {
         reader.wrong(
@@ -112,22 +113,6 @@ fn path(reader: &mut Reader, node: &Node) -> Option<PathMatch> {
     Some(PathMatch { kind, ignore_case })
 }
 
-/// A path as it can be sent; any other never matches.
-pub(super) fn path_text(text: &str) -> Result<String, String> {
-    let odd = |c: char| c == '?' || c == '#' || c.is_whitespace();
-    if text != "*" && !text.starts_with('/') {
-        return Err(format!(
-            "{text:?}: a path begins with /, so that this could never match; write /{text}"
-        ));
-    }
-    if text.contains(odd) {
-        return Err(format!(
-            "{text:?}: a path has no ?, # or space, so that this could never match; put the query under `query`"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn values(reader: &mut Reader, node: Option<&Node>, what: &str) -> Vec<(String, TextMatch)> {
     let Some(node) = node else { return Vec::new() };
     let pairs = reader.pairs(node).unwrap_or_default();
@@ -150,11 +135,11 @@ fn values(reader: &mut Reader, node: Option<&Node>, what: &str) -> Vec<(String, 
         let same = |other: &str| what == "header" && other.eq_ignore_ascii_case(&key.text);
         match read.iter().find(|(other, _)| same(other)) {
             Some((other, before)) if before.excludes(&text) => {
-                let told = format!(
+                let problem = format!(
                     "{}: no request has this and the {other} above, so that the rule could never match",
                     key.text
                 );
-                reader.wrong(key.at, told);
+                reader.wrong(key.at, problem);
             }
             _ => read.push((key.text.clone(), text)),
         }
@@ -166,7 +151,7 @@ fn text_match(reader: &mut Reader, node: &Node, nots: usize) -> Option<TextMatch
     if !matches!(node.value, Value::Map(_)) {
         return reader.parsed(node, trimmed).map(TextMatch::Exact);
     }
-    let fields = reader.fields(node, "value")?;
+    let fields = reader.fields(node, &keys("value"))?;
     let ways: Vec<&str> = fields.keys().collect();
     let [way] = ways.as_slice() else {
         reader.wrong(
@@ -209,12 +194,12 @@ fn networks(reader: &mut Reader, node: Option<&Node>) -> Vec<Network> {
     reader.list(node, |reader, node| reader.parsed(node, str::parse))
 }
 
-pub(super) fn ports(reader: &mut Reader, node: Option<&Node>) -> Vec<PortRange> {
+fn ports(reader: &mut Reader, node: Option<&Node>) -> Vec<PortRange> {
     reader.list(node, |reader, node| reader.parsed(node, str::parse))
 }
 
 fn sample(reader: &mut Reader, node: &Node) -> Option<Sample> {
-    let fields = reader.fields(node, "sample")?;
+    let fields = reader.fields(node, &keys("sample"))?;
     let by = fields.get("by").and_then(|node| stickiness(reader, node));
     let portion = portion(reader, &fields);
     if fields.get("percent").is_none() && fields.get("fraction").is_none() {
@@ -244,7 +229,7 @@ fn stickiness(reader: &mut Reader, node: &Node) -> Option<Stickiness> {
         ];
         return reader.word(node, &words);
     }
-    let fields = reader.fields(node, "by")?;
+    let fields = reader.fields(node, &keys("by"))?;
     let name = |reader: &mut Reader, node| {
         let name = reader.text(node)?.to_owned();
         if name.is_empty() {
@@ -267,7 +252,7 @@ fn target_use(reader: &mut Reader, node: &Node) -> Option<TargetUse> {
         let name = reader.text(node)?.to_owned();
         return Some(TargetUse { at: node.at, name, portion: None });
     }
-    let fields = reader.fields(node, "portion")?;
+    let fields = reader.fields(node, &keys("portion"))?;
     let Some(name) = fields.get("name") else {
         reader.wrong(node.at, "a target without `name`; name one of `targets`");
         return None;

@@ -1,19 +1,50 @@
-//! The JSON Schema of the file. The reader takes its keys from here, so that the two cannot know
-//! different ones.
+//! The JSON Schema of the file: what is written by hand of its structure and its rules, with the
+//! settings put in as they are defined.
 
 use std::sync::LazyLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::settings::schema::{map, properties_of};
+use crate::settings::{
+    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+};
+
+/// The file, its targets and its rules, without the settings.
+const DOCUMENT: &str = include_str!("document.schema.json");
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let mut schema: Value =
+        serde_json::from_str(DOCUMENT).expect("the schema is JSON: a test reads it");
+    let optional = |map: Value| json!({ "anyOf": [map, { "type": "null" }] });
+    let mut add = |definition: &str, key: &str, value: Value| {
+        let place = schema.pointer_mut(&format!("/$defs/{definition}/properties"));
+        if let Some(properties) = place.and_then(Value::as_object_mut) {
+            properties.insert(key.to_owned(), value);
+        }
+    };
+    add("file", "source", map::<SourceSettings>());
+    add("file", "pace", optional(map::<PaceSettings>()));
+    add("file", "redact", optional(map::<RedactSettings>()));
+    let alone = properties_of::<NoiseSettings>().into_iter().chain(properties_of::<BodySettings>());
+    for (key, value) in alone {
+        add("file", &key, value);
+    }
+    for (key, value) in properties_of::<TargetSettings>() {
+        add("target", &key, value);
+    }
+    schema
+});
 
 /// As `mirror config schema` prints it.
-pub const SCHEMA: &str = include_str!("schema.json");
+pub fn schema() -> String {
+    format!("{:#}\n", *SCHEMA)
+}
 
-static PARSED: LazyLock<Value> =
-    LazyLock::new(|| serde_json::from_str(SCHEMA).expect("the schema is JSON: a test reads it"));
-
-/// The keys of one of its definitions.
+/// The keys of one of its definitions: the reader takes those of rules from here, so that the two cannot
+/// know different ones.
 pub(super) fn keys(definition: &str) -> Vec<&'static str> {
-    let properties = PARSED.pointer(&format!("/$defs/{definition}/properties"));
+    let properties = SCHEMA.pointer(&format!("/$defs/{definition}/properties"));
     let properties = properties.and_then(Value::as_object);
     properties.into_iter().flat_map(|keys| keys.keys().map(String::as_str)).collect()
 }

@@ -1,11 +1,14 @@
 //! Files that are read, and all that is said of those that are not.
 
+use std::collections::BTreeSet;
+
 use boon::{Compiler, Schemas};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{File, LIMITS, Problem, SCHEMA, schema};
-use crate::config::yaml::{self, Node};
+use super::{File, LIMITS, Problem, schema};
+use crate::settings::table;
+use crate::yaml::{self, Node};
 
 /// Every key of the format once.
 const EVERYTHING: &str = include_str!("tests/everything.yaml");
@@ -31,10 +34,10 @@ fn every_key_is_read_and_printed_alike() {
 
 /// What is read, and read again from what is printed of it.
 fn read_and_print(text: &str) -> File {
-    let file = File::parse(text).unwrap_or_else(|problems| panic!("{}", problems.told("it")));
+    let file = File::parse(text).unwrap_or_else(|problems| panic!("{}", problems.render("it")));
     let printed = file.to_yaml();
     let again = File::parse(&printed)
-        .unwrap_or_else(|problems| panic!("{printed}\n{}", problems.told("printed")));
+        .unwrap_or_else(|problems| panic!("{printed}\n{}", problems.render("printed")));
     assert_eq!(again.to_yaml(), printed);
     assert_eq!(without_places(again), without_places(file.clone()), "{printed}");
     file
@@ -44,8 +47,8 @@ fn read_and_print(text: &str) -> File {
 fn without_places(mut file: File) -> File {
     for target in &mut file.targets {
         target.at = Default::default();
-        target.edits.set.sort();
-        target.edits.add.sort();
+        target.how.headers.set.0.sort();
+        target.how.headers.add.0.sort();
     }
     file.targets.sort_by(|a, b| a.name.cmp(&b.name));
     for rule in &mut file.rules {
@@ -60,8 +63,8 @@ fn without_places(mut file: File) -> File {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once_with_its_place() {
-    let told = problems(
+fn everything_that_is_wrong_is_reported_at_once_with_its_place() {
+    let found = problems(
         "version: 2\n\
          source: { from: eth0, prots: 8080 }\n\
          targets:\n\
@@ -72,10 +75,10 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
          \x20   targets: [staging, canary]\n",
     );
     let places: Vec<(usize, usize)> =
-        told.iter().map(|(line, column, _)| (*line, *column)).collect();
-    assert_eq!(places, [(1, 10), (2, 23), (4, 19), (4, 44), (7, 13), (8, 24)], "{told:#?}");
+        found.iter().map(|(line, column, _)| (*line, *column)).collect();
+    assert_eq!(places, [(1, 10), (2, 23), (4, 19), (4, 44), (7, 13), (8, 24)], "{found:#?}");
     let has = |place: usize, text: &str| {
-        assert!(told[place].2.contains(text), "{text}: {}", told[place].2);
+        assert!(found[place].2.contains(text), "{text}: {}", found[place].2);
     };
     has(1, "did you mean `ports`?");
     has(2, "http://HOST:PORT");
@@ -133,7 +136,7 @@ fn schema_takes(text: &str) -> bool {
         _ => return false,
     };
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-    compiler.add_resource("mirror.json", serde_json::from_str(SCHEMA).unwrap()).unwrap();
+    compiler.add_resource("mirror.json", serde_json::from_str(&schema()).unwrap()).unwrap();
     let index = compiler.compile("mirror.json", &mut schemas).unwrap();
     schemas.validate(&root, index).is_ok()
 }
@@ -187,7 +190,7 @@ fn schema_and_reader_take_the_same_files() {
     ];
     for text in &taken {
         let read = File::parse(text);
-        assert!(read.is_ok(), "{text}\n{}", read.unwrap_err().told("it"));
+        assert!(read.is_ok(), "{text}\n{}", read.unwrap_err().render("it"));
         assert!(schema_takes(text), "the schema refuses:\n{text}");
     }
     let refused = [
@@ -280,7 +283,7 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["a rule of this name", "never reached"]),
         (rules("{ name: r, sample: { percent: 1 } }, { name: s, targets: a }"), &["a sample of nothing", "never reached"]),
         (target_of("tls: { ca: ca.pem }"), &["only with an https target"]),
-        (with("targets: { a: { url: https://a, tls: { ca: c, insecure: true } } }"), &["insecure verifies nothing"]),
+        (with("targets: { a: { url: https://a, tls: { ca: c, insecure: true } } }"), &["both ca and insecure"]),
         (with("targets: { a: { url: 'http://me:pw@a?b' } }"), &["http://***@a?b: a target has no query"]),
         (with("targets: { a: { url: 'a:80' } }"), &["write http://a:80"]),
         (with("source: { from: eth0, nets: 10.0.0.1/8 }"), &["10.0.0.0/8 is one"]),
@@ -302,13 +305,13 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         ("a".repeat(2 << 20), &["longer than"]),
         (format!("[{}]", "1,".repeat(70_000)), &["more than 65536 values"]),
     ] {
-        let told = problems(&text);
+        let found = problems(&text);
         for part in parts {
-            assert!(told.iter().any(|(_, _, told)| told.contains(part)), "{part}: {told:?}");
+            assert!(found.iter().any(|(_, _, found)| found.contains(part)), "{part}: {found:?}");
         }
     }
     let many = rules(&"{ nam: x },".repeat(500));
-    assert_eq!(problems(&many).len(), super::problem::MAX_PROBLEMS);
+    assert_eq!(problems(&many).len(), crate::yaml::MAX_PROBLEMS);
 }
 
 #[test]
@@ -321,35 +324,53 @@ fn a_password_is_read_and_never_printed() {
     assert!(shown.contains("https://***@a/v2"), "{shown}");
     assert!(!shown.contains("pw") && !format!("{file:?}").contains("pw"));
     // What hides a password is no file to run.
-    let told = File::parse(&shown).unwrap_err().told("it");
-    assert!(told.contains("hidden where a URL is shown; write them"), "{told}");
+    let found = File::parse(&shown).unwrap_err().render("it");
+    assert!(found.contains("hidden where a URL is shown; write them"), "{found}");
+}
+
+/// The keys that the schema has anywhere.
+fn every_key() -> BTreeSet<String> {
+    fn add(schema: &Value, keys: &mut BTreeSet<String>) {
+        if let Some(properties) = schema["properties"].as_object() {
+            keys.extend(properties.keys().cloned());
+        }
+        match schema {
+            Value::Object(map) => map.values().for_each(|one| add(one, keys)),
+            Value::Array(list) => list.iter().for_each(|one| add(one, keys)),
+            _ => {}
+        }
+    }
+    let mut keys = BTreeSet::new();
+    add(&serde_json::from_str(&schema()).unwrap(), &mut keys);
+    keys
 }
 
 #[test]
 fn the_example_has_every_key_of_the_schema() {
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    for definition in schema["$defs"].as_object().unwrap().keys() {
-        for key in schema::keys(definition) {
-            assert!(EVERYTHING.contains(&format!("{key}:")), "{definition}: {key}");
-        }
-    }
+    let absent: Vec<String> =
+        every_key().into_iter().filter(|key| !EVERYTHING.contains(&format!("{key}:"))).collect();
+    assert!(absent.is_empty(), "{absent:?}");
 }
+
+const DOCS: &str = include_str!("../../../../docs/configuration.md");
 
 #[test]
 fn the_documented_example_is_valid_and_every_key_is_documented() {
-    let docs = include_str!("../../../../docs/configuration.md");
-    let example = docs.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example = DOCS.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     File::parse(example)
-        .unwrap_or_else(|problems| panic!("{}", problems.told("docs/configuration.md")));
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    for definition in schema["$defs"].as_object().unwrap().keys() {
-        for key in schema::keys(definition) {
-            assert!(
-                docs.contains(&format!("`{key}`")) || docs.contains(&format!("`{key}:")),
-                "{definition}: {key}"
-            );
-        }
-    }
+        .unwrap_or_else(|problems| panic!("{}", problems.render("docs/configuration.md")));
+    let is_documented =
+        |key: &String| DOCS.contains(&format!("`{key}`")) || DOCS.contains(&format!("`{key}:"));
+    let absent: Vec<String> = every_key().into_iter().filter(|key| !is_documented(key)).collect();
+    assert!(absent.is_empty(), "{absent:?}");
+}
+
+#[test]
+fn the_documented_table_is_that_of_the_definitions() {
+    assert!(
+        DOCS.contains(&table::all()),
+        "docs/configuration.md: put the output of `mirror config settings` under \"All settings\""
+    );
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! What is redacted: a preset and lists that add to it.
 
 use enum_map::EnumMap;
-use strum::IntoStaticStr;
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use super::detect::{Custom, Detector};
 use super::names::{self, MAX_NAME_BYTES, Names, Places};
@@ -43,17 +43,29 @@ pub struct RedactOptions {
 }
 
 /// What is redacted without further words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    EnumIter,
+    EnumMessage,
+    IntoStaticStr,
+)]
 #[strum(serialize_all = "snake_case")]
 pub enum Preset {
-    /// Nothing.
+    /// Nothing
     #[default]
     None,
-    /// What opens doors: credentials in headers, all cookies, fields such as `password` and
-    /// `access_token`, tokens and keys known by their looks.
+    /// Credentials in headers, all cookies, fields such as `password` and `access_token`, tokens and keys
+    /// known by their pattern
     Credentials,
     /// Those, and what names a person or an account: cards, bank accounts, social security
-    /// numbers, e-mail addresses, telephone numbers, and fields such as `ssn` and `date_of_birth`.
+    /// numbers, e-mail addresses, telephone numbers, and fields such as `ssn` and `date_of_birth`
     Pii,
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
-use crate::cli::{NoiseArg, SourceArgs};
 use crate::config::file::{File, TargetSpec};
 use crate::config::filter;
 use crate::config::outputs::Opening;
@@ -19,6 +18,8 @@ use crate::rules::redact::{Preset, Redactor};
 use crate::rules::route::{MAX_TARGETS, Routes, TargetId};
 use crate::rules::{self, Noise};
 use crate::run::{Replays, Targeting};
+use crate::settings::SourceSettings;
+use crate::settings::changes::at_next_start;
 use crate::source::live::Control;
 
 /// The parts of a run that can be changed while it runs.
@@ -37,7 +38,7 @@ pub(in crate::run) struct Handles {
 pub(super) struct Active {
     file: File,
     /// What the run began with: its interfaces stay.
-    source: SourceArgs,
+    source: SourceSettings,
     run: Run,
     /// A target learns from production's responses, so that their bodies are kept.
     correlates: bool,
@@ -77,31 +78,21 @@ impl Active {
         self.places = places;
         self.handles.redactor.clone_from(&redactor);
         self.file = next.clone();
-        let noise = |said: Option<NoiseArg>| said.map_or(Noise::Drop, Into::into);
+        let noise = |given: Option<Noise>| given.unwrap_or(Noise::Drop);
         let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
         let rules = rules::Change { probes, retries, redactor, routes };
         Ok(Change { server_ports: choice.ports, rules, retire, outlets })
     }
 
     /// What takes effect at the next start alone.
-    pub(super) fn needs_restart(&self, next: &File) -> Vec<&'static str> {
-        let (old, new) = (&self.source, &next.source);
-        let changed = [
-            ("source.from", old.from != new.from),
-            ("source.cgroup", old.cgroup != new.cgroup),
-            ("source.netns", old.netns != new.netns),
-            ("source.pid", old.pid != new.pid),
-            ("source.hook", old.hook != new.hook),
-            ("source.order", old.order != new.order),
-            ("source.ring-size", old.ring_size != new.ring_size),
-            ("source.kernel-log", old.kernel_log != new.kernel_log),
-            ("source.for", old.run_for != new.run_for),
-            ("source.guard", old.guard != new.guard),
-            ("pace", self.file.pace != next.pace),
-            ("correlate, the first time", !self.correlates && next.correlates()),
-            ("max-body and max-spool", self.file.room != next.room),
-        ];
-        changed.into_iter().filter(|(_, changed)| *changed).map(|(part, _)| part).collect()
+    pub(super) fn needs_restart(&self, next: &File) -> Vec<String> {
+        let mut changed = at_next_start("source", &self.source, &next.source);
+        changed.extend(at_next_start("pace", &self.file.pace, &next.pace));
+        changed.extend(at_next_start("", &self.file.bodies, &next.bodies));
+        if !self.correlates && next.correlates() {
+            changed.push("correlate, the first time".to_owned());
+        }
+        changed
     }
 
     /// The places of the targets of `next`, and which of them are taken by new ones.

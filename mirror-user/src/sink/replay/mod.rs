@@ -42,7 +42,7 @@ use self::key::{ExchangeKey, SessionKey};
 pub use self::load::breaker::BreakerOptions;
 pub use self::load::ramp::RampOptions;
 use self::load::ramp::{Gate, Harmed, Ramp};
-pub use self::options::{Limits, ReplayOptions, Timeouts, Victim, WhenFull};
+pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
 use self::outcome::log::{RequestLog, What};

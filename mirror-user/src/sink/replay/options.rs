@@ -4,6 +4,8 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
+
 use crate::rules::tag::Marks;
 use crate::sink::replay::load::breaker::BreakerOptions;
 use crate::sink::replay::load::ramp::RampOptions;
@@ -92,13 +94,26 @@ pub enum WhenFull {
 }
 
 /// Which request gives way when what is live finds no room.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Victim {
-    /// The one that comes.
+    /// The one that comes
     #[default]
     Newest,
-    /// The one that has waited longest, of the lowest class that waits.
+    /// The one that has waited longest, of the lowest priority that waits
     Oldest,
+}
+
+/// What becomes of a request that meets a connection as the target closes it, without a byte of a
+/// response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum IdleClose {
+    /// Send it once more, on a new connection, if its method is idempotent (RFC 9110 §9.2.2)
+    #[default]
+    Resend,
+    /// Count it
+    Drop,
 }
 
 /// How much a replay holds at most.

@@ -6,20 +6,34 @@ use aya::{Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use log::{Level, Log, Metadata, Record};
 use mirror_common::Outcome;
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use crate::logging::emit;
 
 /// How much the kernel program logs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    EnumIter,
+    EnumMessage,
+    IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case")]
 pub enum KernelLog {
-    /// Nothing; this has no cost.
+    /// Nothing; this has no cost
     #[default]
     Off,
-    /// Packets that were wanted and could not be copied.
+    /// Packets that were wanted and could not be copied
     Warn,
-    /// Packets of watched ports with a payload, too.
+    /// Packets of watched ports with a payload, too
     Debug,
-    /// All packets.
+    /// All packets
     Trace,
 }
 

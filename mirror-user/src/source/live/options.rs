@@ -1,5 +1,7 @@
 //! What is captured, and where in the kernel.
 
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
+
 use super::{Cgroup, KernelLog, Namespace, OwnSockets};
 use crate::filter::Watch;
 
@@ -38,26 +40,29 @@ pub struct LiveOptions {
 }
 
 /// Where in the kernel packets are copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Hook {
-    /// TC: by TCX if the kernel has it (6.6), by clsact otherwise.
+    /// Ingress and egress: TCX if the kernel has it (6.6), clsact otherwise
     #[default]
     Tc,
-    /// TC by clsact, even if the kernel has TCX.
+    /// Ingress and egress through clsact, even if the kernel has TCX
     Clsact,
-    /// XDP, ingress only.
+    /// Ingress only, before the network stack
     Xdp,
 }
 
 /// The position among other TC programs of a device. At any position, mirror's program passes every packet
 /// on to the next one (`TC_ACT_UNSPEC`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Order {
-    /// Before all others if that is possible; if it is not, that is reported.
+    /// Before all others if that is possible; if it is not, that is reported
     #[default]
+    #[strum(disabled)]
     Front,
-    /// Before all others, or not at all, so that it sees every packet.
+    /// Before all others, or not at all: it sees every packet
     First,
-    /// After those that exist when it is attached, so that it sees what they let pass.
+    /// Behind those that are there: it sees what they let pass, as they changed it
     Last,
 }

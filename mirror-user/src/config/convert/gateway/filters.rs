@@ -2,7 +2,7 @@
 
 use crate::config::convert::finding::Findings;
 use crate::config::convert::wire::{Changes, PathChange};
-use crate::config::yaml::Node;
+use crate::yaml::Node;
 
 /// What the filters of a rule do.
 #[derive(Default)]

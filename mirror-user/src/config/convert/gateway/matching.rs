@@ -1,8 +1,8 @@
 //! The conditions of a rule (HTTPRouteMatch).
 
 use crate::config::convert::finding::Findings;
-use crate::config::yaml::Node;
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
+use crate::yaml::Node;
 
 /// Whose conditions are read.
 pub(super) struct Scope {

@@ -6,8 +6,8 @@ use super::Route;
 use crate::config::convert::finding::Findings;
 use crate::config::convert::native::{Endpoint, Target};
 use crate::config::convert::service::{Wanted, namespace};
-use crate::config::yaml::Node;
 use crate::rules::sample::Portion;
+use crate::yaml::Node;
 
 impl Route<'_> {
     /// Where a rule is mirrored to; explicit zeros are left out.

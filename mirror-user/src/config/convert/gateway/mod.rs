@@ -21,8 +21,8 @@ use super::order::Routed;
 use super::service::{Backend, Services, namespace};
 use super::wire::Changes;
 use super::{MAX_RULES, Rules, TOO_MANY, View};
-use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind};
+use crate::yaml::Node;
 
 const OWN: &str = "production's own routing";
 

@@ -5,8 +5,8 @@ use crate::config::convert::View;
 use crate::config::convert::finding::Findings;
 use crate::config::convert::hosts::{intersection, spellings};
 use crate::config::convert::service::{number, texts};
-use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, PortRange};
+use crate::yaml::Node;
 
 /// The Gateways of a file, and where their routes are seen.
 pub(super) struct Parents<'a> {

@@ -3,7 +3,7 @@
 
 use super::super::finding::Findings;
 use super::super::wire::{Changes, PathChange};
-use crate::config::yaml::Node;
+use crate::yaml::Node;
 
 /// Reads them; `path` is where the route stands.
 pub(super) fn read(route: &Node, path: &str, findings: &mut Findings) -> Changes {

@@ -8,7 +8,7 @@ use super::super::hosts::full_name;
 use super::super::policy::is_exported;
 use super::super::service::namespace;
 use super::super::{MAX_RULES, TOO_MANY};
-use crate::config::yaml::{Key, Node, Value};
+use crate::yaml::{Key, Node, Value};
 
 /// What a delegate's route has from its root where it says nothing itself.
 const INHERITED: [&str; 11] = [

@@ -5,8 +5,8 @@ use super::super::View;
 use super::super::finding::Findings;
 use super::super::hosts::intersection;
 use super::super::service::{namespace, number, texts};
-use crate::config::yaml::Node;
 use crate::rules::select::PortRange;
+use crate::yaml::Node;
 
 /// Where routes must be bound to count.
 pub(super) struct Bound {

@@ -3,8 +3,8 @@
 use super::gateway::Bound;
 use crate::config::convert::finding::Findings;
 use crate::config::convert::service::texts;
-use crate::config::yaml::{Node, Value};
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
+use crate::yaml::{Node, Value};
 
 /// Whose conditions are read.
 pub(super) struct Scope<'a> {

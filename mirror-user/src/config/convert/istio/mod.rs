@@ -23,8 +23,8 @@ use super::order::Routed;
 use super::service::{Backend, Services, namespace, texts};
 use super::wire::Changes;
 use super::{MAX_RULES, Rules, TOO_MANY, View};
-use crate::config::yaml::Node;
 use crate::rules::select::{HostPattern, Match, PathKind, PathMatch, PortRange};
+use crate::yaml::Node;
 
 /// The rules of every VirtualService among the documents.
 pub(super) fn rules(

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::finding::Findings;
-use crate::config::yaml::Node;
 use crate::rules::sample::Portion;
+use crate::yaml::Node;
 
 /// The portion of a message `Percent`; its number is 0 where it is left out, as in every proto3.
 pub(super) fn value(node: &Node, path: &str, findings: &mut Findings) -> Portion {

@@ -6,9 +6,9 @@ use super::super::service::{Backend, Wanted};
 use super::matching::Scope;
 use super::portion::{percent, timeout, value};
 use super::{Context, Route, changes};
-use crate::config::yaml::Node;
 use crate::rules::sample::Portion;
 use crate::rules::select::{Match, TextMatch};
+use crate::yaml::Node;
 
 const ANSWERED: &str = "it is answered before it reaches the server, and is not mirrored";
 

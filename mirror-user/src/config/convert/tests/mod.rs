@@ -6,9 +6,9 @@ mod wire;
 use proptest::prelude::*;
 
 use super::{Conversion, Fate, Options, Origin};
-use crate::cli::{FilterArgs, SourceArgs};
 use crate::config::file::File;
 use crate::rules::select::TextMatch;
+use crate::settings::{FilterSettings, SourceSettings};
 
 /// Seed: half of what begins with /headers goes to a host outside of the mesh.
 const EXTERNAL: &str = include_str!("../../../../../deploy/samples/imports/istio.yaml");
@@ -32,8 +32,10 @@ fn indented(text: &str) -> String {
 
 /// What a capture on port 8080 gets from a file. What is converted can be read.
 fn convert(origin: Origin, text: &str) -> Conversion {
-    let filter = FilterArgs { ports: vec!["8080".parse().unwrap()], ..FilterArgs::default() };
-    let source = SourceArgs { from: vec!["any".to_owned()], filter, ..SourceArgs::default() };
+    let filter =
+        FilterSettings { ports: vec!["8080".parse().unwrap()], ..FilterSettings::default() };
+    let source =
+        SourceSettings { from: vec!["any".to_owned()], filter, ..SourceSettings::default() };
     let conversion = super::convert(origin, text, &Options { source, ..Options::default() });
     if let Some(native) = &conversion.native {
         let file = File::parse(native);

@@ -1,8 +1,8 @@
 //! Where copies go: subsets, TLS, gateways, delegates, aliases.
 
 use super::{convert, http_route, istio, mirrored, native, refusals, words};
-use crate::cli::{FilterArgs, SourceArgs};
 use crate::config::convert::{Conversion, Fate, Options, Origin};
+use crate::settings::{FilterSettings, SourceSettings};
 
 const SUBSETS: &str = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
     metadata: {name: web, namespace: shop}\nspec:\n  host: web\n  subsets:\n  \
@@ -14,9 +14,13 @@ const SUBSETS: &str = "apiVersion: networking.istio.io/v1\nkind: DestinationRule
 
 fn with(text: &str, gateway: Option<&str>, subsets: &[&str], ports: &[&str]) -> Conversion {
     let ports = ports.iter().map(|port| port.parse().unwrap()).collect();
-    let filter = FilterArgs { ports, ..FilterArgs::default() };
+    let filter = FilterSettings { ports, ..FilterSettings::default() };
     let options = Options {
-        source: SourceArgs { from: vec!["any".to_owned()], filter, ..SourceArgs::default() },
+        source: SourceSettings {
+            from: vec!["any".to_owned()],
+            filter,
+            ..SourceSettings::default()
+        },
         gateway: gateway.map(str::to_owned),
         subsets: subsets.iter().map(|one| one.parse().unwrap()).collect(),
     };

@@ -297,12 +297,13 @@ proptest! {
                     let target = file.targets.iter().find(|one| one.name == name).unwrap();
                     let url = format!("http://{}.example:80", wanted.unwrap());
                     prop_assert_eq!(&target.url, &url);
-                    let path_there = target.edits.path(path.as_bytes()).concat();
+                    let edits = target.how.edits();
+                    let path_there = edits.path(path.as_bytes()).concat();
                     let path_there = String::from_utf8(path_there).unwrap();
                     let (behind, header_there) = route.unwrap().behind(path, header);
                     prop_assert_eq!(path_there, behind, "{}\n{}", native, path);
-                    let hidden = target.edits.hides(b"x");
-                    let set = target.edits.set.iter().find(|(name, _)| name == "x");
+                    let hidden = edits.hides(b"x");
+                    let set = edits.set.iter().find(|(name, _)| name == "x");
                     let there = match (set, hidden) {
                         (Some((_, value)), _) => Some(value.as_str()),
                         (None, true) => None,

@@ -16,7 +16,7 @@ mod words;
 use std::ops::Range;
 
 use enum_map::{Enum, EnumMap};
-use strum::{EnumString, IntoStaticStr, VariantNames};
+use strum::{EnumIter, EnumMessage, EnumString, IntoStaticStr, VariantNames};
 
 use super::tokens::Tokens;
 
@@ -32,42 +32,43 @@ use super::tokens::Tokens;
     Ord,
     Enum,
     IntoStaticStr,
+    EnumIter,
+    EnumMessage,
     EnumString,
     VariantNames,
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Detector {
-    /// A payment card number: 13 to 19 digits, single spaces or hyphens between them, an issuer's
-    /// prefix, Luhn's check.
+    /// Payment card numbers: 13 to 19 digits, single spaces or hyphens between them, an issuer's
+    /// prefix, Luhn's check
     Card,
-    /// An e-mail address.
+    /// E-mail addresses
     Email,
-    /// An International Bank Account Number: country, length and check digits (ISO 13616).
+    /// International Bank Account Numbers: country, length and check digits (ISO 13616)
     Iban,
-    /// A US social security number with its hyphens that could have been issued.
+    /// US social security numbers with their hyphens that could have been issued
     Ssn,
-    /// A telephone number behind a word that says so.
+    /// Telephone numbers behind a word that says so
     Phone,
-    /// A JSON Web Token, signed or encrypted (RFC 7519).
+    /// JSON Web Tokens, signed or encrypted (RFC 7519)
     Jwt,
-    /// `Bearer` and what follows it (RFC 6750 §2.1).
+    /// `Bearer` and what follows it (RFC 6750 §2.1)
     Bearer,
-    /// `Basic` and base64 of `user:password` (RFC 7617).
+    /// `Basic` and base64 of `user:password` (RFC 7617)
     Basic,
-    /// An access key id of Amazon Web Services.
+    /// Access key ids of Amazon Web Services
     AwsKey,
-    /// A token of GitHub.
+    /// Tokens of GitHub
     GithubToken,
-    /// A secret key of Stripe.
+    /// Secret keys of Stripe
     StripeKey,
-    /// A private key in PEM (RFC 7468), of OpenSSH, PGP, PuTTY or age.
+    /// Private keys in PEM (RFC 7468), of OpenSSH, PGP, PuTTY and age
     PrivateKey,
-    /// A token of another well-known issuer: Slack, GitLab, Google, npm, PyPI, OpenAI, Anthropic,
-    /// Twilio, SendGrid, …
+    /// Tokens of Slack, GitLab, Google, npm, PyPI, OpenAI, Anthropic, Twilio, SendGrid and others
     ServiceToken,
-    /// User information in a URL (RFC 3986 §3.2.1).
+    /// User information in URLs (RFC 3986 §3.2.1)
     Userinfo,
-    /// What is on a card's magnetic stripe (ISO/IEC 7813).
+    /// What is on the magnetic stripe of a card (ISO/IEC 7813)
     Track,
 }
 

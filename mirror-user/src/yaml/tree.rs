@@ -14,13 +14,13 @@ const MAX_DEPTH: usize = 32;
 
 /// How much is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Bytes of text.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// Values of all documents together.
-    pub(super) values: usize,
+    pub(crate) values: usize,
     /// True where aliases and merge keys are expanded, false where they are refused.
-    pub(super) aliases: bool,
+    pub(crate) aliases: bool,
 }
 
 /// A place in a file.
@@ -49,14 +49,14 @@ pub struct Problem {
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
-    pub(super) at: Place,
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) at: Place,
+    pub(crate) value: Value,
 }
 
 /// What a node is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     Scalar {
@@ -70,14 +70,14 @@ pub(super) enum Value {
 
 /// The name of a field and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Key {
-    pub(super) at: Place,
-    pub(super) text: String,
+pub(crate) struct Key {
+    pub(crate) at: Place,
+    pub(crate) text: String,
 }
 
 impl Node {
     /// The fields of a map; none for anything else.
-    pub(super) fn fields(&self) -> &[(Key, Self)] {
+    pub(crate) fn fields(&self) -> &[(Key, Self)] {
         match &self.value {
             Value::Map(fields) => fields,
             _ => &[],
@@ -85,7 +85,7 @@ impl Node {
     }
 
     /// The items of a list; none for anything else.
-    pub(super) fn items(&self) -> &[Self] {
+    pub(crate) fn items(&self) -> &[Self] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -93,17 +93,17 @@ impl Node {
     }
 
     /// The first field of this name.
-    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         self.fields().iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
     }
 
     /// The field at the end of a path of names.
-    pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, name| node.field(name))
     }
 
     /// The text of a scalar that is not null.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.value {
             Value::Scalar { text, .. } => Some(text),
             _ => None,
@@ -143,7 +143,7 @@ impl Size {
 }
 
 /// The documents of `text`; empty ones are left out.
-pub(super) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
+pub(crate) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
     if text.len() > limits.bytes {
         return Err(Problem {
             at: Place::default(),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// What is printed; numbers are texts that look like numbers.
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Text(String),
     /// Never in quotes.
@@ -13,7 +13,7 @@ pub(super) enum Value {
 }
 
 /// In the order in which it is printed.
-pub(super) type Map = Vec<(String, Value)>;
+pub(crate) type Map = Vec<(String, Value)>;
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
@@ -52,14 +52,26 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 /// A map of what is there.
-pub(super) struct Fields(pub(super) Map);
+pub(crate) struct Fields(pub(crate) Map);
 
 impl Fields {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Map::new())
     }
 
-    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.add(key, value);
+        self
+    }
+
+    /// With these fields behind it.
+    pub(crate) fn and(mut self, more: Self) -> Self {
+        self.0.extend(more.0);
+        self
+    }
+
+    /// Adds a field; nothing for nothing. The items of a list join those of the same key.
+    pub(crate) fn add(&mut self, key: &str, value: impl Into<Value>) {
         let value = value.into();
         let empty = match &value {
             Value::Null => true,
@@ -67,18 +79,22 @@ impl Fields {
             Value::Map(map) => map.is_empty(),
             Value::Text(_) | Value::Raw(_) => false,
         };
-        if !empty {
-            self.0.push((key.to_owned(), value));
+        if empty {
+            return;
         }
-        self
+        let same = self.0.iter_mut().find(|(other, _)| other == key);
+        match (same, value) {
+            (Some((_, Value::List(items))), Value::List(more)) => items.extend(more),
+            (_, value) => self.0.push((key.to_owned(), value)),
+        }
     }
 }
 
-pub(super) fn texts<T: ToString>(list: &[T]) -> Value {
+pub(crate) fn texts<T: ToString>(list: &[T]) -> Value {
     Value::List(list.iter().map(|one| one.to_string().into()).collect())
 }
 
-pub(super) fn write_map(out: &mut String, map: &[(String, Value)], depth: usize) {
+pub(crate) fn write_map(out: &mut String, map: &[(String, Value)], depth: usize) {
     for (place, (key, value)) in map.iter().enumerate() {
         if place > 0 || depth == 0 || !out.ends_with("- ") {
             indent(out, depth);

@@ -1,48 +1,41 @@
 //! Typed values out of the tree. What is wrong is noted, and reading goes on, so that a file's
-//! problems are all told at once.
+//! problems are all reported at once.
 
-use std::time::Duration;
-
-use clap::ValueEnum;
-
-use super::problem::{Place, Problems};
-use super::schema;
-use crate::config::yaml::{Key, Node, Value};
+use super::{Key, Node, Place, Problems, Value};
 
 /// How far a word may be from a key to be taken for it: 1 is the same word.
 const ALIKE: f64 = 0.8;
 
 #[derive(Default)]
-pub(super) struct Reader {
-    pub(super) problems: Problems,
+pub(crate) struct Reader {
+    pub(crate) problems: Problems,
 }
 
 /// A map whose keys are known ones, each there once.
-pub(super) struct Fields<'a> {
-    pub(super) at: Place,
+pub(crate) struct Fields<'a> {
+    pub(crate) at: Place,
     fields: Vec<(&'a Key, &'a Node)>,
 }
 
 impl<'a> Fields<'a> {
     /// The value of this key; `None` where it is not there or is null.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         let mut fields = self.fields.iter().filter(|(_, node)| !matches!(node.value, Value::Null));
         fields.find(|(other, _)| other.text == key).map(|(_, node)| *node)
     }
 
-    pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
         self.fields.iter().map(|(key, _)| key.text.as_str())
     }
 }
 
 impl Reader {
-    pub(super) fn wrong(&mut self, at: Place, text: impl Into<String>) {
+    pub(crate) fn wrong(&mut self, at: Place, text: impl Into<String>) {
         self.problems.add(at, text);
     }
 
-    /// A map with the keys that the schema has for this definition.
-    pub(super) fn fields<'a>(&mut self, node: &'a Node, definition: &str) -> Option<Fields<'a>> {
-        let known = schema::keys(definition);
+    /// A map with these keys.
+    pub(crate) fn fields<'a>(&mut self, node: &'a Node, known: &[&str]) -> Option<Fields<'a>> {
         let pairs = self.pairs(node)?;
         let mut fields = Vec::new();
         for (key, value) in pairs {
@@ -64,8 +57,22 @@ impl Reader {
         Some(Fields { at: node.at, fields })
     }
 
+    /// The value of a key that must be there.
+    pub(crate) fn required<'a>(
+        &mut self,
+        fields: &Fields<'a>,
+        key: &str,
+        advice: &str,
+    ) -> Option<&'a Node> {
+        let node = fields.get(key);
+        if node.is_none() {
+            self.wrong(fields.at, format!("{key}: missing: {advice}"));
+        }
+        node
+    }
+
     /// A map whose keys are names; each is there once.
-    pub(super) fn pairs<'a>(&mut self, node: &'a Node) -> Option<Vec<(&'a Key, &'a Node)>> {
+    pub(crate) fn pairs<'a>(&mut self, node: &'a Node) -> Option<Vec<(&'a Key, &'a Node)>> {
         let Value::Map(map) = &node.value else {
             self.wrong(node.at, "not a map; write `key: value` lines");
             return None;
@@ -87,7 +94,7 @@ impl Reader {
     }
 
     /// Each value of a list; a single value counts as a list of one.
-    pub(super) fn list<'a, T>(
+    pub(crate) fn list<'a, T>(
         &mut self,
         node: Option<&'a Node>,
         mut read: impl FnMut(&mut Self, &'a Node) -> Option<T>,
@@ -104,7 +111,7 @@ impl Reader {
         }
     }
 
-    pub(super) fn text<'a>(&mut self, node: &'a Node) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&mut self, node: &'a Node) -> Option<&'a str> {
         match &node.value {
             Value::Scalar { text, .. } => Some(text),
             Value::Null => {
@@ -122,7 +129,7 @@ impl Reader {
     }
 
     /// A text that `parse` can read; its error says what to write.
-    pub(super) fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &mut self,
         node: &Node,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -131,19 +138,7 @@ impl Reader {
         parse(text).map_err(|error| self.wrong(node.at, error)).ok()
     }
 
-    /// A text as a flag reads it, whose error says what is wanted.
-    pub(super) fn typed<T>(
-        &mut self,
-        node: &Node,
-        what: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.parsed(node, |text| {
-            parse(text).map_err(|wanted| format!("{text:?} is no {what}; write {wanted}"))
-        })
-    }
-
-    pub(super) fn truth(&mut self, node: &Node) -> Option<bool> {
+    pub(crate) fn truth(&mut self, node: &Node) -> Option<bool> {
         match &node.value {
             Value::Scalar { text, plain: true } if text == "true" => Some(true),
             Value::Scalar { text, plain: true } if text == "false" => Some(false),
@@ -154,36 +149,13 @@ impl Reader {
         }
     }
 
-    pub(super) fn count(&mut self, node: &Node) -> Option<usize> {
-        self.typed(node, "count", crate::cli::parse_count)
-    }
-
-    pub(super) fn duration(&mut self, node: &Node) -> Option<Duration> {
-        self.typed(node, "time", crate::units::parse_duration)
-    }
-
-    pub(super) fn bytes(&mut self, node: &Node) -> Option<u64> {
-        self.typed(node, "size", crate::units::parse_bytes)
-    }
-
     /// One of these words, with what it stands for.
-    pub(super) fn word<T: Clone>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Clone>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         self.parsed(node, |text| {
             let found =
                 words.iter().find(|(word, _)| *word == text).map(|(_, value)| value.clone());
             let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             found.ok_or_else(|| format!("{text:?} is not one of: {}", all.join(", ")))
         })
-    }
-
-    /// One of the words that a flag takes.
-    pub(super) fn choice<T: ValueEnum>(&mut self, node: &Node) -> Option<T> {
-        let words = T::value_variants().iter().filter_map(|one| {
-            one.to_possible_value().map(|word| (word.get_name().to_owned(), one.clone()))
-        });
-        let words: Vec<(String, T)> = words.collect();
-        let words: Vec<(&str, T)> =
-            words.iter().map(|(word, one)| (word.as_str(), one.clone())).collect();
-        self.word(node, &words)
     }
 }

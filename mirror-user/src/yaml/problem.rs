@@ -1,9 +1,9 @@
 //! What is wrong with a configuration file: everything at once, each with its place and what to do.
 
-pub use crate::config::yaml::{Place, Problem};
+use super::{Place, Problem};
 
-/// Problems of one file that are told, at most; more say nothing new.
-pub(super) const MAX_PROBLEMS: usize = 100;
+/// Problems of one file that are reported, at most; more say nothing new.
+pub(crate) const MAX_PROBLEMS: usize = 100;
 
 /// Everything that is wrong with one file, in the order of its lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,13 +33,13 @@ impl Problems {
         self.list.iter()
     }
 
-    pub(super) fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.list.sort_by_key(|problem| problem.at);
     }
 
     /// One line for each, behind the file's name, as compilers write them.
     #[must_use]
-    pub fn told(&self, file: &str) -> String {
+    pub fn render(&self, file: &str) -> String {
         let lines = self.list.iter().map(|Problem { at, text }| match at.line {
             0 => format!("{file}: {text}"),
             line => format!("{file}:{line}:{}: {text}", at.column),

@@ -1,0 +1,34 @@
+//! What differs between two files, and does not take effect while a run goes on.
+
+use super::define::{Group, Setting, Settings, Slot, Takes, Visit};
+
+/// The settings that differ and take effect at the next start alone, by their keys from `path` on.
+pub(crate) fn at_next_start<G: Settings>(path: &str, old: &G, new: &G) -> Vec<String> {
+    let mut differ = Differ { path: path.to_owned(), names: Vec::new() };
+    old.clone().visit(new, &mut differ);
+    differ.names
+}
+
+struct Differ {
+    path: String,
+    names: Vec<String>,
+}
+
+impl Differ {
+    fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl Visit for Differ {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, other: &S) {
+        if setting.takes == Takes::AtNextStart && own != other {
+            self.names.push(self.name(setting.key));
+        }
+    }
+
+    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
+        let path = if group.key.is_empty() { self.path.clone() } else { self.name(group.key) };
+        self.names.extend(at_next_start(&path, own, other));
+    }
+}

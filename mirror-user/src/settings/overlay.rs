@@ -1,0 +1,41 @@
+//! Settings over settings: what the upper ones do not say, the lower ones do.
+
+use super::define::{Group, Setting, Settings, Slot, Visit};
+
+/// What `upper` says, and what it does not say as `lower` says it. A setting of `lower` that cannot be
+/// given beside one of `upper` gives way.
+pub(crate) fn over<G: Settings>(mut upper: G, lower: &G) -> G {
+    let mut given = Given(Vec::new());
+    upper.visit(lower, &mut given);
+    upper.visit(lower, &mut Over { given: given.0 });
+    upper
+}
+
+/// The settings of one struct that say something.
+struct Given(Vec<&'static Setting>);
+
+impl Visit for Given {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, _: &S) {
+        if own.is_given() {
+            self.0.push(setting);
+        }
+    }
+
+    fn group<G: Settings>(&mut self, _: &'static Group, _: &mut G, _: &G) {}
+}
+
+struct Over {
+    given: Vec<&'static Setting>,
+}
+
+impl Visit for Over {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, lower: &S) {
+        if !self.given.iter().any(|given| given.excludes(setting)) {
+            own.over(lower);
+        }
+    }
+
+    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, lower: &G) {
+        *own = over(std::mem::take(own), lower);
+    }
+}

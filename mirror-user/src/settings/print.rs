@@ -1,0 +1,28 @@
+//! Settings as a file says them.
+
+use super::define::{Group, Setting, Settings, Slot, Visit};
+use crate::yaml::write::Fields;
+
+/// The fields of a map that reads as these settings; what they do not say is left out.
+pub(crate) fn print<G: Settings>(settings: &G) -> Fields {
+    let mut print = Print(Fields::new());
+    settings.clone().visit(&G::default(), &mut print);
+    print.0
+}
+
+struct Print(Fields);
+
+impl Visit for Print {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, _: &S) {
+        if own.is_given() {
+            self.0.add(setting.key, own.print());
+        }
+    }
+
+    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
+        match group.key {
+            "" => own.visit(other, self),
+            key => self.0.add(key, print(own).0),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Settings out of a file.
+
+use super::define::{Group, Setting, Settings, Slot, Visit};
+use crate::yaml::{Fields, Node, Reader};
+
+/// The keys of a map of settings, each once.
+pub(crate) fn keys<G: Settings>() -> Vec<&'static str> {
+    let mut keys = Keys(Vec::new());
+    G::default().visit(&G::default(), &mut keys);
+    keys.0
+}
+
+/// A map of settings, and its fields, for what else is to be said of them.
+pub(crate) fn map<'a, G: Settings>(reader: &mut Reader, node: &'a Node) -> Option<(G, Fields<'a>)> {
+    let fields = reader.fields(node, &keys::<G>())?;
+    Some((settings(reader, &fields), fields))
+}
+
+/// The settings among the fields of a map.
+pub(crate) fn settings<G: Settings>(reader: &mut Reader, fields: &Fields<'_>) -> G {
+    let mut read = G::default();
+    let mut visit = Read { reader, fields, known: Vec::new() };
+    read.visit(&G::default(), &mut visit);
+    let known = visit.known;
+    hold_together(reader, fields, &known);
+    read
+}
+
+/// Notes settings that exclude or need one another.
+fn hold_together(reader: &mut Reader, fields: &Fields<'_>, known: &[&'static Setting]) {
+    let given = || known.iter().filter(|setting| fields.get(setting.key).is_some());
+    for (place, one) in given().enumerate() {
+        for other in given().skip(place.saturating_add(1)).filter(|other| one.excludes(other)) {
+            let mut both = [one.key, other.key]
+                .map(|key| (fields.get(key).map(|node| node.at).unwrap_or_default(), key));
+            both.sort();
+            let [(_, first), (at, second)] = both;
+            reader.wrong(at, format!("both {first} and {second}; give one of them"));
+        }
+        if !one.requires.is_empty()
+            && fields.get(one.requires).is_none()
+            && let Some(node) = fields.get(one.key)
+        {
+            let Setting { key, requires, .. } = one;
+            reader.wrong(
+                node.at,
+                format!("{key} without {requires}: they go together; give both, or none"),
+            );
+        }
+    }
+    for one in known.iter().filter(|one| !one.required.is_empty()) {
+        if fields.get(one.key).is_none() && !given().any(|other| other.excludes(one)) {
+            reader.wrong(fields.at, format!("{}: missing: {}", one.key, one.required));
+        }
+    }
+}
+
+struct Keys(Vec<&'static str>);
+
+impl Visit for Keys {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
+        // Two settings may share a key, and tell their values apart.
+        if !self.0.contains(&setting.key) {
+            self.0.push(setting.key);
+        }
+    }
+
+    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
+        match group.key {
+            "" => own.visit(other, self),
+            key => self.0.push(key),
+        }
+    }
+}
+
+struct Read<'r, 'f, 'n> {
+    reader: &'r mut Reader,
+    fields: &'f Fields<'n>,
+    known: Vec<&'static Setting>,
+}
+
+impl Visit for Read<'_, '_, '_> {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, _: &S) {
+        self.known.push(setting);
+        if let Some(node) = self.fields.get(setting.key) {
+            *own = S::read(self.reader, setting, node);
+        }
+    }
+
+    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
+        if group.key.is_empty() {
+            own.visit(other, self);
+        } else if let Some(node) = self.fields.get(group.key)
+            && let Some((read, _)) = map(self.reader, node)
+        {
+            *own = read;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How many bytes of which packets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::filter::Snaplen;
+use crate::units::{Bytes, parse_bytes};
+
+/// How many bytes of which packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnaplenPart {
+    /// Of all.
+    All(u32),
+    /// Of those to the server.
+    Requests(u32),
+    /// Of those to the client.
+    Responses(u32),
+}
+
+impl SnaplenPart {
+    /// All parts together; of two about the same packets the later one holds.
+    #[must_use]
+    pub fn joined(parts: &[Self]) -> Snaplen {
+        let mut snaplen = Snaplen::default();
+        for part in parts {
+            match *part {
+                Self::All(bytes) => snaplen = Snaplen { to_server: bytes, to_client: bytes },
+                Self::Requests(bytes) => snaplen.to_server = bytes,
+                Self::Responses(bytes) => snaplen.to_client = bytes,
+            }
+        }
+        snaplen
+    }
+}
+
+/// An Ethernet header with a VLAN tag, IPv6 and TCP headers with all options: with fewer bytes
+/// ordinary packets would lose their headers.
+const MIN_SNAPLEN: u64 = 128;
+
+impl FromStr for SnaplenPart {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (what, size) = match text.split_once('=') {
+            Some((what, size)) => (Some(what), size),
+            None => (None, text),
+        };
+        let bytes = parse_bytes(size)?;
+        if bytes < MIN_SNAPLEN {
+            return Err(format!("at least {MIN_SNAPLEN}, so that headers are whole"));
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(Snaplen::WHOLE);
+        match what {
+            None => Ok(Self::All(bytes)),
+            Some("requests") => Ok(Self::Requests(bytes)),
+            Some("answers") => Ok(Self::Responses(bytes)),
+            Some(_) => Err("a size, such as 256, or requests=64KiB, or answers=256".into()),
+        }
+    }
+}
+
+impl fmt::Display for SnaplenPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, bytes) = match *self {
+            Self::All(bytes) => ("", bytes),
+            Self::Requests(bytes) => ("requests=", bytes),
+            Self::Responses(bytes) => ("answers=", bytes),
+        };
+        write!(f, "{what}{}", Bytes(bytes.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn snap_lengths_are_for_all_or_for_one_way() {
+        for (text, read) in [
+            ("256", SnaplenPart::All(256)),
+            ("requests=64KiB", SnaplenPart::Requests(65536)),
+            ("answers=128", SnaplenPart::Responses(128)),
+        ] {
+            assert_eq!(text.parse(), Ok(read));
+            assert_eq!(read.to_string(), text);
+        }
+        for bad in ["64", "both=256", "answers"] {
+            assert!(bad.parse::<SnaplenPart>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! All settings in one table, for `mirror config settings` and `docs/configuration.md`.
+
+use super::define::{Group, Setting, Settings, Slot, Takes, Visit};
+use super::{
+    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+};
+
+/// All of them, in Markdown, by their keys in a file.
+pub(crate) fn all() -> String {
+    [
+        HEAD,
+        &rows::<SourceSettings>("source"),
+        &rows::<PaceSettings>("pace"),
+        &rows::<NoiseSettings>(""),
+        &rows::<BodySettings>(""),
+        &rows::<RedactSettings>("redact"),
+        &rows::<TargetSettings>("targets.NAME"),
+    ]
+    .concat()
+}
+
+const HEAD: &str =
+    "| key | flag | value | default | a change takes effect |\n|---|---|---|---|---|\n";
+
+fn rows<G: Settings>(path: &str) -> String {
+    let mut table = Table { path: path.to_owned(), rows: String::new() };
+    G::default().visit(&G::default(), &mut table);
+    table.rows
+}
+
+struct Table {
+    path: String,
+    rows: String,
+}
+
+impl Table {
+    fn name(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl Visit for Table {
+    fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
+        let flag = setting.flag().map(|flag| format!("`--{flag}`")).unwrap_or_default();
+        let takes = match setting.takes {
+            Takes::AtOnce => "at once",
+            Takes::WithItsTarget => "with its target",
+            Takes::AtNextStart => "at the next start",
+        };
+        let (key, value, default) = (self.name(setting.key), S::unit(), setting.default);
+        let row = format!("| `{key}` | {flag} | {value} | {default} | {takes} |\n");
+        self.rows.push_str(&row);
+    }
+
+    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
+        match group.key {
+            "" => own.visit(other, self),
+            key => self.rows.push_str(&rows::<G>(&self.name(key))),
+        }
+    }
+}

@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
     use crate::http::HttpOptions;
-    use crate::settings::define::{Group, Setting, Settings, Slot, Visit};
+    use crate::settings::define::{Setting, Settings, Slot, Visit};
     use crate::settings::{BodySettings, SourceSettings, flags};
     use crate::source::live::DEFAULT_RING_BYTES;
 
@@ -181,7 +181,7 @@ mod tests {
             }
         }
 
-        fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+        fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, other: &G) {
             own.visit(other, self);
         }
     }

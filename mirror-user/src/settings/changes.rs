@@ -1,6 +1,6 @@
 //! What differs between two files, and does not take effect while a run goes on.
 
-use super::define::{Group, Setting, Settings, Slot, Takes, Visit};
+use super::define::{Setting, Settings, Slot, Takes, Visit};
 
 /// The settings that differ and take effect at the next start alone, by their keys from `path` on.
 pub(crate) fn at_next_start<G: Settings>(path: &str, old: &G, new: &G) -> Vec<String> {
@@ -27,8 +27,8 @@ impl Visit for Differ {
         }
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        let path = if group.key.is_empty() { self.path.clone() } else { self.name(group.key) };
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        let path = key.map_or_else(|| self.path.clone(), |key| self.name(key));
         self.names.extend(at_next_start(&path, own, other));
     }
 }

@@ -50,13 +50,6 @@ pub(crate) enum Takes {
     AtNextStart,
 }
 
-/// Settings that are defined together.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Group {
-    /// The key of their map; empty: they stand in the map around them.
-    pub(crate) key: &'static str,
-}
-
 impl Setting {
     /// What a definition does not say.
     pub(crate) const UNSAID: Self = Self {
@@ -93,11 +86,6 @@ impl Setting {
     }
 }
 
-impl Group {
-    /// What a definition does not say.
-    pub(crate) const UNSAID: Self = Self { key: "" };
-}
-
 /// A struct of settings, made by [`settings!`].
 pub(crate) trait Settings: Clone + Default + PartialEq {
     /// What they are about.
@@ -109,9 +97,11 @@ pub(crate) trait Settings: Clone + Default + PartialEq {
 
 /// What can be done with settings.
 pub(crate) trait Visit {
+    /// One of the struct's own.
     fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, other: &S);
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G);
+    /// Another struct; its settings stand in a map of this key, or without one among those around it.
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G);
 }
 
 /// What holds a setting: an `Option` for one value, a `Vec` for several, a `bool` for a switch.
@@ -146,7 +136,7 @@ pub(crate) trait Slot: Clone + Default + PartialEq {
 }
 
 /// Makes structs of settings. Each setting is one entry: its help, the field with its type, and what
-/// [`Setting`] has more. An entry may be a group, which is a struct of settings itself.
+/// [`Setting`] has more. An entry may be a group, which is a struct of settings itself, with or without a key.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+
@@ -222,13 +212,10 @@ macro_rules! settings {
     }};
     (
         @group $type:ty, $visit:expr, $own:expr, $other:expr,
-        $help:expr, $heading:literal, $takes:ident, { $($option:ident: $value:expr,)* }
+        $help:expr, $heading:literal, $takes:ident, { $(key: $key:expr,)? }
     ) => {{
-        const GROUP: $crate::settings::define::Group = $crate::settings::define::Group {
-            $($option: $value,)*
-            ..$crate::settings::define::Group::UNSAID
-        };
-        $visit.group::<$type>(&GROUP, $own, $other);
+        const KEY: &[&str] = &[$($key)?];
+        $visit.group::<$type>(KEY.first().copied(), $own, $other);
     }};
 }
 

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 
 /// The command with a flag for each of them.
 pub(crate) fn define<G: Settings>(command: Command) -> Command {
@@ -56,8 +56,8 @@ impl Visit for Define {
         self.command = command.arg(arg);
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        let in_own_map = self.in_own_map || !group.key.is_empty();
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        let in_own_map = self.in_own_map || key.is_some();
         let map = map_of::<G>();
         let command = std::mem::take(&mut self.command);
         let mut inner = Define { command, map, in_own_map };
@@ -78,7 +78,7 @@ fn map_of<G: Settings>() -> Vec<&'static Setting> {
             self.0.push(setting);
         }
 
-        fn group<G: Settings>(&mut self, _: &'static Group, _: &mut G, _: &G) {}
+        fn group<G: Settings>(&mut self, _: Option<&'static str>, _: &mut G, _: &G) {}
     }
 
     let mut list = List(Vec::new());
@@ -97,7 +97,7 @@ impl Visit for Take<'_> {
         }
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, other: &G) {
         own.visit(other, self);
     }
 }

@@ -1,6 +1,6 @@
 //! Settings over settings: what the upper ones do not say, the lower ones do.
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 
 /// What `upper` says, and what it does not say as `lower` says it. A setting of `lower` that cannot be
 /// given beside one of `upper` gives way.
@@ -21,7 +21,7 @@ impl Visit for Given {
         }
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, _: &mut G, _: &G) {}
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, _: &mut G, _: &G) {}
 }
 
 struct Over {
@@ -35,7 +35,7 @@ impl Visit for Over {
         }
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, lower: &G) {
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, lower: &G) {
         *own = over(std::mem::take(own), lower);
     }
 }

@@ -1,6 +1,6 @@
 //! Settings as a file says them.
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 use crate::yaml::write::Fields;
 
 /// The fields of a map that reads as these settings; what they do not say is left out.
@@ -19,10 +19,10 @@ impl Visit for Print {
         }
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        match group.key {
-            "" => own.visit(other, self),
-            key => self.0.add(key, print(own).0),
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        match key {
+            None => own.visit(other, self),
+            Some(key) => self.0.add(key, print(own).0),
         }
     }
 }

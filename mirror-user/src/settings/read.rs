@@ -1,6 +1,6 @@
 //! Settings out of a file.
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 use crate::yaml::{Fields, Node, Reader};
 
 /// The keys of a map of settings, each once.
@@ -65,10 +65,10 @@ impl Visit for Keys {
         }
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        match group.key {
-            "" => own.visit(other, self),
-            key => self.0.push(key),
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        match key {
+            None => own.visit(other, self),
+            Some(key) => self.0.push(key),
         }
     }
 }
@@ -87,10 +87,9 @@ impl Visit for Read<'_, '_, '_> {
         }
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        if group.key.is_empty() {
-            own.visit(other, self);
-        } else if let Some(node) = self.fields.get(group.key)
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        let Some(key) = key else { return own.visit(other, self) };
+        if let Some(node) = self.fields.get(key)
             && let Some((read, _)) = map(self.reader, node)
         {
             *own = read;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 
 /// A map of settings.
 pub(crate) fn map<G: Settings>() -> Json {
@@ -60,10 +60,10 @@ impl Visit for Properties {
         self.known.push(setting);
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        match group.key {
-            "" => own.visit(other, self),
-            key => self.add(key, json!({ "anyOf": [map::<G>(), { "type": "null" }] })),
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        match key {
+            None => own.visit(other, self),
+            Some(key) => self.add(key, json!({ "anyOf": [map::<G>(), { "type": "null" }] })),
         }
     }
 }

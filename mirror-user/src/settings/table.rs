@@ -1,6 +1,6 @@
 //! All settings in one table, for `mirror config settings` and `docs/configuration.md`.
 
-use super::define::{Group, Setting, Settings, Slot, Takes, Visit};
+use super::define::{Setting, Settings, Slot, Takes, Visit};
 use super::{
     BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
 };
@@ -52,10 +52,10 @@ impl Visit for Table {
         self.rows.push_str(&row);
     }
 
-    fn group<G: Settings>(&mut self, group: &'static Group, own: &mut G, other: &G) {
-        match group.key {
-            "" => own.visit(other, self),
-            key => self.rows.push_str(&rows::<G>(&self.name(key))),
+    fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
+        match key {
+            None => own.visit(other, self),
+            Some(key) => self.rows.push_str(&rows::<G>(&self.name(key))),
         }
     }
 }

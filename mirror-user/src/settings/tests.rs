@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 use proptest::prelude::*;
 
-use super::define::{Group, Setting, Settings, Slot, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 use super::{flags, over, print, read};
 use crate::config::file::File;
 use crate::yaml::write::{self, write_map};
@@ -47,7 +47,7 @@ impl Visit for Typed {
         self.0.extend(values.into_iter().map(|value| format!("--{flag}={value}")));
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, other: &G) {
         own.visit(other, self);
     }
 }
@@ -62,7 +62,7 @@ impl Visit for WithFlags {
         }
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, other: &G) {
         own.visit(other, self);
     }
 }
@@ -119,7 +119,7 @@ impl Visit for Part<'_> {
         }
     }
 
-    fn group<G: Settings>(&mut self, _: &'static Group, own: &mut G, other: &G) {
+    fn group<G: Settings>(&mut self, _: Option<&'static str>, own: &mut G, other: &G) {
         own.visit(other, self);
     }
 }

@@ -294,9 +294,9 @@ fn flags_that_contradict_or_mean_nothing_are_told() {
     refused(&["--redact-key-file", "/nowhere/key"], &["/nowhere/key"]);
     // As any value that a flag does not take.
     let not_taken = |flag: &str, value: &str, words: &[&str]| {
-        let told = mirror(&[&capture[..], &[flag, value]].concat()).exits_with(2).stderr();
+        let said = mirror(&[&capture[..], &[flag, value]].concat()).exits_with(2).stderr();
         for word in [&[flag, value], words].concat() {
-            assert!(told.contains(word), "{word}: {told}");
+            assert!(said.contains(word), "{word}: {said}");
         }
     };
     not_taken("--redact-json", "$.a[b]", &["JSON path"]);

@@ -35,6 +35,8 @@ pub(crate) struct Setting {
     pub(crate) with_commas: bool,
     /// On the command line, one flag takes several values, with spaces between them.
     pub(crate) with_spaces: bool,
+    /// Another list has the same key: each takes the items that are like its own.
+    pub(crate) shares_key: bool,
     /// Refuses texts that the type takes.
     pub(crate) check: fn(&str) -> Result<(), String>,
 }
@@ -67,6 +69,7 @@ impl Setting {
         required: "",
         with_commas: false,
         with_spaces: false,
+        shares_key: false,
         check: |_| Ok(()),
     };
 

@@ -45,9 +45,17 @@ settings! {
             check: |text| said(check_cookie(text)),
         }
         /// Also replace what looks like this, anywhere
-        setting detect: Vec<Detector> { key: "detect", flag: "redact-detect" }
+        setting detect: Vec<Detector> {
+            key: "detect",
+            flag: "redact-detect",
+            shares_key: true,
+        }
         /// Also replace what this regular expression (RE2's syntax) matches, or its first group; NAME is the kind of its tokens
-        setting custom: Vec<Custom> { key: "detect", flag: "redact-regex" }
+        setting custom: Vec<Custom> {
+            key: "detect",
+            flag: "redact-regex",
+            shares_key: true,
+        }
         /// Also replace the segments in braces of request paths, such as `/reset/{token}`
         setting paths: Vec<String> {
             key: "paths",

@@ -57,8 +57,8 @@ impl<T: Value> Slot for Vec<T> {
 
     fn read(reader: &mut Reader, setting: &Setting, node: &Node) -> Self {
         reader.list(Some(node), |reader, node| {
-            // Another setting of this key takes the others.
-            T::is_like(node).then(|| read_one(reader, setting, node)).flatten()
+            let is_own = !setting.shares_key || T::is_like(node);
+            is_own.then(|| read_one(reader, setting, node)).flatten()
         })
     }
 

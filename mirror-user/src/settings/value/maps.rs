@@ -30,10 +30,6 @@ impl Value for PathPrefix {
         })
     }
 
-    fn is_like(_: &Node) -> bool {
-        true
-    }
-
     fn read(reader: &mut Reader, node: &Node) -> Option<Option<Self>> {
         let Some(fields) = reader.fields(node, &["from", "to"]) else { return Some(None) };
         let advice = "the segments that are replaced, such as /api";

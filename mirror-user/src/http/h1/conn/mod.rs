@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use enum_map::EnumMap;
 
 use crate::http::Room;
-use crate::http::h1::framing::{self, Asked};
-use crate::http::h1::head::Parsed;
-use crate::http::h1::reader::{Absent, Begin, Gap, Met, Reader};
+use crate::http::h1::reader::{Met, Reader};
 use crate::http::h1::start;
-use crate::http::h1::waiting::{Queue, Waiting};
-use crate::http::message::{BodyLength, Flaw, Incomplete, StartLine, Version};
-use crate::http::stats::{NotHttp, Refusal, Unpaired, Unread};
+use crate::http::h1::waiting::Queue;
+use crate::http::message::Incomplete;
+use crate::http::stats::{NotHttp, Refusal, Unread};
 use crate::packet::Timestamp;
-use crate::tcp::event::{CloseReason, Peers, Side};
+use crate::tcp::event::{Peers, Side};
 
+mod ending;
+mod heads;
 mod other_side;
 mod pairing;
 
@@ -171,108 +170,6 @@ impl Conn {
         }
     }
 
-    fn request(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let Parsed { start, mut facts, asked, len } = parsed;
-        let version = match start {
-            StartLine::Request { version, .. } | StartLine::Status { version, .. } => version,
-        };
-        let framing = framing::request(&mut facts, version);
-        let (close, may_switch) =
-            (facts.close, asked == Asked::Connect || facts.upgrade && facts.connection_upgrade);
-        let lost = facts.flaws.losing_framing().is_some();
-        let framing = if lost { BodyLength::None } else { framing };
-        let simple = facts.flaws.contains(Flaw::Http09);
-        let asks_leave = facts.expects_leave && version != Version::Http10;
-        let absent = if asks_leave { Absent::UntilLeave } else { Absent::Never };
-        self.recover();
-        let flaws = facts.flaws;
-        let begin = Begin { start, flaws, len, raw, framing, unless_chunked: None, absent };
-        if !self.client.begin(begin, room) {
-            room.unread(Side::Client, Unread::Refused, len);
-            return self.refuse(Side::Client, data, Refusal::NoRoom, room);
-        }
-        self.closing = close && !may_switch;
-        let index = self.index();
-        let started = self.client.started();
-        let unconfirmed = self.client.is_after_refusal() && self.is_in_turn();
-        if self.server.is_after_refusal() && self.takes_refused_response() {
-            self.server.goes_on();
-        }
-        if self.overflow > 0 || self.waiting.len() >= room.options.max_waiting {
-            self.outside = Some(index);
-        } else {
-            self.waiting.push(Waiting {
-                index,
-                started,
-                asked,
-                may_switch,
-                answered: false,
-                unconfirmed,
-                request: None,
-                response: None,
-                charged: 0,
-                doubts: EnumMap::default(),
-            });
-        }
-        if lost {
-            self.end(Side::Client, None, room);
-            let refusal = if simple { Refusal::Http09 } else { Refusal::Framing };
-            self.refuse(Side::Client, data, refusal, room);
-        } else if self.client.is_bodiless() {
-            self.end(Side::Client, None, room);
-        }
-    }
-
-    fn response(&mut self, parsed: Parsed, raw: Bytes, data: &mut &[u8], room: &mut Room<'_>) {
-        let Parsed { start, mut facts, len, .. } = parsed;
-        let StartLine::Status { code, version, .. } = start else { return };
-        let interim = (100..200).contains(&code) && code != 101;
-        self.answering = if interim { Answering::Interim } else { self.answered(room) };
-        let request = match self.answering {
-            Answering::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
-            Answering::Interim | Answering::Nothing(_) => None,
-        };
-        let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
-        let framing = framing::response(&mut facts, version, code, asked_for);
-        let unless_chunked =
-            framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
-        let lost = facts.flaws.losing_framing().is_some();
-        let framing = if lost { BodyLength::None } else { framing };
-        // It may answer a HEAD that was not seen.
-        let absent = match self.answering {
-            Answering::Nothing(_) => Absent::Perhaps,
-            Answering::Oldest | Answering::Interim => Absent::Never,
-        };
-        let flaws = facts.flaws;
-        let begin = Begin { start, flaws, len, raw, framing, unless_chunked, absent };
-        if !self.server.begin(begin, room) {
-            room.unread(Side::Server, Unread::Refused, len);
-            return self.refuse(Side::Server, data, Refusal::NoRoom, room);
-        }
-        let switched = match code {
-            101 => Some(NotHttp::Upgraded),
-            200..300 if asked_for == Asked::Connect => Some(NotHttp::Tunnel),
-            _ => None,
-        };
-        if !interim {
-            self.answered_at = self.server.started();
-        }
-        self.tell_client(code, room);
-        if lost || self.server.is_bodiless() {
-            self.end(Side::Server, None, room);
-        }
-        if lost {
-            self.refuse(Side::Server, data, Refusal::Framing, room);
-        }
-        match switched {
-            // A client sends its request to the end before it switches (RFC 9110 §7.8).
-            Some(NotHttp::Upgraded) if self.client.is_in_message() => self.switched = switched,
-            Some(why) => self.leave(why, room),
-            None if may_switch && !interim => self.release(room),
-            None => {}
-        }
-    }
-
     /// A message of `side` has ended, whole or cut.
     fn end(&mut self, side: Side, cut: Option<Incomplete>, room: &mut Room<'_>) {
         let Some((message, charged)) = self.reader(side).finish(cut, room) else { return };
@@ -286,104 +183,5 @@ impl Conn {
         self.refused_at[side] = room.at;
         self.reader(side).refuse(data, refusal, room);
         self.doubt(side);
-    }
-
-    /// Bytes of one side were never seen.
-    pub(in crate::http) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
-        if self.over {
-            return;
-        }
-        // What is released may hold what is behind it again.
-        while let Some(chosen) = self.reader(side).choose_before_gap() {
-            self.choose(side, &chosen, room);
-        }
-        match self.reader(side).gap(missing, room) {
-            Gap::Within => {}
-            Gap::End => self.end(side, None, room),
-            Gap::Lost => {
-                self.end(side, Some(Incomplete::Gap), room);
-                self.reader(side).lose(Incomplete::Gap, room);
-                self.doubt(side);
-            }
-        }
-    }
-
-    /// One side has sent everything.
-    pub(in crate::http) fn finished(&mut self, side: Side, room: &mut Room<'_>) {
-        if self.over {
-            return;
-        }
-        self.stop(side, Incomplete::Closed, side == Side::Server, room);
-        if side == Side::Server {
-            while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
-                self.give_up_oldest(Unpaired::Unanswered, room);
-            }
-        }
-    }
-
-    /// Nothing more comes of `side`; a body that ends with it is whole where that is `ordered`.
-    fn stop(&mut self, side: Side, why: Incomplete, ordered: bool, room: &mut Room<'_>) {
-        while let Some(chosen) = self.reader(side).choose_at_last() {
-            self.choose(side, &chosen, room);
-        }
-        if self.reader(side).held().is_some() {
-            // It may still be answered.
-            return;
-        }
-        let whole = ordered && self.reader(side).is_until_close();
-        self.reader(side).cut_head(why, room);
-        self.end(side, (!whole).then_some(why), room);
-        self.reader(side).end();
-    }
-
-    /// The connection has ended.
-    pub(in crate::http) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
-        let why = match reason {
-            CloseReason::Fin | CloseReason::Reused | CloseReason::SidesChanged => {
-                Incomplete::Closed
-            }
-            CloseReason::Reset => Incomplete::Reset,
-            CloseReason::Idle => Incomplete::Idle,
-            CloseReason::Evicted => Incomplete::Evicted,
-            CloseReason::EndOfInput => Incomplete::EndOfInput,
-        };
-        // What is released may ask for an upgrade again, and hold what is left.
-        while !self.over {
-            if let Some(chosen) = self.client.choose_at_last() {
-                self.choose(Side::Client, &chosen, room);
-            } else if self.client.held().is_some() {
-                self.decide(room);
-            } else {
-                break;
-            }
-        }
-        if !self.over {
-            for side in [Side::Client, Side::Server] {
-                self.stop(side, why, false, room);
-            }
-        }
-        while self.waiting.len() > 0 {
-            self.give_up_oldest(Unpaired::Unanswered, room);
-        }
-    }
-
-    /// It is not HTTP/1, or not any more: what is under way ends.
-    fn leave(&mut self, why: NotHttp, room: &mut Room<'_>) {
-        room.stats.not_http.count(why);
-        self.over = true;
-        if let Some(held) = self.client.release(room) {
-            room.unread(Side::Client, Unread::NotHttp, held.bytes.len());
-        }
-        for side in [Side::Client, Side::Server] {
-            if let Some(chosen) = self.reader(side).choose_at_last() {
-                let held = self.reader(side).chosen(&chosen, room);
-                room.unread(side, Unread::NotHttp, held.bytes.len());
-            }
-            self.reader(side).cut_head(Incomplete::Closed, room);
-            self.end(side, Some(Incomplete::Closed), room);
-        }
-        while self.waiting.len() > 0 {
-            self.give_up_oldest(Unpaired::Unanswered, room);
-        }
     }
 }

@@ -1,0 +1,112 @@
+//! What was never seen, and what cannot be read: what is lost with it, and where reading goes on.
+
+use super::{Reader, State};
+use crate::http::Room;
+use crate::http::flaws::Flaws;
+use crate::http::message::Incomplete;
+use crate::http::stats::{Refusal, Unread};
+
+/// What a gap did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http::h1) enum Gap {
+    /// What follows it can be read on.
+    Within,
+    /// It covers the rest of the body.
+    End,
+    /// Framing is lost.
+    Lost,
+}
+
+impl Reader {
+    /// Passes over `n` bytes that were never seen (0: an unknown number). False when that loses
+    /// the framing, and with it the message under way.
+    pub(in crate::http::h1) fn gap(&mut self, n: u64, room: &mut Room<'_>) -> Gap {
+        let stats = room.side(self.side);
+        stats.gap_bytes = stats.gap_bytes.saturating_add(n);
+        let kept = match &mut self.state {
+            State::Length(left) if n > 0 && n <= *left => {
+                *left -= n;
+                true
+            }
+            State::Chunked(chunks) => n > 0 && chunks.skip(n),
+            State::UntilClose | State::Closing | State::Ended { .. } => true,
+            State::Await(held) => {
+                held.gap = true;
+                true
+            }
+            State::Start
+            | State::Proxied
+            | State::Head { .. }
+            | State::Choice(_)
+            | State::Length(_)
+            | State::Resync => false,
+        };
+        if kept {
+            self.gap = self.message.is_some();
+            return if matches!(self.state, State::Length(0)) { Gap::End } else { Gap::Within };
+        }
+        stats.lost_framing += 1;
+        Gap::Lost
+    }
+
+    /// Framing is lost: the next message is looked for. A head under way is cut.
+    pub(in crate::http::h1) fn lose(&mut self, why: Incomplete, room: &mut Room<'_>) {
+        self.cut_head(why, room);
+        self.flaws = Flaws::default();
+        self.state = State::Resync;
+    }
+
+    /// The side cannot be read on after what was refused.
+    pub(in crate::http::h1) fn refuse(
+        &mut self,
+        data: &mut &[u8],
+        refusal: Refusal,
+        room: &mut Room<'_>,
+    ) {
+        room.side(self.side).refused.count(refusal);
+        room.drop_all(self.side, Unread::Refused, data);
+        self.flaws = Flaws::default();
+        self.distrust();
+        if !self.has_ended() {
+            self.state = State::Resync;
+        }
+    }
+
+    /// What comes may be part of what was not read.
+    pub(in crate::http::h1) fn distrust(&mut self) {
+        self.refused = true;
+    }
+
+    /// The other side took what was refused for a message and has gone on: what this side sends next
+    /// is one, too.
+    pub(in crate::http::h1) fn goes_on(&mut self) {
+        self.in_turn = true;
+    }
+
+    /// What was read after a refusal was a message, and the framing is known again.
+    pub(in crate::http::h1) fn recover(&mut self) {
+        self.refused = false;
+    }
+
+    /// True while what is read may be part of what was refused.
+    pub(in crate::http::h1) fn is_after_refusal(&self) -> bool {
+        self.refused
+    }
+
+    /// A head that will not end any more.
+    pub(in crate::http::h1) fn cut_head(&mut self, why: Incomplete, room: &mut Room<'_>) {
+        if self.partial.is_empty() {
+            return;
+        }
+        if self.partial.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            // Empty lines with which a header of the PROXY protocol might have begun.
+            room.unread(self.side, Unread::BetweenMessages, self.partial.len());
+            self.forget_partial(room);
+        } else {
+            let stats = room.side(self.side);
+            stats.cut_heads.count(why);
+            stats.unread.add(Unread::CutHead, self.partial.len() as u64);
+            self.forget_partial(room);
+        }
+    }
+}

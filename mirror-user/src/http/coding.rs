@@ -69,7 +69,7 @@ pub(crate) fn codings<'a>(
     if codings.len() > MAX_CODINGS { Err(Undecodable::Unknown) } else { Ok(codings) }
 }
 
-/// Undoes several, in the order in which they were applied, each up to so many bytes.
+/// Undoes several, in the order in which they were applied, each up to this number of bytes.
 pub(crate) fn undo<'a>(
     codings: &[Coding],
     mut content: Cow<'a, [u8]>,
@@ -81,7 +81,7 @@ pub(crate) fn undo<'a>(
     Ok(content)
 }
 
-/// Undoes one coding, up to so many bytes. All of `bytes` must belong to it: what is behind its end
+/// Undoes one coding, up to this number of bytes. All of `bytes` must belong to it: what is behind its end
 /// would not have been looked at.
 pub(crate) fn decode(
     coding: Coding,

@@ -57,7 +57,7 @@ impl Default for KeepLimits {
     }
 }
 
-/// Bytes that the room holds, against its limit.
+/// Bytes that all connections hold, against the limit.
 #[derive(Debug)]
 pub(super) struct Budget {
     held: u64,
@@ -67,12 +67,12 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// Room for so many bytes in memory, and for so many on disk.
+    /// For at most `limit` bytes in memory and `disk` bytes on disk.
     pub(super) fn new(limit: u64, disk: u64) -> Self {
         Self { held: 0, most: 0, limit, disk: Disk::new(disk) }
     }
 
-    /// Takes `n` bytes if there is room for them.
+    /// Takes `n` bytes if there is space for them.
     pub(super) fn take(&mut self, n: u64) -> bool {
         let held = self.held.saturating_add(n);
         if held > self.limit {
@@ -83,7 +83,7 @@ impl Budget {
         true
     }
 
-    /// Takes `n` bytes for a body, if that leaves room for heads: a body that is not kept costs its
+    /// Takes `n` bytes for a body, if that leaves space for heads: a body that is not kept costs its
     /// own content, a head that is not kept costs its message.
     fn take_for_body(&mut self, n: u64) -> bool {
         let reserved = self.limit / 4;
@@ -100,7 +100,7 @@ impl Budget {
         self.held
     }
 
-    /// Bytes on disk now, those included that other rooms hold.
+    /// Bytes on disk now, those included that other stages hold.
     pub(super) fn spooled(&self) -> u64 {
         self.disk.taken()
     }

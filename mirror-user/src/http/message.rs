@@ -14,10 +14,10 @@ pub use super::spool::Spooled;
 use crate::packet::Timestamp;
 use crate::tcp::event::Peers;
 
-/// A request, and its response once that is known. It comes out of the http room twice: when the
-/// request is whole ([`Moment::Asked`]), so that a shadow need not wait for production's answer,
+/// A request, and its response once that is known. It is emitted twice: when the
+/// request is whole ([`Moment::Asked`]), so that a shadow need not wait for production's response,
 /// and when nothing more will come of it ([`Moment::Ended`]). A request that never becomes whole
-/// and a response whose request was not seen come out once, at `Ended`.
+/// and a response whose request was not seen are emitted once, at `Ended`.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// Its name within the run.
@@ -28,9 +28,9 @@ pub struct Exchange {
     pub peers: Arc<Peers>,
     /// The client that a header of the PROXY protocol named; `peers.client` is then the proxy.
     pub proxied_client: Option<SocketAddr>,
-    /// What was asked, if it was seen.
+    /// The request, if it was seen.
     pub request: Option<Arc<Message>>,
-    /// What was answered, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
+    /// The final response, if it was seen; always `None` at [`Moment::Asked`]. Interim (1xx)
     /// responses come at [`Moment::Interim`] alone.
     pub response: Option<Arc<Message>>,
 }
@@ -48,7 +48,7 @@ impl Exchange {
     }
 }
 
-/// When an exchange leaves the http room.
+/// When an exchange is emitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
     /// The last byte of the request was seen.
@@ -56,7 +56,8 @@ pub enum Moment {
     /// An interim (1xx) response came, which is in `response`; `request` is empty. The exchange goes
     /// on.
     Interim,
-    /// Nothing more will be added: answered, or its connection ended, or cannot be read further.
+    /// Nothing more will be added: its response is whole, its connection ended, or it cannot be read
+    /// further.
     Ended,
 }
 
@@ -161,7 +162,7 @@ pub enum BodyLength {
     /// There is none.
     #[default]
     None,
-    /// After so many bytes (`Content-Length`).
+    /// After this number of bytes (`Content-Length`).
     Length(u64),
     /// After the last chunk and its trailers.
     Chunked,
@@ -196,8 +197,8 @@ pub enum Kept {
     Memory(Bytes),
     /// All of it, in an unlinked temporary file, because it is longer than memory should hold.
     File(Arc<Spooled>),
-    /// It was longer than a limit, or there was no room; none of it was kept. The http room's
-    /// statistics count it by reason.
+    /// It was longer than a limit, or there was no space; none of it was kept. The
+    /// statistics of `http` count it by reason.
     TooLarge,
     /// It was kept and may not leave; the name of the reason, which the rules count.
     Withheld(&'static str),
@@ -222,7 +223,7 @@ pub enum Incomplete {
     /// Its body was never sent: a final response came before it began, and the next request in its
     /// place (RFC 9110 §10.1.1).
     BodyNotSent,
-    /// Refused: it has a flaw for which RFC 9112 has a server answer 400 and a client distrust what
+    /// Refused: it has a flaw for which RFC 9112 has a server respond with 400 and a client distrust what
     /// came (see [`Flaw::refuses`]). Its bytes may all have been seen.
     Refused,
 }

@@ -1,22 +1,22 @@
 //! `StreamEvent`s in, `Exchange`s out.
 //!
 //! Reads both sides of each connection as HTTP/1 (RFC 9112) and pairs requests with responses. A
-//! request comes out when it is whole, and again with its response when nothing more will come.
+//! request is emitted when it is whole, and again with its response when nothing more will come.
 //!
 //! Refuses what has no readable start line or no knowable end, and connections that are not HTTP/1
 //! (any more); each by name ([`Refusal`], [`NotHttp`]). What is readable in two ways is read as the
-//! RFC prefers and told ([`Flaw`](message::Flaw)). A gap in a body costs that message and no
+//! RFC prefers and reported ([`Flaw`](message::Flaw)). A gap in a body costs that message and no
 //! other; a gap that loses the framing ends the message, and the next one is looked for.
 //!
 //! Remembers, for each open connection, the requests that wait for their response, the messages
 //! under way and what [`HttpOptions`] asks to keep of them; all that within
 //! [`HttpOptions::max_held`]. Never waits, never looks at a clock.
 
-use crate::packet::Timestamp;
 use crate::tcp::event::{Change, Side, StreamEvent};
 
 pub(crate) mod coding;
 mod content;
+mod context;
 mod flaws;
 mod h1;
 mod id;
@@ -28,10 +28,11 @@ mod stats;
 pub mod target;
 
 pub use content::Content;
-pub(crate) use h1::{AnswerHeads, Chunks, Dechunked, Piece, Unreadable, dechunk, whole};
+pub(crate) use h1::{Chunks, Dechunked, Piece, ResponseHeads, Unreadable, dechunk, whole};
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 
+use context::Context;
 use keep::Budget;
 use message::{Exchange, HeaderLine};
 use slots::{Found, Slots};
@@ -49,10 +50,10 @@ pub struct HttpOptions {
     /// Bytes of one head; a longer one is [`Refusal::HeadTooLarge`].
     pub max_head: usize,
     /// Requests of one connection that may wait for their responses; for those beyond, requests and
-    /// responses come out unpaired ([`Unpaired::TooManyWaiting`]).
+    /// responses are emitted unpaired ([`Unpaired::TooManyWaiting`]).
     pub max_waiting: usize,
     /// Bytes that all connections together may hold in memory: their state, heads, bodies, waiting
-    /// exchanges. A connection for whose state there is no room is not read ([`NotHttp::NoRoom`]).
+    /// exchanges. A connection for whose state there is no space is not read ([`NotHttp::NoRoom`]).
     pub max_held: u64,
     /// Bytes that all bodies together may take on disk, those included that were handed on and are
     /// still waiting somewhere.
@@ -125,19 +126,19 @@ impl HttpTable {
             }
             Change::Closed(reason) => {
                 if let Some(mut conn) = conns.close(id, budget) {
-                    conn.closed(reason, &mut Room { options, stats, budget, lines, out, at });
+                    conn.closed(reason, &mut Context { options, stats, budget, lines, out, at });
                 }
                 return;
             }
             _ => {}
         }
         let conn = conns.find(id, budget);
-        let mut room = Room { options, stats, budget, lines, out, at };
+        let mut cx = Context { options, stats, budget, lines, out, at };
         match (conn, change) {
-            (Found::Read(conn), Change::Data(side, bytes)) => conn.data(side, &bytes, &mut room),
-            (Found::Read(conn), Change::Gap(side, missing)) => conn.gap(side, missing, &mut room),
-            (Found::Read(conn), Change::Finished(side)) => conn.finished(side, &mut room),
-            (Found::Unread { is_new }, change) => room.no_room(is_new, &change),
+            (Found::Read(conn), Change::Data(side, bytes)) => conn.data(side, &bytes, &mut cx),
+            (Found::Read(conn), Change::Gap(side, missing)) => conn.gap(side, missing, &mut cx),
+            (Found::Read(conn), Change::Finished(side)) => conn.finished(side, &mut cx),
+            (Found::Unread { is_new }, change) => cx.no_room(is_new, &change),
             (Found::Nothing | Found::Read(_), _) => {}
         }
     }
@@ -158,59 +159,5 @@ impl HttpTable {
     #[must_use]
     pub fn held(&self) -> (u64, u64) {
         (self.budget.held(), self.budget.most())
-    }
-}
-
-/// What connections share while one event is taken.
-struct Room<'a> {
-    options: &'a HttpOptions,
-    stats: &'a mut HttpStats,
-    budget: &'a mut Budget,
-    /// The field lines of the head that was read last.
-    lines: &'a mut Vec<HeaderLine>,
-    out: &'a mut Vec<Exchange>,
-    at: Timestamp,
-}
-
-impl Room<'_> {
-    fn side(&mut self, side: Side) -> &mut SideStats {
-        match side {
-            Side::Client => &mut self.stats.requests,
-            Side::Server => &mut self.stats.responses,
-        }
-    }
-
-    /// Counts bytes of messages.
-    fn read(&mut self, side: Side, n: usize) {
-        self.side(side).message_bytes += n as u64;
-    }
-
-    /// Counts bytes that are part of no message.
-    fn unread(&mut self, side: Side, why: Unread, n: usize) {
-        self.side(side).unread.add(why, n as u64);
-    }
-
-    /// Counts what happens on a connection for whose state there was no room.
-    fn no_room(&mut self, is_new: bool, change: &Change) {
-        if is_new {
-            self.stats.not_http.count(NotHttp::NoRoom);
-        }
-        match change {
-            Change::Data(side, bytes) => {
-                self.side(*side).bytes += bytes.len() as u64;
-                self.unread(*side, Unread::NoRoom, bytes.len());
-            }
-            Change::Gap(side, missing) => {
-                let gap_bytes = &mut self.side(*side).gap_bytes;
-                *gap_bytes = gap_bytes.saturating_add(*missing);
-            }
-            _ => {}
-        }
-    }
-
-    /// Counts and drops all the bytes that are left.
-    fn drop_all(&mut self, side: Side, why: Unread, data: &mut &[u8]) {
-        self.unread(side, why, data.len());
-        *data = &[];
     }
 }

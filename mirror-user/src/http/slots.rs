@@ -1,5 +1,5 @@
-//! The open connections, each in its slot, within the budget. A connection costs its entry until it
-//! says something, and its state from then on.
+//! The open connections, each in its slot, within the budget. A connection costs its entry until
+//! its first bytes, and its state from then on.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ pub(super) const CONN_BYTES: u64 = size_of::<Conn>() as u64 + 16;
 /// What the entry of one connection takes, and where the entries are kept, up to twice that.
 pub(super) const ENTRY_BYTES: u64 = size_of::<Entry>() as u64;
 
-/// Entries that the first connection makes room for.
+/// Entries that are allocated with the first connection.
 const LEAST: usize = 16;
 
 /// By [`ConnId::slot`].
@@ -26,14 +26,14 @@ pub(super) struct Slots {
 enum Entry {
     #[default]
     Free,
-    /// Nothing was said yet.
+    /// No bytes came yet.
     Silent {
         serial: u64,
         peers: Arc<Peers>,
         midstream: bool,
     },
     Read(Box<Conn>),
-    /// There was no room for its state.
+    /// There was no space for its state.
     Unread {
         serial: u64,
     },
@@ -42,7 +42,7 @@ enum Entry {
 /// The state of a connection.
 pub(super) enum Found<'a> {
     Read(&'a mut Conn),
-    /// There is no room for it: since now, or since before.
+    /// There is no space for it: since now, or since before.
     Unread {
         is_new: bool,
     },
@@ -51,7 +51,7 @@ pub(super) enum Found<'a> {
 }
 
 impl Slots {
-    /// A connection has begun. False when there is no room for its entry.
+    /// A connection has begun. False when there is no space for its entry.
     pub(super) fn open(
         &mut self,
         id: ConnId,
@@ -73,7 +73,7 @@ impl Slots {
         true
     }
 
-    /// Makes room for so many entries; false when the budget has none.
+    /// Makes space for `needed` entries; false when the budget has none.
     fn grow(&mut self, needed: usize, budget: &mut Budget) -> bool {
         let capacity = self.entries.capacity();
         if needed <= capacity {
@@ -87,9 +87,9 @@ impl Slots {
         true
     }
 
-    /// The state of a connection that says something.
+    /// The state of a connection on which something happens.
     pub(super) fn find(&mut self, id: ConnId, budget: &mut Budget) -> Found<'_> {
-        // An open connection without an entry is one for which there was no room.
+        // An open connection without an entry is one for which there was no space.
         let Some(entry) = self.entries.get_mut(id.slot as usize) else {
             return Found::Unread { is_new: false };
         };
@@ -111,7 +111,7 @@ impl Slots {
         }
     }
 
-    /// A connection has ended: its state, if it said something.
+    /// A connection has ended: its state, if any bytes came.
     pub(super) fn close(&mut self, id: ConnId, budget: &mut Budget) -> Option<Box<Conn>> {
         let slot = id.slot as usize;
         let is_open = match self.entries.get(slot)? {

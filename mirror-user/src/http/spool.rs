@@ -53,7 +53,7 @@ impl From<io::Error> for SpoolError {
 pub(super) const SPOOL_BLOCK: usize = 64 * 1024;
 
 impl Disk {
-    /// Room for so many bytes.
+    /// Space for this number of bytes.
     pub(super) fn new(limit: u64) -> Arc<Self> {
         Arc::new(Self { taken: AtomicU64::new(0), limit })
     }
@@ -65,7 +65,7 @@ impl Disk {
 }
 
 impl Share {
-    /// Takes `n` bytes more, if there is room for them. One thread takes; any may give back.
+    /// Takes `n` bytes more, if there is space for them. One thread takes; any may give back.
     fn grow(&mut self, n: u64) -> Result<(), SpoolError> {
         let taken = self.disk.taken.fetch_add(n, Relaxed).saturating_add(n);
         self.bytes = self.bytes.saturating_add(n);

@@ -1,4 +1,4 @@
-//! What the http room counts.
+//! What the stage `http` counts.
 
 use enum_map::Enum;
 use strum::IntoStaticStr;
@@ -158,7 +158,7 @@ pub enum HttpCount {
     Paired,
 }
 
-/// Everything that the http room counted.
+/// Everything that the stage `http` counted.
 #[derive(Debug, Default)]
 pub struct HttpStats {
     /// Connections opened.

@@ -1,6 +1,6 @@
 //! The chunked transfer coding (RFC 9112 §7.1), byte by byte where it must, piece by piece where it can.
 
-use super::start::Looks;
+use super::start::Likeness;
 use crate::http::message::Flaw;
 
 /// Bytes in one chunk-size line with its extensions. Real ones have less than 100.
@@ -41,13 +41,13 @@ enum At {
 /// What the next bytes of a chunked body are.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Piece {
-    /// So many bytes of framing; nothing follows in the input.
+    /// Bytes of framing; nothing follows in the input.
     Framing(usize),
-    /// So many bytes of framing, then so many of content.
+    /// Bytes of framing, then bytes of content.
     Content(usize, usize),
-    /// So many bytes of framing, and then the body has ended.
+    /// Bytes of framing, and then the body has ended.
     End(usize),
-    /// So many bytes of framing, and then it cannot be read on.
+    /// Bytes of framing, and then it cannot be read on.
     Bad(usize, Flaw),
 }
 
@@ -123,13 +123,13 @@ impl Chunks {
     }
 
     /// Whether `input` begins a chunked body: with the line of a chunk size.
-    pub(super) fn may_begin(input: &[u8]) -> Looks {
+    pub(super) fn may_begin(input: &[u8]) -> Likeness {
         let lf = memchr::memchr(b'\n', input);
         let line = input.get(..lf.unwrap_or(input.len())).unwrap_or_default();
         match (Self::default().next(line), lf) {
-            (Piece::Bad(..), _) | (_, Some(0)) => Looks::Other,
-            (_, Some(_)) => Looks::Alike,
-            (_, None) => Looks::Open,
+            (Piece::Bad(..), _) | (_, Some(0)) => Likeness::Other,
+            (_, Some(_)) => Likeness::Alike,
+            (_, None) => Likeness::Open,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Heads: from bytes to start line, field lines and what they say about framing.
 //!
 //! `httparse` reads what is well formed, which is nearly everything; what it refuses is taken apart
-//! line by line, so that it can be told what exactly is wrong.
+//! line by line, so that what exactly is wrong can be reported.
 
 use std::mem::MaybeUninit;
 

@@ -4,7 +4,6 @@
 //! line ([`start`]), reads the head ([`head`], [`fields`]), decides how the body ends ([`framing`])
 //! and passes its bytes on ([`chunk`]). What is exchanged is neutral: [`super::message`].
 
-mod answer;
 mod chunk;
 pub(super) mod conn;
 pub(super) mod fields;
@@ -12,6 +11,7 @@ mod framing;
 mod head;
 mod proxy;
 mod reader;
+mod response_head;
 mod start;
 mod waiting;
 pub(crate) mod whole;
@@ -19,5 +19,5 @@ pub(crate) mod whole;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use answer::{AnswerHeads, Unreadable};
 pub(crate) use chunk::{Chunks, Dechunked, Piece, dechunk};
+pub(crate) use response_head::{ResponseHeads, Unreadable};

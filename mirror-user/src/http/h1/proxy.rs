@@ -19,7 +19,7 @@ pub(super) enum Proxy {
     Other,
     /// A header that breaks its rules. A server closes the connection.
     Bad,
-    /// A header of so many bytes.
+    /// A header of `len` bytes.
     Header {
         /// Its length, with all that belongs to it.
         len: usize,

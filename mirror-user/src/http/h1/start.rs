@@ -1,4 +1,4 @@
-//! Start lines: what they say, and by which looks a message or another protocol is recognised.
+//! Start lines: what they say, and how a message or another protocol is recognised by its first bytes.
 
 use std::ops::Range;
 
@@ -88,37 +88,37 @@ fn read_version(version: &[u8]) -> Result<Version, Refusal> {
     }
 }
 
-/// What bytes look like, as far as they go.
+/// Whether bytes look like what was asked about, as far as they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Looks {
+pub(super) enum Likeness {
     /// Like what was asked about.
     Alike,
-    /// Perhaps so; more of them would tell.
+    /// Perhaps so; more of them will decide.
     Open,
     /// Like something else.
     Other,
 }
 
 /// Whether `bytes` begin with a status line, or with a whole request line.
-fn looks(side: Side, bytes: &[u8]) -> Looks {
+fn likeness(side: Side, bytes: &[u8]) -> Likeness {
     match side {
         Side::Server => {
             let prefix: &[u8] = b"HTTP/1.";
             let n = prefix.len().min(bytes.len());
             match bytes.get(..n) == prefix.get(..n) {
-                true if n == prefix.len() => Looks::Alike,
-                true => Looks::Open,
-                false => Looks::Other,
+                true if n == prefix.len() => Likeness::Alike,
+                true => Likeness::Open,
+                false => Likeness::Other,
             }
         }
         Side::Client => match memchr::memchr(b'\n', bytes) {
             Some(lf) => {
                 let line = bytes.get(..lf).unwrap_or_default();
                 let line = line.strip_suffix(b"\r").unwrap_or(line);
-                if request_line(line).is_ok() { Looks::Alike } else { Looks::Other }
+                if request_line(line).is_ok() { Likeness::Alike } else { Likeness::Other }
             }
-            None if may_become_request_line(bytes) => Looks::Open,
-            None => Looks::Other,
+            None if may_become_request_line(bytes) => Likeness::Open,
+            None => Likeness::Other,
         },
     }
 }
@@ -141,7 +141,7 @@ fn may_become_request_line(text: &[u8]) -> bool {
 const MAX_METHOD: usize = 64;
 
 /// Whether `bytes`, where a body with this framing should begin, are the next message instead.
-pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Looks {
+pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Likeness {
     let blank = match side {
         Side::Client => bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count(),
         Side::Server => 0,
@@ -154,15 +154,15 @@ pub(super) fn next_message(side: Side, bytes: &[u8], framing: BodyLength) -> Loo
         && (word.len() - blank.min(word.len()) > MAX_METHOD
             || is_all && !METHODS.iter().any(|method| method.starts_with(word)))
     {
-        return Looks::Other;
+        return Likeness::Other;
     }
-    if text.is_empty() { Looks::Open } else { looks(side, text) }
+    if text.is_empty() { Likeness::Open } else { likeness(side, text) }
 }
 
 /// True when `line` has the shape of a request line or status line of HTTP/1; used to find the
 /// next message where framing was lost. Such a line need not be whole.
 pub(super) fn may_start(side: Side, line: &[u8]) -> bool {
-    if looks(side, line) == Looks::Other {
+    if likeness(side, line) == Likeness::Other {
         return false;
     }
     side == Side::Server || {
@@ -257,7 +257,7 @@ pub(super) fn find_start(side: Side, data: &[u8]) -> Option<usize> {
     })
 }
 
-/// A request line after the end of a line is looked for within so many bytes.
+/// A request line after the end of a line is looked for within this number of bytes.
 const LONGEST_GUESS: usize = 8 * 1024;
 
 /// Why bytes cannot be the beginning of a message, as far as their first line shows.

@@ -19,12 +19,12 @@ pub(super) struct Waiting {
     pub(super) started: Timestamp,
     /// What was asked.
     pub(super) asked: Asked,
-    /// The answer decides whether the connection stays HTTP/1.
+    /// The response decides whether the connection stays HTTP/1.
     pub(super) may_switch: bool,
     /// The head of its final response was seen.
     pub(super) answered: bool,
     /// Its request follows a refusal, and whether the server takes it for a request shows with its
-    /// response: it comes out as asked only then.
+    /// response: it is emitted as asked only then.
     pub(super) unconfirmed: bool,
     /// The request, when it has ended.
     pub(super) request: Option<Arc<Message>>,

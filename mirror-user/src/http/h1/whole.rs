@@ -1,4 +1,4 @@
-//! Messages that lie in memory as a whole, read at one go.
+//! Messages that lie in memory as a whole, read in one go.
 
 use bytes::Bytes;
 
@@ -15,8 +15,8 @@ pub(crate) fn request(wire: &Bytes) -> Option<(Head, Body)> {
     Some(message(wire, parsed, lines, framing))
 }
 
-/// The final answer among what came on a connection behind one request; `None` when there is none.
-pub(crate) fn answer(wire: &Bytes, to_head: bool) -> Option<(Head, Body)> {
+/// The final response among the bytes that came on a connection after one request; `None` when there is none.
+pub(crate) fn response(wire: &Bytes, to_head: bool) -> Option<(Head, Body)> {
     let mut wire = wire.clone();
     loop {
         let (mut parsed, lines) = parse(Side::Server, &wire)?;
@@ -59,12 +59,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interim_answers_are_passed_over_and_chunks_are_joined() {
+    fn interim_responses_are_passed_over_and_chunks_are_joined() {
         let wire = Bytes::from_static(
             b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\
               \r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         );
-        let (head, body) = answer(&wire, false).unwrap();
+        let (head, body) = response(&wire, false).unwrap();
         assert!(matches!(head.start, StartLine::Status { code: 200, .. }));
         let mut content = String::new();
         body.content().unwrap().read_to_string(&mut content).unwrap();
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_none() {
         for wire in ["", "GET", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 100 Continue\r\n\r\n"] {
-            assert!(answer(&Bytes::from_static(wire.as_bytes()), false).is_none(), "{wire:?}");
+            assert!(response(&Bytes::from_static(wire.as_bytes()), false).is_none(), "{wire:?}");
             assert!(request(&Bytes::from_static(wire.as_bytes())).is_none(), "{wire:?}");
         }
     }

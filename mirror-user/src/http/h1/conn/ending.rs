@@ -1,7 +1,7 @@
 //! Gaps and ends: of a side, of the connection, and of HTTP/1 on it.
 
 use super::Conn;
-use crate::http::Room;
+use crate::http::Context;
 use crate::http::h1::reader::Gap;
 use crate::http::message::Incomplete;
 use crate::http::stats::{NotHttp, Unpaired, Unread};
@@ -9,55 +9,61 @@ use crate::tcp::event::{CloseReason, Side};
 
 impl Conn {
     /// Bytes of one side were never seen.
-    pub(in crate::http) fn gap(&mut self, side: Side, missing: u64, room: &mut Room<'_>) {
+    pub(in crate::http) fn gap(&mut self, side: Side, missing: u64, cx: &mut Context<'_>) {
         if self.over {
             return;
         }
         // What is released may hold what is behind it again.
         while let Some(chosen) = self.reader(side).choose_before_gap() {
-            self.choose(side, &chosen, room);
+            self.choose(side, &chosen, cx);
         }
-        match self.reader(side).gap(missing, room) {
+        match self.reader(side).gap(missing, cx) {
             Gap::Within => {}
-            Gap::End => self.end(side, None, room),
+            Gap::End => self.end(side, None, cx),
             Gap::Lost => {
-                self.end(side, Some(Incomplete::Gap), room);
-                self.reader(side).lose(Incomplete::Gap, room);
+                self.end(side, Some(Incomplete::Gap), cx);
+                self.reader(side).lose(Incomplete::Gap, cx);
                 self.doubt(side);
             }
         }
     }
 
     /// One side has sent everything.
-    pub(in crate::http) fn finished(&mut self, side: Side, room: &mut Room<'_>) {
+    pub(in crate::http) fn finished(&mut self, side: Side, cx: &mut Context<'_>) {
         if self.over {
             return;
         }
-        self.stop(side, Incomplete::Closed, side == Side::Server, room);
+        self.stop(side, Incomplete::Closed, side == Side::Server, cx);
         if side == Side::Server {
             while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
-                self.give_up_oldest(Unpaired::Unanswered, room);
+                self.give_up_oldest(Unpaired::Unanswered, cx);
             }
         }
     }
 
     /// Nothing more comes of `side`; a body that ends with it is whole where that is `ordered`.
-    pub(super) fn stop(&mut self, side: Side, why: Incomplete, ordered: bool, room: &mut Room<'_>) {
+    pub(super) fn stop(
+        &mut self,
+        side: Side,
+        why: Incomplete,
+        ordered: bool,
+        cx: &mut Context<'_>,
+    ) {
         while let Some(chosen) = self.reader(side).choose_at_last() {
-            self.choose(side, &chosen, room);
+            self.choose(side, &chosen, cx);
         }
         if self.reader(side).held().is_some() {
-            // It may still be answered.
+            // The response may still come.
             return;
         }
         let whole = ordered && self.reader(side).is_until_close();
-        self.reader(side).cut_head(why, room);
-        self.end(side, (!whole).then_some(why), room);
+        self.reader(side).cut_head(why, cx);
+        self.end(side, (!whole).then_some(why), cx);
         self.reader(side).end();
     }
 
     /// The connection has ended.
-    pub(in crate::http) fn closed(&mut self, reason: CloseReason, room: &mut Room<'_>) {
+    pub(in crate::http) fn closed(&mut self, reason: CloseReason, cx: &mut Context<'_>) {
         let why = match reason {
             CloseReason::Fin | CloseReason::Reused | CloseReason::SidesChanged => {
                 Incomplete::Closed
@@ -70,40 +76,40 @@ impl Conn {
         // What is released may ask for an upgrade again, and hold what is left.
         while !self.over {
             if let Some(chosen) = self.client.choose_at_last() {
-                self.choose(Side::Client, &chosen, room);
+                self.choose(Side::Client, &chosen, cx);
             } else if self.client.held().is_some() {
-                self.decide(room);
+                self.decide(cx);
             } else {
                 break;
             }
         }
         if !self.over {
             for side in [Side::Client, Side::Server] {
-                self.stop(side, why, false, room);
+                self.stop(side, why, false, cx);
             }
         }
         while self.waiting.len() > 0 {
-            self.give_up_oldest(Unpaired::Unanswered, room);
+            self.give_up_oldest(Unpaired::Unanswered, cx);
         }
     }
 
     /// It is not HTTP/1, or not any more: what is under way ends.
-    pub(super) fn leave(&mut self, why: NotHttp, room: &mut Room<'_>) {
-        room.stats.not_http.count(why);
+    pub(super) fn leave(&mut self, why: NotHttp, cx: &mut Context<'_>) {
+        cx.stats.not_http.count(why);
         self.over = true;
-        if let Some(held) = self.client.release(room) {
-            room.unread(Side::Client, Unread::NotHttp, held.bytes.len());
+        if let Some(held) = self.client.release(cx) {
+            cx.unread(Side::Client, Unread::NotHttp, held.bytes.len());
         }
         for side in [Side::Client, Side::Server] {
             if let Some(chosen) = self.reader(side).choose_at_last() {
-                let held = self.reader(side).chosen(&chosen, room);
-                room.unread(side, Unread::NotHttp, held.bytes.len());
+                let held = self.reader(side).chosen(&chosen, cx);
+                cx.unread(side, Unread::NotHttp, held.bytes.len());
             }
-            self.reader(side).cut_head(Incomplete::Closed, room);
-            self.end(side, Some(Incomplete::Closed), room);
+            self.reader(side).cut_head(Incomplete::Closed, cx);
+            self.end(side, Some(Incomplete::Closed), cx);
         }
         while self.waiting.len() > 0 {
-            self.give_up_oldest(Unpaired::Unanswered, room);
+            self.give_up_oldest(Unpaired::Unanswered, cx);
         }
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use enum_map::EnumMap;
 
-use super::{Answering, Conn};
-use crate::http::Room;
+use super::{Conn, ResponseTo};
+use crate::http::Context;
 use crate::http::h1::framing::{self, Asked};
 use crate::http::h1::head::Parsed;
 use crate::http::h1::reader::{Absent, Begin};
@@ -19,7 +19,7 @@ impl Conn {
         parsed: Parsed,
         raw: Bytes,
         data: &mut &[u8],
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) {
         let Parsed { start, mut facts, asked, len } = parsed;
         let version = match start {
@@ -36,9 +36,9 @@ impl Conn {
         self.recover();
         let flaws = facts.flaws;
         let begin = Begin { start, flaws, len, raw, framing, unless_chunked: None, absent };
-        if !self.client.begin(begin, room) {
-            room.unread(Side::Client, Unread::Refused, len);
-            return self.refuse(Side::Client, data, Refusal::NoRoom, room);
+        if !self.client.begin(begin, cx) {
+            cx.unread(Side::Client, Unread::Refused, len);
+            return self.refuse(Side::Client, data, Refusal::NoRoom, cx);
         }
         self.closing = close && !may_switch;
         let index = self.index();
@@ -47,7 +47,7 @@ impl Conn {
         if self.server.is_after_refusal() && self.takes_refused_response() {
             self.server.goes_on();
         }
-        if self.overflow > 0 || self.waiting.len() >= room.options.max_waiting {
+        if self.overflow > 0 || self.waiting.len() >= cx.options.max_waiting {
             self.outside = Some(index);
         } else {
             self.waiting.push(Waiting {
@@ -64,11 +64,11 @@ impl Conn {
             });
         }
         if lost {
-            self.end(Side::Client, None, room);
+            self.end(Side::Client, None, cx);
             let refusal = if simple { Refusal::Http09 } else { Refusal::Framing };
-            self.refuse(Side::Client, data, refusal, room);
+            self.refuse(Side::Client, data, refusal, cx);
         } else if self.client.is_bodiless() {
-            self.end(Side::Client, None, room);
+            self.end(Side::Client, None, cx);
         }
     }
 
@@ -77,15 +77,15 @@ impl Conn {
         parsed: Parsed,
         raw: Bytes,
         data: &mut &[u8],
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) {
         let Parsed { start, mut facts, len, .. } = parsed;
         let StartLine::Status { code, version, .. } = start else { return };
         let interim = (100..200).contains(&code) && code != 101;
-        self.answering = if interim { Answering::Interim } else { self.answered(room) };
-        let request = match self.answering {
-            Answering::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
-            Answering::Interim | Answering::Nothing(_) => None,
+        self.response_to = if interim { ResponseTo::Interim } else { self.answered(cx) };
+        let request = match self.response_to {
+            ResponseTo::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
+            ResponseTo::Interim | ResponseTo::Nothing(_) => None,
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
         let framing = framing::response(&mut facts, version, code, asked_for);
@@ -93,16 +93,16 @@ impl Conn {
             framing::unless_chunked(&facts).filter(|_| framing == BodyLength::Chunked);
         let lost = facts.flaws.losing_framing().is_some();
         let framing = if lost { BodyLength::None } else { framing };
-        // It may answer a HEAD that was not seen.
-        let absent = match self.answering {
-            Answering::Nothing(_) => Absent::Perhaps,
-            Answering::Oldest | Answering::Interim => Absent::Never,
+        // It may be the response to a HEAD that was not seen.
+        let absent = match self.response_to {
+            ResponseTo::Nothing(_) => Absent::Perhaps,
+            ResponseTo::Oldest | ResponseTo::Interim => Absent::Never,
         };
         let flaws = facts.flaws;
         let begin = Begin { start, flaws, len, raw, framing, unless_chunked, absent };
-        if !self.server.begin(begin, room) {
-            room.unread(Side::Server, Unread::Refused, len);
-            return self.refuse(Side::Server, data, Refusal::NoRoom, room);
+        if !self.server.begin(begin, cx) {
+            cx.unread(Side::Server, Unread::Refused, len);
+            return self.refuse(Side::Server, data, Refusal::NoRoom, cx);
         }
         let switched = match code {
             101 => Some(NotHttp::Upgraded),
@@ -110,20 +110,20 @@ impl Conn {
             _ => None,
         };
         if !interim {
-            self.answered_at = self.server.started();
+            self.last_response_at = self.server.started();
         }
-        self.tell_client(code, room);
+        self.apply_to_client(code, cx);
         if lost || self.server.is_bodiless() {
-            self.end(Side::Server, None, room);
+            self.end(Side::Server, None, cx);
         }
         if lost {
-            self.refuse(Side::Server, data, Refusal::Framing, room);
+            self.refuse(Side::Server, data, Refusal::Framing, cx);
         }
         match switched {
             // A client sends its request to the end before it switches (RFC 9110 §7.8).
             Some(NotHttp::Upgraded) if self.client.is_in_message() => self.switched = switched,
-            Some(why) => self.leave(why, room),
-            None if may_switch && !interim => self.release(room),
+            Some(why) => self.leave(why, cx),
+            None if may_switch && !interim => self.release(cx),
             None => {}
         }
     }

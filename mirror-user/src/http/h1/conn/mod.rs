@@ -1,11 +1,11 @@
-//! One connection: its two sides, and which response answers which request.
+//! One connection: its two sides, and which response belongs to which request.
 
 use std::sync::Arc;
 
 use enum_map::EnumMap;
 
-use crate::http::Room;
-use crate::http::h1::reader::{Met, Reader};
+use crate::http::Context;
+use crate::http::h1::reader::{ReadEvent, Reader};
 use crate::http::h1::start;
 use crate::http::h1::waiting::Queue;
 use crate::http::message::Incomplete;
@@ -31,14 +31,15 @@ pub(in crate::http) struct Conn {
     overflow: u32,
     /// The request under way has no place in the queue; its index.
     outside: Option<u32>,
-    /// What the response under way answers.
-    answering: Answering,
+    /// What the response under way belongs to.
+    response_to: ResponseTo,
     pairing: Pairing,
     /// Two requests were seen to wait at once.
     pipelined: bool,
     /// The request under way says `Connection: close`.
     closing: bool,
-    /// What the client sends is not HTTP/1; whether the server answers so is not known yet.
+    /// What the client sends is not HTTP/1; whether the server responds in HTTP/1 is not
+    /// known yet.
     client_is_foreign: bool,
     /// What the server sends is not HTTP/1 any more; nor will be what the client sends behind the
     /// request that is under way.
@@ -46,13 +47,13 @@ pub(in crate::http) struct Conn {
     /// When each side was last refused.
     refused_at: EnumMap<Side, Timestamp>,
     /// When the last final response started.
-    answered_at: Timestamp,
+    last_response_at: Timestamp,
     /// It is not HTTP/1, or not any more.
     over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answering {
+enum ResponseTo {
     /// The oldest waiting request.
     Oldest,
     /// Nothing yet: it is an interim response.
@@ -82,14 +83,14 @@ impl Conn {
             next_index: 0,
             overflow: 0,
             outside: None,
-            answering: Answering::Interim,
+            response_to: ResponseTo::Interim,
             pairing: if midstream { Pairing::Uncertain } else { Pairing::Certain },
             pipelined: false,
             closing: false,
             client_is_foreign: false,
             switched: None,
             refused_at: EnumMap::default(),
-            answered_at: Timestamp::default(),
+            last_response_at: Timestamp::default(),
             over: false,
         }
     }
@@ -106,12 +107,12 @@ impl Conn {
     }
 
     /// Takes the next bytes of one side.
-    pub(in crate::http) fn data(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
-        room.side(side).bytes += bytes.len() as u64;
-        self.read(side, bytes, room);
+    pub(in crate::http) fn data(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) {
+        cx.side(side).bytes += bytes.len() as u64;
+        self.read(side, bytes, cx);
     }
 
-    fn read(&mut self, side: Side, bytes: &[u8], room: &mut Room<'_>) {
+    fn read(&mut self, side: Side, bytes: &[u8], cx: &mut Context<'_>) {
         let mut data = bytes;
         if self.client_is_foreign
             && side == Side::Client
@@ -127,61 +128,61 @@ impl Conn {
                 Side::Server => self.switched.is_some(),
             };
             if self.over || foreign {
-                room.drop_all(side, Unread::NotHttp, &mut data);
+                cx.drop_all(side, Unread::NotHttp, &mut data);
                 return;
             }
-            match self.reader(side).read(&mut data, room) {
-                Met::Nothing => {}
-                Met::Head(parsed, raw) => match side {
-                    Side::Client => self.request(parsed, raw, &mut data, room),
-                    Side::Server => self.response(parsed, raw, &mut data, room),
+            match self.reader(side).read(&mut data, cx) {
+                ReadEvent::Nothing => {}
+                ReadEvent::Head(parsed, raw) => match side {
+                    Side::Client => self.request(parsed, raw, &mut data, cx),
+                    Side::Server => self.response(parsed, raw, &mut data, cx),
                 },
-                Met::End => self.end(side, None, room),
-                Met::Bad(flaw) => {
+                ReadEvent::End => self.end(side, None, cx),
+                ReadEvent::Bad(flaw) => {
                     self.reader(side).flaw(flaw);
-                    self.end(side, None, room);
-                    self.refuse(side, &mut data, Refusal::Framing, room);
+                    self.end(side, None, cx);
+                    self.refuse(side, &mut data, Refusal::Framing, cx);
                 }
-                Met::Refused(refusal) => self.refuse(side, &mut data, refusal, room),
-                Met::NotHttp(protocol, refusal) => {
-                    self.foreign(side, protocol, refusal, room);
+                ReadEvent::Refused(refusal) => self.refuse(side, &mut data, refusal, cx),
+                ReadEvent::NotHttp(protocol, refusal) => {
+                    self.foreign(side, protocol, refusal, cx);
                 }
-                Met::Chosen(chosen) => self.choose(side, &chosen, room),
-                Met::HeldTooMuch => self.decide(room),
+                ReadEvent::Chosen(chosen) => self.choose(side, &chosen, cx),
+                ReadEvent::HeldTooMuch => self.decide(cx),
             }
         }
     }
 
     /// The first bytes of `side` are no HTTP/1.
-    fn foreign(&mut self, side: Side, protocol: NotHttp, refusal: Refusal, room: &mut Room<'_>) {
+    fn foreign(&mut self, side: Side, protocol: NotHttp, refusal: Refusal, cx: &mut Context<'_>) {
         if self.reader(side.other()).has_begun() {
             // The other side spoke HTTP/1, so this is a bad message.
-            self.refuse(side, &mut &[][..], refusal, room);
+            self.refuse(side, &mut &[][..], refusal, cx);
         } else if side == Side::Client && matches!(protocol, NotHttp::Tls | NotHttp::Unknown) {
-            // A server of HTTP/1 may answer 400 to anything.
-            room.stats.not_http.count(protocol);
+            // A server of HTTP/1 may respond with 400 to anything.
+            cx.stats.not_http.count(protocol);
             self.client_is_foreign = true;
-            self.refused_at[side] = room.at;
+            self.refused_at[side] = cx.at;
             self.client.distrust();
         } else if self.client_is_foreign {
             self.over = true;
         } else {
-            self.leave(protocol, room);
+            self.leave(protocol, cx);
         }
     }
 
     /// A message of `side` has ended, whole or cut.
-    fn end(&mut self, side: Side, cut: Option<Incomplete>, room: &mut Room<'_>) {
-        let Some((message, charged)) = self.reader(side).finish(cut, room) else { return };
+    fn end(&mut self, side: Side, cut: Option<Incomplete>, cx: &mut Context<'_>) {
+        let Some((message, charged)) = self.reader(side).finish(cut, cx) else { return };
         match side {
-            Side::Client => self.end_request(message, charged, room),
-            Side::Server => self.end_response(message, charged, room),
+            Side::Client => self.end_request(message, charged, cx),
+            Side::Server => self.end_response(message, charged, cx),
         }
     }
 
-    fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, room: &mut Room<'_>) {
-        self.refused_at[side] = room.at;
-        self.reader(side).refuse(data, refusal, room);
+    fn refuse(&mut self, side: Side, data: &mut &[u8], refusal: Refusal, cx: &mut Context<'_>) {
+        self.refused_at[side] = cx.at;
+        self.reader(side).refuse(data, refusal, cx);
         self.doubt(side);
     }
 }

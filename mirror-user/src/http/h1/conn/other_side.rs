@@ -1,8 +1,8 @@
 //! What one side says of how the other is to be read: whether a body comes, whether the connection
 //! stays HTTP/1, and whether what was refused was a message.
 
-use super::{Answering, Conn, Pairing};
-use crate::http::Room;
+use super::{Conn, Pairing, ResponseTo};
+use crate::http::Context;
 use crate::http::h1::reader::{Chosen, Held};
 use crate::http::h1::start;
 use crate::http::message::BodyLength;
@@ -11,55 +11,55 @@ use crate::tcp::event::Side;
 
 impl Conn {
     /// What a response with this code says of the body that the client has announced.
-    pub(super) fn tell_client(&mut self, code: u16, room: &mut Room<'_>) {
-        match self.answering {
+    pub(super) fn apply_to_client(&mut self, code: u16, cx: &mut Context<'_>) {
+        match self.response_to {
             _ if matches!(code, 100 | 101) => self.client.continued(),
-            Answering::Interim => return,
-            Answering::Oldest => {
+            ResponseTo::Interim => return,
+            ResponseTo::Oldest => {
                 let Some(waiting) = self.waiting.front() else { return };
                 waiting.answered = true;
                 if waiting.request.is_some() {
                     return;
                 }
-                self.client.answered_early(self.server.started());
+                self.client.responded_early(self.server.started());
             }
             // It may be the response to the request under way.
-            Answering::Nothing(_) if self.pairing != Pairing::Certain => {
-                self.client.answered_early(self.server.started());
+            ResponseTo::Nothing(_) if self.pairing != Pairing::Certain => {
+                self.client.responded_early(self.server.started());
             }
-            Answering::Nothing(_) => return,
+            ResponseTo::Nothing(_) => return,
         }
         if let Some(chosen) = self.client.choose_again() {
-            self.choose(Side::Client, &chosen, room);
+            self.choose(Side::Client, &chosen, cx);
         }
     }
 
     /// What stands behind a head is known: it is read as such.
-    pub(super) fn choose(&mut self, side: Side, chosen: &Chosen, room: &mut Room<'_>) {
+    pub(super) fn choose(&mut self, side: Side, chosen: &Chosen, cx: &mut Context<'_>) {
         let cut = self.reader(side).without_body();
-        let held = self.reader(side).chosen(chosen, room);
+        let held = self.reader(side).chosen(chosen, cx);
         match chosen {
-            Chosen::NextMessage => self.end(side, cut, room),
-            Chosen::Body(BodyLength::None | BodyLength::Length(0)) => self.end(side, None, room),
+            Chosen::NextMessage => self.end(side, cut, cx),
+            Chosen::Body(BodyLength::None | BodyLength::Length(0)) => self.end(side, None, cx),
             Chosen::Body(_) => {}
         }
-        self.read_held(side, &held, room);
+        self.read_held(side, &held, cx);
     }
 
     /// Reads what was held, at its own time.
-    pub(super) fn read_held(&mut self, side: Side, held: &Held, room: &mut Room<'_>) {
-        let now = std::mem::replace(&mut room.at, held.since);
-        self.read(side, &held.bytes, room);
+    pub(super) fn read_held(&mut self, side: Side, held: &Held, cx: &mut Context<'_>) {
+        let now = std::mem::replace(&mut cx.at, held.since);
+        self.read(side, &held.bytes, cx);
         if held.gap {
-            self.gap(side, 0, room);
+            self.gap(side, 0, cx);
         }
-        room.at = now;
+        cx.at = now;
     }
 
-    /// True when all that came before the request that has just begun was answered, what was refused
-    /// of it included.
+    /// True when everything before the request that has just begun has its response, what was
+    /// refused of it included.
     pub(super) fn is_in_turn(&self) -> bool {
-        self.answered_at >= self.refused_at[Side::Client]
+        self.last_response_at >= self.refused_at[Side::Client]
             && self.server.is_between_messages()
             && self.waiting.iter().all(|waiting| waiting.answered)
     }
@@ -73,19 +73,20 @@ impl Conn {
     }
 
     /// The server stayed with HTTP/1: what the client sent meanwhile is read as such.
-    pub(super) fn release(&mut self, room: &mut Room<'_>) {
-        if let Some(held) = self.client.release(room) {
-            self.read_held(Side::Client, &held, room);
+    pub(super) fn release(&mut self, cx: &mut Context<'_>) {
+        if let Some(held) = self.client.release(cx) {
+            self.read_held(Side::Client, &held, cx);
         }
     }
 
-    /// No answer tells what the client's bytes after CONNECT or Upgrade are: their looks must.
-    pub(super) fn decide(&mut self, room: &mut Room<'_>) {
+    /// No response says what the client's bytes after CONNECT or Upgrade are: their own pattern
+    /// decides.
+    pub(super) fn decide(&mut self, cx: &mut Context<'_>) {
         let Some(held) = self.client.held() else { return };
         if held.bytes.is_empty() || start::may_start(Side::Client, &held.bytes) {
-            self.release(room);
+            self.release(cx);
         } else {
-            self.leave(NotHttp::Upgraded, room);
+            self.leave(NotHttp::Upgraded, cx);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which response answers which request.
+//! Which response belongs to which request.
 //!
 //! Responses come in the order of their requests (RFC 9112 §9.3.2), so the oldest waiting request
 //! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
@@ -11,20 +11,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Answering, Conn, Pairing};
-use crate::http::Room;
+use super::{Conn, Pairing, ResponseTo};
+use crate::http::Context;
 use crate::http::h1::waiting::Waiting;
 use crate::http::message::{ConnectionId, Exchange, ExchangeId, Flaw, Incomplete, Message, Moment};
 use crate::http::stats::Unpaired;
 use crate::tcp::event::Side;
 
-/// After an answer and so much silence nothing that was asked is taken to be still unanswered: the
-/// answers of a pipeline follow each other sooner.
+/// After a response and this much silence no request is taken to be still waiting: the responses
+/// of a pipeline follow each other sooner.
 const QUIET: Duration = Duration::from_secs(5);
 
 impl Conn {
-    /// Finds out what the final response that has just started answers.
-    pub(super) fn answered(&mut self, room: &mut Room<'_>) -> Answering {
+    /// Finds out what the final response that has just started belongs to.
+    pub(super) fn answered(&mut self, cx: &mut Context<'_>) -> ResponseTo {
         let started = self.server.started();
         match self.pairing {
             Pairing::Certain => {
@@ -34,8 +34,8 @@ impl Conn {
                 };
                 if is_asked {
                     self.pipelined |= second.is_some_and(|second| second < started);
-                    self.confirm(room);
-                    return Answering::Oldest;
+                    self.confirm(cx);
+                    return ResponseTo::Oldest;
                 }
                 self.overflow = self.overflow.saturating_sub(1);
             }
@@ -45,28 +45,28 @@ impl Conn {
                 let newest = before.checked_sub(1).and_then(|n| open().nth(n));
                 let in_doubt = newest.is_some_and(|w| w.doubts.values().all(|doubt| *doubt));
                 if before > 1 && (self.pipelined || self.sent_together()) {
-                    self.lose_pairing(room);
+                    self.lose_pairing(cx);
                 } else if in_doubt {
                     for _ in 0..before {
-                        self.give_up_oldest(Unpaired::Uncertain, room);
+                        self.give_up_oldest(Unpaired::Uncertain, cx);
                     }
                 } else if before > 0 {
                     for _ in 1..before {
-                        self.give_up_oldest(Unpaired::Unanswered, room);
+                        self.give_up_oldest(Unpaired::Unanswered, cx);
                     }
                     self.pairing = Pairing::Certain;
-                    self.confirm(room);
-                    return Answering::Oldest;
+                    self.confirm(cx);
+                    return ResponseTo::Oldest;
                 }
             }
             Pairing::Lost => {}
         }
-        Answering::Nothing(self.index())
+        ResponseTo::Nothing(self.index())
     }
 
-    /// The oldest request is about to be answered. If it follows a refusal and nothing but it waits,
+    /// The response to the oldest request begins. If it follows a refusal and nothing but it waits,
     /// the server takes it for a request: it is one, and what follows it is read as before.
-    fn confirm(&mut self, room: &mut Room<'_>) {
+    fn confirm(&mut self, cx: &mut Context<'_>) {
         let alone = self.waiting.len() == 1;
         let Some(oldest) = self.waiting.front().filter(|oldest| oldest.unconfirmed && alone) else {
             return;
@@ -75,9 +75,9 @@ impl Conn {
         request.flaws.remove(&[Flaw::AfterRefusal]);
         oldest.unconfirmed = false;
         let (index, request) = (oldest.index, oldest.request.clone());
-        room.stats.requests.flaws.take_back(Flaw::AfterRefusal);
+        cx.stats.requests.flaws.take_back(Flaw::AfterRefusal);
         self.client.recover();
-        self.emit(index, Moment::Asked, request, None, room);
+        self.emit(index, Moment::Asked, request, None, cx);
     }
 
     /// True when a waiting request started with the last byte of the one before it.
@@ -89,7 +89,7 @@ impl Conn {
         })
     }
 
-    /// A request has started: pairing begins anew if everything before it was answered.
+    /// A request has started: pairing begins anew if everything before it has its response.
     pub(super) fn recover(&mut self) {
         if self.pairing != Pairing::Lost || self.overflow > 0 || self.waiting.len() > 0 {
             return;
@@ -105,25 +105,30 @@ impl Conn {
         }
     }
 
-    fn lose_pairing(&mut self, room: &mut Room<'_>) {
+    fn lose_pairing(&mut self, cx: &mut Context<'_>) {
         self.pairing = Pairing::Lost;
         self.overflow = 0;
         while self.waiting.front().is_some_and(|waiting| waiting.request.is_some()) {
-            self.give_up_oldest(Unpaired::Uncertain, room);
+            self.give_up_oldest(Unpaired::Uncertain, cx);
         }
     }
 
-    pub(super) fn end_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
+    pub(super) fn end_request(
+        &mut self,
+        message: Arc<Message>,
+        charged: u64,
+        cx: &mut Context<'_>,
+    ) {
         if std::mem::take(&mut self.closing) {
             self.client.close();
         }
-        self.note_request(message, charged, room);
+        self.note_request(message, charged, cx);
         if let Some(why) = self.switched.take() {
-            self.leave(why, room);
+            self.leave(why, cx);
         }
     }
 
-    fn note_request(&mut self, message: Arc<Message>, charged: u64, room: &mut Room<'_>) {
+    fn note_request(&mut self, message: Arc<Message>, charged: u64, cx: &mut Context<'_>) {
         let seen_whole = match message.incomplete {
             None => true,
             // A refused message whose end is known: who replays attacks wants it in time.
@@ -132,12 +137,12 @@ impl Conn {
         };
         if let Some(index) = self.outside.take() {
             if seen_whole {
-                self.emit(index, Moment::Asked, Some(message.clone()), None, room);
+                self.emit(index, Moment::Asked, Some(message.clone()), None, cx);
             }
-            self.emit(index, Moment::Ended, Some(message), None, room);
+            self.emit(index, Moment::Ended, Some(message), None, cx);
             self.overflow = self.overflow.saturating_add(1);
-            room.stats.unpaired.count(Unpaired::TooManyWaiting);
-            room.budget.give(charged);
+            cx.stats.unpaired.count(Unpaired::TooManyWaiting);
+            cx.budget.give(charged);
             return;
         }
         let Some(waiting) = self.waiting.back() else { return };
@@ -145,18 +150,18 @@ impl Conn {
         waiting.charged += charged;
         let (index, answered) = (waiting.index, waiting.response.is_some());
         if waiting.may_switch && !waiting.answered && !self.server.has_ended() {
-            self.client.await_answer();
+            self.client.await_response();
         }
         waiting.unconfirmed &= seen_whole;
         if seen_whole && !waiting.unconfirmed {
-            self.emit(index, Moment::Asked, Some(message), None, room);
+            self.emit(index, Moment::Asked, Some(message), None, cx);
         }
         if answered {
-            self.end_oldest(room);
+            self.end_oldest(cx);
         } else if self.server.has_ended() {
-            self.give_up_oldest(Unpaired::Unanswered, room);
+            self.give_up_oldest(Unpaired::Unanswered, cx);
         } else if self.pairing == Pairing::Lost {
-            self.give_up_oldest(Unpaired::Uncertain, room);
+            self.give_up_oldest(Unpaired::Uncertain, cx);
         }
     }
 
@@ -164,55 +169,55 @@ impl Conn {
         &mut self,
         message: Arc<Message>,
         charged: u64,
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) {
-        match std::mem::replace(&mut self.answering, Answering::Interim) {
-            Answering::Interim => {
-                room.stats.interim += 1;
+        match std::mem::replace(&mut self.response_to, ResponseTo::Interim) {
+            ResponseTo::Interim => {
+                cx.stats.interim += 1;
                 let index = self.waiting.front().map_or(self.next_index, |waiting| waiting.index);
-                self.emit(index, Moment::Interim, None, Some(message), room);
-                room.budget.give(charged);
+                self.emit(index, Moment::Interim, None, Some(message), cx);
+                cx.budget.give(charged);
             }
-            Answering::Nothing(index) => {
-                self.emit(index, Moment::Ended, None, Some(message), room);
-                room.stats.unpaired.count(match self.pairing {
+            ResponseTo::Nothing(index) => {
+                self.emit(index, Moment::Ended, None, Some(message), cx);
+                cx.stats.unpaired.count(match self.pairing {
                     Pairing::Lost => Unpaired::Uncertain,
                     Pairing::Certain | Pairing::Uncertain => Unpaired::Unsolicited,
                 });
-                room.budget.give(charged);
+                cx.budget.give(charged);
             }
-            Answering::Oldest => {
+            ResponseTo::Oldest => {
                 let Some(oldest) = self.waiting.front() else { return };
                 oldest.response = Some(message);
                 oldest.charged += charged;
                 if oldest.request.is_some() {
-                    self.end_oldest(room);
+                    self.end_oldest(cx);
                 }
             }
         }
     }
 
     /// The oldest exchange has ended as it should.
-    fn end_oldest(&mut self, room: &mut Room<'_>) {
+    fn end_oldest(&mut self, cx: &mut Context<'_>) {
         let Some(Waiting { index, request, response, charged, unconfirmed, .. }) =
             self.waiting.pop()
         else {
             return;
         };
         if unconfirmed && request.is_some() {
-            self.emit(index, Moment::Asked, request.clone(), None, room);
+            self.emit(index, Moment::Asked, request.clone(), None, cx);
         }
-        room.stats.paired += u64::from(request.is_some() && response.is_some());
-        self.emit(index, Moment::Ended, request, response, room);
-        room.budget.give(charged);
+        cx.stats.paired += u64::from(request.is_some() && response.is_some());
+        self.emit(index, Moment::Ended, request, response, cx);
+        cx.budget.give(charged);
     }
 
     /// The oldest exchange has ended without a response.
-    pub(super) fn give_up_oldest(&mut self, why: Unpaired, room: &mut Room<'_>) {
+    pub(super) fn give_up_oldest(&mut self, why: Unpaired, cx: &mut Context<'_>) {
         if self.waiting.front().is_some_and(|waiting| waiting.response.is_none()) {
-            room.stats.unpaired.count(why);
+            cx.stats.unpaired.count(why);
         }
-        self.end_oldest(room);
+        self.end_oldest(cx);
     }
 
     pub(super) fn emit(
@@ -221,12 +226,12 @@ impl Conn {
         moment: Moment,
         request: Option<Arc<Message>>,
         response: Option<Arc<Message>>,
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) {
         let id = ExchangeId { connection: ConnectionId::local(self.serial), index };
         let proxied_client = self.client.proxied_client();
         let peers = self.peers.clone();
-        room.out.push(Exchange { id, moment, peers, proxied_client, request, response });
+        cx.out.push(Exchange { id, moment, peers, proxied_client, request, response });
     }
 
     /// Messages of `side` may have been lost.

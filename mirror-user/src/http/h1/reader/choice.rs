@@ -5,10 +5,10 @@
 //! have gone on without sending it (RFC 9110 §10.1.1); a response to a request that was not seen and
 //! may have been HEAD; a response that says `chunked` where not every server means it.
 
-use super::{Held, Met, Reader, State};
-use crate::http::Room;
+use super::{Held, ReadEvent, Reader, State};
+use crate::http::Context;
 use crate::http::h1::chunk::Chunks;
-use crate::http::h1::start::{self, Looks};
+use crate::http::h1::start::{self, Likeness};
 use crate::http::message::{BodyLength, Incomplete};
 use crate::packet::Timestamp;
 use crate::tcp::event::Side;
@@ -63,17 +63,17 @@ impl Choice {
     fn of(&self, side: Side, bytes: &[u8]) -> Option<Chosen> {
         if self.absent != Absent::Never {
             match (start::next_message(side, bytes, self.framing), self.absent) {
-                (Looks::Open, _) | (Looks::Alike, Absent::UntilLeave) => return None,
-                (Looks::Alike, _) => return Some(Chosen::NextMessage),
-                (Looks::Other, _) => {}
+                (Likeness::Open, _) | (Likeness::Alike, Absent::UntilLeave) => return None,
+                (Likeness::Alike, _) => return Some(Chosen::NextMessage),
+                (Likeness::Other, _) => {}
             }
         }
         let framing = match self.unless_chunked {
             None => self.framing,
             Some(other) => match Chunks::may_begin(bytes) {
-                Looks::Open => return None,
-                Looks::Alike => self.framing,
-                Looks::Other => other,
+                Likeness::Open => return None,
+                Likeness::Alike => self.framing,
+                Likeness::Other => other,
             },
         };
         Some(Chosen::Body(framing))
@@ -84,49 +84,49 @@ impl Choice {
         let next = side == Side::Client
             && self.absent != Absent::Never
             && !bytes.is_empty()
-            && start::next_message(side, bytes, self.framing) != Looks::Other;
+            && start::next_message(side, bytes, self.framing) != Likeness::Other;
         if next { Chosen::NextMessage } else { Chosen::Body(self.framing) }
     }
 }
 
 impl Reader {
     /// Looks at the first bytes behind a head; takes them while they do not decide.
-    pub(super) fn choose(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+    pub(super) fn choose(&mut self, data: &mut &[u8], cx: &mut Context<'_>) -> ReadEvent {
         let side = self.side;
-        let State::Choice(choice) = &mut self.state else { return Met::Nothing };
+        let State::Choice(choice) = &mut self.state else { return ReadEvent::Nothing };
         if choice.held.bytes.is_empty()
             && let Some(chosen) = choice.of(side, data)
         {
-            return Met::Chosen(chosen);
+            return ReadEvent::Chosen(chosen);
         }
         let before = choice.held.bytes.len();
-        if !choice.held.push(data, room.options.max_head, room) {
+        if !choice.held.push(data, cx.options.max_head, cx) {
             let bytes = if before == 0 { *data } else { &choice.held.bytes };
             // No request has so long a line.
-            let endless = before.saturating_add(data.len()) > room.options.max_head
-                && start::next_message(side, bytes, choice.framing) == Looks::Open;
+            let endless = before.saturating_add(data.len()) > cx.options.max_head
+                && start::next_message(side, bytes, choice.framing) == Likeness::Open;
             let body = Chosen::Body(choice.framing);
-            return Met::Chosen(if endless { body } else { choice.at_last(side, bytes) });
+            return ReadEvent::Chosen(if endless { body } else { choice.at_last(side, bytes) });
         }
         if before > 0
             && let Some(chosen) = choice.of(side, &choice.held.bytes)
         {
             // The bytes of this segment are read at their own time.
             choice.held.bytes.truncate(before);
-            return Met::Chosen(chosen);
+            return ReadEvent::Chosen(chosen);
         }
         *data = &[];
-        Met::Nothing
+        ReadEvent::Nothing
     }
 
     /// Ends the choice. What was held is to be read again.
-    pub(in crate::http) fn chosen(&mut self, chosen: &Chosen, room: &mut Room<'_>) -> Held {
+    pub(in crate::http) fn chosen(&mut self, chosen: &Chosen, cx: &mut Context<'_>) -> Held {
         let State::Choice(choice) = &mut self.state else { return Held::default() };
-        let held = choice.held.release(room);
+        let held = choice.held.release(cx);
         self.state = match *chosen {
             Chosen::NextMessage => {
                 if self.side == Side::Server {
-                    // It answered HEAD.
+                    // It is the response to a HEAD.
                     self.reframe(BodyLength::None);
                 }
                 State::Start
@@ -141,7 +141,7 @@ impl Reader {
 
     /// A final response to the message under way has come, which started then. Unless its body has
     /// begun, it may never come.
-    pub(in crate::http) fn answered_early(&mut self, at: Timestamp) {
+    pub(in crate::http) fn responded_early(&mut self, at: Timestamp) {
         match &mut self.state {
             // What the client sent before it knew of a response is no next request.
             State::Choice(choice) if !choice.held.bytes.is_empty() && choice.held.since < at => {
@@ -191,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// What the body is when nothing more will tell; `None` when there is nothing to choose.
+    /// What the body is when nothing more will come to decide; `None` when there is nothing to choose.
     pub(in crate::http) fn choose_at_last(&self) -> Option<Chosen> {
         match &self.state {
             State::Choice(choice) => Some(choice.at_last(self.side, &choice.held.bytes)),
@@ -201,7 +201,7 @@ impl Reader {
 
     /// Why the message under way has no body when the next one came in its place.
     pub(in crate::http) fn without_body(&self) -> Option<Incomplete> {
-        // A response without its body answered HEAD, and is whole.
+        // A response without its body belongs to a HEAD, and is whole.
         (self.side == Side::Client).then_some(Incomplete::BodyNotSent)
     }
 }

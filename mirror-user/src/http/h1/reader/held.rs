@@ -1,7 +1,7 @@
 //! Bytes that wait: what they are depends on what the other side says.
 
-use super::{Met, Reader, State};
-use crate::http::Room;
+use super::{ReadEvent, Reader, State};
+use crate::http::Context;
 use crate::packet::Timestamp;
 
 /// Bytes that wait until it is known what they are.
@@ -18,17 +18,17 @@ pub(in crate::http) struct Held {
 
 impl Held {
     /// Takes `data`, unless that makes more than `most`, or more than the budget has.
-    pub(super) fn push(&mut self, data: &[u8], most: usize, room: &mut Room<'_>) -> bool {
+    pub(super) fn push(&mut self, data: &[u8], most: usize, cx: &mut Context<'_>) -> bool {
         if self.gap || self.bytes.len() + data.len() > most {
             return false;
         }
         if self.bytes.is_empty() {
-            self.since = room.at;
+            self.since = cx.at;
         }
         let capacity = self.bytes.capacity();
         self.bytes.reserve(data.len());
         let grown = (self.bytes.capacity() - capacity) as u64;
-        if !room.budget.take(grown) {
+        if !cx.budget.take(grown) {
             self.bytes.shrink_to(capacity);
             return false;
         }
@@ -38,8 +38,8 @@ impl Held {
     }
 
     /// Hands them out, to be read.
-    pub(super) fn release(&mut self, room: &mut Room<'_>) -> Self {
-        room.budget.give(std::mem::take(&mut self.charged));
+    pub(super) fn release(&mut self, cx: &mut Context<'_>) -> Self {
+        cx.budget.give(std::mem::take(&mut self.charged));
         std::mem::take(self)
     }
 }
@@ -49,31 +49,35 @@ const MAX_HELD: usize = 16 * 1024;
 
 impl Reader {
     /// Takes bytes that may be another protocol.
-    pub(super) fn hold_until_response(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
-        let State::Await(held) = &mut self.state else { return Met::Nothing };
-        if !held.push(data, MAX_HELD, room) {
-            return Met::HeldTooMuch;
+    pub(super) fn hold_until_response(
+        &mut self,
+        data: &mut &[u8],
+        cx: &mut Context<'_>,
+    ) -> ReadEvent {
+        let State::Await(held) = &mut self.state else { return ReadEvent::Nothing };
+        if !held.push(data, MAX_HELD, cx) {
+            return ReadEvent::HeldTooMuch;
         }
         *data = &[];
-        Met::Nothing
+        ReadEvent::Nothing
     }
 
     /// What comes may be another protocol, until [`release`](Self::release).
-    pub(in crate::http) fn await_answer(&mut self) {
+    pub(in crate::http) fn await_response(&mut self) {
         self.state = State::Await(Box::default());
     }
 
     /// What comes, and what was held, is HTTP/1 after all.
-    pub(in crate::http) fn release(&mut self, room: &mut Room<'_>) -> Option<Held> {
+    pub(in crate::http) fn release(&mut self, cx: &mut Context<'_>) -> Option<Held> {
         let held = match &mut self.state {
-            State::Await(held) => held.release(room),
+            State::Await(held) => held.release(cx),
             _ => return None,
         };
         self.state = State::Start;
         Some(held)
     }
 
-    /// What is held until the answer comes.
+    /// What is held until the response comes.
     pub(in crate::http) fn held(&self) -> Option<&Held> {
         match &self.state {
             State::Await(held) => Some(held),

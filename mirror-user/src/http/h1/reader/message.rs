@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::choice::{Absent, Choice};
 use super::{Reader, State};
-use crate::http::Room;
+use crate::http::Context;
 use crate::http::flaws::Flaws;
 use crate::http::keep::{self, Keeper};
 use crate::http::message::{Body, BodyLength, Flaw, Head, Incomplete, Message, StartLine};
@@ -15,7 +15,7 @@ use crate::packet::Timestamp;
 /// What a message costs beside its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
 
-/// A head that was met, and how its body is framed.
+/// A head that was read, and how its body is framed.
 pub(in crate::http::h1) struct Begin {
     pub(in crate::http::h1) start: StartLine,
     pub(in crate::http::h1) flaws: Flaws,
@@ -30,11 +30,11 @@ pub(in crate::http::h1) struct Begin {
 }
 
 impl Reader {
-    /// Begins the message whose head was met. False when there is no room for it.
-    pub(in crate::http::h1) fn begin(&mut self, head: Begin, room: &mut Room<'_>) -> bool {
+    /// Begins the message whose head was read. False when there is no space for it.
+    pub(in crate::http::h1) fn begin(&mut self, head: Begin, cx: &mut Context<'_>) -> bool {
         let Begin { start, flaws, len, raw, framing, unless_chunked, absent } = head;
         let charge = MESSAGE_COST + raw.len() as u64;
-        if !room.budget.take(charge) {
+        if !cx.budget.take(charge) {
             return false;
         }
         self.charged += charge;
@@ -42,7 +42,7 @@ impl Reader {
         self.guessed = false;
         self.gap = false;
         self.length = 0;
-        self.finished = room.at;
+        self.finished = cx.at;
         self.flaws.join(flaws);
         if std::mem::take(&mut self.in_turn) {
             self.refused = false;
@@ -50,12 +50,12 @@ impl Reader {
         if self.refused {
             self.flaws.add(Flaw::AfterRefusal);
         }
-        room.read(self.side, len);
-        room.side(self.side).messages += 1;
-        let headers = if room.options.heads { room.lines.clone() } else { Vec::new() };
+        cx.read(self.side, len);
+        cx.side(self.side).messages += 1;
+        let headers = if cx.options.heads { cx.lines.clone() } else { Vec::new() };
         self.message = Some(Arc::new(Message {
             started: self.started,
-            finished: room.at,
+            finished: cx.at,
             head: Head { raw, start, headers },
             body: Body { framing, ..Body::default() },
             incomplete: None,
@@ -63,7 +63,7 @@ impl Reader {
         }));
         self.keeper = match framing {
             BodyLength::None | BodyLength::Length(0) => None,
-            _ => Keeper::new(room.options.keep(self.side)),
+            _ => Keeper::new(cx.options.keep(self.side)),
         };
         self.state = match Choice::new(framing, unless_chunked, absent) {
             Some(choice) => State::Choice(choice),
@@ -108,7 +108,7 @@ impl Reader {
     pub(in crate::http::h1) fn finish(
         &mut self,
         cut: Option<Incomplete>,
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) -> Option<(Arc<Message>, u64)> {
         let mut whole = self.message.take()?;
         let flaws = std::mem::take(&mut self.flaws);
@@ -123,17 +123,17 @@ impl Reader {
         message.flaws = flaws;
         message.body.length = self.length;
         if let Some(keeper) = self.keeper.take() {
-            let kept = keeper.finish(room.budget);
+            let kept = keeper.finish(cx.budget);
             charged += kept.charged;
             message.body.sha256 = kept.sha256;
             message.body.wire = kept.wire;
             if let Some(why) = kept.not_kept {
-                room.side(self.side).not_kept.count(why);
+                cx.side(self.side).not_kept.count(why);
             }
-        } else if room.options.keep(self.side).digests() {
+        } else if cx.options.keep(self.side).digests() {
             message.body.sha256 = Some(keep::EMPTY_DIGEST);
         }
-        let stats = room.side(self.side);
+        let stats = cx.side(self.side);
         for flaw in flaws.iter() {
             stats.flaws.count(flaw);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::http::Room;
+use crate::http::Context;
 use crate::http::flaws::Flaws;
 use crate::http::h1::chunk::Chunks;
 use crate::http::h1::head::Parsed;
@@ -36,7 +36,7 @@ pub(super) struct Reader {
     state: State,
     /// A message of this side was read to the end of its head.
     begun: bool,
-    /// What is read now was found by its looks, so it may be something else.
+    /// What is read now was found by its pattern, so it may be something else.
     guessed: bool,
     /// Something before on this side was refused.
     refused: bool,
@@ -72,7 +72,7 @@ enum State {
     Head { line_seen: bool },
     /// Before a body that may be absent, or framed otherwise.
     Choice(Box<Choice>),
-    /// In a body with so many bytes to come.
+    /// In a body with this number of bytes to come.
     Length(u64),
     /// In a chunked body.
     Chunked(Box<Chunks>),
@@ -80,12 +80,12 @@ enum State {
     UntilClose,
     /// Framing was lost: looking for the next message.
     Resync,
-    /// What comes may be another protocol; the other side's answer will tell.
+    /// What comes may be another protocol; what the other side sends decides.
     Await(Box<Held>),
     /// Behind a request with `Connection: close`: nothing is due, but the server may go on.
     Closing,
     /// Nothing is to come, or nothing is read any more.
-    Ended { told: bool },
+    Ended { reported: bool },
 }
 
 impl State {
@@ -100,8 +100,8 @@ impl State {
     }
 }
 
-/// What the reader met.
-pub(super) enum Met {
+/// What the reader came to.
+pub(super) enum ReadEvent {
     /// The end of the bytes.
     Nothing,
     /// A head; its field lines are in the scratch space.
@@ -166,32 +166,32 @@ impl Reader {
         matches!(self.state, State::UntilClose)
     }
 
-    /// Reads on until something is met; takes what it read from `data`.
-    pub(super) fn read(&mut self, data: &mut &[u8], room: &mut Room<'_>) -> Met {
+    /// Reads on until there is an event; takes what it read from `data`.
+    pub(super) fn read(&mut self, data: &mut &[u8], cx: &mut Context<'_>) -> ReadEvent {
         if data.is_empty() {
-            return Met::Nothing;
+            return ReadEvent::Nothing;
         }
         match &mut self.state {
             State::Length(left) => {
                 let n = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
                 *left -= n as u64;
                 let ended = *left == 0;
-                self.take(data, 0, n, room);
-                if ended { Met::End } else { Met::Nothing }
+                self.take(data, 0, n, cx);
+                if ended { ReadEvent::End } else { ReadEvent::Nothing }
             }
-            State::Chunked(_) => self.chunked(data, room),
-            State::Choice(_) => self.choose(data, room),
+            State::Chunked(_) => self.chunked(data, cx),
+            State::Choice(_) => self.choose(data, cx),
             State::UntilClose => {
-                self.take(data, 0, data.len(), room);
-                Met::Nothing
+                self.take(data, 0, data.len(), cx);
+                ReadEvent::Nothing
             }
-            State::Start => self.start(data, room),
-            State::Proxied => self.proxied(data, room),
-            State::Head { .. } => self.head(data, room),
-            State::Resync => self.resync(data, room),
-            State::Await(_) => self.hold_until_response(data, room),
-            State::Closing => self.after_close(data, room),
-            State::Ended { .. } => self.after_end(data, room),
+            State::Start => self.start(data, cx),
+            State::Proxied => self.proxied(data, cx),
+            State::Head { .. } => self.head(data, cx),
+            State::Resync => self.resync(data, cx),
+            State::Await(_) => self.hold_until_response(data, cx),
+            State::Closing => self.after_close(data, cx),
+            State::Ended { .. } => self.after_end(data, cx),
         }
     }
 
@@ -202,6 +202,6 @@ impl Reader {
 
     /// Nothing more is to be read; bytes that come nevertheless are refused.
     pub(super) fn end(&mut self) {
-        self.state = State::Ended { told: false };
+        self.state = State::Ended { reported: false };
     }
 }

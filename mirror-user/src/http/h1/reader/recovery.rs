@@ -1,7 +1,7 @@
 //! What was never seen, and what cannot be read: what is lost with it, and where reading goes on.
 
 use super::{Reader, State};
-use crate::http::Room;
+use crate::http::Context;
 use crate::http::flaws::Flaws;
 use crate::http::message::Incomplete;
 use crate::http::stats::{Refusal, Unread};
@@ -20,8 +20,8 @@ pub(in crate::http::h1) enum Gap {
 impl Reader {
     /// Passes over `n` bytes that were never seen (0: an unknown number). False when that loses
     /// the framing, and with it the message under way.
-    pub(in crate::http::h1) fn gap(&mut self, n: u64, room: &mut Room<'_>) -> Gap {
-        let stats = room.side(self.side);
+    pub(in crate::http::h1) fn gap(&mut self, n: u64, cx: &mut Context<'_>) -> Gap {
+        let stats = cx.side(self.side);
         stats.gap_bytes = stats.gap_bytes.saturating_add(n);
         let kept = match &mut self.state {
             State::Length(left) if n > 0 && n <= *left => {
@@ -50,8 +50,8 @@ impl Reader {
     }
 
     /// Framing is lost: the next message is looked for. A head under way is cut.
-    pub(in crate::http::h1) fn lose(&mut self, why: Incomplete, room: &mut Room<'_>) {
-        self.cut_head(why, room);
+    pub(in crate::http::h1) fn lose(&mut self, why: Incomplete, cx: &mut Context<'_>) {
+        self.cut_head(why, cx);
         self.flaws = Flaws::default();
         self.state = State::Resync;
     }
@@ -61,10 +61,10 @@ impl Reader {
         &mut self,
         data: &mut &[u8],
         refusal: Refusal,
-        room: &mut Room<'_>,
+        cx: &mut Context<'_>,
     ) {
-        room.side(self.side).refused.count(refusal);
-        room.drop_all(self.side, Unread::Refused, data);
+        cx.side(self.side).refused.count(refusal);
+        cx.drop_all(self.side, Unread::Refused, data);
         self.flaws = Flaws::default();
         self.distrust();
         if !self.has_ended() {
@@ -94,19 +94,19 @@ impl Reader {
     }
 
     /// A head that will not end any more.
-    pub(in crate::http::h1) fn cut_head(&mut self, why: Incomplete, room: &mut Room<'_>) {
+    pub(in crate::http::h1) fn cut_head(&mut self, why: Incomplete, cx: &mut Context<'_>) {
         if self.partial.is_empty() {
             return;
         }
         if self.partial.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             // Empty lines with which a header of the PROXY protocol might have begun.
-            room.unread(self.side, Unread::BetweenMessages, self.partial.len());
-            self.forget_partial(room);
+            cx.unread(self.side, Unread::BetweenMessages, self.partial.len());
+            self.forget_partial(cx);
         } else {
-            let stats = room.side(self.side);
+            let stats = cx.side(self.side);
             stats.cut_heads.count(why);
             stats.unread.add(Unread::CutHead, self.partial.len() as u64);
-            self.forget_partial(room);
+            self.forget_partial(cx);
         }
     }
 }

@@ -174,8 +174,8 @@ fn judge(case: &Case, talk: &Talk) -> Result<String, String> {
     let exact = case
         .expected()
         .map_or(Err("an error is expected".into()), |expected| as_expected(&messages, &expected));
-    let told = || if reasons.is_empty() { Err("nothing is told".to_owned()) } else { Ok(()) };
-    let refused = || if clean > 0 { Err("a message passed".to_owned()) } else { told() };
+    let reported = || if reasons.is_empty() { Err("nothing is told".to_owned()) } else { Ok(()) };
+    let refused = || if clean > 0 { Err("a message passed".to_owned()) } else { reported() };
     let not_http = || match talk.table.stats().not_http.total() {
         0 => Err("taken as HTTP/1".to_owned()),
         _ => refused(),
@@ -189,8 +189,8 @@ fn judge(case: &Case, talk: &Talk) -> Result<String, String> {
         "reject" => refused().map(|()| format!("refused: {}", reasons.join(", "))),
         "not-http1" => not_http().map(|()| reasons.join(", ")),
         "ambiguous" => {
-            told()?;
-            let told = reasons.join(", ");
+            reported()?;
+            let reported = reasons.join(", ");
             let outcome = if exact.is_ok() {
                 Ok("read")
             } else if case.json["expect"]["error"].is_string() && clean == 0 {
@@ -203,7 +203,7 @@ fn judge(case: &Case, talk: &Talk) -> Result<String, String> {
             } else {
                 exact.map(|()| "")
             };
-            outcome.map(|outcome| format!("{outcome}: {told}"))
+            outcome.map(|outcome| format!("{outcome}: {reported}"))
         }
         class => Err(format!("no such class: {class}")),
     }
@@ -224,30 +224,32 @@ fn every_case_ends_as_its_expectation_says() {
 }
 
 /// Everything that is told of a case but times, and but what was guessed after a refusal.
-fn told(case: &Case, talk: &Talk) -> String {
+fn reported(case: &Case, talk: &Talk) -> String {
     let messages = case.messages(talk);
     let parts = messages.iter().map(|message| {
         let Message { head, body, incomplete, flaws, .. } = *message;
         format!("{head:?} {body:?} {incomplete:?} {flaws:?}")
     });
-    let mut told: Vec<String> = parts.collect();
-    told.extend(reasons(talk.table.stats(), &messages));
-    told.join("\n")
+    let mut reported: Vec<String> = parts.collect();
+    reported.extend(reasons(talk.table.stats(), &messages));
+    reported.join("\n")
 }
 
 #[test]
 fn every_case_ends_so_however_its_bytes_are_cut() {
     let mut wrong = Vec::new();
     for case in cases() {
-        let whole = told(&case, &case.read(usize::MAX));
+        let whole = reported(&case, &case.read(usize::MAX));
         for piece in 1..=case.raw.len().min(1500) {
             let talk = case.read(piece);
             let name = case.name();
             if let Err(why) = judge(&case, &talk) {
                 wrong.push(format!("{name} in pieces of {piece}: {why}"));
-            } else if told(&case, &talk) != whole {
-                wrong
-                    .push(format!("{name} in pieces of {piece}:\n{whole}\n{}", told(&case, &talk)));
+            } else if reported(&case, &talk) != whole {
+                wrong.push(format!(
+                    "{name} in pieces of {piece}:\n{whole}\n{}",
+                    reported(&case, &talk)
+                ));
             } else {
                 continue;
             }

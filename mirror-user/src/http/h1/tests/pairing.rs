@@ -149,7 +149,7 @@ fn a_pipelining_client_is_paired_again_after_its_connection_was_quiet() {
     let paired: Vec<String> = talk
         .ended()
         .into_iter()
-        .filter(|told| !told.contains("- ") && !told.ends_with('-'))
+        .filter(|reported| !reported.contains("- ") && !reported.ends_with('-'))
         .collect();
     assert_eq!(paired, ["/5 -> 205", "/6 -> 206"]);
 }

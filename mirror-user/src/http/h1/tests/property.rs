@@ -77,7 +77,7 @@ fn pieces<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
 }
 
 /// Everything of an exchange but its times.
-fn told(exchange: &Exchange) -> String {
+fn reported(exchange: &Exchange) -> String {
     let message = |message: &Message| {
         let Message { head, body, incomplete, flaws, .. } = message;
         format!("{head:?} {body:?} {incomplete:?} {flaws:?}")
@@ -137,7 +137,7 @@ proptest! {
         let cut = converse(&turns, &cuts);
         prop_assert_eq!(whole.moment(crate::http::message::Moment::Ended).len(), turns.len());
         prop_assert!(whole.table.stats().paired == turns.len() as u64);
-        let tell = |talk: &Talk| talk.out.iter().map(told).collect::<Vec<_>>();
+        let tell = |talk: &Talk| talk.out.iter().map(reported).collect::<Vec<_>>();
         prop_assert_eq!(tell(&whole), tell(&cut));
     }
 

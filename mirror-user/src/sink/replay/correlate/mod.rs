@@ -117,7 +117,7 @@ impl Correlate {
         counts: &Counts,
     ) {
         let mut state = self.state.borrow_mut();
-        let read = answer.and_then(|wire| whole::answer(&wire.into(), request.is_head));
+        let read = answer.and_then(|wire| whole::response(&wire.into(), request.is_head));
         let shadow = read.map(|(head, body)| match is_fine(&head) {
             true => state.sites(&asked_by(request), &head, &body),
             false => Vec::new(),

@@ -288,7 +288,7 @@ mod tests {
     fn found(asked: &Asked, answer: &str) -> Vec<(String, String)> {
         let hasher = DefaultHashBuilder::default();
         let wire = Bytes::from(answer.replace('\n', "\r\n"));
-        let (head, body) = whole::answer(&wire, false).unwrap();
+        let (head, body) = whole::response(&wire, false).unwrap();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut body.content().unwrap(), &mut content).unwrap();
         let sites = find(&hasher, asked, &head, Some(&content));

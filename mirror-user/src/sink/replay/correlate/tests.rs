@@ -46,7 +46,7 @@ impl Story {
     fn production_answers(&self, key: ExchangeKey, arrived: u64, asked: &str, answer: &str) {
         let request = message(whole::request(&request(asked).front).unwrap());
         let response = Bytes::from(answer.replace('\n', "\r\n"));
-        let response = message(whole::answer(&response, false).unwrap());
+        let response = message(whole::response(&response, false).unwrap());
         let recorded = Recorded { key, request, response, pass: 0 };
         self.correlate.recorded(&recorded, arrived, &self.counts);
     }

@@ -14,7 +14,7 @@ fn live(victim: Victim) -> ReplayOptions {
 
 /// The same exchange when production has answered.
 fn ended(exchange: Exchange, answer: &'static [u8]) -> Exchange {
-    let (head, body) = whole::answer(&Bytes::from_static(answer), false).unwrap();
+    let (head, body) = whole::response(&Bytes::from_static(answer), false).unwrap();
     let (started, finished) = (Timestamp::default(), Timestamp::default());
     let answer =
         Message { started, finished, head, body, incomplete: None, flaws: Flaws::default() };

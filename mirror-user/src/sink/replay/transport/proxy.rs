@@ -127,7 +127,7 @@ fn opened(answer: &[u8]) -> Option<io::Result<()>> {
     if !answer.ends_with(b"\n\r\n") && !answer.ends_with(b"\n\n") {
         return None;
     }
-    let head = whole::answer(&Bytes::copy_from_slice(answer), false);
+    let head = whole::response(&Bytes::copy_from_slice(answer), false);
     match head.map(|(head, _)| head.start) {
         Some(StartLine::Status { code: 200..300, .. }) => Some(Ok(())),
         Some(StartLine::Status { code, .. }) => {

@@ -4,7 +4,7 @@
 //! Heads, framing and chunks are read by the http room; this adds their order.
 
 use crate::http::message::BodyLength;
-use crate::http::{AnswerHeads, Chunks, Piece, Unreadable};
+use crate::http::{Chunks, Piece, ResponseHeads, Unreadable};
 
 /// A head longer than this is no answer: sixteen times nginx's default for a proxied one.
 pub(in crate::sink::replay) const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -36,7 +36,7 @@ pub(in crate::sink::replay) enum Progress {
 /// Reads one answer.
 pub(in crate::sink::replay) struct AnswerReader {
     is_head: bool,
-    heads: AnswerHeads,
+    heads: ResponseHeads,
     /// A head that came in pieces.
     partial: Vec<u8>,
     state: State,
@@ -56,7 +56,7 @@ impl AnswerReader {
     pub(in crate::sink::replay) fn new() -> Self {
         Self {
             is_head: false,
-            heads: AnswerHeads::default(),
+            heads: ResponseHeads::default(),
             partial: Vec::new(),
             state: State::Head,
             status: 0,

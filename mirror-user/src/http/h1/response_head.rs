@@ -1,4 +1,4 @@
-//! The head of an answer to a request of our own: what the replay needs to know where it ends.
+//! The head of a response to a request of our own: what the replay needs to know where it ends.
 
 use super::framing::{self, Asked};
 use super::head::{self, Outcome};
@@ -6,16 +6,16 @@ use super::start::refuse_start;
 use crate::http::message::{BodyLength, HeaderLine, StartLine, Version};
 use crate::tcp::event::Side;
 
-/// Room for field lines that is kept from one answer to the next; servers send 5 to 20.
+/// Field lines whose memory is kept from one response to the next; servers send 5 to 20.
 const KEPT_LINES: usize = 64;
 
 /// A head, as far as it decides what follows it.
-pub(crate) struct AnswerHead {
+pub(crate) struct ResponseHead {
     /// Its status code.
     pub(crate) status: u16,
     /// Where its body ends (RFC 9112 §6.3).
     pub(crate) body: BodyLength,
-    /// True when another answer may follow on the connection (RFC 9112 §9.3).
+    /// True when another response may follow on the connection (RFC 9112 §9.3).
     pub(crate) keep_alive: bool,
     /// Its length with the empty line.
     pub(crate) len: usize,
@@ -24,19 +24,19 @@ pub(crate) struct AnswerHead {
 /// It cannot be read as a response of HTTP/1, or its end cannot be known.
 pub(crate) struct Unreadable;
 
-/// Reads heads of answers, one after the other, without allocating for each.
+/// Reads heads of responses, one after the other, without allocating for each.
 #[derive(Default)]
-pub(crate) struct AnswerHeads {
+pub(crate) struct ResponseHeads {
     lines: Vec<HeaderLine>,
 }
 
-impl AnswerHeads {
+impl ResponseHeads {
     /// The head that `input` begins with; `None` while it is not whole.
     pub(crate) fn parse(
         &mut self,
         input: &[u8],
         to_head: bool,
-    ) -> Result<Option<AnswerHead>, Unreadable> {
+    ) -> Result<Option<ResponseHead>, Unreadable> {
         let parsed = head::parse(Side::Server, input, &mut self.lines);
         self.lines.clear();
         self.lines.shrink_to(KEPT_LINES);
@@ -54,6 +54,6 @@ impl AnswerHeads {
             return Err(Unreadable);
         }
         let keep_alive = version != Version::Http10 && !parsed.facts.close;
-        Ok(Some(AnswerHead { status: code, body, keep_alive, len: parsed.len }))
+        Ok(Some(ResponseHead { status: code, body, keep_alive, len: parsed.len }))
     }
 }

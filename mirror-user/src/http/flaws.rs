@@ -149,7 +149,6 @@ impl Flaws {
     }
 
     /// Those that it holds, in the order of their declaration.
-    #[must_use]
     pub fn iter(self) -> impl Iterator<Item = Flaw> {
         let mut left = self.0;
         std::iter::from_fn(move || {

@@ -240,7 +240,7 @@ impl Redactor {
         else {
             return Ok(Content::Same { extended });
         };
-        if message.flaws.iter().any(|flaw| is_double_framing(flaw)) {
+        if message.flaws.iter().any(is_double_framing) {
             return Err(Unredactable::Ambiguous);
         }
         for coding in &codings {

@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::decode::{Decoder, Limits};
-use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
+use mirror_wire::decode::{Decoder, Limits};
+use mirror_wire::packet::{InterfaceId, LinkType, Packet, Timestamp};
 
 const LINKS: [LinkType; 8] = [
     LinkType::Ethernet,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
-use mirror_user::packet::{InterfaceId, Timestamp};
-use mirror_user::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
+use mirror_wire::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_wire::packet::{InterfaceId, Timestamp};
+use mirror_wire::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 
 #[derive(Arbitrary, Debug)]
 enum Step {

@@ -5,9 +5,9 @@
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_user::packet::{InterfaceId, Timestamp};
-use mirror_user::segment::{Endpoint, Flags, Segment, SeqNumber, Tag};
-use mirror_user::tcp::{FlowTable, TcpLimits};
+use mirror_wire::packet::{InterfaceId, Timestamp};
+use mirror_wire::segment::{Endpoint, Flags, Segment, SeqNumber, Tag};
+use mirror_wire::tcp::{FlowTable, TcpLimits};
 
 #[derive(Arbitrary, Debug)]
 struct Step {

@@ -21,15 +21,10 @@ pub mod cli;
 pub mod config;
 pub mod pipeline;
 
-pub mod packet;
-pub mod segment;
+// What needs no host: a crate of its own, which knows neither files nor sockets nor clocks.
+pub use mirror_wire::{decode, filter, http, packet, segment, stats, syntax, tcp};
+
 pub mod source;
-
-pub mod decode;
-
-pub mod tcp;
-
-pub mod http;
 
 pub mod rules;
 
@@ -40,7 +35,6 @@ pub mod demo;
 pub mod descriptors;
 pub mod doctor;
 pub mod files;
-pub mod filter;
 pub mod guard;
 pub mod logging;
 pub mod priority;
@@ -51,8 +45,6 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod shutdown;
-pub mod stats;
 pub mod summary;
-pub mod syntax;
 pub mod units;
 mod yaml;

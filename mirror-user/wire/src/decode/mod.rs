@@ -37,7 +37,7 @@ use self::fragment::Fragments;
 use self::ip::{Carrier, Payload, protocol};
 use self::kind::{Kind, Kinds};
 use self::link::Layer;
-pub(crate) use self::plain::Plain;
+pub use self::plain::Plain;
 use self::rest::Rest;
 use crate::filter::{Watch, Watcher};
 use crate::packet::Packet;

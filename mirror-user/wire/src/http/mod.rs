@@ -14,7 +14,7 @@
 
 use crate::tcp::event::{Change, Side, StreamEvent};
 
-pub(crate) mod coding;
+pub mod coding;
 mod content;
 mod context;
 mod flaws;
@@ -28,7 +28,7 @@ mod stats;
 pub mod target;
 
 pub use content::Content;
-pub(crate) use h1::{Chunks, Dechunked, Piece, ResponseHeads, Unreadable, dechunk, whole};
+pub use h1::{Chunks, Dechunked, Piece, ResponseHeads, Unreadable, dechunk, whole};
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 

@@ -16,11 +16,11 @@ use crate::packet::{LinkType, Packet};
 use crate::segment::{Tag, TagKind};
 
 /// A packet that the fast path can read.
-pub(crate) struct Plain<'a> {
+pub struct Plain<'a> {
     /// Where in the packet its IP header begins.
-    pub(crate) network: usize,
+    pub network: usize,
     /// Where its TCP header begins.
-    pub(crate) transport: usize,
+    pub transport: usize,
     pub(super) carrier: Carrier,
     /// From the TCP header on.
     pub(super) rest: Rest<'a>,
@@ -29,7 +29,7 @@ pub(crate) struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// `None` for every other packet, and for cut or malformed ones.
     #[inline]
-    pub(crate) fn read(packet: &'a Packet) -> Option<Self> {
+    pub fn read(packet: &'a Packet) -> Option<Self> {
         let bytes: &[u8] = &packet.data;
         let (mut kind, mut network): (u16, usize) = match packet.link {
             LinkType::Ethernet => (number(bytes, 12)?, 14),
@@ -59,12 +59,12 @@ impl<'a> Plain<'a> {
     }
 
     /// Source and destination.
-    pub(crate) fn addresses(&self) -> (IpAddr, IpAddr) {
+    pub fn addresses(&self) -> (IpAddr, IpAddr) {
         (self.carrier.source, self.carrier.destination)
     }
 
     /// The bytes of its TCP segment; `None` when some of them were cut off.
-    pub(crate) fn segment(&self) -> Option<&'a [u8]> {
+    pub fn segment(&self) -> Option<&'a [u8]> {
         (self.rest.beyond == 0).then_some(self.rest.bytes)
     }
 }

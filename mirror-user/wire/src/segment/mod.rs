@@ -12,7 +12,7 @@ use crate::packet::{InterfaceId, Packet, Timestamp};
 pub use self::endpoint::Endpoint;
 pub use self::seq::SeqNumber;
 pub use self::tag::Tag;
-pub(crate) use self::tag::{TagDigest, TagKind};
+pub use self::tag::{TagDigest, TagKind};
 
 /// One TCP segment (RFC 9293 §3.1) and where it was seen.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Segment {
     /// Removes the payload after the first `snaplen` bytes of its packet. A reassembled payload has
     /// no position in a packet, and stays as it is.
     #[inline]
-    pub(crate) fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
+    pub fn cut_to(&mut self, snaplen: u32, packet: &Packet) {
         let end = self.payload.as_ptr().addr().wrapping_add(self.payload.len());
         let end = end.wrapping_sub(packet.data.as_ptr().addr());
         if end <= packet.data.len() {

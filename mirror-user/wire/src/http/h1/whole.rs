@@ -8,7 +8,7 @@ use crate::http::message::{Body, BodyLength, Head, HeaderLine, Kept, StartLine};
 use crate::tcp::event::Side;
 
 /// The head of a request and what stands behind it; `None` when it is none.
-pub(crate) fn request(wire: &Bytes) -> Option<(Head, Body)> {
+pub fn request(wire: &Bytes) -> Option<(Head, Body)> {
     let (mut parsed, lines) = parse(Side::Client, wire)?;
     let StartLine::Request { version, .. } = parsed.start else { return None };
     let framing = framing::request(&mut parsed.facts, version);
@@ -16,7 +16,7 @@ pub(crate) fn request(wire: &Bytes) -> Option<(Head, Body)> {
 }
 
 /// The final response among the bytes that came on a connection after one request; `None` when there is none.
-pub(crate) fn response(wire: &Bytes, to_head: bool) -> Option<(Head, Body)> {
+pub fn response(wire: &Bytes, to_head: bool) -> Option<(Head, Body)> {
     let mut wire = wire.clone();
     loop {
         let (mut parsed, lines) = parse(Side::Server, &wire)?;

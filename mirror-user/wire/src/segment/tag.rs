@@ -10,7 +10,7 @@ pub struct Tag {
 
 /// The kinds of tags.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum TagKind {
+pub enum TagKind {
     /// IEEE 802.1Q and 802.1ad; 0 means that only the priority is set.
     Vlan = 1,
     /// Of VXLAN and Geneve.
@@ -31,13 +31,13 @@ impl Tag {
 
     /// The tag of one VLAN.
     #[cfg(test)]
-    pub(crate) const fn vlan(id: u32) -> Self {
+    pub const fn vlan(id: u32) -> Self {
         Self::NONE.with(TagKind::Vlan, id)
     }
 
     /// These tags with one more inside; an identifier of 0 is none.
     #[must_use]
-    pub(crate) const fn with(self, kind: TagKind, id: u32) -> Self {
+    pub const fn with(self, kind: TagKind, id: u32) -> Self {
         if id == 0 {
             return self;
         }
@@ -61,12 +61,12 @@ impl Tag {
     }
 
     /// All of it in one word.
-    pub(crate) const fn bits(self) -> u64 {
+    pub const fn bits(self) -> u64 {
         (self.outer as u64) << 32 | self.inner as u64
     }
 
     /// A digest for compact tables, with its own [`may_be`](TagDigest::may_be).
-    pub(crate) const fn digest(self) -> TagDigest {
+    pub const fn digest(self) -> TagDigest {
         const fn fold(n: u32) -> u8 {
             let folded = (n.wrapping_mul(0x9e37_79b1) >> 24) as u8;
             // 0 means none.
@@ -78,13 +78,15 @@ impl Tag {
 
 /// A [`Tag`] in 16 bits: `may_be` of two digests is true if it is for their tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TagDigest {
+pub struct TagDigest {
     outer: u8,
     inner: u8,
 }
 
 impl TagDigest {
-    pub(crate) const fn may_be(self, other: Self) -> bool {
+    /// True when a packet may have both tags.
+    #[must_use]
+    pub const fn may_be(self, other: Self) -> bool {
         self.inner == 0
             || other.inner == 0
             || self.inner == other.inner

@@ -196,28 +196,30 @@ impl Watch {
     }
 
     /// Lets another choice hold from now on.
-    pub(crate) fn set(&self, choice: Arc<Choice>) {
+    pub fn set(&self, choice: Arc<Choice>) {
         *self.0.choice.lock().unwrap_or_else(PoisonError::into_inner) = choice;
         self.0.changes.fetch_add(1, Ordering::Release);
     }
 }
 
-/// A copy of the choice that holds, for who asks for every packet.
-pub(crate) struct Watcher {
+/// A copy of the choice that holds, for callers that ask for every packet.
+pub struct Watcher {
     watch: Watch,
     changes: u64,
     choice: Arc<Choice>,
 }
 
 impl Watcher {
-    pub(crate) fn new(watch: Watch) -> Self {
+    /// Follows the choice of `watch`.
+    #[must_use]
+    pub fn new(watch: Watch) -> Self {
         let changes = watch.0.changes.load(Ordering::Acquire);
         Self { changes, choice: watch.choice(), watch }
     }
 
     /// The choice that holds: one load, unless it was changed.
     #[inline]
-    pub(crate) fn choice(&mut self) -> &Choice {
+    pub fn choice(&mut self) -> &Choice {
         let changes = self.watch.0.changes.load(Ordering::Acquire);
         if changes != self.changes {
             self.changes = changes;

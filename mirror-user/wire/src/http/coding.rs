@@ -29,7 +29,7 @@ const BLOCK: usize = 16 * 1024;
 
 /// Why content could not be had: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Undecodable {
+pub enum Undecodable {
     /// Longer than the limit when it was decoded.
     TooLarge,
     /// Far longer decoded than on the wire, as a decompression bomb is.
@@ -42,18 +42,19 @@ pub(crate) enum Undecodable {
 
 /// One content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
+pub enum Coding {
+    /// RFC 1952.
     Gzip,
     /// zlib's format, or bare deflate as some senders have it.
     Deflate,
+    /// RFC 7932.
     Brotli,
+    /// RFC 8878.
     Zstd,
 }
 
 /// The codings of a `Content-Encoding`, in the order in which they were applied.
-pub(crate) fn codings<'a>(
-    values: impl Iterator<Item = &'a [u8]>,
-) -> Result<Vec<Coding>, Undecodable> {
+pub fn codings<'a>(values: impl Iterator<Item = &'a [u8]>) -> Result<Vec<Coding>, Undecodable> {
     let mut codings = Vec::new();
     for name in values.flat_map(|value| value.split(|byte| *byte == b',')).map(fields::trim) {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
@@ -70,7 +71,7 @@ pub(crate) fn codings<'a>(
 }
 
 /// Undoes several, in the order in which they were applied, each up to this number of bytes.
-pub(crate) fn undo<'a>(
+pub fn undo<'a>(
     codings: &[Coding],
     mut content: Cow<'a, [u8]>,
     max: usize,
@@ -83,11 +84,7 @@ pub(crate) fn undo<'a>(
 
 /// Undoes one coding, up to this number of bytes. All of `bytes` must belong to it: what is behind its end
 /// would not have been looked at.
-pub(crate) fn decode(
-    coding: Coding,
-    bytes: &[u8],
-    max_bytes: usize,
-) -> Result<Vec<u8>, Undecodable> {
+pub fn decode(coding: Coding, bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, Undecodable> {
     let ratio = bytes.len().saturating_mul(MAX_RATIO).max(FREE_BYTES);
     let mut out = Limited { bytes: Vec::new(), limit: ratio.min(max_bytes), over: false };
     let outcome = match coding {
@@ -105,7 +102,7 @@ pub(crate) fn decode(
 }
 
 /// Does one coding.
-pub(crate) fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
+pub fn encode(coding: Coding, bytes: &[u8]) -> Vec<u8> {
     let encoded = || -> io::Result<Vec<u8>> {
         match coding {
             Coding::Gzip => {

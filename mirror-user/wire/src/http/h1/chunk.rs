@@ -11,7 +11,7 @@ const MAX_TRAILER: usize = 64 * 1024;
 
 /// Where a chunked body is being read.
 #[derive(Debug)]
-pub(crate) struct Chunks {
+pub struct Chunks {
     at: At,
     /// In a size: its value so far. In data: how much of the chunk is to come.
     value: u64,
@@ -40,7 +40,7 @@ enum At {
 
 /// What the next bytes of a chunked body are.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub enum Piece {
     /// Bytes of framing; nothing follows in the input.
     Framing(usize),
     /// Bytes of framing, then bytes of content.
@@ -52,17 +52,18 @@ pub(crate) enum Piece {
 }
 
 /// A chunked body that lies in memory as a whole, taken apart.
-pub(crate) struct Dechunked<'a> {
-    pub(crate) content: Vec<u8>,
+pub struct Dechunked<'a> {
+    /// The chunks' data.
+    pub content: Vec<u8>,
     /// There is a `;` outside of its content: its chunks bear extensions, or its trailers say such a
     /// thing.
-    pub(crate) extended: bool,
+    pub extended: bool,
     /// What stands behind the last byte of content: last chunk and trailers.
-    pub(crate) end: &'a [u8],
+    pub end: &'a [u8],
 }
 
 /// Takes a chunked body apart; `None` where it is none, or ends before its end.
-pub(crate) fn dechunk(wire: &[u8]) -> Option<Dechunked<'_>> {
+pub fn dechunk(wire: &[u8]) -> Option<Dechunked<'_>> {
     let mut content = Vec::with_capacity(wire.len());
     let mut extended = false;
     let mut chunks = Chunks::default();
@@ -90,7 +91,7 @@ impl Default for Chunks {
 
 impl Chunks {
     /// Reads on to the next content, the end of the body, or the end of `input`.
-    pub(crate) fn next(&mut self, input: &[u8]) -> Piece {
+    pub fn next(&mut self, input: &[u8]) -> Piece {
         let mut used = 0;
         while let Some(&byte) = input.get(used) {
             match self.at {

@@ -14,10 +14,10 @@ mod reader;
 mod response_head;
 mod start;
 mod waiting;
-pub(crate) mod whole;
+pub mod whole;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use chunk::{Chunks, Dechunked, Piece, dechunk};
-pub(crate) use response_head::{ResponseHeads, Unreadable};
+pub use chunk::{Chunks, Dechunked, Piece, dechunk};
+pub use response_head::{ResponseHeads, Unreadable};

@@ -106,8 +106,7 @@ impl LinkType {
     }
 }
 
-/// The interface of a source on which a packet was seen: an index into
-/// [`PacketSource::interfaces`](crate::source::PacketSource::interfaces).
+/// The interface on which a packet was seen: its place among the interfaces of its source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InterfaceId(pub u32);
 

@@ -120,9 +120,7 @@ impl Nets {
 
     /// Every network as the kernel program knows it: its list, its address, how many of the
     /// address's 128 bits count, and what is to become of it.
-    pub(crate) fn entries(
-        &self,
-    ) -> impl Iterator<Item = (List, Address, u32, Option<Listed>)> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = (List, Address, u32, Option<Listed>)> + '_ {
         self.lists().flat_map(|(list, table)| {
             table.0.iter().flat_map(move |(bits, networks)| {
                 networks.iter().map(move |([high, low], listed)| {

@@ -10,29 +10,29 @@ use crate::tcp::event::Side;
 const KEPT_LINES: usize = 64;
 
 /// A head, as far as it decides what follows it.
-pub(crate) struct ResponseHead {
+pub struct ResponseHead {
     /// Its status code.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Where its body ends (RFC 9112 §6.3).
-    pub(crate) body: BodyLength,
+    pub body: BodyLength,
     /// True when another response may follow on the connection (RFC 9112 §9.3).
-    pub(crate) keep_alive: bool,
+    pub keep_alive: bool,
     /// Its length with the empty line.
-    pub(crate) len: usize,
+    pub len: usize,
 }
 
 /// It cannot be read as a response of HTTP/1, or its end cannot be known.
-pub(crate) struct Unreadable;
+pub struct Unreadable;
 
 /// Reads heads of responses, one after the other, without allocating for each.
 #[derive(Default)]
-pub(crate) struct ResponseHeads {
+pub struct ResponseHeads {
     lines: Vec<HeaderLine>,
 }
 
 impl ResponseHeads {
     /// The head that `input` begins with; `None` while it is not whole.
-    pub(crate) fn parse(
+    pub fn parse(
         &mut self,
         input: &[u8],
         to_head: bool,

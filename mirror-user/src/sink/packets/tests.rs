@@ -377,7 +377,7 @@ proptest! {
             return Ok(());
         }
         // Which response is whose is guessed by readers of such a capture, or cannot be written; no
-        // message is invented or lost.
+        // message is invented, and no request lost.
         let heads = |all: &[Told]| {
             let both = |one: &Told| [one.request.clone(), one.response.clone()];
             let mut heads: Vec<_> =
@@ -385,7 +385,10 @@ proptest! {
             heads.sort();
             heads
         };
-        prop_assert_eq!(heads(&seen), heads(&read));
+        let (mut seen_heads, read_heads) = (heads(&seen), heads(&read));
+        // A response whose own request was not captured may be lost (docs/guide.md).
+        seen_heads.retain(|head| read_heads.contains(head) || !head.starts_with(b"HTTP/"));
+        prop_assert_eq!(seen_heads, read_heads);
         let heads_of_pair = |told: &Told| {
             Some((told.request.as_ref()?.head.clone(), told.response.as_ref()?.head.clone()))
         };

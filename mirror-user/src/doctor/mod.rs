@@ -13,14 +13,12 @@ use serde::Serialize;
 
 use crate::confine::{Bounds, Confined, confine};
 use crate::privileges;
-use crate::source::live::Device;
+use crate::source::live::{Device, has_tcx};
 
 /// The first kernel with a BPF ring buffer, without which there is no live capture.
 const RING_BUFFER: (u32, u32) = (5, 8);
 /// The oldest kernel that mirror is tested on.
 const OLDEST: (u32, u32) = (5, 15);
-/// The first kernel with TCX links.
-const TCX: (u32, u32) = (6, 6);
 
 /// The findings about this host.
 #[derive(Debug, Serialize)]
@@ -80,7 +78,7 @@ pub fn run(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
 pub fn examine() -> Report {
     let release = uname().release().to_string_lossy().into_owned();
     let version = version_of(&release);
-    let mut findings = vec![kernel(&release, version), attachment(version), btf()];
+    let mut findings = vec![kernel(&release, version), attachment(), btf()];
     findings.extend(privileges::CAPTURE.iter().map(capability));
     findings.push(object());
     findings.push(confinement());
@@ -109,8 +107,8 @@ fn kernel(release: &str, version: Option<(u32, u32)>) -> Finding {
     Finding { what: "kernel", found: release.to_owned(), verdict, advice }
 }
 
-fn attachment(version: Option<(u32, u32)>) -> Finding {
-    let tcx = version.is_some_and(|version| version >= TCX);
+fn attachment() -> Finding {
+    let tcx = has_tcx();
     Finding {
         what: "attached by",
         found: if tcx { "TCX" } else { "clsact" }.to_owned(),

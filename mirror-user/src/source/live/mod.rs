@@ -51,6 +51,7 @@ use crate::stats::{Account, Note, Topic};
 pub use cgroup::Cgroup;
 pub use control::Control;
 pub use device::Device;
+pub use kernel::has_tcx;
 pub use log::KernelLog;
 pub use meter::Meter;
 pub use namespace::Namespace;

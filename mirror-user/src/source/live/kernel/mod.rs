@@ -20,6 +20,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use self::attach::Attached;
 pub(super) use self::counters::Counters;
 pub(super) use self::path::Path;
+pub use self::path::has_tcx;
 use super::control::{Control, Maps};
 use super::log::{KernelLog, Listener};
 use super::meter::Meter;

@@ -1,5 +1,7 @@
 //! The ways of attaching the program, and the best one that this kernel has.
 
+use std::io::ErrorKind;
+
 use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
@@ -40,14 +42,17 @@ impl Path {
     }
 }
 
-/// True when the kernel has TCX links.
-fn has_tcx() -> bool {
+/// True when the kernel has TCX links, or does not let this process ask and is new enough for them.
+pub fn has_tcx() -> bool {
     // A kernel of that version may be built without them; `lo` always exists and can be queried.
     KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
         && match SchedClassifier::query_tcx("lo", TcAttachType::Ingress) {
             Ok(_) => true,
             // Others have links there, whose programs only CAP_SYS_ADMIN may open.
-            Err(ProgramError::SyscallError(error)) => error.call == "bpf_prog_get_fd_by_id",
+            Err(ProgramError::SyscallError(error)) => {
+                error.call == "bpf_prog_get_fd_by_id"
+                    || error.io_error.kind() == ErrorKind::PermissionDenied
+            }
             Err(_) => false,
         }
 }

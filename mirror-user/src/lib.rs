@@ -1,6 +1,6 @@
 //! `mirror` shadows production HTTP traffic without standing in its path.
 //!
-//! The rooms, in the order in which a packet meets them:
+//! The modules, in the order in which a packet meets them:
 //!
 //! ```text
 //! kernel ──PacketRecord──► source ──Packet──► decode ──Segment──► tcp ──StreamEvent──► http
@@ -8,10 +8,10 @@
 //!              replay, files, reports ◄── sink ◄──Cleared── rules ◄──────Exchange───────┘
 //! ```
 //!
-//! The two outer doors, [`source`] and [`sink`], are traits; the rooms between them are plain
-//! structs that push into a reused `Vec`. Beside them [`guard`] sees to it that production does not feel
-//! them. Nothing calls backwards. `docs/life-of-a-packet.md`
-//! walks the same way with one packet in hand.
+//! Both ends, [`source`] and [`sink`], are traits; the stages between them are plain structs that push
+//! into a reused `Vec`, joined by [`pipeline`]. [`config`] says what is meant and [`run`] puts it into
+//! practice. [`guard`] keeps production from feeling it. Nothing calls backwards:
+//! `tests/outside/layering.rs` holds who may import whom, and `docs/architecture.md` explains it.
 #![forbid(unsafe_code)]
 // It panics where standard error is closed, and a panic ends the process at once, with its filters still
 // attached. Events go through `logging`.

@@ -48,3 +48,8 @@ pub mod shutdown;
 pub mod summary;
 pub mod units;
 mod yaml;
+
+// A server that tests of several modules send to.
+#[cfg(test)]
+#[path = "../../tests/support/target.rs"]
+mod test_target;

@@ -1,7 +1,7 @@
 //! What the path of a packet allocates: decode, tcp and http nothing for a packet within a message
 //! and a few times for a message; a rule that does not match nothing, however many there are. What
 //! connections take is what `docs/limits.md` says.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../support/wire.rs"]
 #[allow(dead_code, reason = "other tests use the rest of it")]

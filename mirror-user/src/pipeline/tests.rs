@@ -18,8 +18,7 @@ use crate::source::again::RepeatedSource;
 use crate::stats::{Seam, Snapshot, SnapshotSlot};
 use crate::tcp::{FlowTable, TcpLimits};
 
-#[path = "../../../tests/support/target.rs"]
-mod target;
+use crate::test_target as target;
 use target::{Behaviour, Target};
 
 /// Far more than anything here takes; a test that needs it has failed.

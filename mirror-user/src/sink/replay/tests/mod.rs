@@ -16,8 +16,7 @@ use crate::rules::tests::{asked, cleared, with};
 use crate::sink::Sink;
 use crate::stats::Account;
 
-#[path = "../../../../../tests/support/target.rs"]
-mod target;
+use crate::test_target as target;
 use target::{Behaviour, Target};
 
 mod harmless;

@@ -9,8 +9,8 @@ use crate::stats::{Account, Note};
 
 /// Gives the exchanges of a run, in the order in which each connection had them.
 pub trait Front: Send {
-    /// Reads on, for at most `wait` where nothing comes and at most some thousand packets where much
-    /// does, and adds the exchanges that this completed to `out`. Returns as soon as there is one.
+    /// Reads on, for at most `wait` where nothing comes, and adds the exchanges that this completed to
+    /// `out`. Returns as soon as there is one.
     ///
     /// # Errors
     /// When it cannot go on, or at its end, when not all that was asked for could be read. What was read
@@ -49,8 +49,10 @@ pub trait Front: Send {
 /// What came of reading. None of them is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Something was read; more may be there at once.
-    Some,
+    /// Exchanges were added; more may be there at once.
+    Exchanges,
+    /// So much was read since the last pause that it is time to look at what other threads want.
+    Pause,
     /// Nothing came within the wait.
     Idle,
     /// The capture begins anew, after the exchanges that were added: no connection goes on, and times are so

@@ -42,11 +42,6 @@ use crate::summary::Summary;
 /// stop is noticed and how long a time-out of a connection is late while the link is idle.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
-/// How many packets are read between two looks at what other threads want: a stop, the progress
-/// line, a snapshot. So few that it is 1 s where packets come just often enough that the source is
-/// never idle, 250 a second.
-const PACKETS_PER_LOOK: u32 = 256;
-
 /// Every stage of one run.
 pub struct Pipeline {
     front: Box<dyn Front>,
@@ -106,33 +101,32 @@ impl Pipeline {
     }
 
     fn pump(&mut self, stop: &Stop) -> anyhow::Result<()> {
-        let mut looked = 0;
         loop {
             let reading = self.front.read(IDLE_WAIT, &mut self.exchanges)?;
             self.pass_on()?;
             match reading {
-                Reading::Some => {}
+                Reading::Exchanges => {}
+                Reading::Pause => self.look(stop),
                 Reading::Idle => {
                     self.take_changes()?;
                     self.outlets.iter_mut().try_for_each(|outlet| outlet.sink.flush())?;
+                    self.look(stop);
                 }
                 Reading::Rewound(shift) => self.emit(Event::Rewound(shift)),
                 Reading::End => return Ok(()),
             }
-            let packets = self.front.packets();
-            if reading == Reading::Idle
-                || packets.saturating_sub(looked) >= u64::from(PACKETS_PER_LOOK)
-            {
-                looked = packets;
-                self.beside.progress.show(packets, self.counts.requests);
-                self.emit(Event::Production(self.counts.responses));
-                if self.beside.snapshots.take_request() {
-                    self.beside.snapshots.publish(self.snapshot());
-                }
-                if stop.requested() {
-                    self.front.stop();
-                }
-            }
+        }
+    }
+
+    /// Looks at what other threads want.
+    fn look(&mut self, stop: &Stop) {
+        self.beside.progress.show(self.front.packets(), self.counts.requests);
+        self.emit(Event::Production(self.counts.responses));
+        if self.beside.snapshots.take_request() {
+            self.beside.snapshots.publish(self.snapshot());
+        }
+        if stop.requested() {
+            self.front.stop();
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::PACKETS_PER_LOOK;
 use super::front::{Front, Observed, Reading};
 use crate::decode::{Decoder, Skip};
 use crate::filter::Ports;
@@ -15,6 +14,11 @@ use crate::stats::{Note, Topic};
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
 
+/// How many packets are read between two pauses, in which the pipeline looks at what other threads
+/// want: a stop, the progress line, a snapshot. So few that it is 1 s where packets come just often
+/// enough that the source is never idle, 250 a second.
+const PACKETS_PER_PAUSE: u64 = 256;
+
 /// From packets to exchanges.
 pub struct Packets {
     source: Box<dyn PacketSource>,
@@ -26,6 +30,8 @@ pub struct Packets {
     /// Between `flows` and `http`; reused for every packet.
     events: Vec<StreamEvent>,
     packets: u64,
+    /// How many packets will have been read at the next pause.
+    next_pause: u64,
 }
 
 impl Packets {
@@ -37,7 +43,16 @@ impl Packets {
         flows: FlowTable,
         http: HttpTable,
     ) -> Self {
-        Self { source, decoder, recorder: None, flows, http, events: Vec::new(), packets: 0 }
+        Self {
+            source,
+            decoder,
+            recorder: None,
+            flows,
+            http,
+            events: Vec::new(),
+            packets: 0,
+            next_pause: PACKETS_PER_PAUSE,
+        }
     }
 
     /// The same, which also writes down the packets that become segments.
@@ -61,7 +76,10 @@ impl Packets {
         };
         self.flows.push(segment, &mut self.events);
         self.flows.expire(packet.at, &mut self.events);
-        self.pass_on(out);
+        // Most packets end here: what they hold is part of something, or they hold nothing.
+        if !self.events.is_empty() {
+            self.pass_on(out);
+        }
         Ok(())
     }
 
@@ -83,13 +101,14 @@ impl Packets {
 
 impl Front for Packets {
     fn read(&mut self, wait: Duration, out: &mut Vec<Exchange>) -> anyhow::Result<Reading> {
-        for _ in 0..PACKETS_PER_LOOK {
+        while self.packets < self.next_pause {
             // Looked at where it was put: to move a packet that was just written makes a CPU wait.
             let next = self.source.next(wait);
             match &next {
                 Ok(Next::Packet(packet)) => self.take(packet, out)?,
                 Ok(Next::Idle) => {
                     self.idle(out)?;
+                    self.next_pause = self.packets.saturating_add(PACKETS_PER_PAUSE);
                     return Ok(Reading::Idle);
                 }
                 Ok(Next::Again(shift)) => {
@@ -102,10 +121,11 @@ impl Front for Packets {
                 Err(_) => return next.map(|_| Reading::End),
             }
             if !out.is_empty() {
-                break;
+                return Ok(Reading::Exchanges);
             }
         }
-        Ok(Reading::Some)
+        self.next_pause = self.packets.saturating_add(PACKETS_PER_PAUSE);
+        Ok(Reading::Pause)
     }
 
     fn stop(&mut self) {

@@ -150,7 +150,7 @@ fn a_file_gives_what_the_kernel_gives() {
             &["--sample", "40"],
             &["--client-net", "!10.77.0.0/24"],
             &["--requests-only"],
-            &["--snaplen", "answers=1000"],
+            &["--snaplen", "responses=1000"],
             &["--sample", "60", "--net", "fd00::/8,10.77.0.2"],
         ];
         let everything = path("all.pcap");
@@ -193,7 +193,7 @@ fn a_file_gives_what_the_kernel_gives() {
 fn cut_answers_cost_only_themselves() {
     Lab::run(|lab| {
         lab.start_nginx();
-        let flags = ["--port", "8080", "--snaplen", "answers=1000"];
+        let flags = ["--port", "8080", "--snaplen", "responses=1000"];
         let summary = count(lab, &flags, || {
             lab.curl(&[
                 &format!("{URL}/1"),

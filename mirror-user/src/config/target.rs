@@ -117,7 +117,7 @@ fn limits(how: &TargetSettings, run: &Run) -> Limits {
 
 fn timeouts(how: &TargetSettings, pace: &PaceSettings) -> Timeouts {
     let defaults = Timeouts::default();
-    let first_byte = how.answer_timeout.unwrap_or(defaults.first_byte);
+    let first_byte = how.response_timeout.unwrap_or(defaults.first_byte);
     Timeouts {
         connect: how.connect_timeout.unwrap_or(defaults.connect),
         first_byte,

@@ -13,6 +13,8 @@ pub(crate) struct Setting {
     pub(crate) key: &'static str,
     /// Its name on the command line, where that is not the key.
     pub(crate) flag: &'static str,
+    /// A former name, still accepted as a flag and as a key; empty: none.
+    pub(crate) alias: &'static str,
     /// There is no flag: the file alone says it.
     pub(crate) file_only: bool,
     /// The part of `--help` where it stands.
@@ -58,6 +60,7 @@ impl Setting {
         help: "",
         key: "",
         flag: "",
+        alias: "",
         file_only: false,
         heading: "",
         under: "",

@@ -36,7 +36,10 @@ impl Visit for Define {
     fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
         let Some(flag) = setting.flag() else { return };
         let heading = if setting.under.is_empty() { setting.heading } else { setting.under };
-        let arg = Arg::new(flag).long(flag).help_heading(heading);
+        let mut arg = Arg::new(flag).long(flag).help_heading(heading);
+        if !setting.alias.is_empty() {
+            arg = arg.alias(setting.alias);
+        }
         let mut arg = S::define(setting, arg);
         for other in &self.map {
             if let (true, Some(other)) = (setting.conflicts.contains(&other.key), other.flag()) {

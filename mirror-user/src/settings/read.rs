@@ -63,6 +63,9 @@ impl Visit for Keys {
         if !self.0.contains(&setting.key) {
             self.0.push(setting.key);
         }
+        if !setting.alias.is_empty() {
+            self.0.push(setting.alias);
+        }
     }
 
     fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
@@ -82,7 +85,14 @@ struct Read<'r, 'f, 'n> {
 impl Visit for Read<'_, '_, '_> {
     fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, _: &S) {
         self.known.push(setting);
-        if let Some(node) = self.fields.get(setting.key) {
+        let own_key = self.fields.get(setting.key);
+        let alias = self.fields.get(setting.alias);
+        if let (Some(_), Some(alias)) = (own_key, alias) {
+            let Setting { key, alias: former, .. } = setting;
+            self.reader
+                .wrong(alias.at, format!("both {key} and {former}, its former name; keep {key}"));
+        }
+        if let Some(node) = own_key.or(alias) {
             *own = S::read(self.reader, setting, node);
         }
     }

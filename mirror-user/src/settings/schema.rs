@@ -56,6 +56,14 @@ impl Visit for Properties {
                 json!({ "anyOf": [S::schema(), { "type": "null" }], "description": description })
             }
         };
+        if !setting.alias.is_empty() {
+            let former = json!({
+                "anyOf": [S::schema(), { "type": "null" }],
+                "description": format!("The former name of `{}`.", setting.key),
+                "deprecated": true,
+            });
+            self.add(setting.alias, former);
+        }
         self.add(setting.key, schema);
         self.known.push(setting);
     }

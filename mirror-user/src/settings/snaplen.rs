@@ -37,6 +37,7 @@ impl SnaplenPart {
 /// ordinary packets would lose their headers.
 const MIN_SNAPLEN: u64 = 128;
 
+/// `SIZE`, `requests=SIZE` or `responses=SIZE`; `answers=` is the former name of `responses=`.
 impl FromStr for SnaplenPart {
     type Err = String;
 
@@ -53,8 +54,8 @@ impl FromStr for SnaplenPart {
         match what {
             None => Ok(Self::All(bytes)),
             Some("requests") => Ok(Self::Requests(bytes)),
-            Some("answers") => Ok(Self::Responses(bytes)),
-            Some(_) => Err("a size, such as 256, or requests=64KiB, or answers=256".into()),
+            Some("responses" | "answers") => Ok(Self::Responses(bytes)),
+            Some(_) => Err("a size, such as 256, or requests=64KiB, or responses=256".into()),
         }
     }
 }
@@ -64,7 +65,7 @@ impl fmt::Display for SnaplenPart {
         let (what, bytes) = match *self {
             Self::All(bytes) => ("", bytes),
             Self::Requests(bytes) => ("requests=", bytes),
-            Self::Responses(bytes) => ("answers=", bytes),
+            Self::Responses(bytes) => ("responses=", bytes),
         };
         write!(f, "{what}{}", Bytes(bytes.into()))
     }
@@ -79,12 +80,13 @@ mod tests {
         for (text, read) in [
             ("256", SnaplenPart::All(256)),
             ("requests=64KiB", SnaplenPart::Requests(65536)),
-            ("answers=128", SnaplenPart::Responses(128)),
+            ("responses=128", SnaplenPart::Responses(128)),
         ] {
             assert_eq!(text.parse(), Ok(read));
             assert_eq!(read.to_string(), text);
         }
-        for bad in ["64", "both=256", "answers"] {
+        assert_eq!("answers=128".parse(), Ok(SnaplenPart::Responses(128)), "the former name");
+        for bad in ["64", "both=256", "responses"] {
             assert!(bad.parse::<SnaplenPart>().is_err(), "{bad}");
         }
     }

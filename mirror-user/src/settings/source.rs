@@ -70,7 +70,7 @@ settings! {
         setting sample: Option<Percent> { key: "sample", default: "100" }
         /// Only packets to the server: requests without their responses
         setting requests_only: bool { key: "requests-only" }
-        /// Only the first bytes of each packet, or of each packet with requests or responses (`answers`)
+        /// Copy only the first SIZE bytes of each packet, or of each packet with requests or with responses
         setting snaplen: Vec<SnaplenPart> { key: "snaplen", with_commas: true }
     }
 }

@@ -22,7 +22,11 @@ settings! {
         /// How long a connection to the target may take to be made
         setting connect_timeout: Option<Duration> { key: "connect-timeout", default: "2s" }
         /// How long the target may take none of a request, and how long it may take to begin its response; it has three times that to end it
-        setting answer_timeout: Option<Duration> { key: "answer-timeout", default: "10s" }
+        setting response_timeout: Option<Duration> {
+            key: "response-timeout",
+            alias: "answer-timeout",
+            default: "10s",
+        }
         /// How much it gets.
         group load: LoadSettings { }
         /// When it is left alone.

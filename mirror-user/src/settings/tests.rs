@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command};
 use proptest::prelude::*;
 
 use super::define::{Setting, Settings, Slot, Visit};
-use super::{flags, over, print, read};
+use super::{TargetSettings, flags, over, print, read};
 use crate::config::file::File;
 use crate::yaml::write::{self, write_map};
 use crate::yaml::{self, Limits, Reader};
@@ -165,6 +165,29 @@ fn what_excludes_a_given_setting_gives_way() {
     let both = over(upper.clone(), &lower);
     assert!(both.from.is_empty() && both.hook.is_none());
     assert_eq!((both.filter.side, both.filter.ports), (lower.filter.side, upper.filter.ports));
+}
+
+#[test]
+fn a_former_name_is_accepted_as_a_flag_and_as_a_key() {
+    let file = |target: &str| {
+        File::parse(&format!(
+            "version: 1\nsource: {{ from: a.pcap }}\ntargets:\n  a: {{ url: http://a, {target} }}\n"
+        ))
+    };
+    let timeout = |target: &str| {
+        let file = file(target).unwrap_or_else(|problems| panic!("{}", problems.render("it")));
+        file.targets[0].how.response_timeout
+    };
+    let five = Some(std::time::Duration::from_secs(5));
+    assert_eq!(timeout("response-timeout: 5s"), five);
+    assert_eq!(timeout("answer-timeout: 5s"), five);
+    let both = file("response-timeout: 5s, answer-timeout: 6s").unwrap_err().render("it");
+    assert!(both.contains("its former name; keep response-timeout"), "{both}");
+    for flag in ["--response-timeout=5s", "--answer-timeout=5s"] {
+        let command = flags::define::<TargetSettings>(Command::new("mirror").no_binary_name(true));
+        let mut matches = command.try_get_matches_from([flag]).unwrap();
+        assert_eq!(flags::take::<TargetSettings>(&mut matches).response_timeout, five, "{flag}");
+    }
 }
 
 #[test]

@@ -60,7 +60,7 @@ impl Target {
             tls: TlsSettings { ca, cert, key, server_name, insecure: false },
             headers: HeaderSettings { remove, set: FieldLines(set), add: FieldLines(add) },
             path_prefix,
-            answer_timeout: self.timeout,
+            response_timeout: self.timeout,
             marks: MarkSettings { host: Some(host), ..MarkSettings::default() },
             ..TargetSettings::default()
         };

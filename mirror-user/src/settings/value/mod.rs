@@ -169,10 +169,10 @@ texts! {
             { "type": "string", "pattern": r"^[0-9]+(\s*-\s*[0-9]+)?$" },
         ] });
     NetworkRule: "[!]CIDR", "networks", json!({ "type": "string" });
-    SnaplenPart: "SIZE|requests=SIZE|answers=SIZE", "sizes, also of `requests=` or `answers=` alone",
+    SnaplenPart: "SIZE|requests=SIZE|responses=SIZE", "sizes, also of `requests=` or `responses=` alone",
         json!({ "anyOf": [
             { "type": "integer", "minimum": 128 },
-            { "type": "string", "pattern": format!("^((requests|answers)=)?{SIZE}$") },
+            { "type": "string", "pattern": format!("^((requests|responses|answers)=)?{SIZE}$") },
         ] });
     Percent: "PERCENT", "percent, up to 100", percent("", Some(100));
     CpuLimit: "PERCENT", "percent of one processor", percent("", None);

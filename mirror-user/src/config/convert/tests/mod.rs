@@ -128,7 +128,7 @@ fn several_mirrors_have_a_part_each() {
     );
     let text = istio(&text);
     let text = words(&text);
-    let timeout = "host: keep answer-timeout: \"1m 500ms\"";
+    let timeout = "host: keep response-timeout: \"1m 500ms\"";
     for wanted in [
         format!("b.default: url: http://b.default.svc.cluster.local:80 {timeout}"),
         format!("c.default: url: http://c.default.svc.cluster.local:81 {timeout}"),

@@ -302,7 +302,7 @@ fn a_delegates_routes_are_merged_with_its_roots() {
         "prefix: /a/b",
         "x: 1",
         "http://b.other.svc.cluster.local:80",
-        "answer-timeout: \"3s\"",
+        "response-timeout: \"3s\"",
     ] {
         assert!(native.contains(wanted), "{wanted}: {native}");
     }

@@ -1,7 +1,7 @@
-//! YAML in and out. A text becomes a tree whose values have places; a [`Reader`] takes typed values out
-//! of the tree and notes everything that is wrong with them; [`write`](mod@write) prints a tree.
+//! Reads and writes YAML. A text is parsed into a tree whose values have positions; a [`Reader`] extracts
+//! typed values from the tree and collects all problems; [`write`](mod@write) prints a tree.
 //!
-//! Knows no setting and no format: which keys a map has is for its caller to say.
+//! Knows no settings and no file format: the caller says which keys a map may have.
 
 mod problem;
 mod reader;

@@ -1,11 +1,11 @@
-//! What is wrong with a configuration file: everything at once, each with its place and what to do.
+//! The problems of a configuration file: all at once, each with its position and what to do.
 
 use super::{Place, Problem};
 
-/// Problems of one file that are reported, at most; more say nothing new.
+/// Maximum number of problems reported per file; more would add nothing.
 pub(crate) const MAX_PROBLEMS: usize = 100;
 
-/// Everything that is wrong with one file, in the order of its lines.
+/// All problems of one file, in order of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
@@ -13,7 +13,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// Notes one.
+    /// Adds a problem.
     pub fn add(&mut self, at: Place, text: impl Into<String>) {
         if self.list.len() < MAX_PROBLEMS {
             self.list.push(Problem { at, text: text.into() });
@@ -22,13 +22,13 @@ impl Problems {
         }
     }
 
-    /// True when nothing is wrong.
+    /// True if there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Each of them, by its place.
+    /// All problems, in order of position.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.list.iter()
     }
@@ -37,7 +37,7 @@ impl Problems {
         self.list.sort_by_key(|problem| problem.at);
     }
 
-    /// One line for each, behind the file's name, as compilers write them.
+    /// One line per problem, prefixed with the file's name, as compilers write them.
     #[must_use]
     pub fn render(&self, file: &str) -> String {
         let lines = self.list.iter().map(|Problem { at, text }| match at.line {

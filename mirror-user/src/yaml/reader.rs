@@ -1,24 +1,24 @@
-//! Typed values out of the tree. What is wrong is noted, and reading goes on, so that a file's
-//! problems are all reported at once.
+//! Extracts typed values from the tree. Problems are collected and reading goes on, so that all problems
+//! of a file are reported at once.
 
 use super::{Key, Node, Place, Problems, Value};
 
-/// How far a word may be from a key to be taken for it: 1 is the same word.
-const ALIKE: f64 = 0.8;
+/// Minimum similarity (Jaro-Winkler, 1 is equal) of a key for "did you mean".
+const MIN_SIMILARITY: f64 = 0.8;
 
 #[derive(Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Problems,
 }
 
-/// A map whose keys are known ones, each there once.
+/// A map whose keys are all known and unique.
 pub(crate) struct Fields<'a> {
     pub(crate) at: Place,
     fields: Vec<(&'a Key, &'a Node)>,
 }
 
 impl<'a> Fields<'a> {
-    /// The value of this key; `None` where it is not there or is null.
+    /// The value of this key; `None` if it is absent or null.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         let mut fields = self.fields.iter().filter(|(_, node)| !matches!(node.value, Value::Null));
         fields.find(|(other, _)| other.text == key).map(|(_, node)| *node)
@@ -34,7 +34,7 @@ impl Reader {
         self.problems.add(at, text);
     }
 
-    /// A map with these keys.
+    /// Reads a map that may have these keys.
     pub(crate) fn fields<'a>(&mut self, node: &'a Node, known: &[&str]) -> Option<Fields<'a>> {
         let pairs = self.pairs(node)?;
         let mut fields = Vec::new();
@@ -46,18 +46,18 @@ impl Reader {
             let nearest = known
                 .iter()
                 .map(|word| (strsim::jaro_winkler(word, &key.text), word))
-                .filter(|(alike, _)| *alike >= ALIKE)
+                .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
                 .max_by(|a, b| a.0.total_cmp(&b.0));
             let advice = match nearest {
                 Some((_, word)) => format!("did you mean `{word}`?"),
-                None => format!("here are: {}", known.join(", ")),
+                None => format!("the keys here are: {}", known.join(", ")),
             };
             self.wrong(key.at, format!("{}: no such key; {advice}", key.text));
         }
         Some(Fields { at: node.at, fields })
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub(crate) fn required<'a>(
         &mut self,
         fields: &Fields<'a>,
@@ -71,7 +71,7 @@ impl Reader {
         node
     }
 
-    /// A map whose keys are names; each is there once.
+    /// Reads a map with arbitrary, unique keys.
     pub(crate) fn pairs<'a>(&mut self, node: &'a Node) -> Option<Vec<(&'a Key, &'a Node)>> {
         let Value::Map(map) = &node.value else {
             self.wrong(node.at, "not a map; write `key: value` lines");
@@ -84,7 +84,7 @@ impl Reader {
                 Some(first) => {
                     self.wrong(
                         key.at,
-                        format!("{}: given before at {first}; give it once", key.text),
+                        format!("{}: already given at {first}; give it once", key.text),
                     );
                 }
                 None => pairs.push((key, value)),
@@ -93,7 +93,7 @@ impl Reader {
         Some(pairs)
     }
 
-    /// Each value of a list; a single value counts as a list of one.
+    /// Reads each value of a list; a single value counts as a list of one.
     pub(crate) fn list<'a, T>(
         &mut self,
         node: Option<&'a Node>,
@@ -103,7 +103,7 @@ impl Reader {
             None | Some((Value::Null, _)) => Vec::new(),
             Some((Value::List(list), node)) => {
                 if list.is_empty() {
-                    self.wrong(node.at, "an empty list; leave it out, or name something");
+                    self.wrong(node.at, "an empty list; leave it out, or add an item");
                 }
                 list.iter().filter_map(|node| read(self, node)).collect()
             }
@@ -115,20 +115,20 @@ impl Reader {
         match &node.value {
             Value::Scalar { text, .. } => Some(text),
             Value::Null => {
-                self.wrong(node.at, "nothing; write a text, in quotes if it is empty");
+                self.wrong(node.at, "no value; write a text, in quotes if it is empty");
                 None
             }
             Value::List(_) | Value::Map(_) => {
                 self.wrong(
                     node.at,
-                    "not a text; write it behind the key, in quotes if it has odd signs",
+                    "not a text; write it after the key, in quotes if it has special characters",
                 );
                 None
             }
         }
     }
 
-    /// A text that `parse` can read; its error says what to write.
+    /// Parses a text; the error of `parse` says what to write.
     pub(crate) fn parsed<T>(
         &mut self,
         node: &Node,
@@ -149,7 +149,7 @@ impl Reader {
         }
     }
 
-    /// One of these words, with what it stands for.
+    /// Reads one of these words; returns its value.
     pub(crate) fn word<T: Clone>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
         self.parsed(node, |text| {
             let found =

@@ -1,32 +1,32 @@
-//! YAML text in, trees with places out. The only file that knows `saphyr-parser`.
+//! Parses YAML text into trees with positions. The only file that uses `saphyr-parser`.
 //!
-//! Refuses tags. Anchors, aliases and merge keys, which make small files huge and give a line a
-//! meaning that it does not say, are refused or expanded, as the reader asks; what is expanded counts
-//! against the same limits as what is written out. Scalars stay text: whether `50` is a number is for
-//! the reader of its field to say. Bounded in bytes, values and depth; nothing here recurses.
+//! Refuses tags. Anchors, aliases and merge keys can make small files huge and hide what a line means, so
+//! they are refused or expanded, as the caller chooses; expanded values count against the same limits.
+//! Scalars stay text: whether `50` is a number is decided by the reader of its field. Bounded in bytes,
+//! values and depth; nothing here recurses.
 
 use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-/// Lists and maps inside each other, at most; an Istio VirtualService needs 9.
+/// Maximum nesting of lists and maps; an Istio VirtualService needs 9.
 const MAX_DEPTH: usize = 32;
 
-/// How much is read.
+/// Limits on the input.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Bytes of text.
     pub(crate) bytes: usize,
     /// Values of all documents together.
     pub(crate) values: usize,
-    /// True where aliases and merge keys are expanded, false where they are refused.
+    /// True to expand aliases and merge keys, false to refuse them.
     pub(crate) aliases: bool,
 }
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// From 1; 0 where there is no file.
+    /// From 1; 0 if there is no file.
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
@@ -38,37 +38,37 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong with a file.
+/// One problem of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// Its position.
     pub at: Place,
-    /// The object, what is wrong with it, and what to do.
+    /// The object, what is wrong, and what to do.
     pub text: String,
 }
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Node {
     pub(crate) at: Place,
     pub(crate) value: Value,
 }
 
-/// What a node is.
+/// The value of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     Scalar {
         text: String,
-        /// Without quotes, so that it may be a number or a truth value.
+        /// True without quotes: it may be a number or a boolean.
         plain: bool,
     },
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
 
-/// The name of a field and where it stands.
+/// The name of a field and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
     pub(crate) at: Place,
@@ -111,24 +111,24 @@ impl Node {
     }
 }
 
-/// A list or a map that has not ended.
+/// A list or a map that is still open.
 struct Open {
     at: Place,
     value: Value,
-    /// In a map: the key whose value comes next.
+    /// In a map: the key that waits for its value.
     key: Option<Key>,
-    /// What aliases call it; 0: nothing.
+    /// The number of its anchor; 0: none.
     anchor: usize,
-    /// Of what is in it already.
+    /// Size of its contents so far.
     size: Size,
 }
 
-/// How much a value is, so that a copy can be refused before it is made.
+/// Size of a value, so that a copy can be refused before it is made.
 #[derive(Clone, Copy, Debug, Default)]
 struct Size {
     values: usize,
     bytes: usize,
-    /// Lists and maps inside each other.
+    /// Nesting of lists and maps.
     depth: usize,
 }
 
@@ -142,7 +142,7 @@ impl Size {
     }
 }
 
-/// The documents of `text`; empty ones are left out.
+/// Parses the documents of `text`; empty ones are left out.
 pub(crate) fn parse(text: &str, limits: Limits) -> Result<Vec<Node>, Problem> {
     if text.len() > limits.bytes {
         return Err(Problem {
@@ -171,9 +171,9 @@ struct Trees {
     limits: Limits,
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// What the aliases of this document stand for.
+    /// The values of this document's anchors.
     anchors: hashbrown::HashMap<usize, (Node, Size)>,
-    /// Of everything so far.
+    /// Size of everything so far.
     size: Size,
 }
 
@@ -183,7 +183,7 @@ impl Trees {
         let refused = |text: &str| Err(Problem { at, text: text.to_owned() });
         match event {
             Event::Alias(anchor) if self.limits.aliases => self.expand(at, anchor),
-            Event::Alias(_) => refused("an alias; write out what it stands for"),
+            Event::Alias(_) => refused("an alias; write out its value"),
             Event::Scalar(_, _, 1.., _)
             | Event::SequenceStart(1.., _)
             | Event::MappingStart(1.., _)
@@ -231,13 +231,13 @@ impl Trees {
 
     fn check_depth(&self, at: Place, more: usize) -> Result<(), Problem> {
         if self.open.len().saturating_add(more) > MAX_DEPTH {
-            let text = format!("more than {MAX_DEPTH} lists and maps inside each other");
+            let text = format!("lists and maps nested more than {MAX_DEPTH} deep");
             return Err(Problem { at, text });
         }
         Ok(())
     }
 
-    /// Counts what was read or is about to be copied.
+    /// Counts a value that was read, or that is about to be copied.
     fn count(&mut self, at: Place, part: Size) -> Result<(), Problem> {
         self.size = self.size.with(part);
         if self.size.values > self.limits.values {
@@ -251,10 +251,10 @@ impl Trees {
         Ok(())
     }
 
-    /// Puts a copy of what an anchor names in the place of its alias.
+    /// Replaces an alias by a copy of the value of its anchor.
     fn expand(&mut self, at: Place, anchor: usize) -> Result<(), Problem> {
         let Some((_, size)) = self.anchors.get(&anchor) else {
-            let text = "an alias inside of what it stands for; write it out".into();
+            let text = "an alias inside its own anchor; write it out".into();
             return Err(Problem { at, text });
         };
         let size = *size;
@@ -268,7 +268,7 @@ impl Trees {
 
     /// Adds a value that was read.
     fn add(&mut self, node: Node, size: Size, anchor: usize) -> Result<(), Problem> {
-        // What is in a list or a map was counted when it was added to that.
+        // The contents of a list or a map were counted when they were added to it.
         let own = match &node.value {
             Value::List(_) | Value::Map(_) => Size { bytes: 0, values: 1, depth: 0 },
             Value::Null | Value::Scalar { .. } => size,
@@ -308,10 +308,10 @@ impl Trees {
     }
 }
 
-/// The key whose fields are those of the map around it (yaml.org/type/merge.html).
+/// The key whose fields are merged into the map around it (yaml.org/type/merge.html).
 const MERGE: &str = "<<";
 
-/// The map with the fields of its merge keys, as far as it has none of the same name.
+/// Merges the fields of merge keys into the map; its own fields win.
 fn merged(value: Value) -> Result<Value, Problem> {
     let Value::Map(fields) = value else { return Ok(value) };
     if fields.iter().all(|(key, _)| key.text != MERGE) {

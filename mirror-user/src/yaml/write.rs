@@ -1,8 +1,8 @@
-//! YAML out of a tree of what is printed.
+//! Prints a tree as YAML.
 
 use std::fmt::Write;
 
-/// What is printed; numbers are texts that look like numbers.
+/// A value to print; numbers are texts that look like numbers.
 pub(crate) enum Value {
     Null,
     Text(String),
@@ -12,7 +12,7 @@ pub(crate) enum Value {
     Map(Map),
 }
 
-/// In the order in which it is printed.
+/// Fields in the order in which they are printed.
 pub(crate) type Map = Vec<(String, Value)>;
 
 impl From<&str> for Value {
@@ -51,7 +51,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
     }
 }
 
-/// A map of what is there.
+/// A map without empty values.
 pub(crate) struct Fields(pub(crate) Map);
 
 impl Fields {
@@ -64,13 +64,13 @@ impl Fields {
         self
     }
 
-    /// With these fields behind it.
+    /// Appends these fields.
     pub(crate) fn and(mut self, more: Self) -> Self {
         self.0.extend(more.0);
         self
     }
 
-    /// Adds a field; nothing for nothing. The items of a list join those of the same key.
+    /// Adds a field, unless its value is empty. The items of a list are appended to those of the same key.
     pub(crate) fn add(&mut self, key: &str, value: impl Into<Value>) {
         let value = value.into();
         let empty = match &value {
@@ -104,7 +104,7 @@ pub(crate) fn write_map(out: &mut String, map: &[(String, Value)], depth: usize)
     }
 }
 
-/// Writes what stands behind `key:`.
+/// Writes what follows `key:`.
 fn write_value(out: &mut String, value: &Value, depth: usize) {
     let simple = |value: &Value| !matches!(value, Value::List(_) | Value::Map(_));
     match value {
@@ -147,7 +147,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Without quotes where no reader of YAML could take it for something else; JSON's quotes are YAML's.
+/// Without quotes if no YAML parser could read it as anything but this text; otherwise in JSON quotes, which YAML accepts.
 fn plain(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     let typed = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
@@ -157,7 +157,7 @@ fn plain(text: &str) -> String {
     {
         return text.to_owned();
     }
-    // A URL has a colon that no space follows.
+    // The colons of a URL are not followed by a space.
     if let Some(rest) = text.strip_prefix("http://")
         && !rest.is_empty()
         && rest.chars().all(|c| word(c) || c == ':')
@@ -168,7 +168,7 @@ fn plain(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A number that reads as the same text.
+/// A number that prints as the same text.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text == "0"

@@ -282,7 +282,7 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         (match_of("source: 10.0.0.1/8"), &["10.0.0.0/8"]),
         (match_of("host: '*shop'"), &["*.shop.example"]),
         (match_of("headers: { A: x, a: y }"), &["could never match"]),
-        (match_of("method: GET, method: PUT"), &["given before at line 4"]),
+        (match_of("method: GET, method: PUT"), &["already given at line 4"]),
         (rules("{ name: r, targets: b }"), &["no such target (have: a)", "no rule names"]),
         (rules("{ name: r, targets: [a, a] }"), &["named twice"]),
         (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["a rule of this name", "never reached"]),
@@ -306,7 +306,7 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         ("version: 1\n---\nversion: 1".to_owned(), &["second document"]),
         ("? [a]\n: b".to_owned(), &["a key is a word"]),
         ("a: [".to_owned(), &["not YAML"]),
-        ("[".repeat(100), &["inside each other"]),
+        ("[".repeat(100), &["nested more than"]),
         ("a".repeat(2 << 20), &["longer than"]),
         (format!("[{}]", "1,".repeat(70_000)), &["more than 65536 values"]),
     ] {

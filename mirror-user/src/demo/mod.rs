@@ -1,9 +1,9 @@
-//! `mirror demo`: a small production, its customers and a shadow, all in this process, and real
+//! `mirror demo`: a small production server, its clients and a shadow, all in this process, and real
 //! packets between them.
 //!
-//! Where the process may capture, packets are copied from `lo` while customers and production talk;
-//! elsewhere the same conversation comes from the capture file that is built in. Either way the
-//! requests pass the rooms that `mirror replay` uses, and arrive at a real server.
+//! If the process may capture, packets are copied from `lo` while the clients talk to production;
+//! otherwise the same conversation comes from an embedded capture file. Either way the requests pass
+//! through the stages that `mirror replay` uses, and arrive at a real server.
 
 mod server;
 
@@ -24,17 +24,17 @@ use crate::http::message::Message;
 use crate::shutdown::Stop;
 use crate::summary::Summary;
 
-/// The customer's session for hosts that may not capture; see `pcaps/README.md`.
+/// The clients' session, for hosts that may not capture; see `pcaps/README.md`.
 const RECORDED: &[u8] = include_bytes!("../../../pcaps/demo.pcap");
 
-/// How many requests each form of the show has.
+/// Requests in either form of the demo.
 const REQUESTS: usize = 3;
 
-/// How long the last request may take from production to the shadow before the show is given up.
+/// How long a request may take from production to the shadow before the demo fails.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What customers ask, each on a connection of its own.
-const ASKED: [&str; REQUESTS] = [
+/// The clients' requests, each on its own connection.
+const CLIENT_REQUESTS: [&str; REQUESTS] = [
     "GET /items?page=2 HTTP/1.1\r\nHost: shop.example\r\nAccept: */*\r\n\r\n",
     "POST /cart HTTP/1.1\r\nHost: shop.example\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\
      \r\n{\"item\":\"tea\"}",
@@ -42,15 +42,15 @@ const ASKED: [&str; REQUESTS] = [
      4\r\nWiki\r\n5\r\npedia\r\n0\r\n\r\n",
 ];
 
-const ANSWER: &[u8; 43] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
-const SHADOW_ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
+const RESPONSE: &[u8; 43] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+const SHADOW_RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 
-/// Runs the show and tells it to `out`; live where this host may capture, unless `offline`.
+/// Runs the demo and prints it to `out`; live if this host may capture, unless `offline`.
 ///
 /// # Errors
 /// When loopback cannot be used, or the requests do not arrive at the shadow.
 pub fn run(offline: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let shadow = Server::start(SHADOW_ANSWER)?;
+    let shadow = Server::start(SHADOW_RESPONSE)?;
     let stop = Stop::on_signals()?;
     stop.on_hangup()?;
     let summary = if !offline && doctor::examine().can_capture() {
@@ -66,7 +66,7 @@ pub fn run(offline: bool, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Summary> {
-    let production = Server::start(ANSWER)?;
+    let production = Server::start(RESPONSE)?;
     writeln!(
         out,
         "production listens on {}, the shadow on {}",
@@ -75,17 +75,17 @@ fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Sum
     let run = run::start(Config::for_live_demo(production.address.port(), shadow.address)?, stop)?;
     writeln!(
         out,
-        "the kernel program is attached to lo: production's packets are copied there, none is held up\n"
+        "the kernel program is attached to lo: production's packets are copied there, none is delayed\n"
     )?;
     let running = thread::spawn({
         let stop = stop.clone();
         move || run.to_end(&stop)
     });
-    for request in ASKED {
-        ask(production.address, request)?;
-        let asked =
+    for request in CLIENT_REQUESTS {
+        send(production.address, request)?;
+        let received =
             production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
-        show("customer → production", &asked, out)?;
+        show("client → production", &received, out)?;
         show("  mirror → shadow", &*arrival(shadow)?, out)?;
     }
     stop.request();
@@ -102,7 +102,7 @@ fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result
         "the shadow listens on {}; production's packets come from a capture file",
         shadow.address
     )?;
-    writeln!(out, "(to copy live packets, `mirror doctor` says what this host would need)\n")?;
+    writeln!(out, "(to copy live packets, `mirror doctor` says what this host needs)\n")?;
     let config = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?;
     let (summary, outcome) = run::start(config, stop)?.to_end(stop);
     outcome?;
@@ -113,13 +113,13 @@ fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result
     Ok(summary)
 }
 
-fn ask(production: SocketAddr, request: &str) -> anyhow::Result<()> {
+fn send(production: SocketAddr, request: &str) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(production).context("production: cannot be reached")?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
-    let mut answer = [0; ANSWER.len()];
-    stream.read_exact(&mut answer).context("production: no answer")?;
-    ensure!(answer == *ANSWER, "production: another answer than it gave");
+    let mut response = [0; RESPONSE.len()];
+    stream.read_exact(&mut response).context("production: no response")?;
+    ensure!(response == *RESPONSE, "production: the response differs from what the server sent");
     Ok(())
 }
 
@@ -127,9 +127,9 @@ fn arrival(shadow: &Server) -> anyhow::Result<Arc<Message>> {
     shadow.arrived_rx.recv_timeout(PATIENCE).context("the shadow got no request")
 }
 
-/// Prints a request's head, its marks pointed at.
-fn show(way: &str, request: &Message, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{way}")?;
+/// Prints a request's head and points at its marks.
+fn show(direction: &str, request: &Message, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{direction}")?;
     for line in String::from_utf8_lossy(&request.head.raw).lines().filter(|line| !line.is_empty()) {
         let lower = line.to_ascii_lowercase();
         let marked = lower.starts_with("x-shadow-")

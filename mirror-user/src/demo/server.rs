@@ -1,5 +1,5 @@
-//! A small HTTP server for the demo: reads requests with mirror's own http room, answers each, and
-//! tells what arrived.
+//! A small HTTP server for the demo: parses requests with mirror's own `http` module, responds to each,
+//! and reports what arrived.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -19,22 +19,22 @@ use crate::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
 pub(super) struct Server {
     /// Where it listens.
     pub(super) address: SocketAddr,
-    /// Every request that arrived, in order.
+    /// Every received request, in order.
     pub(super) arrived_rx: Receiver<Arc<Message>>,
 }
 
 impl Server {
-    /// Starts it; each request is answered with `answer`.
-    pub(super) fn start(answer: &'static [u8]) -> anyhow::Result<Self> {
+    /// Starts it; every request gets `response`.
+    pub(super) fn start(response: &'static [u8]) -> anyhow::Result<Self> {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("127.0.0.1: cannot listen")?;
         let address = listener.local_addr().context("127.0.0.1: has no address")?;
-        // connections --requests--> whoever shows them
+        // connections --requests--> the demo, which prints them
         let (arrived_tx, arrived_rx) = unbounded();
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
                 let arrived_tx = arrived_tx.clone();
-                thread::spawn(move || serve(connection, answer, &arrived_tx));
+                thread::spawn(move || serve(connection, response, &arrived_tx));
             }
         });
         Ok(Self { address, arrived_rx })
@@ -42,7 +42,7 @@ impl Server {
 }
 
 /// Serves one connection until either side closes it.
-fn serve(mut stream: TcpStream, answer: &[u8], arrived_tx: &Sender<Arc<Message>>) -> Option<()> {
+fn serve(mut stream: TcpStream, response: &[u8], arrived_tx: &Sender<Arc<Message>>) -> Option<()> {
     let (client, server) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
     let conn = ConnId { slot: 0, serial: 0 };
     let mut http = HttpTable::new(HttpOptions::default());
@@ -57,10 +57,10 @@ fn serve(mut stream: TcpStream, answer: &[u8], arrived_tx: &Sender<Arc<Message>>
     loop {
         let n = stream.read(&mut buffer).ok().filter(|n| *n > 0)?;
         let bytes = Bytes::copy_from_slice(buffer.get(..n)?);
-        let asked = push(Change::Data(Side::Client, bytes));
-        for request in asked.into_iter().filter(|exchange| exchange.moment == Moment::Asked) {
+        let received = push(Change::Data(Side::Client, bytes));
+        for request in received.into_iter().filter(|exchange| exchange.moment == Moment::Asked) {
             arrived_tx.send(request.request?).ok()?;
-            stream.write_all(answer).ok()?;
+            stream.write_all(response).ok()?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `mirror config convert`, as typed.
+//! Arguments of `mirror config convert`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -10,28 +10,28 @@ use crate::rules::select::PortRange;
 /// `mirror config convert`.
 #[derive(Debug, Args)]
 pub struct ConvertArgs {
-    /// Whose file it is
+    /// The system that the file is for
     #[arg(long, value_enum, value_name = "SYSTEM")]
     pub from: Origin,
-    /// The interface that the native file captures on
+    /// The interface that the converted file captures on
     #[arg(long, value_name = "NAME", default_value = "any")]
     pub interface: String,
-    /// The TCP port that production listens on, as the server sees it (repeat it for more)
+    /// The TCP port that production listens on, as the server sees it; repeat for more
     #[arg(long = "port", value_name = "PORT")]
     pub ports: Vec<PortRange>,
-    /// Convert the routes of this gateway, whose pods you capture at, before they rewrite requests
+    /// Convert for capturing at the pods of this gateway, where requests are seen before rewrites
     #[arg(long, value_name = "[NAMESPACE/]NAME")]
     pub gateway: Option<String>,
-    /// Send what is mirrored to a subset to this URL (repeat it for more; HOST/NAME=URL where hosts
-    /// have subsets of one name)
+    /// URL to send requests to that are mirrored to this subset; HOST/NAME=URL if several hosts have a
+    /// subset of that name; repeat for more
     #[arg(long = "subset", value_name = "NAME=URL")]
     pub subsets: Vec<SubsetUrl>,
-    /// The file, which may hold many documents, or `-`
+    /// The file, which may hold several YAML documents, or `-` for standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 }
 
-/// Whose file it is.
+/// The system that a file is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Origin {
     /// VirtualService, with Gateway, ServiceEntry, DestinationRule and Service
@@ -40,14 +40,14 @@ pub enum Origin {
     GatewayApi,
 }
 
-/// Where a subset of a service is reached.
+/// The URL of a subset of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubsetUrl {
-    /// Its service, by its full name or the first part of it; `None`: whichever has it.
+    /// The host of its service, as full name or first label; `None`: any host with such a subset.
     pub host: Option<String>,
-    /// What DestinationRules call it.
+    /// Name of the subset in DestinationRules.
     pub name: String,
-    /// As `--to` has it.
+    /// URL, in the syntax of `--to`.
     pub url: String,
 }
 

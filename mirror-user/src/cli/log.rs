@@ -1,4 +1,4 @@
-//! What is reported while a command runs; flags of every command.
+//! Arguments for logging, common to all commands.
 
 use clap::Args;
 
@@ -8,10 +8,10 @@ use crate::logging::{Filter, Format};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
 pub struct LogArgs {
-    /// How events are written to standard error: as text, or as one JSON object a line
+    /// Log format on standard error
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: Format,
-    /// Which events are written: off, error, warn, info, debug, trace, or levels of modules such as warn,guard=info [default: info, or MIRROR_LOG]
+    /// Which events are logged: off, error, warn, info, debug, trace, or levels of modules such as warn,guard=info [default: info, or MIRROR_LOG]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<Filter>,
 }

@@ -1,4 +1,4 @@
-//! What can be typed. What it means is said in [`config`](crate::config).
+//! The command line. [`config`](crate::config) turns it into a configuration.
 
 mod convert;
 mod log;
@@ -30,25 +30,25 @@ pub use self::source::SourceArgs;
     version,
     about = "Shadows production HTTP traffic without standing in its path",
     long_about = "Shadows production HTTP traffic without standing in its path.\n\n\
-        A small kernel program copies the packets of chosen TCP ports; mirror puts the streams back together, \
-        reads HTTP/1.x, marks each request as shadow and sends it to a test endpoint, or writes files. \
-        Capture files go the same way.",
-    after_help = "Try `mirror demo` first: it needs no set-up and no privileges.\n\
-        Exit codes: 0 done, 1 a --fail-on bound crossed or no request seen, 2 could not do it.",
+        A small kernel program copies the packets of chosen TCP ports. mirror reassembles the streams, \
+        parses HTTP/1.x, marks each request as a shadow and sends it to a test endpoint, or writes it to files. \
+        Capture files are processed in the same way.",
+    after_help = "Try `mirror demo` first: it needs no setup and no privileges.\n\
+        Exit codes: 0 success, 1 a --fail-on bound was crossed or no request was seen, 2 error.",
     disable_help_subcommand = true
 )]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// What is reported meanwhile.
+    /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
 }
 
-/// The verbs.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each run")]
+#[expect(clippy::large_enum_variant, reason = "there is only one per run")]
 pub enum Command {
     /// Send a marked copy of every request to a test endpoint
     #[command(after_help = "Examples:\n  \
@@ -57,27 +57,27 @@ pub enum Command {
         mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
         tcpdump -U --immediate-mode -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
-    /// Write what is seen to a file: .pcap, .pcapng or .jsonl
+    /// Write captured traffic to a file: .pcap, .pcapng or .jsonl
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap --rotate 100MiB,1h,keep=24\n  \
         mirror capture --from eth0 --port 8080 --to - | tshark -r - -Y http.request\n\n\
-        Credentials are replaced by tokens (--redact). Packet files therefore hold the HTTP of each connection, \
-        written anew; --raw writes the packets as they were seen, credentials and personal data included. \
-        Files are created readable for their owner alone.")]
+        Credentials are replaced by tokens (--redact). Packet files therefore hold rebuilt packets with the \
+        redacted HTTP of each connection; --raw writes the original packets, including credentials and \
+        personal data. Files are created readable only by their owner.")]
     Capture(CaptureArgs),
-    /// Show what was seen, what was skipped, and why
+    /// Show what was captured, what was skipped, and why
     #[command(after_help = "Examples:\n  \
         mirror inspect --from day.pcap\n  \
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
-    /// Do what a configuration file says: several targets, rules, samples
+    /// Run from a configuration file: several targets, rules, sampling
     #[command(after_help = "Examples:\n  \
         mirror run --config mirror.yaml\n\n\
-        docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
-        or at SIGHUP; a file that is not valid is refused, and the last valid one stays in force.")]
+        docs/configuration.md describes every key. Changes of the file take effect within a second, or at \
+        SIGHUP; an invalid file is rejected, and the last valid one stays active.")]
     Run(RunArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
@@ -85,10 +85,10 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror doctor\n  \
         mirror doctor --watch eth0 --port 8080\n\n\
-        --watch takes the filters of the capture that shows nothing. For a limited time it also surveys the first \
-        bytes of all packets on all interfaces. Exit code 1: no request was seen.")]
+        Give --watch the same filters as the capture that shows nothing. For a limited time it also samples the \
+        first bytes of all packets on all interfaces. Exit code 1: no request was seen.")]
     Doctor(DoctorArgs),
-    /// A self-contained show: a small production, a shadow, and real packets between them
+    /// Self-contained demonstration: a small production server, a shadow, and real packets between them
     Demo(DemoArgs),
 }
 
@@ -106,19 +106,19 @@ pub struct CaptureArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The file to write; its ending says which format. `-` is the standard output, as pcap
+    /// The file to write; its extension selects the format. `-` is standard output, as pcap
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub to: PathBuf,
-    /// Begin another file from this size on, after this time, or at whichever comes first, and keep so many; they are named by the time of their first record, such as day-20261128T212149Z.pcap
+    /// Start a new file at this size or after this time, whichever comes first, and keep the last N files. Names contain the time of the first record, such as day-20261128T212149Z.pcap
     #[arg(long, value_name = "SIZE,TIME,keep=N", help_heading = "Output")]
     pub rotate: Option<Rotation>,
-    /// Replace a file that is there; without this, one that is not empty is left alone
+    /// Overwrite an existing file; without this, a file that is not empty is refused
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
     /// Leave bodies out of .jsonl files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
-    /// Write packets as they were seen, nothing redacted (.pcap and .pcapng)
+    /// Write packets as they were captured, without redaction (.pcap and .pcapng)
     #[arg(long, help_heading = "Output")]
     pub raw: bool,
     /// What is redacted.
@@ -135,16 +135,16 @@ pub struct InspectArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Print one exchange a line as JSON
+    /// Print each exchange as one line of JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
     /// Print counts only
     #[arg(long, help_heading = "Output")]
     pub summary: bool,
-    /// Leave bodies out of the JSON (their length stays, and with `--redact none` their digest)
+    /// Leave bodies out of the JSON (their length is kept, and with `--redact none` their digest)
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
-    /// Say where credentials and personal data were seen, and how often: never a value
+    /// Report where credentials and personal data occur, and how often; never prints a value
     #[arg(long, help_heading = "Output", conflicts_with_all = ["summary", "no_bodies"])]
     pub find_personal_data: bool,
     /// What is redacted.
@@ -161,13 +161,13 @@ pub struct DoctorArgs {
     /// Find out why no request is seen on --port of this interface
     #[arg(long, value_name = "IFACE")]
     pub watch: Option<String>,
-    /// A configuration file whose filters are used; flags override it
+    /// Use the filters of this configuration file; flags override it
     #[arg(long, value_name = "FILE", requires = "watch")]
     pub config: Option<PathBuf>,
     /// How long to watch; Ctrl-C ends it early
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
     pub run_for: Duration,
-    /// The filters of the capture, with --watch.
+    /// The filters of --watch.
     #[command(flatten)]
     pub filter: FilterSettings,
 }
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_hold_together() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! What is reported of a replay, and when it counts as failed, as typed.
+//! Arguments for the report of a replay, and for when it counts as failed.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ pub struct OutcomeArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
-    /// Write the summary with all times to a file, as JSON
+    /// Write the summary with all latencies to a file, as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write a line of JSON for each request: when it was sent, how long it took, how it ended
+    /// Write one line of JSON per request: when it was sent, how long it took, how it ended
     #[arg(long, value_name = "FILE")]
     pub log_requests: Option<PathBuf>,
-    /// Exit with 1 when this holds at the end, such as `errors>1%`, `p99>200ms` or `dropped>0`; repeat for
+    /// Exit with code 1 if this holds at the end, such as `errors>1%`, `p99>200ms` or `dropped>0`; repeat for
     /// more
     #[arg(long, value_name = "BOUND")]
     pub fail_on: Vec<FailOn>,

@@ -1,4 +1,4 @@
-//! `mirror replay`, as typed.
+//! Arguments of `mirror replay`.
 
 use clap::Args;
 
@@ -11,25 +11,25 @@ pub struct ReplayArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with a queue and connections of its own. Those of --config otherwise
+    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with its own queue and connections [default: the targets of --config]
     #[arg(long, value_name = "URL", required_unless_present = "config", help_heading = "Target")]
     pub to: Vec<String>,
-    /// How targets are reached, and what they get.
+    /// How targets are reached, and what they receive.
     #[command(flatten)]
     pub target: TargetSettings,
-    /// When, how often, over which connections.
+    /// When and how often requests are sent, over which connections.
     #[command(flatten)]
     pub pace: PaceSettings,
-    /// What becomes of requests that no customer sent.
+    /// Requests that no customer sent.
     #[command(flatten)]
     pub noise: NoiseSettings,
     /// What is redacted.
     #[command(flatten)]
     pub redact: RedactSettings,
-    /// How much is kept of requests that wait.
+    /// Limits on waiting request bodies.
     #[command(flatten)]
     pub bodies: BodySettings,
-    /// What is reported, and when the replay counts as failed.
+    /// The report, and when the replay counts as failed.
     #[command(flatten)]
     pub outcome: OutcomeArgs,
 }

@@ -1,4 +1,4 @@
-//! `mirror run` and `mirror config`, as typed.
+//! Arguments of `mirror run` and `mirror config`.
 
 use std::path::PathBuf;
 
@@ -9,11 +9,11 @@ use super::{ConvertArgs, ReportArgs};
 /// `mirror run`.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// What to do, as YAML; `mirror config check FILE` says what is wrong with it
+    /// The configuration, as YAML; `mirror config check FILE` validates it
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// Where the last valid configuration is kept, for a start whose FILE is not valid
-    /// [default: mirror.yaml in $STATE_DIRECTORY, where systemd sets that]
+    /// Where the last valid configuration is kept, used if FILE is invalid at the next start
+    /// [default: mirror.yaml in $STATE_DIRECTORY, if systemd sets it]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// How the result is reported.
@@ -24,20 +24,20 @@ pub struct RunArgs {
 /// `mirror config`.
 #[derive(Debug, Args)]
 pub struct ConfigArgs {
-    /// What to do with it.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: ConfigCommand,
 }
 
-/// What `mirror config` does.
+/// The subcommands of `mirror config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Say everything that is wrong with a file, with line and column; needs no privileges
+    /// Report all problems of a file, with line and column; needs no privileges
     Check {
         /// The file, or `-` for standard input
         file: PathBuf,
     },
-    /// Print the file as it was understood, every default left out
+    /// Print the file as it was parsed, without defaults
     Show {
         /// The file, or `-` for standard input
         file: PathBuf,
@@ -46,12 +46,12 @@ pub enum ConfigCommand {
     Schema,
     /// Print every setting with its key, flag, value and default, and when a change takes effect
     Settings,
-    /// Turn another system's mirroring into a native file
+    /// Convert mirroring rules of Istio or the Gateway API into a configuration file
     #[command(after_help = "Examples:\n  \
         mirror config convert --from istio reviews.yaml > mirror.yaml\n  \
         kubectl get httproute,gateway,service -o yaml | mirror config convert --from gateway-api -\n\n\
         Every field that was dropped, approximated or refused is reported on standard error with its \
-        line. Nothing is printed when something was refused: the result would capture more than \
+        line. If anything was refused, nothing is printed, because the result would capture more than \
         the original.")]
     Convert(ConvertArgs),
 }

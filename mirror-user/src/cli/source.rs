@@ -1,4 +1,4 @@
-//! Where packets come from, as typed.
+//! Arguments for where packets come from.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use clap::Args;
 
 use crate::settings::SourceSettings;
 
-/// Where packets come from, and the file that says what flags do not.
+/// Where packets come from, and an optional configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
 pub struct SourceArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub settings: SourceSettings,
-    /// A configuration file that says what flags do not: source, rules, redaction, targets; flags that are given win
+    /// Configuration file for source, rules, redaction and targets; flags override it
     #[arg(long, value_name = "FILE", help_heading = "Source")]
     pub config: Option<PathBuf>,
 }

@@ -154,7 +154,7 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Noise {
-    /// Count them
+    /// Drop and count them
     Drop,
     /// Send them, and show them in reports
     #[default]

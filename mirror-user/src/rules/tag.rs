@@ -70,10 +70,10 @@ pub enum Baggage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Mode {
-    /// Do the work, and keep what it changes
+    /// Process it and keep its effects
     #[default]
     Replay,
-    /// Do the work, then roll it back (`X-Shadow-Mode: rollback`)
+    /// Process it, then roll it back (adds `X-Shadow-Mode: rollback`)
     Rollback,
 }
 
@@ -81,11 +81,11 @@ pub enum Mode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Ambiguous {
-    /// Count it
+    /// Drop and count them
     #[default]
     #[strum(serialize = "drop")]
     Hold,
-    /// Send its framing byte for byte as it came, and nothing behind it
+    /// Send their framing unchanged, byte for byte, and nothing after it on that connection
     Send,
 }
 

@@ -21,12 +21,12 @@ pub(super) const LINK: &[u8] = b"X-Shadow-Traceparent";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Trace {
-    /// A trace of its own; the captured one is named in `X-Shadow-Traceparent`
+    /// A new trace; the captured one is kept in `X-Shadow-Traceparent`
     #[default]
     New,
-    /// Production's trace, byte for byte
+    /// Production's trace, unchanged
     Keep,
-    /// None
+    /// No trace
     Off,
 }
 

@@ -1,8 +1,8 @@
-//! What differs between two files, and does not take effect while a run goes on.
+//! Differences between two files that need a restart.
 
 use super::define::{Setting, Settings, Slot, Takes, Visit};
 
-/// The settings that differ and take effect at the next start alone, by their keys from `path` on.
+/// The keys, below `path`, of settings that differ and take effect only at the next start.
 pub(crate) fn at_next_start<G: Settings>(path: &str, old: &G, new: &G) -> Vec<String> {
     let mut differ = Differ { path: path.to_owned(), names: Vec::new() };
     old.clone().visit(new, &mut differ);

@@ -1,62 +1,62 @@
-//! What a definition is made of, and the macro that makes structs of definitions.
+//! The definition of a setting, and the macro that turns definitions into structs.
 
 use clap::{Arg, ArgMatches};
 
 use crate::yaml::{Node, Reader, write};
 
-/// What is said of one setting besides the field that holds it.
+/// Metadata of one setting; its value is a field of a struct.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
-    /// For `--help`, the schema and the documentation; without a full stop.
+    /// Text for `--help`, the schema and the documentation, without a full stop.
     pub(crate) help: &'static str,
-    /// Its name in a map of the file.
+    /// Key in the file.
     pub(crate) key: &'static str,
-    /// Its name on the command line, where that is not the key.
+    /// Flag name; empty: same as the key.
     pub(crate) flag: &'static str,
     /// A former name, still accepted as a flag and as a key; empty: none.
     pub(crate) alias: &'static str,
-    /// There is no flag: the file alone says it.
+    /// True if there is no flag, only a key in the file.
     pub(crate) file_only: bool,
-    /// The part of `--help` where it stands.
+    /// Heading in `--help`, shared by the struct.
     pub(crate) heading: &'static str,
-    /// The same, where it is not that of its struct.
+    /// Overrides `heading`; empty: no override.
     pub(crate) under: &'static str,
-    /// When a change of it in the file takes effect.
+    /// When a change in the file takes effect.
     pub(crate) takes: Takes,
-    /// What `--help` calls the value, where the type's own word is too general.
+    /// Value name in `--help`; empty: the type's own name.
     pub(crate) value: &'static str,
-    /// What holds when it is not given; empty: nothing, or what `help` says.
+    /// Default, as text; empty: none, or described in `help`.
     pub(crate) default: &'static str,
-    /// Keys of the same map that cannot be given beside it.
+    /// Keys of the same map that cannot be combined with it.
     pub(crate) conflicts: &'static [&'static str],
-    /// The key of the same map that must be given beside it.
+    /// Key of the same map that must be given with it.
     pub(crate) requires: &'static str,
-    /// What to write where it is missing, though its map is there; empty: it may be missing.
+    /// Advice if it is missing from its map; empty: it is optional.
     pub(crate) required: &'static str,
-    /// On the command line, one flag takes several values, with commas between them.
+    /// One flag accepts several values, separated by commas.
     pub(crate) with_commas: bool,
-    /// On the command line, one flag takes several values, with spaces between them.
+    /// One flag accepts several values, separated by spaces.
     pub(crate) with_spaces: bool,
-    /// Another list has the same key: each takes the items that are like its own.
+    /// Another list uses the same key; each list reads the items of its own kind.
     pub(crate) shares_key: bool,
-    /// Refuses texts that the type takes.
+    /// Extra validation, before the type's own parser.
     pub(crate) check: fn(&str) -> Result<(), String>,
 }
 
 /// When a change in the file takes effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Takes {
-    /// While the run goes on, from the next request or packet on.
+    /// While running, from the next request or packet on.
     AtOnce,
-    /// While the run goes on: the target begins anew, with its own queue and connections.
+    /// While running; the target is restarted with a new queue and new connections.
     WithItsTarget,
-    /// When mirror is started again.
+    /// When mirror is restarted.
     AtNextStart,
 }
 
 impl Setting {
-    /// What a definition does not say.
-    pub(crate) const UNSAID: Self = Self {
+    /// Values for everything that a definition leaves out.
+    pub(crate) const UNSET: Self = Self {
         help: "",
         key: "",
         flag: "",
@@ -76,7 +76,7 @@ impl Setting {
         check: |_| Ok(()),
     };
 
-    /// Its flag, without dashes; `None` where there is none.
+    /// The flag, without dashes; `None` if there is none.
     pub(crate) fn flag(&self) -> Option<&'static str> {
         let flag = if self.flag.is_empty() { self.key } else { self.flag };
         (!self.file_only).then_some(flag)
@@ -86,7 +86,7 @@ impl Setting {
         self.help.trim()
     }
 
-    /// True when the two cannot be given together.
+    /// True if the two settings cannot be given together.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
         self.conflicts.contains(&other.key) || other.conflicts.contains(&self.key)
     }
@@ -94,55 +94,55 @@ impl Setting {
 
 /// A struct of settings, made by [`settings!`].
 pub(crate) trait Settings: Clone + Default + PartialEq {
-    /// What they are about.
+    /// Description of the group.
     const ABOUT: &'static str;
 
-    /// Shows each setting, and the same one of `other`, in the order of the definitions.
+    /// Visits each setting together with the same setting of `other`, in the order of the definitions.
     fn visit(&mut self, other: &Self, visit: &mut impl Visit);
 }
 
-/// What can be done with settings.
+/// An operation over all settings of a struct.
 pub(crate) trait Visit {
-    /// One of the struct's own.
+    /// Visits a setting of the struct itself.
     fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, other: &S);
 
-    /// Another struct; its settings stand in a map of this key, or without one among those around it.
+    /// Visits a nested struct. With a key, its settings are a map of their own; without, they are inlined.
     fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G);
 }
 
-/// What holds a setting: an `Option` for one value, a `Vec` for several, a `bool` for a switch.
+/// A field that holds a setting: `Option` for one value, `Vec` for several, `bool` for a switch.
 pub(crate) trait Slot: Clone + Default + PartialEq {
-    /// True when it says something.
+    /// True if the setting was given.
     fn is_given(&self) -> bool;
 
-    /// What it does not say, it says as `under` does.
+    /// Takes the value of `under` if this one was not given.
     fn over(&mut self, under: &Self) {
         if !self.is_given() {
             self.clone_from(under);
         }
     }
 
-    /// The flag, with what its values are.
+    /// Adds value name, parser and arity to the flag.
     fn define(setting: &'static Setting, arg: Arg) -> Arg;
 
-    /// What was typed for the flag.
+    /// Takes the parsed value of the flag.
     fn take(matches: &mut ArgMatches, flag: &str) -> Self;
 
-    /// What a file says.
+    /// Reads the value from a file.
     fn read(reader: &mut Reader, setting: &Setting, node: &Node) -> Self;
 
-    /// What a file would say.
+    /// The value as it is written to a file.
     fn print(&self) -> write::Value;
 
-    /// The JSON Schema of what a file may say, `null` aside.
+    /// JSON Schema of the value in a file, without `null`.
     fn schema() -> serde_json::Value;
 
-    /// What is written for it, in a few words.
+    /// Short description of the value, for the table of settings.
     fn unit() -> String;
 }
 
-/// Makes structs of settings. Each setting is one entry: its help, the field with its type, and what
-/// [`Setting`] has more. An entry may be a group, which is a struct of settings itself, with or without a key.
+/// Defines structs of settings. An entry is one setting: its help, the field with its type, and fields of
+/// [`Setting`]. An entry may also be a group: a nested struct of settings, with or without a key.
 macro_rules! settings {
     (
         $(#[doc = $about:literal])+
@@ -212,7 +212,7 @@ macro_rules! settings {
             heading: $heading,
             takes: $crate::settings::define::Takes::$takes,
             $($option: $value,)*
-            ..$crate::settings::define::Setting::UNSAID
+            ..$crate::settings::define::Setting::UNSET
         };
         $visit.setting::<$type>(&SETTING, $own, $other);
     }};

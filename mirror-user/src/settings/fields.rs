@@ -1,4 +1,4 @@
-//! Fields of a header with their values.
+//! Header fields with their values.
 
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches};
@@ -9,7 +9,7 @@ use super::slot::help;
 use crate::rules::edit::{field_line, field_name, field_value};
 use crate::yaml::{Node, Reader, write};
 
-/// Fields by their names: on the command line lines, `NAME: VALUE`; in a file a map.
+/// Header fields by name: `NAME: VALUE` on the command line, a map in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldLines(pub Vec<(String, String)>);
 
@@ -18,7 +18,7 @@ impl Slot for FieldLines {
         !self.0.is_empty()
     }
 
-    /// Field by field: those of `under` stay that have other names.
+    /// Field by field: fields of `under` with other names stay.
     fn over(&mut self, under: &Self) {
         let own = std::mem::take(&mut self.0);
         let is_own = |name: &str| own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));

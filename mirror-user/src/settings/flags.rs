@@ -1,17 +1,17 @@
-//! Settings as flags.
+//! Settings as command-line flags.
 
 use clap::{Arg, ArgMatches, Command};
 
 use super::define::{Setting, Settings, Slot, Visit};
 
-/// The command with a flag for each of them.
+/// Adds a flag for each setting to the command.
 pub(crate) fn define<G: Settings>(command: Command) -> Command {
     let mut define = Define { command, map: map_of::<G>(), in_own_map: false };
     G::default().visit(&G::default(), &mut define);
     define.command
 }
 
-/// What was typed.
+/// The settings given on the command line.
 pub(crate) fn take<G: Settings>(matches: &mut ArgMatches) -> G {
     let mut taken = G::default();
     taken.visit(&G::default(), &mut Take { matches });
@@ -20,9 +20,9 @@ pub(crate) fn take<G: Settings>(matches: &mut ArgMatches) -> G {
 
 struct Define {
     command: Command,
-    /// The settings among which keys name others.
+    /// The settings of the current map, which `conflicts` and `requires` refer to.
     map: Vec<&'static Setting>,
-    /// A map inside that of the command line's own settings, which need not be there.
+    /// True inside a keyed group, which may be absent altogether.
     in_own_map: bool,
 }
 
@@ -50,7 +50,7 @@ impl Visit for Define {
             arg = arg.requires(other);
         }
         if !setting.required.is_empty() && !self.in_own_map {
-            // A file may say it, or there may be something else in its place.
+            // A file may give it, or a setting that excludes it may be given instead.
             let others = self.map.iter().filter(|other| other.excludes(setting));
             let others = others.filter_map(|other| other.flag());
             arg = arg.required_unless_present_any(others.chain([CONFIG]));
@@ -69,10 +69,10 @@ impl Visit for Define {
     }
 }
 
-/// The flag that names a file.
+/// The flag that names the configuration file.
 const CONFIG: &str = "config";
 
-/// The settings of one struct, without those of its groups.
+/// The settings of one struct, without its groups.
 fn map_of<G: Settings>() -> Vec<&'static Setting> {
     struct List(Vec<&'static Setting>);
 

@@ -1,14 +1,14 @@
-//! The settings: what flags and the configuration file say alike, each defined once.
+//! Settings that exist both as flags and as keys of the configuration file. Each is defined once.
 //!
-//! An entry of a `settings!` block gives a setting's field and type, help, flag, key, default, what it
-//! cannot be given beside, and when a change takes effect. Made of that are the flags (`flags`), the reader
-//! and the printer of the file (`read`, `print`), its JSON Schema (`schema`), the table in
-//! `docs/configuration.md` (`table`), the overlay of flags over a file (`overlay`), and what a reload cannot
-//! change (`changes`). The structs are plain: a field that nobody gave is `None`, empty or
-//! `false`; what holds then is for the module that it is for.
+//! An entry of a `settings!` block gives a setting's field and type, help, flag, key, default, conflicts,
+//! and when a change takes effect. Derived from it are the flags (`flags`), the reader and the printer of
+//! the file (`read`, `print`), its JSON Schema (`schema`), the table in `docs/configuration.md` (`table`),
+//! the overlay of flags over a file (`overlay`), and the list of changes that need a restart (`changes`).
+//! The structs are plain data: a setting that was not given is `None`, empty or `false`, and the module
+//! that uses it applies the default.
 //!
-//! A setting is added by an entry here and the code that uses the field. A type that no setting has yet
-//! is added to `value`.
+//! To add a setting, add an entry here and the code that uses its field. To use a new value type, add it
+//! to `value`.
 
 pub(crate) mod changes;
 pub(crate) mod define;

@@ -1,9 +1,9 @@
-//! Settings over settings: what the upper ones do not say, the lower ones do.
+//! Layers settings: a setting that the upper layer does not give comes from the lower one.
 
 use super::define::{Setting, Settings, Slot, Visit};
 
-/// What `upper` says, and what it does not say as `lower` says it. A setting of `lower` that cannot be
-/// given beside one of `upper` gives way.
+/// `upper` over `lower`: settings missing from `upper` are taken from `lower`, unless they conflict with
+/// one that `upper` gives.
 pub(crate) fn over<G: Settings>(mut upper: G, lower: &G) -> G {
     let mut given = Given(Vec::new());
     upper.visit(lower, &mut given);
@@ -11,7 +11,7 @@ pub(crate) fn over<G: Settings>(mut upper: G, lower: &G) -> G {
     upper
 }
 
-/// The settings of one struct that say something.
+/// The settings of one struct that were given.
 struct Given(Vec<&'static Setting>);
 
 impl Visit for Given {

@@ -1,4 +1,4 @@
-//! When requests of a file are sent, how often, over which connections, and how much of them is kept.
+//! When requests are sent, how often, over which connections, and limits on what is kept in memory.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -10,55 +10,55 @@ use crate::sink::replay::{Connections, Point, Rate};
 use crate::units::Bytes;
 
 settings! {
-    /// When requests of a capture are sent, how often, over which connections.
+    /// When requests are sent, how often, and over which connections.
     pub struct PaceSettings under "Time and load", changed AtNextStart {
-        /// When requests of a file are sent: as recorded (1), N times faster, or as fast as the target takes them
+        /// Speed at which a file is replayed: as recorded (1), N times faster, or as fast as the target accepts (max)
         setting speed: Option<Speed> { key: "speed", default: "1" }
-        /// Requests a second instead of the recorded gaps: `500/s`, or a ramp, `100..2000/10m`. Of interfaces, at most so many: connections beyond that are left out
+        /// Send at this rate instead of with the recorded gaps: `500/s`, or a ramp such as `100..2000/10m`. For interfaces it is an upper limit: connections above it are left out
         setting rate: Option<Rate> { key: "rate", conflicts: &["speed"] }
-        /// Cut pauses between two requests that are longer than this
+        /// Shorten longer pauses between two requests to this
         setting max_gap: Option<Duration> { key: "max-gap", conflicts: &["rate"] }
-        /// Leave out what was captured before: a time (2026-01-02T03:04:05Z), or one from the first request on (10m)
+        /// Leave out what was captured before this time: absolute (2026-01-02T03:04:05Z), or relative to the first request (10m)
         setting from_time: Option<Point> { key: "from-time" }
-        /// Leave out what was captured then or later
+        /// Leave out what was captured at or after this time
         setting to_time: Option<Point> { key: "to-time" }
-        /// Replay the capture so many times, one after the other
+        /// Replay the capture this many times, one after the other
         setting passes: Option<NonZeroU32> { key: "loop", default: "1" }
-        /// Replay each session so many times, each request with an X-Shadow-Id of its own
+        /// Replay each session this many times in parallel, each request with its own X-Shadow-Id
         setting copies: Option<CopyCount> { key: "copies", default: "1" }
-        /// The time over which the copies of a session are spread
+        /// Spread the copies of a session over this time
         setting copies_over: Option<Duration> { key: "copies-over", default: "1s" }
-        /// Which connection a request goes over: one for each captured connection (`faithful`), or a free one of N, in the order of each captured connection (`pooled:N`), or in none, each when it is due (`independent:N`), for a proxy's connections
+        /// How captured connections map to connections to the target: one to one (`faithful`), a pool of N that keeps the order within each captured connection (`pooled:N`), or a pool of N in which each request is sent when due, in no order (`independent:N`; for connections of a proxy)
         setting connections: Option<Connections> { key: "connections", default: "faithful" }
-        /// How long after its time a request of a file may still find space in the queue; later ones are dropped, so that a slow target does not bend the schedule
+        /// Drop a request of a file that cannot be queued within this time after it was due, so that a slow target does not distort the schedule
         setting max_late: Option<Duration> { key: "max-late", default: "1s" }
     }
 }
 
 settings! {
-    /// How much is kept of requests that wait.
+    /// Limits on the bodies of waiting requests.
     pub struct BodySettings under "Replay", changed AtNextStart {
-        /// Bytes of one request body, at most; longer than 1 MiB it waits in an unlinked temporary file
+        /// Maximum size of one request body; above 1 MiB it is spooled to an unlinked temporary file
         setting max_body: Option<Bytes> { key: "max-body", default: "8GiB" }
-        /// Bytes of all request bodies that wait in temporary files, at most
+        /// Maximum size of all spooled request bodies together
         setting max_spool: Option<Bytes> { key: "max-spool", default: "16GiB" }
     }
 }
 
 impl PaceSettings {
-    /// True when the times of a capture are those of its replay.
+    /// True if the replay follows the recorded times.
     #[must_use]
     pub fn has_gaps(&self) -> bool {
         self.rate.is_none() && self.speed != Some(Speed::Max)
     }
 }
 
-/// When requests of a file are sent.
+/// How fast a file is replayed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Speed {
-    /// Times faster than they were recorded.
+    /// This many times faster than recorded.
     Times(f64),
-    /// As fast as the target takes them.
+    /// As fast as the target accepts requests.
     Max,
 }
 
@@ -85,11 +85,11 @@ impl fmt::Display for Speed {
     }
 }
 
-/// How often each session is replayed.
+/// Number of parallel copies of each session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CopyCount(pub u32);
 
-/// A thousand times production is more than a file can be read for.
+/// A file cannot be read fast enough for more than a thousand times production.
 const MAX_COPIES: u32 = 1_000;
 
 impl FromStr for CopyCount {

@@ -1,9 +1,9 @@
-//! Settings as a file says them.
+//! Prints settings as fields of a configuration file.
 
 use super::define::{Setting, Settings, Slot, Visit};
 use crate::yaml::write::Fields;
 
-/// The fields of a map that reads as these settings; what they do not say is left out.
+/// The fields of a map that reads back as these settings; settings that were not given are left out.
 pub(crate) fn print<G: Settings>(settings: &G) -> Fields {
     let mut print = Print(Fields::new());
     settings.clone().visit(&G::default(), &mut print);

@@ -1,33 +1,33 @@
-//! Settings out of a file.
+//! Reads settings from a file.
 
 use super::define::{Setting, Settings, Slot, Visit};
 use crate::yaml::{Fields, Node, Reader};
 
-/// The keys of a map of settings, each once.
+/// The keys of a map of settings, without repetition.
 pub(crate) fn keys<G: Settings>() -> Vec<&'static str> {
     let mut keys = Keys(Vec::new());
     G::default().visit(&G::default(), &mut keys);
     keys.0
 }
 
-/// A map of settings, and its fields, for what else is to be said of them.
+/// Reads a map of settings; also returns its fields, for further checks.
 pub(crate) fn map<'a, G: Settings>(reader: &mut Reader, node: &'a Node) -> Option<(G, Fields<'a>)> {
     let fields = reader.fields(node, &keys::<G>())?;
     Some((settings(reader, &fields), fields))
 }
 
-/// The settings among the fields of a map.
+/// Reads the settings among the fields of a map.
 pub(crate) fn settings<G: Settings>(reader: &mut Reader, fields: &Fields<'_>) -> G {
     let mut read = G::default();
     let mut visit = Read { reader, fields, known: Vec::new() };
     read.visit(&G::default(), &mut visit);
     let known = visit.known;
-    hold_together(reader, fields, &known);
+    check_combinations(reader, fields, &known);
     read
 }
 
-/// Notes settings that exclude or need one another.
-fn hold_together(reader: &mut Reader, fields: &Fields<'_>, known: &[&'static Setting]) {
+/// Reports settings that conflict, that require one another, or that are missing.
+fn check_combinations(reader: &mut Reader, fields: &Fields<'_>, known: &[&'static Setting]) {
     let given = || known.iter().filter(|setting| fields.get(setting.key).is_some());
     for (place, one) in given().enumerate() {
         for other in given().skip(place.saturating_add(1)).filter(|other| one.excludes(other)) {
@@ -59,7 +59,7 @@ struct Keys(Vec<&'static str>);
 
 impl Visit for Keys {
     fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
-        // Two settings may share a key, and tell their values apart.
+        // Two settings may share a key; each reads the values of its own kind.
         if !self.0.contains(&setting.key) {
             self.0.push(setting.key);
         }

@@ -1,4 +1,4 @@
-//! What leaves without secrets and personal data.
+//! Redaction of secrets and personal data.
 
 use std::path::PathBuf;
 
@@ -9,71 +9,71 @@ use crate::rules::redact::{
 };
 
 settings! {
-    /// What is replaced by tokens before anything leaves or is written.
+    /// What is replaced by tokens before anything is sent or written.
     pub struct RedactSettings under "Redaction", changed AtOnce {
-        /// What is replaced by tokens before anything leaves or is written
+        /// What is replaced by tokens before anything is sent or written
         setting preset: Option<Preset> {
             key: "preset",
             flag: "redact",
             default: "none for replay, credentials for files and reports",
         }
-        /// The key of the tokens, 16 bytes or more; otherwise the variable MIRROR_REDACT_KEY, otherwise one for this run alone
+        /// File with the key that tokens are derived from, 16 bytes or more [default: the environment variable MIRROR_REDACT_KEY, or else a random key for this run]
         setting key_file: Option<PathBuf> { key: "key-file", flag: "redact-key-file" }
-        /// Also replace this header's value; a pattern such as `x-*-token` is one, too
+        /// Also replace the value of this header; patterns such as `x-*-token` are allowed
         setting headers: Vec<String> {
             key: "headers",
             flag: "redact-header",
-            check: |text| said(check_header(text)),
+            check: |text| checked(check_header(text)),
         }
-        /// Also replace the query parameter, form field and JSON member of this name or pattern, such as `*_token`, at any depth
+        /// Also replace query parameters, form fields and JSON members with this name, at any depth; patterns such as `*_token` are allowed
         setting fields: Vec<String> {
             key: "fields",
             flag: "redact-field",
-            check: |text| said(check_name(text)),
+            check: |text| checked(check_name(text)),
         }
-        /// Also replace what this path names in JSON bodies, such as `$.user.ssn`, `$.cards[*].number` or `$..secret`
+        /// Also replace the values at this path in JSON bodies, such as `$.user.ssn`, `$.cards[*].number` or `$..secret`
         setting json: Vec<String> {
             key: "json",
             flag: "redact-json",
             value: "PATH",
-            check: |text| said(check_path(text)),
+            check: |text| checked(check_path(text)),
         }
-        /// Also replace this cookie's value (the presets replace all)
+        /// Also replace the value of this cookie (every preset but `none` replaces all cookies)
         setting cookies: Vec<String> {
             key: "cookies",
             flag: "redact-cookie",
-            check: |text| said(check_cookie(text)),
+            check: |text| checked(check_cookie(text)),
         }
-        /// Also replace what looks like this, anywhere
+        /// Also replace whatever this detector finds, anywhere in a message
         setting detect: Vec<Detector> {
             key: "detect",
             flag: "redact-detect",
             shares_key: true,
         }
-        /// Also replace what this regular expression (RE2's syntax) matches, or its first group; NAME is the kind of its tokens
+        /// Also replace what this regular expression (RE2 syntax) matches, or only its first group; NAME becomes the kind of the tokens
         setting custom: Vec<Custom> {
             key: "detect",
             flag: "redact-regex",
             shares_key: true,
         }
-        /// Also replace the segments in braces of request paths, such as `/reset/{token}`
+        /// Also replace the path segments written in braces, such as `/reset/{token}`
         setting paths: Vec<String> {
             key: "paths",
             flag: "redact-path",
             value: "PATH",
-            check: |text| said(check_segments(text)),
+            check: |text| checked(check_segments(text)),
         }
-        /// Leave the header, field or cookie of this name or pattern as it is, though the preset lists it or its value looks like something
+        /// Never replace the header, field or cookie with this name or pattern, even if the preset lists it or a detector finds something in it
         setting keep: Vec<String> {
             key: "keep",
             flag: "redact-keep",
-            check: |text| said(check_name(text)),
+            check: |text| checked(check_name(text)),
         }
-        /// Do not replace what looks like this, though the preset does
+        /// Turn off this detector, even if the preset includes it
         setting skip: Vec<Detector> { key: "skip", flag: "redact-skip" }
     }
 }
 
-fn said(checked: Result<(), BadOption>) -> Result<(), String> {
-    checked.map_err(|bad| bad.to_string())
+fn checked(result: Result<(), BadOption>) -> Result<(), String> {
+    result.map_err(|bad| bad.to_string())
 }

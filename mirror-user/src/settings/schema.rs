@@ -1,10 +1,10 @@
-//! Settings in JSON Schema.
+//! JSON Schema of settings.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::define::{Setting, Settings, Slot, Visit};
 
-/// A map of settings.
+/// The schema of a map of settings.
 pub(crate) fn map<G: Settings>() -> Json {
     let Properties { properties, known } = properties::<G>();
     let mut object = json!({
@@ -50,7 +50,7 @@ impl Visit for Properties {
             default => format!("{} Default: {default}.", sentence(setting.help())),
         };
         let schema = match self.properties.get(setting.key) {
-            // Two settings of one key: each has a kind of items of its own, in one list.
+            // Two settings share this key: one list with items of both kinds.
             Some(other) => both_lists(other, &S::schema()),
             None => {
                 json!({ "anyOf": [S::schema(), { "type": "null" }], "description": description })
@@ -76,7 +76,7 @@ impl Visit for Properties {
     }
 }
 
-/// Lists whose items may be those of one list or of the other.
+/// The schema of a list whose items are of either kind.
 fn both_lists(one: &Json, other: &Json) -> Json {
     let item = |list: &Json| list.pointer("/anyOf/0").cloned().unwrap_or_default();
     let first = one.pointer("/anyOf/0").map(item).unwrap_or_default();
@@ -87,15 +87,15 @@ fn both_lists(one: &Json, other: &Json) -> Json {
     })
 }
 
-/// What holds between the settings of a map.
+/// Constraints between the settings of a map.
 fn rules(known: &[&'static Setting]) -> Vec<(&'static str, Json)> {
     let mut rules = Vec::new();
     let required = known.iter().filter(|one| !one.required.is_empty());
     let required: Vec<Json> = required
         .map(|one| {
-            let instead = known.iter().filter(|other| other.excludes(one));
+            let alternatives = known.iter().filter(|other| other.excludes(one));
             let either: Vec<Json> =
-                [one].into_iter().chain(instead).map(|one| present(one.key)).collect();
+                [one].into_iter().chain(alternatives).map(|one| present(one.key)).collect();
             json!({ "anyOf": either })
         })
         .collect();
@@ -120,7 +120,7 @@ fn rules(known: &[&'static Setting]) -> Vec<(&'static str, Json)> {
     rules
 }
 
-/// The key is there and says something.
+/// The key is present and not null.
 fn present(key: &str) -> Json {
     json!({ "required": [key], "properties": { key: { "not": { "type": "null" } } } })
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::units::{Bytes, parse_bytes};
 
-/// A part of a hundred, above 0 and up to 100.
+/// A percentage above 0 and up to 100.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Percent(pub f64);
 
@@ -26,7 +26,7 @@ impl fmt::Display for Percent {
     }
 }
 
-/// Percents of one processor; of several there may be more than a hundred.
+/// Percentage of one processor; above 100 on several processors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CpuLimit(pub f64);
 
@@ -36,7 +36,7 @@ impl FromStr for CpuLimit {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.trim_end_matches('%').parse::<f64>() {
             Ok(percent) if percent > 0.0 && percent.is_finite() => Ok(Self(percent)),
-            _ => Err("a part of one processor above 0, such as 20%".into()),
+            _ => Err("a percentage of one processor above 0, such as 20%".into()),
         }
     }
 }
@@ -47,11 +47,11 @@ impl fmt::Display for CpuLimit {
     }
 }
 
-/// Bytes of resident memory.
+/// A limit on resident memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimit(pub u64);
 
-/// What a run of a few connections takes: with less, every run would be one at the smallest sample.
+/// A run with a few connections needs this much; with a lower limit, every run would sample at the minimum.
 const MIN_MEMORY: u64 = 32 << 20;
 
 impl FromStr for MemoryLimit {
@@ -71,17 +71,17 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// A share of failures that is too much.
+/// The share of failures at which something stops.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum FailureShare {
-    /// None is.
+    /// No share of failures is too large.
     Off,
-    /// This and more, from 0 to 1.
+    /// This share or more, from 0 to 1.
     Share(f64),
 }
 
 impl FailureShare {
-    /// The share, if there is one.
+    /// The share; `None` if off.
     #[must_use]
     pub fn share(self) -> Option<f64> {
         match self {
@@ -115,9 +115,9 @@ impl fmt::Display for FailureShare {
 /// When a circuit breaker opens.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Threshold {
-    /// As usual for the source.
+    /// The default for the kind of source.
     Auto,
-    /// From this share of failures on.
+    /// At this share of failures or above.
     At(FailureShare),
 }
 

@@ -1,4 +1,4 @@
-//! What holds a setting, as flags and files give it.
+//! How `Option`, `Vec` and `bool` hold settings, from flags and files.
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches};
@@ -38,7 +38,7 @@ impl<T: Value> Slot for Option<T> {
     }
 }
 
-/// A list; in a file, one value may stand without brackets.
+/// A list; in a file, a single value needs no brackets.
 impl<T: Value> Slot for Vec<T> {
     fn is_given(&self) -> bool {
         !self.is_empty()
@@ -75,7 +75,7 @@ impl<T: Value> Slot for Vec<T> {
     }
 }
 
-/// A switch. To say `false` is to say nothing.
+/// A switch. `false` is the same as not given.
 impl Slot for bool {
     fn is_given(&self) -> bool {
         *self
@@ -106,7 +106,7 @@ impl Slot for bool {
     }
 }
 
-/// The help of a flag: that of the setting, what a list adds, and the default.
+/// The help of a flag: the setting's help, a suffix for lists, and the default.
 pub(super) fn help(setting: &Setting, more: &str) -> String {
     let default = match setting.default {
         "" => String::new(),
@@ -115,7 +115,7 @@ pub(super) fn help(setting: &Setting, more: &str) -> String {
     format!("{}{more}{default}", setting.help())
 }
 
-/// The text as a value, if neither the setting nor the type refuses it.
+/// Parses a text; both the setting's check and the type may refuse it.
 fn parse<T: Value>(setting: &Setting, text: &str) -> Result<T, String> {
     (setting.check)(text)?;
     T::parse(text)
@@ -137,7 +137,7 @@ pub(super) fn valued<T: Value>(setting: &'static Setting, arg: Arg, more: &str) 
     arg.help(help(setting, more)).value_name(name).value_parser(parser)
 }
 
-/// A value of a file. What is wrong names the key and the text, and says what to write.
+/// Reads a value from a file. A problem names the key and the text, and says what to write.
 fn read_one<T: Value>(reader: &mut Reader, setting: &Setting, node: &Node) -> Option<T> {
     if let Some(read) = T::read(reader, node) {
         return read;

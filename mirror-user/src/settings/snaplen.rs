@@ -1,4 +1,4 @@
-//! How many bytes of which packets.
+//! Snapshot lengths: how many bytes of which packets are copied.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,19 +6,19 @@ use std::str::FromStr;
 use crate::filter::Snaplen;
 use crate::units::{Bytes, parse_bytes};
 
-/// How many bytes of which packets.
+/// A snapshot length in bytes, for all packets or for one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnaplenPart {
-    /// Of all.
+    /// For all packets.
     All(u32),
-    /// Of those to the server.
+    /// For packets to the server.
     Requests(u32),
-    /// Of those to the client.
+    /// For packets to the client.
     Responses(u32),
 }
 
 impl SnaplenPart {
-    /// All parts together; of two about the same packets the later one holds.
+    /// Combines all parts; for the same direction, the last one wins.
     #[must_use]
     pub fn joined(parts: &[Self]) -> Snaplen {
         let mut snaplen = Snaplen::default();
@@ -33,8 +33,8 @@ impl SnaplenPart {
     }
 }
 
-/// An Ethernet header with a VLAN tag, IPv6 and TCP headers with all options: with fewer bytes
-/// ordinary packets would lose their headers.
+/// Room for an Ethernet header with a VLAN tag, and IPv6 and TCP headers with all options. Less would cut
+/// the headers of ordinary packets.
 const MIN_SNAPLEN: u64 = 128;
 
 /// `SIZE`, `requests=SIZE` or `responses=SIZE`; `answers=` is the former name of `responses=`.
@@ -48,7 +48,7 @@ impl FromStr for SnaplenPart {
         };
         let bytes = parse_bytes(size)?;
         if bytes < MIN_SNAPLEN {
-            return Err(format!("at least {MIN_SNAPLEN}, so that headers are whole"));
+            return Err(format!("at least {MIN_SNAPLEN}, so that no headers are cut"));
         }
         let bytes = u32::try_from(bytes).unwrap_or(Snaplen::WHOLE);
         match what {

@@ -1,4 +1,4 @@
-//! Where packets come from, which of them are wanted, and what that may cost.
+//! Where packets come from, which of them are captured, and how much mirror may use.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,58 +17,58 @@ use crate::units::Bytes;
 settings! {
     /// Where packets come from.
     pub struct SourceSettings under "Source", changed AtNextStart {
-        /// Interfaces (`veth*` for those whose names are like that, `any` for all; those that come later, too), capture files, read as one in the order of time, folders of them, or `-` for standard input
+        /// Interfaces (`veth*` matches names, `any` is all; interfaces that appear later are included), capture files or directories of them (merged in order of time), or `-` for standard input
         setting from: Vec<String> {
             key: "from",
             value: "IFACE|FILE|DIR|-",
             with_spaces: true,
             required: "an interface, such as eth0, or a capture file",
         }
-        /// In place of interfaces, a cgroup: what its sockets send and get, wherever it passes; a folder, or its name below /sys/fs/cgroup
+        /// Instead of interfaces, capture what the sockets of a cgroup send and receive, on any interface; a directory, or its name below /sys/fs/cgroup
         setting cgroup: Option<PathBuf> {
             key: "cgroup",
             value: "PATH",
             conflicts: &["from", "netns", "pid", "hook", "order"],
         }
-        /// The network namespace of the interfaces: its path, a process in it, or its name (interfaces only)
+        /// Network namespace of the interfaces: a path, the PID of a process in it, or a name (interfaces only)
         setting netns: Option<String> { key: "netns", value: "PATH|PID|NAME", conflicts: &["pid"] }
-        /// The process whose network namespace has the interfaces, such as one of a pod (interfaces only)
+        /// Use the network namespace of this process, such as one of a pod (interfaces only)
         setting pid: Option<NonZeroU32> { key: "pid", value: "PID" }
-        /// Where in the kernel packets are copied (interfaces only)
+        /// Where in the kernel packets are captured (interfaces only)
         setting hook: Option<Hook> { key: "hook", default: "tc" }
-        /// Where among other TC programs of the interface it runs; those behind one that decides about a packet do not see it
-        setting order: Option<Order> { key: "order", default: "first, where that is possible" }
-        /// Size of the ring between kernel and user space, a power of two (interfaces only)
+        /// Position among other TC programs on the interface; a program after one that returns a verdict does not see the packet
+        setting order: Option<Order> { key: "order", default: "first, if possible" }
+        /// Size of the ring buffer between kernel and user space, a power of two (interfaces only)
         setting ring_size: Option<Bytes> { key: "ring-size", default: "64MiB" }
-        /// Let the kernel program report what becomes of single packets, on standard error (interfaces only)
+        /// Log the kernel program's decisions about single packets to standard error (interfaces only)
         setting kernel_log: Option<KernelLog> { key: "kernel-log", default: "off" }
-        /// Stop after this time (interfaces only); otherwise on Ctrl-C
+        /// Stop after this time (interfaces only); without it, run until Ctrl-C
         setting run_for: Option<Duration> { key: "for" }
-        /// Which packets are wanted.
+        /// Which packets are captured.
         group filter: FilterSettings { }
-        /// What mirror may take.
+        /// How much mirror may use.
         group guard: GuardSettings { key: "guard" }
     }
 }
 
 settings! {
-    /// Which packets are wanted. What is not costs production a look at its headers and no copy.
+    /// Which packets are captured. The kernel program reads the headers of all others, but does not copy them.
     pub struct FilterSettings under "Filter", changed AtOnce {
-        /// TCP port that production listens on, or a range such as 9000-9010. Needed for interfaces, optional for files
+        /// TCP port that production listens on, or a range such as 9000-9010. Required for interfaces, optional for files
         setting ports: Vec<PortRange> { key: "ports", flag: "port", with_commas: true }
-        /// Only connections whose client or server has an address of this network; `!` before it: only others. Of networks within one another the smallest decides
+        /// Only connections whose client or server address is in this network; with `!` in front, only those outside. If networks overlap, the most specific one decides
         setting nets: Vec<NetworkRule> { key: "nets", flag: "net", with_commas: true }
-        /// The same for the client's address alone
+        /// Like --net, for the client's address only
         setting client_nets: Vec<NetworkRule> { key: "client-nets", flag: "client-net", with_commas: true }
-        /// The same for the server's address alone
+        /// Like --net, for the server's address only
         setting server_nets: Vec<NetworkRule> { key: "server-nets", flag: "server-net", with_commas: true }
-        /// Only packets that come in, or that go out (interfaces only; not on lo, where each does both)
+        /// Only incoming or only outgoing packets (interfaces only; not on lo, where every packet is both)
         setting direction: Option<Direction> { key: "direction" }
-        /// Only connections of which this host is the server, or the client (interfaces only; not on lo)
+        /// Only connections in which this host is the server, or the client (interfaces only; not on lo)
         setting side: Option<Side> { key: "side" }
-        /// Only this percentage of the connections, the same ones on every host and in every run
+        /// Only this percentage of the connections; every host and every run selects the same ones
         setting sample: Option<Percent> { key: "sample", default: "100" }
-        /// Only packets to the server: requests without their responses
+        /// Only packets to the server: requests without responses
         setting requests_only: bool { key: "requests-only" }
         /// Copy only the first SIZE bytes of each packet, or of each packet with requests or with responses
         setting snaplen: Vec<SnaplenPart> { key: "snaplen", with_commas: true }
@@ -76,13 +76,13 @@ settings! {
 }
 
 settings! {
-    /// What mirror may take of a host on which it is live.
+    /// How much of a production host mirror may use while it captures.
     pub struct GuardSettings under "Guard", changed AtNextStart {
-        /// Sample fewer connections while mirror takes more of one processor, its kernel program included (interfaces only)
+        /// Sample fewer connections while mirror, including its kernel program, uses more than this share of one processor (interfaces only)
         setting cpu_limit: Option<CpuLimit> { key: "cpu-limit" }
-        /// Sample fewer connections while mirror holds more memory than this (interfaces only)
+        /// Sample fewer connections while mirror uses more memory than this (interfaces only)
         setting memory_limit: Option<MemoryLimit> { key: "memory-limit" }
-        /// Copy nothing while this file is there (interfaces only). SIGUSR1 pauses, too, and SIGUSR2 goes on
+        /// Pause capturing while this file exists (interfaces only). SIGUSR1 also pauses, SIGUSR2 resumes
         setting pause_file: Option<PathBuf> { key: "pause-file" }
     }
 }

@@ -1,11 +1,11 @@
-//! All settings in one table, for `mirror config settings` and `docs/configuration.md`.
+//! The table of all settings, for `mirror config settings` and `docs/configuration.md`.
 
 use super::define::{Setting, Settings, Slot, Takes, Visit};
 use super::{
     BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
 };
 
-/// All of them, in Markdown, by their keys in a file.
+/// All settings as a Markdown table, by their keys in a file.
 pub(crate) fn all() -> String {
     [
         HEAD,

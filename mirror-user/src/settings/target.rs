@@ -1,4 +1,4 @@
-//! How a target is reached, what it gets, and when it is left alone.
+//! How a target is reached, what it receives, and when its circuit breaker opens.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,79 +11,79 @@ use super::shares::Threshold;
 use crate::rules::edit::{Edits, PathPrefix, field_name};
 
 settings! {
-    /// How a target is reached, and what it gets. In a configuration file each target has its own.
+    /// How a target is reached, and what it receives. In a configuration file, each target has its own.
     pub struct TargetSettings under "Target", changed WithItsTarget {
         /// For an https target.
         group tls: TlsSettings { key: "tls" }
-        /// What marks a request.
+        /// Marks of a request.
         group marks: MarkSettings { }
-        /// Learn which of the target's values stand for which of production's (cookies, tokens, ids), and replace them in what follows
+        /// Learn which of the target's values correspond to production's (cookies, tokens, ids), and replace them in later requests
         setting correlate: bool { key: "correlate" }
-        /// How long a connection to the target may take to be made
+        /// Timeout for connecting to the target
         setting connect_timeout: Option<Duration> { key: "connect-timeout", default: "2s" }
-        /// How long the target may take none of a request, and how long it may take to begin its response; it has three times that to end it
+        /// Timeout for the target to accept more of a request, and to start its response; the whole response may take three times as long
         setting response_timeout: Option<Duration> {
             key: "response-timeout",
             alias: "answer-timeout",
             default: "10s",
         }
-        /// How much it gets.
+        /// Load limits.
         group load: LoadSettings { }
-        /// When it is left alone.
+        /// Circuit breaker.
         group breaker: BreakerSettings { key: "breaker" }
-        /// What changes of the header.
+        /// Changes of header fields.
         group headers: HeaderSettings { key: "headers" }
-        /// Replace the first segments of the path: what was asked for below FROM is asked for below TO
+        /// Replace the first segments of the request path: FROM becomes TO
         setting path_prefix: Option<PathPrefix> { key: "path-prefix" }
     }
 }
 
 settings! {
-    /// For an https target: whom to trust, and who we are. Files hold PEM.
+    /// TLS for https targets: trusted authorities and the client certificate. Files are PEM.
     pub struct TlsSettings under "Target", changed WithItsTarget {
-        /// Trust the authorities whose certificates are in this PEM file, and no others
+        /// Trust only the certificate authorities in this PEM file
         setting ca: Option<PathBuf> { key: "ca", flag: "tls-ca" }
-        /// Show this certificate (PEM, with its chain) to a target that asks for one
+        /// Client certificate with its chain (PEM), for a target that asks for one
         setting cert: Option<PathBuf> { key: "cert", flag: "tls-cert", requires: "key" }
-        /// The key of that certificate (PEM)
+        /// Private key of the client certificate (PEM)
         setting key: Option<PathBuf> { key: "key", flag: "tls-key", requires: "cert" }
-        /// The name that the target's certificate must have, sent as SNI; the URL's host unless given
+        /// Name that the target's certificate must have, also sent as SNI [default: the host of the URL]
         setting server_name: Option<String> { key: "server-name", flag: "tls-server-name" }
-        /// Do not verify the target's certificate: whoever answers at its address is taken for it
+        /// Do not verify the target's certificate: anyone who can intercept the connection can read it
         setting insecure: bool { key: "insecure", flag: "tls-insecure", conflicts: &["ca"] }
     }
 }
 
 settings! {
-    /// Changes of the header, after the marks: first removed, then set, then added.
+    /// Changes of header fields, after the marks: remove first, then set, then add.
     pub struct HeaderSettings under "Target", changed WithItsTarget {
-        /// Fields that are left out
+        /// Header fields to remove
         setting remove: Vec<String> {
             key: "remove",
             file_only: true,
             check: |name| field_name(name).map(|_| ()),
         }
-        /// Give each request this field in place of the captured ones of its name
+        /// Set this header field in each request; it replaces captured fields of the same name
         setting set: FieldLines { key: "set", flag: "header", value: "NAME: VALUE" }
-        /// Fields that are added to those of the same name
+        /// Header fields to add; existing fields of the same name stay
         setting add: FieldLines { key: "add", file_only: true }
     }
 }
 
 settings! {
-    /// When the target is left alone for a while: its circuit breaker.
+    /// The circuit breaker of a target.
     pub struct BreakerSettings under "Target", changed WithItsTarget {
-        /// Open the circuit breaker, so that the target is left alone, once this share of its requests fails within 10 s; `auto` is 50% for interfaces and off for files
+        /// Open the circuit breaker when this share of requests fails within 10 s: no requests are sent until it closes. `auto` is 50% for interfaces and off for files
         setting failures: Option<Threshold> { key: "failures", flag: "breaker", default: "auto" }
-        /// Count a response that takes longer as a failure
+        /// Count a response that takes longer than this as a failure
         setting latency: Option<Duration> { key: "latency", flag: "breaker-latency" }
-        /// How long a target is left alone before one request probes whether it is well again
+        /// How long the circuit breaker stays open before one request probes the target
         setting rest: Option<Duration> { key: "rest", flag: "breaker-rest", default: "5s" }
     }
 }
 
 impl TargetSettings {
-    /// What the target sees otherwise than it was captured.
+    /// The edits that are applied to each request for this target.
     #[must_use]
     pub fn edits(&self) -> Edits {
         let HeaderSettings { remove, set, add } = self.headers.clone();

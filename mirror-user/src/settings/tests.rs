@@ -1,4 +1,4 @@
-//! Each setting says the same, whether it is typed, read from a file, printed, or laid over another.
+//! Each setting means the same as a flag, as a key in a file, printed, and as a layer over another.
 
 use clap::{Arg, ArgMatches, Command};
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ fn everything() -> File {
     File::parse(EVERYTHING).unwrap_or_else(|problems| panic!("{}", problems.render("it")))
 }
 
-/// The settings that a command line says, as somebody would type them.
+/// The settings as a user would type them on the command line.
 #[derive(Default)]
 struct Typed(Vec<String>);
 
@@ -52,7 +52,7 @@ impl Visit for Typed {
     }
 }
 
-/// Takes away what flags cannot say.
+/// Removes settings that have no flag.
 struct WithFlags;
 
 impl Visit for WithFlags {
@@ -73,7 +73,7 @@ fn typed<G: Settings>(settings: &G) -> G {
     let command = Command::new("mirror").no_binary_name(true);
     let command = command.arg(Arg::new("config").long("config").num_args(0));
     let command = flags::define::<G>(command);
-    // As if a file could say what is required.
+    // As if a file gave what is required.
     let args = args.0.into_iter().chain(["--config".to_owned()]);
     let mut matches: ArgMatches =
         command.try_get_matches_from(args).unwrap_or_else(|error| panic!("{error}"));
@@ -95,7 +95,7 @@ fn read_back<G: Settings>(settings: &G) -> G {
     read.unwrap().0
 }
 
-/// Holds what is said of `settings` in all ways against one another; `whole` has them and more.
+/// Checks that all representations of `settings` agree; `whole` is a superset of `settings`.
 fn agree<G: Settings + std::fmt::Debug>(settings: &G, whole: &G) {
     assert_eq!(&read_back(settings), settings);
     let mut sayable = settings.clone();
@@ -107,7 +107,7 @@ fn agree<G: Settings + std::fmt::Debug>(settings: &G, whole: &G) {
     assert_eq!(&over(settings.clone(), whole), whole);
 }
 
-/// Leaves out the settings for which there is a zero.
+/// Removes the settings whose flag in the list is false.
 struct Part<'a>(std::slice::Iter<'a, bool>);
 
 impl Visit for Part<'_> {

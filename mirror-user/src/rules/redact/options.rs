@@ -58,13 +58,13 @@ pub struct RedactOptions {
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Preset {
-    /// Nothing
+    /// No redaction
     #[default]
     None,
     /// Credentials in headers, all cookies, fields such as `password` and `access_token`, tokens and keys
     /// known by their pattern
     Credentials,
-    /// Those, and what names a person or an account: cards, bank accounts, social security
+    /// Also what identifies a person or an account: cards, bank accounts, social security
     /// numbers, e-mail addresses, telephone numbers, and fields such as `ssn` and `date_of_birth`
     Pii,
 }

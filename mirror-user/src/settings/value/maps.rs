@@ -1,4 +1,4 @@
-//! Values that are one text on the command line, and a map in a file.
+//! Values that are one text on the command line and a map in a file.
 
 use serde_json::{Value as Json, json};
 
@@ -7,7 +7,7 @@ use crate::rules::edit::{PathPrefix, path_text};
 use crate::rules::redact::Custom;
 use crate::yaml::{Node, Reader, Value as Tree, write};
 
-/// `FROM=TO`; in a file a map of both.
+/// `FROM=TO`; in a file, a map of both.
 impl Value for PathPrefix {
     const NAME: &'static str = "FROM=TO";
     const UNIT: &'static str = "map of `from` and `to`";
@@ -35,7 +35,7 @@ impl Value for PathPrefix {
         let advice = "the segments that are replaced, such as /api";
         let from = reader.required(&fields, "from", advice);
         let from = from.and_then(|node| reader.parsed(node, path_text));
-        let to = reader.required(&fields, "to", "what stands there instead, such as /v2");
+        let to = reader.required(&fields, "to", "what replaces them, such as /v2");
         let to = to.and_then(|node| reader.parsed(node, path_text));
         Some(from.zip(to).map(|(from, to)| Self { from, to }))
     }
@@ -46,7 +46,7 @@ impl Value for PathPrefix {
     }
 }
 
-/// `NAME=REGEX`; in a file a map, which can say more.
+/// `NAME=REGEX`; in a file, a map with more options.
 impl Value for Custom {
     const NAME: &'static str = "NAME=REGEX";
     const UNIT: &'static str = "maps of `name`, `regex` and `keep-length`";
@@ -65,7 +65,7 @@ impl Value for Custom {
     fn schema() -> Json {
         json!({
             "type": "object",
-            "description": "A detector of one's own.",
+            "description": "A custom detector.",
             "additionalProperties": false,
             "required": ["name", "regex"],
             "properties": {
@@ -76,11 +76,11 @@ impl Value for Custom {
                 },
                 "regex": {
                     "type": "string",
-                    "description": "What is replaced, or its first group; RE2's syntax.",
+                    "description": "What is replaced, or only its first group; RE2 syntax.",
                 },
                 "keep-length": {
                     "type": ["boolean", "null"],
-                    "description": "Replace letters by x and digits by 0, so that the length stays. Default: false.",
+                    "description": "Replace letters by x and digits by 0, so that the length is kept. Default: false.",
                 },
             },
         })

@@ -26,51 +26,51 @@ use crate::yaml::{Node, Reader, Value as Tree, write};
 
 /// A value of a setting.
 pub(crate) trait Value: Clone + PartialEq + Send + Sync + 'static {
-    /// What `--help` calls it.
+    /// Value name in `--help`.
     const NAME: &'static str;
 
-    /// What is written, in a few words; not for types with [`words`](Self::words).
+    /// Short description of the value; not used for types with [`words`](Self::words).
     const UNIT: &'static str = "";
 
-    /// The value that a text stands for.
+    /// Parses a text.
     ///
     /// # Errors
     /// What to write instead, such as "a number above 0"; or a sentence that quotes the text.
     fn parse(text: &str) -> Result<Self, String>;
 
-    /// A text that is parsed as the same value.
+    /// A text that parses to the same value.
     fn text(&self) -> String;
 
-    /// The JSON Schema of what a file may say.
+    /// JSON Schema of the value in a file.
     fn schema() -> Json;
 
-    /// The texts that there are, where they can be listed.
+    /// The allowed texts, if they can be listed.
     fn words() -> &'static [Word] {
         &[]
     }
 
-    /// What reads it from the command line, where that is not [`parse`](Self::parse).
+    /// The command line's parser, if it is not [`parse`](Self::parse).
     fn parser() -> Option<ValueParser> {
         None
     }
 
-    /// True for what is to be read as such a value, rightly or wrongly written.
+    /// True if the node is meant as a value of this type, valid or not.
     fn is_like(node: &Node) -> bool {
         !matches!(node.value, Tree::Map(_))
     }
 
-    /// What a file says, where that is no text to be parsed; inside, `None` if it is wrong.
+    /// Reads a value that is not a text in a file; the inner `None` means that it is invalid.
     fn read(_: &mut Reader, _: &Node) -> Option<Option<Self>> {
         None
     }
 
-    /// What a file would say.
+    /// The value as it is written to a file.
     fn print(&self) -> write::Value {
         self.text().into()
     }
 }
 
-/// One of the texts that a setting may have.
+/// One of the allowed texts of a setting.
 pub(crate) struct Word {
     pub(crate) name: String,
     pub(crate) help: String,
@@ -92,7 +92,7 @@ fn one_of(text: &str, words: &[Word]) -> String {
     format!("{text:?} is not one of: {}", words.join(", "))
 }
 
-/// Types whose values are words: those of their `strum` names, with hyphens, and their doc comments.
+/// Enums: the words are their `strum` names with hyphens; the help is their doc comments.
 macro_rules! words {
     ($($type:ty: $name:literal;)+) => {$(
         impl Value for $type {
@@ -196,7 +196,7 @@ texts! {
     Bytes: "SIZE", "size", size();
 }
 
-/// What a number of bytes looks like.
+/// Pattern of a number of bytes.
 const SIZE: &str = r"[0-9]+\s*([kKmMgG](i?[bB])?|[bB])?";
 
 fn size() -> Json {

@@ -1,4 +1,4 @@
-//! Values of types that have no `FromStr` and `Display` of the form that settings want.
+//! Value types whose `FromStr` and `Display` do not fit settings.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -107,8 +107,9 @@ impl Value for Direction {
     const NAME: &'static str = "WAY";
 
     fn words() -> &'static [Word] {
-        static WORDS: LazyLock<[Word; 2]> =
-            LazyLock::new(|| [Word::new("in", "What comes in"), Word::new("out", "What goes out")]);
+        static WORDS: LazyLock<[Word; 2]> = LazyLock::new(|| {
+            [Word::new("in", "Incoming packets"), Word::new("out", "Outgoing packets")]
+        });
         &*WORDS
     }
 

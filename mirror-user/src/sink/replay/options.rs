@@ -93,14 +93,14 @@ pub enum WhenFull {
     Wait,
 }
 
-/// Which request gives way when what is live finds no room.
+/// Which request is dropped when the queue is full. Applies to live captures; reading a file pauses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Victim {
-    /// The one that comes
+    /// The new request
     #[default]
     Newest,
-    /// The one that has waited longest, of the lowest priority that waits
+    /// Of the lowest queued priority, the request that has waited longest
     Oldest,
 }
 
@@ -109,10 +109,10 @@ pub enum Victim {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum IdleClose {
-    /// Send it once more, on a new connection, if its method is idempotent (RFC 9110 §9.2.2)
+    /// Send it again on a new connection, if its method is idempotent (RFC 9110 §9.2.2)
     #[default]
     Resend,
-    /// Count it
+    /// Drop and count it
     Drop,
 }
 

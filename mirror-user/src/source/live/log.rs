@@ -26,12 +26,12 @@ use crate::logging::emit;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum KernelLog {
-    /// Nothing; this has no cost
+    /// No log; costs nothing
     #[default]
     Off,
-    /// Packets that were wanted and could not be copied
+    /// Packets that matched but could not be copied
     Warn,
-    /// Packets of watched ports with a payload, too
+    /// Also packets with a payload on the chosen ports
     Debug,
     /// All packets
     Trace,

@@ -57,12 +57,12 @@ pub enum Hook {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Order {
-    /// Before all others if that is possible; if it is not, that is reported
+    /// Before all others if possible; otherwise a warning is reported
     #[default]
     #[strum(disabled)]
     Front,
-    /// Before all others, or not at all: it sees every packet
+    /// Before all others, or fail: it sees every packet
     First,
-    /// Behind those that are there: it sees what they let pass, as they changed it
+    /// After all others: it sees the packets that they pass on, with their changes
     Last,
 }

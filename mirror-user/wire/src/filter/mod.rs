@@ -48,9 +48,9 @@ pub struct Choice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Side {
-    /// It listens on the port
+    /// This host listens on the port
     Server,
-    /// It asks a server on the port
+    /// This host connects to a server on the port
     Client,
 }
 

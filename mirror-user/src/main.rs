@@ -78,7 +78,7 @@ fn tell(summary: &Summary, form: SummaryForm) -> anyhow::Result<()> {
     // Not `print!`, which panics where the reader of a pipe has seen enough.
     match form {
         SummaryForm::Text => write!(io::stdout(), "{summary}")?,
-        SummaryForm::TextBeside => write!(io::stderr(), "{summary}")?,
+        SummaryForm::TextOnStderr => write!(io::stderr(), "{summary}")?,
         SummaryForm::Json => writeln!(io::stdout(), "{}", serde_json::to_string(summary)?)?,
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! A configuration file beside flags: what `--config` means to the commands that do one thing. The
-//! file says what the flags do not; it is read once.
+//! `--config` for commands other than `mirror run`: flags layered over a configuration file, which is
+//! read once.
 
 use std::path::Path;
 
@@ -11,18 +11,18 @@ use crate::rules::sample::Portion;
 use crate::settings::{TargetSettings, over};
 
 impl File {
-    /// The file that `--config` names; `None` when there is none.
+    /// Reads the file given by `--config`; `None` if there is none.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the file.
     pub(super) fn beside(config: Option<&Path>) -> anyhow::Result<Option<Self>> {
         let Some(path) = config else { return Ok(None) };
         let text = command::text(path)?;
         command::parse(path, &text).map(Some)
     }
 
-    /// What the flags say, and what they do not say as `file` says it. Targets of the flags stand in
-    /// for those of the file; where they name none, `how` holds for each of the file's.
+    /// Layers the flags (`self`) over `file`. Targets given by flags replace those of the file; if there
+    /// are none, `how` is applied to each target of the file.
     pub(super) fn or(self, file: Self, how: &TargetSettings) -> Self {
         let File { targets, rules, .. } = match self.targets.as_slice() {
             [] => file.clone().with_how(how),
@@ -46,8 +46,8 @@ impl File {
         self
     }
 
-    /// The same file with other targets: what a rule let go anywhere goes to all of them, in the
-    /// largest part that one of its own would have got.
+    /// The same file with other targets. A rule that had targets now sends to all of them, with the
+    /// largest portion of its former targets.
     fn for_targets(&self, targets: &[TargetSpec]) -> Self {
         let mut file = Self { targets: targets.to_vec(), ..self.clone() };
         for rule in &mut file.rules {
@@ -67,7 +67,7 @@ impl File {
 }
 
 impl File {
-    /// The files that a run of this reads, but for the file itself.
+    /// The files that a run reads, except the configuration file itself.
     pub(super) fn reads(&self) -> Apart {
         let mut apart = Apart::default();
         for from in self.source.from.iter().filter(|from| source::is_file(from)) {
@@ -86,10 +86,10 @@ impl File {
 }
 
 impl Config {
-    /// The same with the rules of a file, for one output that all of its targets stand for.
+    /// Adds the rules of a file, for one output that stands for all of its targets.
     ///
     /// # Errors
-    /// When a rule names a target that the file does not have.
+    /// If a rule names a target that is not in the file.
     pub(super) fn ruled_by(mut self, file: &File) -> anyhow::Result<Self> {
         self.route(file.for_targets(&[TargetSpec::new("output", "")]).routes()?);
         Ok(self)

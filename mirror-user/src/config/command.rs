@@ -1,4 +1,4 @@
-//! `mirror config`: what is wrong with a file, what it says, and how files look.
+//! `mirror config`: checks, shows and converts configuration files, and prints their schema.
 
 use std::fs::File as Opened;
 use std::io::{Read, Write};
@@ -11,10 +11,10 @@ use super::file::{File, MAX_FILE_BYTES, schema};
 use crate::cli::ConfigCommand;
 use crate::settings::table;
 
-/// Does what `mirror config` was asked.
+/// Runs a subcommand of `mirror config`.
 ///
 /// # Errors
-/// When the file cannot be read, or everything that is wrong with it.
+/// If the file cannot be read, or all of its problems.
 pub fn run(command: &ConfigCommand, out: &mut dyn Write) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Check { file } => {
@@ -35,7 +35,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<File> {
     parse(path, &text(path)?)
 }
 
-/// The file's text; no more of it than the reader takes.
+/// Reads the file's text, up to the limit of the parser.
 pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
     let name = path.display();
     let input: Box<dyn Read> = match path.to_str() {

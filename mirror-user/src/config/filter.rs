@@ -1,4 +1,4 @@
-//! Which packets are wanted, and what that may cost: what the settings of "Filter" and "Guard" mean.
+//! Turns the settings of "Filter" and "Guard" into packet filters and resource limits.
 
 use anyhow::ensure;
 
@@ -6,7 +6,7 @@ use crate::filter::{Choice, Nets, Ports, Sample};
 use crate::guard::Limits;
 use crate::settings::{FilterSettings, GuardSettings, SnaplenPart};
 
-/// The packets that the settings ask for.
+/// The packet filter of the settings.
 pub(crate) fn choice(args: &FilterSettings) -> anyhow::Result<Choice> {
     Ok(Choice {
         ports: Ports::of_ranges(args.ports.iter().map(|range| range.first..=range.last)),
@@ -20,13 +20,13 @@ pub(crate) fn choice(args: &FilterSettings) -> anyhow::Result<Choice> {
     })
 }
 
-/// True when nothing is kept back.
+/// True if the filter excludes nothing.
 pub(super) fn is_open(choice: &Choice) -> bool {
-    // Lists without networks let all addresses through, and say so.
+    // Lists without networks accept all addresses, and are marked so.
     Nets::new(&[], &[], &[]).is_ok_and(|nets| *choice == Choice { nets, ..Choice::default() })
 }
 
-/// The limits that the settings ask for.
+/// The resource limits of the settings.
 pub(super) fn guard(args: &GuardSettings) -> Limits {
     Limits {
         cpu: args.cpu_limit.map(|percent| percent.0 / 100.0),
@@ -35,9 +35,9 @@ pub(super) fn guard(args: &GuardSettings) -> Limits {
     }
 }
 
-/// Refuses what capture files do not record.
+/// Refuses filters on what capture files do not record.
 pub(crate) fn ensure_of_files(choice: &Choice) -> anyhow::Result<()> {
-    let why = "capture files do not record which way packets went; leave it out";
+    let why = "capture files do not record the direction of packets; leave it out";
     ensure!(choice.direction.is_none(), "--direction: {why}, or use --requests-only");
     ensure!(choice.side.is_none(), "--side: {why}, or use --server-net");
     Ok(())

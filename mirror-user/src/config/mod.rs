@@ -1,5 +1,5 @@
-//! What is meant: the command line and the configuration file, checked as a whole before anything is
-//! opened or attached. `run` puts it into practice.
+//! Turns the command line and the configuration file into a [`Config`], checked as a whole before
+//! anything is opened or attached. `run` executes it.
 
 mod beside;
 pub mod command;
@@ -37,39 +37,39 @@ use crate::rules::tag::Marks;
 use crate::settings::{RedactSettings, SourceSettings, over};
 use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
 
-/// One run, checked.
+/// The checked configuration of one run.
 pub struct Config {
     pub(crate) source: Source,
     pub(crate) watch: Watch,
     pub(crate) output: OutputPlan,
     pub(crate) rules: Rules,
-    /// When the run is to end by itself.
+    /// How long to run; `None`: until stopped.
     pub(crate) run_for: Option<Duration>,
-    /// What it may take of a host on which it is live.
+    /// Resource limits on a production host.
     pub(crate) guard: guard::Limits,
     pub(crate) summary: SummaryForm,
-    /// The file that gets the summary.
+    /// The file that the summary is also written to.
     pub(crate) report: Option<ReportFile>,
-    /// The file that this run was made from and follows.
+    /// The configuration file, watched for changes.
     pub(crate) followed: Option<Followed>,
 }
 
-/// How the summary is told.
+/// How the summary is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SummaryForm {
     /// As text on standard output.
     Text,
-    /// As text on standard error, because standard output holds data.
-    TextBeside,
+    /// As text on standard error, because standard output carries data.
+    TextOnStderr,
     /// As one JSON object on standard output.
     Json,
 }
 
 impl Config {
-    /// What `mirror capture` means.
+    /// The configuration of `mirror capture`.
     ///
     /// # Errors
-    /// What is wrong with the command line, and what to do.
+    /// What is wrong with the command line, and how to fix it.
     pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
         let (file, written) = (&args.to, args.into());
         let output = match file.extension().and_then(|ending| ending.to_str()) {
@@ -77,38 +77,38 @@ impl Config {
             Some("jsonl") => outputs::files::json_lines(Some(written), !args.no_bodies),
             _ if file.as_os_str() == "-" => packets(args)?,
             _ => bail!(
-                "{}: its ending names no format; give .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
+                "{}: the extension names no known format; use .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
                 file.display()
             ),
         };
         ensure!(
             !args.raw || output.messages == Messages::Untouched,
-            "--raw: packets are written to .pcap and .pcapng; leave it out, or say --redact none"
+            "--raw: applies to .pcap and .pcapng only; leave it out, or use --redact none"
         );
         let to_stdout = args.to.as_os_str() == "-";
         ensure!(
             !(to_stdout && args.rotate.is_some()),
-            "--rotate: the standard output is one stream; write to a file"
+            "--rotate: standard output cannot be rotated; write to a file"
         );
         ensure!(
             !(to_stdout && args.report.json),
-            "--json: standard output holds the packets; write them to a file"
+            "--json: standard output carries the packets; write them to a file"
         );
         let summary = match (args.report.json, to_stdout) {
             (true, _) => SummaryForm::Json,
-            (false, true) => SummaryForm::TextBeside,
+            (false, true) => SummaryForm::TextOnStderr,
             (false, false) => SummaryForm::Text,
         };
         Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
     }
 
-    /// What `mirror inspect` means.
+    /// The configuration of `mirror inspect`.
     ///
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
         if args.find_personal_data {
-            let form = if args.json { SummaryForm::TextBeside } else { SummaryForm::Text };
+            let form = if args.json { SummaryForm::TextOnStderr } else { SummaryForm::Text };
             let output = outputs::shown::findings(args.json);
             return Self::shown(&args.source, output, form, &args.redact, Preset::Pii);
         }
@@ -116,14 +116,14 @@ impl Config {
             (true, true) => (outputs::shown::counts(), SummaryForm::Json),
             (true, false) => (outputs::shown::counts(), SummaryForm::Text),
             (false, true) => {
-                (outputs::files::json_lines(None, !args.no_bodies), SummaryForm::TextBeside)
+                (outputs::files::json_lines(None, !args.no_bodies), SummaryForm::TextOnStderr)
             }
             (false, false) => (outputs::shown::table(), SummaryForm::Text),
         };
         Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
     }
 
-    /// What `mirror doctor --watch` captures: counts of what the filters let through; `None` without
+    /// The configuration of `mirror doctor --watch`, which counts what passes the filters; `None` without
     /// `--watch`.
     ///
     /// # Errors
@@ -135,7 +135,7 @@ impl Config {
         let Some(interface) = &args.watch else {
             ensure!(
                 filter::is_open(&choice),
-                "doctor: filters say what --watch looks for; add --watch IFACE, such as --watch eth0"
+                "doctor: filters apply to --watch only; add --watch IFACE, such as --watch eth0"
             );
             return Ok(None);
         };
@@ -156,7 +156,7 @@ impl Config {
         }))
     }
 
-    /// A run whose output is for reading, with what `--config` adds.
+    /// A run that shows or writes messages, with the settings of `--config`.
     fn shown(
         args: &SourceArgs,
         output: OutputPlan,
@@ -188,7 +188,7 @@ impl Config {
         Self::with_passes(source, 1, output, summary)
     }
 
-    /// Files are read `passes` times.
+    /// Reads files `passes` times.
     fn with_passes(
         source: &SourceSettings,
         passes: u32,
@@ -202,14 +202,17 @@ impl Config {
         if let Source::Live { interfaces, .. } = &source {
             ensure!(
                 !choice.ports.is_empty(),
-                "{}: which ports? add --port, such as --port 8080 (repeat it for more)",
+                "{}: which ports? add --port, such as --port 8080 (repeat for more)",
                 interfaces.join(", ")
             );
         } else {
-            ensure!(run_for.is_none(), "--for: a file ends by itself; leave it out");
+            ensure!(
+                run_for.is_none(),
+                "--for: applies to interfaces only; a file ends by itself; leave it out"
+            );
             ensure!(
                 guard == guard::Limits::default(),
-                "--cpu-limit, --memory-limit, --pause-file: a file has no production beside it; leave them out"
+                "--cpu-limit, --memory-limit, --pause-file: apply to interfaces only; leave them out"
             );
             filter::ensure_of_files(&choice)?;
         }
@@ -227,16 +230,16 @@ impl Config {
         })
     }
 
-    /// A replay of the built-in capture to `shadow`, as fast as it goes.
+    /// Replays the embedded capture to `shadow`, at full speed.
     pub(crate) fn for_recorded_demo(
         reader: Box<dyn Read + Send>,
         shadow: SocketAddr,
     ) -> anyhow::Result<Self> {
-        let source = Source::Reader { name: "the built-in capture", reader };
+        let source = Source::Reader { name: "the embedded capture", reader };
         Self::for_demo(source, Ports::default(), shadow, Pace::Max, WhenFull::Wait)
     }
 
-    /// A replay of what passes `port` on `lo` to `shadow`.
+    /// Mirrors the traffic of `port` on `lo` to `shadow`.
     pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
         let source = Source::live("lo".to_owned());
         Self::for_demo(
@@ -272,35 +275,35 @@ impl Config {
         })
     }
 
-    /// How the summary is shown.
+    /// How the summary is printed.
     #[must_use]
     pub fn summary_form(&self) -> SummaryForm {
         self.summary
     }
 
-    /// The file that gets the summary, if one is to.
+    /// The file that the summary is also written to, if any.
     #[must_use]
     pub fn report_file(&self) -> Option<ReportFile> {
         self.report.clone()
     }
 
-    /// The ports that are watched; none: all of them.
+    /// The captured ports; empty: all.
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.watch.choice().ports.clone()
     }
 }
 
-/// What a packet file holds: the packets as they were seen only if that is said in so many words.
+/// The output of a packet file. Original packets are written only with an explicit `--raw`.
 fn packets(args: &CaptureArgs) -> anyhow::Result<OutputPlan> {
     let name = args.to.display();
     ensure!(
         args.raw || args.redact.preset != Some(Preset::None),
-        "{name}: --redact none writes packets as they were seen; say --raw"
+        "{name}: --redact none would write the original packets; add --raw to confirm"
     );
     ensure!(
         !args.raw || matches!(args.redact.preset, None | Some(Preset::None)),
-        "{name}: --raw writes packets as they were seen and redacts nothing; leave out --raw or --redact"
+        "{name}: --raw writes the original packets and redacts nothing; leave out --raw or --redact"
     );
     let file = args.into();
     Ok(if args.raw { outputs::files::raw_packets(file) } else { outputs::files::packets(file) })
@@ -313,7 +316,7 @@ impl From<&CaptureArgs> for Destination {
     }
 }
 
-/// What tells the shadows of this run from those of others: eight digits from the hasher's random seed.
+/// An identifier that distinguishes this run's shadows: eight hex digits from the hasher's random seed.
 pub(crate) fn run_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random >> 32)

@@ -1,4 +1,4 @@
-//! What the redaction flags, and the key `redact` of a configuration file, mean.
+//! Turns the redaction settings into options of the redactor.
 
 use std::env;
 use std::fs;
@@ -12,14 +12,14 @@ use super::outputs::Messages;
 use crate::rules::redact::{Key, Preset, RedactOptions, Redactor};
 use crate::settings::RedactSettings;
 
-/// Holds the key of the tokens where no file does.
+/// Environment variable with the key of the tokens, if no file is given.
 const KEY_VARIABLE: &str = "MIRROR_REDACT_KEY";
 
 impl Config {
-    /// The same with what is to be redacted; `default` where no preset is named.
+    /// Adds redaction; `default` applies if no preset is given.
     ///
     /// # Errors
-    /// What is wrong with it, and what to do.
+    /// What is wrong with the settings, and how to fix them.
     pub(super) fn redacting(
         mut self,
         spec: RedactSettings,
@@ -35,10 +35,10 @@ impl Config {
     }
 }
 
-/// What is asked for, with its key; `default` where no preset is named.
+/// The options, including the key; `default` applies if no preset is given.
 ///
 /// # Errors
-/// When the key cannot be read.
+/// If the key cannot be read.
 pub(crate) fn options(spec: RedactSettings, default: Preset) -> anyhow::Result<RedactOptions> {
     Ok(RedactOptions {
         preset: spec.preset.unwrap_or(default),
@@ -56,7 +56,7 @@ pub(crate) fn options(spec: RedactSettings, default: Preset) -> anyhow::Result<R
     })
 }
 
-/// The key from the file or the environment, without a line end.
+/// Reads the key from the file or the environment, without trailing whitespace.
 fn key(file: Option<&Path>) -> anyhow::Result<Option<Key>> {
     let (name, bytes) = match (file, env::var_os(KEY_VARIABLE)) {
         (Some(file), _) => {
@@ -70,6 +70,6 @@ fn key(file: Option<&Path>) -> anyhow::Result<Option<Key>> {
     };
     let key = Key::new(bytes.trim_ascii_end());
     key.map(Some).map_err(|error| {
-        anyhow!("{name}: {error}; `head -c 32 /dev/urandom | base64` makes a good one")
+        anyhow!("{name}: {error}; `head -c 32 /dev/urandom | base64` generates a good one")
     })
 }

@@ -1,4 +1,4 @@
-//! What `mirror replay` means.
+//! The configuration of `mirror replay`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::report::ReportFile;
 use crate::sink::replay::TargetUrl;
 
 impl Config {
-    /// What `mirror replay` means.
+    /// The configuration of `mirror replay`.
     ///
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
@@ -31,7 +31,7 @@ impl Config {
         let log = log.map(Arc::new);
         let run = Run { log, fail_on: args.outcome.fail_on.clone(), ..Run::of(&file)? };
         let summary = if args.outcome.json { SummaryForm::Json } else { SummaryForm::Text };
-        // One target that was typed needs no name in the summary.
+        // A single target on the command line needs no name in the summary.
         let named = args.to.len() != 1;
         let mut config = Self::sending(&file, &run, named, summary)?;
         if has_rules {
@@ -43,7 +43,7 @@ impl Config {
     }
 }
 
-/// What the flags say, as a file would.
+/// The flags in the form of a configuration file.
 impl TryFrom<&ReplayArgs> for File {
     type Error = anyhow::Error;
 
@@ -69,7 +69,7 @@ impl TryFrom<&ReplayArgs> for File {
 }
 
 impl SourceArgs {
-    /// The file that says what flags do not.
+    /// Registers the configuration file as one that is read.
     pub(super) fn reads(&self, apart: &mut Apart) {
         self.config.iter().for_each(|path| apart.reads("--config", path));
     }

@@ -1,4 +1,4 @@
-//! The rules of a file as routes, and what they say about which connections are wanted.
+//! Turns the rules of a file into routes, and limits the capture to connections that a rule can match.
 
 use anyhow::bail;
 
@@ -6,17 +6,17 @@ use super::file::{File, RuleSpec, TargetUse};
 use crate::filter::{Choice, Sample};
 use crate::rules::route::{Routes, Rule, TargetId};
 
-/// What is chosen, without the connections that no rule wants.
-pub(crate) fn wanted(choice: Choice, routes: &Routes) -> Choice {
+/// Narrows the sample of `choice` to connections that a rule may send.
+pub(crate) fn narrowed(choice: Choice, routes: &Routes) -> Choice {
     let threshold = routes.connection_threshold().map_or(Sample::ALL, Sample::out_of_2_32);
     Choice { sample: choice.sample.min(threshold), ..choice }
 }
 
 impl File {
-    /// Its rules, as a run of it has them.
+    /// The file's rules as routes.
     ///
     /// # Errors
-    /// When a rule names a target that the file does not have.
+    /// If a rule names a target that is not in the file.
     pub fn routes(&self) -> anyhow::Result<Routes> {
         let names: Vec<Option<&str>> =
             self.targets.iter().map(|target| Some(target.name.as_str())).collect();
@@ -24,11 +24,11 @@ impl File {
     }
 }
 
-/// The file's rules, with targets by their place among the names of those of the run. Without rules,
-/// all goes to all of the file's.
+/// The file's rules, with targets by their index among the run's target names. Without rules,
+/// everything goes to all targets of the file.
 ///
 /// # Errors
-/// When a rule names a target that the run does not have.
+/// If a rule names a target that is not in the run.
 pub(crate) fn routes(file: &File, targets: &[Option<&str>]) -> anyhow::Result<Routes> {
     let rule = |spec: &RuleSpec| -> anyhow::Result<Rule> {
         let sample = spec.sampled();
@@ -60,7 +60,7 @@ pub(crate) fn routes(file: &File, targets: &[Option<&str>]) -> anyhow::Result<Ro
     Ok(Routes::new(rules?, seed()))
 }
 
-/// What makes the random draws of one run differ from those of others.
+/// A seed, so that runs draw different random samples.
 fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()

@@ -1,4 +1,4 @@
-//! What `mirror run` means, and what a whole file means to any command that sends.
+//! The configuration of `mirror run`, and what all sending commands derive from a file.
 
 use std::num::NonZeroU32;
 
@@ -6,10 +6,10 @@ use anyhow::ensure;
 
 use super::file::File;
 use super::outputs::replay::{Bodies, ReplayTarget, replay};
-use super::routes::wanted;
+use super::routes::narrowed;
 use super::source::Source;
 use super::start::Start;
-use super::target::{Run, to};
+use super::target::{Run, replay_target};
 use super::{Config, SummaryForm, run_name};
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
@@ -17,15 +17,15 @@ use crate::rules::redact::Preset;
 use crate::rules::route::Routes;
 use crate::settings::PaceSettings;
 
-/// The longest request body that is replayed unless asked. A body of 4 GiB is to pass, and its chunk
-/// framing counts; twice that leaves room, and still bounds what one request takes of the disk.
+/// Default of the longest request body that is replayed. A body of 4 GiB must pass, including its chunk
+/// framing; twice that leaves a margin and still bounds the disk space of one request.
 pub(super) const MAX_BODY: u64 = 8 << 30;
 
 impl Config {
-    /// What `mirror run` means.
+    /// The configuration of `mirror run`.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, or a target without an address.
+    /// All problems of the file, or a target without an address.
     pub fn for_run(args: &RunArgs) -> anyhow::Result<Self> {
         let start = Start::read(args)?;
         let file = &start.file;
@@ -37,30 +37,30 @@ impl Config {
         Ok(config)
     }
 
-    /// A run that sends to the targets of `file`, everything to all of them; in the summary by their
-    /// names where they are `named`.
+    /// A run that sends everything to all targets of `file`. If `named`, the summary shows the targets'
+    /// names.
     ///
     /// # Errors
-    /// What is wrong, and what to do.
+    /// What is wrong, and how to fix it.
     pub(super) fn sending(
         file: &File,
         run: &Run,
         named: bool,
         summary: SummaryForm,
     ) -> anyhow::Result<Self> {
-        // What a file says by itself is refused with its place when it is read.
+        // Only flags get here: in a file, these conflicts are reported with their position when it is read.
         let requests_only = file.source.filter.requests_only;
         ensure!(
             !(requests_only && file.correlates()),
-            "--requests-only: --correlate learns from production's answers; leave one of them out"
+            "--requests-only: --correlate learns from production's responses; leave one of them out"
         );
         ensure!(
             !(requests_only && file.watches_production()),
-            "--requests-only: --ramp watches production's answers; leave one of them out, or say --ramp-production-errors off"
+            "--requests-only: --ramp watches production's responses; leave one of them out, or set --ramp-production-errors off"
         );
         let target = |spec| {
-            let to = to(spec, run)?;
-            Ok(if named { to } else { ReplayTarget { name: None, ..to } })
+            let target = replay_target(spec, run)?;
+            Ok(if named { target } else { ReplayTarget { name: None, ..target } })
         };
         let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
         let bodies = Bodies {
@@ -76,14 +76,14 @@ impl Config {
         if let Some(retries) = file.noise.retries {
             config.rules.retries = retries;
         }
-        // As with a mesh's mirroring, the shadow gets what production got: without credentials it
-        // answers 401 to everything.
+        // As with mirroring in a service mesh, the shadow gets what production got: without credentials
+        // it would respond 401 to everything.
         config.redacting(file.redact.clone(), Preset::None)
     }
 
-    /// What no rule wants for its connection alone is not even copied.
+    /// Sets the routes. Connections that no rule can match are not even captured.
     pub(super) fn route(&mut self, routes: Routes) {
-        self.watch = Watch::new(wanted(Choice::clone(&self.watch.choice()), &routes));
+        self.watch = Watch::new(narrowed(Choice::clone(&self.watch.choice()), &routes));
         self.rules.routes = Some(routes);
     }
 }
@@ -92,7 +92,7 @@ impl Run {
     /// A run of this file.
     ///
     /// # Errors
-    /// When it says how a capture is paced, and its source is none.
+    /// If it sets the pace of a capture file, and the source is live.
     pub(super) fn of(file: &File) -> anyhow::Result<Self> {
         let is_live = Source::new(&file.source, 1)?.is_live();
         if is_live {
@@ -117,7 +117,10 @@ fn refuse_for_live(pace: &PaceSettings) -> anyhow::Result<()> {
         ("loop", pace.passes.is_some_and(|passes| passes.get() > 1)),
     ];
     for (flag, is_given) in given {
-        ensure!(!is_given, "--{flag}: live requests go out at once; leave it out");
+        ensure!(
+            !is_given,
+            "--{flag}: applies to files only, live requests are sent at once; leave it out"
+        );
     }
     Ok(())
 }

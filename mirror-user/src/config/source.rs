@@ -1,4 +1,4 @@
-//! Where packets come from: what `--from` means.
+//! Turns the source settings into a packet source.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) enum Source {
         order: Order,
         ring_bytes: u32,
         log: KernelLog,
-        /// The sockets of a replay; `None` for other outputs.
+        /// The sockets of the replay; `None` for other outputs.
         own: Option<OwnSockets>,
     },
     Files {
@@ -40,15 +40,15 @@ pub(crate) enum Source {
     },
 }
 
-/// A source, opened.
+/// An open source.
 pub(crate) struct Opened {
     pub(crate) source: Box<dyn PacketSource>,
-    /// For interfaces, what changes and measures it while it runs.
+    /// For interfaces: controls and measures the capture while it runs.
     pub(crate) live: Option<(Control, Meter)>,
 }
 
 impl Source {
-    /// Files are read `passes` times.
+    /// Reads files `passes` times.
     pub(crate) fn new(args: &SourceSettings, passes: u32) -> anyhow::Result<Self> {
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
@@ -68,7 +68,7 @@ impl Source {
             (_, []) => {
                 ensure!(
                     passes == 1 || !files.iter().any(|file| *file == "-"),
-                    "--loop: the standard input can be read once; write it to a file first"
+                    "--loop: standard input can be read only once; write it to a file first"
                 );
                 Ok(Self::Files { paths: files.iter().map(PathBuf::from).collect(), passes })
             }
@@ -80,7 +80,7 @@ impl Source {
         }
     }
 
-    /// Where interfaces are.
+    /// The network namespace of the interfaces.
     pub(crate) fn namespace(&self) -> Namespace {
         match self {
             Self::Live { namespace, .. } => namespace.clone(),
@@ -93,7 +93,7 @@ impl Source {
         matches!(self, Self::Live { .. })
     }
 
-    /// One interface, as it is captured on unless asked otherwise.
+    /// One interface, with default options.
     pub(crate) fn live(interface: String) -> Self {
         Self::Live {
             interfaces: vec![interface],
@@ -107,7 +107,7 @@ impl Source {
         }
     }
 
-    /// Where packets of interfaces are replayed: the sockets of the replay, whose packets are not copied.
+    /// For interfaces: the set of the replay's own sockets, whose packets are not captured.
     pub(crate) fn own_sockets(&mut self) -> Option<OwnSockets> {
         match self {
             Self::Live { own, .. } => Some(own.get_or_insert_default().clone()),
@@ -115,7 +115,7 @@ impl Source {
         }
     }
 
-    /// True for files that are there; what is piped in may be live.
+    /// True for files on disk; piped input may be live.
     pub(crate) fn is_recorded(&self) -> bool {
         match self {
             Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
@@ -123,7 +123,7 @@ impl Source {
         }
     }
 
-    /// Where something cannot be captured any more, a live one that `persists` goes on and tries again.
+    /// Opens the source. A live one that `persists` retries if it cannot capture any more.
     pub(crate) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
             Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log, own } => {
@@ -153,14 +153,14 @@ impl Source {
     }
 }
 
-/// Whose interfaces they are.
+/// The network namespace of the settings.
 fn namespace(args: &SourceSettings) -> anyhow::Result<Namespace> {
     let process = args.pid.map(|process| process.to_string());
     let named = args.netns.as_ref().or(process.as_ref());
     named.map(|named| Namespace::open(named)).transpose().map(Option::unwrap_or_default)
 }
 
-/// Whether `--from` names a file, not an interface: it is there, or it looks like a path.
+/// True if `--from` names a file and not an interface: it exists, or it looks like a path.
 pub(crate) fn is_file(from: &str) -> bool {
     let path = Path::new(from);
     let endings = ["pcap", "pcapng", "cap"];

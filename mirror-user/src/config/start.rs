@@ -1,5 +1,5 @@
-//! What `mirror run` begins with: its file, or the last valid one where it is not valid, which a state
-//! file keeps.
+//! The start of `mirror run`: reads its configuration file, or, if that is invalid, the last valid one
+//! from the state file.
 
 use std::env;
 use std::fs;
@@ -13,46 +13,46 @@ use super::target::Run;
 use crate::cli::RunArgs;
 use crate::logging::emit;
 
-/// What systemd names as the service's own folder that outlives it.
+/// Environment variable in which systemd passes the service's persistent directory.
 const STATE_DIRECTORY: &str = "STATE_DIRECTORY";
 
-/// A file that was read.
+/// The configuration that a run starts with.
 pub(super) struct Start {
     pub(super) file: File,
     source: FollowedFile,
     fell_back: bool,
 }
 
-/// A run's file, which may change while it runs.
+/// The configuration file of a run, which may change while it runs.
 pub(crate) struct Followed {
-    /// What it says.
+    /// Its contents.
     pub(crate) file: File,
-    /// What all targets have in common, also those that come later.
+    /// What all targets have in common, including targets that are added later.
     pub(crate) run: Run,
-    /// Where it lies.
+    /// Its path and state.
     pub(crate) source: FollowedFile,
-    /// True when the run began with the last valid file, as the present one is not.
+    /// True if the run started with the last valid file because the current one is invalid.
     pub(crate) fell_back: bool,
 }
 
-/// A file as it was seen last.
+/// A watched file, as last seen.
 pub(crate) struct FollowedFile {
     /// The file.
     pub(crate) path: PathBuf,
-    /// Where the last valid text is kept.
+    /// Where the last valid text is stored.
     state: Option<PathBuf>,
-    /// The text that is in effect.
+    /// The active text.
     pub(crate) text: String,
-    /// The file that was read last.
+    /// Identity of the file that was last read.
     pub(crate) seen: FileIdentity,
 }
 
-/// What tells two versions of a file apart: device, inode, length and time; `None` where it is not there.
+/// Distinguishes two versions of a file: device, inode, length and modification time; `None` if absent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FileIdentity(Option<(u64, u64, u64, i64, i64)>);
 
 impl FileIdentity {
-    /// That of the file which is there now.
+    /// The identity of the file that is there now.
     pub(crate) fn of(path: &Path) -> Self {
         let identity = |meta: fs::Metadata| {
             (meta.dev(), meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec())
@@ -62,10 +62,10 @@ impl FileIdentity {
 }
 
 impl Start {
-    /// Reads the file; where it is not valid, the last one that was.
+    /// Reads the file or, if it is invalid, the last valid one.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, when there is no other.
+    /// All problems of the file, if there is no valid one to fall back to.
     pub(super) fn read(args: &RunArgs) -> anyhow::Result<Self> {
         let state = args.state.clone().or_else(|| {
             env::var_os(STATE_DIRECTORY).map(|folder| PathBuf::from(folder).join("mirror.yaml"))
@@ -84,7 +84,7 @@ impl Start {
                     ConfigFellBack,
                     file = %config,
                     state = %last,
-                    "{config}: not valid; begins with the last valid one, {last}"
+                    "{config}: invalid; starting with the last valid one, {last}"
                 );
                 (file, text, true)
             }
@@ -99,7 +99,7 @@ impl Start {
         Ok(Self { file, source, fell_back })
     }
 
-    /// The file as one that a run follows.
+    /// Turns it into the file that a run watches.
     pub(super) fn followed(self, run: Run) -> Followed {
         let Self { file, source, fell_back } = self;
         Followed { file, run, source, fell_back }
@@ -107,13 +107,13 @@ impl Start {
 }
 
 impl FollowedFile {
-    /// The folder that is written to, for the last valid text.
+    /// The directory that is written to for the last valid text.
     pub(crate) fn writes(&self) -> Option<PathBuf> {
         let folder = self.state.as_deref()?.parent()?;
         Some(if folder.as_os_str().is_empty() { ".".into() } else { folder.to_owned() })
     }
 
-    /// Keeps what is in effect for the next start: whole or not at all.
+    /// Stores the active text for the next start, atomically.
     pub(crate) fn keep(&self) {
         let Some(state) = &self.state else { return };
         let folder = state.parent().filter(|folder| !folder.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! The settings of a target, with the defaults of the run, as the options of its replay.
+//! Turns the settings of a target, with the run's defaults, into replay options.
 
 use std::fs::File as Opened;
 use std::sync::Arc;
@@ -16,26 +16,26 @@ use crate::sink::replay::{
     ReplayOptions, Target, TargetUrl, Timeouts, TlsOptions, WhenFull, Window,
 };
 
-/// Connections to one target at the same time, at most. Half of what a sink could have, so that
-/// several targets fit into the 1,024 descriptors of a process.
+/// Default maximum of concurrent connections to one target: small enough for several targets within
+/// the 1,024 file descriptors of a process.
 const MAX_CONNECTIONS: usize = 256;
 
 /// What all targets of a run have in common.
 pub(crate) struct Run {
-    /// What distinguishes its shadows from those of others.
+    /// Distinguishes its shadows from those of other runs.
     pub(crate) name: String,
     pub(crate) pace: PaceSettings,
     pub(crate) is_live: bool,
-    /// Where each request leaves a line.
+    /// The log of requests.
     pub(crate) log: Option<Arc<Opened>>,
     pub(crate) fail_on: Vec<FailOn>,
 }
 
-/// The target, ready to be sent to.
+/// Builds the target with its replay options.
 ///
 /// # Errors
-/// When it is no target, or its TLS files cannot be used; the message says why.
-pub(crate) fn to(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
+/// If the URL is invalid, or its TLS files cannot be used.
+pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
     let how = &spec.how;
     let tls = TlsOptions {
         authorities: how.tls.ca.clone(),
@@ -103,7 +103,7 @@ fn marks(args: &MarkSettings, edits: Edits, run: &str) -> Marks {
 
 fn limits(how: &TargetSettings, run: &Run) -> Limits {
     let defaults = Limits::default();
-    // A number of connections that was given is meant.
+    // An explicit number of pooled connections raises the default.
     let named = run.pace.connections.and_then(Connections::limit).unwrap_or_default();
     let queue_bytes =
         how.load.max_queue.map(|bytes| usize::try_from(bytes.0).unwrap_or(usize::MAX));
@@ -127,7 +127,7 @@ fn timeouts(how: &TargetSettings, pace: &PaceSettings) -> Timeouts {
     }
 }
 
-/// From this share of failures on a ramp stops, unless another one is given.
+/// The default share of failures at which a ramp stops.
 const RAMP_ERRORS: f64 = 0.1;
 
 fn ramp(load: &LoadSettings) -> Option<RampOptions> {
@@ -139,13 +139,13 @@ fn ramp(load: &LoadSettings) -> Option<RampOptions> {
     })
 }
 
-/// True when a target gets no more once production's responses fail.
+/// True if sending to the target stops when production's responses fail.
 pub(super) fn watches_production(load: &LoadSettings) -> bool {
     ramp(load).is_some_and(|ramp| ramp.production_errors.is_some())
 }
 
-/// When the circuit breaker opens. Behind live traffic there is a production that cannot be slowed down,
-/// only its shadow can; somebody who replays a file wants every outcome.
+/// Options of the circuit breaker. By default it is on for live traffic, which cannot be slowed down when
+/// the target fails, and off for files, whose every outcome is of interest.
 fn breaker(how: &TargetSettings, is_live: bool) -> Option<BreakerOptions> {
     let defaults = BreakerOptions::default();
     let share = match how.breaker.failures.unwrap_or(Threshold::Auto) {
@@ -166,7 +166,7 @@ mod tests {
     use crate::settings::{BodySettings, SourceSettings, flags};
     use crate::source::live::DEFAULT_RING_BYTES;
 
-    /// The flags that say what holds without them.
+    /// The flags that spell out the defaults.
     #[derive(Default)]
     struct Defaults(Vec<String>);
 
@@ -187,28 +187,28 @@ mod tests {
     }
 
     fn defaults<G: Settings + clap::Args>() -> G {
-        let mut said = Defaults::default();
-        G::default().visit(&G::default(), &mut said);
+        let mut spelled_out = Defaults::default();
+        G::default().visit(&G::default(), &mut spelled_out);
         let command = clap::Command::new("mirror").no_binary_name(true);
         let command = command.arg(clap::Arg::new("config").long("config").num_args(0));
-        let args = said.0.into_iter().chain(["--config".to_owned()]);
+        let args = spelled_out.0.into_iter().chain(["--config".to_owned()]);
         let matches = flags::define::<G>(command).try_get_matches_from(args).unwrap();
         FromArgMatches::from_arg_matches(&matches).unwrap()
     }
 
     #[test]
-    fn the_defaults_of_the_definitions_are_those_that_hold() {
+    fn the_documented_defaults_are_those_that_apply() {
         let options = |how: TargetSettings, pace: PaceSettings, is_live| {
             let spec = TargetSpec { how, ..TargetSpec::new("a", "http://127.0.0.1:1") };
             let run = Run { name: String::new(), pace, is_live, log: None, fail_on: Vec::new() };
-            format!("{:?}", to(&spec, &run).unwrap().options)
+            format!("{:?}", replay_target(&spec, &run).unwrap().options)
         };
         for is_live in [false, true] {
-            let unsaid = options(TargetSettings::default(), PaceSettings::default(), is_live);
+            let implicit = options(TargetSettings::default(), PaceSettings::default(), is_live);
             let mut how: TargetSettings = defaults();
-            // That there is a ramp is no default.
+            // There is no ramp by default.
             how.load.ramp = Default::default();
-            assert_eq!(options(how, defaults(), is_live), unsaid);
+            assert_eq!(options(how, defaults(), is_live), implicit);
         }
         let bodies: BodySettings = defaults();
         assert_eq!(bodies.max_body.unwrap().0, crate::config::run::MAX_BODY);

@@ -1,4 +1,4 @@
-//! What is wrong with a file as a whole, though each part of it can be read.
+//! Checks a file as a whole, after each part has been read.
 
 use std::net::IpAddr;
 
@@ -28,7 +28,7 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
     for target in targets {
         if captured(source, target) {
             problems.add(target.at, format!(
-                "{}: {} is on a port that is captured, and may be this host; its shadows would be captured again. \
+                "{}: {} is on a port that is captured, and may be this host; its requests would be captured again. \
                  Give the target another port",
                 target.name, target.url
             ));
@@ -36,8 +36,8 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
     }
 }
 
-/// True when the target is this host by its name, on a port that is captured. Other addresses are
-/// compared with those of this host when the run begins.
+/// True if the target is obviously this host, on a captured port. Other addresses are
+/// compared with those of this host when the run starts.
 fn captured(source: &SourceSettings, target: &TargetSpec) -> bool {
     let Ok(url) = url::Url::parse(&target.url) else { return false };
     let port = url.port_or_known_default().unwrap_or(80);
@@ -47,7 +47,7 @@ fn captured(source: &SourceSettings, target: &TargetSpec) -> bool {
     here && source.filter.ports.iter().any(|range| range.contains(port))
 }
 
-/// Targets that need production's responses where those are not captured.
+/// Targets that need production's responses although those are not captured.
 fn responses(File { source, targets, .. }: &File, problems: &mut Problems) {
     if !source.filter.requests_only {
         return;
@@ -55,14 +55,14 @@ fn responses(File { source, targets, .. }: &File, problems: &mut Problems) {
     for target in targets {
         if target.how.correlate {
             problems.add(target.at, format!(
-                "{}: correlate: learns from production's responses, and `source.requests-only` takes none; leave one of them out",
+                "{}: correlate: learns from production's responses, which `source.requests-only` does not capture; leave one of them out",
                 target.name
             ));
         }
         if watches_production(&target.how.load) {
             problems.add(target.at, format!(
-                "{}: ramp: watches production's responses, and `source.requests-only` takes none; \
-                 leave one of them out, or say `production-errors: off`",
+                "{}: ramp: watches production's responses, which `source.requests-only` does not capture; \
+                 leave one of them out, or set `production-errors: off`",
                 target.name
             ));
         }
@@ -75,7 +75,7 @@ fn names(File { rules, .. }: &File, problems: &mut Problems) {
         if let Some(first) = seen.insert(&rule.name, rule.at) {
             problems.add(
                 rule.at,
-                format!("{}: a rule of this name is at {first}; give each its own", rule.name),
+                format!("{}: the rule at {first} has the same name; give each its own", rule.name),
             );
         }
     }
@@ -84,7 +84,7 @@ fn names(File { rules, .. }: &File, problems: &mut Problems) {
     }
 }
 
-/// The targets that rules name, and those that none does.
+/// Targets that rules name but that do not exist, and targets that no rule names.
 fn uses(File { rules, targets, .. }: &File, problems: &mut Problems) {
     for rule in rules {
         let mut seen = HashMap::new();
@@ -100,7 +100,7 @@ fn uses(File { rules, targets, .. }: &File, problems: &mut Problems) {
                 problems.add(
                     target.at,
                     format!(
-                        "{}: no such target (have: {}); add it under `targets`",
+                        "{}: no such target (known: {}); add it under `targets`",
                         target.name,
                         known.join(", ")
                     ),
@@ -108,18 +108,24 @@ fn uses(File { rules, targets, .. }: &File, problems: &mut Problems) {
             }
         }
         if rule.targets.is_empty() && rule.sample.is_some() {
-            problems.add(rule.at, format!("{}: a sample of nothing: the rule has no targets; name some, or leave out the sample", rule.name));
+            problems.add(rule.at, format!("{}: a sample without targets has no effect; name some targets, or leave out the sample", rule.name));
         }
     }
     for target in targets {
         let named = |rule: &RuleSpec| rule.targets.iter().any(|used| used.name == target.name);
         if !rules.is_empty() && !rules.iter().any(named) {
-            problems.add(target.at, format!("{}: no rule names this target, so that nothing goes there; name it, or leave it out", target.name));
+            problems.add(
+                target.at,
+                format!(
+                    "{}: no rule sends to this target; add it to a rule, or remove it",
+                    target.name
+                ),
+            );
         }
     }
 }
 
-/// Rules that are never asked, because those before take all that they could match.
+/// Rules that are never reached, because earlier rules match all their requests.
 fn reached(rules: &[RuleSpec], problems: &mut Problems) {
     for (place, rule) in rules.iter().enumerate() {
         let before = rules.get(..place).unwrap_or_default();
@@ -131,7 +137,7 @@ fn reached(rules: &[RuleSpec], problems: &mut Problems) {
             };
         if let Some(earlier) = before.iter().find(taken_by) {
             problems.add(rule.at, format!(
-                "{}: never reached: {} at {} takes all that it matches; put this one first, or narrow the other",
+                "{}: never reached: {} at {} matches all its requests; move this rule before it, or narrow the other",
                 rule.name, earlier.name, earlier.at
             ));
         }
@@ -150,7 +156,7 @@ fn ports(File { source, rules, .. }: &File, problems: &mut Problems) {
             problems.add(
                 rule.at,
                 format!(
-                    "{}: could never match: its ports are not among `source.ports`; add them there",
+                    "{}: can never match: its ports are not among `source.ports`; add them there",
                     rule.name
                 ),
             );
@@ -159,7 +165,7 @@ fn ports(File { source, rules, .. }: &File, problems: &mut Problems) {
 }
 
 impl RuleSpec {
-    /// Its sample, or all.
+    /// The sample; all if there is none.
     #[must_use]
     pub fn sampled(&self) -> Sample {
         self.sample.clone().unwrap_or_default()

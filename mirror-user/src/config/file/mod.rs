@@ -1,7 +1,7 @@
-//! The configuration file: YAML in, the typed [`File`] out, or everything that is wrong with it.
+//! The configuration file: parses YAML into the typed [`File`], or returns all problems.
 //!
-//! Reading opens, resolves and reaches nothing, so that `mirror config check` needs no privileges.
-//! Unknown keys are refused: a misspelt condition would let out what nobody cleared.
+//! Parsing opens no files, resolves no names and contacts no hosts, so `mirror config check` needs no
+//! privileges. Unknown keys are refused: a misspelt condition would send requests that nobody cleared.
 
 mod check;
 mod model;
@@ -16,10 +16,10 @@ pub use self::schema::schema;
 use crate::yaml::Limits;
 pub use crate::yaml::{Place, Problem, Problems};
 
-/// Bytes of a configuration file, at most: what a Kubernetes ConfigMap may hold.
+/// Maximum size of a configuration file in bytes: the limit of a Kubernetes ConfigMap.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
-/// 1,024 rules of 60 values.
+/// Enough for 1,024 rules of 60 values.
 const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024, aliases: false };
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A configuration file, read: what an importer builds, what is printed, and what a run is made of.
+//! The data of a configuration file: built by the reader or an importer, printed, and executed by a run.
 
 use super::Place;
 use crate::config::target::watches_production;
@@ -10,59 +10,59 @@ use crate::settings::{
 };
 use crate::sink::replay::Credentials;
 
-/// The format's version, the only one there is.
+/// The format's version, the only one so far.
 pub const VERSION: u32 = 1;
 
-/// A whole file. Flags are read into the same structs, so that both can be laid over one another.
+/// A whole file. Flags are parsed into the same structs, so that they can be layered over a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct File {
     /// Where packets come from.
     pub source: SourceSettings,
-    /// When requests of a capture are sent, how often, over which connections.
+    /// When and how often requests are sent, over which connections.
     pub pace: PaceSettings,
-    /// What becomes of requests that no customer sent.
+    /// Requests that no customer sent.
     pub noise: NoiseSettings,
-    /// How much is kept of requests that wait.
+    /// Limits on waiting request bodies.
     pub bodies: BodySettings,
-    /// What is redacted before anything goes there.
+    /// What is redacted before anything is sent.
     pub redact: RedactSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
-    /// Which requests go there; without rules, all go to all targets.
+    /// Which requests go where; without rules, all requests go to all targets.
     pub rules: Vec<RuleSpec>,
 }
 
 impl File {
-    /// True when a target learns from production's responses.
+    /// True if a target learns from production's responses.
     #[must_use]
     pub fn correlates(&self) -> bool {
         self.targets.iter().any(|target| target.how.correlate)
     }
 
-    /// True when a target gets no more once production's responses fail.
+    /// True if sending to a target stops when production's responses fail.
     #[must_use]
     pub fn watches_production(&self) -> bool {
         self.targets.iter().any(|target| watches_production(&target.how.load))
     }
 }
 
-/// Where requests may go, and how.
+/// A target and its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetSpec {
-    /// Where it stands; the default where it was not read from a file.
+    /// Its position; the default if it was not read from a file.
     pub at: Place,
-    /// What rules call it.
+    /// The name that rules use.
     pub name: String,
-    /// As `--to` has it, without user and password.
+    /// URL, in the syntax of `--to`, without user and password.
     pub url: String,
-    /// Those.
+    /// User and password of the URL.
     pub credentials: Option<Credentials>,
-    /// How it is reached, and what marks its requests.
+    /// Its settings.
     pub how: TargetSettings,
 }
 
 impl TargetSpec {
-    /// A target with everything at its default.
+    /// A target with default settings.
     #[must_use]
     pub fn new(name: impl Into<String>, url: impl Into<String>) -> Self {
         Self {
@@ -75,30 +75,30 @@ impl TargetSpec {
     }
 }
 
-/// A rule, its targets by name.
+/// A rule, with its targets by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleSpec {
-    /// Where it stands; the default where it was not read from a file.
+    /// Its position; the default if it was not read from a file.
     pub at: Place,
-    /// What summaries call it.
+    /// The name in summaries.
     pub name: String,
-    /// One of these must hold; empty: every request matches.
+    /// Alternatives, of which one must match; empty: every request matches.
     pub matches: Vec<Match>,
-    /// Which of them go on; `None`: all.
+    /// Which of the matching requests are sent; `None`: all.
     pub sample: Option<Sample>,
-    /// Which stay when there is room for some alone.
+    /// Which requests stay when the queue is full.
     pub priority: Priority,
-    /// Where they go; empty: nowhere.
+    /// Where they are sent; empty: nowhere.
     pub targets: Vec<TargetUse>,
 }
 
-/// A target as a rule names it.
+/// A target named by a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetUse {
-    /// Where it stands; the default where it was not read from a file.
+    /// Its position; the default if it was not read from a file.
     pub at: Place,
     /// The target's name.
     pub name: String,
-    /// Its part of the matching requests; `None`: as the rule's sample.
+    /// Its portion of the matching requests; `None`: the rule's sample.
     pub portion: Option<Portion>,
 }

@@ -1,4 +1,4 @@
-//! A [`File`] as YAML that reads as the same file, but for passwords of targets, which it does not show.
+//! Prints a [`File`] as YAML that parses to the same file, except for passwords of targets, which are hidden.
 
 use super::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
 use crate::rules::route::Priority;
@@ -9,7 +9,7 @@ use crate::sink::replay::Credentials;
 use crate::yaml::write::{Fields, Map, Value, texts, write_map};
 
 impl File {
-    /// As YAML; what it does not say is left out.
+    /// Prints it as YAML, without settings that were not given.
     #[must_use]
     pub fn to_yaml(&self) -> String {
         let mut out = String::new();
@@ -33,7 +33,7 @@ fn file(File { source, pace, noise, bodies, redact, targets, rules }: &File) -> 
 }
 
 fn target(TargetSpec { at: _, name: _, url, credentials, how }: &TargetSpec) -> Map {
-    // What reads as the same file but for this: a password is printed nowhere.
+    // The only exception to the round trip: passwords are never printed.
     let url = credentials.as_ref().map_or_else(|| url.clone(), |_| Credentials::hidden_in(url));
     Fields::new().with("url", url).and(print(how)).0
 }
@@ -101,13 +101,13 @@ fn match_map(found: &Match) -> Map {
 }
 
 fn path(PathMatch { kind, ignore_case }: &PathMatch) -> Value {
-    let (way, text) = match kind {
+    let (key, text) = match kind {
         PathKind::Exact(text) => ("exact", text.as_str()),
         PathKind::Prefix(text) => ("prefix", text.as_str()),
         PathKind::Segments(text) => ("segments", text.as_str()),
         PathKind::Regex(pattern) => ("regex", pattern.as_str()),
     };
-    Fields::new().with(way, text).with("ignore-case", ignore_case.then_some(true)).0.into()
+    Fields::new().with(key, text).with("ignore-case", ignore_case.then_some(true)).0.into()
 }
 
 fn text_match(text: &TextMatch) -> Value {

@@ -1,28 +1,28 @@
-//! The whole of the file.
+//! Reads the whole file.
 
 use super::model::{File, VERSION};
 use super::{LIMITS, check, read_rules, read_target};
 use crate::settings::{BodySettings, NoiseSettings, PaceSettings, read};
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
-/// The keys beside those of settings that stand alone.
+/// Top-level keys, except settings that are not in a group.
 const KEYS: [&str; 6] = ["version", "source", "pace", "redact", "targets", "rules"];
 
-/// What a file without a word says.
+/// The root of an empty file.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
 
 impl File {
-    /// Reads a configuration file and checks it as a whole. Nothing is opened, resolved or reached.
+    /// Parses a configuration file and checks it as a whole. Opens no files, resolves no names.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// All problems of the file.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let mut reader = Reader::default();
         let file = match yaml::parse(text, LIMITS).as_deref() {
             Ok([root]) => file(&mut reader, root),
             Ok([]) => file(&mut reader, &EMPTY),
             Ok([_, second, ..]) => {
-                reader.wrong(second.at, "a second document; give each its own file");
+                reader.wrong(second.at, "a second YAML document; put each in its own file");
                 None
             }
             Err(problem) => {
@@ -46,7 +46,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let fields = reader.fields(root, &[&KEYS[..], &alone].concat())?;
     match reader.required(&fields, "version", "the format's version; write version: 1") {
         Some(node) if reader.text(node).is_some_and(|text| text != VERSION.to_string()) => {
-            reader.wrong(node.at, format!("version: this program reads version {VERSION} alone"));
+            reader.wrong(node.at, format!("version: this program supports only version {VERSION}"));
         }
         _ => {}
     }
@@ -57,7 +57,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let targets = reader.required(&fields, "targets", advice);
     let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
         Some((at, none)) if none.is_empty() => {
-            reader.wrong(at, format!("targets: none; {advice}"));
+            reader.wrong(at, format!("targets: empty; {advice}"));
             none
         }
         Some((_, targets)) => targets,
@@ -101,5 +101,7 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     if (1..=63).contains(&text.len()) && text.bytes().all(plain) {
         return Ok(text.to_owned());
     }
-    Err(format!("{text:?} is no name; write 1 to 63 letters, digits, dots, dashes and underscores"))
+    Err(format!(
+        "{text:?} is not a valid name; write 1 to 63 letters, digits, dots, dashes and underscores"
+    ))
 }

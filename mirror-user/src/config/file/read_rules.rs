@@ -1,4 +1,4 @@
-//! `rules`: matches, samples, targets by name.
+//! Reads `rules`: matches, samples, targets by name.
 
 use super::model::{RuleSpec, TargetUse};
 use super::schema::keys;
@@ -11,7 +11,7 @@ use crate::rules::select::{
 use crate::syntax::is_token;
 use crate::yaml::{Fields, Node, Reader, Value};
 
-/// `not` inside `not`, at most: one that is undone again says nothing.
+/// Maximum nesting of `not`: a double negation is pointless.
 const MAX_NOTS: usize = 1;
 
 pub(super) fn rule(reader: &mut Reader, node: &Node) -> Option<RuleSpec> {
@@ -47,7 +47,7 @@ pub(super) fn rule(reader: &mut Reader, node: &Node) -> Option<RuleSpec> {
 fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
     let fields = reader.fields(node, &keys("match"))?;
     if fields.keys().next().is_none() {
-        reader.wrong(node.at, "a match that names nothing; leave it out to match everything");
+        reader.wrong(node.at, "an empty match; leave it out to match everything");
         return None;
     }
     let before = reader.problems.iter().count();
@@ -68,18 +68,16 @@ fn one_match(reader: &mut Reader, node: &Node) -> Option<Match> {
     (reader.problems.iter().count() == before).then_some(found)
 }
 
-/// RFC 9110 §9.1: methods differ by case, and all that are registered are in capitals.
+/// RFC 9110 §9.1: methods are case-sensitive, and all registered ones are in capitals.
 fn method(text: &str) -> Result<String, String> {
     if !is_token(text.as_bytes()) {
-        return Err(format!(
-            "{text:?} is no method, so that the rule could never match; write GET"
-        ));
+        return Err(format!("{text:?} is not a method, so the rule could never match; write GET"));
     }
     let capitals = text.to_ascii_uppercase();
     let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
     if capitals != text && known.contains(&capitals.as_str()) {
         return Err(format!(
-            "{text:?}: methods are in capitals, so that the rule could never match; write {capitals}"
+            "{text:?}: methods are in capitals, so the rule could never match; write {capitals}"
         ));
     }
     Ok(text.to_owned())
@@ -89,10 +87,7 @@ fn path(reader: &mut Reader, node: &Node) -> Option<PathMatch> {
     let fields = reader.fields(node, &keys("path"))?;
     let ways: Vec<&str> = fields.keys().filter(|key| *key != "ignore-case").collect();
     let [way] = ways.as_slice() else {
-        reader.wrong(
-            node.at,
-            "a path is matched in one way; give one of exact, prefix, segments and regex",
-        );
+        reader.wrong(node.at, "a path needs exactly one of exact, prefix, segments and regex");
         return None;
     };
     let value = fields.get(way)?;
@@ -104,7 +99,8 @@ fn path(reader: &mut Reader, node: &Node) -> Option<PathMatch> {
     };
     let ignore_case = match fields.get("ignore-case") {
         Some(node) if matches!(kind, PathKind::Regex(_)) => {
-            reader.wrong(node.at, "ignore-case: has no effect on a regex; begin that with (?i)");
+            reader
+                .wrong(node.at, "ignore-case: has no effect on a regex; start the regex with (?i)");
             return None;
         }
         Some(node) => reader.truth(node)?,
@@ -125,7 +121,7 @@ fn values(reader: &mut Reader, node: Option<&Node>, what: &str) -> Vec<(String, 
             reader.wrong(
                 key.at,
                 format!(
-                    "{:?} is no name of a {what}, so that the rule could never match",
+                    "{:?} is not the name of a {what}, so the rule could never match",
                     key.text
                 ),
             );
@@ -136,7 +132,7 @@ fn values(reader: &mut Reader, node: Option<&Node>, what: &str) -> Vec<(String, 
         match read.iter().find(|(other, _)| same(other)) {
             Some((other, before)) if before.excludes(&text) => {
                 let problem = format!(
-                    "{}: no request has this and the {other} above, so that the rule could never match",
+                    "{}: no request has both this and the {other} above, so the rule could never match",
                     key.text
                 );
                 reader.wrong(key.at, problem);
@@ -154,14 +150,11 @@ fn text_match(reader: &mut Reader, node: &Node, nots: usize) -> Option<TextMatch
     let fields = reader.fields(node, &keys("value"))?;
     let ways: Vec<&str> = fields.keys().collect();
     let [way] = ways.as_slice() else {
-        reader.wrong(
-            node.at,
-            "a value is matched in one way; give one of exact, prefix, regex, present and not",
-        );
+        reader.wrong(node.at, "a value needs exactly one of exact, prefix, regex, present and not");
         return None;
     };
     let Some(value) = fields.get(way) else {
-        reader.wrong(node.at, format!("{way}: nothing; write a value, in quotes if it is empty"));
+        reader.wrong(node.at, format!("{way}: no value; write one, in quotes if it is empty"));
         return None;
     };
     match *way {
@@ -180,11 +173,11 @@ fn text_match(reader: &mut Reader, node: &Node, nots: usize) -> Option<TextMatch
     }
 }
 
-/// White space around a field's value is no part of it (RFC 9110 §5.5).
+/// Whitespace around a field value is not part of it (RFC 9110 §5.5).
 fn trimmed(text: &str) -> Result<String, String> {
     if text.trim() != text {
         return Err(format!(
-            "{text:?}: no value begins or ends with a space, so that this could never match"
+            "{text:?}: no value starts or ends with a space, so this could never match"
         ));
     }
     Ok(text.to_owned())
@@ -241,7 +234,7 @@ fn stickiness(reader: &mut Reader, node: &Node) -> Option<Stickiness> {
         (Some(header), None) => name(reader, header).map(Stickiness::Header),
         (None, Some(cookie)) => name(reader, cookie).map(Stickiness::Cookie),
         _ => {
-            reader.wrong(node.at, "requests share their fate by one thing; give header or cookie");
+            reader.wrong(node.at, "`by` needs exactly one of header and cookie");
             None
         }
     }

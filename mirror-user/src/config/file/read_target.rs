@@ -1,4 +1,4 @@
-//! The file's part `targets`: where requests may go, and what they get.
+//! Reads `targets`: where requests may go, and with which settings.
 
 use super::model::TargetSpec;
 use crate::rules::tag::HostPolicy;
@@ -6,7 +6,7 @@ use crate::settings::{TargetSettings, read};
 use crate::sink::replay::TargetUrl;
 use crate::yaml::{Fields, Node, Place, Reader};
 
-/// The key beside those of settings.
+/// The key that is not a setting.
 const URL: &str = "url";
 
 pub(super) fn target(
@@ -25,8 +25,8 @@ pub(super) fn target(
     Some(TargetSpec { at, name, url, credentials, how })
 }
 
-/// What two settings say together. Files are not opened: a file is checked on another host than the one
-/// that it runs on.
+/// Checks combinations of settings. Files are not opened: the configuration may be checked on a different
+/// host than the one it runs on.
 fn check(reader: &mut Reader, fields: &Fields<'_>, url: &str, how: &TargetSettings) {
     let is_suffixed = matches!(how.marks.host, None | Some(HostPolicy::Suffix { .. }));
     if let (false, Some(node)) = (is_suffixed, fields.get("suffix-addresses")) {

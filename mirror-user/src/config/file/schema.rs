@@ -1,5 +1,5 @@
-//! The JSON Schema of the file: what is written by hand of its structure and its rules, with the
-//! settings put in as they are defined.
+//! The JSON Schema of the file: a hand-written schema of its structure and rules, completed with the
+//! settings from their definitions.
 
 use std::sync::LazyLock;
 
@@ -41,8 +41,7 @@ pub fn schema() -> String {
     format!("{:#}\n", *SCHEMA)
 }
 
-/// The keys of one of its definitions: the reader takes those of rules from here, so that the two cannot
-/// know different ones.
+/// The keys of a definition. The reader of rules uses them, so that reader and schema cannot differ.
 pub(super) fn keys(definition: &str) -> Vec<&'static str> {
     let properties = SCHEMA.pointer(&format!("/$defs/{definition}/properties"));
     let properties = properties.and_then(Value::as_object);

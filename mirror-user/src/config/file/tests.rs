@@ -1,4 +1,4 @@
-//! Files that are read, and all that is said of those that are not.
+//! Valid files, and the problems of invalid ones.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ fn every_key_is_read_and_printed_alike() {
     let file = read_and_print(EVERYTHING);
     assert_eq!(file.targets.len(), 3);
     assert_eq!(file.rules.len(), 4);
-    // These two exclude one another.
+    // These two conflict.
     let other = EVERYTHING
         .replace("requests-only: false", "requests-only: true")
         .replace("correlate: true", "correlate: false");
@@ -32,7 +32,7 @@ fn every_key_is_read_and_printed_alike() {
     assert!(file.correlates() && !other.correlates());
 }
 
-/// What is read, and read again from what is printed of it.
+/// Reads a file, prints it and reads that again.
 fn read_and_print(text: &str) -> File {
     let file = File::parse(text).unwrap_or_else(|problems| panic!("{}", problems.render("it")));
     let printed = file.to_yaml();
@@ -43,7 +43,7 @@ fn read_and_print(text: &str) -> File {
     file
 }
 
-/// What was read, whatever line it stood on. A map's order is that of its keys.
+/// The file without positions, and with maps in the order of their keys.
 fn without_places(mut file: File) -> File {
     for target in &mut file.targets {
         target.at = Default::default();
@@ -84,7 +84,7 @@ fn everything_that_is_wrong_is_reported_at_once_with_its_place() {
     has(2, "http://HOST:PORT");
     has(3, "500ms");
     has(4, "percent");
-    has(5, "have: staging");
+    has(5, "known: staging");
 }
 
 /// A small file with `part` in place of its rules, targets or source.
@@ -109,7 +109,7 @@ fn target_of(part: &str) -> String {
     with(&format!("targets: {{ a: {{ url: http://a:80, {part} }} }}"))
 }
 
-/// What is written, as JSON has it.
+/// The YAML value as JSON.
 fn json_of(node: &Node) -> Value {
     match &node.value {
         yaml::Value::Null => Value::Null,
@@ -128,7 +128,7 @@ fn json_of(node: &Node) -> Value {
     }
 }
 
-/// True when the schema takes it.
+/// True if the schema accepts it.
 fn schema_takes(text: &str) -> bool {
     let root = match yaml::parse(text, LIMITS).as_deref() {
         Ok([]) => Value::Null,
@@ -274,19 +274,19 @@ fn schema_and_reader_take_the_same_files() {
 }
 
 #[test]
-fn what_a_schema_cannot_say_is_said_by_the_reader() {
+fn what_a_schema_cannot_express_is_checked_by_the_reader() {
     let rules = |list: &str| with(&format!("rules: [{list}]"));
     for (text, parts) in [
         (match_of("method: get"), &["could never match", "write GET"][..]),
-        (match_of("path: { regex: '(' }"), &["no regular expression"]),
+        (match_of("path: { regex: '(' }"), &["regular expression"]),
         (match_of("source: 10.0.0.1/8"), &["10.0.0.0/8"]),
         (match_of("host: '*shop'"), &["*.shop.example"]),
         (match_of("headers: { A: x, a: y }"), &["could never match"]),
         (match_of("method: GET, method: PUT"), &["already given at line 4"]),
-        (rules("{ name: r, targets: b }"), &["no such target (have: a)", "no rule names"]),
+        (rules("{ name: r, targets: b }"), &["no such target (known: a)", "no rule sends"]),
         (rules("{ name: r, targets: [a, a] }"), &["named twice"]),
-        (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["a rule of this name", "never reached"]),
-        (rules("{ name: r, sample: { percent: 1 } }, { name: s, targets: a }"), &["a sample of nothing", "never reached"]),
+        (rules("{ name: r, targets: a }, { name: r, match: { method: GET } }"), &["has the same name", "never reached"]),
+        (rules("{ name: r, sample: { percent: 1 } }, { name: s, targets: a }"), &["a sample without targets", "never reached"]),
         (target_of("tls: { ca: ca.pem }"), &["only with an https target"]),
         (with("targets: { a: { url: https://a, tls: { ca: c, insecure: true } } }"), &["both ca and insecure"]),
         (with("targets: { a: { url: 'http://me:pw@a?b' } }"), &["http://***@a?b: a target has no query"]),
@@ -303,7 +303,7 @@ fn what_a_schema_cannot_say_is_said_by_the_reader() {
         ("version: 1\nsource: { from: eth0, requests-only: true }\ntargets: { a: { url: http://b, correlate: true, ramp: { over: 1m } } }".to_owned(), &["correlate: learns", "ramp: watches"]),
         ("a: &x [1]\nb: *x".to_owned(), &["anchor"]),
         ("a: !!str 1".to_owned(), &["a tag"]),
-        ("version: 1\n---\nversion: 1".to_owned(), &["second document"]),
+        ("version: 1\n---\nversion: 1".to_owned(), &["second YAML document"]),
         ("? [a]\n: b".to_owned(), &["a key is a word"]),
         ("a: [".to_owned(), &["not YAML"]),
         ("[".repeat(100), &["nested more than"]),
@@ -328,7 +328,7 @@ fn a_password_is_read_and_never_printed() {
     let shown = file.to_yaml();
     assert!(shown.contains("https://***@a/v2"), "{shown}");
     assert!(!shown.contains("pw") && !format!("{file:?}").contains("pw"));
-    // What hides a password is no file to run.
+    // A file with a hidden password cannot be run.
     let found = File::parse(&shown).unwrap_err().render("it");
     assert!(found.contains("hidden where a URL is shown; write them"), "{found}");
 }

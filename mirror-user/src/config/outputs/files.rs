@@ -1,4 +1,4 @@
-//! Outputs that are files: packets as they were seen, exchanges as packets, exchanges as JSON lines.
+//! Outputs to files: original packets, exchanges as packets, exchanges as JSON lines.
 
 use std::io;
 
@@ -12,10 +12,10 @@ use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::{Form, Lines};
 use crate::sink::packets::Packets;
 
-/// Bodies up to this length are part of a JSON line; longer ones are given by length and digest.
+/// Bodies up to this many bytes are included in a JSON line; of longer ones, only length and digest.
 const MAX_JSON_BODY: u64 = 1 << 20;
 
-/// Packets as they were seen.
+/// The original packets.
 pub(crate) fn raw_packets(file: Destination) -> OutputPlan {
     let http = HttpOptions { heads: false, ..HttpOptions::default() };
     let plan = OutputPlan::new(http, {
@@ -30,7 +30,7 @@ pub(crate) fn raw_packets(file: Destination) -> OutputPlan {
 
 /// Cleared exchanges as packets.
 pub(crate) fn packets(file: Destination) -> OutputPlan {
-    // No more of a body is kept than redaction reads.
+    // Redaction reads no more of a body.
     let keep = keep(MAX_BODY_BYTES as u64);
     let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let plan = OutputPlan::new(http, {
@@ -40,7 +40,7 @@ pub(crate) fn packets(file: Destination) -> OutputPlan {
     OutputPlan { file: Some(file), ..plan }
 }
 
-/// One JSON object a line, to a file or to the standard output.
+/// One JSON object per line, to a file or to standard output.
 pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan {
     let keep = match bodies {
         false => BodyKeep::Digest,
@@ -60,7 +60,7 @@ pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan 
     OutputPlan { file, ..plan }
 }
 
-/// Lines to a file, or to the standard output.
+/// Lines to a file or to standard output.
 fn lines(form: Box<dyn Form>, file: Option<Destination>) -> anyhow::Result<Lines> {
     let Some(file) = file else {
         return Ok(Lines::new(form, Box::new(io::stdout())));

@@ -1,5 +1,5 @@
-//! Where exchanges go: each kind of output is a plan, which says what it needs of the stages before it
-//! and how it is opened. A kind that comes anew has a file here and one line where it is asked for.
+//! Where exchanges go. Each kind of output is a plan: what it needs from the stages before it, and how to
+//! open it. A new kind needs a file here and one line where it is selected.
 
 pub(crate) mod files;
 pub(crate) mod replay;
@@ -17,62 +17,62 @@ use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::replay::{OnConnect, ReplayMonitor};
 
-/// An output that is not opened yet.
+/// An output that is not open yet.
 pub(crate) struct OutputPlan {
-    /// What has to be kept of each message.
+    /// Which parts of each message are kept.
     pub(crate) http: HttpOptions,
     /// What it does with messages.
     pub(crate) messages: Messages,
-    /// True when it sends requests to targets.
+    /// True if it sends requests to targets.
     pub(crate) sends: bool,
-    /// True when requests go out at the times of the capture, so that waiting would shift them.
+    /// True if requests are sent at recorded times, which backpressure would shift.
     pub(crate) keeps_pace: bool,
-    /// The file that is written.
+    /// The file that it writes.
     pub(crate) file: Option<Destination>,
-    /// The ports that are connected to.
+    /// The ports that it connects to.
     pub(crate) connects: Vec<u16>,
     open: Open,
 }
 
 type Open = Box<dyn FnOnce(&Opening) -> anyhow::Result<Opened> + Send>;
 
-/// What an output does with messages, which says whether they are redacted.
+/// What an output does with messages; this decides whether they are redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Messages {
-    /// Shows, writes or sends them: redacted before it gets them.
+    /// Shows, writes or sends them: they are redacted first.
     Shown,
-    /// Says where there is something to redact.
+    /// Reports where there is something to redact.
     Searched,
-    /// Counts them, or writes packets as they were seen: nothing of them is redacted.
+    /// Counts them, or writes the original packets: nothing is redacted.
     Untouched,
 }
 
-/// What an output is opened with.
+/// What opening an output needs.
 #[derive(Default)]
 pub(crate) struct Opening {
-    /// Ends what waits.
+    /// Ends waits.
     pub(crate) stop: Stop,
-    /// What redacts the run.
+    /// The redactor of the run.
     pub(crate) redactor: Option<Arc<Redactor>>,
-    /// Takes note of each connection to a target as mirror's own.
+    /// Registers each connection to a target as mirror's own.
     pub(crate) on_connect: Option<OnConnect>,
-    /// Whether packets to this address are captured, so that it must not be a target.
+    /// Tells whether packets to an address are captured, in which case it must not be a target.
     pub(crate) is_captured: Option<IsCaptured>,
 }
 
-/// Whether packets to an address are captured.
+/// Tells whether packets to an address are captured.
 pub(crate) type IsCaptured = Arc<dyn Fn(SocketAddr) -> anyhow::Result<bool> + Send + Sync>;
 
-/// An output, opened.
+/// An open output.
 #[derive(Default)]
 pub(crate) struct Opened {
     /// Where the exchanges go.
     pub(crate) outlets: Vec<Outlet>,
-    /// What writes down packets as they were seen.
+    /// Writes the original packets.
     pub(crate) recorder: Option<Recorder>,
     /// A view of each replay.
     pub(crate) monitors: Vec<ReplayMonitor>,
-    /// True when exchanges are printed to the standard output.
+    /// True if exchanges are printed to standard output.
     pub(crate) prints: bool,
 }
 
@@ -83,7 +83,7 @@ impl Opened {
 }
 
 impl OutputPlan {
-    /// An output that keeps what is told here, and is opened by `open`.
+    /// An output with these HTTP options, opened by `open`.
     fn new(
         http: HttpOptions,
         open: impl FnOnce(&Opening) -> anyhow::Result<Opened> + Send + 'static,
@@ -99,16 +99,16 @@ impl OutputPlan {
         }
     }
 
-    /// Opens the files, reaches the targets.
+    /// Opens the files and connects to the targets.
     ///
     /// # Errors
-    /// When one cannot be written or reached; the message names it.
+    /// If one cannot be written or reached; the message names it.
     pub(crate) fn open(self, opening: &Opening) -> anyhow::Result<Opened> {
         (self.open)(opening)
     }
 }
 
-/// Bodies are kept up to `total` bytes.
+/// Keeps bodies up to `total` bytes.
 fn keep(total: u64) -> BodyKeep {
     BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() })
 }

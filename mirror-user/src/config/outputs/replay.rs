@@ -1,4 +1,4 @@
-//! Requests to one or several targets.
+//! Output that sends requests to one or several targets.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use crate::sink::replay::{
     Forbidden, MAX_ANSWER_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
 };
 
-/// A target and how it is replayed to.
+/// A target and its replay options.
 pub(crate) struct ReplayTarget {
-    /// What rules and summaries call it; `None` where it is the only one.
+    /// Its name in rules and summaries; `None` if it is the only one.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) target: Target,
     pub(crate) options: ReplayOptions,
 }
 
-/// What all requests of a replay may take, whichever target they are for.
+/// Limits on request bodies, over all targets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bodies {
-    /// Bytes of the longest request body that is sent.
+    /// Maximum size of a request body, in bytes.
     pub(crate) longest: u64,
-    /// Bytes of all bodies that may wait on disk.
+    /// Maximum size of all bodies spooled to disk, in bytes.
     pub(crate) spooled: u64,
 }
 
@@ -38,7 +38,7 @@ impl Default for Bodies {
     }
 }
 
-/// Requests to `targets`.
+/// Sends requests to `targets`.
 pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
     let counted = HttpOptions::default();
     let correlates = targets.iter().any(|to| to.options.correlate);
@@ -76,25 +76,25 @@ fn open(mut targets: Vec<ReplayTarget>, opening: &Opening) -> anyhow::Result<Ope
 }
 
 impl ReplayTarget {
-    /// Sees to it that mirror never feeds itself: refuses a target that is itself captured. From then on
-    /// the target keeps to that, whatever its name comes to mean.
+    /// Prevents feedback loops: refuses a target that is itself captured. The target keeps checking this,
+    /// even if its name resolves to other addresses later.
     ///
     /// # Errors
-    /// When it is captured; the message says which address.
+    /// If it is captured; the message says which address.
     pub(crate) fn admit(&mut self, opening: &Opening) -> anyhow::Result<()> {
         if let Some(is_captured) = &opening.is_captured {
             for address in self.target.addresses() {
                 if is_captured(*address)? {
                     bail!(
-                        "{}: is captured itself ({address} is this host's and port {} is watched), so that its shadows \
-                         would be shadowed again; name another host or port",
+                        "{}: is captured itself ({address} is this host's and port {} is captured), so its shadow \
+                         requests would be mirrored again; use another host or port",
                         self.target.authority(),
                         address.port()
                     );
                 }
             }
             let is_captured = Arc::clone(is_captured);
-            // What cannot be asked is not sent to.
+            // If that cannot be determined, nothing is sent.
             let captured = move |address| is_captured(address).unwrap_or(true);
             self.target.forbid(Forbidden::when(captured));
         }
@@ -104,10 +104,10 @@ impl ReplayTarget {
         Ok(())
     }
 
-    /// Its sink, running; for what the rules send to `id`, where it has a name.
+    /// Starts its sink, for requests that the rules send to `id` if the target has a name.
     ///
     /// # Errors
-    /// When no thread could be started.
+    /// If no thread could be started.
     pub(crate) fn start(
         self,
         id: Option<TargetId>,
@@ -118,7 +118,7 @@ impl ReplayTarget {
             emit!(
                 TargetUnverified,
                 target,
-                "{target}: its certificate is not verified, so that whoever answers there gets the requests"
+                "{target}: its certificate is not verified, so anyone who can intercept the connection gets the requests"
             );
         }
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
@@ -131,11 +131,11 @@ impl ReplayTarget {
     }
 }
 
-/// Reaches every target before any engine runs. One of several that is down gets a warning: the others
-/// lose nothing by it.
+/// Connects to every target before any engine runs. If some of several are down, a warning is emitted:
+/// the others are not affected.
 ///
 /// # Errors
-/// When none can be reached.
+/// If none can be reached.
 fn probe(targets: &[ReplayTarget]) -> anyhow::Result<()> {
     let probed = targets.iter().map(|ReplayTarget { target, options, .. }| {
         let reached = target.probe(options.timeouts.connect);
@@ -149,7 +149,7 @@ fn probe(targets: &[ReplayTarget]) -> anyhow::Result<()> {
         return Err(first);
     }
     for (target, why) in failed {
-        emit!(TargetUnreachable, target, reason = %format_args!("{why:#}"), "{why:#}; the other targets get theirs");
+        emit!(TargetUnreachable, target, reason = %format_args!("{why:#}"), "{why:#}; the other targets are not affected");
     }
     Ok(())
 }

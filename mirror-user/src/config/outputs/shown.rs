@@ -1,4 +1,4 @@
-//! Outputs that are read at once: a table, findings, or counts alone.
+//! Outputs for the terminal: a table, findings, or only counts.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::sink::findings::Findings;
 use crate::sink::lines::Lines;
 use crate::sink::table::Table;
 
-/// A line for each exchange.
+/// One line per exchange.
 pub(crate) fn table() -> OutputPlan {
     OutputPlan::new(HttpOptions::default(), |_| {
         let lines = Lines::new(Box::new(Table), Box::new(io::stdout()));
@@ -17,16 +17,16 @@ pub(crate) fn table() -> OutputPlan {
     })
 }
 
-/// Nothing but the summary.
+/// Only the summary.
 pub(crate) fn counts() -> OutputPlan {
     let http = HttpOptions { heads: false, ..HttpOptions::default() };
     let plan = OutputPlan::new(http, |_| Ok(Opened::default()));
     OutputPlan { messages: Messages::Untouched, ..plan }
 }
 
-/// Where secrets and personal data were seen, as text or JSON.
+/// Where secrets and personal data occur, as text or JSON.
 pub(crate) fn findings(json: bool) -> OutputPlan {
-    // No more of a body is kept than redaction reads.
+    // Redaction reads no more of a body.
     let keep = keep(MAX_BODY_BYTES as u64);
     let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let plan = OutputPlan::new(http, move |opening| {

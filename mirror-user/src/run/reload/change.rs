@@ -9,8 +9,8 @@ use crate::config::file::{File, TargetSpec};
 use crate::config::filter;
 use crate::config::outputs::Opening;
 use crate::config::redact::options;
-use crate::config::routes::{routes, wanted};
-use crate::config::target::{Run, to};
+use crate::config::routes::{narrowed, routes};
+use crate::config::target::{Run, replay_target};
 use crate::filter::{Choice, Watch};
 use crate::logging::emit;
 use crate::pipeline::{Change, Outlet};
@@ -128,7 +128,7 @@ impl Active {
     }
 
     fn choice(&self, next: &File, routes: &Routes) -> anyhow::Result<Choice> {
-        let choice = wanted(filter::choice(&next.source.filter)?, routes);
+        let choice = narrowed(filter::choice(&next.source.filter)?, routes);
         if self.run.is_live {
             ensure!(!choice.ports.is_empty(), "source.ports: none; name some");
         } else {
@@ -161,7 +161,7 @@ impl Active {
         let mut outlets = Vec::new();
         for (place, spec) in places.iter().enumerate() {
             let Some(spec) = spec else { continue };
-            let mut to = to(spec, &self.run)?;
+            let mut to = replay_target(spec, &self.run)?;
             to.admit(&opening)?;
             if fresh.contains(&place) {
                 if let Err(why) = to.target.probe(to.options.timeouts.connect) {

@@ -16,7 +16,7 @@ use mirror_user::decode::{Decoder, Limits};
 use mirror_user::http::message::{Exchange, Moment};
 use mirror_user::http::{BodyKeep, HttpOptions, HttpTable};
 use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
-use mirror_user::rules::{Dropped, Rules};
+use mirror_user::rules::{NotCleared, Rules};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
 use mirror_user::tcp::{FlowTable, TcpLimits};
 use wire::Talk;
@@ -74,7 +74,7 @@ fn a_rule_that_does_not_match_allocates_nothing() {
     for count in [6, 48, 600] {
         let mut rules = rules(count);
         // Regular expressions make what they work with when they are first asked.
-        assert_eq!(rules.clear(asked(0)).err(), Some(Dropped::NotMatched));
+        assert_eq!(rules.clear(asked(0)).err(), Some(NotCleared::NotMatched));
         let mut exchange = Some(asked(1));
         let info = allocation_counter::measure(|| {
             assert!(rules.clear(exchange.take().unwrap()).is_err());

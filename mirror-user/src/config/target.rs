@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::file::TargetSpec;
 use super::outputs::replay::ReplayTarget;
-use crate::rules::edit::Edits;
+use crate::rules::edit::RequestEdits;
 use crate::rules::tag::{HostPolicy, Marks};
 use crate::rules::trace::TraceIds;
 use crate::settings::{
@@ -84,7 +84,7 @@ fn pace(args: &PaceSettings) -> Pace {
     }
 }
 
-fn marks(args: &MarkSettings, edits: Edits, run: &str) -> Marks {
+fn marks(args: &MarkSettings, edits: RequestEdits, run: &str) -> Marks {
     let host = match args.host.clone().unwrap_or_default() {
         HostPolicy::Suffix { .. } => HostPolicy::Suffix { ip_literals: args.suffix_addresses },
         host => host,

@@ -3,7 +3,7 @@
 use super::front::Observed;
 use super::outlet::Outlet;
 use super::{Beside, Pipeline};
-use crate::rules::Dropped;
+use crate::rules::NotCleared;
 use crate::stats::{Account, Note, Responses, Seam, Snapshot, Tally};
 use crate::summary::Summary;
 
@@ -14,7 +14,7 @@ pub(super) struct Counts {
     /// How production responded.
     pub(super) responses: Responses,
     pub(super) cleared: u64,
-    pub(super) dropped: Tally<Dropped>,
+    pub(super) dropped: Tally<NotCleared>,
 }
 
 impl Counts {

@@ -17,7 +17,7 @@ pub struct Change {
     /// The ports that servers listen on.
     pub server_ports: Ports,
     /// What may leave from now on, and how.
-    pub rules: rules::Change,
+    pub rules: rules::RulesChange,
     /// The targets to which nothing goes any more; what they were given is still sent.
     pub retire: Vec<TargetId>,
     /// Sinks for new targets, running.

@@ -1,20 +1,20 @@
-//! The member that says "synthetic" in a `baggage` list (W3C Baggage), which services pass on.
+//! The `synthetic_request` member of a `baggage` list (W3C Baggage), which services propagate.
 
 use super::lines::members;
 
-/// A list longer than this need not be passed on by anyone (W3C Baggage §3.3.2).
+/// Services need not propagate longer lists (W3C Baggage §3.3.2).
 const MAX_BYTES: usize = 8192;
 
-/// A list of more members neither: the first editions of the specification had receivers drop what
-/// is beyond.
+/// Nor lists with more members: the first editions of the specification let receivers drop the
+/// excess.
 const MAX_MEMBERS: usize = 180;
 
 const KEY: &[u8] = b"synthetic_request";
 
-/// Our member.
+/// mirror's member.
 pub(super) const MEMBER: &[u8] = b"synthetic_request=true";
 
-/// Writes a baggage list with our member: in the place of one with its key, else behind the others.
+/// Writes a baggage list with mirror's member: it replaces one with the same key, or is appended.
 pub(super) fn append(value: &[u8], out: &mut Vec<u8>) {
     let key = |member: &[u8]| -> bool {
         let end =

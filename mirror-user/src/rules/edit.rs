@@ -1,36 +1,36 @@
-//! What one target sees otherwise than it was captured: fields removed, set or added, and the first
-//! segments of the path replaced.
+//! RequestEdits of requests for one target: header fields are removed, set or added, and the first segments of
+//! the path are replaced.
 
 use std::str::FromStr;
 
 use crate::syntax::is_token;
 
-/// Changes for one target.
+/// RequestEdits of the requests for one target.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edits {
-    /// Fields that are left out.
+pub struct RequestEdits {
+    /// Header fields to remove.
     pub remove: Vec<String>,
-    /// Fields that have this value alone.
+    /// Header fields to set; captured fields of the same name are removed.
     pub set: Vec<(String, String)>,
-    /// Fields that are added to those of the same name.
+    /// Header fields to add to those of the same name.
     pub add: Vec<(String, String)>,
-    /// What becomes of the path.
+    /// Replaces the first segments of the path.
     pub path_prefix: Option<PathPrefix>,
-    /// What stands before every path, after that; empty for nothing, and without a slash at its end.
+    /// Put before every path, after `path_prefix`; without a trailing slash, empty for none.
     pub base_path: String,
 }
 
-/// The first segments of a path, and what stands there instead.
+/// A replacement of the first segments of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPrefix {
-    /// Whole segments; other paths stay.
+    /// The segments to replace; other paths stay unchanged.
     pub from: String,
-    /// What stands there instead.
+    /// The segments that replace them.
     pub to: String,
 }
 
-/// Fields that say where a message ends, whom it is for, that it is a shadow, and of which trace: who
-/// could change them could smuggle requests, or have shadows shadowed.
+/// Fields that frame, route or mark a request, or name its trace. Editing them could smuggle requests or
+/// let shadows be mirrored again.
 const FIXED: [&str; 13] = [
     "host",
     "content-length",
@@ -47,14 +47,14 @@ const FIXED: [&str; 13] = [
     "tracestate",
 ];
 
-/// True for a field that edits may name.
+/// True if edits may change this field.
 #[must_use]
 pub fn is_field_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     is_token(name.as_bytes()) && !FIXED.contains(&lower.as_str()) && !lower.starts_with("x-shadow-")
 }
 
-/// `/api=/v2`: paths below the first one are sent below the second one.
+/// `/api=/v2`: the prefix `/api` becomes `/v2`.
 impl FromStr for PathPrefix {
     type Err = String;
 
@@ -65,15 +65,12 @@ impl FromStr for PathPrefix {
             Some((from, to)) if path(from) && path(to) && !to.contains('=') => {
                 Ok(Self { from: from.to_owned(), to: to.to_owned() })
             }
-            _ => {
-                Err("the segments that are replaced and those that replace them, such as /api=/v2"
-                    .into())
-            }
+            _ => Err("the segments to replace and their replacement, such as /api=/v2".into()),
         }
     }
 }
 
-/// A path as it can be sent; any other never matches.
+/// Validates a path: one that cannot be sent would never match.
 ///
 /// # Errors
 /// What to write instead.
@@ -81,66 +78,66 @@ pub fn path_text(text: &str) -> Result<String, String> {
     let odd = |c: char| c == '?' || c == '#' || c.is_whitespace();
     if text != "*" && !text.starts_with('/') {
         return Err(format!(
-            "{text:?}: a path begins with /, so that this could never match; write /{text}"
+            "{text:?}: a path starts with /, so this could never match; write /{text}"
         ));
     }
     if text.contains(odd) {
         return Err(format!(
-            "{text:?}: a path has no ?, # or space, so that this could never match; put the query under `query`"
+            "{text:?}: a path has no ?, # or space, so this could never match; put the query under `query`"
         ));
     }
     Ok(text.to_owned())
 }
 
-/// The name of a field that edits may change.
+/// Validates the name of a field for edits.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not a field name, or one that edits may not change.
 pub fn field_name(text: &str) -> Result<String, String> {
     if is_field_name(text) {
         Ok(text.to_owned())
     } else {
         Err(format!(
-            "{text:?} cannot be changed: no field name, or one that frames, routes or marks the request"
+            "{text:?} cannot be changed: not a field name, or one that frames, routes or marks the request"
         ))
     }
 }
 
-/// The value of a field.
+/// Validates the value of a field.
 ///
 /// # Errors
-/// When it would not stay within its line; without the value, which may be a secret.
+/// If it does not fit on one line. The message omits the value, which may be a secret.
 pub fn field_value(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_control() && c != '\t') {
-        return Err("a field's value is one line without control characters".to_owned());
+        return Err("a field value is one line without control characters".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// A field as `Name: value`.
+/// Parses a field, `Name: value`.
 ///
 /// # Errors
-/// When it is none, or one that edits may not change.
+/// If it is not a field, or one that edits may not change.
 pub fn field_line(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a field, such as 'X-Environment: staging'")?;
     Ok((field_name(name.trim_end())?, field_value(value.trim())?))
 }
 
-impl Edits {
-    /// True when this field gets a value.
+impl RequestEdits {
+    /// True if this field is set or added.
     #[must_use]
     pub fn gives(&self, name: &str) -> bool {
         self.set.iter().chain(&self.add).any(|(other, _)| other.eq_ignore_ascii_case(name))
     }
 
-    /// True when the captured lines of this field stay away.
+    /// True if the captured lines of this field are removed.
     #[must_use]
     pub fn hides(&self, name: &[u8]) -> bool {
         let same = |other: &String| name.eq_ignore_ascii_case(other.as_bytes());
         self.remove.iter().any(same) || self.set.iter().any(|(other, _)| same(other))
     }
 
-    /// Writes the lines that come in addition.
+    /// Writes the lines that are set or added.
     pub fn write(&self, out: &mut Vec<u8>) {
         for (name, value) in self.set.iter().chain(&self.add) {
             for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -149,7 +146,7 @@ impl Edits {
         }
     }
 
-    /// What this path becomes, in three parts. What is no path, `*`, stays.
+    /// The edited path, in three parts. The asterisk form, `*`, stays unchanged.
     #[must_use]
     pub fn path<'a>(&'a self, path: &'a [u8]) -> [&'a [u8]; 3] {
         let (front, rest) = self.replaced(path);
@@ -159,14 +156,14 @@ impl Edits {
         }
     }
 
-    /// What stands in front of the rest of this path, and that rest.
+    /// The replaced prefix of this path, and the rest.
     fn replaced<'a>(&'a self, path: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         let Some(PathPrefix { from, to }) = &self.path_prefix else { return (&[], path) };
         let from = from.strip_suffix('/').unwrap_or(from).as_bytes();
         match path.strip_prefix(from) {
             Some(rest) if matches!(rest.first(), None | Some(b'/' | b'?')) => {
                 let to = to.strip_suffix('/').unwrap_or(to).as_bytes();
-                // The root is the path of what has none.
+                // An empty path becomes the root.
                 let to = if to.is_empty() && rest.first() != Some(&b'/') { b"/" } else { to };
                 (to, rest)
             }
@@ -181,14 +178,15 @@ mod tests {
 
     fn path(from: &str, to: &str, path: &str) -> String {
         let path_prefix = Some(PathPrefix { from: from.into(), to: to.into() });
-        let edits = Edits { path_prefix, ..Edits::default() };
+        let edits = RequestEdits { path_prefix, ..RequestEdits::default() };
         String::from_utf8(edits.path(path.as_bytes()).concat()).unwrap()
     }
 
     #[test]
-    fn a_base_path_stands_before_every_path() {
+    fn a_base_path_is_put_before_every_path() {
         let path_prefix = Some(PathPrefix { from: "/api".into(), to: "/x".into() });
-        let edits = Edits { base_path: "/v2".into(), path_prefix, ..Edits::default() };
+        let edits =
+            RequestEdits { base_path: "/v2".into(), path_prefix, ..RequestEdits::default() };
         for (before, after) in [
             ("/a?b", "/v2/a?b"),
             ("/", "/v2/"),
@@ -202,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_for_fields_and_paths_are_read_or_refused() {
+    fn flags_for_fields_and_paths_are_parsed_or_refused() {
         let line = |name: &str, value: &str| Ok((name.to_owned(), value.to_owned()));
         assert_eq!(field_line("X-A: b: c "), line("X-A", "b: c"));
         assert_eq!(field_line("X-A:"), line("X-A", ""));
@@ -233,12 +231,12 @@ mod tests {
         ] {
             assert_eq!(path(from, to, before), after, "{from} {to} {before}");
         }
-        let none = Edits::default();
+        let none = RequestEdits::default();
         assert_eq!(none.path(b"/x"), [&b""[..], b"", b"/x"]);
     }
 
     #[test]
-    fn what_frames_routes_or_marks_is_no_field_to_edit() {
+    fn fields_that_frame_route_or_mark_cannot_be_edited() {
         for fixed in [
             "Host",
             "content-LENGTH",

@@ -1,19 +1,19 @@
-//! What becomes of the name a request was sent to.
+//! How the host of a request is rewritten.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// What Envoy appends to the host of a mirrored request.
+/// The suffix that Envoy appends to the host of a mirrored request.
 const SUFFIX: &[u8] = b"-shadow";
 
-/// What becomes of `Host`, and of the authority of an absolute-form target.
+/// How `Host`, and the authority of an absolute-form target, are rewritten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPolicy {
-    /// It stays as captured.
+    /// Unchanged.
     Keep,
-    /// `-shadow` goes before its port, by Envoy's rule but for two things: never a second time,
-    /// and on IP literals only when asked, because `127.0.0.1-shadow` is not a host.
+    /// `-shadow` is inserted before the port, as Envoy does, with two exceptions: never twice, and on
+    /// IP literals only on request, because `127.0.0.1-shadow` is not a host.
     Suffix {
-        /// Append to IP literals too, as Envoy does.
+        /// Also append to IP literals, as Envoy does.
         ip_literals: bool,
     },
     /// The target's own host and port.
@@ -29,10 +29,10 @@ impl Default for HostPolicy {
 }
 
 impl HostPolicy {
-    /// Reads `keep`, `suffix`, `target`, or a name.
+    /// Parses `keep`, `suffix`, `target`, or a name.
     ///
     /// # Errors
-    /// When it is none of these.
+    /// If it is none of these.
     pub fn parse(text: &str) -> Result<Self, String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~:[]".contains(c);
         match text {
@@ -40,12 +40,12 @@ impl HostPolicy {
             "suffix" => Ok(Self::default()),
             "target" => Ok(Self::Target),
             name if !name.is_empty() && name.chars().all(plain) => Ok(Self::Name(name.to_owned())),
-            name => Err(format!("{name:?} is no host name")),
+            name => Err(format!("{name:?} is not a host name")),
         }
     }
 
-    /// Appends to `out` what `host` becomes; `target` is the target's host and port. An empty host
-    /// names nothing and stays empty.
+    /// Appends the rewritten `host` to `out`; `target` is the target's host and port. An empty host
+    /// stays empty.
     pub fn apply(&self, host: &[u8], target: &str, out: &mut Vec<u8>) {
         match self {
             _ if host.is_empty() => {}
@@ -71,8 +71,8 @@ fn append_suffix(host: &[u8], ip_literals: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(port);
 }
 
-/// Where the port begins: at the last colon, unless a bracket closes behind it. Envoy looks at
-/// nothing else: not at whether the port is a number, nor for colons before.
+/// Start of the port: the last colon, unless a closing bracket follows. Like Envoy, this checks neither
+/// that the port is a number nor that there are no other colons.
 fn port_start(host: &[u8]) -> Option<usize> {
     let colon = memchr::memrchr(b':', host)?;
     match memchr::memrchr(b']', host) {
@@ -81,7 +81,7 @@ fn port_start(host: &[u8]) -> Option<usize> {
     }
 }
 
-/// `host` counts as well as its `name`, for the IPv6 address that was sent without its brackets.
+/// Also checks the whole `host`, for IPv6 addresses sent without brackets.
 fn is_ip_literal(host: &[u8], name: &[u8]) -> bool {
     let parses_as_v4 =
         |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv4Addr>().is_ok());

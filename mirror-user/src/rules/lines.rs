@@ -1,5 +1,5 @@
-//! The lines of a request's head as they go to a target: by what each means to a replay, it stays, changes
-//! or is dropped.
+//! Writes the head of a request for a target: each line is kept, changed or dropped, depending on its
+//! role.
 
 use std::ops::Range;
 
@@ -9,15 +9,15 @@ use super::trace::{LINK, Trace, TraceIds, TraceParent};
 use crate::http::message::{ExchangeId, Head, HeaderLine, Message, StartLine, Version};
 use crate::http::target::{RequestTarget, TargetForm};
 
-/// Which shadow is written, and for whom.
-pub(super) struct Addressee<'a> {
+/// The shadow that is written, and its target.
+pub(super) struct ShadowContext<'a> {
     pub(super) marks: &'a Marks,
     pub(super) exchange: ExchangeId,
     /// The target's host and port.
     pub(super) target: &'a str,
 }
 
-/// What a header line means to a replay.
+/// The role of a header line in a replay.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Role {
     Host,
@@ -26,9 +26,9 @@ enum Role {
     TraceParent,
     TraceState,
     Upgrade,
-    /// Dropped by its name.
+    /// Always dropped.
     HopByHop,
-    /// Dropped when `Connection` lists it.
+    /// Dropped if `Connection` lists it.
     Other,
     /// Never dropped.
     Framing,
@@ -49,7 +49,7 @@ impl Role {
             (b"content-length", Role::ContentLength),
             (b"proxy-connection", Role::HopByHop),
             (b"transfer-encoding", Role::Framing),
-            // A stranger's claim about our own marks would contradict them.
+            // Captured fields with the names of our marks would contradict them.
             (b"x-shadow-id", Role::HopByHop),
             (b"x-shadow-mode", Role::HopByHop),
             (b"x-shadow-request", Role::HopByHop),
@@ -62,7 +62,7 @@ impl Role {
     }
 }
 
-/// A request's head, taken apart once.
+/// The parsed head of a request.
 pub(super) struct Lines<'a> {
     pub(super) head: &'a Head,
     pub(super) method: &'a [u8],
@@ -90,8 +90,8 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// True for an Upgrade to anything but h2c, which is an offer that a server may pass over
-    /// (RFC 9110 §7.8) and that some clients make with every first request.
+    /// True for an Upgrade to anything but h2c. A server may ignore that offer (RFC 9110 §7.8), and some
+    /// clients make it with every first request.
     pub(super) fn asks_for_tunnel(&self) -> bool {
         self.named(b"upgrade").any(|line| {
             members(self.head.bytes(&line.value))
@@ -99,15 +99,15 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// The `baggage` line that gets our member: the last one that is kept.
+    /// The `baggage` line that gets mirror's member: the last one that is kept.
     pub(super) fn baggage(&self) -> Option<&'a HeaderLine> {
         if self.connection_lists(b"baggage") { None } else { self.named(b"baggage").last() }
     }
 
-    /// Writes the start line and the captured lines that stay; true when there is no host.
-    pub(super) fn write(&self, to: &Addressee<'_>, ambiguous: bool, out: &mut Vec<u8>) -> bool {
+    /// Writes the start line and the captured lines that are kept; returns true if there is no host.
+    pub(super) fn write(&self, to: &ShadowContext<'_>, ambiguous: bool, out: &mut Vec<u8>) -> bool {
         let Self { head, .. } = *self;
-        let Addressee { marks, target, .. } = *to;
+        let ShadowContext { marks, target, .. } = *to;
         let mut host_missing = !self.write_start_line(marks, target, out);
         let has_connection = self.named(b"connection").next().is_some();
         let last_baggage = self.baggage().filter(|_| marks.baggage == Baggage::Add);
@@ -148,7 +148,7 @@ impl<'a> Lines<'a> {
         host_missing
     }
 
-    /// Writes the start line; true when its target names a host.
+    /// Writes the start line; returns true if its target names a host.
     fn write_start_line(&self, marks: &Marks, target: &str, out: &mut Vec<u8>) -> bool {
         let line_end = self.head.headers.first().map_or_else(
             || self.end().saturating_sub(self.empty_line().len()),
@@ -170,8 +170,8 @@ impl<'a> Lines<'a> {
         !host.is_empty()
     }
 
-    /// Writes the `traceparent` of the shadow and, behind it, the captured one.
-    fn write_trace(&self, line: &HeaderLine, to: &Addressee<'_>, out: &mut Vec<u8>) {
+    /// Writes the `traceparent` of the shadow, followed by the captured one.
+    fn write_trace(&self, line: &HeaderLine, to: &ShadowContext<'_>, out: &mut Vec<u8>) {
         match to.marks.trace {
             Trace::Keep => out.extend_from_slice(self.head.bytes(&line.line)),
             Trace::Off => {}
@@ -183,7 +183,7 @@ impl<'a> Lines<'a> {
         &self,
         ids: &TraceIds,
         line: &HeaderLine,
-        to: &Addressee<'_>,
+        to: &ShadowContext<'_>,
         out: &mut Vec<u8>,
     ) {
         let captured = self.head.bytes(&line.value);
@@ -197,8 +197,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Writes the start line from where its path begins; what stands before an origin-form path is
-    /// the method.
+    /// Writes the start line from its path on; for an origin-form target, with the method before it.
     fn write_path(&self, start: usize, line: &[u8], marks: &Marks, out: &mut Vec<u8>) {
         if start == self.target.start as usize {
             out.extend_from_slice(line.get(..start).unwrap_or_default());
@@ -210,7 +209,7 @@ impl<'a> Lines<'a> {
         out.extend_from_slice(line.get(end..).unwrap_or_default());
     }
 
-    /// Writes a line with another value; what surrounds the value stays.
+    /// Writes a line with another value; everything around the value stays unchanged.
     fn write_line(&self, line: &HeaderLine, out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
         out.extend_from_slice(self.head.bytes(&(line.line.start..line.value.start)));
         value(out);
@@ -226,7 +225,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The members of a comma-separated list, without the white space around them.
+/// The members of a comma-separated list, without surrounding whitespace.
 pub(super) fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }

@@ -1,12 +1,14 @@
-//! `Exchange`s in, `Cleared` ones out, or the reason why they may not leave.
+//! Decides which exchanges may leave: turns an `Exchange` into a `Cleared` one, or returns the reason why
+//! not.
 //!
-//! Refuses what is itself a shadow, what the rules ([`route`]) let go nowhere, and on request probes
-//! and further attempts at a request that was let out. All moments of an exchange get the same
-//! answer. What then leaves has lost what [`redact`] was asked to take out. What is left out of a
-//! *replay* and nothing else (an incomplete request, a tunnel) is refused in [`tag`], where a cleared
-//! exchange becomes the bytes that are sent: files and reports want those exchanges too. Remembers
-//! what was decided of exchanges that go on, how often each rule decided, what [`redact`] did, and
-//! digests of recent requests that say which attempt they are.
+//! Drops shadows, requests that the rules ([`route`]) send nowhere, and on request probes and retries of
+//! a request that was already cleared. All events of an exchange get the same decision. [`redact`]
+//! removes secrets and personal data from what is cleared. Requests that cannot be *replayed*
+//! (incomplete ones, tunnels) are refused later, in [`tag`], where a cleared exchange becomes the bytes
+//! to send: files and reports need those exchanges, too.
+//!
+//! State: the decisions for exchanges in flight, counts per rule, counts of [`redact`], and digests of
+//! recent requests to recognize retries.
 
 mod baggage;
 pub mod edit;
@@ -27,119 +29,119 @@ use std::sync::Arc;
 use enum_map::Enum;
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
-use self::open::{Judged, Open};
+use self::open::{Decision, OpenExchanges};
 use self::redact::Redactor;
 use self::repeat::Repeats;
-use self::route::{Priority, Route, Routes, Stayed, TargetId};
-use self::select::Facts;
+use self::route::{NotRouted, Priority, Route, Routes, TargetId};
+use self::select::RequestFacts;
 use crate::http::message::{Exchange, Head, Moment};
 use crate::stats::{Note, Topic};
 
-/// The header that marks a shadow; a captured request that bears it is never shadowed again.
+/// The header that marks a shadow; a captured request with it is never mirrored again.
 pub const SHADOW_MARK: &str = "X-Shadow-Request";
 
-/// An exchange that may leave. Only [`Rules::clear`] makes one, so that a reviewer who wants to
-/// know what can leave has to read this room alone.
+/// An exchange that may leave. Only [`Rules::clear`] creates one: to review what can leave, read this
+/// module.
 #[derive(Clone, Debug)]
 pub struct Cleared {
     exchange: Exchange,
-    /// `None` where no rules are given: it goes everywhere.
+    /// `None` without rules: it goes everywhere.
     route: Option<Route>,
 }
 
 impl Cleared {
-    /// What may leave.
+    /// The exchange.
     #[must_use]
     pub fn exchange(&self) -> &Exchange {
         &self.exchange
     }
 
-    /// True when the rules send it to `target`.
+    /// True if the rules send it to `target`.
     #[must_use]
     pub fn goes_to(&self, target: TargetId) -> bool {
         self.route.as_ref().is_none_or(|route| route.targets.contains(target))
     }
 
-    /// Whether it stays when there is room for some alone.
+    /// Its priority when the queue is full.
     #[must_use]
     pub fn priority(&self) -> Priority {
         self.route.as_ref().map(|route| route.priority).unwrap_or_default()
     }
 
-    /// The place of the rule that let it out, from 0; `None` where no rules are given.
+    /// Index of the rule that cleared it, from 0; `None` without rules.
     #[must_use]
     pub fn rule(&self) -> Option<u16> {
         self.route.as_ref().map(|route| route.rule)
     }
 
-    /// The name of that rule.
+    /// Name of that rule.
     #[must_use]
     pub fn rule_name(&self) -> Option<&Arc<str>> {
         self.route.as_ref().map(|route| &route.name)
     }
 
-    /// The name of the reason why a replay would not send its request; `None` when it would.
+    /// The reason why a replay would not send its request; `None` if it would.
     #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {
         let request = self.exchange.request.as_deref()?;
-        if bears_mark(&request.head) {
-            return Some(Dropped::AlreadyShadow.into());
+        if has_shadow_mark(&request.head) {
+            return Some(NotCleared::AlreadyShadow.into());
         }
         tag::sendable(request, tag::Ambiguous::Hold).err().map(Into::into)
     }
 }
 
-/// Why an exchange may not leave: "it was …".
+/// Why an exchange was not cleared: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
-pub enum Dropped {
-    /// Itself a shadow: it bears the mark.
+pub enum NotCleared {
+    /// Itself a shadow: it carries the mark.
     AlreadyShadow,
-    /// A kubelet's or a load balancer's question whether the server is alive.
+    /// A health probe of a kubelet, load balancer or proxy.
     Probe,
-    /// A further attempt of a proxy at a request that was let out.
+    /// A proxy's retry of a request that was already cleared.
     Retry,
     /// Matched by no rule, or its request was not seen.
     NotMatched,
     /// Matched by a rule without targets.
     Shielded,
-    /// Matched, and not in the rule's sample.
+    /// Matched, but not in the rule's sample.
     SampledOut,
 }
 
-impl From<Stayed> for Dropped {
-    fn from(stayed: Stayed) -> Self {
+impl From<NotRouted> for NotCleared {
+    fn from(stayed: NotRouted) -> Self {
         match stayed {
-            Stayed::NotMatched => Self::NotMatched,
-            Stayed::Shielded(_) => Self::Shielded,
-            Stayed::SampledOut(_) => Self::SampledOut,
+            NotRouted::NotMatched => Self::NotMatched,
+            NotRouted::Shielded(_) => Self::Shielded,
+            NotRouted::SampledOut(_) => Self::SampledOut,
         }
     }
 }
 
-/// What may leave, and how.
+/// Decides what may leave, and where to.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// What becomes of requests that are shadows themselves.
+    /// How requests that are shadows themselves are treated.
     pub shadows: Shadows,
-    /// What becomes of kubelets' and load balancers' probes.
+    /// How health probes are treated.
     pub probes: Noise,
-    /// What becomes of further attempts at one request.
+    /// How a proxy's retries are treated.
     pub retries: Noise,
-    /// What takes secrets and personal values out; nothing does when there is none.
+    /// Removes secrets and personal data; `None`: no redaction.
     pub redactor: Option<Arc<Redactor>>,
-    /// Which requests go where; everything goes everywhere when there are none.
+    /// Which requests go where; `None`: everything goes everywhere.
     pub routes: Option<Routes>,
     repeats: Repeats,
-    /// `None` where nobody asks for more than requests.
-    open: Option<Open>,
-    /// What it did, when nothing is redacted any more.
+    /// `None` if only requests are cleared, and no later events.
+    open: Option<OpenExchanges>,
+    /// The last redactor, for its counts, after redaction was turned off.
     former_redactor: Option<Arc<Redactor>>,
 }
 
-/// What is to be in force from now on.
+/// New rules, applied while running.
 #[derive(Debug)]
-pub struct Change {
+pub struct RulesChange {
     /// As [`Rules::probes`].
     pub probes: Noise,
     /// As [`Rules::retries`].
@@ -150,7 +152,7 @@ pub struct Change {
     pub routes: Routes,
 }
 
-/// What becomes of requests that no customer sent.
+/// How requests that no customer sent are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Noise {
@@ -161,43 +163,43 @@ pub enum Noise {
     Keep,
 }
 
-/// What becomes of requests that are shadows themselves.
+/// How requests that are shadows themselves are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shadows {
-    /// They do not leave, so that a shadow is never shadowed.
+    /// They are dropped, so that a shadow is never mirrored.
     #[default]
     Drop,
-    /// They leave: for reports, which show what was seen.
+    /// They are kept, for files and reports, which show what was captured.
     Keep,
 }
 
 impl Rules {
-    /// For what is sent to a target: no shadows, no probes, each request once.
+    /// For targets: no shadows, no probes, no retries.
     #[must_use]
     pub fn for_targets() -> Self {
         Self { probes: Noise::Drop, retries: Noise::Drop, ..Self::default() }
     }
 
-    /// For files and reports, which show what was seen.
+    /// For files and reports, which show what was captured.
     #[must_use]
     pub fn for_reports() -> Self {
         Self { shadows: Shadows::Keep, ..Self::default() }
     }
 
-    /// Clears an exchange to leave.
+    /// Clears an exchange.
     ///
     /// # Errors
-    /// Why it may not.
-    pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, Dropped> {
+    /// The reason why it may not leave.
+    pub fn clear(&mut self, exchange: Exchange) -> Result<Cleared, NotCleared> {
         let id = exchange.id;
         let known = self.open.as_mut().and_then(|open| match exchange.moment {
             Moment::Asked => None,
             Moment::Interim => open.get(id).cloned(),
             Moment::Ended => open.take(id),
         });
-        let Judged { verdict, request } = match known {
-            Some(judged) => judged,
-            None => Judged { verdict: self.judge(&exchange), request: None },
+        let Decision { verdict, request } = match known {
+            Some(decision) => decision,
+            None => Decision { verdict: self.decide(&exchange), request: None },
         };
         let goes_on = exchange.moment == Moment::Asked;
         let redacted = verdict.is_ok() && self.redactor.is_some();
@@ -209,35 +211,36 @@ impl Rules {
             && goes_on
         {
             let request = exchange.request.as_ref().filter(|_| redacted).map(Arc::clone);
-            open.remember(id, Judged { verdict: verdict.clone(), request });
+            open.remember(id, Decision { verdict: verdict.clone(), request });
         }
         Ok(Cleared { exchange, route: verdict? })
     }
 
-    fn judge(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+    fn decide(&mut self, exchange: &Exchange) -> Result<Option<Route>, NotCleared> {
         if let Some(request) = &exchange.request {
-            if self.shadows == Shadows::Drop && bears_mark(&request.head) {
-                return Err(Dropped::AlreadyShadow);
+            if self.shadows == Shadows::Drop && has_shadow_mark(&request.head) {
+                return Err(NotCleared::AlreadyShadow);
             }
             if self.probes == Noise::Drop && probe::is_probe(&request.head) {
-                return Err(Dropped::Probe);
+                return Err(NotCleared::Probe);
             }
         }
         if self.retries == Noise::Drop && self.repeats.is_repeat(exchange) {
-            return Err(Dropped::Retry);
+            return Err(NotCleared::Retry);
         }
         self.route(exchange)
     }
 
-    /// Where the rules send it.
-    fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, Dropped> {
+    /// Applies the routing rules.
+    fn route(&mut self, exchange: &Exchange) -> Result<Option<Route>, NotCleared> {
         let Some(routes) = &mut self.routes else { return Ok(None) };
         let decided = match &exchange.request {
             Some(request) => routes.decide(
-                &Facts::new(&request.head, &exchange.peers).proxied_for(exchange.proxied_client),
+                &RequestFacts::new(&request.head, &exchange.peers)
+                    .proxied_for(exchange.proxied_client),
                 exchange.id,
             ),
-            None => Err(Stayed::NotMatched),
+            None => Err(NotRouted::NotMatched),
         };
         if exchange.is_first_moment() {
             routes.count(decided.as_ref().map_err(|stayed| *stayed));
@@ -245,8 +248,8 @@ impl Rules {
         Ok(Some(decided?))
     }
 
-    /// Whether exchanges are cleared at more than their first moment. Those that were asked before
-    /// are forgotten where they are not.
+    /// Sets whether later events of exchanges are cleared, too. If not, the decisions for exchanges in
+    /// flight are discarded.
     pub fn remember_open(&mut self, yes: bool) {
         if yes {
             self.open.get_or_insert_default();
@@ -255,15 +258,16 @@ impl Rules {
         }
     }
 
-    /// True when exchanges are cleared at more than their first moment.
+    /// True if later events of exchanges are cleared, too.
     #[must_use]
     pub fn remembers_open(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Puts other rules in force; counts go on. Exchanges that were asked before stay judged as they
-    /// were; what still comes of them is redacted as the new rules say.
-    pub fn change(&mut self, Change { probes, retries, redactor, routes }: Change) {
+    /// Applies new rules; counts continue. Exchanges in flight keep their decision, but their later
+    /// events are redacted by the new rules.
+    pub fn change(&mut self, change: RulesChange) {
+        let RulesChange { probes, retries, redactor, routes } = change;
         (self.probes, self.retries) = (probes, retries);
         self.routes.get_or_insert_default().replace(routes);
         let former = self.redactor.take().or(self.former_redactor.take());
@@ -275,7 +279,7 @@ impl Rules {
         self.redactor = redactor;
     }
 
-    /// What each rule did, what was redacted, and what was forgotten too early.
+    /// Counts per rule, counts of redaction, and the number of decisions that exceeded the limit.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
         let routes = self.routes.as_ref().and_then(Routes::note);
@@ -286,14 +290,14 @@ impl Rules {
         routes.into_iter().chain(redacted.into_iter().flatten()).chain(forgotten).collect()
     }
 
-    /// What the operator should know at the end.
+    /// Warnings for the operator at the end.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.redactor.as_ref().map(|redactor| redactor.warnings()).unwrap_or_default()
     }
 }
 
-fn bears_mark(head: &Head) -> bool {
+fn has_shadow_mark(head: &Head) -> bool {
     head.headers
         .iter()
         .any(|header| head.bytes(&header.name).eq_ignore_ascii_case(SHADOW_MARK.as_bytes()))

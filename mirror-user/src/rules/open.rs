@@ -1,66 +1,67 @@
-//! What was decided of exchanges that go on, so that all their moments get the same answer, whatever
-//! rules are in force by then.
+//! The decisions for exchanges in flight: all events of an exchange get the same decision, even if the
+//! rules change in between.
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::Dropped;
+use super::NotCleared;
 use super::route::Route;
 use crate::http::message::{ExchangeId, Kept, Message};
 
-/// Exchanges that are remembered, at most (some 25 MiB): eight times what a busy host has in flight.
-/// One more is judged anew at its end.
+/// Maximum number of remembered exchanges (about 25 MiB): eight times what a busy host has in flight.
+/// Beyond that, an exchange is decided again at its end.
 const MAX_OPEN: usize = 1 << 18;
 
-/// Bytes of redacted requests that wait for their answers; requests beyond are redacted again when
-/// they are answered, with the same result. A quarter of what the http room holds by default.
+/// Maximum size of redacted requests that wait for their responses, in bytes. Requests beyond it are
+/// redacted again when the response arrives, with the same result. A quarter of the default limit of
+/// the `http` module.
 const MAX_KEPT_BYTES: usize = 64 << 20;
 
-/// What was decided of an exchange.
+/// The decision for an exchange.
 #[derive(Clone, Debug)]
-pub(super) struct Judged {
-    /// Where it goes, or why nowhere.
-    pub(super) verdict: Result<Option<Route>, Dropped>,
-    /// The request as it left.
+pub(super) struct Decision {
+    /// Its route, or why it is not cleared.
+    pub(super) verdict: Result<Option<Route>, NotCleared>,
+    /// The redacted request, as it was sent or written.
     pub(super) request: Option<Arc<Message>>,
 }
 
-/// Exchanges that were asked and have not ended.
+/// Exchanges whose request was seen and that have not ended.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Open {
-    judged: HashMap<ExchangeId, Judged>,
+pub(super) struct OpenExchanges {
+    decisions: HashMap<ExchangeId, Decision>,
     kept_bytes: usize,
-    /// Exchanges for which there was no room.
+    /// Number of exchanges that exceeded the limit.
     forgotten: u64,
 }
 
-impl Open {
-    pub(super) fn remember(&mut self, id: ExchangeId, mut judged: Judged) {
-        let size = judged.size();
+impl OpenExchanges {
+    pub(super) fn remember(&mut self, id: ExchangeId, mut decision: Decision) {
+        let size = decision.size();
         if self.kept_bytes.saturating_add(size) > MAX_KEPT_BYTES {
-            judged.request = None;
+            decision.request = None;
         }
-        if self.judged.len() >= MAX_OPEN {
+        if self.decisions.len() >= MAX_OPEN {
             self.forgotten = self.forgotten.saturating_add(1);
             return;
         }
-        self.kept_bytes = self.kept_bytes.saturating_add(judged.size());
-        if let Some(before) = self.judged.insert(id, judged) {
+        self.kept_bytes = self.kept_bytes.saturating_add(decision.size());
+        if let Some(before) = self.decisions.insert(id, decision) {
             self.kept_bytes = self.kept_bytes.saturating_sub(before.size());
         }
     }
 
-    /// What was decided of an exchange that goes on.
-    pub(super) fn get(&self, id: ExchangeId) -> Option<&Judged> {
-        self.judged.get(&id)
+    /// The decision for an exchange that continues.
+    pub(super) fn get(&self, id: ExchangeId) -> Option<&Decision> {
+        self.decisions.get(&id)
     }
 
-    /// What was decided of an exchange that ends.
-    pub(super) fn take(&mut self, id: ExchangeId) -> Option<Judged> {
-        let judged = self.judged.remove(&id)?;
-        self.kept_bytes = self.kept_bytes.saturating_sub(judged.size());
-        Some(judged)
+    /// Removes and returns the decision for an exchange that ends.
+    pub(super) fn take(&mut self, id: ExchangeId) -> Option<Decision> {
+        let decision = self.decisions.remove(&id)?;
+        self.kept_bytes = self.kept_bytes.saturating_sub(decision.size());
+        Some(decision)
     }
 
     pub(super) fn forgotten(&self) -> u64 {
@@ -68,8 +69,8 @@ impl Open {
     }
 }
 
-impl Judged {
-    /// Bytes that its request holds in memory.
+impl Decision {
+    /// Memory that its request occupies, in bytes.
     fn size(&self) -> usize {
         const OVERHEAD: usize = 512;
         let Some(message) = &self.request else { return 0 };

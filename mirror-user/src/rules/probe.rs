@@ -1,12 +1,11 @@
-//! Requests that ask only whether a server is alive. A mesh never shadows them, as they do not pass
-//! its proxies; on the server's own wire they do pass, and on an idle service they are most of what
-//! does.
+//! Recognizes health probes. A service mesh never mirrors them, because they do not pass its proxies;
+//! on the server's own wire they appear, and on an idle service they are most of the traffic.
 
 use crate::http::message::Head;
 
-/// How the `User-Agent` of a probe begins, in any case.
+/// Prefixes of the `User-Agent` of probes, in any case.
 const PROBERS: [&str; 6] = [
-    "kube-probe/",                         // the kubelet; Istio's agent passes it on
+    "kube-probe/",                         // the kubelet; Istio's agent forwards it
     "ELB-HealthChecker/",                  // AWS load balancers
     "Amazon-Route53-Health-Check-Service", // AWS DNS
     "GoogleHC/",                           // Google Cloud load balancers
@@ -14,8 +13,8 @@ const PROBERS: [&str; 6] = [
     "Consul Health Check",                 // the Consul agent
 ];
 
-/// True for the request of a kubelet, a load balancer or a proxy that looks after its servers. Only
-/// its name says so: a path such as `/healthz` may be anything.
+/// True for a health probe of a kubelet, load balancer or proxy. Only the `User-Agent` counts: a path
+/// such as `/healthz` may be anything.
 pub(super) fn is_probe(head: &Head) -> bool {
     head.field("user-agent").is_some_and(|agent| {
         PROBERS.iter().any(|prober| {

@@ -1,13 +1,13 @@
-//! Further attempts at a request that was already let out.
+//! Recognizes a proxy's retries of a request that was already cleared.
 //!
-//! A mesh mirrors one request once, however often its proxy tries; on the server's wire every
-//! attempt is a request of its own. Envoy (and so Istio) counts them in `x-envoy-attempt-count`,
-//! from 1, and gives all of them one `x-request-id`. An attempt above the first is a repeat when
-//! another with its id was seen whole; when none was (it went to another host, or was cut off), the
-//! attempt is the first that can be shadowed, and is.
+//! A service mesh mirrors a request once, however often its proxy retries; on the server's side every
+//! attempt is a request of its own. Envoy (and so Istio) numbers attempts in `x-envoy-attempt-count`,
+//! from 1, with a common `x-request-id`. An attempt above the first is a repeat if another with the
+//! same id was captured completely. If none was (it went to another host, or was cut off), this is the
+//! first attempt that can be mirrored, and it is cleared.
 //!
-//! The id is handed on from service to service, so that one capture may see it in requests that
-//! are no repeats of each other: method, target and host count with it.
+//! Services propagate the id, so one capture may contain it in requests that are not repeats of each
+//! other: therefore method, target and host are compared, too.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -16,23 +16,22 @@ use hashbrown::HashSet;
 
 use crate::http::message::{Exchange, Head, Moment};
 
-/// How many recent requests are remembered: 6 s of 10,000 requests/s, where Envoy waits 25 ms to
-/// 250 ms before it tries again. A repeat that comes later is let out.
+/// Maximum number of remembered requests: 6 s of 10,000 requests/s; Envoy retries after 25 ms to
+/// 250 ms. Later repeats are not recognized.
 const MAX_RECENT: usize = 65_536;
 
-/// What was let out a short time ago.
+/// Recently cleared requests.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Repeats {
     hasher: RandomState,
-    /// Digests of the requests that were let out. A digest is 64 bits of a keyed hash, so that
-    /// no one can make two requests share one on purpose.
+    /// Digests of cleared requests: 64 bits of a keyed hash, so that collisions cannot be provoked.
     recent: HashSet<u64>,
     /// The same, oldest first.
     order: VecDeque<u64>,
 }
 
 impl Repeats {
-    /// True when this is a repeat of a request that was seen whole.
+    /// True if this repeats a request that was captured completely.
     pub(super) fn is_repeat(&mut self, exchange: &Exchange) -> bool {
         let (Moment::Asked, Some(request)) = (exchange.moment, exchange.request.as_deref()) else {
             return false;
@@ -65,7 +64,7 @@ impl Repeats {
     }
 }
 
-/// The request's id and the number of the attempt, where both were sent.
+/// The request id and the number of the attempt, if both are present.
 fn attempt(head: &Head) -> Option<(&[u8], u32)> {
     let attempt = head.field("x-envoy-attempt-count")?;
     let attempt = std::str::from_utf8(attempt).ok()?.parse().ok()?;
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_attempt_that_is_seen_is_let_out() {
+    fn the_first_captured_attempt_is_cleared() {
         let mut repeats = Repeats::default();
         assert!(!repeats.is_repeat(&try_at(1, "x", "2")));
         assert!(repeats.is_repeat(&try_at(2, "x", "3")));
@@ -140,6 +139,6 @@ mod tests {
         }
         assert_eq!(repeats.recent.len(), MAX_RECENT);
         assert_eq!(repeats.order.len(), MAX_RECENT);
-        assert!(!repeats.is_repeat(&try_at(9, "x", "2")), "forgotten, so it is let out");
+        assert!(!repeats.is_repeat(&try_at(9, "x", "2")), "forgotten, so it is cleared");
     }
 }

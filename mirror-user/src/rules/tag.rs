@@ -1,18 +1,18 @@
-//! A cleared exchange in, the exact bytes that go to a target out, or the reason why none do.
+//! Turns a cleared exchange into the exact bytes that are sent to a target, or the reason why not.
 //!
-//! The bytes are the captured ones but for this:
-//! - `Host` by [`HostPolicy`], and the authority of an absolute-form target with it: RFC 9112
-//!   §3.2.2 has the server ignore `Host` then, so that a mark in `Host` alone would not be seen.
+//! The bytes are the captured ones, with these exceptions:
+//! - `Host` follows [`HostPolicy`], and so does the authority of an absolute-form target: then the
+//!   server ignores `Host` (RFC 9112 §3.2.2), and a mark in `Host` alone would not be seen.
 //! - `X-Shadow-Request: 1`, `X-Shadow-Id`, in rollback mode `X-Shadow-Mode`, and the member
 //!   `synthetic_request=true` in `baggage` (W3C Baggage) are added.
-//! - `traceparent` names a trace of the shadow's own, and `tracestate` is dropped ([`Trace`]).
-//! - Fields and the path's first segments change as the target's [`Edits`] say.
-//! - What was meant for the captured connection is dropped (RFC 9110 §7.6.1): `Connection` and
-//!   what it lists, `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; and `Expect`, as the body is
-//!   sent at once. Never what frames or routes the request, whatever `Connection` lists.
-//! - `Content-Length` given several times with one value is given once (RFC 9112 §6.3).
+//! - `traceparent` names a new trace, and `tracestate` is dropped ([`Trace`]).
+//! - Fields and the first segments of the path are edited for the target ([`RequestEdits`]).
+//! - Hop-by-hop fields are dropped (RFC 9110 §7.6.1): `Connection` and the fields it lists,
+//!   `Keep-Alive`, `Proxy-Connection`, `TE`, `Upgrade`; also `Expect`, because the body is sent at
+//!   once. Fields that frame or route the request are never dropped, whatever `Connection` lists.
+//! - Repeated equal values of `Content-Length` are merged into one (RFC 9112 §6.3).
 //!
-//! The body goes out as it was framed, chunk extensions and trailers included.
+//! The body keeps its framing, including chunk extensions and trailers.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,51 +22,51 @@ use enum_map::Enum;
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use super::baggage;
-use super::edit::Edits;
+use super::edit::RequestEdits;
 pub use super::host::HostPolicy;
-use super::lines::{Addressee, Lines};
+use super::lines::{Lines, ShadowContext};
 use super::trace::{Trace, TraceIds};
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{BodyLength, ExchangeId, Head, Kept, Message, Spooled, Version};
 
-/// Bodies up to so many bytes are copied behind their head: one buffer and one write, and no small
-/// slice holds a large chunk of captured bytes in memory while it waits to be sent.
+/// Bodies up to this many bytes are copied into the buffer of the head: one buffer and one write, and no
+/// small slice keeps a large captured chunk in memory while the request waits.
 const SHORT_BODY_BYTES: usize = 16 * 1024;
 
-/// How the shadow requests of one target are marked. `X-Shadow-Request` has no switch: without it,
-/// a shadow that passes a captured host would be shadowed again.
+/// How the shadow requests for one target are marked. `X-Shadow-Request` cannot be turned off: without
+/// it, a shadow that passes a captured host would be mirrored again.
 #[derive(Clone, Debug, Default)]
 pub struct Marks {
-    /// What becomes of the host.
+    /// How the host is rewritten.
     pub host: HostPolicy,
-    /// What the shadow is to do with the request.
+    /// What the target is asked to do with the effects of the request.
     pub mode: Mode,
-    /// What `X-Shadow-Id` begins with, so that the shadows of two runs have different names.
+    /// Prefix of `X-Shadow-Id`, which distinguishes the shadows of different runs.
     pub run: String,
-    /// What becomes of a request that can be read in two ways.
+    /// How requests with ambiguous framing are treated.
     pub ambiguous: Ambiguous,
-    /// Which trace the shadow belongs to.
+    /// The trace of the shadow.
     pub trace: Trace,
-    /// Makes the ids of traces of its own.
+    /// Generates the ids of new traces.
     pub trace_ids: TraceIds,
-    /// What becomes of `baggage`.
+    /// How `baggage` is treated.
     pub baggage: Baggage,
-    /// What its target sees otherwise.
-    pub edits: Edits,
+    /// RequestEdits for the target.
+    pub edits: RequestEdits,
 }
 
-/// What becomes of `baggage`.
+/// How `baggage` is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Baggage {
-    /// `synthetic_request=true` is added
+    /// Add `synthetic_request=true`
     #[default]
     Add,
-    /// As captured, for targets that refuse a baggage that they do not know
+    /// Leave it as captured, for targets that reject unknown baggage
     Keep,
 }
 
-/// What the shadow is to do with a request.
+/// What the target is asked to do with the effects of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Mode {
@@ -77,7 +77,7 @@ pub enum Mode {
     Rollback,
 }
 
-/// What becomes of a request that can be read in two ways (request smuggling, RFC 9112 §11.2).
+/// How requests with ambiguous framing are treated (request smuggling, RFC 9112 §11.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Ambiguous {
@@ -95,37 +95,37 @@ pub enum Ambiguous {
 pub enum NotSent {
     /// Not seen, or not a request.
     NoRequest,
-    /// Not seen whole.
+    /// Not captured completely.
     Incomplete,
-    /// Readable in two ways.
+    /// Of ambiguous framing.
     Ambiguous,
-    /// A wish to stop talking HTTP on the connection: CONNECT, or Upgrade to something else.
+    /// A request to leave HTTP on this connection: CONNECT, or Upgrade to another protocol.
     Tunnel,
-    /// Longer in its body than what is kept of one.
+    /// Larger in its body than the limit.
     BodyTooLarge,
     /// Captured without its body.
     BodyNotKept,
-    /// Not readable where it was to be redacted; the rules count why.
+    /// Not parseable where it had to be redacted; the rules count why.
     Unredactable,
 }
 
 /// A request as it is sent to a target.
 #[derive(Clone, Debug)]
 pub struct ShadowRequest {
-    /// The head, and the body when that is short.
+    /// The head, and the body if it is short.
     pub front: Bytes,
-    /// The body when it is long.
+    /// The body if it is long.
     pub rest: Rest,
-    /// True for HEAD, whose answer has no body whatever its headers say (RFC 9112 §6.3).
+    /// True for HEAD, whose response has no body whatever its headers say (RFC 9112 §6.3).
     pub is_head: bool,
-    /// True when nothing may follow on its connection: the client said that nothing would, or
-    /// HTTP/1.0, or an ambiguous request after which the two ends may disagree where the next begins.
+    /// True if nothing may follow on its connection: the client asked to close it, or used HTTP/1.0, or
+    /// the request is ambiguous, so the two ends may disagree where the next one starts.
     pub is_last: bool,
-    /// True when it has no host, so that nothing marks it but its headers.
+    /// True if it has no host, so that only its headers mark it.
     pub host_missing: bool,
 }
 
-/// What is sent behind [`ShadowRequest::front`].
+/// What is sent after [`ShadowRequest::front`].
 #[derive(Clone, Debug)]
 pub enum Rest {
     /// Nothing.
@@ -137,7 +137,7 @@ pub enum Rest {
 }
 
 impl ShadowRequest {
-    /// True for a method that RFC 9110 §9.2.2 calls idempotent.
+    /// True for an idempotent method (RFC 9110 §9.2.2).
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
         const IDEMPOTENT: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
@@ -145,7 +145,7 @@ impl ShadowRequest {
         IDEMPOTENT.contains(&method)
     }
 
-    /// How many bytes of memory it holds.
+    /// Memory that it occupies, in bytes.
     #[must_use]
     pub fn memory(&self) -> usize {
         let rest = match &self.rest {
@@ -157,10 +157,10 @@ impl ShadowRequest {
 }
 
 impl Cleared {
-    /// The request as it is sent to the target whose host and port are `target`.
+    /// The request for the target whose host and port are `target`.
     ///
     /// # Errors
-    /// Why it is not sent.
+    /// The reason why it is not sent.
     pub fn shadow_request(&self, marks: &Marks, target: &str) -> Result<ShadowRequest, NotSent> {
         let request = self.exchange.request.as_deref().ok_or(NotSent::NoRequest)?;
         let lines = sendable(request, marks.ambiguous)?;
@@ -168,7 +168,7 @@ impl Cleared {
         let body = body_of(request)?;
 
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
-        let to = Addressee { marks, exchange: self.exchange.id, target };
+        let to = ShadowContext { marks, exchange: self.exchange.id, target };
         let host_missing = lines.write(&to, ambiguous, &mut front);
         let add_baggage = marks.baggage == Baggage::Add && lines.baggage().is_none();
         write_marks(marks, self.exchange.id, add_baggage, &mut front);
@@ -193,10 +193,10 @@ impl Cleared {
     }
 }
 
-/// The request's lines, if it may be sent at all.
+/// The lines of the request, if it may be sent.
 pub(super) fn sendable(request: &Message, ambiguous: Ambiguous) -> Result<Lines<'_>, NotSent> {
     let lines = Lines::read(request)?;
-    // First, as it is the cause: where a request ends that says so twice is not known.
+    // Checked first, because it is the cause: where an ambiguous request ends is not known.
     if !request.flaws.is_empty() && ambiguous == Ambiguous::Hold {
         return Err(NotSent::Ambiguous);
     }
@@ -220,7 +220,7 @@ fn body_of(request: &Message) -> Result<Rest, NotSent> {
     }
 }
 
-/// Room for the head, the marks and a short body, so that the buffer is allocated once.
+/// Capacity for the head, the marks and a short body, so that the buffer is allocated once.
 fn capacity(head: &Head, body: &Rest) -> usize {
     const MARKS: usize = 192;
     let short_body = match body {

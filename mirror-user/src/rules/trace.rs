@@ -1,11 +1,10 @@
-//! Which W3C trace a shadow belongs to (Trace Context, Level 1; `traceparent` and `tracestate`).
+//! The trace of a shadow request (W3C Trace Context, Level 1; `traceparent` and `tracestate`).
 //!
-//! In production's own trace the spans of the shadow would count as production's: its latency, its
-//! errors, twice its calls. So a shadow starts a trace of its own, which keeps the decision whether
-//! it is sampled, and names the one it was copied from in `X-Shadow-Traceparent`. `tracestate` says
-//! things about the old trace alone and ends with it (§3.3.1.4). A `traceparent` that cannot be
-//! parsed, or that came more than once, belongs to no trace: both fields are dropped, so that the
-//! receiver starts one, as §4.3 has it do anyway.
+//! In production's trace, the spans of the shadow would count as production's: its latency, its errors,
+//! and every call twice. So a shadow starts a new trace with the same sampling decision, and names the
+//! captured trace in `X-Shadow-Traceparent`. `tracestate` only applies to the captured trace and is
+//! dropped (§3.3.1.4). A `traceparent` that cannot be parsed, or that occurs more than once, belongs to
+//! no trace: both fields are dropped, and the receiver starts a trace, as §4.3 requires anyway.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::Write;
@@ -14,10 +13,10 @@ use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use crate::http::message::ExchangeId;
 
-/// Names the captured trace in a shadow that has one of its own.
+/// Names the captured trace in a shadow that has a new one.
 pub(super) const LINK: &[u8] = b"X-Shadow-Traceparent";
 
-/// What becomes of `traceparent` and `tracestate`. A request without a trace gets none.
+/// How `traceparent` and `tracestate` are treated. A request without a trace gets none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Trace {
@@ -30,18 +29,18 @@ pub enum Trace {
     Off,
 }
 
-/// Makes the ids of the shadows' traces: a keyed hash of what the shadow is, so that they cannot be
-/// guessed, need no system call each, and differ between the targets of one exchange.
+/// Generates trace ids: a keyed hash of exchange and target. They cannot be guessed, need no system
+/// calls, and differ between the targets of one exchange.
 #[derive(Clone, Debug, Default)]
 pub struct TraceIds(RandomState);
 
 impl TraceIds {
     fn id(&self, exchange: ExchangeId, target: &str, part: u8) -> u64 {
-        // An id of zeros is invalid (§3.2.2.3); the hash never says so twice.
+        // An id of zeros is invalid (§3.2.2.3).
         self.0.hash_one((exchange, target, part)).max(1)
     }
 
-    /// Writes the `traceparent` of the shadow of an exchange for a target.
+    /// Writes the `traceparent` of an exchange's shadow for a target.
     pub(super) fn write(
         &self,
         captured: &TraceParent,
@@ -56,16 +55,16 @@ impl TraceIds {
     }
 }
 
-/// What is kept of a `traceparent`.
+/// The parts of a `traceparent` that are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TraceParent {
-    /// The caller may have recorded it (§3.2.2.5.1). Other flags are unknown and are not passed on.
+    /// The caller may have recorded it (§3.2.2.5.1). Other flags are unknown and are not propagated.
     sampled: bool,
 }
 
 impl TraceParent {
-    /// Reads the grammar of §3.2: `version "-" trace-id "-" parent-id "-" trace-flags` in lower-case
-    /// hexadecimal digits. A version above 00 may go on behind another dash (§3.2.4).
+    /// Parses the grammar of §3.2: `version "-" trace-id "-" parent-id "-" trace-flags` in lower-case
+    /// hexadecimal digits. Versions above 00 may continue after another dash (§3.2.4).
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let (known, rest) = value.split_at_checked(55)?;
         let mut parts = known.split(|byte| *byte == b'-');
@@ -86,7 +85,7 @@ impl TraceParent {
     }
 }
 
-/// The text itself when it is so many lower-case hexadecimal digits.
+/// The text, if it consists of `length` lower-case hexadecimal digits.
 fn hex(text: &[u8], length: usize) -> Option<&[u8]> {
     let digits = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     (text.len() == length && digits).then_some(text)
@@ -107,11 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn a_traceparent_is_read_by_its_grammar() {
+    fn a_traceparent_is_parsed_by_its_grammar() {
         assert_eq!(sampled(&format!("00-{ID}-01")), Some(true));
         assert_eq!(sampled(&format!("00-{ID}-00")), Some(false));
-        assert_eq!(sampled(&format!("00-{ID}-03")), Some(true), "unknown flags are passed over");
-        assert_eq!(sampled(&format!("cc-{ID}-01")), Some(true), "a version to come");
+        assert_eq!(sampled(&format!("00-{ID}-03")), Some(true), "unknown flags are ignored");
+        assert_eq!(sampled(&format!("cc-{ID}-01")), Some(true), "a future version");
         assert_eq!(sampled(&format!("cc-{ID}-01-what-the-future-brings")), Some(true));
         for bad in [
             String::new(),
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shadow_gets_a_trace_of_its_own_at_every_target() {
+    fn a_shadow_gets_a_new_trace_at_every_target() {
         let ids = TraceIds::default();
         let captured = TraceParent { sampled: true };
         let made = |target: &str| {
@@ -149,7 +148,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_made_can_be_read(connection: u64, index: u32, sampled: bool, target in ".*") {
+        fn generated_traceparents_can_be_parsed(connection: u64, index: u32, sampled: bool, target in ".*") {
             let captured = TraceParent { sampled };
             let id = ExchangeId { connection: ConnectionId::local(connection), index };
             let mut out = Vec::new();

@@ -8,7 +8,7 @@ use super::fields::FieldLines;
 use super::load::LoadSettings;
 use super::marks::MarkSettings;
 use super::shares::Threshold;
-use crate::rules::edit::{Edits, PathPrefix, field_name};
+use crate::rules::edit::{PathPrefix, RequestEdits, field_name};
 
 settings! {
     /// How a target is reached, and what it receives. In a configuration file, each target has its own.
@@ -85,9 +85,9 @@ settings! {
 impl TargetSettings {
     /// The edits that are applied to each request for this target.
     #[must_use]
-    pub fn edits(&self) -> Edits {
+    pub fn edits(&self) -> RequestEdits {
         let HeaderSettings { remove, set, add } = self.headers.clone();
         let path_prefix = self.path_prefix.clone();
-        Edits { remove, set: set.0, add: add.0, path_prefix, ..Edits::default() }
+        RequestEdits { remove, set: set.0, add: add.0, path_prefix, ..RequestEdits::default() }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::finding::Findings;
 use crate::config::file::{File, RuleSpec, TargetSpec, TargetUse};
-use crate::rules::edit::Edits;
+use crate::rules::edit::RequestEdits;
 use crate::rules::sample::Portion;
 use crate::rules::select::Match;
 use crate::rules::tag::HostPolicy;
@@ -35,7 +35,7 @@ pub(super) struct Target {
     pub(super) timeout: Option<Duration>,
     /// The host that it is asked for; `None`: the captured one.
     pub(super) host: Option<String>,
-    pub(super) edits: Edits,
+    pub(super) edits: RequestEdits,
 }
 
 /// How a target is reached.
@@ -55,7 +55,7 @@ impl Target {
         let Endpoint { url, server_name, ca, cert, key } = self.endpoint.clone();
         // As Istio and the Gateway API have it: the captured host, without a suffix.
         let host = self.host.clone().map_or(HostPolicy::Keep, HostPolicy::Name);
-        let Edits { remove, set, add, path_prefix, base_path: _ } = self.edits.clone();
+        let RequestEdits { remove, set, add, path_prefix, base_path: _ } = self.edits.clone();
         let how = TargetSettings {
             tls: TlsSettings { ca, cert, key, server_name, insecure: false },
             headers: HeaderSettings { remove, set: FieldLines(set), add: FieldLines(add) },

@@ -1,7 +1,7 @@
 //! What a route changes of a request on its way, and what a server's wire shows of the route's
 //! conditions behind those changes.
 
-use crate::rules::edit::{Edits, PathPrefix, is_field_name};
+use crate::rules::edit::{PathPrefix, RequestEdits, is_field_name};
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
 
 /// Set by proxies between the route and the server as well, so that the route's value may not be
@@ -204,7 +204,7 @@ impl Changes {
 
     /// The same changes, made to the copy of a request that was captured before them. `Err` says
     /// what cannot be done.
-    pub(super) fn edits(&self, matches: &[Match]) -> Result<Edits, String> {
+    pub(super) fn edits(&self, matches: &[Match]) -> Result<RequestEdits, String> {
         if self.opaque || !self.varying.is_empty() {
             return Err("what its destinations or extensions change is not known".to_owned());
         }
@@ -243,7 +243,7 @@ impl Changes {
                 return Err(why.to_owned());
             }
         }
-        Ok(Edits {
+        Ok(RequestEdits {
             remove: self.remove.clone(),
             set: lines(&self.set)?,
             add: lines(&self.add)?,

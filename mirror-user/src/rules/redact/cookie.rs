@@ -1,13 +1,13 @@
 //! `Cookie` and `Set-Cookie` (RFC 6265): names and attributes stay, values are replaced.
 
 use super::context::Context;
-use super::edits::Edits;
+use super::replacer::Replacer;
 use super::report::Where;
 use crate::syntax::is_token_char;
 
 /// Rewrites a `Cookie` value.
 pub(super) fn sent(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut edits = Edits::new(value, out);
+    let mut edits = Replacer::new(value, out);
     let mut start = 0;
     for pair in value.split(|byte| *byte == b';') {
         self::pair(context, &mut edits, start, pair);
@@ -37,7 +37,7 @@ const ATTRIBUTES: [&[u8]; 15] = [
 
 /// Rewrites a `Set-Cookie` value: one cookie, or several that were joined by commas.
 pub(super) fn set(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
-    let mut edits = Edits::new(value, out);
+    let mut edits = Replacer::new(value, out);
     let mut start = 0;
     let mut is_first = true;
     for piece in value.split(|byte| *byte == b';') {
@@ -60,7 +60,7 @@ pub(super) fn set(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) ->
 /// A cookie, or an attribute; what is no known attribute may be a value.
 fn part(
     context: &mut Context<'_>,
-    edits: &mut Edits<'_, '_>,
+    edits: &mut Replacer<'_, '_>,
     start: usize,
     part: &[u8],
     is_cookie: bool,
@@ -85,7 +85,7 @@ fn next_cookie(piece: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-fn pair(context: &mut Context<'_>, edits: &mut Edits<'_, '_>, start: usize, pair: &[u8]) {
+fn pair(context: &mut Context<'_>, edits: &mut Replacer<'_, '_>, start: usize, pair: &[u8]) {
     // Without `=`, browsers take it for a value without a name (RFC 6265bis §5.7).
     let value_at = memchr::memchr(b'=', pair).map_or(0, |equals| equals + 1);
     let (before, value) = pair.split_at_checked(value_at).unwrap_or((pair, &[]));

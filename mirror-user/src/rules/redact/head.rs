@@ -11,8 +11,8 @@ use self::role::Role;
 use super::context::Context;
 use super::cookie;
 use super::detect::Detector;
-use super::edits::Edits;
 use super::names::Fate;
+use super::replacer::Replacer;
 use super::report::Where;
 use super::url;
 use crate::http::message::{Head, HeaderLine, StartLine};
@@ -280,7 +280,7 @@ fn protocols(context: &mut Context<'_>, at: &Where<'_>, value: &[u8], out: &mut 
     if !context.plan.detectors.is_on(Detector::Bearer) {
         return context.text(at, value, out);
     }
-    let mut edits = Edits::new(value, out);
+    let mut edits = Replacer::new(value, out);
     let mut start = 0;
     let mut follows = false;
     for piece in value.split(|byte| *byte == b',') {

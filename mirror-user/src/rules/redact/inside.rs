@@ -2,8 +2,8 @@
 //! what was taken for a body and is another message. A listed name there says what it says in a head.
 
 use super::context::Context;
-use super::edits::Edits;
 use super::head;
+use super::replacer::Replacer;
 use super::report::Where;
 
 /// Bytes of a line in which its name must end; no listed name is longer.
@@ -13,7 +13,7 @@ const MAX_NAME: usize = 64;
 /// nothing is to be replaced.
 pub(super) fn rewrite(context: &mut Context<'_>, content: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
-    let mut edits = Edits::new(content, &mut out);
+    let mut edits = Replacer::new(content, &mut out);
     let mut start = 0;
     while start < content.len() {
         let next = line_end(content, start);

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use self::escapes::{escape, unescape};
 use super::context::Context;
-use super::edits::Edits;
 use super::names::Fate;
 use super::paths::States;
+use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
 
 /// Values inside one another; serde_json and others refuse more, too.
@@ -78,7 +78,7 @@ pub(super) fn rewrite(
         outer,
         source,
         at,
-        edits: Edits::new(source, &mut out),
+        edits: Replacer::new(source, &mut out),
         containers: Vec::new(),
         plain: Vec::new(),
         token: Vec::new(),
@@ -94,7 +94,7 @@ struct Reader<'a, 'w, 's, 'o> {
     outer: &'a Where<'a>,
     source: &'s [u8],
     at: usize,
-    edits: Edits<'s, 'o>,
+    edits: Replacer<'s, 'o>,
     containers: Vec<Container<'s>>,
     /// A string without its escapes.
     plain: Vec<u8>,

@@ -13,7 +13,6 @@ mod body;
 mod context;
 mod cookie;
 mod detect;
-mod edits;
 mod framing;
 mod head;
 mod inside;
@@ -22,6 +21,7 @@ mod multipart;
 mod names;
 mod options;
 mod paths;
+mod replacer;
 mod report;
 mod segments;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::body::{self, MediaType};
 use super::context::Context;
-use super::edits::Edits;
 use super::names::Fate;
+use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
 
 /// Rewrites the parts; `None` when nothing is to be replaced.
@@ -17,7 +17,7 @@ pub(super) fn rewrite(
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let delimiter = [b"--", boundary].concat();
     let mut out = Vec::new();
-    let mut edits = Edits::new(text, &mut out);
+    let mut edits = Replacer::new(text, &mut out);
     let mut places = memchr::memmem::find_iter(text, &delimiter)
         // At the beginning of a line (RFC 2046 §5.1.1).
         .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'))
@@ -50,7 +50,7 @@ pub(super) fn rewrite(
 
 fn part(
     context: &mut Context<'_>,
-    edits: &mut Edits<'_, '_>,
+    edits: &mut Replacer<'_, '_>,
     begin: usize,
     part: &[u8],
 ) -> Result<(), Unredactable> {

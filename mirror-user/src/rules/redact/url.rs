@@ -3,7 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 
 use super::context::Context;
-use super::edits::Edits;
+use super::replacer::Replacer;
 use super::report::Where;
 
 /// Rewrites a reference: user information, path, query and fragment. False, and nothing is written,
@@ -17,7 +17,7 @@ pub(super) fn rewrite(
     let fragment = memchr::memchr(b'#', text).unwrap_or(text.len());
     let query =
         text.get(..fragment).and_then(|text| memchr::memchr(b'?', text)).unwrap_or(fragment);
-    let mut edits = Edits::new(text, out);
+    let mut edits = Replacer::new(text, out);
     let mut path = 0;
     if let Some(authority) = authority(text.get(..query).unwrap_or_default()) {
         if let Some(user) = memchr::memrchr(b'@', text.get(authority.clone()).unwrap_or_default()) {
@@ -64,7 +64,7 @@ fn rewrite_path(context: &mut Context<'_>, at: &Where<'_>, path: &[u8], out: &mu
     if memchr::memchr(b'%', path).is_none() {
         return context.text(at, path, out);
     }
-    let mut edits = Edits::new(path, out);
+    let mut edits = Replacer::new(path, out);
     for (start, segment) in split(path, |byte| byte == b'/') {
         edits.edit(start..start + segment.len(), |segment, out| {
             coded(segment, Coded::Path, out, |text, out| context.value(at, text, out))
@@ -90,7 +90,7 @@ fn rewrite_segments(
             segment
         })
         .collect();
-    let mut edits = Edits::new(path, out);
+    let mut edits = Replacer::new(path, out);
     for (index, (start, raw)) in split(bare, |byte| byte == b'/').enumerate() {
         let kind = plan.segments.kind(&segments, index);
         edits.edit(lead + start..lead + start + raw.len(), |raw, out| {
@@ -117,7 +117,7 @@ pub(super) fn pairs(
     text: &[u8],
     out: &mut Vec<u8>,
 ) -> bool {
-    let mut edits = Edits::new(text, out);
+    let mut edits = Replacer::new(text, out);
     let mut decoded = Vec::new();
     for (start, pair) in split(text, |byte| matches!(byte, b'&' | b';')) {
         let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());

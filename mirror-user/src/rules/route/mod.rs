@@ -1,5 +1,5 @@
-//! Which rule a request meets, and to which targets it goes. The first rule that matches decides;
-//! one without targets shields those behind it.
+//! Which rule a request matches, and to which targets it goes. The first rule that matches decides; a
+//! rule without targets excludes its requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,22 +8,22 @@ use enum_map::Enum;
 use strum::IntoStaticStr;
 
 use super::sample::{Portion, Sample, Stickiness};
-use super::select::{Facts, Match, Signature};
+use super::select::{Match, RequestFacts, Signature};
 use crate::http::message::ExchangeId;
 use crate::stats::{Note, Topic};
 
-/// Targets of one run, at most: the set that each request carries is one word.
+/// Maximum number of targets of a run: the set of targets of a request is one 64-bit word.
 pub const MAX_TARGETS: usize = 64;
 
-/// Rules of one run, at most: a request that none matches asks each of them.
+/// Maximum number of rules of a run: a request that matches none is compared with each of them.
 pub const MAX_RULES: usize = 1024;
 
-/// The place of a target among those of the run.
+/// Index of a target of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId(u8);
 
 impl TargetId {
-    /// The target at this place; `None` beyond [`MAX_TARGETS`].
+    /// The target with this index; `None` from [`MAX_TARGETS`] on.
     #[must_use]
     pub fn new(place: usize) -> Option<Self> {
         u8::try_from(place).ok().filter(|place| usize::from(*place) < MAX_TARGETS).map(Self)
@@ -38,13 +38,13 @@ impl TargetSet {
     /// Every target.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// True when `target` is one of them.
+    /// True if `target` is in the set.
     #[must_use]
     pub const fn contains(self, target: TargetId) -> bool {
         self.0 & (1 << target.0) != 0
     }
 
-    /// True when there is none.
+    /// True if the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
@@ -61,7 +61,7 @@ impl fmt::Debug for TargetSet {
     }
 }
 
-/// Which requests stay when there is room for some alone.
+/// Which requests stay when the queue is full.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Enum, IntoStaticStr,
 )]
@@ -69,68 +69,68 @@ impl fmt::Debug for TargetSet {
 pub enum Priority {
     /// The first to be dropped.
     Low,
-    /// As most are.
+    /// The default.
     #[default]
     Normal,
     /// The last to be dropped.
     High,
 }
 
-/// A rule: what becomes of the requests that it matches.
+/// A rule: where the requests that it matches go.
 #[derive(Clone, Debug, Default)]
 pub struct Rule {
     /// Its name in summaries.
     pub name: Arc<str>,
-    /// One of these must hold; empty: every request matches.
+    /// Alternatives, of which one must match; empty: every request matches.
     pub matches: Vec<Match>,
-    /// Which of them go on.
+    /// Which of the matching requests are sent.
     pub sample: Sample,
     /// Which stay when there is room for some alone.
     pub priority: Priority,
-    /// Where they go; empty: nowhere, which shields them from the rules behind.
+    /// Where they go; empty: nowhere, so that later rules do not get them.
     pub targets: Vec<(TargetId, Portion)>,
 }
 
-/// What becomes of one request.
+/// The route of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The place of the rule that decided, from 0.
+    /// Index of the rule that decided, from 0.
     pub rule: u16,
-    /// What that rule is called.
+    /// Name of that rule.
     pub name: Arc<str>,
-    /// The class of that rule.
+    /// Priority of that rule.
     pub priority: Priority,
-    /// Where it goes; never empty.
+    /// Its targets; never empty.
     pub targets: TargetSet,
 }
 
-/// Why a request goes nowhere: "it was …". With the place of the rule that decided.
+/// Why a request goes nowhere: "it was …". With the index of the rule that decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stayed {
+pub enum NotRouted {
     /// Matched by no rule.
     NotMatched,
     /// Matched by a rule without targets.
     Shielded(u16),
-    /// Matched, and not in the sample.
+    /// Matched, but not in the sample.
     SampledOut(u16),
 }
 
-/// The rules of a run in their order, and what they did.
+/// The rules of a run in order, with their counts.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
     rules: Vec<Compiled>,
-    /// What every match cannot do without, by the places of its rule and of itself in the rule: all
-    /// side by side, as they are asked for every request.
+    /// The signature that each match requires, with the index of its rule and its index in the rule.
+    /// Stored contiguously, because all are tested for every request.
     needed: Vec<(Signature, u16, u32)>,
-    /// What any rule asks for.
+    /// Union of all required signatures.
     asked: Signature,
     seed: u64,
     not_matched: u64,
-    /// What rules did that are in force no more.
+    /// Counts of rules that were replaced.
     former: Vec<(Arc<str>, Counts)>,
 }
 
-/// A rule with the thresholds of its targets.
+/// A rule with the sampling thresholds of its targets.
 #[derive(Clone, Debug)]
 struct Compiled {
     rule: Rule,
@@ -147,7 +147,7 @@ struct Counts {
 }
 
 impl Routes {
-    /// The rules in their order, [`MAX_RULES`] at most; `seed` is that of the run's random draws.
+    /// Compiles the rules in order, at most [`MAX_RULES`]; `seed` is for the run's random draws.
     #[must_use]
     pub fn new(rules: Vec<Rule>, seed: u64) -> Self {
         let rules = rules.into_iter().take(MAX_RULES).map(|rule| Compiled {
@@ -168,11 +168,11 @@ impl Routes {
         Self { rules, needed, asked: asked.unwrap_or_default(), seed, ..Self::default() }
     }
 
-    /// What becomes of a request: the same at every moment of its exchange.
+    /// The route of a request; the same for every event of its exchange.
     ///
     /// # Errors
-    /// Why it goes nowhere.
-    pub fn decide(&self, facts: &Facts<'_>, id: ExchangeId) -> Result<Route, Stayed> {
+    /// The reason why it goes nowhere.
+    pub fn decide(&self, facts: &RequestFacts<'_>, id: ExchangeId) -> Result<Route, NotRouted> {
         let had = Signature::of(facts, self.asked);
         let matches = |place: u16, one: u32| -> Option<&Compiled> {
             let compiled = self.rules.get(usize::from(place))?;
@@ -182,10 +182,10 @@ impl Routes {
         let mut near = self.needed.iter().filter(|(needed, ..)| needed.may_match(had));
         let first = near.find_map(|(_, place, one)| Some((*place, matches(*place, *one)?)));
         let Some((place, Compiled { rule, thresholds, .. })) = first else {
-            return Err(Stayed::NotMatched);
+            return Err(NotRouted::NotMatched);
         };
         if thresholds.is_empty() {
-            return Err(Stayed::Shielded(place));
+            return Err(NotRouted::Shielded(place));
         }
         let draw = rule.sample.by.draw(facts, id, self.seed);
         let mut targets = TargetSet::default();
@@ -195,18 +195,18 @@ impl Routes {
             }
         }
         if targets.is_empty() {
-            return Err(Stayed::SampledOut(place));
+            return Err(NotRouted::SampledOut(place));
         }
         Ok(Route { rule: place, name: Arc::clone(&rule.name), priority: rule.priority, targets })
     }
 
-    /// Counts what became of one request.
-    pub fn count(&mut self, decided: Result<&Route, Stayed>) {
+    /// Counts the decision for one request.
+    pub fn count(&mut self, decided: Result<&Route, NotRouted>) {
         let (place, counter): (_, fn(&mut Counts) -> &mut u64) = match decided {
             Ok(route) => (route.rule, |counts| &mut counts.sent),
-            Err(Stayed::Shielded(place)) => (place, |counts| &mut counts.shielded),
-            Err(Stayed::SampledOut(place)) => (place, |counts| &mut counts.sampled_out),
-            Err(Stayed::NotMatched) => {
+            Err(NotRouted::Shielded(place)) => (place, |counts| &mut counts.shielded),
+            Err(NotRouted::SampledOut(place)) => (place, |counts| &mut counts.sampled_out),
+            Err(NotRouted::NotMatched) => {
                 self.not_matched = self.not_matched.saturating_add(1);
                 return;
             }
@@ -217,8 +217,8 @@ impl Routes {
         }
     }
 
-    /// Puts `next` in force from the next request on; what was counted so far stays counted. The
-    /// run's seed stays, so that what is drawn alike stays drawn alike.
+    /// Applies `next` from the next request on; counts are kept. The run's seed is kept, so that random
+    /// draws stay consistent.
     pub fn replace(&mut self, next: Self) {
         let Self { rules, seed, not_matched, former, .. } = std::mem::replace(self, next);
         self.seed = seed;
@@ -235,8 +235,8 @@ impl Routes {
         }
     }
 
-    /// The largest part of all connections that any rule wants, out of 2³², where every rule's
-    /// choice depends on the connection alone: the kernel program need not copy the others.
+    /// The largest portion of connections that any rule sends, out of 2³², if every rule samples by
+    /// connection: then the kernel program need not copy the others.
     #[must_use]
     pub fn connection_threshold(&self) -> Option<u64> {
         let sends = || self.rules.iter().filter(|one| !one.thresholds.is_empty());
@@ -245,7 +245,7 @@ impl Routes {
         thresholds.max().filter(|_| sticks)
     }
 
-    /// What each rule did.
+    /// Counts per rule.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
         let now = self.rules.iter().map(|one| (&*one.rule.name, one.counts));

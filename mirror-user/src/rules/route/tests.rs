@@ -2,7 +2,7 @@ use super::*;
 use crate::http::message::{Exchange, Moment};
 use crate::rules::select::{PathKind, PathMatch};
 use crate::rules::tests::asked;
-use crate::rules::{Dropped, Rules};
+use crate::rules::{NotCleared, Rules};
 
 fn rule(name: &str, path: &str, targets: &[(usize, &str)]) -> Rule {
     let kind = PathKind::Segments(path.into());
@@ -41,8 +41,8 @@ fn the_first_rule_decides_and_one_without_targets_shields() {
         Rule { priority: Priority::High, ..rule("pay", "/pay", &[(0, "100"), (1, "100")]) },
         rule("api", "/api", &[(1, "100")]),
     ]);
-    assert_eq!(rules.clear(get("/health/live", 0)).unwrap_err(), Dropped::Shielded);
-    assert_eq!(rules.clear(get("/other", 1)).unwrap_err(), Dropped::NotMatched);
+    assert_eq!(rules.clear(get("/health/live", 0)).unwrap_err(), NotCleared::Shielded);
+    assert_eq!(rules.clear(get("/other", 1)).unwrap_err(), NotCleared::NotMatched);
     let paid = rules.clear(get("/pay", 2)).unwrap();
     assert!(paid.goes_to(id(0)) && paid.goes_to(id(1)) && !paid.goes_to(id(2)));
     assert_eq!((paid.priority(), paid.rule()), (Priority::High, Some(1)));
@@ -85,7 +85,7 @@ fn sets_of_targets_nest_and_both_moments_agree() {
 fn zero_percent_is_off() {
     let mut rules = rules(vec![rule("off", "/", &[(0, "0")])]);
     for index in 0..1_000 {
-        assert_eq!(rules.clear(get("/", index)).unwrap_err(), Dropped::SampledOut);
+        assert_eq!(rules.clear(get("/", index)).unwrap_err(), NotCleared::SampledOut);
     }
     assert_eq!(note(&rules), [("off sampled_out".to_owned(), 1_000)]);
 }
@@ -99,7 +99,7 @@ fn counts_outlive_the_rules_and_the_seed_stays() {
     rules.routes.as_mut().unwrap().replace(next);
     let after: Vec<bool> = (0..100).map(|index| rules.clear(get("/a", index)).is_ok()).collect();
     assert_eq!(before, after);
-    assert_eq!(rules.clear(get("/b", 0)).unwrap_err(), Dropped::Shielded);
+    assert_eq!(rules.clear(get("/b", 0)).unwrap_err(), NotCleared::Shielded);
     let counts = note(&rules);
     let sent = 2 * before.iter().filter(|sent| **sent).count() as u64;
     assert!(counts.contains(&("a".to_owned(), sent)), "{counts:?}");

@@ -1,22 +1,21 @@
-//! How many of the matching requests, and which: one draw for each request, out of 2³², and a
-//! request is in a sample when its draw is below the sample's threshold. The larger of two samples
-//! therefore holds all of the smaller one.
+//! Samples of the matching requests: each request has one draw, out of 2³², and is in a sample if the
+//! draw is below the sample's threshold. A smaller sample is therefore a subset of a larger one.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use mirror_common::flow::{Address, End, Ends};
 
-use super::select::Facts;
+use super::select::RequestFacts;
 use crate::http::message::ExchangeId;
 
-/// Draws are below this: the kernel program's unit.
+/// Exclusive upper bound of draws, as in the kernel program.
 const ALL: u64 = 1 << 32;
 
-/// Parts of a percent that one can ask for: 0.0001 is the smallest, as Envoy has it.
+/// Steps per percent: the resolution is 0.0001 %, as in Envoy.
 const PER_PERCENT: u64 = 10_000;
 
-/// A part of all requests.
+/// A portion of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Portion {
     numerator: u64,
@@ -44,7 +43,7 @@ impl Portion {
         if smaller { other } else { self }
     }
 
-    /// In lowest terms, so that the same part is equal however it was written.
+    /// In lowest terms, so that equal portions compare equal however they were written.
     fn reduced(numerator: u64, denominator: u64) -> Self {
         let (mut divisor, mut rest) = (denominator, numerator);
         while rest > 0 {
@@ -54,13 +53,13 @@ impl Portion {
         Self { numerator: numerator / divisor, denominator: denominator / divisor }
     }
 
-    /// Reads a percentage, such as `12.5` or `0.0001%`, digit by digit: read as a binary fraction,
-    /// 0.57 would become 0.5699.
+    /// Parses a percentage, such as `12.5` or `0.0001%`, in decimal: as a binary fraction, 0.57 would
+    /// become 0.5699.
     ///
     /// # Errors
-    /// When it is none, or above 100, or finer than 0.0001.
+    /// If it is not a percentage, or above 100, or finer than 0.0001.
     pub fn percent(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no percentage; write 0 to 100, in steps of 0.0001");
+        let wrong = || format!("{text:?} is not a percentage; write 0 to 100, in steps of 0.0001");
         let digits = text.trim().trim_end_matches('%').trim_end();
         let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -79,10 +78,10 @@ impl Portion {
             .ok_or_else(wrong)
     }
 
-    /// Reads a fraction, such as `1/1000`.
+    /// Parses a fraction, such as `1/1000`.
     ///
     /// # Errors
-    /// When it is none, or above 1.
+    /// If it is not a fraction, or above 1.
     pub fn fraction(text: &str) -> Result<Self, String> {
         let parts = text.split_once('/').and_then(|(numerator, denominator)| {
             let numerator: u32 = numerator.trim().parse().ok()?;
@@ -91,10 +90,10 @@ impl Portion {
         });
         parts
             .map(|(numerator, denominator)| Self::reduced(numerator.into(), denominator.into()))
-            .ok_or_else(|| format!("{text:?} is no fraction; write 1/1000"))
+            .ok_or_else(|| format!("{text:?} is not a fraction; write 1/1000"))
     }
 
-    /// How many draws out of 2³² are in it; at least one where it is not zero.
+    /// The threshold for draws out of 2³²; at least 1 unless the portion is zero.
     #[must_use]
     pub fn threshold(self) -> u64 {
         let scaled = u128::from(self.numerator) * u128::from(ALL);
@@ -103,7 +102,7 @@ impl Portion {
     }
 }
 
-/// `12.5` or `1/3`, as it can be read again.
+/// `12.5` or `1/3`, which can be parsed again.
 impl fmt::Display for Portion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = self.numerator.saturating_mul(100 * PER_PERCENT);
@@ -118,36 +117,36 @@ impl fmt::Display for Portion {
     }
 }
 
-/// What requests must have in common to share a draw.
+/// Which requests share a draw.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stickiness {
-    /// Nothing: each request has its own.
+    /// None: each request has its own draw.
     #[default]
     Random,
-    /// The value of this field. Requests without it have their own draw each.
+    /// Those with the same value of this header field. Requests without it have their own draw.
     Header(String),
-    /// The value of this cookie. Requests without it have their own draw each.
+    /// Those with the same value of this cookie. Requests without it have their own draw.
     Cookie(String),
-    /// The client's address.
+    /// Those with the same client address.
     Source,
-    /// The connection, as the kernel program draws.
+    /// Those of the same connection, with the draw of the kernel program.
     Connection,
 }
 
-/// A part of the matching requests, and which.
+/// A sample of the matching requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
-    /// How many.
+    /// Its size.
     pub portion: Portion,
-    /// Which share their fate.
+    /// Which requests share a draw.
     pub by: Stickiness,
 }
 
 impl Stickiness {
-    /// The draw of a request: below 2³², and the same at every moment of its exchange. Sticky draws
-    /// are also the same in every run and on every host; random ones depend on the run's `seed`.
+    /// The draw of a request: below 2³², and the same for every event of its exchange. Sticky draws are
+    /// also the same in every run and on every host; random ones depend on the run's `seed`.
     #[must_use]
-    pub fn draw(&self, facts: &Facts<'_>, id: ExchangeId, seed: u64) -> u64 {
+    pub fn draw(&self, facts: &RequestFacts<'_>, id: ExchangeId, seed: u64) -> u64 {
         let of_value = |value: Option<&[u8]>| {
             value.map_or_else(|| random(id, seed), |value| upper(mix(digest(value))))
         };
@@ -182,15 +181,15 @@ fn end(address: SocketAddr) -> End {
     End { address: ip, port: address.port() }
 }
 
-/// FNV-1a: whoever samples on several hosts relies on the same choice by every version, which the
-/// standard library's hasher does not promise.
+/// FNV-1a: samples on several hosts must agree across versions, which the standard library's hasher does
+/// not guarantee.
 fn digest(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// The output function of SplitMix64: spreads what differs little over all bits.
+/// The output function of SplitMix64: spreads small differences over all bits.
 fn mix(seed: u64) -> u64 {
     let mut bits = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -8,7 +8,7 @@ fn draw(by: &Stickiness, connection: u64, index: u32, headers: &str) -> u64 {
     let wire = format!("GET / HTTP/1.1\r\n{headers}\r\n");
     let exchange = asked(connection, index, wire.as_bytes());
     let message = exchange.request.as_ref().unwrap();
-    by.draw(&Facts::new(&message.head, &exchange.peers), exchange.id, 7)
+    by.draw(&RequestFacts::new(&message.head, &exchange.peers), exchange.id, 7)
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_millionth_is_sampled_about_once_in_a_million() {
     let threshold = Portion::percent("0.0001").unwrap().threshold();
     let exchange = asked(0, 0, b"GET / HTTP/1.1\r\n\r\n");
     let message = exchange.request.as_ref().unwrap();
-    let facts = Facts::new(&message.head, &exchange.peers);
+    let facts = RequestFacts::new(&message.head, &exchange.peers);
     let draws = (0..10_000_000).filter(|connection| {
         let id = ExchangeId { connection: ConnectionId::local(*connection), index: 0 };
         Stickiness::Random.draw(&facts, id, 1) < threshold

@@ -1,4 +1,4 @@
-//! What rules ask of a request, found when first asked for.
+//! The properties of a request that rules match on, computed on first use.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,7 +11,7 @@ use crate::http::target::RequestTarget;
 use crate::tcp::event::Peers;
 
 /// A request as rules see it. Borrows everything; nothing is decoded.
-pub struct Facts<'a> {
+pub struct RequestFacts<'a> {
     head: &'a Head,
     peers: &'a Peers,
     proxied_client: Option<SocketAddr>,
@@ -19,15 +19,15 @@ pub struct Facts<'a> {
     host: OnceCell<&'a [u8]>,
 }
 
-impl<'a> Facts<'a> {
-    /// What can be asked of this request.
+impl<'a> RequestFacts<'a> {
+    /// The properties of this request.
     #[must_use]
     pub fn new(head: &'a Head, peers: &'a Peers) -> Self {
         let (target, host) = (OnceCell::new(), OnceCell::new());
         Self { head, peers, proxied_client: None, target, host }
     }
 
-    /// The same of a connection on which a header of the PROXY protocol named this client.
+    /// Adds the client named by a PROXY protocol header on the connection.
     #[must_use]
     pub fn proxied_for(self, proxied_client: Option<SocketAddr>) -> Self {
         Self { proxied_client, ..self }
@@ -39,26 +39,26 @@ impl<'a> Facts<'a> {
         self.head.method()
     }
 
-    /// Who asked.
+    /// The address of the client.
     #[must_use]
     pub fn client(&self) -> SocketAddr {
         self.peers.client
     }
 
-    /// For whom [`client`](Self::client) asked, if it is a proxy that says so.
+    /// The original client, if [`client`](Self::client) is a proxy that names it (PROXY protocol).
     #[must_use]
     pub fn proxied_client(&self) -> Option<SocketAddr> {
         self.proxied_client
     }
 
-    /// Who was asked.
+    /// The address of the server.
     #[must_use]
     pub fn server(&self) -> SocketAddr {
         self.peers.server
     }
 
-    /// The host with its port as sent, without user information: that of the target, which RFC 9112
-    /// §3.2.2 has override the field, or the first `Host`; empty where there is none.
+    /// The host with its port as sent, without user information: that of the target, which takes
+    /// precedence (RFC 9112 §3.2.2), or the first `Host`; empty if there is none.
     #[must_use]
     pub fn host(&self) -> &'a [u8] {
         self.host.get_or_init(|| match self.target().host() {
@@ -67,7 +67,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// The path: up to the query. Empty for the authority form (CONNECT).
+    /// The path, without the query. Empty for the authority form (CONNECT).
     #[must_use]
     pub fn path(&self) -> &'a [u8] {
         self.target().path()
@@ -96,8 +96,8 @@ impl<'a> Facts<'a> {
         pairs.map(|pair| memchr(b'=', pair).and_then(|at| pair.get(..at)).unwrap_or(pair))
     }
 
-    /// The value of this field. That of several lines is joined with commas (RFC 9110 §5.3), the
-    /// only case that allocates.
+    /// The value of this field. Several lines are joined with commas (RFC 9110 §5.3), the only case
+    /// that allocates.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut values = self
@@ -117,7 +117,7 @@ impl<'a> Facts<'a> {
         Some(Cow::Owned(joined))
     }
 
-    /// The value of this cookie (RFC 6265 §5.4), from the first `Cookie` line that has it.
+    /// The value of this cookie (RFC 6265 §5.4), from the first `Cookie` line that contains it.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
         let cookies = self.head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// `shop.example`, `*.shop.example` or `*`, each with `:8080` where the port counts.
+/// `shop.example`, `*.shop.example` or `*`, each optionally with a port, such as `:8080`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     name: Name,
@@ -15,16 +15,16 @@ pub struct HostPattern {
 enum Name {
     Any,
     Exact(String),
-    /// What must end the name, with its dot: at least one label stands before it.
+    /// A suffix with its leading dot: at least one label must precede it.
     Below(String),
 }
 
-/// What a host without a port is asked on (RFC 9110 §4.2.1).
+/// The port of a host without one (RFC 9110 §4.2.1).
 const HTTP: u16 = 80;
 
 impl HostPattern {
-    /// True when `host`, as sent, is one of those. Names are compared in any case; a name that ends
-    /// in the root's dot is the same name.
+    /// True if `host`, as sent, matches. Case is ignored, and so is the trailing dot of a fully
+    /// qualified name.
     #[must_use]
     pub fn matches(&self, host: &[u8]) -> bool {
         let (name, port) = split_port(host);
@@ -44,7 +44,7 @@ impl HostPattern {
         }
     }
 
-    /// What every host that matches ends with, a port and a last dot left out; `None` for any.
+    /// A suffix of every matching host, without port and trailing dot; `None` if any host matches.
     pub(super) fn known_end(&self) -> Option<&str> {
         match &self.name {
             Name::Any => None,
@@ -73,7 +73,7 @@ impl FromStr for HostPattern {
         let name = text.get(..name.len()).unwrap_or_default().to_ascii_lowercase();
         let rest = text.get(name.len()..).unwrap_or_default();
         if !rest.is_empty() && port.is_none_or(|port| port == 0) {
-            return Err(format!("{text:?} has no port behind its colon; write HOST or HOST:PORT"));
+            return Err(format!("{text:?} has no port after its colon; write HOST or HOST:PORT"));
         }
         let odd = |c: char| !(c.is_ascii_alphanumeric() || "-._~[]:%".contains(c));
         let name = match name.as_str() {
@@ -85,7 +85,7 @@ impl FromStr for HostPattern {
                 None if !name.is_empty() && !name.contains(odd) => Name::Exact(name.to_owned()),
                 _ => {
                     return Err(format!(
-                        "{text:?} is no host; write shop.example, *.shop.example or *, and :PORT behind it if it counts"
+                        "{text:?} is not a host; write shop.example, *.shop.example or *, optionally with :PORT"
                     ));
                 }
             },
@@ -105,12 +105,12 @@ impl fmt::Display for HostPattern {
     }
 }
 
-/// The name and the port behind its last colon, unless that stands in an address's brackets or is
-/// no port.
+/// Splits name and port at the last colon, unless it is inside the brackets of an address or is not
+/// followed by a port.
 fn split_port(host: &[u8]) -> (&[u8], Option<u16>) {
     let Some(colon) = memchr::memrchr(b':', host) else { return (host, None) };
     let (name, port) = host.split_at(colon);
-    // An IPv6 address that lost its brackets has colons of its own.
+    // An IPv6 address without brackets contains colons itself.
     if memchr::memchr(b':', name).is_some() && !name.ends_with(b"]") {
         return (host, None);
     }

@@ -1,8 +1,8 @@
-//! Which requests a rule speaks of. Everything that a [`Match`] names must hold; what it does not
-//! name may be anything.
+//! Which requests a rule matches. All conditions of a [`Match`] must hold; everything else may be
+//! anything.
 //!
-//! Methods, header values and paths are compared byte for byte, as they were sent: nothing is
-//! decoded or normalized, so that a rule sees what the server sees.
+//! Methods, header values and paths are compared byte for byte, as they were sent. Nothing is decoded or
+//! normalized, so a rule sees what the server sees.
 
 mod facts;
 mod host;
@@ -11,43 +11,42 @@ mod path;
 mod signature;
 mod text;
 
-pub use self::facts::Facts;
+pub use self::facts::RequestFacts;
 pub use self::host::HostPattern;
 pub use self::network::{Network, PortRange};
 pub use self::path::{PathKind, PathMatch};
 pub use self::signature::Signature;
 pub use self::text::{Pattern, TextMatch};
 
-/// What must hold of a request's head and its connection. The empty one matches every request.
+/// Conditions on the head of a request and its connection. An empty match matches every request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Match {
-    /// One of these methods, in this case (RFC 9110 §9.1); empty: any.
+    /// One of these methods, case-sensitive (RFC 9110 §9.1); empty: any.
     pub methods: Vec<String>,
-    /// One of these hosts; empty: any, and none.
+    /// One of these hosts; empty: any or none.
     pub hosts: Vec<HostPattern>,
     /// The path of the target, without its query.
     pub path: Option<PathMatch>,
-    /// Every one of these query parameters, by its name in this case.
+    /// All of these query parameters; names are case-sensitive.
     pub query: Vec<(String, TextMatch)>,
-    /// Every one of these fields, by its name in any case.
+    /// All of these header fields; names in any case.
     pub headers: Vec<(String, TextMatch)>,
-    /// The client's address lies in one of these; empty: any.
+    /// The client's address is in one of these; empty: any.
     pub sources: Vec<Network>,
-    /// The address of the client that a header of the PROXY protocol named lies in one of these;
-    /// empty: any, and none.
+    /// The client's address in a PROXY protocol header is in one of these; empty: any or none.
     pub proxied_sources: Vec<Network>,
-    /// The server's address lies in one of these; empty: any.
+    /// The server's address is in one of these; empty: any.
     pub destinations: Vec<Network>,
-    /// The client's port lies in one of these; empty: any.
+    /// The client's port is in one of these; empty: any.
     pub source_ports: Vec<PortRange>,
-    /// The server's port lies in one of these; empty: any.
+    /// The server's port is in one of these; empty: any.
     pub ports: Vec<PortRange>,
 }
 
 impl Match {
-    /// True when the request is one of those. The cheapest questions come first.
+    /// True if the request matches. The cheapest conditions are tested first.
     #[must_use]
-    pub fn holds(&self, facts: &Facts<'_>) -> bool {
+    pub fn holds(&self, facts: &RequestFacts<'_>) -> bool {
         let Self { methods, hosts, path, query, headers, .. } = self;
         (methods.is_empty() || methods.iter().any(|method| method.as_bytes() == facts.method()))
             && self.connection_holds(facts)
@@ -57,7 +56,7 @@ impl Match {
             && query.iter().all(|(name, text)| text.matches(facts.query(name)))
     }
 
-    fn connection_holds(&self, facts: &Facts<'_>) -> bool {
+    fn connection_holds(&self, facts: &RequestFacts<'_>) -> bool {
         let Self { sources, proxied_sources, destinations, source_ports, ports, .. } = self;
         let (client, server) = (facts.client(), facts.server());
         let within =
@@ -73,8 +72,8 @@ impl Match {
                 || facts.proxied_client().is_some_and(|it| within(proxied_sources, it.ip())))
     }
 
-    /// True when every request that `other` matches is matched by this, as far as that can be told
-    /// without knowing what a regular expression means.
+    /// True if this matches every request that `other` matches, as far as that can be determined without
+    /// analysing regular expressions.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         covers_any(&self.methods, &other.methods, |a, b| a == b)
@@ -93,8 +92,8 @@ impl Match {
             && covers_any(&self.ports, &other.ports, PortRange::covers)
     }
 
-    /// True when no request can match both, as far as that can be told without knowing what a
-    /// regular expression means.
+    /// True if no request can match both, as far as that can be determined without analysing regular
+    /// expressions.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
         apart(&self.methods, &other.methods, |a, b| a == b)
@@ -109,12 +108,12 @@ impl Match {
     }
 }
 
-/// For lists of which one must hold: true when no pair can hold together.
+/// For alternatives: true if no pair is compatible.
 fn apart<T>(a: &[T], b: &[T], meet: impl Fn(&T, &T) -> bool) -> bool {
     !a.is_empty() && !b.is_empty() && !a.iter().any(|a| b.iter().any(|b| meet(a, b)))
 }
 
-/// For lists of which all must hold: true when two of one name cannot hold together.
+/// For lists of which all must hold: true if two conditions on the same name are incompatible.
 fn exclude_any(
     a: &[(String, TextMatch)],
     b: &[(String, TextMatch)],
@@ -123,7 +122,7 @@ fn exclude_any(
     a.iter().any(|(name, a)| b.iter().any(|(other, b)| same(name, other) && a.excludes(b)))
 }
 
-/// For lists of which one must hold.
+/// For alternatives.
 fn covers_any<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
     wide.is_empty()
         || !narrow.is_empty() && narrow.iter().all(|n| wide.iter().any(|w| covers(w, n)))

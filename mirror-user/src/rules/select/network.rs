@@ -1,4 +1,4 @@
-//! Ranges of addresses and of ports.
+//! Ranges of addresses and ports.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// True when `ip` lies in it. An IPv4 address that IPv6 maps is the IPv4 address.
+    /// True if `ip` is in the network. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {
@@ -40,12 +40,12 @@ impl FromStr for Network {
             None => (text, None),
         };
         let no_network =
-            || format!("{text:?} is no network; write 10.0.0.0/8, 2001:db8::/32 or an address");
+            || format!("{text:?} is not a network; write 10.0.0.0/8, 2001:db8::/32 or an address");
         let address: IpAddr = address.parse().map_err(|_| no_network())?;
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Ok(longest), |bits| bits.parse().map_err(|_| no_network()))?;
         if bits > longest {
-            return Err(format!("{text:?} has at most {longest} bits"));
+            return Err(format!("{text:?} has more than {longest} bits"));
         }
         let first = first_of(address, bits);
         if first != address {
@@ -77,17 +77,17 @@ impl fmt::Display for Network {
     }
 }
 
-/// TCP ports from the first to the last: `8080` or `9000-9010`.
+/// An inclusive range of TCP ports: `8080` or `9000-9010`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortRange {
-    /// The lowest of them.
+    /// The lowest port.
     pub first: u16,
-    /// The highest of them.
+    /// The highest port.
     pub last: u16,
 }
 
 impl PortRange {
-    /// True when `port` is one of them.
+    /// True if `port` is in the range.
     #[must_use]
     pub const fn contains(&self, port: u16) -> bool {
         self.first <= port && port <= self.last
@@ -97,7 +97,7 @@ impl PortRange {
         self.contains(other.first) && self.contains(other.last)
     }
 
-    /// True when a port is in both.
+    /// True if the ranges overlap.
     #[must_use]
     pub const fn meets(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -111,7 +111,7 @@ impl FromStr for PortRange {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (first.trim().parse(), last.trim().parse()) {
             (Ok(first), Ok(last)) if 0 < first && first <= last => Ok(Self { first, last }),
-            _ => Err(format!("{text:?} is no TCP port; write 8080 or 9000-9010")),
+            _ => Err(format!("{text:?} is not a TCP port; write 8080 or 9000-9010")),
         }
     }
 }

@@ -2,58 +2,59 @@
 
 use super::Pattern;
 
-/// What a path must be.
+/// A condition on a path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathMatch {
-    /// In which of the four ways.
+    /// The kind of comparison.
     pub kind: PathKind,
-    /// ASCII letters are the same in both cases, but for regular expressions (`(?i)` does that).
+    /// Ignores the case of ASCII letters; not for regular expressions (use `(?i)`).
     pub ignore_case: bool,
 }
 
-/// In which way a path must be what.
+/// How a path is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PathKind {
-    /// This, byte for byte.
+    /// Equal to this, byte for byte.
     Exact(String),
-    /// Beginning with this string, wherever it ends: `/foo` matches `/foobar` (Istio).
+    /// Starts with this string: `/foo` matches `/foobar` (Istio).
     Prefix(String),
-    /// Beginning with these segments: `/foo` and `/foo/` match `/foo` and `/foo/bar`, not `/foobar`
+    /// Starts with these segments: `/foo` and `/foo/` match `/foo` and `/foo/bar`, not `/foobar`
     /// (Gateway API).
     Segments(String),
-    /// This expression from its first byte to its last.
+    /// Matches this expression as a whole.
     Regex(Pattern),
 }
 
 impl PathMatch {
-    /// True when `path`, without its query, is such a path.
+    /// True if `path`, without its query, matches.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         match &self.kind {
-            PathKind::Exact(exact) => path.len() == exact.len() && self.begins(path, exact),
-            PathKind::Prefix(prefix) => self.begins(path, prefix),
+            PathKind::Exact(exact) => path.len() == exact.len() && self.starts_with(path, exact),
+            PathKind::Prefix(prefix) => self.starts_with(path, prefix),
             PathKind::Segments(prefix) => {
                 let prefix = trimmed(prefix);
-                self.begins(path, prefix) && matches!(path.get(prefix.len()), None | Some(b'/'))
+                self.starts_with(path, prefix)
+                    && matches!(path.get(prefix.len()), None | Some(b'/'))
             }
             PathKind::Regex(pattern) => pattern.matches(path),
         }
     }
 
-    fn begins(&self, path: &[u8], prefix: &str) -> bool {
+    fn starts_with(&self, path: &[u8], prefix: &str) -> bool {
         path.get(..prefix.len()).is_some_and(|start| match self.ignore_case {
             true => start.eq_ignore_ascii_case(prefix.as_bytes()),
             false => start == prefix.as_bytes(),
         })
     }
 
-    /// True when no path is both. Says no where an expression would have to be understood.
+    /// True if no path can match both. False if that would need an analysis of a regular expression.
     pub(super) fn excludes(&self, other: &Self) -> bool {
         let any_case = |text: &str| match self.ignore_case || other.ignore_case {
             true => text.to_ascii_lowercase(),
             false => text.to_owned(),
         };
-        // What every such path begins with, and whether it ends there, too.
+        // The prefix of every matching path, and whether the path ends there.
         let start = |kind: &PathKind| match kind {
             PathKind::Exact(text) => Some((any_case(text), true)),
             PathKind::Prefix(text) => Some((any_case(text), false)),
@@ -91,19 +92,19 @@ impl PathMatch {
         }
         match (&self.kind, &narrow.kind) {
             (_, PathKind::Exact(path)) => self.matches(path.as_bytes()),
-            // What begins with more begins with less. `*` is the one path that begins otherwise.
+            // A longer prefix implies a shorter one. `*` is the only path that does not start with `/`.
             (PathKind::Prefix(wide), PathKind::Prefix(narrow)) => {
-                self.begins(narrow.as_bytes(), wide)
+                self.starts_with(narrow.as_bytes(), wide)
             }
             (PathKind::Prefix(wide), PathKind::Segments(narrow)) => {
-                self.begins(trimmed(narrow).as_bytes(), wide) || wide == "/"
+                self.starts_with(trimmed(narrow).as_bytes(), wide) || wide == "/"
             }
             (PathKind::Segments(_), PathKind::Segments(narrow)) => {
                 self.matches(trimmed(narrow).as_bytes())
             }
             (PathKind::Segments(wide), PathKind::Prefix(narrow)) => {
                 let wide = trimmed(wide);
-                self.begins(narrow.as_bytes(), wide)
+                self.starts_with(narrow.as_bytes(), wide)
                     && narrow.as_bytes().get(wide.len()) == Some(&b'/')
             }
             (PathKind::Exact(_) | PathKind::Regex(_), _) | (_, PathKind::Regex(_)) => false,
@@ -111,7 +112,7 @@ impl PathMatch {
     }
 }
 
-/// A trailing slash does not count.
+/// Without a trailing slash.
 fn trimmed(prefix: &str) -> &str {
     prefix.strip_suffix('/').unwrap_or(prefix)
 }

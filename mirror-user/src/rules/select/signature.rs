@@ -1,10 +1,10 @@
-//! A first look at a request that tells of most rules, at the price of four words of bits, that they
-//! cannot match it. It never says so of one that could.
+//! A prefilter for rules: four 64-bit words (Bloom filters) rule out most rules that cannot match a
+//! request. There are false positives, but no false negatives.
 
-use super::{Facts, Match, PathKind, TextMatch};
+use super::{Match, PathKind, RequestFacts, TextMatch};
 
-/// What a request has, or what a [`Match`] cannot do without; each word of bits is a set in which
-/// two members may share a bit.
+/// What a request contains, or what a [`Match`] requires. Each word is a set in which several members
+/// may share a bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signature {
     /// Names of fields, without case.
@@ -13,12 +13,12 @@ pub struct Signature {
     parameters: u64,
     /// Pairs of neighbouring bytes of the path.
     path: u64,
-    /// The same of the host, without case.
+    /// Pairs of neighbouring bytes of the host, without case.
     host: u64,
 }
 
 impl Signature {
-    /// What no request without can match.
+    /// What a request must contain to match.
     #[must_use]
     pub fn needed(one: &Match) -> Self {
         let names = |list: &[(String, TextMatch)], bit: fn(&[u8]) -> u64| {
@@ -46,9 +46,9 @@ impl Signature {
         }
     }
 
-    /// What this request has, as far as `asked` has any bit of it.
+    /// What this request contains. Computes only the words that `asked` uses.
     #[must_use]
-    pub fn of(facts: &Facts<'_>, asked: Self) -> Self {
+    pub fn of(facts: &RequestFacts<'_>, asked: Self) -> Self {
         let mut had = Self::default();
         if asked.fields != 0 {
             had.fields = facts.field_names().fold(0, |bits, name| bits | field(name));
@@ -65,7 +65,7 @@ impl Signature {
         had
     }
 
-    /// Everything that is in either.
+    /// The union of both.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Signature {
         }
     }
 
-    /// True unless something of it is not in `had`.
+    /// True if `had` contains everything that is required.
     #[must_use]
     pub fn may_match(self, had: Self) -> bool {
         (self.fields & !had.fields)
@@ -87,7 +87,7 @@ impl Signature {
     }
 }
 
-/// A name by its length and its ends.
+/// Hashes a name by its length, first and last byte.
 fn field(name: &[u8]) -> u64 {
     let ends = name.first().zip(name.last());
     let ends = ends.map_or(0, |(first, last)| {
@@ -96,14 +96,14 @@ fn field(name: &[u8]) -> u64 {
     1 << ((name.len() + ends) % 64)
 }
 
-/// The same in its case.
+/// The same, case-sensitive.
 fn parameter(name: &[u8]) -> u64 {
     let ends = name.first().zip(name.last());
     let ends = ends.map_or(0, |(first, last)| usize::from(*first) * 5 + usize::from(*last) * 11);
     1 << ((name.len() + ends) % 64)
 }
 
-/// Pairs of neighbouring bytes.
+/// Hashes pairs of neighbouring bytes.
 fn pairs(text: &[u8], without_case: bool) -> u64 {
     let mut bits = 0;
     for pair in text.windows(2) {

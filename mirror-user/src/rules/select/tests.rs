@@ -15,7 +15,7 @@ fn request(line: &str, headers: &[&str]) -> crate::http::message::Exchange {
 fn holds(rule: &Match, line: &str, headers: &[&str]) -> bool {
     let exchange = request(line, headers);
     let message = exchange.request.as_ref().unwrap();
-    let facts = Facts::new(&message.head, &exchange.peers);
+    let facts = RequestFacts::new(&message.head, &exchange.peers);
     let (holds, needed) = (rule.holds(&facts), Signature::needed(rule));
     let had = Signature::of(&facts, needed);
     assert!(!holds || needed.may_match(had), "{rule:?}: {line} {headers:?}");
@@ -332,7 +332,7 @@ fn the_client_behind_a_proxy_is_matched_by_a_key_of_its_own() {
         (Match { sources: nets("203.0.113.0/24"), ..any() }, named, false),
         (Match { sources: nets("10.0.0.0/8"), ..any() }, named, true),
     ] {
-        let facts = Facts::new(head, &exchange.peers).proxied_for(client);
+        let facts = RequestFacts::new(head, &exchange.peers).proxied_for(client);
         assert_eq!(rule.holds(&facts), matches, "{rule:?} {client:?}");
     }
     let wide = Match { proxied_sources: nets("203.0.113.0/24"), ..any() };

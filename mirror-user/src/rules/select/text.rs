@@ -1,32 +1,32 @@
-//! What the value of a field or of a query parameter must be. The only file that knows `regex`.
+//! Conditions on the value of a header field or query parameter. The only file that uses `regex`.
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 
-/// The most memory that one compiled expression takes, in bytes. The counted repetitions of a
-/// hostile one would take gigabytes; ordinary ones take a few KiB.
+/// Maximum memory of one compiled expression, in bytes. Counted repetitions in a hostile one could take
+/// gigabytes; ordinary ones take a few KiB.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
-/// What a value must be.
+/// A condition on a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TextMatch {
-    /// This, byte for byte.
+    /// Equal to this, byte for byte.
     Exact(String),
-    /// Beginning with this.
+    /// Starts with this.
     Prefix(String),
-    /// This expression from its first byte to its last.
+    /// Matches this expression as a whole.
     Regex(Pattern),
-    /// Anything, but it must be there.
+    /// Present, with any value.
     Present,
-    /// Not there.
+    /// Absent.
     Absent,
-    /// Anything but this; one that is not there counts as empty.
+    /// Anything but this; an absent value counts as empty.
     Not(Box<Self>),
 }
 
 impl TextMatch {
-    /// True when `value` is such a value; `None` where there is none.
+    /// True if the condition holds for `value`; `None` if it is absent.
     #[must_use]
     pub fn matches(&self, value: Option<&[u8]>) -> bool {
         match (self, value) {
@@ -49,7 +49,7 @@ impl TextMatch {
         }
     }
 
-    /// True when no value can be both.
+    /// True if no value can satisfy both.
     #[must_use]
     pub fn excludes(&self, other: &Self) -> bool {
         match (self, other) {
@@ -71,8 +71,8 @@ impl TextMatch {
 pub struct Pattern {
     text: String,
     regex: Regex,
-    /// What every value that matches has in it. Most rules are told apart by such a word, and to
-    /// look for it takes a tenth of the time of the expression.
+    /// A literal that every matching value contains. It rules out most values, and searching for it
+    /// takes a tenth of the time of the expression.
     word: Option<Box<Finder<'static>>>,
 }
 
@@ -86,52 +86,52 @@ impl Pattern {
     /// Compiles it.
     ///
     /// # Errors
-    /// When it is none (RE2's syntax, which has no look-around and no back-references), or takes
-    /// more than 1 MiB of memory.
+    /// If it is invalid (RE2 syntax: no look-around, no back-references), or needs more than 1 MiB of
+    /// memory.
     pub fn new(text: &str) -> Result<Self, String> {
-        let told = |error: regex::Error| match error {
+        let describe = |error: regex::Error| match error {
             regex::Error::CompiledTooBig(_) => {
                 format!(
                     "{text:?} takes more than {MAX_REGEX_BYTES} bytes; write it with fewer repetitions"
                 )
             }
-            // The library's message draws the place under the expression, in lines of its own.
+            // The library's message spans several lines; the last one has the reason.
             error => {
                 let why = error.to_string();
                 let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                format!("{text:?} is no regular expression: {why}")
+                format!("{text:?} is not a valid regular expression: {why}")
             }
         };
         let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
-        // First by itself, so that `a)|(b` cannot close the group around it.
-        compile(text).map_err(told)?;
-        let regex = compile(&format!(r"\A(?:{text})\z")).map_err(told)?;
+        // First on its own, so that `a)|(b` cannot close the group around it.
+        compile(text).map_err(describe)?;
+        let regex = compile(&format!(r"\A(?:{text})\z")).map_err(describe)?;
         let parsed = regex_syntax::ParserBuilder::new().utf8(false).build().parse(text);
         let word = parsed.ok().map(|hir| longest_word(&hir).to_vec()).filter(|word| word.len() > 1);
         let word = word.map(|word| Box::new(Finder::new(&word).into_owned()));
         Ok(Self { text: text.to_owned(), regex, word })
     }
 
-    /// True when it matches from the first byte to the last.
+    /// True if it matches the whole value.
     #[must_use]
     pub fn matches(&self, value: &[u8]) -> bool {
         self.word.as_ref().is_none_or(|word| word.find(value).is_some())
             && self.regex.is_match(value)
     }
 
-    /// What stands in every value that matches; empty where that is not known.
+    /// A literal that every matching value contains; empty if none is known.
     pub(super) fn word(&self) -> &[u8] {
         self.word.as_ref().map_or(&[], |word| word.needle())
     }
 
-    /// As written.
+    /// The expression as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// The longest of the literals that each match must hold; empty where there is none.
+/// The longest literal that every match must contain; empty if there is none.
 fn longest_word(hir: &Hir) -> &[u8] {
     match hir.kind() {
         HirKind::Literal(literal) => &literal.0,
@@ -149,7 +149,7 @@ mod tests {
     use super::Pattern;
 
     #[test]
-    fn the_word_that_is_looked_for_first_is_in_every_match() {
+    fn the_prefiltered_literal_is_in_every_match() {
         let word = |text: &str| {
             let word = Pattern::new(text).unwrap().word;
             word.map(|word| String::from_utf8(word.needle().to_vec()).unwrap())
@@ -162,9 +162,9 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// The library alone says the same.
+        /// Same result as the library alone.
         #[test]
-        fn the_word_changes_no_answer(
+        fn the_prefilter_never_changes_the_result(
             text in "(/|a|b|ab|\\.|\\(ab\\)|\\(a\\|b\\)|\\[ab\\]|\\*|\\+|\\?){0,8}",
             value in "[ab/.]{0,8}",
         ) {

@@ -10,7 +10,7 @@ use super::sample::Portion;
 use super::select::{Match, PathKind, PathMatch};
 use super::tag::{Ambiguous, Baggage, Marks, Mode, NotSent, Rest};
 use super::trace::Trace;
-use super::{Change, Cleared, Dropped, Noise, Rules};
+use super::{Cleared, Noise, NotCleared, Rules, RulesChange};
 use crate::http::message::{
     Body, BodyLength, ConnectionId, Exchange, ExchangeId, Flaw, Flaws, Head, HeaderLine,
     Incomplete, Kept, Message, Moment, StartLine, Version,
@@ -318,9 +318,9 @@ fn rollback_mode_says_so_and_strangers_claims_are_dropped() {
 #[test]
 fn a_shadow_is_never_cleared_again_at_either_moment() {
     let mut exchange = asked(1, 0, b"GET / HTTP/1.1\r\nHost: a\r\nx-shadow-REQUEST: 0\r\n\r\n");
-    assert_eq!(Rules::default().clear(exchange.clone()).unwrap_err(), Dropped::AlreadyShadow);
+    assert_eq!(Rules::default().clear(exchange.clone()).unwrap_err(), NotCleared::AlreadyShadow);
     exchange.moment = Moment::Ended;
-    assert_eq!(Rules::default().clear(exchange).unwrap_err(), Dropped::AlreadyShadow);
+    assert_eq!(Rules::default().clear(exchange).unwrap_err(), NotCleared::AlreadyShadow);
 }
 
 #[test]
@@ -328,12 +328,12 @@ fn a_probe_is_never_cleared_at_either_moment() {
     for agent in ["kube-probe/1.31", "ELB-HealthChecker/2.0", "googlehc/1.0", "Envoy/HC"] {
         let probe = format!("GET / HTTP/1.1\r\nHost: a\r\nuser-agent: {agent}\r\n\r\n");
         let mut exchange = asked(1, 0, probe.as_bytes());
-        assert_eq!(Rules::for_targets().clear(exchange.clone()).unwrap_err(), Dropped::Probe);
+        assert_eq!(Rules::for_targets().clear(exchange.clone()).unwrap_err(), NotCleared::Probe);
         assert!(Rules::for_reports().clear(exchange.clone()).is_ok());
         let mut keep = Rules { probes: Noise::Keep, ..Rules::for_targets() };
         assert!(keep.clear(exchange.clone()).is_ok());
         exchange.moment = Moment::Ended;
-        assert_eq!(Rules::for_targets().clear(exchange).unwrap_err(), Dropped::Probe);
+        assert_eq!(Rules::for_targets().clear(exchange).unwrap_err(), NotCleared::Probe);
     }
     for agent in ["curl/8 (like kube-probe/1)", "kube-prober", ""] {
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\nuser-agent: {agent}\r\n\r\n");
@@ -349,7 +349,7 @@ fn a_retry_leaves_only_when_asked() {
     };
     let mut rules = Rules::for_targets();
     assert!(rules.clear(attempt(1, 1)).is_ok());
-    assert_eq!(rules.clear(attempt(2, 2)).unwrap_err(), Dropped::Retry);
+    assert_eq!(rules.clear(attempt(2, 2)).unwrap_err(), NotCleared::Retry);
     let mut rules = Rules { retries: Noise::Keep, ..Rules::for_targets() };
     assert!(rules.clear(attempt(1, 1)).is_ok());
     assert!(rules.clear(attempt(2, 2)).is_ok());
@@ -482,12 +482,12 @@ fn an_exchange_stays_judged_as_it_was_when_it_was_asked() {
     let answered =
         |exchange: Exchange| Exchange { moment: Moment::Interim, request: None, ..exchange };
     assert!(rules.clear(exchange(1, "/a")).is_ok());
-    assert_eq!(rules.clear(exchange(2, "/b")).err(), Some(Dropped::NotMatched));
+    assert_eq!(rules.clear(exchange(2, "/b")).err(), Some(NotCleared::NotMatched));
     let (probes, retries) = (Noise::Keep, Noise::Keep);
-    rules.change(Change { probes, retries, redactor: None, routes: routes("/b") });
+    rules.change(RulesChange { probes, retries, redactor: None, routes: routes("/b") });
     assert!(rules.clear(answered(exchange(1, "/a"))).is_ok(), "what comes in between, too");
     assert!(rules.clear(ended(exchange(1, "/a"))).is_ok());
-    assert_eq!(rules.clear(ended(exchange(2, "/b"))).err(), Some(Dropped::NotMatched));
+    assert_eq!(rules.clear(ended(exchange(2, "/b"))).err(), Some(NotCleared::NotMatched));
     assert!(rules.clear(exchange(3, "/b")).is_ok());
-    assert_eq!(rules.clear(exchange(4, "/a")).err(), Some(Dropped::NotMatched));
+    assert_eq!(rules.clear(exchange(4, "/a")).err(), Some(NotCleared::NotMatched));
 }

@@ -11,7 +11,7 @@ use crate::http::target::{RequestTarget, TargetForm};
 use crate::http::{HttpOptions, HttpTable};
 use crate::packet::Timestamp;
 use crate::rules::host::HostPolicy;
-use crate::rules::select::{Facts, HostPattern};
+use crate::rules::select::{HostPattern, RequestFacts};
 use crate::rules::tag::{Ambiguous, Marks};
 use crate::tcp::event::{Change, ConnId, Side, StreamEvent};
 
@@ -30,7 +30,7 @@ fn captured(wire: &[u8]) -> Arc<Message> {
 /// The host that rules see of these bytes.
 fn seen(wire: &[u8]) -> Vec<u8> {
     let exchange = asked(0, 0, b"GET / HTTP/1.1\r\n\r\n");
-    Facts::new(&captured(wire).head, &exchange.peers).host().to_vec()
+    RequestFacts::new(&captured(wire).head, &exchange.peers).host().to_vec()
 }
 
 /// The bytes that are sent for these.

@@ -80,7 +80,7 @@ impl Active {
         self.file = next.clone();
         let noise = |given: Option<Noise>| given.unwrap_or(Noise::Drop);
         let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
-        let rules = rules::Change { probes, retries, redactor, routes };
+        let rules = rules::RulesChange { probes, retries, redactor, routes };
         Ok(Change { server_ports: choice.ports, rules, retire, outlets })
     }
 

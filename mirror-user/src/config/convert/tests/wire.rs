@@ -8,7 +8,7 @@ use super::{
 };
 use crate::config::convert::{Fate, Options, Origin};
 use crate::config::file::File;
-use crate::rules::select::Facts;
+use crate::rules::select::RequestFacts;
 use crate::rules::tests::asked;
 
 const MIRROR: &str = "mirror: {host: b.example, port: {number: 80}}";
@@ -19,7 +19,7 @@ fn targets(file: &File, target: &str, fields: &[String]) -> Vec<String> {
     let text = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n");
     let exchange = asked(0, 0, text.as_bytes());
     let message = exchange.request.as_ref().unwrap();
-    let facts = Facts::new(&message.head, &exchange.peers);
+    let facts = RequestFacts::new(&message.head, &exchange.peers);
     let rule = file
         .rules
         .iter()

@@ -16,7 +16,7 @@ use url::Url;
 use super::proxy::Proxy;
 use super::target_url::{Credentials, TargetUrl};
 use super::tls::{Tls, TlsOptions};
-use crate::rules::edit::Edits;
+use crate::rules::edit::RequestEdits;
 
 /// A place that answers HTTP.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ impl Target {
 
     /// Adds to `edits` what its URL says of requests: a path before theirs, and a user. A field
     /// `Authorization` that `edits` has already is meant instead.
-    pub fn complete(&self, edits: &mut Edits) {
+    pub fn complete(&self, edits: &mut RequestEdits) {
         edits.base_path.clone_from(&self.base_path);
         if let Some(credentials) = &self.credentials
             && !edits.gives("authorization")
@@ -308,7 +308,7 @@ fn plain(why: &io::Error) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Edits, Place, Target};
+    use super::{Place, RequestEdits, Target};
 
     /// Far more than loopback takes.
     const LONGEST: Duration = Duration::from_secs(60);
@@ -328,18 +328,18 @@ mod tests {
 
     #[test]
     fn what_a_url_says_of_requests_becomes_edits_of_them() {
-        let edits = |url: &str, mut edits: Edits| {
+        let edits = |url: &str, mut edits: RequestEdits| {
             Target::parse(url).unwrap().complete(&mut edits);
             (edits.base_path, edits.set)
         };
-        assert_eq!(edits("http://127.0.0.1/", Edits::default()), (String::new(), vec![]));
+        assert_eq!(edits("http://127.0.0.1/", RequestEdits::default()), (String::new(), vec![]));
         let basic = vec![("Authorization".to_owned(), "Basic bWU6cHc=".to_owned())];
         assert_eq!(
-            edits("http://me:pw@127.0.0.1/v2/", Edits::default()),
+            edits("http://me:pw@127.0.0.1/v2/", RequestEdits::default()),
             ("/v2".to_owned(), basic)
         );
         let own = vec![("authorization".to_owned(), "Bearer x".to_owned())];
-        let given = Edits { set: own.clone(), ..Edits::default() };
+        let given = RequestEdits { set: own.clone(), ..RequestEdits::default() };
         assert_eq!(edits("http://me:pw@127.0.0.1", given), (String::new(), own));
     }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-pub(super) struct Edits<'a, 'o> {
+pub(super) struct Replacer<'a, 'o> {
     source: &'a [u8],
     out: &'o mut Vec<u8>,
     /// Bytes of `source` that are in `out`, as they were or replaced.
@@ -11,7 +11,7 @@ pub(super) struct Edits<'a, 'o> {
     changed: bool,
 }
 
-impl<'a, 'o> Edits<'a, 'o> {
+impl<'a, 'o> Replacer<'a, 'o> {
     pub(super) fn new(source: &'a [u8], out: &'o mut Vec<u8>) -> Self {
         Self { source, out, copied: 0, changed: false }
     }

@@ -5,14 +5,14 @@ use std::io::{self, Read, Write};
 
 use anyhow::{Context, bail, ensure};
 
-use super::{Fate, MAX_FILE_BYTES, Options, convert};
+use super::{MAX_FILE_BYTES, Options, Outcome, convert};
 use crate::cli::ConvertArgs;
 use crate::settings::{FilterSettings, SourceSettings};
 
-/// Writes the native file to `out` and what became of other fields to `notes`.
+/// Writes the native file to `out`, and findings about fields to `notes`.
 ///
 /// # Errors
-/// When the file cannot be read, or something in it was refused.
+/// If the file cannot be read, or something in it was refused.
 pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> anyhow::Result<()> {
     let name = args.file.display();
     let input: Box<dyn Read> = match args.file.to_str() {
@@ -39,7 +39,8 @@ pub fn run(args: &ConvertArgs, out: &mut dyn Write, notes: &mut dyn Write) -> an
         writeln!(notes, "{name}:{finding}")?;
     }
     let Some(native) = conversion.native else {
-        let refused = conversion.findings.iter().filter(|one| one.fate == Fate::Refused).count();
+        let refused =
+            conversion.findings.iter().filter(|one| one.outcome == Outcome::Refused).count();
         bail!("{name}: {refused} refused; nothing was converted");
     };
     write!(out, "# From {name} by mirror config convert.\n{native}")?;

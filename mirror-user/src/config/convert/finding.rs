@@ -1,41 +1,41 @@
-//! What an importer has to say about a field, and where the field stands.
+//! Findings of an importer about single fields.
 
 use std::fmt;
 
-/// What became of a field: it was …
+/// How a field without an exact equivalent was converted: it was …
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Left out; what is captured stays the same.
+pub enum Outcome {
+    /// Left out, without effect on what is captured.
     Dropped,
-    /// Replaced by something near it, which captures no more.
+    /// Replaced by something similar that captures no more.
     Approximated,
-    /// Not converted, because the result would capture more than the file says, or could not be
-    /// what it says.
+    /// Not converted, because the result would capture more than the original, or because there is no
+    /// equivalent.
     Refused,
 }
 
-/// A field that has no exact native form.
+/// A field without an exact native equivalent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// Its line in the file, from 1.
     pub line: usize,
-    /// What became of it.
-    pub fate: Fate,
-    /// Its place in its document, such as `http[0].match[1].sourceLabels`.
+    /// How it was converted.
+    pub outcome: Outcome,
+    /// Its path in the document, such as `http[0].match[1].sourceLabels`.
     pub field: String,
     /// Why, and what to do.
     pub why: String,
 }
 
-/// `12: dropped http[0].rewrite: the server's wire shows it applied`, to be put behind a file name.
+/// `12: dropped http[0].route: production's own routing`, to be printed after a file name.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fate = match self.fate {
-            Fate::Dropped => "dropped",
-            Fate::Approximated => "approximated",
-            Fate::Refused => "refused",
+        let outcome = match self.outcome {
+            Outcome::Dropped => "dropped",
+            Outcome::Approximated => "approximated",
+            Outcome::Refused => "refused",
         };
-        write!(f, "{}: {fate} {}: {}", self.line, self.field, self.why)
+        write!(f, "{}: {outcome} {}: {}", self.line, self.field, self.why)
     }
 }
 
@@ -45,10 +45,10 @@ pub(super) struct Findings(Vec<Finding>);
 
 impl Findings {
     pub(super) fn any_refused(&self) -> bool {
-        self.0.iter().any(|finding| finding.fate == Fate::Refused)
+        self.0.iter().any(|finding| finding.outcome == Outcome::Refused)
     }
 
-    /// Each of them once, by its line.
+    /// All findings without duplicates, by line.
     pub(super) fn by_line(self) -> Vec<Finding> {
         let Self(mut findings) = self;
         findings.sort_by_key(|finding| finding.line);
@@ -57,18 +57,18 @@ impl Findings {
     }
 
     pub(super) fn dropped(&mut self, line: usize, field: impl fmt::Display, why: &str) {
-        self.push(Fate::Dropped, line, field, why);
+        self.push(Outcome::Dropped, line, field, why);
     }
 
     pub(super) fn approximated(&mut self, line: usize, field: impl fmt::Display, why: &str) {
-        self.push(Fate::Approximated, line, field, why);
+        self.push(Outcome::Approximated, line, field, why);
     }
 
     pub(super) fn refused(&mut self, line: usize, field: impl fmt::Display, why: &str) {
-        self.push(Fate::Refused, line, field, why);
+        self.push(Outcome::Refused, line, field, why);
     }
 
-    fn push(&mut self, fate: Fate, line: usize, field: impl fmt::Display, why: &str) {
-        self.0.push(Finding { line, fate, field: field.to_string(), why: why.to_owned() });
+    fn push(&mut self, outcome: Outcome, line: usize, field: impl fmt::Display, why: &str) {
+        self.0.push(Finding { line, outcome, field: field.to_string(), why: why.to_owned() });
     }
 }

@@ -1,10 +1,10 @@
-//! Names of hosts, as Istio and the Gateway API write, match and shorten them.
+//! Host names, as Istio and the Gateway API write, match and abbreviate them.
 
-/// What the names of a cluster's services end in; another domain is set up by few.
+/// Suffix of the names of a cluster's services; other cluster domains are rare.
 const CLUSTER: &str = ".svc.cluster.local";
 
-/// The full name of a service: a name with a dot is one already, as Istio has it, and so is an
-/// address.
+/// The fully qualified name of a service. As in Istio, a name with a dot is already qualified, and so is
+/// an address.
 pub(super) fn full_name(host: &str, namespace: &str) -> String {
     if host.contains(['.', ':']) || host == "*" {
         host.to_owned()
@@ -13,14 +13,14 @@ pub(super) fn full_name(host: &str, namespace: &str) -> String {
     }
 }
 
-/// The service and the namespace of a full name in the cluster.
+/// Service and namespace of a fully qualified name in the cluster.
 pub(super) fn in_cluster(host: &str) -> Option<(&str, &str)> {
     let (service, namespace) = host.strip_suffix(CLUSTER)?.split_once('.')?;
     (!namespace.contains('.') && !service.is_empty()).then_some((service, namespace))
 }
 
-/// The names under which a host is asked for: a service of the cluster is also asked for by the
-/// beginnings of its full name.
+/// The names that clients use for a host: for a service of the cluster, also the abbreviations of its
+/// fully qualified name.
 pub(super) fn spellings(host: &str, namespace: &str) -> Vec<String> {
     let full = full_name(host, namespace);
     match in_cluster(&full) {
@@ -34,12 +34,12 @@ pub(super) fn spellings(host: &str, namespace: &str) -> Vec<String> {
     }
 }
 
-/// True when `host` is this name, or ends as this one does behind its `*`.
+/// True if `host` equals the pattern, or ends with what follows its `*`.
 pub(super) fn matches(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some("") => true,
         Some(end) => {
-            // `*.example` stands for what is below it, not for itself.
+            // `*.example` matches subdomains, not `example` itself.
             let host = host.trim_start_matches('*');
             let tail = host.len().checked_sub(end.len()).and_then(|start| host.get(start..));
             tail.is_some_and(|tail| tail.eq_ignore_ascii_case(end))
@@ -48,12 +48,12 @@ pub(super) fn matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-/// How specific a pattern is: more is greater, an exact name the greatest.
+/// Specificity of a pattern: higher is more specific, exact names are the highest.
 pub(super) fn specificity(pattern: &str) -> usize {
     if pattern.starts_with('*') { pattern.len() } else { usize::MAX }
 }
 
-/// The hosts that are in both, as far as each may have a `*` in front.
+/// The intersection of two hosts, each possibly with a leading `*`.
 pub(super) fn intersection(a: &str, b: &str) -> Option<String> {
     if matches(a, b) { Some(b.to_owned()) } else { matches(b, a).then(|| a.to_owned()) }
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_of_two_lists_meet_as_the_gateway_api_says() {
+    fn hosts_intersect_as_the_gateway_api_says() {
         for (a, b, both) in [
             ("*", "a.example", Some("a.example")),
             ("*.example", "a.example", Some("a.example")),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_asked_for_by_each_beginning_of_its_name() {
+    fn a_service_has_all_abbreviations_of_its_name() {
         let short = ["items", "items.shop", "items.shop.svc", "items.shop.svc.cluster.local"];
         assert_eq!(spellings("items", "shop"), short);
         assert_eq!(spellings("items.shop.svc.cluster.local", "elsewhere"), short);

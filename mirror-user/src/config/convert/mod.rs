@@ -1,12 +1,13 @@
-//! Another system's mirroring in, the native file out, and what became of each field that has no
-//! exact native form.
+//! Converts mirroring rules of Istio or the Gateway API into a native configuration file, and reports
+//! every field that has no exact native equivalent.
 //!
-//! Refuses whatever would make the result capture more than the original: a condition that cannot
-//! be seen on the server's wire, a field that is not known. Where a route mirrors nothing, the same
-//! is left out, because a wider shield captures less. Knows nothing of the cluster but what stands
-//! in the file. Remembers nothing.
+//! Refuses whatever would make the result capture more than the original: conditions that cannot be
+//! observed on the server's wire, and unknown fields. If a route mirrors nothing, such a condition is
+//! left out instead, because a wider exclusion captures less. Knows only the part of the cluster that
+//! is in the file. Stateless.
 
 mod command;
+mod condition;
 mod finding;
 mod gateway;
 mod hosts;
@@ -19,7 +20,7 @@ mod wire;
 
 pub use self::command::run;
 use self::finding::Findings;
-pub use self::finding::{Fate, Finding};
+pub use self::finding::{Finding, Outcome};
 use self::order::Routed;
 use self::service::Services;
 use super::file::File;
@@ -29,41 +30,40 @@ use crate::rules::select::PortRange;
 use crate::settings::SourceSettings;
 use crate::yaml::{self, Limits, Node, Problem};
 
-/// Files are read up to so many bytes: etcd holds no object above 1.5 MiB, and a dump of all of a
-/// cluster's routes is some of them.
+/// Maximum size of a file, in bytes: etcd limits an object to 1.5 MiB, and a dump of all routes of a
+/// cluster contains several.
 pub const MAX_FILE_BYTES: usize = 16 * 1024 * 1024;
 
-/// A file of brackets alone stays small in memory.
+/// Bounds the memory even for files of brackets only.
 const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 1_000_000, aliases: true };
 
-/// Rules of one file, at most: hosts, routes and the matches of delegates multiply, and the native
-/// file takes no more values than these come to.
+/// Maximum number of rules per file: hosts, routes and matches of delegates multiply.
 const MAX_RULES: usize = 10_000;
 
-/// Said of a file that comes to more.
-const TOO_MANY: &str = "it comes to more than 10000 rules; convert it in parts";
+/// The reason if a file results in more rules.
+const TOO_MANY: &str = "results in more than 10000 rules; convert it in parts";
 
-/// What the file does not say.
+/// Settings that are not in the file.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Where the native file captures.
+    /// Where the converted file captures.
     pub source: SourceSettings,
-    /// The gateway whose pods it captures at, with its namespace or without; `None`: at the pods
-    /// that the routes send requests to.
+    /// The gateway at whose pods it captures, with or without namespace; `None`: at the pods that the
+    /// routes send requests to.
     pub gateway: Option<String>,
-    /// Where subsets of services are.
+    /// URLs of subsets.
     pub subsets: Vec<SubsetUrl>,
 }
 
-/// Where the native file captures.
+/// The point at which the converted file captures.
 #[derive(Clone, Copy, Debug)]
 enum View<'a> {
-    /// At the server's pods, behind what routes change.
+    /// At the server's pods, after the routes' rewrites.
     Server,
-    /// At the pods of a gateway, before it.
+    /// At the pods of a gateway, before its rewrites.
     Gateway {
         name: &'a str,
-        /// True when the ports are not the Gateway's to say.
+        /// True if the ports are given, and not taken from the Gateway.
         given_ports: bool,
     },
 }
@@ -74,7 +74,7 @@ impl View<'_> {
     }
 }
 
-/// What an importer reads.
+/// The result of an importer.
 #[derive(Debug, Default)]
 struct Rules {
     /// The first that matches decides.
@@ -83,12 +83,12 @@ struct Rules {
     ports: Vec<PortRange>,
 }
 
-/// What came of a file.
+/// The result of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversion {
-    /// The native file; `None` when something was refused.
+    /// The native file; `None` if anything was refused.
     pub native: Option<String>,
-    /// What has no exact native form, by line.
+    /// Fields without an exact native equivalent, by line.
     pub findings: Vec<Finding>,
 }
 
@@ -118,17 +118,17 @@ pub fn convert(origin: Origin, text: &str, options: &Options) -> Conversion {
     if source.filter.ports.is_empty() {
         source.filter.ports = ports;
     }
-    let rules = order::told_apart(routes, &mut findings);
+    let rules = order::disambiguated(routes, &mut findings);
     if !findings.any_refused() && rules.iter().all(|rule| rule.targets.is_empty()) {
-        let why = format!("no {} in it mirrors anything", origin.kind());
+        let why = format!("no {} in the file mirrors anything", origin.kind());
         findings.refused(1, "file", &why);
     }
     let native = native::file(source, rules, &mut findings).to_yaml();
     if !findings.any_refused()
         && let Err(problems) = File::parse(&native)
     {
-        // A condition that the other system takes and that could never hold, such as a path
-        // without a slash.
+        // A condition that the other system accepts but that can never hold, such as a path without
+        // a slash.
         for problem in problems.iter() {
             findings.refused(1, "native file", &problem.text);
         }
@@ -146,7 +146,7 @@ impl Origin {
     }
 }
 
-/// Which of two fields of one name would count differs from reader to reader.
+/// Refuses duplicate fields: parsers disagree about which one wins.
 fn each_field_once(documents: Vec<Node>) -> Result<Vec<Node>, Problem> {
     let mut nodes: Vec<&Node> = documents.iter().collect();
     while let Some(node) = nodes.pop() {
@@ -162,7 +162,7 @@ fn each_field_once(documents: Vec<Node>) -> Result<Vec<Node>, Problem> {
     Ok(documents)
 }
 
-/// `kubectl get -o yaml` puts several objects into one of kind List.
+/// `kubectl get -o yaml` wraps several objects in one of kind List.
 fn unlisted(documents: Vec<Node>) -> Vec<Node> {
     // `List`, or the type's own, such as `HTTPRouteList`.
     let is_list = |document: &Node| {

@@ -1,4 +1,4 @@
-//! What was read, as the native file.
+//! Builds the native file from the converted rules.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use crate::settings::{
     FieldLines, HeaderSettings, MarkSettings, SourceSettings, TargetSettings, TlsSettings,
 };
 
-/// The longest name that the native file takes.
+/// Maximum length of a name in the native file, in bytes.
 const MAX_NAME_BYTES: usize = 63;
 
-/// A rule: the first that matches decides; one without targets shields those behind it.
+/// A rule: the first match decides; one without targets excludes its requests.
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    /// Where it stands.
+    /// Its line.
     pub(super) line: usize,
     pub(super) name: String,
-    /// One of these must hold. Never empty: what matches everything says so with an empty one.
+    /// Alternatives, of which one must match. Never empty: a rule that matches everything has an empty match.
     pub(super) matches: Vec<Match>,
     pub(super) targets: Vec<Target>,
 }
 
-/// Where matching requests go.
+/// A target of a rule.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Target {
     pub(super) endpoint: Endpoint,
     pub(super) portion: Portion,
     pub(super) timeout: Option<Duration>,
-    /// The host that it is asked for; `None`: the captured one.
+    /// The Host it receives; `None`: the captured one.
     pub(super) host: Option<String>,
     pub(super) edits: RequestEdits,
 }
 
-/// How a target is reached.
+/// URL and TLS settings of a target.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Endpoint {
     pub(super) url: String,
-    /// The name that its certificate must have, if it is not the URL's.
+    /// The name that its certificate must have, if it differs from the URL's host.
     pub(super) server_name: Option<String>,
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
@@ -50,10 +50,10 @@ pub(super) struct Endpoint {
 }
 
 impl Target {
-    /// As the native file has it, without a name.
+    /// The target in the native file, without a name.
     fn spec(&self) -> TargetSpec {
         let Endpoint { url, server_name, ca, cert, key } = self.endpoint.clone();
-        // As Istio and the Gateway API have it: the captured host, without a suffix.
+        // As in Istio and the Gateway API: the captured host, without a suffix.
         let host = self.host.clone().map_or(HostPolicy::Keep, HostPolicy::Name);
         let RequestEdits { remove, set, add, path_prefix, base_path: _ } = self.edits.clone();
         let how = TargetSettings {
@@ -68,7 +68,7 @@ impl Target {
     }
 }
 
-/// The native file with these rules. Those that no request reaches are left out.
+/// The native file with these rules, without those that are never reached.
 pub(super) fn file(source: SourceSettings, rules: Vec<Rule>, findings: &mut Findings) -> File {
     let mut file = File { source, ..File::default() };
     let mut kept: Vec<Rule> = Vec::new();
@@ -77,7 +77,7 @@ pub(super) fn file(source: SourceSettings, rules: Vec<Rule>, findings: &mut Find
             |one: &Match| kept.iter().flat_map(|rule| &rule.matches).any(|wide| wide.covers(one));
         if rule.matches.iter().all(covered) {
             if rule.line > 0 {
-                let why = "never reached: the routes before it take all that it matches";
+                let why = "never reached: earlier routes match all its requests";
                 findings.dropped(rule.line, &rule.name, why);
             }
             continue;
@@ -97,14 +97,14 @@ pub(super) fn file(source: SourceSettings, rules: Vec<Rule>, findings: &mut Find
     file
 }
 
-/// The targets of a rule by name; what is not among the known ones is added to them.
+/// The targets of a rule by name; unknown targets are added to `known`.
 fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
     let mut uses: Vec<TargetUse> = Vec::new();
     for target in &rule.targets {
         let spec = target.spec();
         let is_free = |name: &str| uses.iter().all(|other| other.name != name);
         let same = known.iter().find(|one| {
-            // A rule that names a target twice sends twice: the second is a target of its own.
+            // A rule that names a target twice sends twice: the second is a separate target.
             TargetSpec { name: String::new(), ..(*one).clone() } == spec && is_free(&one.name)
         });
         let name = match same {
@@ -124,10 +124,10 @@ fn uses(known: &mut Vec<TargetSpec>, rule: &Rule) -> Vec<TargetUse> {
     uses
 }
 
-/// A name that the native file takes and that is not taken.
+/// A valid name that is not in use.
 fn unique(wanted: &str, taken: &[&str]) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-    // Room for a dash and a number behind it.
+    // Leaves room for a dash and a number.
     let name: String = wanted.chars().map(plain).take(MAX_NAME_BYTES.saturating_sub(8)).collect();
     let name = if name.is_empty() { "unnamed".to_owned() } else { name };
     if !taken.contains(&name.as_str()) {

@@ -1,33 +1,32 @@
-//! Routes in an order in which the first that matches decides, although the server sees their
-//! requests changed.
+//! Orders rules so that the first match decides, although the server sees requests after rewrites.
 //!
-//! Behind a rewrite two routes can look alike. Such a request could have come by either, so that it
-//! must not be mirrored unless both would mirror it to the same targets.
+//! After rewrites, requests of two routes can look the same. Such a request must not be mirrored unless
+//! both routes would mirror it to the same targets.
 
 use super::finding::Findings;
 use super::native::Rule;
 use super::wire::Changes;
 use crate::rules::select::Match;
 
-/// A rule and the route that it comes from.
+/// A rule and the route it was converted from.
 #[derive(Clone, Debug)]
 pub(super) struct Routed {
-    /// With what the server's wire shows.
+    /// Its conditions, as seen on the server's wire.
     pub(super) rule: Rule,
-    /// Where the route stands in its document.
+    /// Path of the route in its document.
     pub(super) field: String,
     pub(super) changes: Changes,
-    /// True when it matches something that the route's own conditions do not match.
+    /// True if the rule matches requests that the route's own conditions do not match.
     pub(super) moved: bool,
-    /// False when no request of it reaches the server: one that is redirected, or has no route.
+    /// False if its requests never reach the server: redirects, or no route.
     pub(super) reaches: bool,
-    /// True when its place among the others is not known.
+    /// True if its precedence among the others is not known.
     pub(super) unplaced: bool,
 }
 
 impl Routed {
-    /// A route, seen behind its changes. Conditions that are lost there are refused for one that
-    /// mirrors; one that mirrors nothing shields more.
+    /// A route, as seen after its changes. If conditions get lost, a route that mirrors is refused, and
+    /// one that mirrors nothing excludes more.
     pub(super) fn new(
         mut rule: Rule,
         field: String,
@@ -42,15 +41,16 @@ impl Routed {
                 moved |= seen.moved;
                 *one = seen.matched;
                 for lost in seen.lost {
-                    let why = format!("behind its rewrite the server does not see {lost}");
+                    let why = format!("after its rewrite the server does not see {lost}");
                     if rule.targets.is_empty() {
                         let why = format!(
-                            "{why}; without that this route, which mirrors nothing, shields more"
+                            "{why}; without it this route, which mirrors nothing, excludes more requests"
                         );
                         findings.approximated(rule.line, &field, &why);
                     } else {
-                        let why =
-                            format!("{why} any more, so that nothing tells what is to be mirrored");
+                        let why = format!(
+                            "{why} any more, so the requests to mirror cannot be recognized"
+                        );
                         findings.refused(rule.line, &field, &why);
                     }
                 }
@@ -63,14 +63,14 @@ impl Routed {
         !self.rule.targets.is_empty()
     }
 
-    /// True when both are of one rule, and can be one again.
+    /// True if both come from the same rule and can be merged.
     pub(super) fn is_of(&self, other: &Self) -> bool {
         self.rule.name == other.rule.name
             && (self.moved, self.reaches, self.unplaced)
                 == (other.moved, other.reaches, other.unplaced)
     }
 
-    /// True when a request that this takes first could have come by `later`.
+    /// True if a request that this matches first could also have come by `later`.
     fn takes_from(&self, later: &Self) -> bool {
         let pairs = |pair: &dyn Fn(&Match, &Match) -> bool| {
             self.rule.matches.iter().any(|a| later.rule.matches.iter().any(|b| pair(a, b)))
@@ -82,13 +82,13 @@ impl Routed {
         pairs(&|a, b| !a.excludes(b) && (unplaced || self.moved || later.changes.touch(a)))
     }
 
-    /// Why its requests could be another's; the other's name follows.
+    /// Why its requests cannot be distinguished from another's; the other's name follows.
     fn alike(&self, other: &Self) -> &'static str {
         if self.unplaced || other.unplaced {
-            "which comes first is the implementation's (a regular expression among them), so that its \
-             requests cannot be told from those of"
+            "their precedence is implementation-specific (one has a regular expression), so its requests \
+             cannot be distinguished from those of"
         } else {
-            "behind the rewrites the server cannot tell its requests from those of"
+            "after the rewrites the server cannot distinguish its requests from those of"
         }
     }
 
@@ -97,20 +97,20 @@ impl Routed {
             "write the path as Exact or PathPrefix"
         } else {
             "capture before the rewrites, where the requests differ (at a gateway: --gateway NAME), or \
-             have the route set a header by which they can be told apart"
+             let the route set a header that distinguishes them"
         }
     }
 
-    /// True when this, which stands first, takes more from a later one than its own conditions do.
-    fn shades(&self, later: &Self) -> bool {
+    /// True if this earlier rule matches more of a later one's requests than its original conditions do.
+    fn overshadows(&self, later: &Self) -> bool {
         let meet = |a: &Match| later.rule.matches.iter().any(|b| !a.excludes(b));
         self.reaches
             && (self.moved || self.unplaced || later.unplaced)
             && self.rule.matches.iter().any(meet)
     }
 
-    /// Says what this, which mirrors nothing, takes from a route that mirrors.
-    fn say_shaded(&self, route: &Self, findings: &mut Findings) {
+    /// Reports which requests this route, which mirrors nothing, takes from one that mirrors.
+    fn report_overshadowed(&self, route: &Self, findings: &mut Findings) {
         let (name, field) = (&self.rule.name, &self.field);
         let alike = route.alike(self);
         if self.covers(route) {
@@ -119,7 +119,7 @@ impl Routed {
             findings.refused(route.rule.line, &route.field, &why);
         } else {
             let why = format!(
-                "{alike} {name} ({field}), which mirrors nothing: those that both match are not \
+                "{alike} {name} ({field}), which mirrors nothing: requests that match both are not \
                  mirrored"
             );
             findings.approximated(route.rule.line, &route.field, &why);
@@ -132,8 +132,8 @@ impl Routed {
     }
 }
 
-/// The rules, shields in front of what could be theirs.
-pub(super) fn told_apart(routes: Vec<Routed>, findings: &mut Findings) -> Vec<Rule> {
+/// The ordered rules: routes that mirror nothing come before rules that could match their requests.
+pub(super) fn disambiguated(routes: Vec<Routed>, findings: &mut Findings) -> Vec<Rule> {
     if routes.iter().all(|one| one.changes.is_none() && !one.unplaced) {
         return routes.into_iter().map(|route| route.rule).collect();
     }
@@ -148,7 +148,7 @@ pub(super) fn told_apart(routes: Vec<Routed>, findings: &mut Findings) -> Vec<Ru
             });
             if let Some(other) = other {
                 let why = format!(
-                    "{} {} ({}), which are mirrored otherwise; {}",
+                    "{} {} ({}), which are mirrored to other targets; {}",
                     route.alike(other),
                     other.rule.name,
                     other.field,
@@ -156,14 +156,14 @@ pub(super) fn told_apart(routes: Vec<Routed>, findings: &mut Findings) -> Vec<Ru
                 );
                 findings.refused(route.rule.line, &route.field, &why);
             }
-            let shields = ordered.iter().filter(|one| !one.mirrors() && one.shades(&route));
-            shields.for_each(|shield| shield.say_shaded(&route, findings));
+            let shields = ordered.iter().filter(|one| !one.mirrors() && one.overshadows(&route));
+            shields.for_each(|shield| shield.report_overshadowed(&route, findings));
         } else if route.reaches {
             let taken = |one: &&Routed| one.mirrors() && one.takes_from(&route);
             if let Some(first) = ordered.iter().position(|one| taken(&one)) {
                 at = first;
             }
-            ordered.iter().filter(taken).for_each(|one| route.say_shaded(one, findings));
+            ordered.iter().filter(taken).for_each(|one| route.report_overshadowed(one, findings));
         }
         ordered.insert(at, route);
     }

@@ -1,4 +1,4 @@
-//! The TLS that a mesh speaks to a service: by Istio's DestinationRules, by the Gateway API's
+//! The TLS settings with which a mesh reaches a service: Istio's DestinationRules, and the Gateway API's
 //! BackendTLSPolicies.
 
 use super::finding::Findings;
@@ -7,15 +7,14 @@ use super::native::Endpoint;
 use super::service::{Services, Wanted, is_named, namespace, number, selects, texts};
 use crate::yaml::Node;
 
-/// Where rules of the whole mesh stand, unless the mesh was told otherwise.
+/// The mesh's default root namespace.
 const ROOT_NAMESPACE: &str = "istio-system";
 
 const BY_HAND: &str = "write an https:// target by hand, with what it needs";
 
 impl<'a> Services<'a> {
-    /// The DestinationRules of a host, as Istio looks them up for clients of a namespace: first
-    /// those of that namespace, then the service's, then the root's; in each, the most specific
-    /// name.
+    /// The DestinationRules of a host, with Istio's lookup for clients of a namespace: first that
+    /// namespace, then the service's, then the root namespace; in each, the most specific host.
     fn rules_of(&self, host: &str, client: &str) -> Vec<&'a Node> {
         let own = in_cluster(host).map(|(_, namespace)| namespace);
         let mut places = vec![client];
@@ -42,8 +41,8 @@ impl<'a> Services<'a> {
         subsets.flat_map(Node::items).find(|subset| is_named(subset, name))
     }
 
-    /// Adds TLS to `endpoint`, where the mesh would speak it to the wanted service on this port.
-    /// `None` when that cannot be done, which was said.
+    /// Adds TLS to `endpoint` if the mesh would use it for the service on this port. `None` if that is
+    /// not possible; a finding says why.
     pub(super) fn secured(
         &self,
         wanted: &Wanted<'_>,
@@ -62,7 +61,7 @@ impl<'a> Services<'a> {
         let rules = self.rules_of(host, client);
         if rules.iter().any(|rule| rule.at(&["spec", "workloadSelector"]).is_some()) {
             return refused(&format!(
-                "its DestinationRule is for some client pods alone (workloadSelector); {BY_HAND}"
+                "its DestinationRule applies only to some client pods (workloadSelector); {BY_HAND}"
             ));
         }
         let policy = rules.iter().find_map(|rule| rule.at(&["spec", "trafficPolicy"]));
@@ -71,8 +70,8 @@ impl<'a> Services<'a> {
         for unlike in ["tunnel", "proxyProtocol"] {
             if [policy, subset].into_iter().flatten().any(|one| one.field(unlike).is_some()) {
                 return refused(&format!(
-                    "its DestinationRule has {unlike}, which mirror does not speak; put a proxy \
-                     before it and give that one's URL"
+                    "its DestinationRule has {unlike}, which mirror does not support; put a proxy in \
+                     front of it and use the proxy's URL"
                 ));
             }
         }
@@ -88,37 +87,37 @@ impl<'a> Services<'a> {
                 Err(why) => refused(&why),
             },
             None if self.is_strict(host) => {
-                let why = "its pods take Istio's own mTLS alone (PeerAuthentication, mode STRICT), which \
-                           only sidecars speak; let them take plain HTTP from here (mode PERMISSIVE)";
+                let why = "its pods accept only Istio's mTLS (PeerAuthentication, mode STRICT), which \
+                           only sidecars speak; let them accept plain HTTP from mirror (mode PERMISSIVE)";
                 refused(why)
             }
             None => {
-                self.elsewhere(wanted, findings);
+                self.report_inapplicable(wanted, findings);
                 Some(endpoint)
             }
         }
     }
 
-    /// Says of rules that ask for TLS and that do not apply to these clients.
-    fn elsewhere(&self, wanted: &Wanted<'_>, findings: &mut Findings) {
+    /// Reports DestinationRules with TLS that do not apply to these clients.
+    fn report_inapplicable(&self, wanted: &Wanted<'_>, findings: &mut Findings) {
         let Wanted { host, client, line, field, .. } = *wanted;
         let applied = self.rules_of(host, client);
         let others = self.rules.iter().filter(|rule| {
             let same = |one: &&Node| std::ptr::eq(*one, rule.document);
-            matches(&rule.host, host) && !applied.iter().any(same) && asks_for_tls(rule.document)
+            matches(&rule.host, host) && !applied.iter().any(same) && requires_tls(rule.document)
         });
         for other in others {
             let why = format!(
-                "plain HTTP: the DestinationRule at line {} asks for TLS, but does not apply to \
-                 clients of namespace {client} (Istio takes their own namespace's first, then the \
-                 service's, then {ROOT_NAMESPACE}'s, and the most specific host)",
+                "plain HTTP: the DestinationRule at line {} requires TLS, but does not apply to \
+                 clients in namespace {client} (Istio looks in their namespace first, then in the \
+                 service's, then in {ROOT_NAMESPACE}, and picks the most specific host)",
                 other.document.at.line
             );
             findings.approximated(line, field, &why);
         }
     }
 
-    /// True when the pods of a service refuse plain HTTP. The narrowest PeerAuthentication counts.
+    /// True if the pods of a service refuse plain HTTP. The most specific PeerAuthentication decides.
     fn is_strict(&self, host: &str) -> bool {
         let Some((_, of)) = in_cluster(host) else { return false };
         let service = self.services.iter().find(|service| service.host == host);
@@ -147,7 +146,7 @@ impl<'a> Services<'a> {
     }
 }
 
-/// A policy's level that decides on TLS.
+/// The level of a traffic policy that decides on TLS.
 #[derive(Clone, Copy)]
 struct Level<'a>(&'a Node);
 
@@ -157,14 +156,14 @@ impl<'a> Level<'a> {
     }
 }
 
-/// The settings of a port take the place of all others, even where they say nothing.
+/// The settings of a port replace all others, even if they are empty.
 fn effective(policy: &Node, port: u16) -> Option<Level<'_>> {
     let ports = policy.field("portLevelSettings").map(Node::items).unwrap_or_default();
     let own = ports.iter().find(|one| one.field("port").and_then(number) == Some(port));
     own.or_else(|| policy.field("tls").map(|_| policy)).map(Level)
 }
 
-fn asks_for_tls(rule: &Node) -> bool {
+fn requires_tls(rule: &Node) -> bool {
     let policy = rule.at(&["spec", "trafficPolicy"]);
     let subsets = rule.at(&["spec", "subsets"]).map(Node::items).unwrap_or_default();
     let policies =
@@ -177,7 +176,7 @@ fn asks_for_tls(rule: &Node) -> bool {
     modes.any(|mode| mode != "DISABLE")
 }
 
-/// True when clients of a namespace see an object (`exportTo`).
+/// True if an object is visible to clients of a namespace (`exportTo`).
 pub(super) fn is_exported(document: &Node, of: &str, client: &str) -> bool {
     let to = document.at(&["spec", "exportTo"]).map(Node::items).unwrap_or_default();
     to.is_empty()
@@ -188,7 +187,7 @@ pub(super) fn is_exported(document: &Node, of: &str, client: &str) -> bool {
         })
 }
 
-/// ClientTLSSettings (networking.istio.io) as a target has them.
+/// Converts ClientTLSSettings (networking.istio.io).
 fn destination_tls(
     tls: &Node,
     names: Option<&Node>,
@@ -211,7 +210,7 @@ fn destination_tls(
     if let Some((key, _)) = tls.fields().iter().find(|(key, _)| !known.contains(&key.text.as_str()))
     {
         return Err(format!(
-            "its DestinationRule has tls.{}, which is not known; {BY_HAND}",
+            "its DestinationRule has the unknown field tls.{}; {BY_HAND}",
             key.text
         ));
     }
@@ -219,33 +218,31 @@ fn destination_tls(
         "DISABLE" => return Ok(endpoint),
         "SIMPLE" | "MUTUAL" => {}
         "ISTIO_MUTUAL" => {
-            let why = "its DestinationRule asks for ISTIO_MUTUAL, whose certificates only sidecars have; \
-                       run the target outside of the mesh, let its PeerAuthentication take plain HTTP \
-                       from here (mode PERMISSIVE), or give its gateway's URL, and write that target \
+            let why = "its DestinationRule requires ISTIO_MUTUAL, whose certificates only sidecars have; \
+                       run the target outside the mesh, let its PeerAuthentication accept plain HTTP \
+                       from mirror (mode PERMISSIVE), or use its gateway's URL, and write that target \
                        by hand";
             return Err(why.to_owned());
         }
         other => {
-            return Err(format!(
-                "its DestinationRule asks for TLS mode {other}, which is not known"
-            ));
+            return Err(format!("its DestinationRule has the unknown TLS mode {other}"));
         }
     }
     if text("credentialName").is_some() {
-        let why = "its DestinationRule has the certificates in a Secret (credentialName), which is not \
-                   read; write them to files and name those: caCertificates, clientCertificate, \
-                   privateKey";
+        let why = "its DestinationRule takes the certificates from a Secret (credentialName), which is \
+                   not supported; write them to files and name those: caCertificates, \
+                   clientCertificate, privateKey";
         return Err(why.to_owned());
     }
     if text("insecureSkipVerify") == Some("true") {
         return Err(format!(
-            "its DestinationRule does not check the certificate (insecureSkipVerify); name the \
-             certificate's authority instead (caCertificates), or {BY_HAND}"
+            "its DestinationRule does not verify the certificate (insecureSkipVerify); name its \
+             certificate authority instead (caCertificates), or {BY_HAND}"
         ));
     }
     if text("caCrl").is_some() {
         return Err(format!(
-            "its DestinationRule has a list of revoked certificates (caCrl), which is not read; {BY_HAND}"
+            "its DestinationRule has a certificate revocation list (caCrl), which is not supported; {BY_HAND}"
         ));
     }
     let names = tls.field("subjectAltNames").filter(|names| !names.items().is_empty()).or(names);
@@ -257,8 +254,8 @@ fn destination_tls(
         [only] if text("sni").is_none() && !only.contains("://") => only,
         _ => {
             return Err(format!(
-                "its certificate must have one of {names:?}, and {asked:?} is not among them: mirror \
-                 checks the name that it sends; {BY_HAND}"
+                "its certificate must have one of {names:?}, but {asked:?} is not among them: mirror \
+                 verifies the name that it sends as SNI; {BY_HAND}"
             ));
         }
     };
@@ -266,7 +263,7 @@ fn destination_tls(
         ("MUTUAL", Some(cert), Some(key)) => (Some(cert.into()), Some(key.into())),
         ("MUTUAL", ..) => {
             let why =
-                "its DestinationRule asks for MUTUAL without clientCertificate and privateKey";
+                "its DestinationRule has mode MUTUAL without clientCertificate and privateKey";
             return Err(why.to_owned());
         }
         _ => (None, None),
@@ -275,7 +272,7 @@ fn destination_tls(
     Ok(Endpoint { ca, cert, key, ..https(endpoint, name)? })
 }
 
-/// A BackendTLSPolicy (gateway.networking.k8s.io) as a target has it.
+/// Converts a BackendTLSPolicy (gateway.networking.k8s.io).
 fn backend_tls(policy: &Node, endpoint: Endpoint) -> Result<Endpoint, String> {
     let of = |name| policy.at(&["spec", "validation", name]);
     if let Some(names) = of("subjectAltNames") {
@@ -285,19 +282,21 @@ fn backend_tls(policy: &Node, endpoint: Endpoint) -> Result<Endpoint, String> {
     }
     let targets = policy.at(&["spec", "targetRefs"]).map(Node::items).unwrap_or_default();
     if targets.iter().any(|target| target.field("sectionName").is_some()) {
-        return Err(format!("its BackendTLSPolicy is for one port (sectionName); {BY_HAND}"));
+        return Err(format!(
+            "its BackendTLSPolicy applies to one port only (sectionName); {BY_HAND}"
+        ));
     }
     match (of("wellKnownCACertificates").and_then(Node::text), of("hostname").and_then(Node::text))
     {
         (Some("System"), Some(name)) => https(endpoint, name),
         _ => Err(format!(
-            "its BackendTLSPolicy (line {}) has certificates in the cluster; write them to a file, and {BY_HAND}",
+            "its BackendTLSPolicy (line {}) uses certificates from the cluster; write them to a file, and {BY_HAND}",
             policy.at.line
         )),
     }
 }
 
-/// The same address by TLS, with the name that the certificate must have.
+/// The same address with TLS, and the name that the certificate must have.
 fn https(endpoint: Endpoint, name: &str) -> Result<Endpoint, String> {
     let Some(rest) = endpoint.url.strip_prefix("http://") else { return Ok(endpoint) };
     let url = format!("https://{rest}");
@@ -306,7 +305,7 @@ fn https(endpoint: Endpoint, name: &str) -> Result<Endpoint, String> {
     Ok(Endpoint { url, server_name, ..endpoint })
 }
 
-/// The full name of the host of a DestinationRule.
+/// The fully qualified host of a DestinationRule.
 pub(super) fn rule_host(document: &Node) -> Option<String> {
     let host = document.at(&["spec", "host"]).and_then(Node::text)?;
     Some(full_name(host, namespace(document)))

@@ -1,5 +1,5 @@
-//! Where a service of the mesh is reached: from the Kubernetes Services, ServiceEntries and
-//! DestinationRules that stand in the same file.
+//! Resolves the address of a service from the Kubernetes Services, ServiceEntries and DestinationRules in
+//! the same file.
 
 use std::net::Ipv6Addr;
 
@@ -10,7 +10,7 @@ use super::policy::{is_exported, rule_host};
 use crate::cli::SubsetUrl;
 use crate::yaml::Node;
 
-/// Documents that say how services are reached.
+/// Documents that define how services are reached.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
     pub(super) entries: Vec<&'a Node>,
@@ -18,18 +18,18 @@ pub(super) struct Services<'a> {
     pub(super) services: Vec<Named<'a>>,
     pub(super) backend_policies: Vec<&'a Node>,
     pub(super) authentications: Vec<&'a Node>,
-    /// Where subsets are, as flags say.
+    /// URLs of subsets, given by flags.
     pub(super) subsets: &'a [SubsetUrl],
 }
 
-/// A document and the full name of the service that it speaks of.
+/// A document and the fully qualified name of its service.
 #[derive(Debug)]
 pub(super) struct Named<'a> {
     pub(super) host: String,
     pub(super) document: &'a Node,
 }
 
-/// A place where production's requests go.
+/// A destination of production's requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Backend {
     /// The full name.
@@ -38,17 +38,17 @@ pub(super) struct Backend {
     pub(super) subset: Option<String>,
 }
 
-/// A service, as a route names it.
+/// A mirror destination, as named by a route.
 pub(super) struct Wanted<'a> {
     /// The full name.
     pub(super) host: &'a str,
     pub(super) port: Option<u16>,
     pub(super) subset: Option<&'a str>,
-    /// The namespace of the clients whose requests are mirrored there.
+    /// Namespace of the clients whose requests are mirrored.
     pub(super) client: &'a str,
-    /// Where requests of the same route or service go in production.
+    /// Destinations of the same route or service in production.
     pub(super) production: &'a [Backend],
-    /// Where it is named.
+    /// The line where it is named.
     pub(super) line: usize,
     pub(super) field: &'a str,
 }
@@ -57,7 +57,7 @@ pub(super) struct Wanted<'a> {
 struct Address {
     host: String,
     port: u16,
-    /// The service's port, by which settings are found.
+    /// The service's port, by which port-level settings are found.
     number: u16,
     protocol: String,
 }
@@ -88,7 +88,7 @@ impl<'a> Services<'a> {
         services
     }
 
-    /// How mirror reaches a service; `None` when it cannot, which was said.
+    /// The endpoint of a service; `None` if there is none, and a finding says why.
     pub(super) fn endpoint(
         &self,
         wanted: &Wanted<'_>,
@@ -96,7 +96,7 @@ impl<'a> Services<'a> {
     ) -> Option<Endpoint> {
         let Wanted { host, line, field, .. } = *wanted;
         if !is_plain(host) {
-            findings.refused(line, field, "not the name of one host; give a URL by hand");
+            findings.refused(line, field, "not the name of a single host; write the URL by hand");
             return None;
         }
         if let Some(url) = self.subset_url(wanted, findings)? {
@@ -106,8 +106,8 @@ impl<'a> Services<'a> {
             Some(subset) => self.subset_address(wanted, subset, findings)?,
             None if wanted.production.iter().any(|one| one.host.eq_ignore_ascii_case(host)) => {
                 let why = format!(
-                    "{host} is where production's requests go, too: its pods would get each of them \
-                     twice; name a service that production does not use"
+                    "production's requests also go to {host}: its pods would get each of them twice; \
+                     name a service that production does not use"
                 );
                 findings.refused(line, field, &why);
                 return None;
@@ -117,8 +117,8 @@ impl<'a> Services<'a> {
         let protocol = address.protocol.to_ascii_uppercase();
         if matches!(protocol.as_str(), "GRPC" | "GRPC-WEB" | "HTTP2" | "H2C") {
             let why = format!(
-                "its port speaks {protocol}, and mirror speaks HTTP/1.1 to targets; put a proxy \
-                 before it and give that one's URL"
+                "its port speaks {protocol}, but mirror speaks HTTP/1.1 to targets; put a proxy in \
+                 front of it and use the proxy's URL"
             );
             findings.refused(line, field, &why);
             return None;
@@ -128,9 +128,9 @@ impl<'a> Services<'a> {
         let endpoint = self.secured(wanted, address.number, plain, findings)?;
         if matches!(protocol.as_str(), "HTTPS" | "TLS") && endpoint.url.starts_with("http:") {
             let why = format!(
-                "its port speaks {protocol}, and nothing in the file says which certificate it has; \
-                 add a DestinationRule with trafficPolicy.tls.mode SIMPLE for {host}, or write an \
-                 https:// target by hand"
+                "its port speaks {protocol}, but the file does not say which certificate it has; add \
+                 a DestinationRule with trafficPolicy.tls.mode SIMPLE for {host}, or write an https:// \
+                 target by hand"
             );
             findings.refused(line, field, &why);
             return None;
@@ -138,7 +138,7 @@ impl<'a> Services<'a> {
         Some(endpoint)
     }
 
-    /// The ServiceEntry of a host: one with the most specific name, of the clients' namespace first.
+    /// The ServiceEntry of a host: the most specific host wins, then the clients' namespace.
     pub(super) fn entry(&self, host: &str, client: &str) -> Option<&'a Node> {
         let names = |entry: &Node| {
             let hosts = entry.at(&["spec", "hosts"]).map(texts).unwrap_or_default();
@@ -148,7 +148,7 @@ impl<'a> Services<'a> {
         let seen = self.entries.iter().filter(|entry| is_exported(entry, namespace(entry), client));
         let ranked =
             seen.filter_map(|entry| Some(((names(entry)?, namespace(entry) == client), *entry)));
-        // Of equals, the first in the file.
+        // Ties go to the first one in the file.
         ranked.rev().max_by_key(|(rank, _)| *rank).map(|(_, entry)| entry)
     }
 
@@ -159,7 +159,7 @@ impl<'a> Services<'a> {
         }
     }
 
-    /// The address of what a ServiceEntry describes, of endpoints with these labels alone.
+    /// The address of a ServiceEntry; considers only endpoints with these labels.
     fn external(
         &self,
         entry: &Node,
@@ -181,12 +181,12 @@ impl<'a> Services<'a> {
             return refused("its ServiceEntry has a port without a number");
         };
         if wanted.port.is_none() && ports.len() > 1 {
-            return refused("its ServiceEntry has several ports; say which");
+            return refused("its ServiceEntry has several ports; name one");
         }
         if entry.at(&["spec", "workloadSelector"]).is_some() {
             return refused(
-                "its ServiceEntry selects pods by labels, which cannot be followed here; \
-                            give the URL by hand",
+                "its ServiceEntry selects pods by label, which cannot be resolved from the file; \
+                 write the URL by hand",
             );
         }
         let endpoints = entry.at(&["spec", "endpoints"]).map(Node::items).unwrap_or_default();
@@ -204,12 +204,16 @@ impl<'a> Services<'a> {
                 let own = endpoint.at(&["ports", name]).and_then(Node::text);
                 let address = endpoint.field("address").and_then(Node::text).unwrap_or(host);
                 if !is_plain(address) && address.parse::<Ipv6Addr>().is_err() {
-                    return refused("its ServiceEntry's endpoint is no host");
+                    return refused("the endpoint of its ServiceEntry is not a host");
                 }
                 (address, own.and_then(|n| n.parse().ok()))
             }
             [] => return refused("its ServiceEntry has no endpoint with the subset's labels"),
-            _ => return refused("its ServiceEntry has several endpoints; give the URL of one"),
+            _ => {
+                return refused(
+                    "its ServiceEntry has several endpoints; write the URL of one by hand",
+                );
+            }
         };
         Some(Address {
             host: host.to_owned(),
@@ -219,7 +223,7 @@ impl<'a> Services<'a> {
         })
     }
 
-    /// The address of a service of the cluster, or of a host that nothing in the file speaks of.
+    /// The address of a service of the cluster, or of a host that is not defined in the file.
     fn internal(
         &self,
         wanted: &Wanted<'_>,
@@ -235,7 +239,8 @@ impl<'a> Services<'a> {
             (Some(wanted), ports) => ports.iter().find(|port| number(port) == Some(wanted)),
             (None, [only]) => Some(only),
             (None, _) => {
-                let why = "no port is named and no Service in the file has one alone: 80";
+                let why =
+                    "no port is given, and no Service in the file has exactly one: 80 is assumed";
                 findings.approximated(line, field, why);
                 return Some(address(host, 80));
             }
@@ -246,12 +251,13 @@ impl<'a> Services<'a> {
         };
         let target = port.field("targetPort").and_then(Node::text);
         let headless = service.and_then(|one| one.document.at(&["spec", "clusterIP"]));
-        // The name of a headless service is that of its pods.
+        // The name of a headless service resolves to its pods.
         let at = match (headless.and_then(Node::text), target) {
             (Some("None"), Some(target)) => match target.parse() {
                 Ok(port) => port,
                 Err(_) => {
-                    let why = "its Service is headless and names its targetPort; write the number";
+                    let why =
+                        "its Service is headless and its targetPort is a name; write the number";
                     findings.refused(line, field, why);
                     return None;
                 }
@@ -261,7 +267,7 @@ impl<'a> Services<'a> {
         Some(Address { port: at, number: number_, protocol: protocol(port), ..address(host, at) })
     }
 
-    /// The URL that a flag gives for a subset; `None` when the flags leave it open, which was said.
+    /// The URL of a subset given by a flag; the outer `None` means that it is ambiguous, and a finding says why.
     fn subset_url(&self, wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Option<&'a str>> {
         let Some(subset) = wanted.subset else { return Some(None) };
         let short = in_cluster(wanted.host).map(|(service, _)| service);
@@ -278,7 +284,7 @@ impl<'a> Services<'a> {
         });
         if found.host.is_none() && others.count() > 0 {
             let why = format!(
-                "several hosts have a subset {subset}; say whose URL it is: --subset \
+                "several hosts have a subset {subset}; name the host in the flag: --subset \
                  {}/{subset}=URL",
                 short.unwrap_or(wanted.host)
             );
@@ -288,8 +294,8 @@ impl<'a> Services<'a> {
         Some(Some(&found.url))
     }
 
-    /// The address that is a subset's own: that of a Service that selects its labels, or of the one
-    /// endpoint of a ServiceEntry that has them.
+    /// The subset's own address: that of a Service that selects its labels, or of the only endpoint of a
+    /// ServiceEntry with them.
     fn subset_address(
         &self,
         wanted: &Wanted<'_>,
@@ -309,7 +315,7 @@ impl<'a> Services<'a> {
                 [] => {}
                 [own] => {
                     let why = format!(
-                        "subset {subset} is taken to be Service {}, which selects its labels",
+                        "subset {subset} is assumed to be Service {}, which selects its labels",
                         own.host
                     );
                     findings.approximated(line, field, &why);
@@ -319,7 +325,7 @@ impl<'a> Services<'a> {
                 several => {
                     let names: Vec<&str> = several.iter().map(|one| one.host.as_str()).collect();
                     let why = format!(
-                        "the Services {} all select subset {subset}; say which it is: {}",
+                        "the Services {} all select subset {subset}; choose one: {}",
                         names.join(", "),
                         flag(wanted, subset)
                     );
@@ -341,15 +347,15 @@ impl<'a> Services<'a> {
         let production = wanted.production.iter().any(|one| one.host == host);
         let why = if shared {
             format!(
-                "production's requests go to subset {subset} of {host}, too: its pods would get each \
-                 of them twice; if a part of it is none of production's, say where: {}",
+                "production's requests also go to subset {subset} of {host}: its pods would get each \
+                 of them twice; if there are pods that production does not use, give their URL: {}",
                 flag(wanted, subset)
             )
         } else {
             format!(
                 "subset {subset} of {host} has no address of its own{}; add a Service for it{selector} \
-                 to the file, or say where it is: {}",
-                if production { ", and the host's is production's, too" } else { "" },
+                 to the file, or give its URL: {}",
+                if production { ", and the host's is also production's" } else { "" },
                 flag(wanted, subset)
             )
         };
@@ -357,7 +363,7 @@ impl<'a> Services<'a> {
         None
     }
 
-    /// The Services that select pods with these labels alone, of the same application.
+    /// The Services of the same application that select only pods with these labels.
     fn selecting(&self, wanted: &Wanted<'_>, labels: &Node) -> Vec<&Named<'a>> {
         let selector = |one: &Named<'a>| one.document.at(&["spec", "selector"]);
         let base = self.services.iter().find(|one| one.host == wanted.host);
@@ -373,7 +379,7 @@ impl<'a> Services<'a> {
         found.collect()
     }
 
-    /// The port of a subset's Service: of the same number, else the only one.
+    /// The port of a subset's Service: its only port, otherwise the same number.
     fn port_of(&self, own: &Named<'_>, wanted: &Wanted<'_>) -> Option<u16> {
         let ports = own.document.at(&["spec", "ports"]).map(Node::items).unwrap_or_default();
         match ports {
@@ -389,7 +395,7 @@ impl Wanted<'_> {
     }
 }
 
-/// The flag that says where a subset is, with a URL to fill in.
+/// The flag for the URL of a subset, with an example URL.
 fn flag(wanted: &Wanted<'_>, subset: &str) -> String {
     let port = wanted.port.unwrap_or(80);
     let own = match in_cluster(wanted.host) {
@@ -403,7 +409,7 @@ fn address(host: &str, port: u16) -> Address {
     Address { host: host.to_owned(), port, number: port, protocol: String::new() }
 }
 
-/// What a Service's port speaks: `appProtocol`, else the beginning of its name, as Istio has it.
+/// The protocol of a Service's port: `appProtocol`, otherwise the prefix of its name, as in Istio.
 fn protocol(port: &Node) -> String {
     let app = port.field("appProtocol").and_then(Node::text);
     let app = app.map(|app| app.trim_start_matches("kubernetes.io/").to_owned());
@@ -414,7 +420,7 @@ fn protocol(port: &Node) -> String {
     })
 }
 
-/// True when `set` has all of these labels with these values.
+/// True if `set` has all of these labels.
 pub(super) fn selects(set: Option<&Node>, labels: &Node) -> bool {
     labels.fields().iter().all(|(key, value)| {
         let own = set.and_then(|set| set.field(&key.text)).and_then(Node::text);
@@ -434,7 +440,7 @@ fn is_plain(host: &str) -> bool {
     !host.is_empty() && host.chars().all(plain)
 }
 
-/// True when its field `name` is this.
+/// True if the field `name` has this value.
 pub(super) fn is_named(node: &Node, name: &str) -> bool {
     node.field("name").and_then(Node::text) == Some(name)
 }

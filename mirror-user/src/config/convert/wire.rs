@@ -1,54 +1,53 @@
-//! What a route changes of a request on its way, and what a server's wire shows of the route's
-//! conditions behind those changes.
+//! What a route changes in its requests, and what the route's conditions look like on the server's wire
+//! after those changes.
 
 use crate::rules::edit::{PathPrefix, RequestEdits, is_field_name};
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
 
-/// Set by proxies between the route and the server as well, so that the route's value may not be
-/// what the wire shows.
+/// Prefixes of headers that proxies after the route may also set, so the wire may not show the route's
+/// value.
 const OF_PROXIES: [&str; 2] = ["x-envoy-", "x-forwarded-"];
 
-/// What stands for something else where the native file names a target's host.
-const WORDS: [&str; 3] = ["keep", "suffix", "target"];
+/// Reserved words of the native file's `host`.
+const HOST_WORDS: [&str; 3] = ["keep", "suffix", "target"];
 
-/// What becomes of the path.
+/// How a route changes the path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum PathChange {
     #[default]
     None,
-    /// What the condition matched is replaced: of a prefix the string, else the whole path (Istio).
+    /// Replaces what the condition matched: the string of a prefix, otherwise the whole path (Istio).
     Matched(String),
-    /// The matched segments are replaced (Gateway API).
+    /// Replaces the matched segments (Gateway API).
     Segments(String),
-    /// The whole path is replaced.
+    /// Replaces the whole path.
     Full(String),
-    /// By an expression, or by something that is not known.
+    /// By a regular expression, or unknown.
     Unknown,
 }
 
-/// What a route changes before it sends a request on. Proxies remove fields first, then they set
-/// and add.
+/// What a route changes before it forwards a request. Proxies first remove fields, then set and add.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     pub(super) path: PathChange,
-    /// The host that the server is asked for.
+    /// The Host that the server receives.
     pub(super) host: Option<String>,
     pub(super) remove: Vec<String>,
     pub(super) set: Vec<(String, String)>,
     pub(super) add: Vec<(String, String)>,
-    /// Fields that only some of the route's destinations change.
+    /// Fields that only some destinations of the route change.
     pub(super) varying: Vec<String>,
-    /// Something that is not known may change anything.
+    /// True if something unknown may change anything.
     pub(super) opaque: bool,
 }
 
-/// A set of conditions, as the server's wire shows them.
+/// Conditions, as seen on the server's wire.
 pub(super) struct Seen {
-    /// Every request of the route is matched by this.
+    /// Matches every request of the route.
     pub(super) matched: Match,
-    /// Conditions that the wire does not show any more.
+    /// Conditions that can no longer be observed.
     pub(super) lost: Vec<String>,
-    /// True when something is matched that the conditions themselves do not match.
+    /// True if this matches requests that the original conditions do not match.
     pub(super) moved: bool,
 }
 
@@ -57,7 +56,7 @@ impl Changes {
         *self == Self::default()
     }
 
-    /// True when a condition of `one` asks for something that is changed.
+    /// True if a condition of `one` depends on something that is changed.
     pub(super) fn touch(&self, one: &Match) -> bool {
         self.opaque
             || (self.path != PathChange::None && one.path.is_some())
@@ -72,7 +71,7 @@ impl Changes {
             || (self.host.is_some() && name.eq_ignore_ascii_case("host"))
     }
 
-    /// What the server sees of requests for which `before` holds.
+    /// What the server sees of requests that match `before`.
     pub(super) fn behind(&self, before: &Match) -> Seen {
         let mut lost = Vec::new();
         let mut seen = before.clone();
@@ -99,7 +98,7 @@ impl Changes {
             for (name, text) in &before.headers {
                 match self.field_behind(name, text) {
                     Some(text) => seen.headers.push((name.clone(), text)),
-                    // The host's own condition says all of it.
+                    // Already covered by the condition on the host.
                     None if self.host.is_some() && name.eq_ignore_ascii_case("host") => {}
                     None => lost.push(format!("header {name}")),
                 }
@@ -112,7 +111,7 @@ impl Changes {
         Seen { matched: seen, lost, moved }
     }
 
-    /// Fields that are set tell the requests of this route from those of others.
+    /// Fields that the route sets distinguish its requests from those of others.
     fn mark(&self, seen: &mut Match) {
         for (name, _) in &self.set {
             let lower = name.to_ascii_lowercase();
@@ -134,7 +133,7 @@ impl Changes {
             | (PathChange::Matched(_), Some(PathKind::Segments(_))) => {
                 return Err(());
             }
-            // Without a condition the prefix / is matched, and replaced.
+            // Without a condition, the prefix / is matched and replaced.
             (PathChange::Matched(to), None | Some(PathKind::Prefix(_))) => {
                 PathKind::Prefix(to.clone())
             }
@@ -149,7 +148,7 @@ impl Changes {
             | (PathChange::Full(to), _) => PathKind::Exact(to.clone()),
         };
         match &kind {
-            // Every path begins so.
+            // Every path matches.
             PathKind::Prefix(text) | PathKind::Segments(text) if text == "/" => Ok(None),
             PathKind::Prefix(text) | PathKind::Segments(text) | PathKind::Exact(text)
                 if text.starts_with('/') && !text.contains(['?', '#', ' ']) =>
@@ -160,7 +159,7 @@ impl Changes {
         }
     }
 
-    /// What the wire shows of a field for which `text` holds; `None` when that is not known.
+    /// The condition on a field after the changes; `None` if it is not known.
     fn field_behind(&self, name: &str, text: &TextMatch) -> Option<TextMatch> {
         if !self.changes_field(name) {
             return Some(text.clone());
@@ -172,7 +171,7 @@ impl Changes {
         let removed = self.remove.iter().any(same);
         let mut values = self.set.iter().filter(|(other, _)| same(other)).map(|(_, value)| value);
         let base = match (values.next(), removed) {
-            // Which of two operations comes last depends on where they stand.
+            // Which of two operations is applied last depends on their level.
             (Some(_), true) => return None,
             (Some(first), false) if values.all(|other| other == first) => {
                 TextMatch::Exact(literal(first)?)
@@ -202,15 +201,15 @@ impl Changes {
         })
     }
 
-    /// The same changes, made to the copy of a request that was captured before them. `Err` says
-    /// what cannot be done.
+    /// The same changes as edits of a request that was captured before them. `Err` says which change is
+    /// not possible.
     pub(super) fn edits(&self, matches: &[Match]) -> Result<RequestEdits, String> {
         if self.opaque || !self.varying.is_empty() {
-            return Err("what its destinations or extensions change is not known".to_owned());
+            return Err("the changes of its destinations or extensions are not known".to_owned());
         }
-        if let Some(host) = self.host.as_deref().filter(|host| WORDS.contains(host)) {
+        if let Some(host) = self.host.as_deref().filter(|host| HOST_WORDS.contains(host)) {
             return Err(format!(
-                "host {host:?} is a word of the native file; name it with its port"
+                "host {host:?} is a reserved word of the native file; add its port"
             ));
         }
         let names =
@@ -224,13 +223,15 @@ impl Changes {
             self.set.iter().chain(&self.add).any(|(other, _)| other.eq_ignore_ascii_case(name))
         };
         if let Some(name) = self.remove.iter().find(|name| twice(name)) {
-            return Err(format!("header {name} is both removed and given"));
+            return Err(format!("header {name} is both removed and set or added"));
         }
         let lines = |list: &[(String, String)]| -> Result<Vec<(String, String)>, String> {
             list.iter()
                 .map(|(name, value)| match literal(value) {
                     Some(value) => Ok((name.clone(), value)),
-                    None => Err(format!("header {name}: {value:?} is filled in by the proxy")),
+                    None => Err(format!(
+                        "header {name}: {value:?} is a variable that the proxy expands"
+                    )),
                 })
                 .collect()
         };
@@ -238,7 +239,7 @@ impl Changes {
         let first = prefixes.next().unwrap_or(Ok(None))?;
         for other in prefixes {
             if other? != first {
-                let why = "its matches have their paths replaced in different ways; write a route \
+                let why = "the paths of its matches are replaced in different ways; write one route \
                            for each";
                 return Err(why.to_owned());
             }
@@ -252,7 +253,7 @@ impl Changes {
         })
     }
 
-    /// The native replacement of whole segments, where it does the same.
+    /// The equivalent native replacement of whole segments.
     fn path_edit(&self, before: Option<&PathMatch>) -> Result<Option<PathPrefix>, String> {
         let ignore_case = before.is_some_and(|path| path.ignore_case);
         let slash = |text: &str| text.ends_with('/');
@@ -280,20 +281,20 @@ impl Changes {
                 (from.as_str(), to)
             }
             _ => {
-                let why = "the path is not replaced by whole segments, and nothing else can be done \
-                           to a shadow's path; capture behind the gateway, at the server's pods";
+                let why = "the path is not replaced in whole segments, which is all that `path-prefix` \
+                           can do; capture after the gateway, at the server's pods";
                 return Err(why.to_owned());
             }
         };
         if ignore_case {
-            return Err("a path is replaced in its case alone; leave out ignoreUriCase".to_owned());
+            return Err("`path-prefix` is case-sensitive; leave out ignoreUriCase".to_owned());
         }
         let to = if to.is_empty() { "/" } else { to };
         Ok(Some(PathPrefix { from: from.to_owned(), to: to.to_owned() }))
     }
 }
 
-/// The value, unless the proxy fills something in, or leaves the field out; `%%` is a percent sign.
+/// The literal value, unless the proxy expands variables in it or omits the field; `%%` is a percent sign.
 fn literal(value: &str) -> Option<String> {
     let plain = value.replace("%%", "");
     let usable = !value.is_empty() && value.trim() == value && !plain.contains('%');

@@ -1,20 +1,20 @@
-//! The filters of a rule (HTTPRouteFilter): what they change, what they answer, where they mirror.
+//! The filters of a rule (HTTPRouteFilter): changes, direct responses, mirrors.
 
 use crate::config::convert::finding::Findings;
 use crate::config::convert::wire::{Changes, PathChange};
 use crate::yaml::Node;
 
-/// What the filters of a rule do.
+/// The filters of a rule.
 #[derive(Default)]
 pub(super) struct Filters<'a> {
     pub(super) changes: Changes,
-    /// True when they answer every request.
+    /// True if they respond to every request themselves.
     pub(super) answered: bool,
-    /// True when they answer the questions of browsers (CORS).
+    /// True if they respond to CORS preflight requests.
     pub(super) preflight: bool,
-    /// Where a filter stands that may do anything.
+    /// Line and path of a filter with unknown effects.
     pub(super) unknown: Option<(usize, String)>,
-    /// The RequestMirror filters, and where each stands.
+    /// The RequestMirror filters, with their paths.
     pub(super) mirrors: Vec<(&'a Node, String)>,
 }
 
@@ -67,31 +67,31 @@ impl<'a> Filters<'a> {
                         }
                         _ => {
                             let field = format!("{path}.urlRewrite.{}", key.text);
-                            findings.refused(key.at.line, field, "no field that is known");
+                            findings.refused(key.at.line, field, "unknown field");
                         }
                     }
                 }
             }
             "ResponseHeaderModifier" => {
-                findings.dropped(line, path, "responses are production's own");
+                findings.dropped(line, path, "concerns production's responses only");
             }
             "CORS" => {
                 self.preflight = true;
-                findings.dropped(line, path, "what it answers is not mirrored");
+                findings.dropped(line, path, "requests that it responds to are not mirrored");
             }
             "RequestRedirect" => {
                 self.answered = true;
-                findings.dropped(line, path, "what it answers is not mirrored");
+                findings.dropped(line, path, "requests that it responds to are not mirrored");
             }
             "ExtensionRef" | "ExternalAuth" => {
                 self.changes.opaque = true;
                 self.unknown = Some((line, path));
             }
-            _ => findings.refused(line, path, "no type that is known"),
+            _ => findings.refused(line, path, "unknown type"),
         }
     }
 
-    /// Filters of one backend count for all where it is the only one.
+    /// Filters of a backend apply to all requests if it is the only one.
     fn add_of_backend(
         &mut self,
         node: &'a Node,
@@ -102,8 +102,8 @@ impl<'a> Filters<'a> {
         let line = node.at.line;
         match kind(node) {
             "RequestMirror" => {
-                let why = "it mirrors what goes to this backend alone; capture at its pods, and write \
-                           the filter for the rule";
+                let why = "it mirrors only requests to this backend; capture at its pods, and move the \
+                           filter to the rule";
                 findings.refused(line, path, why);
             }
             "RequestHeaderModifier" | "ResponseHeaderModifier" if is_only => {
@@ -135,7 +135,7 @@ fn header_changes(node: Option<&Node>, changes: &mut Changes) {
             let of = |name| line.field(name).and_then(Node::text).unwrap_or_default().to_owned();
             match of("name") {
                 name if name.eq_ignore_ascii_case("host") => changes.host = Some(of("value")),
-                // The Gateway API has no values to be filled in.
+                // The Gateway API has no variables in values.
                 name => out.push((name, of("value").replace('%', "%%"))),
             }
         }

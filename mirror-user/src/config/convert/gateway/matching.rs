@@ -1,27 +1,21 @@
-//! The conditions of a rule (HTTPRouteMatch).
+//! Conditions of a rule (HTTPRouteMatch).
 
+use crate::config::convert::condition::ConditionPolicy;
 use crate::config::convert::finding::Findings;
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, TextMatch};
 use crate::yaml::Node;
 
-/// Whose conditions are read.
-pub(super) struct Scope {
-    /// True for a rule that mirrors. What its conditions leave out would capture more; the
-    /// conditions of others are left out, as a wider shield captures less.
-    pub(super) mirrors: bool,
+/// Reads the conditions of one rule.
+pub(super) struct MatchReader {
+    pub(super) policy: ConditionPolicy,
 }
 
-impl Scope {
-    fn cannot(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
-        if self.mirrors {
-            findings.refused(line, field, why);
-        } else {
-            let why = format!("{why}; without it this rule, which mirrors nothing, shields more");
-            findings.approximated(line, field, &why);
-        }
+impl MatchReader {
+    fn unconvertible(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
+        self.policy.unconvertible(line, field, why, findings);
     }
 
-    /// One set of conditions, all of which must hold.
+    /// Reads one match: conditions that must all hold.
     pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Match {
         let mut result = Match::default();
         for (key, node) in node.fields() {
@@ -46,7 +40,7 @@ impl Scope {
                         }
                     }
                 }
-                _ => self.cannot(key.at.line, &field, "no condition that is known", findings),
+                _ => self.unconvertible(key.at.line, &field, "unknown condition", findings),
             }
         }
         result
@@ -56,38 +50,38 @@ impl Scope {
         let text = node.field("value").and_then(Node::text).unwrap_or("/").to_owned();
         let kind = match node.field("type").and_then(Node::text).unwrap_or("PathPrefix") {
             "Exact" => PathKind::Exact(text),
-            // Every path begins so; and what is left out is not weighed as a longer prefix.
+            // Every path matches; leaving it out keeps the right precedence.
             "PathPrefix" if text == "/" => return None,
             "PathPrefix" => PathKind::Segments(text),
             "RegularExpression" => {
-                let why = "its place among the others and its dialect are the implementation's; here \
-                           one that mirrors comes behind them and must match the whole path, one \
+                let why = "precedence and dialect of regular expressions are implementation-specific; \
+                           here a rule that mirrors comes last and must match the whole path, one \
                            that does not comes first and matches any part";
                 findings.approximated(node.at.line, field, why);
                 match self.pattern(&text) {
                     Ok(pattern) => PathKind::Regex(pattern),
                     Err(why) => {
-                        self.cannot(node.at.line, field, &why, findings);
+                        self.unconvertible(node.at.line, field, &why, findings);
                         return None;
                     }
                 }
             }
             _ => {
-                self.cannot(node.at.line, field, "no type that is known", findings);
+                self.unconvertible(node.at.line, field, "unknown type", findings);
                 return None;
             }
         };
         Some(PathMatch { kind, ignore_case: false })
     }
 
-    /// An expression. Whether it must match the whole is the implementation's to say: a shield's need
-    /// not.
+    /// A regular expression. Whether it must match the whole value is implementation-specific: for rules
+    /// that mirror nothing, any part matches.
     fn pattern(&self, text: &str) -> Result<Pattern, String> {
         let pattern = Pattern::new(text)?;
-        if self.mirrors { Ok(pattern) } else { Pattern::new(&format!(".*(?:{text}).*")) }
+        if self.policy.mirrors { Ok(pattern) } else { Pattern::new(&format!(".*(?:{text}).*")) }
     }
 
-    /// Conditions on fields or parameters by their names.
+    /// Conditions on header fields or query parameters.
     fn named(&self, node: &Node, path: &str, findings: &mut Findings) -> Vec<(String, TextMatch)> {
         let mut result = Vec::new();
         for (index, one) in node.items().iter().enumerate() {
@@ -104,7 +98,7 @@ impl Scope {
             };
             match (of("name"), text) {
                 (Some(name), Some(text)) => result.push((name.to_owned(), text)),
-                _ => self.cannot(
+                _ => self.unconvertible(
                     one.at.line,
                     &field,
                     "give a name, a known type and a value",

@@ -1,4 +1,4 @@
-//! Where RequestMirror filters send copies.
+//! The targets of RequestMirror filters.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::rules::sample::Portion;
 use crate::yaml::Node;
 
 impl Route<'_> {
-    /// Where a rule is mirrored to; explicit zeros are left out.
+    /// The mirror targets of a rule, without those with an explicit 0 %.
     pub(super) fn targets(
         &self,
         mirrors: &[(&Node, String)],
@@ -32,11 +32,7 @@ impl Route<'_> {
     ) -> Option<(Endpoint, Portion)> {
         for (key, _) in mirror.fields() {
             if !matches!(key.text.as_str(), "backendRef" | "percent" | "fraction") {
-                findings.refused(
-                    key.at.line,
-                    format!("{path}.{}", key.text),
-                    "no field that is known",
-                );
+                findings.refused(key.at.line, format!("{path}.{}", key.text), "unknown field");
             }
         }
         let portion = match (mirror.field("percent"), mirror.field("fraction")) {
@@ -67,18 +63,14 @@ impl Route<'_> {
             findings.refused(
                 backend.at.line,
                 field,
-                "only a Service can be resolved; give a URL by hand",
+                "only a Service can be resolved; write the URL by hand",
             );
             return None;
         }
         for (key, _) in backend.fields() {
             let known = ["group", "kind", "name", "namespace", "port"];
             if !known.contains(&key.text.as_str()) {
-                findings.refused(
-                    key.at.line,
-                    format!("{field}.{}", key.text),
-                    "no field that is known",
-                );
+                findings.refused(key.at.line, format!("{field}.{}", key.text), "unknown field");
             }
         }
         let namespace = of("namespace").unwrap_or(self.namespace);
@@ -89,8 +81,8 @@ impl Route<'_> {
         };
         if namespace != self.namespace && !self.is_granted(name, namespace) {
             let why = format!(
-                "no ReferenceGrant of namespace {namespace} in the file lets HTTPRoutes of {} name \
-                 Service {name}, without which nothing is mirrored; add it (kubectl get \
+                "no ReferenceGrant of namespace {namespace} in the file allows HTTPRoutes of {} to \
+                 reference Service {name}, and without one nothing is mirrored; add it (kubectl get \
                  referencegrant -n {namespace} -o yaml)",
                 self.namespace
             );
@@ -109,7 +101,7 @@ impl Route<'_> {
         self.services.endpoint(&wanted, findings)
     }
 
-    /// True when the Service's namespace lets this route name it (ReferenceGrant).
+    /// True if a ReferenceGrant allows this route to reference the Service.
     fn is_granted(&self, service: &str, of: &str) -> bool {
         let mut grants = self.documents.iter().filter(|one| {
             one.field("kind").and_then(Node::text) == Some("ReferenceGrant") && namespace(one) == of
@@ -153,7 +145,8 @@ fn fraction(node: &Node, path: &str, findings: &mut Findings) -> Option<Portion>
             Portion::fraction(&format!("{n}/{of}")).ok()
         }
         _ => {
-            let why = "a fraction has a numerator from 0 on and a denominator (100) not below it";
+            let why =
+                "the numerator must be 0 or more, and not above the denominator (default 100)";
             findings.refused(node.at.line, path, why);
             None
         }

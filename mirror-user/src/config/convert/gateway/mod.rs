@@ -1,8 +1,8 @@
-//! HTTPRoutes (gateway.networking.k8s.io) as rules.
+//! Converts HTTPRoutes (gateway.networking.k8s.io).
 //!
-//! The Gateway API orders not rules but matches, those of all routes together: the most specific
-//! host first, then path, method, headers and query. So every match becomes an entry of its own,
-//! and neighbours of one rule are one native rule again.
+//! The Gateway API orders single matches across all routes: the most specific host first, then path,
+//! method, headers and query. So every match becomes an entry of its own, and adjacent entries of the same
+//! rule are merged again.
 
 mod filters;
 mod matching;
@@ -12,8 +12,9 @@ mod parents;
 use std::cmp::Reverse;
 
 use self::filters::Filters;
-use self::matching::Scope;
+use self::matching::MatchReader;
 use self::parents::Parents;
+use super::condition::ConditionPolicy;
 use super::finding::Findings;
 use super::istio::portion::timeout;
 use super::native::Rule;
@@ -44,27 +45,29 @@ pub(super) fn rules(
                     route.entries(document, &hosts, &mut entries, findings);
                 }
             }
-            "GRPCRoute" => {
-                findings.refused(document.at.line, "kind", "gRPC is HTTP/2, which is not read")
-            }
+            "GRPCRoute" => findings.refused(
+                document.at.line,
+                "kind",
+                "gRPC uses HTTP/2, which is not supported",
+            ),
             "Service" | "ReferenceGrant" | "Gateway" | "GatewayClass" | "Namespace"
             | "BackendTLSPolicy" | "DestinationRule" | "ServiceEntry" => {}
             "EnvoyPatchPolicy" | "EnvoyFilter" => {
-                let why = "it may change routes in ways that are not read; leave it out of the file if \
-                           it does not";
+                let why = "it may change routes in ways that cannot be converted; remove it from the \
+                           file if it does not";
                 findings.refused(document.at.line, "kind", why);
             }
             "VirtualService" => {
-                let why = "not read here; convert it with --from istio";
+                let why = "not converted here; use --from istio";
                 findings.dropped(document.at.line, "kind", why);
             }
             other => {
-                let why = format!("{other:?} has no mirroring in it");
+                let why = format!("{other:?} does not configure mirroring");
                 findings.dropped(document.at.line, "kind", &why);
             }
         }
     }
-    // Stable: the last criteria are the places in the route.
+    // A stable sort: the last criterion is the order within the route.
     entries.sort_by_cached_key(Entry::precedence);
     let routed = entries.into_iter().map(|entry| entry.routed(view, findings));
     let mut routes: Vec<Routed> = Vec::new();
@@ -79,15 +82,15 @@ pub(super) fn rules(
 
 /// One match of one rule for one host.
 struct Entry {
-    /// When its route was made.
+    /// Creation time of its route.
     created: String,
     /// Namespace and name of its route.
     route: String,
-    /// A rule with this match alone.
+    /// A rule with only this match.
     rule: Rule,
     field: String,
     changes: Changes,
-    /// False when it is answered before it reaches the server.
+    /// False if a proxy responds before the request reaches the server.
     reaches: bool,
 }
 
@@ -97,13 +100,13 @@ impl Entry {
         let regex = |one: &Match| {
             one.path.as_ref().is_some_and(|path| matches!(path.kind, PathKind::Regex(_)))
         };
-        // Where an expression comes among the others is the implementation's.
+        // The precedence of regular expressions is implementation-specific.
         let unplaced = rule.matches.iter().any(regex);
         let changes = if view.is_server() { changes } else { Changes::default() };
         Routed { unplaced, ..Routed::new(rule, field, changes, reaches, findings) }
     }
 
-    /// What comes first is the smallest.
+    /// Sort key; the smallest comes first.
     fn precedence(&self) -> impl Ord + use<> {
         let one = self.rule.matches.first().cloned().unwrap_or_default();
         let Match { hosts, path, methods, headers, query, .. } = &one;
@@ -133,7 +136,7 @@ struct Route<'a> {
     namespace: &'a str,
     name: String,
     created: &'a str,
-    /// Where the requests of all its rules go.
+    /// Destinations of all its rules.
     production: Vec<Backend>,
 }
 
@@ -163,7 +166,7 @@ impl<'a> Route<'a> {
             view,
             namespace,
             name: format!("{namespace}/{}", metadata("name").unwrap_or("unnamed")),
-            // RFC 3339 in UTC, which sorts as text; what was never made is the youngest.
+            // RFC 3339 in UTC sorts as text; a route without a creation time sorts last.
             created: metadata("creationTimestamp").unwrap_or("~"),
             production: production.collect(),
         }
@@ -182,14 +185,14 @@ impl<'a> Route<'a> {
                 // Read with the parents.
                 "hostnames" | "parentRefs" => {}
                 "rules" => rules = node.items(),
-                other => findings.refused(key.at.line, other, "no field that is known"),
+                other => findings.refused(key.at.line, other, "unknown field"),
             }
         }
         for (index, node) in rules.iter().enumerate() {
             let field = format!("rules[{index}]");
             let (rule, Filters { changes, answered, preflight, .. }) =
                 self.rule(node, index, &field, findings);
-            // It never reaches the server, and nothing else does in its place.
+            // It never reaches the server.
             if answered && self.view.is_server() {
                 continue;
             }
@@ -236,12 +239,13 @@ impl<'a> Route<'a> {
         if filters.answered {
             targets.clear();
         }
-        let scope = Scope { mirrors: !targets.is_empty() };
-        if scope.mirrors
+        let policy = ConditionPolicy { owner: "rule", mirrors: !targets.is_empty() };
+        let conditions = MatchReader { policy };
+        if policy.mirrors
             && let Some((line, field)) = &filters.unknown
         {
-            let why = "what it does to a request, or which it answers, is its implementation's to \
-                       say, so that what the wire shows is not known; write the rule by hand";
+            let why = "its effect on requests and responses is implementation-specific, so it is not \
+                       known what the wire shows; write the rule by hand";
             findings.refused(*line, field, why);
         }
         let mut matches = Vec::new();
@@ -253,7 +257,7 @@ impl<'a> Route<'a> {
                 "filters" => {}
                 "matches" => {
                     for (index, one) in node.items().iter().enumerate() {
-                        matches.push(scope.read(one, &format!("{field}[{index}]"), findings));
+                        matches.push(conditions.read(one, &format!("{field}[{index}]"), findings));
                     }
                 }
                 "backendRefs" => {
@@ -270,7 +274,7 @@ impl<'a> Route<'a> {
                 "retry" | "sessionPersistence" => {
                     findings.dropped(key.at.line, field, OWN);
                 }
-                _ => findings.refused(key.at.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "unknown field"),
             }
         }
         if matches.is_empty() {

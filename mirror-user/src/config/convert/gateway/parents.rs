@@ -1,4 +1,4 @@
-//! What a route hangs on (`parentRefs`): the listeners of Gateways, whose hosts narrow its own, and
+//! The parents of a route (`parentRefs`): listeners of Gateways, whose hosts restrict its own, and
 //! Services of the mesh.
 
 use crate::config::convert::View;
@@ -8,7 +8,7 @@ use crate::config::convert::service::{number, texts};
 use crate::rules::select::{HostPattern, PortRange};
 use crate::yaml::Node;
 
-/// The Gateways of a file, and where their routes are seen.
+/// The Gateways of a file.
 pub(super) struct Parents<'a> {
     documents: &'a [Node],
     gateways: Vec<&'a Node>,
@@ -16,15 +16,15 @@ pub(super) struct Parents<'a> {
     ports: Vec<PortRange>,
 }
 
-/// How a route hangs on one of its parents.
-enum Tie<'a> {
-    /// On the listeners of a Gateway.
+/// How a route is attached to one of its parents.
+enum Attachment<'a> {
+    /// To listeners of a Gateway.
     Listeners(Vec<&'a Node>),
-    /// On a Gateway that is not in the file.
+    /// To a Gateway that is not in the file.
     Missing(String),
-    /// On a Service of the mesh, which is asked for by these names.
+    /// To a Service of the mesh, which has these names.
     Service(Vec<String>),
-    /// Not where the native file captures.
+    /// Not to the point where the native file captures.
     Elsewhere,
 }
 
@@ -42,8 +42,8 @@ impl<'a> Parents<'a> {
                 gateways.iter().copied().filter(|one| is_called(one, name)).collect();
             if own.is_empty() {
                 let why = format!(
-                    "Gateway {name} is not in the file, so that its hosts and ports are not known: the \
-                     routes' own hosts count, on every port that is captured"
+                    "Gateway {name} is not in the file, so its hosts and ports are not known: the routes' \
+                     own hosts are used, on every captured port"
                 );
                 findings.approximated(1, "file", &why);
             }
@@ -56,14 +56,13 @@ impl<'a> Parents<'a> {
                             ports.push(port);
                         }
                         if !given_ports {
-                            let why = "the port is that of the gateway's Service; where its pods \
-                                       listen on another, give that one: --port";
+                            let why = "this is the port of the gateway's Service; if its pods listen \
+                                       on another one, give it with --port";
                             findings.approximated(line, "listeners", why);
                         }
                     }
                     (Some(protocol), _) => {
-                        let why =
-                            format!("{protocol}: what it gets is not seen as HTTP on its wire");
+                        let why = format!("{protocol}: its traffic is not plain HTTP on the wire");
                         findings.approximated(line, "listeners", &why);
                     }
                     (None, _) => findings.refused(line, "listeners", "a protocol is required"),
@@ -77,8 +76,8 @@ impl<'a> Parents<'a> {
         self.ports
     }
 
-    /// The hosts of a route's requests; `[None]` stands for any. `None` where it has no requests, or
-    /// none that can be known, which was said.
+    /// The hosts of a route's requests; `[None]` means any. `None` if it has no requests, or if its hosts
+    /// are unknown; a finding says why.
     pub(super) fn hosts(
         &self,
         route: &Node,
@@ -88,47 +87,49 @@ impl<'a> Parents<'a> {
         let own: Vec<&str> = own.map(texts).unwrap_or_default();
         let line = route.at(&["spec", "hostnames"]).map_or(route.at.line, |node| node.at.line);
         let parents = route.at(&["spec", "parentRefs"]).map(Node::items).unwrap_or_default();
-        let mut met: Vec<Option<String>> = Vec::new();
+        let mut attached: Vec<Option<String>> = Vec::new();
         let unbound = parents.is_empty() && self.view.is_server();
         if unbound {
-            met = any_or(&own);
+            attached = any_or(&own);
         }
         for parent in parents {
-            match self.tie(route, parent, findings) {
-                Tie::Listeners(listeners) => {
-                    met.extend(listeners.into_iter().flat_map(|one| meeting(&own, one)));
+            match self.attachment(route, parent, findings) {
+                Attachment::Listeners(listeners) => {
+                    attached.extend(listeners.into_iter().flat_map(|one| accepted(&own, one)));
                 }
-                Tie::Missing(_) if !own.is_empty() => {
-                    let why = "its Gateway is not in the file; where the listeners have fewer hosts \
-                               than this route, add it (kubectl get gateway -o yaml)";
+                Attachment::Missing(_) if !own.is_empty() => {
+                    let why = "its Gateway is not in the file; if its listeners have fewer hosts than \
+                               this route, add it (kubectl get gateway -o yaml)";
                     findings.dropped(parent.at.line, "parentRefs", why);
-                    met.extend(any_or(&own));
+                    attached.extend(any_or(&own));
                 }
-                Tie::Missing(name) => {
+                Attachment::Missing(name) => {
                     let why = format!(
-                        "there are none, and Gateway {name}, whose listeners may have some, is not in \
-                         the file; add it (kubectl get gateway -o yaml), or write them here"
+                        "missing, and Gateway {name}, whose listeners may have hosts, is not in the \
+                         file; add it (kubectl get gateway -o yaml), or add hostnames here"
                     );
                     findings.refused(line, "hostnames", &why);
                     return None;
                 }
-                Tie::Service(names) => met.extend(names.into_iter().map(Some)),
-                Tie::Elsewhere => {}
+                Attachment::Service(names) => attached.extend(names.into_iter().map(Some)),
+                Attachment::Elsewhere => {}
             }
         }
-        if met.is_empty() {
+        if attached.is_empty() {
             let why = match self.view {
-                View::Server => "no listener of its Gateways takes it with its hosts: no requests",
+                View::Server => {
+                    "no listener of its Gateways accepts this route and its hosts, so it gets no requests"
+                }
                 View::Gateway { .. } => {
-                    "no route of the gateway that is captured at, or none of its HTTP listeners takes \
-                     it: no requests there"
+                    "not a route of the captured gateway, or none of its HTTP listeners accepts it, so it \
+                     gets no requests there"
                 }
             };
             findings.dropped(line, "parentRefs", why);
             return None;
         }
         let mut hosts = Vec::new();
-        for host in met {
+        for host in attached {
             let host = match host.as_deref().map(str::parse::<HostPattern>) {
                 None => None,
                 Some(Ok(host)) => Some(host),
@@ -144,7 +145,7 @@ impl<'a> Parents<'a> {
         Some(hosts)
     }
 
-    fn tie(&self, route: &Node, parent: &Node, findings: &mut Findings) -> Tie<'a> {
+    fn attachment(&self, route: &Node, parent: &Node, findings: &mut Findings) -> Attachment<'a> {
         let own = metadata(route, "namespace");
         let name = text(parent, "name").unwrap_or_default();
         let of = text(parent, "namespace").or(own);
@@ -153,18 +154,18 @@ impl<'a> Parents<'a> {
             "Service" if self.view.is_server() => {
                 let of = of.unwrap_or("default");
                 let names = spellings(&format!("{name}.{of}.svc.cluster.local"), of);
-                let why = "the Service's names; requests that name it otherwise, or by its address, \
-                           are not mirrored";
+                let why = "converted to the Service's names; requests that use another name or an \
+                           address are not mirrored";
                 findings.approximated(parent.at.line, "parentRefs", why);
                 let port = text(parent, "port");
                 let named = |host| match port {
                     Some(port) => format!("{host}:{port}"),
                     None => host,
                 };
-                return Tie::Service(names.into_iter().map(named).collect());
+                return Attachment::Service(names.into_iter().map(named).collect());
             }
-            "Service" => return Tie::Elsewhere,
-            _ => return Tie::Missing(name.to_owned()),
+            "Service" => return Attachment::Elsewhere,
+            _ => return Attachment::Missing(name.to_owned()),
         }
         if let View::Gateway { name: wanted, .. } = self.view {
             let is_it = match wanted.split_once('/') {
@@ -172,29 +173,29 @@ impl<'a> Parents<'a> {
                 None => wanted == name,
             };
             if !is_it {
-                return Tie::Elsewhere;
+                return Attachment::Elsewhere;
             }
         }
         let found = self.gateways.iter().copied().find(|one| {
-            // A manifest without a namespace goes into whichever is the current one.
+            // A manifest without a namespace is applied to the current one.
             let at = metadata(one, "namespace");
             metadata(one, "name") == Some(name) && (at.is_none() || of.is_none() || at == of)
         });
-        let Some(gateway) = found else { return Tie::Missing(name.to_owned()) };
+        let Some(gateway) = found else { return Attachment::Missing(name.to_owned()) };
         let listeners = listeners(gateway).iter().filter(|one| {
             text(parent, "sectionName").is_none_or(|section| text(one, "name") == Some(section))
                 && text(parent, "port").is_none_or(|port| text(one, "port") == Some(port))
                 && match (text(one, "protocol"), self.view) {
                     (None | Some("HTTP"), _) | (Some("HTTPS"), View::Server) => true,
-                    // TLS that the listener ends itself is HTTPS by another name.
+                    // With TLS terminated at the listener, this is HTTPS under another name.
                     _ => false,
                 }
                 && self.allows(gateway, one, route, findings)
         });
-        Tie::Listeners(listeners.collect())
+        Attachment::Listeners(listeners.collect())
     }
 
-    /// True when a listener takes routes of this namespace (`allowedRoutes`).
+    /// True if a listener accepts routes of this namespace (`allowedRoutes`).
     fn allows(
         &self,
         gateway: &Node,
@@ -224,7 +225,7 @@ impl<'a> Parents<'a> {
                     (Some(labels), Some(namespace)) if plain.is_some_and(|all| all.len() == 1) => {
                         let own = namespace.at(&["metadata", "labels"]);
                         labels.fields().iter().all(|(key, value)| {
-                            // Every namespace has this one.
+                            // Every namespace has this label.
                             let name = key.text == "kubernetes.io/metadata.name";
                             let own = own.and_then(|own| text(own, &key.text));
                             let own = own.or(of.filter(|_| name));
@@ -232,8 +233,8 @@ impl<'a> Parents<'a> {
                         })
                     }
                     _ => {
-                        let why = "it takes routes of the namespaces that a selector names, and which \
-                                   these are is not in the file; add the route's (kubectl get namespace \
+                        let why = "it accepts routes from namespaces that match a selector, but the \
+                                   route's Namespace is not in the file; add it (kubectl get namespace \
                                    -o yaml)";
                         findings.refused(listener.at.line, "listeners", why);
                         false
@@ -245,8 +246,8 @@ impl<'a> Parents<'a> {
     }
 }
 
-/// Its own hosts as far as the listener has them.
-fn meeting(own: &[&str], listener: &Node) -> Vec<Option<String>> {
+/// The route's hosts that the listener accepts.
+fn accepted(own: &[&str], listener: &Node) -> Vec<Option<String>> {
     match text(listener, "hostname").filter(|host| !host.is_empty()) {
         None => any_or(own),
         Some(host) if own.is_empty() => vec![Some(host.to_owned())],

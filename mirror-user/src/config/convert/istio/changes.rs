@@ -1,11 +1,11 @@
-//! What a route changes of its requests: `rewrite`, and header operations of the route and of its
+//! What a route changes in its requests: `rewrite`, and header operations of the route and its
 //! destinations.
 
 use super::super::finding::Findings;
 use super::super::wire::{Changes, PathChange};
 use crate::yaml::Node;
 
-/// Reads them; `path` is where the route stands.
+/// Reads the changes of the route at `path`.
 pub(super) fn read(route: &Node, path: &str, findings: &mut Findings) -> Changes {
     let mut changes = Changes::default();
     if let Some(node) = route.field("rewrite") {
@@ -20,7 +20,7 @@ pub(super) fn read(route: &Node, path: &str, findings: &mut Findings) -> Changes
         for (key, _) in destination.fields() {
             if !matches!(key.text.as_str(), "destination" | "weight" | "headers") {
                 let field = format!("{field}.{}", key.text);
-                findings.refused(key.at.line, field, "no field that is known");
+                findings.refused(key.at.line, field, "unknown field");
             }
         }
         let Some(node) = destination.field("headers") else { continue };
@@ -32,7 +32,7 @@ pub(super) fn read(route: &Node, path: &str, findings: &mut Findings) -> Changes
         let mut own = Changes::default();
         operations(node, &field, &mut own, findings);
         if let Some(host) = own.host {
-            let why = format!("only some destinations are asked for host {host:?}");
+            let why = format!("only some destinations get host {host:?}");
             findings.refused(node.at.line, &field, &why);
         }
         let Changes { remove, set, add, .. } = own;
@@ -56,7 +56,7 @@ fn rewrite(node: &Node, path: &str, changes: &mut Changes, findings: &mut Findin
             "authority" => {
                 changes.host = node.text().filter(|to| !to.is_empty()).map(str::to_owned);
             }
-            _ => findings.refused(key.at.line, field, "no field that is known"),
+            _ => findings.refused(key.at.line, field, "unknown field"),
         }
     }
 }
@@ -67,9 +67,9 @@ fn operations(node: &Node, path: &str, changes: &mut Changes, findings: &mut Fin
         match key.text.as_str() {
             "request" => request(node, &field, changes, findings),
             "response" => {
-                findings.dropped(key.at.line, field, "responses are production's own");
+                findings.dropped(key.at.line, field, "concerns production's responses only");
             }
-            _ => findings.refused(key.at.line, field, "no field that is known"),
+            _ => findings.refused(key.at.line, field, "unknown field"),
         }
     }
 }
@@ -87,7 +87,7 @@ fn request(node: &Node, path: &str, changes: &mut Changes, findings: &mut Findin
                     let value = value.text().unwrap_or_default().to_owned();
                     let line = (name.text.clone(), value);
                     match key.text.as_str() {
-                        // As Istio has it: to set the host is to rewrite the authority.
+                        // As in Istio: setting the host rewrites the authority.
                         _ if is_host(&name.text) => changes.host = Some(line.1),
                         _ if name.text.starts_with(':') => {}
                         "set" => changes.set.push(line),
@@ -97,7 +97,7 @@ fn request(node: &Node, path: &str, changes: &mut Changes, findings: &mut Findin
             }
             _ => {
                 let field = format!("{path}.{}", key.text);
-                findings.refused(key.at.line, field, "no field that is known");
+                findings.refused(key.at.line, field, "unknown field");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Routes that stand in other VirtualServices (`delegate`), merged with the root's as Istio does.
+//! Merges routes of delegate VirtualServices (`delegate`) with their root, as Istio does.
 //!
-//! Works on the trees: what comes out is a route as if it had been written in one place, its short
-//! names written out for the namespace in which they stood.
+//! Works on YAML trees: the result is a route as if it were written in one place, with host names
+//! qualified by the namespace in which they were written.
 
 use super::super::finding::Findings;
 use super::super::hosts::full_name;
@@ -10,7 +10,7 @@ use super::super::service::namespace;
 use super::super::{MAX_RULES, TOO_MANY};
 use crate::yaml::{Key, Node, Value};
 
-/// What a delegate's route has from its root where it says nothing itself.
+/// Fields that a delegate's route inherits from the root's if it does not set them.
 const INHERITED: [&str; 11] = [
     "rewrite",
     "directResponse",
@@ -25,12 +25,12 @@ const INHERITED: [&str; 11] = [
     "headers",
 ];
 
-/// The VirtualServices of a file, by what delegates to what.
+/// The VirtualServices of a file, to resolve delegates.
 pub(super) struct Roots<'a> {
     services: Vec<&'a Node>,
 }
 
-/// A VirtualService without hosts has its routes for others.
+/// A VirtualService without hosts is a delegate.
 pub(super) fn is_delegate(document: &Node) -> bool {
     document.at(&["spec", "hosts"]).is_none_or(|hosts| hosts.items().is_empty())
 }
@@ -41,8 +41,8 @@ impl<'a> Roots<'a> {
         Self { services: documents.iter().filter(kind).collect() }
     }
 
-    /// True when a root delegates to this one.
-    pub(super) fn name(&self, delegate: &Node) -> bool {
+    /// True if a root delegates to this one.
+    pub(super) fn references(&self, delegate: &Node) -> bool {
         self.services.iter().filter(|one| !is_delegate(one)).any(|root| {
             http(root)
                 .iter()
@@ -63,27 +63,27 @@ impl<'a> Roots<'a> {
         })
     }
 
-    /// The routes of a root, and where each stands.
+    /// The routes of a root, with their paths.
     pub(super) fn routes(&self, root: &Node, findings: &mut Findings) -> Vec<(String, Node)> {
         let mut routes = Vec::new();
         let mut matches = 0_usize;
         for (index, route) in http(root).iter().enumerate() {
             let path = format!("http[{index}]");
-            let own = written_out(route, namespace(root));
+            let own = qualified(route, namespace(root));
             let Some(to) = route.field("delegate") else {
                 routes.push((path, own));
                 continue;
             };
             let field = format!("{path}.delegate");
             let Some(delegate) = self.delegate(root, to) else {
-                let why = "no VirtualService without hosts of this name is in the file; add it";
+                let why = "the file has no VirtualService with this name and without hosts; add it";
                 findings.refused(to.at.line, field, why);
                 continue;
             };
             for (index, part) in http(delegate).iter().enumerate() {
                 let path = format!("{field}.http[{index}]");
                 if part.field("delegate").is_some() {
-                    let why = "a delegate cannot delegate further: Istio passes over it";
+                    let why = "a delegate cannot delegate further: Istio ignores it";
                     findings.refused(part.at.line, path, why);
                     continue;
                 }
@@ -93,10 +93,10 @@ impl<'a> Roots<'a> {
                     findings.refused(part.at.line, path, TOO_MANY);
                     return routes;
                 }
-                match merged(&own, &written_out(part, namespace(delegate))) {
+                match merged(&own, &qualified(part, namespace(delegate))) {
                     Some(route) => routes.push((path, route)),
                     None => {
-                        let why = "its conditions are none of the root's: Istio passes over it";
+                        let why = "its conditions contradict the root's: Istio ignores it";
                         findings.dropped(part.at.line, path, why);
                     }
                 }
@@ -110,8 +110,8 @@ fn http(document: &Node) -> &[Node] {
     document.at(&["spec", "http"]).map(Node::items).unwrap_or_default()
 }
 
-/// The route with full names for short ones.
-fn written_out(route: &Node, namespace: &str) -> Node {
+/// The route with fully qualified host names.
+fn qualified(route: &Node, namespace: &str) -> Node {
     let mut route = route.clone();
     for (key, node) in fields_mut(&mut route) {
         match key.text.as_str() {
@@ -147,7 +147,7 @@ fn fields_mut(node: &mut Node) -> &mut [(Key, Node)] {
     }
 }
 
-/// A delegate's route below its root's; `None` where no request could match both.
+/// A delegate's route merged into its root's; `None` if no request could match both.
 fn merged(root: &Node, part: &Node) -> Option<Node> {
     let conditions = merged_matches(items(root, "match"), items(part, "match"))?;
     let mut fields: Vec<(Key, Node)> = Vec::new();
@@ -178,8 +178,8 @@ fn items<'a>(node: &'a Node, name: &str) -> &'a [Node] {
     node.field(name).map(Node::items).unwrap_or_default()
 }
 
-/// Each match of the delegate with each of the root's that it does not contradict. `None` where one
-/// contradicts all.
+/// Combines each match of the delegate with each compatible match of the root. `None` if one is
+/// compatible with none.
 fn merged_matches(root: &[Node], part: &[Node]) -> Option<Vec<Node>> {
     if root.is_empty() || part.is_empty() {
         return Some(if root.is_empty() { part } else { root }.to_vec());
@@ -214,7 +214,7 @@ fn merged_match(root: &Node, part: &Node) -> Node {
     Node { at: part.at, value: Value::Map(fields) }
 }
 
-/// True when Istio finds no request that could match both.
+/// True if, according to Istio, no request could match both.
 fn contradict(root: &Node, part: &Node) -> bool {
     let texts = ["uri", "scheme", "method", "authority"];
     let maps = ["headers", "withoutHeaders", "queryParams"];
@@ -254,7 +254,7 @@ fn text<'a>(node: &'a Node, name: &str) -> Option<&'a str> {
     node.field(name).and_then(Node::text)
 }
 
-/// For two StringMatches: the delegate's must lie in the root's.
+/// For two StringMatches: the delegate's must be a subset of the root's.
 fn texts_contradict(root: Option<&Node>, part: Option<&Node>) -> bool {
     let (Some(root), Some(part)) = (root, part) else { return false };
     let of = |node, name| text(node, name).filter(|text| !text.is_empty());

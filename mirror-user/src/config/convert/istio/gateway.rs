@@ -1,5 +1,5 @@
-//! Which VirtualServices are seen where the native file captures: those of the mesh at the server's
-//! pods, those of a gateway at its pods, with the hosts and ports of the Gateway in the file.
+//! Which VirtualServices apply at the capture point: those of the mesh at the server's pods, those of a
+//! gateway at its pods, with the hosts and ports of the Gateway in the file.
 
 use super::super::View;
 use super::super::finding::Findings;
@@ -8,11 +8,11 @@ use super::super::service::{namespace, number, texts};
 use crate::rules::select::PortRange;
 use crate::yaml::Node;
 
-/// Where routes must be bound to count.
-pub(super) struct Bound {
-    /// Its name, with its namespace where that was given; `None`: the mesh.
+/// The capture point that routes must be bound to.
+pub(super) struct Binding {
+    /// The gateway's name, with its namespace if given; `None`: the mesh.
     gateway: Option<String>,
-    /// Its servers that speak HTTP; `None` where it is not in the file.
+    /// Its HTTP servers; `None` if it is not in the file.
     servers: Option<Vec<Server>>,
     given_ports: bool,
 }
@@ -20,13 +20,13 @@ pub(super) struct Bound {
 /// A server of the Gateway.
 #[derive(Debug)]
 struct Server {
-    /// A namespace, and a host of routes from there.
+    /// Pairs of namespace and host of the accepted routes.
     hosts: Vec<(String, String)>,
-    /// On which its pods listen.
+    /// The port on which its pods listen.
     port: PortRange,
 }
 
-impl Bound {
+impl Binding {
     pub(super) fn new(documents: &[Node], view: View<'_>, findings: &mut Findings) -> Self {
         let View::Gateway { name, given_ports } = view else {
             return Self { gateway: None, servers: None, given_ports: true };
@@ -34,13 +34,13 @@ impl Bound {
         let mut found = documents.iter().filter(|one| is_gateway(one) && is_called(one, name));
         let gateway = found.next();
         if let Some(second) = found.next() {
-            let why = format!("several Gateways are called {name}; say NAMESPACE/NAME");
+            let why = format!("several Gateways are named {name}; use NAMESPACE/NAME");
             findings.refused(second.at.line, "kind", &why);
         }
         if gateway.is_none() {
             let why = format!(
-                "Gateway {name} is not in the file, so that its hosts and ports are not known: the \
-                 routes' own hosts count, on every port that is captured"
+                "Gateway {name} is not in the file, so its hosts and ports are not known: the routes' \
+                 own hosts are used, on every captured port"
             );
             findings.approximated(1, "file", &why);
         }
@@ -48,7 +48,7 @@ impl Bound {
         Self { gateway: Some(name.to_owned()), servers, given_ports }
     }
 
-    /// True when a list of gateways has the one that counts.
+    /// True if a list of gateways contains the capture point.
     pub(super) fn is_bound(
         &self,
         node: &Node,
@@ -60,15 +60,15 @@ impl Bound {
         let Some(gateway) = &self.gateway else {
             if names.contains(&"mesh") {
                 if names.len() > 1 {
-                    let why = "what comes through the other gateways is seen here as well";
+                    let why = "requests through the other gateways are captured here as well";
                     findings.approximated(node.at.line, field, why);
                 }
                 return true;
             }
             let example = names.first().copied().unwrap_or("NAME");
             let why = format!(
-                "its routes are a gateway's: requests are seen as they name them at its pods alone; \
-                 capture there and give --gateway {example}"
+                "its routes belong to a gateway, and requests match them only at its pods; capture \
+                 there with --gateway {example}"
             );
             findings.refused(node.at.line, field, &why);
             return false;
@@ -85,22 +85,24 @@ impl Bound {
         bound
     }
 
-    /// True when the routes of the mesh count.
+    /// True if the routes of the mesh apply.
     pub(super) const fn is_mesh(&self) -> bool {
         self.gateway.is_none()
     }
 
-    /// True when the mesh counts, whose routes name no gateway.
+    /// True if routes without a gateway, those of the mesh, apply.
     pub(super) fn has_mesh(&self, line: usize, findings: &mut Findings) -> bool {
         if let Some(gateway) = &self.gateway {
-            let why = format!("none: routes of the mesh, which gateway {gateway} does not use");
+            let why = format!(
+                "missing: these are routes of the mesh, which gateway {gateway} does not use"
+            );
             findings.dropped(line, "gateways", &why);
         }
         self.gateway.is_none()
     }
 
-    /// The hosts of a VirtualService as far as the Gateway has them, and the ports of each; none:
-    /// all that are captured. `None` where nothing is left.
+    /// The hosts of a VirtualService that the Gateway accepts, with the ports of each; no ports: all
+    /// captured ones. `None` if no host is left.
     pub(super) fn hosts(
         &self,
         hosts: Vec<String>,
@@ -109,28 +111,28 @@ impl Bound {
         let Some(servers) = &self.servers else {
             return Some(hosts.into_iter().map(|host| (host, Vec::new())).collect());
         };
-        let mut met: Vec<(String, Vec<PortRange>)> = Vec::new();
+        let mut accepted: Vec<(String, Vec<PortRange>)> = Vec::new();
         for server in servers {
             let own = server.hosts.iter().filter(|(of, _)| of == "*" || of == namespace);
             for (_, pattern) in own {
                 for host in hosts.iter().filter_map(|host| intersection(pattern, host)) {
-                    match met.iter_mut().find(|(known, _)| *known == host) {
+                    match accepted.iter_mut().find(|(known, _)| *known == host) {
                         Some((_, ports)) if ports.contains(&server.port) => {}
                         Some((_, ports)) => ports.push(server.port),
-                        None => met.push((host, vec![server.port])),
+                        None => accepted.push((host, vec![server.port])),
                     }
                 }
             }
         }
         let ports = distinct(servers);
         if ports.len() > 1 && self.given_ports {
-            // Which of them the given ports are is not known.
-            met.retain(|(_, own)| own.len() == ports.len());
+            // It is not known which of them the given ports are.
+            accepted.retain(|(_, own)| own.len() == ports.len());
         }
         if ports.len() <= 1 || self.given_ports {
-            met.iter_mut().for_each(|(_, ports)| ports.clear());
+            accepted.iter_mut().for_each(|(_, ports)| ports.clear());
         }
-        (!met.is_empty()).then_some(met)
+        (!accepted.is_empty()).then_some(accepted)
     }
 
     /// The ports on which the gateway's pods listen.
@@ -167,7 +169,7 @@ fn is_called(document: &Node, wanted: &str) -> bool {
     }
 }
 
-/// The servers on whose ports HTTP is seen.
+/// The servers whose ports carry plain HTTP.
 fn servers(
     gateway: &Node,
     documents: &[Node],
@@ -181,12 +183,12 @@ fn servers(
         let line = node.at.line;
         let protocol = node.at(&["port", "protocol"]).and_then(Node::text).unwrap_or_default();
         if !matches!(protocol, "HTTP" | "HTTP2" | "GRPC" | "GRPC-Web") {
-            let why = format!("{protocol}: what it gets is not seen as HTTP on the gateway's wire");
+            let why = format!("{protocol}: its traffic is not plain HTTP on the gateway's wire");
             findings.approximated(line, &path, &why);
             continue;
         }
         if node.at(&["tls", "httpsRedirect"]).and_then(Node::text) == Some("true") {
-            let why = "it redirects all that it gets (httpsRedirect), so that nothing is mirrored";
+            let why = "it redirects all requests (httpsRedirect), so nothing is mirrored";
             findings.dropped(line, &path, why);
             continue;
         }
@@ -197,8 +199,8 @@ fn servers(
         let at = target_port(gateway, port, documents);
         if at.is_none() && !given_ports {
             let why = format!(
-                "port {port} is that of the gateway's Service; where its pods listen on another \
-                 (targetPort), give that one: --port"
+                "port {port} is the port of the gateway's Service; if its pods listen on another one \
+                 (targetPort), give it with --port"
             );
             findings.approximated(line, &path, &why);
         }
@@ -216,7 +218,7 @@ fn servers(
     servers
 }
 
-/// Where the gateway's pods listen for this port of their Service, if the file has that.
+/// The port of the gateway's pods for this port of their Service, if the Service is in the file.
 fn target_port(gateway: &Node, port: u16, documents: &[Node]) -> Option<u16> {
     let labels = gateway.at(&["spec", "selector"])?.fields();
     let services = documents.iter().filter(|one| {

@@ -1,35 +1,28 @@
-//! The conditions of a route (HTTPMatchRequest, StringMatch).
+//! Conditions of a route (HTTPMatchRequest, StringMatch).
 
-use super::gateway::Bound;
+use super::gateway::Binding;
+use crate::config::convert::condition::ConditionPolicy;
 use crate::config::convert::finding::Findings;
 use crate::config::convert::service::texts;
 use crate::rules::select::{Match, PathKind, PathMatch, Pattern, PortRange, TextMatch};
 use crate::yaml::{Node, Value};
 
-/// Whose conditions are read.
-pub(super) struct Scope<'a> {
-    /// True for a route that mirrors. What its conditions leave out would capture more; the
-    /// conditions of others are left out, as a wider shield captures less.
-    pub(super) mirrors: bool,
-    /// Where routes must be bound to count.
-    pub(super) bound: &'a Bound,
+/// Reads the conditions of one route.
+pub(super) struct MatchReader<'a> {
+    pub(super) policy: ConditionPolicy,
+    /// The capture point.
+    pub(super) bound: &'a Binding,
     pub(super) namespace: &'a str,
     /// The gateways of the VirtualService.
     pub(super) gateways: &'a [&'a str],
 }
 
-impl Scope<'_> {
-    /// What a condition that cannot be converted comes to.
-    fn cannot(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
-        if self.mirrors {
-            findings.refused(line, field, why);
-        } else {
-            let why = format!("{why}; without it this route, which mirrors nothing, shields more");
-            findings.approximated(line, field, &why);
-        }
+impl MatchReader<'_> {
+    fn unconvertible(&self, line: usize, field: &str, why: &str, findings: &mut Findings) {
+        self.policy.unconvertible(line, field, why, findings);
     }
 
-    /// One set of conditions, all of which must hold; `None` for one of another gateway.
+    /// Reads one match: conditions that must all hold; `None` if it is for another gateway.
     pub(super) fn read(&self, node: &Node, path: &str, findings: &mut Findings) -> Option<Match> {
         if let Some(gateways) = node.field("gateways").filter(|list| !list.items().is_empty())
             && !self.counts(gateways, &format!("{path}.gateways"), findings)
@@ -42,11 +35,13 @@ impl Scope<'_> {
             let field = format!("{path}.{}", key.text);
             match key.text.as_str() {
                 "name" | "ignoreUriCase" | "gateways" => {}
-                "statPrefix" => findings.dropped(key.at.line, field, "it names Envoy's statistics"),
+                "statPrefix" => {
+                    findings.dropped(key.at.line, field, "only a prefix for Envoy's statistics")
+                }
                 "uri" => result.path = self.uri(node, ignore_case, &field, findings),
                 "method" => match self.text(node, &field, findings) {
                     Some(TextMatch::Exact(method)) => result.methods.push(method),
-                    Some(_) => self.cannot(key.at.line, &field, "name one method", findings),
+                    Some(_) => self.unconvertible(key.at.line, &field, "name one method", findings),
                     None => {}
                 },
                 "authority" => {
@@ -72,28 +67,28 @@ impl Scope<'_> {
                 }
                 "port" => match node.text().and_then(|port| port.parse::<PortRange>().ok()) {
                     Some(port) => {
-                        let why = "the service's port; where the pod listens on another \
-                                   (targetPort), write that one";
+                        let why = "this is the service's port; if the pod listens on another one \
+                                   (targetPort), use that";
                         findings.approximated(key.at.line, &field, why);
                         result.ports.push(port);
                     }
-                    None => self.cannot(key.at.line, &field, "no port number", findings),
+                    None => self.unconvertible(key.at.line, &field, "not a port number", findings),
                 },
                 "scheme" => {
-                    let why = "whether the client spoke TLS is not on the server's wire";
-                    self.cannot(key.at.line, &field, why, findings);
+                    let why = "the server's wire does not show whether the client used TLS";
+                    self.unconvertible(key.at.line, &field, why, findings);
                 }
                 "sourceLabels" | "sourceNamespace" => {
-                    let why = "pods cannot be told by label here; write their addresses (source)";
-                    self.cannot(key.at.line, &field, why, findings);
+                    let why = "pods cannot be recognized by label on the wire; use their addresses (source)";
+                    self.unconvertible(key.at.line, &field, why, findings);
                 }
-                _ => self.cannot(key.at.line, &field, "no condition that is known", findings),
+                _ => self.unconvertible(key.at.line, &field, "unknown condition", findings),
             }
         }
         Some(result)
     }
 
-    /// True when a match for these gateways alone counts where the native file captures.
+    /// True if a match that is limited to these gateways applies at the capture point.
     fn counts(&self, node: &Node, field: &str, findings: &mut Findings) -> bool {
         let own = texts(node);
         let Some(other) = self.gateways.iter().find(|name| !own.contains(name)) else {
@@ -102,10 +97,10 @@ impl Scope<'_> {
         if !self.bound.is_mesh() {
             return self.bound.is_bound(node, self.namespace, field, findings);
         }
-        // The server sees what came by each of them.
-        let why = format!("the server sees what came by {other} as well");
-        if own.contains(&"mesh") || !self.mirrors {
-            self.cannot(node.at.line, field, &why, findings);
+        // The server sees requests through each of them.
+        let why = format!("the server also sees requests that came through {other}");
+        if own.contains(&"mesh") || !self.policy.mirrors {
+            self.unconvertible(node.at.line, field, &why, findings);
             return true;
         }
         self.bound.is_bound(node, self.namespace, field, findings)
@@ -124,7 +119,7 @@ impl Scope<'_> {
             TextMatch::Regex(pattern) => PathKind::Regex(pattern),
             TextMatch::Present | TextMatch::Absent | TextMatch::Not(_) => return None,
         };
-        // Istio's documentation: the case of a regular expression is its own.
+        // As documented by Istio, ignoreUriCase does not apply to regular expressions.
         let ignore_case = ignore_case && !matches!(kind, PathKind::Regex(_));
         Some(PathMatch { kind, ignore_case })
     }
@@ -140,11 +135,11 @@ impl Scope<'_> {
             let field = format!("{path}.{}", key.text);
             match key.text.as_str() {
                 "uri" | "scheme" | "method" | "authority" => {
-                    findings.dropped(key.at.line, &field, "Istio passes over it, too");
+                    findings.dropped(key.at.line, &field, "Istio ignores it, too");
                 }
                 name if name.starts_with(['@', ':']) => {
-                    let why = "no header of the request as it is on the server's wire";
-                    self.cannot(key.at.line, &field, why, findings);
+                    let why = "not a header on the server's wire";
+                    self.unconvertible(key.at.line, &field, why, findings);
                 }
                 name => {
                     let text = self.text(node, &field, findings);
@@ -154,7 +149,7 @@ impl Scope<'_> {
         }
     }
 
-    /// A StringMatch; `None` when it cannot be converted, which was said.
+    /// A StringMatch; `None` if it cannot be converted, and a finding says why.
     fn text(&self, node: &Node, field: &str, findings: &mut Findings) -> Option<TextMatch> {
         if is_presence(node) {
             return Some(TextMatch::Present);
@@ -169,19 +164,24 @@ impl Scope<'_> {
                 "regex" => match Pattern::new(&text) {
                     Ok(pattern) => return Some(TextMatch::Regex(pattern)),
                     Err(why) => {
-                        self.cannot(value.at.line, field, &why, findings);
+                        self.unconvertible(value.at.line, field, &why, findings);
                         return None;
                     }
                 },
                 _ => {}
             }
         }
-        self.cannot(node.at.line, field, "give one of exact, prefix and regex", findings);
+        self.unconvertible(
+            node.at.line,
+            field,
+            "needs exactly one of exact, prefix and regex",
+            findings,
+        );
         None
     }
 }
 
-/// True for a value that says only that something is there.
+/// True for a condition that only requires presence.
 fn is_presence(node: &Node) -> bool {
     let is_star = |key: &str, node: &Node| key == "regex" && node.text() == Some("*");
     match &node.value {

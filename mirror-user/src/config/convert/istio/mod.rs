@@ -1,8 +1,8 @@
-//! VirtualServices (networking.istio.io, v1alpha3 to v1) as rules.
+//! Converts VirtualServices (networking.istio.io, v1alpha3 to v1).
 //!
-//! Envoy first chooses the VirtualService by host, the most specific name first, then its first
-//! route that matches. What no route of the chosen one matches goes nowhere, so that each set of
-//! hosts ends with a shield.
+//! Envoy first selects the VirtualService by host, the most specific first, and then its first matching
+//! route. A request that matches no route of the selected one is not forwarded, so each set of hosts ends
+//! with a rule without targets.
 
 mod changes;
 mod delegate;
@@ -14,7 +14,7 @@ pub(super) mod route;
 use std::cmp::Reverse;
 
 use self::delegate::Roots;
-use self::gateway::Bound;
+use self::gateway::Binding;
 use self::route::Reader;
 use super::finding::Findings;
 use super::hosts::{full_name, spellings};
@@ -33,7 +33,7 @@ pub(super) fn rules(
     view: View<'_>,
     findings: &mut Findings,
 ) -> Rules {
-    let bound = Bound::new(documents, view, findings);
+    let bound = Binding::new(documents, view, findings);
     let roots = Roots::new(documents);
     let mut groups = Vec::new();
     let mut rules = 0_usize;
@@ -58,39 +58,39 @@ pub(super) fn rules(
             "ServiceEntry" | "DestinationRule" | "Service" | "Gateway" | "Namespace"
             | "PeerAuthentication" => {}
             "EnvoyFilter" => {
-                let why = "it may change routes in ways that are not read; leave it out of the file \
-                           if it does not";
+                let why = "it may change routes in ways that cannot be converted; remove it from the \
+                           file if it does not";
                 findings.refused(document.at.line, "kind", why);
             }
             "HTTPRoute" | "GRPCRoute" => {
-                let why = format!("{kind}: not read here; convert it with --from gateway-api");
+                let why = format!("{kind}: not converted here; use --from gateway-api");
                 findings.dropped(document.at.line, "kind", &why);
             }
             other => {
-                let why = format!("{other:?} has no mirroring in it");
+                let why = format!("{other:?} does not configure mirroring");
                 findings.dropped(document.at.line, "kind", &why);
             }
         }
     }
-    // A stable sort: of equal hosts the oldest wins, of equal ages the first in the file.
+    // A stable sort: for equal hosts the oldest wins, for equal ages the first in the file.
     groups.sort_by_key(|group| (group.rank(), group.created.clone()));
     let mut routes = Vec::new();
     for equal in groups.chunk_by(|a, b| a.rank() == b.rank()) {
         let groups = equal.iter().flat_map(|group| group.routes(view, findings));
         let mut ranked: Vec<Routed> = groups.collect();
         if !view.is_server() {
-            // A gateway takes those of one host together: what matches everything comes last, and
-            // what no route takes comes behind all.
+            // A gateway merges those of the same host: routes that match everything come last, followed
+            // by the rule for requests without a route.
             ranked.sort_by_key(|route| (route.rule.line == 0, is_catch_all(&route.rule)));
         }
         routes.extend(ranked);
     }
-    // A route that asks another host comes under that host's name, not under its own.
+    // A route that rewrites the host is seen under the new name, so it comes first.
     routes.sort_by_key(|route: &Routed| route.changes.host.is_none() || !view.is_server());
     Rules { routes, ports: bound.into_ports() }
 }
 
-/// True when a rule takes every request of its hosts.
+/// True if a rule matches every request of its hosts.
 fn is_catch_all(rule: &Rule) -> bool {
     let any = |path: &PathMatch| path.kind == PathKind::Prefix("/".to_owned());
     rule.matches.iter().any(|one| {
@@ -101,39 +101,39 @@ fn is_catch_all(rule: &Rule) -> bool {
     })
 }
 
-/// What routes are read with.
+/// What reading routes needs.
 struct Context<'a> {
     services: &'a Services<'a>,
-    bound: &'a Bound,
+    bound: &'a Binding,
     roots: &'a Roots<'a>,
     view: View<'a>,
 }
 
-/// What a VirtualService comes to.
+/// A converted VirtualService.
 struct VirtualService {
     name: String,
     namespace: String,
-    /// When it was made; RFC 3339 in UTC sorts as text.
+    /// Creation time; RFC 3339 in UTC sorts as text.
     created: String,
     line: usize,
     hosts: Vec<String>,
     routes: Vec<Route>,
 }
 
-/// A route, as its client's proxy sees its requests.
+/// A route, as seen by the client's proxy.
 #[derive(Clone)]
 struct Route {
     rule: Rule,
     field: String,
     changes: Changes,
-    /// False when it is answered before it reaches the server.
+    /// False if a proxy responds before the request reaches the server.
     reaches: bool,
 }
 
 /// Some hosts of a VirtualService, equally specific.
 struct Group {
     hosts: Vec<String>,
-    /// The ports on which they are asked for; empty: all.
+    /// The ports on which they are served; empty: all.
     ports: Vec<PortRange>,
     name: String,
     created: String,
@@ -141,7 +141,7 @@ struct Group {
 }
 
 impl Group {
-    /// Exact names, then wildcards from the longest to the shortest, then every host.
+    /// Exact names first, then wildcards from the longest to the shortest, then `*`.
     fn rank(&self) -> Reverse<usize> {
         let wildcard = self.hosts.iter().find(|host| host.starts_with('*'));
         Reverse(wildcard.map_or(usize::MAX, String::len))
@@ -181,11 +181,11 @@ impl Group {
 }
 
 impl VirtualService {
-    fn groups(self, bound: &Bound, findings: &mut Findings) -> Vec<Group> {
+    fn groups(self, bound: &Binding, findings: &mut Findings) -> Vec<Group> {
         let Self { name, namespace, created, line, hosts, routes } = self;
         let Some(hosts) = bound.hosts(hosts, &namespace) else {
-            let why = "no server of its Gateway that speaks HTTP has its hosts on every port that is \
-                       given: no requests";
+            let why = "no HTTP server of its Gateway has its hosts on all given ports, so it gets no \
+                       requests";
             findings.dropped(line, "hosts", why);
             return Vec::new();
         };
@@ -212,19 +212,19 @@ impl VirtualService {
         groups
     }
 
-    /// `None` for one whose routes are another's, or another gateway's.
+    /// `None` for a delegate, or for one of another gateway.
     fn read(document: &Node, context: &Context<'_>, findings: &mut Findings) -> Option<Self> {
         let namespace = namespace(document);
         let name = document.at(&["metadata", "name"]).and_then(Node::text).unwrap_or("unnamed");
         let line = document.at.line;
         let Some(spec) = document.field("spec") else {
-            findings.refused(line, "spec", "there is none");
+            findings.refused(line, "spec", "missing");
             return None;
         };
         if delegate::is_delegate(document) {
-            if !context.roots.name(document) {
-                let why = "there are none, and no VirtualService in the file delegates to this one; \
-                           add the one that does";
+            if !context.roots.references(document) {
+                let why = "missing, and no VirtualService in the file delegates to this one; add the \
+                           one that does";
                 findings.refused(spec.at.line, "hosts", why);
             }
             return None;
@@ -232,7 +232,7 @@ impl VirtualService {
         let mut hosts = Vec::new();
         let bound = match spec.field("gateways") {
             Some(node) => context.bound.is_bound(node, namespace, "gateways", findings),
-            // Left out, it is the mesh.
+            // The default is the mesh.
             None => context.bound.has_mesh(line, findings),
         };
         if !bound {
@@ -247,7 +247,7 @@ impl VirtualService {
                             findings.refused(key.at.line, "hosts", &why);
                         }
                         let full = full_name(host, namespace);
-                        // A gateway is asked for the full name alone.
+                        // At a gateway, only the fully qualified name is used.
                         match context.view.is_server() {
                             true => hosts.extend(spellings(host, namespace)),
                             false => hosts.push(full.clone()),
@@ -256,19 +256,20 @@ impl VirtualService {
                     }
                 }
                 "http" | "gateways" => {}
-                "exportTo" => {
-                    findings.dropped(key.at.line, "exportTo", "it says who sees the routes")
-                }
+                "exportTo" => findings.dropped(
+                    key.at.line,
+                    "exportTo",
+                    "concerns only the visibility of the routes",
+                ),
                 "tcp" | "tls" => {
                     findings.dropped(key.at.line, &key.text, "only HTTP is mirrored");
                 }
-                other => findings.refused(key.at.line, other, "no field that is known"),
+                other => findings.refused(key.at.line, other, "unknown field"),
             }
         }
         let nodes = context.roots.routes(document, findings);
         let production = nodes.iter().flat_map(|(_, route)| route::backends(route));
-        // A mirror to a subset that no route names is not one to production's, although the hosts
-        // are the same.
+        // A subset that no route uses is not a production destination, although the host is the same.
         let named: Vec<Backend> = production.collect();
         let own = backends.into_iter().filter(|one| !named.iter().any(|n| n.host == one.host));
         let production: Vec<Backend> = named.iter().cloned().chain(own).collect();

@@ -6,7 +6,7 @@ use super::super::finding::Findings;
 use crate::rules::sample::Portion;
 use crate::yaml::Node;
 
-/// The portion of a message `Percent`; its number is 0 where it is left out, as in every proto3.
+/// The portion of a `Percent` message; a missing number is 0, as always in proto3.
 pub(super) fn value(node: &Node, path: &str, findings: &mut Findings) -> Portion {
     node.field("value").map_or(Portion::NONE, |value| percent(value, path, findings))
 }
@@ -17,18 +17,18 @@ pub(super) fn percent(node: &Node, path: &str, findings: &mut Findings) -> Porti
         findings.refused(node.at.line, path, "the percentage must be a number from 0 to 100");
         return Portion::NONE;
     };
-    // As Istio computes it: `uint32(value * 10000)`, which cuts off.
+    // As Istio computes it: `uint32(value * 10000)`, which truncates.
     let exact = percent * 10_000.0;
     let millionths = exact as u32;
     if exact - f64::from(millionths) > 0.0 {
-        let why = format!("{percent} % are {millionths} of a million, as Istio cuts it off");
+        let why = format!("{percent} % is truncated to {millionths} per million, as in Istio");
         findings.approximated(node.at.line, path, &why);
     }
     let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
     Portion::percent(&text).unwrap_or(Portion::NONE)
 }
 
-/// A time such as `1m30s` or `0.5s`; 0 means none.
+/// A duration such as `1m30s` or `0.5s`; 0 means no timeout.
 pub(in super::super) fn timeout(
     node: &Node,
     path: &str,
@@ -36,17 +36,21 @@ pub(in super::super) fn timeout(
 ) -> Option<Duration> {
     let field = format!("{path}.timeout");
     let Some(time) = node.text().and_then(go_duration) else {
-        findings.refused(node.at.line, field, "no time such as 1.5s or 1m30s");
+        findings.refused(node.at.line, field, "not a duration such as 1.5s or 1m30s");
         return None;
     };
     if time < Duration::from_millis(1) {
-        findings.dropped(node.at.line, field, "0 is no timeout; a shadow always has one");
+        findings.dropped(
+            node.at.line,
+            field,
+            "0 means no timeout, but a shadow request always has one",
+        );
         return None;
     }
     Some(time)
 }
 
-/// Reads what Go's `time.ParseDuration` reads, without a sign.
+/// Parses what Go's `time.ParseDuration` accepts, without a sign.
 fn go_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, f64); 7] = [
         ("ns", 1e-9),

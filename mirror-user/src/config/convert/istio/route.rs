@@ -1,16 +1,18 @@
 //! One route of a VirtualService.
 
+use super::super::condition::ConditionPolicy;
 use super::super::finding::Findings;
 use super::super::native::{Endpoint, Rule, Target};
 use super::super::service::{Backend, Wanted};
-use super::matching::Scope;
+use super::matching::MatchReader;
 use super::portion::{percent, timeout, value};
 use super::{Context, Route, changes};
 use crate::rules::sample::Portion;
 use crate::rules::select::{Match, TextMatch};
 use crate::yaml::Node;
 
-const ANSWERED: &str = "it is answered before it reaches the server, and is not mirrored";
+const ANSWERED: &str =
+    "a proxy responds before the request reaches the server, so it is not mirrored";
 
 /// Reads the routes of one VirtualService.
 pub(super) struct Reader<'a> {
@@ -19,11 +21,11 @@ pub(super) struct Reader<'a> {
     pub(super) service: &'a str,
     /// The gateways of the VirtualService.
     pub(super) gateways: Vec<&'a str>,
-    /// Where the requests of all its routes go.
+    /// Destinations of all its routes.
     pub(super) production: Vec<Backend>,
 }
 
-/// Where production's requests of a route go.
+/// The production destinations of a route.
 pub(super) fn backends(route: &Node) -> Vec<Backend> {
     let destinations = route.field("route").map(Node::items).unwrap_or_default();
     let of =
@@ -33,7 +35,7 @@ pub(super) fn backends(route: &Node) -> Vec<Backend> {
 }
 
 impl Reader<'_> {
-    /// The route that stands at `path`, and what must stand before it.
+    /// Converts the route at `path`; returns it after the rules that must precede it.
     pub(super) fn route(
         &self,
         route: &Node,
@@ -47,8 +49,8 @@ impl Reader<'_> {
             Some(_) => Vec::new(),
             None => self.targets(route, path, findings),
         };
-        let scope = Scope {
-            mirrors: !targets.is_empty(),
+        let conditions = MatchReader {
+            policy: ConditionPolicy { owner: "route", mirrors: !targets.is_empty() },
             bound: self.context.bound,
             namespace: self.namespace,
             gateways: &self.gateways,
@@ -64,7 +66,7 @@ impl Reader<'_> {
                     let mut elsewhere = 0_usize;
                     for (index, one) in node.items().iter().enumerate() {
                         let field = format!("{field}[{index}]");
-                        match scope.read(one, &field, findings) {
+                        match conditions.read(one, &field, findings) {
                             Some(one) => matches.push(one),
                             None => elsewhere = elsewhere.saturating_add(1),
                         }
@@ -83,19 +85,21 @@ impl Reader<'_> {
                 "corsPolicy" if !self.context.view.is_server() => before.push(field),
                 "fault" if !self.context.view.is_server() && node.field("abort").is_some() => {
                     if !targets.is_empty() {
-                        let why = "what it breaks off is not mirrored, but is seen at the gateway";
+                        let why =
+                            "aborted requests are not mirrored, but are captured at the gateway";
                         findings.refused(key.at.line, field, why);
                     }
                 }
                 "fault" | "corsPolicy" => {
-                    let why = "what it breaks off or answers does not reach the server";
+                    let why =
+                        "requests that the proxy aborts or responds to do not reach the server";
                     findings.dropped(key.at.line, field, why);
                 }
                 "retries" => {
-                    let why = "further attempts are left out by themselves (--retries)";
+                    let why = "retries are dropped by default (--retries)";
                     findings.dropped(key.at.line, field, why);
                 }
-                _ => findings.refused(key.at.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "unknown field"),
             }
         }
         if matches.is_empty() {
@@ -118,7 +122,7 @@ impl Reader<'_> {
         preflight.into_iter().chain([own]).collect()
     }
 
-    /// Has the copies of what is captured before a route's changes changed in the same way.
+    /// Applies the route's changes to its copies, because they are captured before those changes.
     fn edit(
         &self,
         targets: &mut [Target],
@@ -138,7 +142,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where a route is mirrored to; explicit zeros are left out.
+    /// The mirror targets of a route, without those with an explicit 0 %.
     fn targets(&self, route: &Node, path: &str, findings: &mut Findings) -> Vec<Target> {
         let timeout = route.field("timeout").and_then(|node| timeout(node, path, findings));
         let mut wanted = Vec::new();
@@ -155,7 +159,7 @@ impl Reader<'_> {
             for (key, _) in node.fields() {
                 if !matches!(key.text.as_str(), "destination" | "percentage") {
                     let field = format!("{path}.{}", key.text);
-                    findings.refused(key.at.line, field, "no field that is known");
+                    findings.refused(key.at.line, field, "unknown field");
                 }
             }
             let portion = node.field("percentage");
@@ -187,7 +191,7 @@ impl Reader<'_> {
                         findings.refused(key.at.line, field, "a port number is required");
                     }
                 }
-                _ => findings.refused(key.at.line, field, "no field that is known"),
+                _ => findings.refused(key.at.line, field, "unknown field"),
             }
         }
         let Some(host) = node.field("host").and_then(Node::text) else {
@@ -208,14 +212,14 @@ impl Reader<'_> {
     }
 }
 
-/// What `mirrorPercentage` says, and where it is missing, its elder.
+/// The value of `mirrorPercentage` or, if missing, of its deprecated predecessor.
 fn old_portion(route: &Node, path: &str, findings: &mut Findings) -> Portion {
-    let elder = route.field("mirrorPercent").or_else(|| route.field("mirror_percent"));
-    match (route.field("mirrorPercentage"), elder) {
-        (Some(node), elder) => {
-            if let Some(elder) = elder {
-                let why = "mirrorPercentage is given, too, and wins";
-                findings.dropped(elder.at.line, format!("{path}.mirrorPercent"), why);
+    let deprecated = route.field("mirrorPercent").or_else(|| route.field("mirror_percent"));
+    match (route.field("mirrorPercentage"), deprecated) {
+        (Some(node), deprecated) => {
+            if let Some(old) = deprecated {
+                let why = "mirrorPercentage is also given and takes precedence";
+                findings.dropped(old.at.line, format!("{path}.mirrorPercent"), why);
             }
             value(node, path, findings)
         }
@@ -224,9 +228,9 @@ fn old_portion(route: &Node, path: &str, findings: &mut Findings) -> Portion {
     }
 }
 
-/// The questions of browsers that a proxy answers itself (CORS): seen before it, never mirrored.
+/// CORS preflight requests, which a proxy responds to itself: captured before it, never mirrored.
 pub(in super::super) fn preflight(line: usize, name: &str, matches: &[Match]) -> Rule {
-    let asked = matches.iter().map(|one| {
+    let preflight = matches.iter().map(|one| {
         let mut one = one.clone();
         one.methods = vec!["OPTIONS".to_owned()];
         for name in ["origin", "access-control-request-method"] {
@@ -234,5 +238,10 @@ pub(in super::super) fn preflight(line: usize, name: &str, matches: &[Match]) ->
         }
         one
     });
-    Rule { line, name: format!("{name}-preflight"), matches: asked.collect(), targets: Vec::new() }
+    Rule {
+        line,
+        name: format!("{name}-preflight"),
+        matches: preflight.collect(),
+        targets: Vec::new(),
+    }
 }

@@ -5,7 +5,7 @@ mod wire;
 
 use proptest::prelude::*;
 
-use super::{Conversion, Fate, Options, Origin};
+use super::{Conversion, Options, Origin, Outcome};
 use crate::config::file::File;
 use crate::rules::select::TextMatch;
 use crate::settings::{FilterSettings, SourceSettings};
@@ -53,7 +53,7 @@ fn native(conversion: &Conversion) -> &str {
 fn refusals(origin: Origin, text: &str) -> Vec<(usize, String)> {
     let Conversion { native, findings } = convert(origin, text);
     assert_eq!(native, None, "it was converted");
-    let refused = findings.into_iter().filter(|finding| finding.fate == Fate::Refused);
+    let refused = findings.into_iter().filter(|finding| finding.outcome == Outcome::Refused);
     refused.map(|finding| (finding.line, finding.field)).collect()
 }
 
@@ -200,7 +200,10 @@ fn a_route_without_a_mirror_shields_and_may_shield_more() {
     let shield = rules.find("v-0").expect("the shield");
     assert!(shield < rules.find("v-1").expect("the mirror"), "{rules}");
     assert!(!rules[shield..rules.find("v-1").unwrap()].contains("targets"), "{rules}");
-    assert_eq!(conversion.findings.first().map(|finding| finding.fate), Some(Fate::Approximated));
+    assert_eq!(
+        conversion.findings.first().map(|finding| finding.outcome),
+        Some(Outcome::Approximated)
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Where copies go: subsets, TLS, gateways, delegates, aliases.
 
 use super::{convert, http_route, istio, mirrored, native, refusals, words};
-use crate::config::convert::{Conversion, Fate, Options, Origin};
+use crate::config::convert::{Conversion, Options, Origin, Outcome};
 use crate::settings::{FilterSettings, SourceSettings};
 
 const SUBSETS: &str = "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
@@ -32,7 +32,7 @@ fn with(text: &str, gateway: Option<&str>, subsets: &[&str], ports: &[&str]) -> 
 #[track_caller]
 fn refusal(conversion: &Conversion) -> &str {
     assert_eq!(conversion.native, None);
-    let mut refused = conversion.findings.iter().filter(|one| one.fate == Fate::Refused);
+    let mut refused = conversion.findings.iter().filter(|one| one.outcome == Outcome::Refused);
     &refused.next().expect("something was refused").why
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{
     HOSTS, convert, http_route, istio, mirrored, native, refusals, virtual_service, words,
 };
-use crate::config::convert::{Fate, Options, Origin};
+use crate::config::convert::{Options, Origin, Outcome};
 use crate::config::file::File;
 use crate::rules::select::RequestFacts;
 use crate::rules::tests::asked;
@@ -178,7 +178,7 @@ fn a_regular_expression_whose_place_is_not_known_shields_first() {
     let file = File::parse(native(&conversion)).unwrap();
     assert!(targets(&file, "/private/a", &[]).is_empty());
     assert_eq!(targets(&file, "/a", &[]), ["b.n"]);
-    assert!(conversion.findings.iter().any(|one| one.fate == Fate::Approximated));
+    assert!(conversion.findings.iter().any(|one| one.outcome == Outcome::Approximated));
 }
 
 #[test]

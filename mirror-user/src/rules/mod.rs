@@ -272,7 +272,7 @@ impl Rules {
         self.routes.get_or_insert_default().replace(routes);
         let former = self.redactor.take().or(self.former_redactor.take());
         match (&redactor, former) {
-            (Some(next), Some(former)) => next.go_on_counting(&former),
+            (Some(next), Some(former)) => next.continue_counts_of(&former),
             (None, former) => self.former_redactor = former,
             (Some(_), None) => {}
         }

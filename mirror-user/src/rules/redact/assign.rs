@@ -1,23 +1,23 @@
 //! Names and values in a text of any kind: `token=abc` in a URL or a log, `"password": "x"` in JSON
 //! that does not parse, `<password>x</password>`, percent-encoded once or more.
 //!
-//! Goes from one `=`, `:` or `<` to the next and looks at the name that stands there, so that the time is
-//! linear in the length of the text.
+//! Visits each `=`, `:` and `<` and checks the name next to it, so the time is linear in the length of the
+//! text.
 
 use std::ops::Range;
 
-use super::detect::{Found, What};
-use super::names::{Fate, Names};
+use super::detect::{Detection, What};
+use super::names::{Names, Treatment};
 use super::tokens;
 
-/// Bytes of a name, and of what stands between it and its value.
+/// Maximum length of a name, and of the separator between it and its value, in bytes.
 const MAX_NAME: usize = 96;
 const MAX_GAP: usize = 16;
-/// Bytes of a tag of XML or HTML that are looked at.
+/// Maximum number of bytes that are read of an XML or HTML tag.
 const MAX_TAG: usize = 1024;
 
 /// Adds the values of listed names in `text` to `found`.
-pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>) {
+pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Detection<'a>>) {
     let mut from = 0;
     separators(text, |separator| {
         if separator.range.start < from {
@@ -25,7 +25,7 @@ pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>
         }
         if let Some((kind, range)) = assigned(names, text, &separator) {
             from = range.end;
-            found.push(Found { range, what: What::Named(kind) });
+            found.push(Detection { range, what: What::Named(kind) });
         }
     });
     if memchr::memchr(b'<', text).is_some() {
@@ -33,7 +33,7 @@ pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>
     }
 }
 
-/// Tells of each place in `text` that may stand between a listed name and its value.
+/// Reports each range in `text` that may separate a listed name from its value.
 pub(super) fn places(names: &Names, text: &[u8], mut hit: impl FnMut(Range<usize>)) {
     separators(text, |separator| {
         let before = text.get(..separator.range.start).unwrap_or_default();
@@ -46,12 +46,12 @@ pub(super) fn places(names: &Names, text: &[u8], mut hit: impl FnMut(Range<usize
     }
 }
 
-/// What may stand between a name and a value.
+/// A separator between a name and a value.
 struct Separator {
     range: Range<usize>,
     /// `=`, not `:`.
     equals: bool,
-    /// It is percent-encoded, and so is what stands around it.
+    /// True if it is percent-encoded, and so are name and value.
     encoded: bool,
 }
 
@@ -85,7 +85,7 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80 || b"_-.[]$".contains(&byte)
 }
 
-/// The name before a separator, and whether it is that of a pair in a query.
+/// The name before a separator, and whether it belongs to a pair in a query.
 fn name<'t>(text: &'t [u8], separator: &Separator) -> Option<(&'t [u8], bool)> {
     let mut end = separator.range.start;
     let least = end.saturating_sub(MAX_GAP);
@@ -124,7 +124,7 @@ fn assigned<'a>(
     text: &[u8],
     separator: &Separator,
 ) -> Option<(&'a str, Range<usize>)> {
-    // Most names are told by the three letters before the separator.
+    // The three letters before the separator rule out most names.
     if !names.may_be_known(text.get(..separator.range.start)?) {
         return None;
     }
@@ -133,14 +133,14 @@ fn assigned<'a>(
         true => names.pair(name),
         false => names.field(name),
     };
-    let Fate::Replace(kind) = fate else { return None };
+    let Treatment::Replace(kind) = fate else { return None };
     let range = value(text, separator, name, kind)?;
     let value = text.get(range.clone())?;
     let literal = [&b"null"[..], b"true", b"false", b"None", b"undefined"].contains(&value);
     (!value.is_empty() && !literal && !tokens::is_token(value)).then_some((kind, range))
 }
 
-/// Where the value behind a separator is.
+/// The range of the value after a separator.
 fn value(text: &[u8], separator: &Separator, name: &[u8], kind: &str) -> Option<Range<usize>> {
     let behind = separator.range.end;
     let most = behind + MAX_GAP;
@@ -198,7 +198,7 @@ fn line(rest: &[u8]) -> &[u8] {
     line.trim_ascii_end()
 }
 
-/// True when a name is the first of its line, or an item of a list there.
+/// True if a name starts its line, possibly after a list marker.
 fn begins_line(text: &[u8], separator: &Separator, name: &[u8]) -> bool {
     let end = separator.range.start;
     let start = end.saturating_sub(name.len() + MAX_GAP);
@@ -212,7 +212,7 @@ fn begins_line(text: &[u8], separator: &Separator, name: &[u8]) -> bool {
     }
 }
 
-/// The length of what stands before the closing quote.
+/// The length of the text up to the closing quote.
 fn quoted(rest: &[u8], quote: u8, is_escaped: bool) -> usize {
     let mut at = 0;
     while let Some(next) = memchr::memchr2(quote, b'\\', rest.get(at..).unwrap_or_default()) {
@@ -276,7 +276,7 @@ fn ends_at_escape(rest: &[u8], at: usize) -> bool {
 }
 
 /// `<name …>value<`, and `<… name="x" value="y">`.
-fn tags<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>) {
+fn tags<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Detection<'a>>) {
     for open in memchr::memchr_iter(b'<', text) {
         let inside = text.get(open + 1..).unwrap_or_default();
         let inside = inside.get(..MAX_TAG).unwrap_or(inside);
@@ -293,7 +293,7 @@ fn tags<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>) {
         if element.is_empty() || tag.ends_with(b"/") {
             continue;
         }
-        if let Fate::Replace(kind) = names.field(local) {
+        if let Treatment::Replace(kind) = names.field(local) {
             let start = open + 1 + close + 1;
             let rest = text.get(start..).unwrap_or_default();
             let range = match rest.strip_prefix(b"<![CDATA[") {
@@ -308,17 +308,17 @@ fn tags<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Found<'a>>) {
     }
 }
 
-fn push<'a>(text: &[u8], kind: &'a str, range: Range<usize>, found: &mut Vec<Found<'a>>) {
+fn push<'a>(text: &[u8], kind: &'a str, range: Range<usize>, found: &mut Vec<Detection<'a>>) {
     let value = text.get(range.clone()).unwrap_or_default();
     let lead = value.len() - value.trim_ascii_start().len();
     let bare = value.trim_ascii();
     if !bare.is_empty() && !tokens::is_token(bare) {
         let start = range.start + lead;
-        found.push(Found { range: start..start + bare.len(), what: What::Named(kind) });
+        found.push(Detection { range: start..start + bare.len(), what: What::Named(kind) });
     }
 }
 
-/// The value beside a name in a tag.
+/// The value that belongs to a name in a tag.
 fn attribute<'a>(names: &'a Names, tag: &[u8]) -> Option<(&'a str, Range<usize>)> {
     let of = |attribute: &[u8]| -> Option<Range<usize>> {
         memchr::memmem::find_iter(tag, attribute).find_map(|at| {
@@ -333,7 +333,7 @@ fn attribute<'a>(names: &'a Names, tag: &[u8]) -> Option<(&'a str, Range<usize>)
     let value = of(b"value").or_else(|| of(b"content"))?;
     [&b"name"[..], b"key", b"id", b"property"].iter().find_map(|attribute| {
         match names.field(tag.get(of(attribute)?)?) {
-            Fate::Replace(kind) => Some((kind, value.clone())),
+            Treatment::Replace(kind) => Some((kind, value.clone())),
             _ => None,
         }
     })

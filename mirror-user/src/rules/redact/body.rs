@@ -1,4 +1,4 @@
-//! The content of a body by its media type: JSON, forms, parts, text, and the rest.
+//! Rewrites the content of a body by its media type: JSON, forms, multipart, text, and others.
 
 use std::cell::OnceCell;
 
@@ -9,11 +9,11 @@ use super::context::Context;
 use super::inside;
 use super::json;
 use super::multipart;
-use super::names::Fate;
+use super::names::Treatment;
 use super::report::{Unredactable, Where};
 use super::url::{self, PairsOf};
 
-/// How a body is read.
+/// How a body is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MediaType<'a> {
     Json,
@@ -23,18 +23,18 @@ pub(super) enum MediaType<'a> {
     Text,
     /// Scripts and style sheets, in which `token=` is code.
     Script,
-    /// A format in which a value cannot be replaced without its length.
+    /// A binary format, in which lengths would have to change with values.
     Binary,
     /// The same in base64 (gRPC-Web).
     BinaryText,
-    /// Pictures, sound, fonts: what is in them is not looked into.
+    /// Images, audio, video, fonts: their content is not scanned.
     Media,
-    /// Another one, or none.
+    /// Any other type, or none.
     Other,
 }
 
 impl<'a> MediaType<'a> {
-    /// Of the value of a `Content-Type`.
+    /// The type of a `Content-Type` value.
     pub(super) fn of(value: &'a [u8]) -> Result<Self, Unredactable> {
         if let Some(charset) = parameter(value, b"charset")
             && !has_ascii(charset)
@@ -72,7 +72,7 @@ impl<'a> MediaType<'a> {
 
 const SCRIPTS: [&[u8]; 4] = [b"javascript", b"ecmascript", b"/css", b"typescript"];
 
-/// Formats that tell lengths, by what their media types have in them.
+/// Binary formats with length fields, by parts of their media types.
 const BINARIES: [&[u8]; 13] = [
     b"protobuf",
     b"/grpc",
@@ -89,11 +89,11 @@ const BINARIES: [&[u8]; 13] = [
     b"amf",
 ];
 
-/// Rewrites content; `None` when nothing is to be replaced. Whatever it is said to be, field lines in
-/// it are looked through as in a head.
+/// Rewrites content; `None` if nothing is to be replaced. Whatever the type, lines in it that look like
+/// header fields are treated as such.
 ///
 /// # Errors
-/// Why it cannot be read.
+/// Why it cannot be parsed.
 pub(super) fn rewrite(
     context: &mut Context<'_>,
     at: &Where<'_>,
@@ -109,7 +109,7 @@ pub(super) fn rewrite(
     }
 }
 
-/// Content that is never edited in place, since lengths in it may count what is replaced.
+/// True for content that is never edited in place, because lengths in it may cover replaced values.
 fn is_binary(media_type: MediaType<'_>, nature: &Nature<'_>) -> bool {
     match media_type {
         MediaType::Binary | MediaType::BinaryText => true,
@@ -131,9 +131,9 @@ fn by_type(
     if media_type != MediaType::Media && (has_wide_mark(content) || is_wide(content)) {
         return Err(Unredactable::Charset);
     }
-    // Many clients send JSON as something else, curl's `--data` as a form. What only looks like it
-    // may be a text, whose names are then found as well as they can; but a form never does, and what has
-    // no type of its own may be read as JSON by someone who is less strict.
+    // Many clients send JSON with another type, such as curl's `--data` as a form. If it fails to parse, it
+    // may be plain text, which is scanned as such. But a form never looks like JSON, and content without
+    // a known type may be accepted as JSON by a more lenient parser.
     if media_type != MediaType::Json && json::may_be(content) {
         match (json::rewrite(context, at, content), media_type) {
             (Ok(rewritten), _) => return Ok(rewritten),
@@ -163,7 +163,7 @@ fn by_type(
     Ok(changed.then_some(out))
 }
 
-/// Content in which lengths are told: it is whole, or withheld when there is something in it.
+/// Binary content: unchanged, or withheld if something is found in it.
 fn binary(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
     if context.knows(content) || has_names(context, content) {
         return Err(Unredactable::Binary);
@@ -171,7 +171,7 @@ fn binary(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, 
     Ok(None)
 }
 
-/// Base64, perhaps in several pieces, each with its padding.
+/// Base64, possibly in several pieces, each with its padding.
 fn binary_text(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u8>>, Unredactable> {
     let mut decoded = Vec::new();
     let plain: Vec<u8> = content.iter().copied().filter(|it| !it.is_ascii_whitespace()).collect();
@@ -182,27 +182,27 @@ fn binary_text(context: &mut Context<'_>, content: &[u8]) -> Result<Option<Vec<u
     binary(context, &decoded)
 }
 
-/// True when a listed name stands in binary content, as in MessagePack, CBOR and BSON.
+/// True if binary content contains a listed name, as MessagePack, CBOR and BSON may.
 fn has_names(context: &Context<'_>, content: &[u8]) -> bool {
     let names = &context.plan.names;
     let is_such = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
     content.split(|byte| !is_such(byte)).any(|word| {
-        // The length of the name before it may be a letter, too.
+        // The length byte before the name may look like a letter.
         let tails = [Some(word), word.get(1..)];
         (MIN_BINARY_NAME..=MAX_BINARY_NAME).contains(&word.len())
             && tails.iter().flatten().any(|name| {
                 name.len() >= MIN_BINARY_NAME
                     && names.may_be_known(name)
-                    && matches!(names.field(name), Fate::Replace(_))
+                    && matches!(names.field(name), Treatment::Replace(_))
             })
     })
 }
 
-/// Bytes of a name in binary content: random bytes have every shorter one.
+/// Length of a name in binary content, in bytes: random bytes contain every shorter one.
 const MIN_BINARY_NAME: usize = 5;
 const MAX_BINARY_NAME: usize = 64;
 
-/// What the bytes of content say of it, found out when it is first asked: every byte is looked at.
+/// Properties of content that need a scan of all bytes, computed on first use.
 struct Nature<'a> {
     content: &'a [u8],
     controls: OnceCell<bool>,
@@ -214,21 +214,21 @@ impl<'a> Nature<'a> {
         Self { content, controls: OnceCell::new(), text: OnceCell::new() }
     }
 
-    /// True for UTF-8 without what no text has.
+    /// True for UTF-8 without control characters.
     fn is_text(&self) -> bool {
         let is_text = || !self.has_controls() && std::str::from_utf8(self.content).is_ok();
         *self.text.get_or_init(is_text)
     }
 
-    /// True with bytes that no text has: lengths and tags of binary formats.
+    /// True if there are bytes that no text has, such as lengths and tags of binary formats.
     fn has_controls(&self) -> bool {
         *self.controls.get_or_init(|| has_controls(self.content))
     }
 }
 
-/// All below a space but white space (0x09 to 0x0d), ESC and the separator of JSON texts (RFC 7464), and DEL.
+/// Control characters, except whitespace (0x09 to 0x0d), ESC and the JSON text separator (RFC 7464).
 fn has_controls(content: &[u8]) -> bool {
-    // A whole block at a time and by comparisons alone, so that the compiler makes vector instructions of it.
+    // Whole blocks and only comparisons, so that the compiler can vectorize it.
     let is_control = |byte: u8| {
         u8::from(byte < 0x09)
             | u8::from(byte.wrapping_sub(0x0e) < 0x0d)
@@ -241,7 +241,7 @@ fn has_controls(content: &[u8]) -> bool {
         .any(|block| block.iter().fold(0, |found, byte| found | is_control(*byte)) != 0)
 }
 
-/// Bytes that are looked at together: a few registers of the processor.
+/// Block size in bytes: a few vector registers.
 const CONTROL_BLOCK: usize = 256;
 
 /// A parameter of a header's value (RFC 9110 §5.6.6), without quotes.
@@ -263,7 +263,7 @@ pub(super) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     None
 }
 
-/// Encodings in which the bytes of ASCII stand for themselves.
+/// True for encodings that are supersets of ASCII.
 fn has_ascii(charset: &[u8]) -> bool {
     let charset = charset.to_ascii_lowercase();
     let families: [&[u8]; 7] =
@@ -276,10 +276,10 @@ fn has_wide_mark(content: &[u8]) -> bool {
     [&b"\xff\xfe"[..], b"\xfe\xff", b"\0\0\xfe\xff"].iter().any(|mark| content.starts_with(mark))
 }
 
-/// Bytes from which UTF-16 and UTF-32 without a mark are told.
+/// Number of bytes that are examined to recognize UTF-16 and UTF-32 without a mark.
 const WIDE_BYTES: usize = 256;
 
-/// UTF-16 or UTF-32 without a mark: a zero beside every letter, in one of the ways to order them.
+/// True for UTF-16 or UTF-32 without a mark: zeros next to every letter, in either byte order.
 fn is_wide(content: &[u8]) -> bool {
     let start = content.get(..WIDE_BYTES).unwrap_or(content);
     let zeros = |step: usize, at: usize| {
@@ -296,7 +296,7 @@ fn is_wide(content: &[u8]) -> bool {
     memchr::memchr(0, start).is_some() && (zeros(2, 0) || zeros(2, 1) || zeros(4, 0) || zeros(4, 3))
 }
 
-/// `name=value&…` in the characters that a form has.
+/// `name=value&…`, with only the characters of a form.
 fn looks_like_form(content: &[u8]) -> bool {
     let is_such =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%+&=;[]!$'()*,:@/?".contains(byte);

@@ -1,11 +1,11 @@
-//! One value in, what stands in its place out; every replacement is counted here.
+//! Replaces single values by tokens, and counts every replacement.
 
 use std::ops::Range;
 
 use super::assign;
-use super::detect::{self, Detectors, Found, What, card_digits, folded, write_token};
+use super::detect::{self, Detection, Detectors, What, card_digits, folded, write_token};
 use super::json;
-use super::names::{COUNTED, Fate, Names};
+use super::names::{COUNTED, Names, Treatment};
 use super::paths::Paths;
 use super::report::{Report, Where};
 use super::segments::Segments;
@@ -13,7 +13,7 @@ use super::tokens::{self, Tokens};
 use super::url;
 use crate::tcp::event::Side;
 
-/// What is redacted, ready for use.
+/// Compiled options: what is redacted.
 pub(super) struct Plan {
     pub(super) names: Names,
     pub(super) paths: Paths,
@@ -22,40 +22,39 @@ pub(super) struct Plan {
     pub(super) tokens: Tokens,
 }
 
-/// How often a text is looked through again after something in it was replaced: each time less is left
-/// that no token stands for.
+/// Maximum number of scans of a text. It is scanned again after a replacement; each pass leaves less to
+/// replace.
 const MAX_PASSES: u32 = 8;
 
-/// JSON documents inside the strings of one another that are looked into: queues wrap a document
-/// once or twice.
+/// Maximum nesting of JSON documents inside strings: message queues wrap a document once or twice.
 const MAX_NESTED: u8 = 3;
 
-/// What the parts of a message share while it is rewritten.
+/// State that is shared while the parts of a message are rewritten.
 pub(super) struct Context<'a> {
     pub(super) plan: &'a Plan,
     pub(super) report: &'a mut Report,
     pub(super) side: Side,
-    found: Vec<Found<'a>>,
-    /// The text that was looked through as a whole for the words of secrets.
+    found: Vec<Detection<'a>>,
+    /// The text that was prescanned as a whole for keywords of secrets.
     prescan: Option<Prescan<'a>>,
-    /// Documents around the text at hand.
+    /// Number of JSON documents around the current text.
     nested: u8,
-    /// The text at hand is the value of an identifier, whose digits may look like a card's.
+    /// True if the current text is the value of an identifier, whose digits may look like a card number.
     identifier: bool,
 }
 
-/// A text, and where in it something may begin that is looked for. One look through a whole head costs
-/// less than one through each of its values.
+/// A text with the positions where a match may start. One scan of a whole head costs less than one scan
+/// per value.
 struct Prescan<'a> {
     text: &'a [u8],
     hits: Vec<Range<usize>>,
 }
 
 impl Prescan<'_> {
-    /// True when `part` is a piece of the text, and there is nothing in it.
+    /// True if `part` is a slice of the text without any hits.
     fn is_quiet(&self, part: &[u8]) -> bool {
         let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr());
-        // A decoded copy lies elsewhere in memory.
+        // A decoded copy is elsewhere in memory.
         let end = start.and_then(|start| start.checked_add(part.len()));
         let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.text.len())) else {
             return false;
@@ -69,7 +68,7 @@ impl<'a> Context<'a> {
         Self { plan, report, side, found: Vec::new(), prescan: None, nested: 0, identifier: false }
     }
 
-    /// Looks through a text whose pieces will be asked for, where words alone are looked for.
+    /// Prescans a text whose slices will be scanned later, if only keywords are searched for.
     pub(super) fn prescan(&mut self, text: &'a [u8]) {
         let mut hits = Vec::new();
         if self.plan.detectors.words(text, |hit| hits.push(hit)) {
@@ -78,7 +77,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// True for a text that is known to have nothing in it that a detector knows.
+    /// True if the prescan showed that no detector finds anything in the text.
     pub(super) fn is_quiet(&self, text: &[u8]) -> bool {
         self.prescan.as_ref().is_some_and(|prescan| prescan.is_quiet(text))
     }
@@ -90,8 +89,7 @@ impl<'a> Context<'a> {
         detect::join(&mut self.found);
     }
 
-    /// Writes `text` with what is found in it replaced; false, and nothing is written, when nothing
-    /// is.
+    /// Writes `text` with all findings replaced; returns false, with nothing written, if there are none.
     pub(super) fn text(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         if self.is_quiet(text) || self.plan.detectors.is_plain(text) {
             return false;
@@ -102,7 +100,7 @@ impl<'a> Context<'a> {
             out.truncate(start);
             return false;
         }
-        // A token beside other letters may make of them what they were not before.
+        // A token next to other characters may create new matches.
         for _ in 1..MAX_PASSES {
             let written = out.split_off(start);
             self.scan(&written);
@@ -115,7 +113,7 @@ impl<'a> Context<'a> {
         true
     }
 
-    /// The same of a program, in which `token=` stands before code: looks alone count.
+    /// The same for source code, in which `token=` is no secret: only patterns count, not names.
     pub(super) fn code(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         self.found.clear();
         self.plan.detectors.scan(text, self.identifier, &mut self.found);
@@ -123,20 +121,20 @@ impl<'a> Context<'a> {
         self.write_found(at, text, out)
     }
 
-    /// True when a detector knows something in `text`.
+    /// True if a detector finds something in `text`.
     pub(super) fn knows(&mut self, text: &[u8]) -> bool {
         self.found.clear();
         self.plan.detectors.scan(text, self.identifier, &mut self.found);
         !self.found.is_empty()
     }
 
-    /// Writes `text` with what was found in it replaced; false when nothing was.
+    /// Writes `text` with the findings replaced; returns false if none was.
     fn write_found(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         let plan = self.plan;
         let mut copied = 0;
         let mut changed = false;
         let found = std::mem::take(&mut self.found);
-        for Found { range, what } in &found {
+        for Detection { range, what } in &found {
             out.extend_from_slice(text.get(copied..range.start).unwrap_or_default());
             let value = text.get(range.clone()).unwrap_or_default();
             let replaced = match what {
@@ -165,7 +163,7 @@ impl<'a> Context<'a> {
         changed
     }
 
-    /// The same of a value that may be a JSON document.
+    /// The same for a value that may be a JSON document.
     pub(super) fn value(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
         if self.plan.detectors.is_plain(text) {
             return false;
@@ -178,7 +176,7 @@ impl<'a> Context<'a> {
                 return document.inspect(|document| out.extend_from_slice(document)).is_some();
             }
         }
-        // A value that was percent-encoded before it was put where it is, as URLs in URLs are.
+        // A value that is percent-encoded itself, such as a URL in a URL.
         if self.nested < MAX_NESTED && url::is_encoded(text) {
             self.nested += 1;
             let changed = url::encoded(text, out, |text, out| self.value(at, text, out));
@@ -190,19 +188,19 @@ impl<'a> Context<'a> {
         self.text(at, text, out)
     }
 
-    /// The same of a value with a name.
-    pub(super) fn fated(
+    /// The same for a named value.
+    pub(super) fn by_treatment(
         &mut self,
-        fate: Fate<'_>,
+        treatment: Treatment<'_>,
         at: &Where<'_>,
         text: &[u8],
         out: &mut Vec<u8>,
     ) -> bool {
-        match fate {
-            Fate::Keep => false,
-            Fate::Replace(kind) => self.named(kind, at, text, out),
-            Fate::Look => self.value(at, text, out),
-            Fate::Identifier => {
+        match treatment {
+            Treatment::Keep => false,
+            Treatment::Replace(kind) => self.named(kind, at, text, out),
+            Treatment::Look => self.value(at, text, out),
+            Treatment::Identifier => {
                 let outer = std::mem::replace(&mut self.identifier, true);
                 let changed = self.value(at, text, out);
                 self.identifier = outer;
@@ -211,8 +209,8 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Writes what stands for the value of a listed name; false when it may stay: it is empty, or
-    /// a token.
+    /// Writes the token for the value of a listed name; returns false if the value may stay: it is empty,
+    /// or already a token.
     pub(super) fn named(
         &mut self,
         kind: &str,
@@ -238,7 +236,7 @@ impl<'a> Context<'a> {
                 tokens.ssn(value, out);
             }
             "phone" if let Some(digits) = phone_digits(value) => {
-                // The country code that nobody has, in the form of a token.
+                // The unassigned country code, in the form of a token.
                 if digits.starts_with(b"999") && tokens::is_phone(value) {
                     return false;
                 }
@@ -254,7 +252,7 @@ impl<'a> Context<'a> {
         true
     }
 
-    /// The same of a number in a document: what stands for it is a number, too.
+    /// The same for a number in a document: its token is a number, too.
     pub(super) fn number(
         &mut self,
         kind: &str,
@@ -275,8 +273,8 @@ impl<'a> Context<'a> {
         true
     }
 
-    /// The same of IP addresses, one or a list: each becomes one of those for documentation and
-    /// experiments, so that who parses it still can.
+    /// The same for IP addresses, one or a list: each becomes a reserved address, so that parsers still
+    /// accept it.
     fn addresses(&mut self, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         for (index, part) in value.split(|byte| *byte == b',').enumerate() {
@@ -299,7 +297,7 @@ impl<'a> Context<'a> {
         changed
     }
 
-    /// The same of `Authorization` (RFC 9110 §11.4): the scheme stays.
+    /// The same for `Authorization` (RFC 9110 §11.4): the scheme is kept.
     fn credentials(&mut self, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
         let tokens = &self.plan.tokens;
         let end = memchr::memchr(b' ', value).unwrap_or(0);
@@ -324,14 +322,14 @@ impl<'a> Context<'a> {
                 keep_scheme();
                 tokens.plain("authorization", credentials, out);
             }
-            // What is no known scheme may be a part of the secret.
+            // An unknown scheme may be part of the secret.
             () => tokens.plain("authorization", value, out),
         }
         self.report.named(self.plan, self.side, at, "authorization");
         true
     }
 
-    /// The same of what stands before the `@` of an authority (RFC 3986 §3.2.1).
+    /// The same for the user information of an authority (RFC 3986 §3.2.1).
     pub(super) fn userinfo(&mut self, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
         match self.plan.detectors.is_on(detect::Detector::Userinfo) {
             true => self.named("userinfo", at, value, out),
@@ -363,7 +361,7 @@ fn ssn_digits(value: &[u8]) -> Option<Vec<u8>> {
     (digits.len() == 9 && value.iter().all(grouped)).then_some(digits)
 }
 
-/// The digits of a value that has as many as a telephone number (ITU-T E.164).
+/// The digits of a value, if it has as many as a telephone number (ITU-T E.164).
 fn phone_digits(value: &[u8]) -> Option<Vec<u8>> {
     let digits = tokens::digits_of(value);
     (7..=15).contains(&digits.len()).then_some(digits)

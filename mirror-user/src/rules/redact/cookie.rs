@@ -1,4 +1,4 @@
-//! `Cookie` and `Set-Cookie` (RFC 6265): names and attributes stay, values are replaced.
+//! `Cookie` and `Set-Cookie` (RFC 6265): values are replaced; names and attributes are kept.
 
 use super::context::Context;
 use super::replacer::Replacer;
@@ -57,7 +57,7 @@ pub(super) fn set(context: &mut Context<'_>, value: &[u8], out: &mut Vec<u8>) ->
     edits.finish()
 }
 
-/// A cookie, or an attribute; what is no known attribute may be a value.
+/// A cookie or an attribute; an unknown attribute may be a value.
 fn part(
     context: &mut Context<'_>,
     edits: &mut Replacer<'_, '_>,
@@ -86,7 +86,7 @@ fn next_cookie(piece: &[u8], from: usize) -> Option<usize> {
 }
 
 fn pair(context: &mut Context<'_>, edits: &mut Replacer<'_, '_>, start: usize, pair: &[u8]) {
-    // Without `=`, browsers take it for a value without a name (RFC 6265bis §5.7).
+    // Without `=`, browsers treat it as a value without a name (RFC 6265bis §5.7).
     let value_at = memchr::memchr(b'=', pair).map_or(0, |equals| equals + 1);
     let (before, value) = pair.split_at_checked(value_at).unwrap_or((pair, &[]));
     let name = before.strip_suffix(b"=").unwrap_or(before).trim_ascii();
@@ -99,5 +99,5 @@ fn pair(context: &mut Context<'_>, edits: &mut Replacer<'_, '_>, start: usize, p
     let lead = if bare.is_empty() { 0 } else { lead };
     let range = start + value_at + lead..start + value_at + lead + bare.len();
     let fate = context.plan.names.cookie(name);
-    edits.edit(range, |text, out| context.fated(fate, &at, text, out));
+    edits.edit(range, |text, out| context.by_treatment(fate, &at, text, out));
 }

@@ -1,4 +1,4 @@
-//! The framing of a body taken off and put on again (RFC 9112 §6, §7).
+//! Removes and restores the framing of a body (RFC 9112 §6, §7).
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -12,11 +12,11 @@ use crate::http::{Dechunked, dechunk};
 /// A body without its framing.
 pub(super) struct Unframed<'a> {
     pub(super) content: Cow<'a, [u8]>,
-    /// Its chunks bear extensions, which may say anything.
+    /// True if its chunks have extensions.
     pub(super) extended: bool,
 }
 
-/// Takes the framing off; `None` when nothing was kept.
+/// Removes the framing; `None` if nothing was kept.
 pub(super) fn unframe(body: &Body) -> Result<Option<Unframed<'_>>, Unredactable> {
     let wire = match &body.wire {
         Kept::Nothing | Kept::TooLarge | Kept::Withheld(_) => return Ok(None),
@@ -29,7 +29,7 @@ pub(super) fn unframe(body: &Body) -> Result<Option<Unframed<'_>>, Unredactable>
     if body.framing != BodyLength::Chunked {
         return Ok(Some(Unframed { content: wire, extended: false }));
     }
-    // The input ends before the body does, or it is no chunked body.
+    // The input ends before the body does, or is not a chunked body.
     let Dechunked { content, extended, .. } = dechunk(&wire).ok_or(Unredactable::Incomplete)?;
     // Also where a trailer has a `;`; then it is built anew for nothing.
     Ok(Some(Unframed { content: Cow::Owned(content), extended }))
@@ -46,7 +46,7 @@ fn read(file: &std::fs::File) -> Result<Vec<u8>, Unredactable> {
     Ok(bytes)
 }
 
-/// Frames content as the body was framed; a chunked one as a single chunk.
+/// Frames content like the original body; a chunked one becomes a single chunk.
 pub(super) fn frame(framing: BodyLength, content: Vec<u8>, trailer: &[u8]) -> Vec<u8> {
     if framing != BodyLength::Chunked {
         return content;

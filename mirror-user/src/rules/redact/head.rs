@@ -1,4 +1,4 @@
-//! Heads and trailers: field by field, the bytes between the values as they were.
+//! Rewrites heads and trailers field by field; bytes between the values stay unchanged.
 
 mod role;
 
@@ -11,31 +11,31 @@ use self::role::Role;
 use super::context::Context;
 use super::cookie;
 use super::detect::Detector;
-use super::names::Fate;
+use super::names::Treatment;
 use super::replacer::Replacer;
 use super::report::Where;
 use super::url;
 use crate::http::message::{Head, HeaderLine, StartLine};
 
-/// Replacements in a text, in their order; what stands in the place of each is in `with`.
+/// Replacements in a text, in order; `with` holds the new values.
 #[derive(Default)]
 pub(super) struct Replacements {
     places: Vec<(Range<u32>, Range<usize>)>,
     with: Vec<u8>,
 }
 
-/// The longest common token: `redacted-`, a kind, 16 characters, and what stands around it.
+/// The longest common token: `redacted-`, a kind, 16 characters, and some context.
 const TOKEN_BYTES: usize = 64;
 
 impl Replacements {
-    /// Replaces what `write` writes something else for.
+    /// Replaces a range by what `write` writes, if it returns true.
     fn replace(
         &mut self,
         raw: &[u8],
         range: &Range<u32>,
         write: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
     ) {
-        // At once what a token or two need.
+        // Enough for one or two tokens.
         self.with.reserve(TOKEN_BYTES);
         let start = self.with.len();
         let text = raw.get(range.start as usize..range.end as usize).unwrap_or_default();
@@ -46,10 +46,10 @@ impl Replacements {
         }
     }
 
-    /// The text with the replacements, and where each place of the text is now.
+    /// The text with the replacements, and a function that maps old positions to new ones.
     fn apply(&self, raw: &[u8]) -> (Bytes, impl FnMut(u32) -> u32) {
         let gone: usize = self.places.iter().map(|(range, _)| range.len()).sum();
-        // Exactly, so that `Bytes` takes it as it is.
+        // Exact capacity, so that `Bytes` does not reallocate.
         let mut out = Vec::with_capacity((raw.len() + self.with.len()).saturating_sub(gone));
         let mut copied = 0;
         for (range, with) in &self.places {
@@ -58,7 +58,7 @@ impl Replacements {
             copied = range.end as usize;
         }
         out.extend_from_slice(raw.get(copied..).unwrap_or_default());
-        // Asked in rising order, so that each replacement is passed once.
+        // Called in ascending order, so that each replacement is visited once.
         let mut places = self.places.iter().peekable();
         let mut shift = 0_i64;
         let moved = move |at: u32| {
@@ -75,14 +75,14 @@ impl Replacements {
     }
 }
 
-/// What became of the body, as far as the head speaks of it.
+/// The properties of the new body that the head must reflect.
 #[derive(Clone, Copy)]
 pub(super) struct NewBody {
     /// Its length in bytes.
     pub(super) length: u64,
 }
 
-/// Rewrites a head; `None` when nothing is to be replaced.
+/// Rewrites a head; `None` if nothing is to be replaced.
 pub(super) fn rewrite(
     context: &mut Context<'_>,
     head: &Head,
@@ -105,14 +105,14 @@ pub(super) fn rewrite(
     };
     for line in &head.headers {
         if flawed {
-            // Lines without a colon and what else is not part of any field.
+            // Lines without a colon, and anything else outside fields.
             let between = behind..line.line.start.max(behind);
             replacements.replace(raw, &between, |text, out| context.text(&Where::Start, text, out));
             behind = line.line.end;
         }
         match body {
             Some(body)
-                if tells_body(head.bytes(&line.name), body, raw, line, &mut replacements) => {}
+                if describes_body(head.bytes(&line.name), body, raw, line, &mut replacements) => {}
             _ => {
                 field(context, raw, line, &Where::Header(head.bytes(&line.name)), &mut replacements)
             }
@@ -141,7 +141,7 @@ pub(super) fn rewrite(
     Some(Head { raw, start, headers: move_lines(&head.headers, moved) })
 }
 
-/// Rewrites a trailer section; `None` when nothing is to be replaced.
+/// Rewrites a trailer section; `None` if nothing is to be replaced.
 pub(super) fn trailers(
     context: &mut Context<'_>,
     raw: &[u8],
@@ -159,7 +159,7 @@ pub(super) fn trailers(
     Some((bytes, move_lines(lines, moved)))
 }
 
-/// A line that was taken out is left out here, too.
+/// Moves lines to their new positions; removed lines are left out.
 fn move_lines(lines: &[HeaderLine], mut moved: impl FnMut(u32) -> u32) -> Vec<HeaderLine> {
     let mut out = Vec::with_capacity(lines.len());
     out.extend(lines.iter().filter_map(|line| {
@@ -172,16 +172,16 @@ fn move_lines(lines: &[HeaderLine], mut moved: impl FnMut(u32) -> u32) -> Vec<He
     out
 }
 
-/// Replaces or takes out what speaks of a body that was changed: its length, its digests. True when
-/// the field is such a one.
-fn tells_body(
+/// Updates the length and removes the digests of a changed body; returns true if the field is one of
+/// these.
+fn describes_body(
     name: &[u8],
     body: NewBody,
     raw: &[u8],
     line: &HeaderLine,
     replacements: &mut Replacements,
 ) -> bool {
-    // A digest of what was there tells it to whoever tries all card numbers; and it is wrong now.
+    // A digest of the old body would allow to find a card number by trying all; and it is wrong now.
     const DIGESTS: [&[u8]; 6] = [
         b"content-md5",
         b"content-digest",
@@ -211,7 +211,7 @@ fn field(
     let part =
         |range: &Range<u32>| raw.get(range.start as usize..range.end as usize).unwrap_or_default();
     let name = part(&line.name);
-    // No value is so short and without a digit but an address, and a name has no `@`.
+    // A short name without a digit can only contain an e-mail address, which has an `@`.
     let long = |name: &[u8]| {
         name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
     };
@@ -221,12 +221,12 @@ fn field(
     replacements.replace(raw, &line.value, |value, out| self::value(context, name, at, value, out));
 }
 
-/// Bytes of a name that is looked through though it has no digit: fewer than any token has.
+/// Names of this length are scanned even without a digit: no token is shorter.
 const LONG_NAME: usize = 20;
 
-/// True for the name of a field whose value is replaced by its name, whatever it looks like.
+/// True for a field whose value is replaced because of its name.
 pub(super) fn is_listed(context: &Context<'_>, name: &[u8]) -> bool {
-    matches!(context.plan.names.header(name), Fate::Replace(_))
+    matches!(context.plan.names.header(name), Treatment::Replace(_))
         || matches!(Role::of(name), Role::Cookie | Role::SetCookie)
 }
 
@@ -243,26 +243,26 @@ pub(super) fn value(
         return false;
     }
     if memchr::memchr(b'\n', value).is_some() {
-        // A value on several lines (RFC 9112 §5.2): some read the second as a field of its own.
+        // A value on several lines (RFC 9112 §5.2): some parsers read the second as a separate field.
         return context.named("folded", at, value, out);
     }
     match (context.plan.names.header(name), role) {
-        (Fate::Keep, _) => false,
+        (Treatment::Keep, _) => false,
         (_, Role::Cookie) => cookie::sent(context, value, out),
         (_, Role::SetCookie) => cookie::set(context, value, out),
-        (Fate::Look | Fate::Identifier, Role::Trace) if is_traceparent(value) => false,
-        (Fate::Look, Role::Reference) => url::rewrite(context, at, value, out),
-        (Fate::Look, Role::Challenge)
+        (Treatment::Look | Treatment::Identifier, Role::Trace) if is_traceparent(value) => false,
+        (Treatment::Look, Role::Reference) => url::rewrite(context, at, value, out),
+        (Treatment::Look, Role::Challenge)
             if context.plan.detectors.is_on(Detector::Bearer) && is_handshake(value) =>
         {
             context.named("authorization", at, value, out)
         }
-        (Fate::Look, Role::Protocols) => protocols(context, at, value, out),
-        (fate, _) => context.fated(fate, at, value, out),
+        (Treatment::Look, Role::Protocols) => protocols(context, at, value, out),
+        (treatment, _) => context.by_treatment(treatment, at, value, out),
     }
 }
 
-/// What precedes a credential in a list of protocols.
+/// Protocol names that precede a credential in a list of protocols.
 const PROTOCOL_WORDS: [&[u8]; 8] = [
     b"bearer",
     b"token",
@@ -274,8 +274,8 @@ const PROTOCOL_WORDS: [&[u8]; 8] = [
     b"apikey",
 ];
 
-/// Protocols with a bearer token behind them (Kubernetes: `base64url.bearer.authorization.k8s.io.…`).
-/// A token has no character that a protocol has not.
+/// Protocols followed by a bearer token (Kubernetes: `base64url.bearer.authorization.k8s.io.…`). Tokens have
+/// only characters that are valid in a protocol name.
 fn protocols(context: &mut Context<'_>, at: &Where<'_>, value: &[u8], out: &mut Vec<u8>) -> bool {
     if !context.plan.detectors.is_on(Detector::Bearer) {
         return context.text(at, value, out);
@@ -304,14 +304,14 @@ fn protocols(context: &mut Context<'_>, at: &Where<'_>, value: &[u8], out: &mut 
     edits.finish()
 }
 
-/// `Negotiate` and `NTLM` (RFC 4559 §4) with a token: the server's half of a handshake.
+/// `Negotiate` and `NTLM` (RFC 4559 §4) with a token: the server's part of a handshake.
 fn is_handshake(value: &[u8]) -> bool {
     let Some(blank) = memchr::memchr(b' ', value) else { return false };
     let scheme = value.get(..blank).unwrap_or_default();
     [&b"negotiate"[..], b"ntlm"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
-/// `00-` and three numbers in hexadecimal, which may look like a card.
+/// `00-` and three hexadecimal numbers, which may look like a card number.
 fn is_traceparent(value: &[u8]) -> bool {
     value.len() == 55
         && value.iter().enumerate().all(|(at, byte)| match at {

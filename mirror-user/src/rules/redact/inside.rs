@@ -1,12 +1,12 @@
-//! Field lines inside a body: the head that TRACE echoes (RFC 9110 §9.3.8), the parts of a batch, or
-//! what was taken for a body and is another message. A listed name there says what it says in a head.
+//! Field lines inside a body: the head echoed by TRACE (RFC 9110 §9.3.8), the parts of a batch, or another
+//! message that was mistaken for a body. Listed names are treated as in a head.
 
 use super::context::Context;
 use super::head;
 use super::replacer::Replacer;
 use super::report::Where;
 
-/// Bytes of a line in which its name must end; no listed name is longer.
+/// The name of a line must end within this many bytes; no listed name is longer.
 const MAX_NAME: usize = 64;
 
 /// Rewrites the values of listed names and the cookies in lines that look like fields; `None` when
@@ -22,7 +22,7 @@ pub(super) fn rewrite(context: &mut Context<'_>, content: &[u8]) -> Option<Vec<u
         let name =
             name_end.and_then(|colon| line.get(..colon)).unwrap_or_default().trim_ascii_end();
         if is_plain(name) && head::is_listed(context, name) {
-            // A value may go on in lines that begin with white space (RFC 9112 §5.2).
+            // A value may continue on lines that start with whitespace (RFC 9112 §5.2).
             let mut end = next;
             while matches!(content.get(end), Some(b' ' | b'\t')) {
                 end = line_end(content, end);
@@ -41,13 +41,13 @@ pub(super) fn rewrite(context: &mut Context<'_>, content: &[u8]) -> Option<Vec<u
     edits.finish().then_some(out)
 }
 
-/// True for a name as all that are listed have: `{"token"` is none.
+/// True for a name with only the characters of listed names; not for `{"token"`.
 fn is_plain(name: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !name.is_empty() && name.iter().all(plain)
 }
 
-/// Where the line that begins at `start` ends, with its line end.
+/// The end of the line that starts at `start`, including its line ending.
 fn line_end(content: &[u8], start: usize) -> usize {
     let rest = content.get(start..).unwrap_or_default();
     memchr::memchr(b'\n', rest).map_or(content.len(), |lf| start + lf + 1)

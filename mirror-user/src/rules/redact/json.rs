@@ -1,5 +1,5 @@
-//! JSON documents: each string, number and member name is looked at, and what is not replaced stays
-//! byte for byte, white space, number forms and duplicate names included.
+//! JSON documents: every string, number and member name is scanned. Everything that is not replaced stays
+//! byte for byte, including whitespace, number formats and duplicate names.
 //!
 //! Several documents may follow one another, as in newline-delimited JSON. Refuses what RFC 8259
 //! does not allow: what is read in another way by its receiver may hold a value where none was seen.
@@ -10,24 +10,24 @@ use std::ops::Range;
 
 use self::escapes::{escape, unescape};
 use super::context::Context;
-use super::names::Fate;
+use super::names::Treatment;
 use super::paths::States;
 use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
 
-/// Values inside one another; serde_json and others refuse more, too.
+/// Maximum nesting of values; serde_json and other parsers refuse more, too.
 pub const MAX_JSON_DEPTH: usize = 128;
 
-/// The kind of tokens for what a path names.
+/// The kind of tokens for values selected by a path.
 const BY_PATH: &str = "json";
 
 /// Members that name the value of the member beside them, which has one of the other names.
 const PAIR_NAMES: [&[u8]; 3] = [b"name", b"key", b"header"];
 const PAIR_VALUES: [&[u8]; 2] = [b"value", b"val"];
 
-/// A container around the value at hand.
+/// A container around the current value.
 pub(super) struct Container<'a> {
-    /// The name of the member at hand, as written; `None` in a list.
+    /// The name of the current member, as written; `None` in a list.
     name: Option<&'a [u8]>,
 }
 
@@ -37,41 +37,41 @@ impl Container<'_> {
     }
 }
 
-/// What a value takes over from what is around it.
+/// What a value inherits from its containers.
 #[derive(Clone, Copy)]
-struct Heritage<'a> {
+struct Inherited<'a> {
     states: States,
-    /// What is to become of it, whatever it is.
-    fate: Fate<'a>,
+    /// Its treatment, whatever its own name.
+    fate: Treatment<'a>,
 }
 
-impl<'a> Heritage<'a> {
+impl<'a> Inherited<'a> {
     /// Of what stands inside, by its own name.
-    fn or(self, own: impl FnOnce() -> Fate<'a>) -> Fate<'a> {
+    fn or(self, own: impl FnOnce() -> Treatment<'a>) -> Treatment<'a> {
         match self.fate {
-            Fate::Look | Fate::Identifier => own(),
+            Treatment::Look | Treatment::Identifier => own(),
             fate => fate,
         }
     }
 }
 
-/// True when a text may be an object or a list, so that it is worth reading as one.
+/// True if a text may be an object or a list, and is worth parsing.
 pub(super) fn may_be(text: &[u8]) -> bool {
     let text = text.trim_ascii();
     matches!((text.first(), text.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
-/// Rewrites documents; `None` when nothing is to be replaced.
+/// Rewrites documents; `None` if nothing is to be replaced.
 ///
 /// # Errors
-/// Why they cannot be read.
+/// Why they cannot be parsed.
 pub(super) fn rewrite(
     context: &mut Context<'_>,
     outer: &Where<'_>,
     source: &[u8],
 ) -> Result<Option<Vec<u8>>, Unredactable> {
     let at = if source.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let begin = Heritage { states: context.plan.paths.begin(), fate: Fate::Look };
+    let begin = Inherited { states: context.plan.paths.begin(), fate: Treatment::Look };
     let mut out = Vec::new();
     let mut reader = Reader {
         context,
@@ -103,7 +103,7 @@ struct Reader<'a, 'w, 's, 'o> {
 }
 
 impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
-    /// The next byte that is not white space. A record separator (RFC 7464) counts as such.
+    /// The next byte that is not whitespace. A record separator (RFC 7464) counts as whitespace.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.source.get(self.at..)?;
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0x1e);
@@ -112,15 +112,15 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         rest.get(first).copied()
     }
 
-    fn value(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+    fn value(&mut self, inherited: Inherited<'w>) -> Result<(), Unredactable> {
         match self.peek() {
-            Some(b'{') => self.object(heritage),
-            Some(b'[') => self.list(heritage),
+            Some(b'{') => self.object(inherited),
+            Some(b'[') => self.list(inherited),
             Some(b'"') => {
                 let range = self.string()?;
-                self.replace_string(range, heritage.fate)
+                self.replace_string(range, inherited.fate)
             }
-            Some(b'-' | b'0'..=b'9') => self.number(heritage.fate),
+            Some(b'-' | b'0'..=b'9') => self.number(inherited.fate),
             Some(_) => self.literal(),
             None => Err(Unredactable::BadJson),
         }
@@ -135,7 +135,7 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         Ok(())
     }
 
-    /// After a value: true when another one follows, false at the end of the container.
+    /// After a value: true if another one follows, false at the end of the container.
     fn goes_on(&mut self, end: u8) -> Result<bool, Unredactable> {
         let next = self.peek();
         self.at += 1;
@@ -149,43 +149,44 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         }
     }
 
-    fn list(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+    fn list(&mut self, inherited: Inherited<'w>) -> Result<(), Unredactable> {
         self.enter()?;
-        let states = match heritage.states {
+        let states = match inherited.states {
             0 => 0,
             states => self.context.plan.paths.step(states, None),
         };
         let by_path = self.context.plan.paths.is_end(states);
-        let fate = heritage.or(|| if by_path { Fate::Replace(BY_PATH) } else { heritage.fate });
+        let fate =
+            inherited.or(|| if by_path { Treatment::Replace(BY_PATH) } else { inherited.fate });
         if self.peek() == Some(b']') {
             self.goes_on(b']')?;
             return Ok(());
         }
         loop {
-            self.value(Heritage { states, fate })?;
+            self.value(Inherited { states, fate })?;
             if !self.goes_on(b']')? {
                 return Ok(());
             }
         }
     }
 
-    fn object(&mut self, heritage: Heritage<'w>) -> Result<(), Unredactable> {
+    fn object(&mut self, inherited: Inherited<'w>) -> Result<(), Unredactable> {
         self.enter()?;
         if self.peek() == Some(b'}') {
             self.goes_on(b'}')?;
             return Ok(());
         }
-        // What the name in `{"name": "authorization", "value": "…"}` says of the value, as in HAR.
+        // In `{"name": "authorization", "value": "…"}`, as in HAR, the name determines the treatment of the value.
         let mut paired = None;
         loop {
-            let mut member = self.member(heritage)?;
+            let mut member = self.member(inherited)?;
             if self.peek() != Some(b':') {
                 return Err(Unredactable::BadJson);
             }
             self.at += 1;
             let _ = self.peek();
             let start = self.at;
-            if let (Some(fate), Fate::Look | Fate::Identifier) = (paired, member.fate)
+            if let (Some(fate), Treatment::Look | Treatment::Identifier) = (paired, member.fate)
                 && self.is_member(&PAIR_VALUES)
             {
                 member.fate = fate;
@@ -200,21 +201,21 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         }
     }
 
-    /// True when the member at hand has one of these names.
+    /// True if the current member has one of these names.
     fn is_member(&self, names: &[&[u8]]) -> bool {
         let name = self.containers.last().and_then(|container| container.name);
         name.is_some_and(|name| names.iter().any(|it| name.eq_ignore_ascii_case(it)))
     }
 
-    /// What is to become of a value whose name is the string at `range`, if that is listed.
-    fn listed(&self, range: Range<usize>) -> Option<Fate<'w>> {
+    /// The treatment of a value whose name is the string at `range`, if that is listed.
+    fn listed(&self, range: Range<usize>) -> Option<Treatment<'w>> {
         let plan = self.context.plan;
         let name = self.source.get(range)?.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-        Some(plan.names.field(name)).filter(|fate| matches!(fate, Fate::Replace(_)))
+        Some(plan.names.field(name)).filter(|fate| matches!(fate, Treatment::Replace(_)))
     }
 
-    /// Reads a member's name; gives what its value takes over.
-    fn member(&mut self, heritage: Heritage<'w>) -> Result<Heritage<'w>, Unredactable> {
+    /// Parses a member's name; returns what its value inherits.
+    fn member(&mut self, inherited: Inherited<'w>) -> Result<Inherited<'w>, Unredactable> {
         if self.peek() != Some(b'"') {
             return Err(Unredactable::BadJson);
         }
@@ -231,22 +232,24 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
                 &self.plain
             }
         };
-        let states = match heritage.states {
+        let states = match inherited.states {
             0 => 0,
             states => plan.paths.step(states, Some(name)),
         };
-        let fate = heritage.or(|| match plan.names.field(name) {
-            Fate::Look | Fate::Identifier if plan.paths.is_end(states) => Fate::Replace(BY_PATH),
+        let fate = inherited.or(|| match plan.names.field(name) {
+            Treatment::Look | Treatment::Identifier if plan.paths.is_end(states) => {
+                Treatment::Replace(BY_PATH)
+            }
             fate => fate,
         });
         // A name may be a value: `{"alice@example.com": 1}`.
-        if heritage.fate != Fate::Keep {
-            self.replace_string(range, Fate::Look)?;
+        if inherited.fate != Treatment::Keep {
+            self.replace_string(range, Treatment::Look)?;
         }
-        Ok(Heritage { states, fate })
+        Ok(Inherited { states, fate })
     }
 
-    /// Reads a string; gives what is between its quotes.
+    /// Parses a string; returns the range between its quotes.
     fn string(&mut self) -> Result<Range<usize>, Unredactable> {
         let start = self.at + 1;
         let mut at = start;
@@ -263,7 +266,11 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         }
     }
 
-    fn replace_string(&mut self, range: Range<usize>, fate: Fate<'_>) -> Result<(), Unredactable> {
+    fn replace_string(
+        &mut self,
+        range: Range<usize>,
+        fate: Treatment<'_>,
+    ) -> Result<(), Unredactable> {
         let raw = self.source.get(range.clone()).unwrap_or_default();
         let text = match memchr::memchr(b'\\', raw) {
             None => raw,
@@ -274,14 +281,14 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         };
         let place = Where::Json(self.outer, &self.containers);
         self.token.clear();
-        if self.context.fated(fate, &place, text, &mut self.token) {
+        if self.context.by_treatment(fate, &place, text, &mut self.token) {
             let token = &self.token;
             self.edits.replace(range, |out| escape(token, out));
         }
         Ok(())
     }
 
-    fn number(&mut self, fate: Fate<'_>) -> Result<(), Unredactable> {
+    fn number(&mut self, fate: Treatment<'_>) -> Result<(), Unredactable> {
         let start = self.at;
         let rest = self.source.get(start..).unwrap_or_default();
         let is_such = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
@@ -289,9 +296,9 @@ impl<'a, 'w: 'a, 's> Reader<'a, 'w, 's, '_> {
         let raw = rest.get(..len).unwrap_or_default();
         self.at += len;
         let kind = match fate {
-            Fate::Replace(kind) => kind,
-            // Card numbers have 13 digits and more; what else is a number is found by its name.
-            Fate::Look if len >= 13 && self.context.knows(raw) => "pan",
+            Treatment::Replace(kind) => kind,
+            // Card numbers have at least 13 digits; all other numbers are found by name.
+            Treatment::Look if len >= 13 && self.context.knows(raw) => "pan",
             _ => return Ok(()),
         };
         let place = Where::Json(self.outer, &self.containers);

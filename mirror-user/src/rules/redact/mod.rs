@@ -1,12 +1,12 @@
-//! Exchanges in, exchanges without secrets and personal values out.
+//! Removes secrets and personal data from exchanges.
 //!
-//! What a listed name says (a header, query parameter, form field, JSON member, cookie) and what a
-//! detector knows by its looks is replaced by a keyed token that keeps the form where a validator
-//! would look. All else stays byte for byte; a body that is changed is framed and coded as it was.
+//! Values of listed names (headers, query parameters, form fields, JSON members, cookies) and values that
+//! a detector recognizes by pattern are replaced by keyed tokens, which keep a form that validators
+//! accept. Everything else stays byte for byte; a changed body keeps its framing and content coding.
 //!
-//! Refuses to guess: the bytes of a body that cannot be read are withheld ([`Kept::Withheld`]), with
-//! the reason ([`Unredactable`]) and a counter; its exchange still shows in reports, and is not
-//! replayed. Remembers the counts. Looks at no clock, waits for nothing.
+//! Never guesses: a body that cannot be parsed is withheld ([`Kept::Withheld`]), with a reason
+//! ([`Unredactable`]) and a counter; its exchange still appears in reports, but is not replayed. The only
+//! state is the counts. Reads no clock and never blocks.
 
 mod assign;
 mod body;
@@ -54,22 +54,22 @@ use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::stats::{Note, Topic};
 use crate::tcp::event::Side;
 
-/// The longest body that is looked through, on the wire and decoded: it is in memory twice meanwhile.
+/// Maximum size of a body that is scanned, encoded and decoded, in bytes: both are in memory at once.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Redacts exchanges.
 pub struct Redactor {
     plan: Plan,
     key: Key,
-    // Behind a lock, so that `Rules` can be shared; one thread clears, so nobody waits for it.
+    // Behind a lock, so that `Rules` can be shared. Only one thread clears, so it is never contended.
     report: Mutex<Report>,
 }
 
 impl Redactor {
-    /// What these options mean; `None` when they ask for nothing.
+    /// Compiles the options; `None` if nothing is to be redacted.
     ///
     /// # Errors
-    /// When one of them means nothing, or the system has no random numbers for a key.
+    /// If an option is invalid, or the system has no random numbers for a key.
     pub fn new(options: RedactOptions) -> anyhow::Result<Option<Self>> {
         if options.is_off() {
             return Ok(None);
@@ -89,8 +89,8 @@ impl Redactor {
         Ok(Some(Self { plan, key, report: Mutex::new(report) }))
     }
 
-    /// What other options mean to a run that goes on: without a key of their own, tokens stay those
-    /// of this redactor.
+    /// Compiles new options for a running mirror: without a key of their own, they keep this redactor's
+    /// key, so tokens stay the same.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -99,14 +99,14 @@ impl Redactor {
         Self::new(RedactOptions { key, ..options })
     }
 
-    /// Counts on from where `former` is.
-    pub(super) fn go_on_counting(&self, former: &Self) {
+    /// Continues the counts of `former`.
+    pub(super) fn continue_counts_of(&self, former: &Self) {
         let counted = std::mem::take(&mut *former.report());
         let mut report = self.report();
         *report = Report { discover: report.discover, ..counted };
     }
 
-    /// The exchange without what may not leave; its request is `known` where it left before.
+    /// Redacts an exchange; `known` is its redacted request, if it was redacted before.
     #[must_use]
     pub fn redact(&self, mut exchange: Exchange, known: Option<Arc<Message>>) -> Exchange {
         let mut report = self.report();
@@ -120,13 +120,13 @@ impl Redactor {
         exchange
     }
 
-    /// What was found where so far, if [`RedactOptions::discover`] asks for it.
+    /// The findings so far, if [`RedactOptions::discover`] is set.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         self.report().findings()
     }
 
-    /// What was replaced and withheld so far.
+    /// Counts of replaced values and withheld bodies so far.
     #[must_use]
     pub fn notes(&self) -> Vec<Note> {
         let report = self.report();
@@ -144,16 +144,16 @@ impl Redactor {
             .collect()
     }
 
-    /// What the operator should know at the end.
+    /// Warnings for the operator at the end.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let report = self.report();
         let replaced = report.found.total() + report.named;
-        let told = self.key.is_random() && replaced > 0 && !report.discover;
-        told.then(|| {
+        let warn = self.key.is_random() && replaced > 0 && !report.discover;
+        warn.then(|| {
             format!(
-                "{replaced} values were replaced by tokens of a key that was made for this run; \
-                 --redact-key-file gives those of several runs the same tokens"
+                "{replaced} values were replaced by tokens with a random key for this run; use \
+                 --redact-key-file to get the same tokens in several runs"
             )
         })
         .into_iter()
@@ -196,7 +196,7 @@ impl Redactor {
         })
     }
 
-    /// What is to become of a body.
+    /// Decides how a body is changed.
     fn content(
         &self,
         context: &mut Context<'_>,
@@ -204,7 +204,7 @@ impl Redactor {
     ) -> Result<Content, Unredactable> {
         let Message { head, body, .. } = message;
         if matches!(body.wire, Kept::Nothing | Kept::TooLarge | Kept::Withheld(_)) {
-            // Nobody shall find by trying what a digest is of.
+            // A digest could be reversed by trying values.
             return Ok(match body.length {
                 0 => Content::Same { extended: false },
                 _ if body.sha256.is_some() => Content::Undigested,
@@ -250,19 +250,19 @@ impl Redactor {
     }
 }
 
-/// What becomes of a body.
+/// How a body is changed.
 enum Content {
-    /// It stays; `extended`: but for the extensions of its chunks, of which nothing is known.
+    /// Unchanged; `extended`: except for chunk extensions, which are removed because their meaning is unknown.
     Same {
         extended: bool,
     },
-    /// It was not kept; its digest goes.
+    /// It was not kept; its digest is removed.
     Undigested,
     Replaced(Vec<u8>),
     Withheld(Unredactable),
 }
 
-/// The body as it leaves; its trailer fields are the caller's.
+/// Builds the new body; the caller sets its trailer fields.
 fn reframe(body: &Body, content: Content, same: bool, trailer_bytes: Bytes) -> Body {
     let unframed = |body| match framing::unframe(body) {
         Ok(Some(unframed)) => unframed.content.into_owned(),
@@ -297,7 +297,7 @@ fn reframe(body: &Body, content: Content, same: bool, trailer_bytes: Bytes) -> B
     Body { framing: body.framing, length, sha256, wire, trailer_bytes, trailers: Vec::new() }
 }
 
-/// Flaws with which a new length could not be told to everyone.
+/// Flaws with which a new length would still be ambiguous.
 fn is_double_framing(flaw: Flaw) -> bool {
     matches!(
         flaw,

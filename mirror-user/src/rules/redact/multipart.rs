@@ -2,14 +2,14 @@
 
 use super::body::{self, MediaType};
 use super::context::Context;
-use super::names::Fate;
+use super::names::Treatment;
 use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
 
-/// Rewrites the parts; `None` when nothing is to be replaced.
+/// Rewrites the parts; `None` if nothing is to be replaced.
 ///
 /// # Errors
-/// When they cannot be told apart, or one cannot be read.
+/// If the parts cannot be separated, or one cannot be parsed.
 pub(super) fn rewrite(
     context: &mut Context<'_>,
     boundary: &[u8],
@@ -85,15 +85,15 @@ fn part(
     edits.edit(begin..begin + head.len(), |head, out| context.text(&at, head, out));
     let range = begin + content_at..begin + part.len();
     match context.plan.names.field(name) {
-        Fate::Replace(kind) => {
+        Treatment::Replace(kind) => {
             edits.edit(range, |content, out| context.named(kind, &at, content, out));
             return Ok(());
         }
-        Fate::Keep => return Ok(()),
-        Fate::Look | Fate::Identifier => {}
+        Treatment::Keep => return Ok(()),
+        Treatment::Look | Treatment::Identifier => {}
     }
     let media_type = match media_type {
-        // A list of parts in a part: they are looked through as one text.
+        // Nested multipart: scanned as plain text.
         Some(value) => {
             Some(MediaType::of(value)?).filter(|it| !matches!(it, MediaType::Multipart(_)))
         }

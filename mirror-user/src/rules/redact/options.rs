@@ -9,15 +9,15 @@ use super::paths::Paths;
 use super::segments::Segments;
 use super::tokens::Key;
 
-/// What to redact before anything leaves. What no preset and no list asks for stays byte for byte.
+/// What to redact before anything is sent or written. Everything else stays byte for byte.
 #[derive(Clone, Debug, Default)]
 pub struct RedactOptions {
-    /// What is redacted before the lists below add to it.
+    /// The base, which the lists below extend.
     pub preset: Preset,
-    /// What makes tokens; a random one for this run when there is none.
+    /// The key of the tokens; `None`: a random one for this run.
     pub key: Option<Key>,
     /// Headers whose values are replaced. Here and below, names are compared without case, `-`, `_` and
-    /// `.`, so that `X-Api-Key`, `x_api_key` and `xApiKey` are one; `*` and `?` make a pattern.
+    /// `.`, so `X-Api-Key`, `x_api_key` and `xApiKey` are the same; `*` and `?` are wildcards.
     pub headers: Vec<String>,
     /// Query parameters, form fields, parts of `multipart/form-data` and members of JSON objects at
     /// any depth whose values are replaced.
@@ -27,22 +27,21 @@ pub struct RedactOptions {
     pub json_paths: Vec<String>,
     /// Cookies whose values are replaced; the presets replace all.
     pub cookies: Vec<String>,
-    /// What is recognised by its looks beside the preset's.
+    /// Detectors in addition to those of the preset.
     pub detectors: Vec<Detector>,
-    /// What is recognised by an expression of one's own.
+    /// Custom detectors.
     pub custom: Vec<Custom>,
-    /// Segments of request paths that are replaced, in braces: `/reset/{token}`.
+    /// Path segments that are replaced, in braces: `/reset/{token}`.
     pub segments: Vec<String>,
-    /// Names and patterns of headers, fields and cookies whose values stay as they are, although the
-    /// preset lists them or a detector knows them.
+    /// Names and patterns of headers, fields and cookies whose values are never replaced.
     pub keep: Vec<String>,
-    /// Detectors of the preset that are off.
+    /// Detectors of the preset that are turned off.
     pub skip: Vec<Detector>,
-    /// Count what was found where, for [`Redactor::findings`](super::Redactor::findings).
+    /// Record findings with their places, for [`Redactor::findings`](super::Redactor::findings).
     pub discover: bool,
 }
 
-/// What is redacted without further words.
+/// The base of redaction.
 #[derive(
     Clone,
     Copy,
@@ -70,13 +69,13 @@ pub enum Preset {
 }
 
 impl RedactOptions {
-    /// Those of a preset.
+    /// The options of a preset.
     #[must_use]
     pub fn preset(preset: Preset) -> Self {
         Self { preset, ..Self::default() }
     }
 
-    /// True when nothing is to be redacted or looked for.
+    /// True if nothing is to be redacted or searched for.
     #[must_use]
     pub fn is_off(&self) -> bool {
         let lists = [&self.headers, &self.fields, &self.json_paths, &self.cookies, &self.segments];
@@ -124,47 +123,47 @@ impl RedactOptions {
     }
 }
 
-/// A header that can be listed.
+/// Checks the name of a header.
 ///
 /// # Errors
-/// When nothing on the wire can have this name.
+/// If no header can have this name.
 pub fn check_header(name: &str) -> Result<(), BadOption> {
     names::check_name(name, Places::HEADER)
 }
 
-/// A cookie that can be listed.
+/// Checks the name of a cookie.
 ///
 /// # Errors
-/// When no cookie can have this name.
+/// If no cookie can have this name.
 pub fn check_cookie(name: &str) -> Result<(), BadOption> {
     names::check_name(name, Places::COOKIE)
 }
 
-/// Path segments that can be listed.
+/// Checks a path with segments in braces.
 ///
 /// # Errors
-/// When they name no segment.
+/// If it names no segment.
 pub fn check_segments(path: &str) -> Result<(), BadOption> {
     Segments::new(&[path.to_owned()]).map(|_| ())
 }
 
-/// A name that can be listed.
+/// Checks the name of a field.
 ///
 /// # Errors
-/// When it means nothing.
+/// If it is invalid.
 pub fn check_name(name: &str) -> Result<(), BadOption> {
     names::check_name(name, Places::FIELDS)
 }
 
-/// A path that can be listed.
+/// Checks a JSON path.
 ///
 /// # Errors
-/// When it means nothing.
+/// If it is invalid.
 pub fn check_path(path: &str) -> Result<(), BadOption> {
     Paths::new(&[path.to_owned()]).map(|_| ())
 }
 
-/// The kind that tokens of a listed name bear: the name as far as a token may hold it.
+/// The kind in tokens of a listed name: the name, as far as it is valid in a token.
 fn kind_of(name: &str) -> String {
     let kind: String = name
         .chars()
@@ -174,20 +173,20 @@ fn kind_of(name: &str) -> String {
     if kind.is_empty() { "value".to_owned() } else { kind }
 }
 
-/// An option that means nothing: "it is …".
+/// An invalid option: "it is …".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadOption {
     /// A name without a letter or digit, or with more than 48 of them.
     Name(String),
     /// A name that no header, field or cookie can have.
     Never(String),
-    /// A path of segments that names none, or is none.
+    /// A path without segments in braces, or not a path.
     Segments(String),
-    /// An expression that is none, or a name of one that cannot be a kind of tokens.
+    /// An invalid regular expression, or an invalid name of one.
     Custom(String),
-    /// A path that is not of the form that [`RedactOptions::json_paths`] has.
+    /// A path that is not of the form of [`RedactOptions::json_paths`].
     Path(String),
-    /// Paths with more than 64 steps together.
+    /// JSON paths with more than 64 steps in total.
     ManyPaths,
 }
 
@@ -203,8 +202,8 @@ impl std::fmt::Display for BadOption {
             }
             Self::Never(name) => write!(
                 f,
-                "{name:?} can match nothing: no header, field or cookie has such a name, or its value must \
-                 stay for the message to be read"
+                "{name:?} never matches: no header, field or cookie can have such a name, or its value must \
+                 be kept for the message to be parsed"
             ),
             Self::Segments(path) => {
                 write!(
@@ -219,7 +218,7 @@ impl std::fmt::Display for BadOption {
             ),
             Self::ManyPaths => write!(
                 f,
-                "the JSON paths have more than 64 steps together; `$..name` or a field's name needs one"
+                "the JSON paths have more than 64 steps in total; `$..name` or a field's name needs one"
             ),
         }
     }

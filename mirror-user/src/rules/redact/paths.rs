@@ -1,18 +1,18 @@
-//! Paths into JSON documents: a part of RFC 9535 that is decided member by member.
+//! Paths into JSON documents: the subset of RFC 9535 that can be decided member by member.
 //!
-//! All paths together are one automaton whose states are bits: a value's states follow from those
-//! of the container around it, so that a document costs one step for each member.
+//! All paths form one automaton whose states are bits: the states of a value follow from those of its
+//! container, so a document costs one step per member.
 
 use super::options::BadOption;
 
-/// One step for each bit.
+/// One bit per step.
 const MAX_STEPS: usize = 64;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// `.name`, `['name']`
     Member(Box<[u8]>),
-    /// `[*]`, `[0]`: every element, as lists are alike.
+    /// `[*]`, `[0]`: every element.
     Element,
     /// `.*`
     Any,
@@ -22,7 +22,7 @@ enum Step {
     End,
 }
 
-/// Where in all paths a value is.
+/// The position of a value in all paths.
 pub(super) type States = u64;
 
 /// The paths.

@@ -1,12 +1,12 @@
-//! A text with pieces replaced, written behind what is in a buffer: nothing is copied before the
-//! first piece is.
+//! Replaces pieces of a text while appending it to a buffer. Nothing is copied before the first
+//! replacement.
 
 use std::ops::Range;
 
 pub(super) struct Replacer<'a, 'o> {
     source: &'a [u8],
     out: &'o mut Vec<u8>,
-    /// Bytes of `source` that are in `out`, as they were or replaced.
+    /// Bytes of `source` that are already in `out`, unchanged or replaced.
     copied: usize,
     changed: bool,
 }
@@ -16,7 +16,7 @@ impl<'a, 'o> Replacer<'a, 'o> {
         Self { source, out, copied: 0, changed: false }
     }
 
-    /// Replaces a piece by what `write` writes, if it says true. Pieces come in their order.
+    /// Replaces a piece by what `write` writes, if it returns true. Pieces must be in order.
     pub(super) fn edit(
         &mut self,
         range: Range<usize>,
@@ -27,8 +27,8 @@ impl<'a, 'o> Replacer<'a, 'o> {
             self.out.truncate(start);
             return;
         }
-        // What stands before it, which is not copied where nothing is replaced, comes behind it and
-        // changes places with it.
+        // The text before the piece is copied only if the piece is replaced: it is appended after the
+        // replacement, and both are swapped.
         let before = self.source.get(self.copied..range.start).unwrap_or_default();
         self.out.extend_from_slice(before);
         if let Some(both) = self.out.get_mut(start..) {
@@ -53,7 +53,7 @@ impl<'a, 'o> Replacer<'a, 'o> {
         self.copied = range.end;
     }
 
-    /// Writes the rest; false, and nothing was written, when nothing was replaced.
+    /// Writes the rest; returns false, with nothing written, if nothing was replaced.
     pub(super) fn finish(self) -> bool {
         if self.changed {
             self.out.extend_from_slice(self.source.get(self.copied..).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What was replaced and what was withheld, counted; and in discovery, where. Never a value.
+//! Counts of replaced values and withheld bodies; with `discover`, also their places. Never a value.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,45 +8,45 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::context::Plan;
-use super::detect::{Detector, Found};
+use super::detect::{Detection, Detector};
 use crate::http::coding::Undecodable;
 use crate::stats::Tally;
 use crate::tcp::event::Side;
 
-/// Places that are told apart; documents whose member names are data have more.
+/// Maximum number of distinct places; documents whose member names are data have more.
 pub const MAX_PLACES: usize = 4_096;
-/// Bytes of one name within a place.
+/// Maximum length of a name within a place, in bytes.
 const MAX_NAME: usize = 64;
 
 /// Why a body was withheld: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Unredactable {
-    /// Not seen whole: what would be half a value is not known as one.
+    /// Not captured completely: half a value would not be recognized.
     Incomplete,
-    /// Longer than [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES), before or after decoding.
+    /// Larger than [`MAX_BODY_BYTES`](super::MAX_BODY_BYTES), before or after decoding.
     TooLarge,
-    /// Far longer decoded than on the wire, as a decompression bomb is.
+    /// Far larger decoded than encoded, like a decompression bomb.
     Bomb,
     /// In a content coding that is not gzip, deflate, br or zstd.
     UnknownCoding,
-    /// In a content coding that could not be undone.
+    /// In a content coding that could not be decoded.
     BrokenCoding,
-    /// In a transfer coding beside chunked.
+    /// In a transfer coding other than chunked.
     TransferCoding,
-    /// Not in an encoding of characters that has ASCII in it.
+    /// In a character encoding that is not a superset of ASCII.
     Charset,
-    /// Said to be JSON and not so.
+    /// Declared as JSON, but invalid.
     BadJson,
-    /// JSON of more than [`MAX_JSON_DEPTH`](super::MAX_JSON_DEPTH) values inside one another.
+    /// JSON of more than [`MAX_JSON_DEPTH`](super::MAX_JSON_DEPTH) nested values.
     JsonTooDeep,
-    /// Said to be multipart and not so.
+    /// Declared as multipart, but invalid.
     BadMultipart,
-    /// Binary, with a value in it that cannot be replaced without breaking what is around it.
+    /// Binary, with a value that cannot be replaced without breaking the format.
     Binary,
-    /// To be changed, and framed in two ways at once.
+    /// To be changed, but its framing is ambiguous.
     Ambiguous,
-    /// Kept in a file that could not be read.
+    /// Spooled to a file that could not be read.
     ReadFailed,
 }
 
@@ -73,18 +73,18 @@ pub(super) enum Where<'a> {
     Body,
     Form(&'a [u8]),
     Part(&'a [u8]),
-    /// A place in a document: the names around it, the outermost first; `None` is a list.
+    /// A place in a JSON document: its containers, the outermost first.
     Json(&'a Where<'a>, &'a [super::json::Container<'a>]),
 }
 
-/// What was found where, in discovery.
+/// A finding with its place, if `discover` is set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
     /// `request` or `response`.
     pub message: &'static str,
-    /// Where in it: `header Authorization`, `query email`, `body $.cards[*].number`.
+    /// Its place: `header Authorization`, `query email`, `body $.cards[*].number`.
     pub place: String,
-    /// What: the name of a [`Detector`], or the kind of a listed name.
+    /// The name of a [`Detector`], or the kind of a listed name.
     pub what: String,
     /// How often.
     pub count: u64,
@@ -96,7 +96,7 @@ pub(super) struct Report {
     pub(super) named: u64,
     pub(super) withheld: Tally<Unredactable>,
     pub(super) discover: bool,
-    /// Found at a place beyond [`MAX_PLACES`].
+    /// Findings at places beyond [`MAX_PLACES`].
     pub(super) elsewhere: u64,
     pub(super) places: BTreeMap<(&'static str, String, String), u64>,
 }
@@ -122,10 +122,10 @@ impl Report {
             Side::Server => "response",
         };
         let key = (message, place(plan, at), what.to_owned());
-        let has_room = self.places.len() < MAX_PLACES;
+        let is_below_limit = self.places.len() < MAX_PLACES;
         match self.places.get_mut(&key) {
             Some(count) => *count += 1,
-            None if has_room => {
+            None if is_below_limit => {
                 self.places.insert(key, 1);
             }
             None => self.elsewhere += 1,
@@ -140,7 +140,7 @@ impl Report {
     }
 }
 
-/// The place as text. Names are data, too: what the detectors know in them is left out.
+/// The place as text. Names are data, too: what detectors find in them is left out.
 fn place(plan: &Plan, at: &Where<'_>) -> String {
     match at {
         Where::Start => "start line".to_owned(),
@@ -167,9 +167,9 @@ fn place(plan: &Plan, at: &Where<'_>) -> String {
 }
 
 fn shown(plan: &Plan, name: &[u8]) -> String {
-    let mut found: Vec<Found<'_>> = Vec::new();
+    let mut found: Vec<Detection<'_>> = Vec::new();
     plan.detectors.scan(name, false, &mut found);
-    if let Some(Found { what, .. }) = found.first() {
+    if let Some(Detection { what, .. }) = found.first() {
         return format!("<{}>", plan.detectors.name(*what));
     }
     match name.get(..MAX_NAME) {

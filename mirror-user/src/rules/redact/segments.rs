@@ -1,4 +1,4 @@
-//! Segments of request paths that are replaced: `/reset/{token}`.
+//! Path segments that are replaced: `/reset/{token}`.
 
 use super::options::BadOption;
 
@@ -31,8 +31,8 @@ impl Segments {
         self.paths.is_empty()
     }
 
-    /// The kind of the token for a segment of a path, if it is one that is named. `path` has the
-    /// segments without percent-encoding, the empty one before the first `/` left out.
+    /// The kind of the token for a segment of a path, if it is to be replaced. `path` has the decoded
+    /// segments, without the empty one before the first `/`.
     pub(super) fn kind(&self, path: &[Vec<u8>], at: usize) -> Option<&str> {
         self.paths.iter().find_map(|segments| {
             let Some(Segment::Replace(kind)) = segments.get(at) else { return None };
@@ -40,7 +40,7 @@ impl Segments {
                 Segment::Literal(text) => **text == **have,
                 Segment::Any | Segment::Replace(_) => true,
             });
-            // What follows may follow: `/reset/{token}` is also in `/reset/abc/confirm`.
+            // More segments may follow: `/reset/{token}` also matches `/reset/abc/confirm`.
             (fits && segments.len() <= path.len()).then_some(&**kind)
         })
     }

@@ -1,9 +1,8 @@
-//! Keyed tokens: what stands where a value was.
+//! Keyed tokens, which replace values.
 //!
-//! A token is HMAC-SHA256(key, kind ‖ 0x00 ‖ normalised value), so that equal values have equal
-//! tokens and nobody without the key can find the value by trying all of them, as is easy with the
-//! plain hash of a card or social security number. Each kind of token is recognised as one and left
-//! alone, so that redacting twice is redacting once.
+//! A token is HMAC-SHA256(key, kind ‖ 0x00 ‖ normalised value). Equal values have equal tokens, and without
+//! the key nobody can find a value by trying all of them, which is easy with a plain hash of a card or
+//! social security number. Tokens are recognized and never replaced, so redaction is idempotent.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,28 +17,28 @@ use super::detect::folded;
 /// Shorter keys can be guessed (RFC 2104 §3 asks for as many bytes as the hash has; 16 are 128 bits).
 pub const MIN_KEY_BYTES: usize = 16;
 
-/// What makes tokens: those of two runs are equal when their keys are.
+/// The key of tokens: runs with the same key produce the same tokens.
 #[derive(Clone)]
 pub struct Key {
     bytes: Vec<u8>,
-    /// Made for this run.
+    /// True if it was generated for this run.
     random: bool,
 }
 
 impl Key {
-    /// A key that was given.
+    /// A given key.
     ///
     /// # Errors
-    /// When it is shorter than [`MIN_KEY_BYTES`].
+    /// If it is shorter than [`MIN_KEY_BYTES`].
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, ShortKey> {
         let bytes = bytes.into();
         if bytes.len() < MIN_KEY_BYTES { Err(ShortKey) } else { Ok(Self { bytes, random: false }) }
     }
 
-    /// A key for this run alone.
+    /// Generates a key for this run.
     ///
     /// # Errors
-    /// When the system has no random numbers.
+    /// If the system has no random numbers.
     pub fn random() -> anyhow::Result<Self> {
         let mut bytes = vec![0; 32];
         getrandom::fill(&mut bytes)
@@ -47,14 +46,14 @@ impl Key {
         Ok(Self { bytes, random: true })
     }
 
-    /// True when it was made for this run.
+    /// True if it was generated for this run.
     #[must_use]
     pub fn is_random(&self) -> bool {
         self.random
     }
 }
 
-/// A key is not to be seen in a log.
+/// Never shows the key in a log.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("random", &self.random).finish_non_exhaustive()
@@ -76,7 +75,7 @@ impl std::error::Error for ShortKey {}
 const PREFIX: &[u8] = b"redacted-";
 const EMAIL_PREFIX: &[u8] = b"u-";
 const EMAIL_DOMAIN: &[u8] = b"@redacted.invalid";
-/// `redacted-basic-` in base64: 15 bytes, so that nothing behind it changes how it begins.
+/// `redacted-basic-` in base64: 15 bytes, so what follows does not change the prefix.
 const BASIC_PREFIX: &[u8] = b"cmVkYWN0ZWQtYmFzaWMt";
 const NUMBER_PREFIX: &[u8] = b"8999";
 /// 2⁵³ has 16 digits and begins with 9007.
@@ -85,7 +84,7 @@ const DOCUMENTATION: [u8; 4] = [0x20, 0x01, 0x0d, 0xb8];
 /// Characters of base32: 80 bits of the code, so that two values of 2⁴⁰ share one.
 const CODE_CHARS: usize = 16;
 
-/// Makes tokens with one key.
+/// Creates tokens with one key.
 pub(super) struct Tokens {
     keyed: Hmac<Sha256>,
 }
@@ -119,8 +118,8 @@ impl Tokens {
         out.extend_from_slice(EMAIL_DOMAIN);
     }
 
-    /// A whole number of 16 digits, below 2⁵³ so that no reader of JSON rounds it. It begins with 8999,
-    /// which no issuer of cards has, and passes Luhn's check, by which it is known again.
+    /// A whole number of 16 digits, below 2⁵³, so that no JSON parser rounds it. It starts with 8999, which no
+    /// card issuer uses, and passes the Luhn check, by which it is recognized.
     pub(super) fn number(&self, kind: &str, value: &[u8], out: &mut Vec<u8>) {
         let mut token = NUMBER_PREFIX.to_vec();
         self.digits(kind, value, NUMBER_DIGITS - NUMBER_PREFIX.len() - 1, &mut token);
@@ -141,8 +140,8 @@ impl Tokens {
         out.extend_from_slice(token.to_string().as_bytes());
     }
 
-    /// As many digits in the same groups; they pass Luhn's check and begin with 9, which no issuer of
-    /// [`card`](super::detect) has.
+    /// The same number of digits in the same groups; passes the Luhn check and starts with 9, which no
+    /// issuer of [`card`](super::detect) uses.
     pub(super) fn card(&self, text: &[u8], out: &mut Vec<u8>) {
         let digits = digits_of(text);
         let mut token = vec![b'9'];
@@ -158,14 +157,14 @@ impl Tokens {
         fill(&folded(text), &token, out);
     }
 
-    /// `+999`, a country code that nobody has, and as many digits less three.
+    /// `+999`, an unassigned country code, and the remaining number of digits.
     pub(super) fn phone(&self, text: &[u8], out: &mut Vec<u8>) {
         let digits = digits_of(text);
         out.extend_from_slice(b"+999");
         self.digits("phone", &digits, digits.len().saturating_sub(3).max(6), out);
     }
 
-    /// `user:password` in base64, as RFC 7617 has it, so that a server can take it apart.
+    /// `user:password` in base64 (RFC 7617), so that a server can parse it.
     pub(super) fn basic(&self, credentials: &[u8], out: &mut Vec<u8>) {
         let mut text = Vec::new();
         self.plain("basic", credentials, &mut text);
@@ -191,7 +190,7 @@ impl Tokens {
                 if out.len() == end {
                     return;
                 }
-                // 250 to 255 would make the first six digits likelier.
+                // 250 to 255 would bias the distribution towards the digits 0 to 5.
                 if byte < 250 {
                     out.push(b'0' + byte % 10);
                 }
@@ -200,7 +199,7 @@ impl Tokens {
     }
 }
 
-/// True for what one of the functions above wrote, but for digits alone.
+/// True for a token of the functions above, except those that are only digits.
 pub(super) fn is_token(value: &[u8]) -> bool {
     is_email(value) || is_plain(value) || value.starts_with(BASIC_PREFIX)
 }
@@ -237,7 +236,7 @@ pub(super) fn is_number(value: &[u8]) -> bool {
         && luhn(value)
 }
 
-/// True when a token stands in a text.
+/// True if a text contains a token.
 pub(super) fn has_token(text: &[u8]) -> bool {
     memchr::memmem::find(text, PREFIX).is_some()
         || memchr::memmem::find(text, EMAIL_DOMAIN).is_some()

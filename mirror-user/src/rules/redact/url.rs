@@ -6,8 +6,8 @@ use super::context::Context;
 use super::replacer::Replacer;
 use super::report::Where;
 
-/// Rewrites a reference: user information, path, query and fragment. False, and nothing is written,
-/// when nothing is to be replaced.
+/// Rewrites a reference: user information, path, query and fragment. Returns false, with nothing written,
+/// if nothing is to be replaced.
 pub(super) fn rewrite(
     context: &mut Context<'_>,
     at: &Where<'_>,
@@ -38,12 +38,12 @@ pub(super) fn rewrite(
     edits.finish()
 }
 
-/// Where the authority is, in `scheme://authority` and `//authority`.
+/// The range of the authority in `scheme://authority` and `//authority`.
 fn authority(text: &[u8]) -> Option<std::ops::Range<usize>> {
     let is_scheme =
         |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte));
-    // In a request target, `//` may begin a path; what is then taken for an authority has no `@`
-    // in it, or one that is better replaced.
+    // In a request target, `//` may start a path. Then the supposed authority has no `@`, or one that is
+    // better replaced.
     let slashes = match text.first()? {
         b'/' => 0,
         _ => {
@@ -73,7 +73,7 @@ fn rewrite_path(context: &mut Context<'_>, at: &Where<'_>, path: &[u8], out: &mu
     edits.finish()
 }
 
-/// The same where segments are named, too.
+/// The same, if there are segments to replace.
 fn rewrite_segments(
     context: &mut Context<'_>,
     at: &Where<'_>,
@@ -103,7 +103,7 @@ fn rewrite_segments(
     edits.finish()
 }
 
-/// Where `name=value` pairs are.
+/// The place of `name=value` pairs.
 #[derive(Clone, Copy)]
 pub(super) enum PairsOf {
     Query,
@@ -142,13 +142,13 @@ pub(super) fn pairs(
         }
         let fate = context.plan.names.pair(name);
         edits.edit(start + equals + 1..start + pair.len(), |raw, out| {
-            coded(raw, Coded::Pair, out, |text, out| context.fated(fate, &at, text, out))
+            coded(raw, Coded::Pair, out, |text, out| context.by_treatment(fate, &at, text, out))
         });
     }
     edits.finish()
 }
 
-/// The pieces between separators, and where they begin.
+/// The pieces between separators, with their positions.
 fn split(text: &[u8], is_separator: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, &[u8])> {
     let mut start = 0;
     text.split(move |byte| is_separator(*byte)).map(move |piece| {
@@ -167,7 +167,7 @@ pub(super) fn is_encoded(text: &[u8]) -> bool {
     memchr::memchr_iter(b'%', text).any(is_escape) && !text.iter().any(u8::is_ascii_whitespace)
 }
 
-/// Rewrites such a word; what is changed is encoded anew as a whole.
+/// Rewrites such a word; if it changes, all of it is encoded again.
 pub(super) fn encoded(
     text: &[u8],
     out: &mut Vec<u8>,
@@ -179,14 +179,14 @@ pub(super) fn encoded(
 /// How a text is percent-encoded.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Coded {
-    /// With all that may be encoded.
+    /// Everything may be encoded.
     Word,
     Path,
     /// `+` is a space.
     Pair,
 }
 
-/// Rewrites what is percent-encoded; only what is changed is encoded anew.
+/// Rewrites a percent-encoded text; it is encoded again only if it changes.
 fn coded(
     raw: &[u8],
     how: Coded,
@@ -212,7 +212,7 @@ fn needs_decoding(raw: &[u8]) -> bool {
     memchr::memchr2(b'%', b'+', raw).is_some()
 }
 
-/// What is no percent-encoding stays as it is.
+/// Invalid percent-encoding stays unchanged.
 fn decode(raw: &[u8], how: Coded, out: &mut Vec<u8>) {
     if how != Coded::Pair || memchr::memchr(b'+', raw).is_none() {
         out.extend(percent_decode(raw));
@@ -224,7 +224,7 @@ fn decode(raw: &[u8], how: Coded, out: &mut Vec<u8>) {
 
 /// All but the unreserved characters (RFC 3986 §2.3).
 const WORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same but for what has no meaning in a path, nor in a query.
+/// The same, except characters without a special meaning in a path or query.
 const PART: &AsciiSet = &WORD
     .remove(b'@')
     .remove(b':')

@@ -1,4 +1,4 @@
-//! Detectors of one's own: regular expressions in linear time.
+//! Custom detectors: regular expressions in linear time.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::rules::redact::options::BadOption;
 
-/// Memory of one expression.
+/// Maximum memory of one expression, in bytes.
 const MAX_REGEX_BYTES: usize = 1 << 20;
-/// Letters of a name, which is the kind of its tokens.
+/// Maximum length of a name, which is the kind of its tokens.
 const MAX_NAME: usize = 32;
 
-/// An expression whose matches are replaced: what its first group matches, if it has one.
+/// An expression whose matches are replaced, or only its first group, if it has one.
 #[derive(Clone)]
 pub struct Custom {
     /// The kind of its tokens.
     pub(in crate::rules::redact) name: String,
     pub(in crate::rules::redact) regex: Regex,
-    /// A match is replaced by `x` and `0`, as many as it has letters and digits.
+    /// True to replace each letter by `x` and each digit by `0`, which keeps the length.
     pub(in crate::rules::redact) keep_length: bool,
 }
 
@@ -25,8 +25,8 @@ impl Custom {
     /// Compiles it.
     ///
     /// # Errors
-    /// When the name has other than 1 to 32 small letters, digits and hyphens; when the expression is
-    /// none, takes too much memory, or matches the empty text.
+    /// If the name is not 1 to 32 lower-case letters, digits and hyphens; or if the expression is
+    /// invalid, needs too much memory, or matches the empty text.
     pub fn new(name: &str, regex: &str, keep_length: bool) -> Result<Self, BadOption> {
         let bad = |why: String| BadOption::Custom(why);
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

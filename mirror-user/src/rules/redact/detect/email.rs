@@ -1,6 +1,6 @@
 //! E-mail addresses: the common form of RFC 5321 §4.1.2, letters beyond ASCII included (RFC 6531).
 
-use super::{Detector, Found, What, is_word, run};
+use super::{Detection, Detector, What, is_word, run};
 use crate::rules::redact::tokens;
 
 /// RFC 5321 §4.5.3.1.1 has 64; the rest of a longer one would stay otherwise.
@@ -8,7 +8,7 @@ const MAX_LOCAL: usize = 256;
 /// RFC 5321 §4.5.3.1.2.
 const MAX_DOMAIN: usize = 255;
 
-pub(super) fn find(text: &[u8], found: &mut Vec<Found<'_>>) {
+pub(super) fn find(text: &[u8], found: &mut Vec<Detection<'_>>) {
     let mut from = 0;
     for at in memchr::memchr_iter(b'@', text) {
         if at < from {
@@ -23,7 +23,7 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Found<'_>>) {
             .take_while(|byte| is_local(byte))
             .count();
         let start = at - local;
-        // A dot that ends a sentence before it is not part of the address.
+        // The dot of a preceding sentence is not part of the address.
         let dots = run(text, start, local, |byte| matches!(byte, b'.' | b'-' | b'\''));
         let start = start + dots;
         if start == at {
@@ -36,7 +36,7 @@ pub(super) fn find(text: &[u8], found: &mut Vec<Found<'_>>) {
         // the first is a token by now.
         from = range.end;
         if !text.get(range.clone()).is_some_and(tokens::is_email) {
-            found.push(Found { range, what: What::Known(Detector::Email) });
+            found.push(Detection { range, what: What::Known(Detector::Email) });
         }
     }
 }
@@ -50,7 +50,7 @@ fn is_domain(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | 0x80..)
 }
 
-/// Where the domain ends: behind the last label that may be a top-level domain.
+/// The end of the domain: after the last label that may be a top-level domain.
 fn domain_end(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {
@@ -73,7 +73,7 @@ fn domain_end(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// Extensions of files that are no top-level domains.
+/// File extensions that are not top-level domains.
 const FILES: [&[u8]; 63] = [
     b"png", b"jpg", b"jpeg", b"gif", b"svg", b"webp", b"avif", b"ico", b"bmp", b"tif", b"tiff",
     b"css", b"scss", b"less", b"js", b"mjs", b"cjs", b"map", b"tsx", b"jsx", b"vue", b"wasm",

@@ -6,12 +6,12 @@ use std::ops::Range;
 /// A text with full-width digits, special spaces and dashes in ASCII.
 pub(in crate::rules::redact) struct FoldedText {
     text: Vec<u8>,
-    /// Where each byte, and the end, is in the source.
+    /// The position of each byte, and of the end, in the source.
     places: Vec<u32>,
 }
 
 impl FoldedText {
-    /// `None` when there is nothing to fold.
+    /// `None` if there is nothing to fold.
     pub(super) fn new(source: &[u8]) -> Option<Self> {
         memchr::memchr3(0xc2, 0xe2, 0xef, source)?;
         let mut folded = Self { text: Vec::new(), places: Vec::new() };

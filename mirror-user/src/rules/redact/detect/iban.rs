@@ -5,7 +5,7 @@ use super::{is_word, run};
 /// The longest: Saint Lucia has 32, Malta 31; the standard allows 34.
 const MAX_CHARS: usize = 34;
 
-/// Where the number that begins at `start` ends, if one does.
+/// The end of the number that starts at `start`, if there is one.
 pub(super) fn end(text: &[u8], start: usize) -> Option<usize> {
     let country = text.get(start..start + 2)?.to_ascii_uppercase();
     let length = length_of(&country)?;
@@ -13,7 +13,7 @@ pub(super) fn end(text: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     for (index, place) in plain.get_mut(..length)?.iter_mut().enumerate() {
         let mut byte = *text.get(at)?;
-        // Groups of four are how it is printed.
+        // It is printed in groups of four.
         if matches!(byte, b' ' | b'-' | b'.') && index % 4 == 0 && index > 0 {
             at += 1;
             byte = *text.get(at)?;
@@ -27,7 +27,7 @@ pub(super) fn end(text: &[u8], start: usize) -> Option<usize> {
     (!is_word(text.get(at)) && is_valid(plain.get(..length)?)).then_some(at)
 }
 
-/// True where two letters and two digits begin a word at `start`.
+/// True if a word with two letters and two digits starts at `start`.
 pub(super) fn may_begin(text: &[u8], start: usize) -> bool {
     !is_word(super::before(text, start))
         && run(text, start, 2, u8::is_ascii_alphabetic) == 2

@@ -1,9 +1,8 @@
-//! Text in, the places of personal values and secrets out: in their order, none inside another.
+//! Finds personal data and secrets in a text: ranges in order, without overlaps.
 //!
-//! One look at each byte for digits and `@`, and a few vectorised searches for the words with which
-//! secrets begin; what they point at is then checked by hand. Every check looks at a bounded piece of text
-//! or lets the search go on behind it, so that the time is linear in the length of the text.
-//! Remembers nothing.
+//! One pass over all bytes for digits and `@`, and a few vectorised searches for keywords of secrets;
+//! candidates are then verified. Each verification reads a bounded piece of text or advances the search
+//! past it, so the time is linear in the length of the text. Stateless.
 
 mod custom;
 mod email;
@@ -20,7 +19,7 @@ use strum::{EnumIter, EnumMessage, EnumString, IntoStaticStr, VariantNames};
 
 use super::tokens::Tokens;
 
-/// What is recognised by its looks, wherever it stands: "it was …".
+/// What is recognized by its pattern, anywhere: "it was …".
 #[derive(
     Clone,
     Copy,
@@ -39,24 +38,24 @@ use super::tokens::Tokens;
 )]
 #[strum(serialize_all = "snake_case")]
 pub enum Detector {
-    /// Payment card numbers: 13 to 19 digits, single spaces or hyphens between them, an issuer's
-    /// prefix, Luhn's check
+    /// Payment card numbers: 13 to 19 digits, optionally with single spaces or hyphens, an issuer's
+    /// prefix, Luhn check
     Card,
     /// E-mail addresses
     Email,
     /// International Bank Account Numbers: country, length and check digits (ISO 13616)
     Iban,
-    /// US social security numbers with their hyphens that could have been issued
+    /// US social security numbers with hyphens, in ranges that are issued
     Ssn,
-    /// Telephone numbers behind a word that says so
+    /// Telephone numbers after a word such as `phone`
     Phone,
     /// JSON Web Tokens, signed or encrypted (RFC 7519)
     Jwt,
-    /// `Bearer` and what follows it (RFC 6750 §2.1)
+    /// The token after `Bearer` (RFC 6750 §2.1)
     Bearer,
-    /// `Basic` and base64 of `user:password` (RFC 7617)
+    /// The base64 of `user:password` after `Basic` (RFC 7617)
     Basic,
-    /// Access key ids of Amazon Web Services
+    /// Access key IDs of Amazon Web Services
     AwsKey,
     /// Tokens of GitHub
     GithubToken,
@@ -68,12 +67,12 @@ pub enum Detector {
     ServiceToken,
     /// User information in URLs (RFC 3986 §3.2.1)
     Userinfo,
-    /// What is on the magnetic stripe of a card (ISO/IEC 7813)
+    /// Data of the magnetic stripe of a card (ISO/IEC 7813)
     Track,
 }
 
 impl Detector {
-    /// Those of the preset `credentials`.
+    /// The detectors of the preset `credentials`.
     pub const SECRETS: [Self; 9] = [
         Self::Jwt,
         Self::Bearer,
@@ -85,24 +84,24 @@ impl Detector {
         Self::ServiceToken,
         Self::Userinfo,
     ];
-    /// Those that `pii` adds.
+    /// The detectors that `pii` adds.
     pub const PERSONAL: [Self; 6] =
         [Self::Card, Self::Email, Self::Iban, Self::Ssn, Self::Phone, Self::Track];
 }
 
-/// What a value is.
+/// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What<'a> {
     Known(Detector),
     /// The value of a listed name, and the kind of its tokens.
     Named(&'a str),
-    /// Found by this expression.
+    /// Detection by this custom detector.
     Custom(usize),
 }
 
-/// One value and where it is.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found<'a> {
+pub(super) struct Detection<'a> {
     pub(super) range: Range<usize>,
     pub(super) what: What<'a>,
 }
@@ -112,12 +111,12 @@ pub(super) struct Detectors {
     on: EnumMap<Detector, bool>,
     numbers: bool,
     custom: Vec<Custom>,
-    /// One of [`Detector::SECRETS`] is on.
+    /// True if one of [`Detector::SECRETS`] is on.
     secrets: bool,
 }
 
-/// A text that is shorter has no secret: the shortest are `Basic` with four letters of user and
-/// password, and `whsec_` with ten more.
+/// A shorter text contains no secret: the shortest are `Basic` with four letters of user and password,
+/// and `whsec_` with ten more.
 const SHORTEST_SECRET: usize = 16;
 /// The shortest personal value: `a@b.cc`.
 const SHORTEST_VALUE: usize = 6;
@@ -137,7 +136,7 @@ impl Detectors {
         self.on[what]
     }
 
-    /// Tells of each place in `text` that may begin a secret; false when other things are looked
+    /// Reports each range in `text` that may start a secret; returns false if other things are searched
     /// for, too.
     pub(super) fn words(&self, text: &[u8], mut hit: impl FnMut(Range<usize>)) -> bool {
         if self.numbers || self.on[Detector::Email] || !self.custom.is_empty() {
@@ -153,8 +152,8 @@ impl Detectors {
         true
     }
 
-    /// Adds to `found` what is in `text`; `identifier`: random digits are what they are.
-    pub(super) fn scan(&self, text: &[u8], identifier: bool, found: &mut Vec<Found<'_>>) {
+    /// Adds findings in `text` to `found`; `identifier`: not numbers, because random digits may look like them.
+    pub(super) fn scan(&self, text: &[u8], identifier: bool, found: &mut Vec<Detection<'_>>) {
         if self.secrets && text.len() >= SHORTEST_SECRET {
             secret::find(&self.on, text, found);
         }
@@ -170,13 +169,12 @@ impl Detectors {
             let hits = custom.regex.captures_iter(text);
             found.extend(hits.filter_map(|hit| {
                 let range = hit.get(1).or_else(|| hit.get(0))?.range();
-                (!range.is_empty()).then_some(Found { range, what: What::Custom(index) })
+                (!range.is_empty()).then_some(Detection { range, what: What::Custom(index) })
             }));
         }
     }
 
-    /// True for a short text without any byte that something to be found begins with or needs: most
-    /// strings of documents are such.
+    /// True for a short text without any byte that a finding needs, like most strings in documents.
     pub(super) fn is_plain(&self, text: &[u8]) -> bool {
         let needed = |byte: &u8| match byte {
             b'0'..=b'9' | b'@' | b'=' | b':' | b'%' | b'<' | b'{' | b'[' => true,
@@ -185,7 +183,7 @@ impl Detectors {
         text.len() < SHORTEST_SECRET && self.custom.is_empty() && !text.iter().any(needed)
     }
 
-    fn numbers(&self, text: &[u8], found: &mut Vec<Found<'_>>) {
+    fn numbers(&self, text: &[u8], found: &mut Vec<Detection<'_>>) {
         let Some(folded) = fold::FoldedText::new(text) else {
             return number::find(&self.on, text, found);
         };
@@ -205,7 +203,7 @@ impl Detectors {
         }
     }
 
-    /// Writes what stands for a match of an expression; false for a token.
+    /// Writes the token for a match of a custom detector; returns false if it is already a token.
     pub(super) fn write_custom(
         &self,
         tokens: &Tokens,
@@ -224,9 +222,9 @@ impl Detectors {
     }
 }
 
-/// Brings them in order; what overlaps is one value, so that no end of the second stays, and so is
-/// what adjoins, as two tokens without anything between them would be read as something else.
-pub(super) fn join(found: &mut Vec<Found<'_>>) {
+/// Sorts findings, and merges overlapping ones, so that no part of a value remains. Adjacent ones are
+/// merged, too, because two adjacent tokens would be read as something else.
+pub(super) fn join(found: &mut Vec<Detection<'_>>) {
     if found.len() < 2 {
         return;
     }
@@ -240,7 +238,7 @@ pub(super) fn join(found: &mut Vec<Found<'_>>) {
     });
 }
 
-/// Writes the token of `text`, which `what` recognised.
+/// Writes the token of `text`, which was found by `what`.
 pub(super) fn write_token(tokens: &Tokens, what: Detector, text: &[u8], out: &mut Vec<u8>) {
     match what {
         Detector::Card => tokens.card(text, out),
@@ -261,7 +259,7 @@ pub(super) fn write_token(tokens: &Tokens, what: Detector, text: &[u8], out: &mu
     }
 }
 
-/// True when a word could go on with this byte.
+/// True if this byte can continue a word.
 fn is_word(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_alphanumeric)
 }
@@ -271,7 +269,7 @@ fn before(text: &[u8], at: usize) -> Option<&u8> {
     at.checked_sub(1).and_then(|before| text.get(before))
 }
 
-/// How many bytes of `text` from `from` on are such, at most `most`.
+/// Number of consecutive bytes of `text`, from `from` on and at most `most`, that satisfy `is_such`.
 fn run(text: &[u8], from: usize, most: usize, is_such: impl Fn(&u8) -> bool) -> usize {
     text.get(from..).unwrap_or_default().iter().take(most).take_while(|byte| is_such(byte)).count()
 }

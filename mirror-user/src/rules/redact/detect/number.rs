@@ -1,14 +1,14 @@
-//! What begins with digits: payment cards, social security and telephone numbers, bank accounts.
+//! Findings that start with digits: payment cards, social security and telephone numbers, bank accounts.
 
 use enum_map::EnumMap;
 
-use super::{Detector, Found, What, before, iban, is_word, run};
+use super::{Detection, Detector, What, before, iban, is_word, run};
 use crate::rules::redact::tokens;
 
 /// ISO/IEC 7812-1 has up to 19 digits; no issuer has less than 13.
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
-pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Found<'_>>) {
+pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Detection<'_>>) {
     let mut at = 0;
     while let Some(start) = next_digit(text, at) {
         let (range, what) = match recognise(on, text, start) {
@@ -19,7 +19,7 @@ pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Fo
             }
         };
         at = range.end.max(start + 1);
-        found.push(Found { range, what: What::Known(what) });
+        found.push(Detection { range, what: What::Known(what) });
     }
 }
 
@@ -28,7 +28,7 @@ fn next_digit(text: &[u8], from: usize) -> Option<usize> {
     rest.iter().position(u8::is_ascii_digit).map(|at| from + at)
 }
 
-/// What the run of digits that begins at `start` begins.
+/// Recognizes what starts with the run of digits at `start`.
 fn recognise(
     on: &EnumMap<Detector, bool>,
     text: &[u8],
@@ -69,10 +69,10 @@ fn recognise(
     None
 }
 
-/// Where the card number that begins at `start` ends: the longest that holds. It may be followed by
-/// more groups of digits, as by its check number.
+/// The end of the card number that starts at `start`: the longest valid one. More groups of digits may
+/// follow, such as its security code.
 fn card_end(text: &[u8], start: usize) -> Option<usize> {
-    // Digits of a fraction are no card.
+    // Digits of a fraction are not a card number.
     if before(text, start) == Some(&b'.')
         && start.checked_sub(2).is_some_and(|at| text.get(at).is_some_and(u8::is_ascii_digit))
     {
@@ -116,7 +116,7 @@ fn card_end(text: &[u8], start: usize) -> Option<usize> {
     end
 }
 
-/// True when `start` begins one of the groups of a UUID (RFC 9562), which may have no letter.
+/// True if `start` is the start of a group of a UUID (RFC 9562), which may have no letters.
 fn is_in_uuid(text: &[u8], start: usize) -> bool {
     let is_uuid = |text: &[u8; 36]| {
         text.iter().enumerate().all(|(at, byte)| match at {
@@ -130,7 +130,7 @@ fn is_in_uuid(text: &[u8], start: usize) -> bool {
     })
 }
 
-/// Bytes of a track: 79 on the first, 107 on the third.
+/// Maximum length of a track in bytes: 79 on the first, 107 on the third.
 const MAX_TRACK: usize = 107;
 
 /// `B`, a card number, `^`, a name: the first track from its `B`, or what precedes it, to its end.
@@ -181,7 +181,7 @@ fn has_issuer(digits: &[u8]) -> bool {
     }
 }
 
-/// The digits of a text that is a card number in form, whatever its check and issuer.
+/// The digits of a text that has the form of a card number, whatever its check digit and issuer.
 pub(in crate::rules::redact) fn card_digits(text: &[u8]) -> Option<Vec<u8>> {
     let digits = tokens::digits_of(text);
     let plain = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'-' | b'.'));
@@ -204,8 +204,8 @@ fn ssn_end(text: &[u8], start: usize) -> Option<usize> {
     (alone && is_issued_ssn(&digits)).then_some(end)
 }
 
-/// Areas 000, 666 and 9xx, group 00 and serial 0000 are never issued, and one number stood in
-/// wallets for show.
+/// Areas 000, 666 and 9xx, group 00 and serial 0000 are never issued, and one number was printed on sample
+/// cards in wallets.
 pub(in crate::rules::redact) fn is_issued_ssn(digits: &[u8; 9]) -> bool {
     let [area @ .., _, _, _, _, _, _] = digits;
     let [_, _, _, group @ .., _, _, _, _] = digits;
@@ -219,7 +219,7 @@ pub(in crate::rules::redact) fn is_issued_ssn(digits: &[u8; 9]) -> bool {
         && digits != b"078051120"
 }
 
-/// How far before a number the word may stand that makes it a telephone's.
+/// Maximum distance between a number and a preceding word that marks it as a telephone number, in bytes.
 const CONTEXT_BYTES: usize = 24;
 const CONTEXT: [&[u8]; 10] = [
     b"phone",

@@ -1,4 +1,4 @@
-//! Secrets that begin with a word of their own: tokens, keys, credentials.
+//! Secrets that start with a keyword: tokens, keys, credentials.
 
 use std::ops::Range;
 
@@ -8,17 +8,17 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use enum_map::EnumMap;
 
 use super::words::{self, Class, Hit, Shape, Word};
-use super::{Detector, Found, What, before, is_word, run};
+use super::{Detection, Detector, What, before, is_word, run};
 use crate::rules::redact::tokens;
 
-/// A word behind `Bearer` in a text is rather a word than a credential when it is shorter.
+/// A shorter word after `Bearer` is likely a word and not a credential.
 const MIN_BEARER: usize = 16;
-/// A word of letters alone is none when it is longer.
+/// A longer word of only letters is not a word.
 const LONG_BEARER: usize = 28;
 /// Base64 of a user and a password.
 const MAX_BASIC: usize = 1024;
 
-/// Tolerant of what other writers of base64 leave out or in.
+/// Accepts base64 with or without padding and trailing bits.
 const fn tolerant() -> GeneralPurposeConfig {
     GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -28,7 +28,7 @@ const fn tolerant() -> GeneralPurposeConfig {
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, tolerant());
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, tolerant());
 
-pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Found<'_>>) {
+pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Detection<'_>>) {
     words::each(text, |range, hit| {
         let behind = range.end;
         let (what, secret) = match hit {
@@ -41,12 +41,12 @@ pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Fo
             return behind;
         }
         let end = range.end;
-        found.push(Found { range, what: What::Known(what) });
+        found.push(Detection { range, what: What::Known(what) });
         end.max(behind)
     });
 }
 
-/// Where the secret is that the word at `range` begins.
+/// The range of the secret that starts with the keyword at `range`.
 fn secret(text: &[u8], range: Range<usize>, word: &Word) -> Option<Range<usize>> {
     let (start, behind) = (range.start, range.end);
     let of = |class: Class| move |byte: &u8| class.has(byte);
@@ -70,7 +70,7 @@ fn secret(text: &[u8], range: Range<usize>, word: &Word) -> Option<Range<usize>>
         }
         Shape::Run(class, least) => {
             let n = run(text, behind, usize::MAX, of(class));
-            // A dot that ends a sentence is not part of it.
+            // The dot at the end of a sentence is not part of it.
             let dots = text.get(behind..behind + n)?.iter().rev();
             let n = n - dots.take_while(|byte| **byte == b'.').count();
             let value = text.get(behind..behind + n)?;
@@ -85,12 +85,12 @@ fn secret(text: &[u8], range: Range<usize>, word: &Word) -> Option<Range<usize>>
     }
 }
 
-/// True when a word begins at `at`.
+/// True if a word starts at `at`.
 fn may_begin(text: &[u8], at: usize) -> bool {
     !is_word(before(text, at)) || is_escape(text, at)
 }
 
-/// True where the letters before `at` are those of `%20`, `%252F`, `\n`.
+/// True if the letters before `at` belong to an escape such as `%20`, `%252F` or `\n`.
 fn is_escape(text: &[u8], at: usize) -> bool {
     let before = text.get(at.saturating_sub(5)..at).unwrap_or_default();
     match before {
@@ -101,7 +101,7 @@ fn is_escape(text: &[u8], at: usize) -> bool {
     }
 }
 
-/// Where what follows a scheme begins: behind blanks, `:`, `=`, which may be percent-encoded.
+/// The start of what follows a scheme: after blanks, `:` and `=`, possibly percent-encoded.
 fn gap(text: &[u8], behind: usize) -> Option<usize> {
     let mut at = behind;
     loop {
@@ -120,10 +120,10 @@ fn gap(text: &[u8], behind: usize) -> Option<usize> {
     }
 }
 
-/// Bytes of an authority that are looked at.
+/// Maximum number of bytes that are read of an authority.
 const MAX_AUTHORITY: usize = 1024;
 
-/// What stands before the `@` of the authority that begins at `start`.
+/// The user information of the authority that starts at `start`.
 fn userinfo(text: &[u8], start: usize) -> Option<Range<usize>> {
     let ends = |byte: &u8| byte.is_ascii_whitespace() || b"/?#\"'<>\\`".contains(byte);
     let length = run(text, start, MAX_AUTHORITY, |byte| !ends(byte));
@@ -135,7 +135,7 @@ pub(super) fn is_base64url(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// True when the head of a JSON Web Token stands at `head`: a JSON object with `alg`.
+/// True if `head` is the head of a JSON Web Token: a JSON object with `alg`.
 pub(super) fn is_jwt_head(text: &[u8], head: Range<usize>) -> bool {
     may_begin(text, head.start) && text.get(head).is_some_and(has_algorithm)
 }

@@ -1,9 +1,9 @@
-//! The words with which secrets begin, and the search for them.
+//! The keywords with which secrets start, and the search for them.
 //!
-//! Most words have a rare byte: `_`, `-` or `.`. One vectorised search for those bytes reads a text in which
-//! they do not occur many times faster than a search for all the words, and what stands before such a byte
-//! names at most a few words. The other words are few and have four letters or more, which is what the packed
-//! search of `aho_corasick` is fast with.
+//! Most keywords contain a rare byte: `_`, `-` or `.`. If these bytes do not occur in a text, one vectorised
+//! search for them is many times faster than a search for all keywords; the bytes before a hit leave at most a
+//! few candidates. The other keywords are few and have at least four letters, for which the packed search of
+//! `aho_corasick` is fast.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -20,9 +20,9 @@ pub(super) enum Shape {
     Basic,
     Pem,
     Putty,
-    /// At least so many of these characters.
+    /// At least this many of these characters.
     Run(Class, usize),
-    /// Exactly so many.
+    /// Exactly this many.
     Exactly(Class, usize),
 }
 
@@ -34,9 +34,9 @@ pub(super) enum Class {
     Hex,
     /// Letters, digits, underscores.
     Word,
-    /// Those and hyphens.
+    /// Letters, digits, underscores, hyphens.
     Url,
-    /// Those and what base64 and paths have.
+    /// Also the other characters of base64 and paths.
     Path,
 }
 
@@ -54,7 +54,7 @@ impl Class {
 
 use Shape::{Exactly, Run};
 
-/// A word, whose secret follows it, and the form of that.
+/// A keyword and the form of the secret that follows it.
 pub(super) struct Word {
     pub(super) text: &'static str,
     pub(super) what: Detector,
@@ -65,8 +65,8 @@ const fn word(text: &'static str, what: Detector, shape: Shape) -> Word {
     Word { text, what, shape }
 }
 
-/// The words without a rare byte. Schemes are here in the three ways in which people write them; where a
-/// scheme is at home, in `Authorization`, every way is known.
+/// Keywords without a rare byte. Schemes are listed in their three usual spellings; in `Authorization`, any
+/// case is recognized.
 static PLAIN: [Word; 14] = [
     word("Bearer", Detector::Bearer, Shape::Scheme),
     word("bearer", Detector::Bearer, Shape::Scheme),
@@ -88,8 +88,8 @@ static PLAIN: [Word; 14] = [
     word("EAAA", ServiceToken, Run(Class::Url, 50)),
 ];
 
-/// The words with a rare byte. Checksums in tokens are not asked for: what has a wrong one may be a token
-/// of another version.
+/// Keywords with a rare byte. Checksums in tokens are not verified: a wrong one may be that of another
+/// version.
 static MARKED: [Word; 58] = [
     word("ghp_", GithubToken, Run(Class::Word, 22)),
     word("gho_", GithubToken, Run(Class::Word, 22)),
@@ -161,7 +161,7 @@ static MARKED: [Word; 58] = [
 /// Twilio's keys begin with two letters, too few for the packed search.
 static TWILIO: Word = word("SK", ServiceToken, Exactly(Class::Hex, 32));
 
-/// What may begin a secret.
+/// A possible start of a secret.
 #[derive(Clone, Copy)]
 pub(super) enum Hit {
     Word(&'static Word),
@@ -171,8 +171,8 @@ pub(super) enum Hit {
     Url,
 }
 
-/// Calls `hit` with each place in `text` that may begin a secret: with its range and what it is. `hit` returns
-/// where that kind of search goes on.
+/// Calls `hit` with each possible start of a secret in `text`: its range and kind. `hit` returns the position
+/// from which that search continues.
 pub(super) fn each(text: &[u8], mut hit: impl FnMut(Range<usize>, Hit) -> usize) {
     let mut from = 0;
     while let Some(found) = text.get(from..).and_then(|rest| PLAIN_SEARCH.find(rest)) {
@@ -245,14 +245,14 @@ fn marked(text: &[u8], mark: usize) -> Option<(Range<usize>, &'static Word)> {
     })
 }
 
-/// The longest head of a token that is looked at; real ones have some hundred bytes.
+/// Maximum length of a token's head; real ones have some hundred bytes.
 const MAX_JWT_HEAD: usize = 4096;
 /// `{"alg":1}` in base64.
 const MIN_JWT_HEAD: usize = 12;
 /// `{"` in base64, and `{` before a blank or a line end.
 const JWT_STARTS: [&[u8]; 5] = [b"eyJ", b"eyA", b"ewo", b"ew0", b"ewk"];
 
-/// Where the head of a token may begin that ends at `dot`.
+/// The possible start of a token's head that ends at `dot`.
 fn jwt_start(text: &[u8], dot: usize) -> Option<usize> {
     let before = text.get(dot.saturating_sub(MAX_JWT_HEAD)..dot)?;
     let length = before.iter().rev().take_while(|byte| is_base64url(byte)).count();

@@ -1,4 +1,4 @@
-//! What the value of a field is by its name, beside what the lists of names say.
+//! The syntax of a field's value by its name, independent of the lists of names.
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -6,20 +6,20 @@ pub(super) enum Role {
     SetCookie,
     /// A reference with a path and a query.
     Reference,
-    /// Needed where it is to tell where the message ends.
+    /// Determines where the message ends.
     Framing,
     /// W3C trace context.
     Trace,
-    /// Protocols of a WebSocket, among which browsers send what they cannot send as a header.
+    /// WebSocket protocols, in which browsers send credentials that they cannot send as a header.
     Protocols,
-    /// A challenge of a server (RFC 9110 §11.6.1), which some schemes put credentials in.
+    /// A challenge of a server (RFC 9110 §11.6.1), in which some schemes put credentials.
     Challenge,
     Other,
 }
 
 impl Role {
     pub(super) fn of(name: &[u8]) -> Self {
-        // By length first: it is asked for every field.
+        // Compares the length first, because this runs for every field.
         let (known, role): (&[u8], _) = match name.len() {
             6 => (b"cookie", Self::Cookie),
             7 if name.ends_with(b"2") => (b"cookie2", Self::Cookie),

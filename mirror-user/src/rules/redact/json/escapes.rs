@@ -2,7 +2,7 @@
 
 use crate::rules::redact::report::Unredactable;
 
-/// RFC 8259 §7. Half a pair of surrogates becomes U+FFFD.
+/// RFC 8259 §7. An unpaired surrogate becomes U+FFFD.
 pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Unredactable> {
     out.clear();
     let mut rest = raw;
@@ -30,7 +30,7 @@ pub(super) fn unescape(raw: &[u8], out: &mut Vec<u8>) -> Result<(), Unredactable
     Ok(())
 }
 
-/// `\uXXXX`, or two of them for a character beyond U+FFFF; gives how many bytes that was.
+/// `\uXXXX`, or two of them for a character above U+FFFF; returns the number of bytes.
 fn unicode(escape: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     let unit = |at: usize| -> Option<u32> {
         let hex = escape.get(at..at + 6)?.strip_prefix(b"\\u")?;
@@ -51,7 +51,7 @@ fn unicode(escape: &[u8], out: &mut Vec<u8>) -> Option<usize> {
     Some(used)
 }
 
-/// What a string has to escape (RFC 8259 §7).
+/// Escapes a string (RFC 8259 §7).
 pub(super) fn escape(text: &[u8], out: &mut Vec<u8>) {
     for byte in text {
         match byte {

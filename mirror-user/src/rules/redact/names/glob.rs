@@ -1,4 +1,4 @@
-//! Patterns of names: `*` is any letters, `?` is one; anchored at both ends.
+//! Patterns of names: `*` matches any letters, `?` matches one; anchored at both ends.
 
 use super::word::{Folded, MAX_NAME_BYTES};
 
@@ -14,12 +14,12 @@ pub(super) struct Glob {
 const SEPARATOR: u8 = b'_';
 
 impl Glob {
-    /// True when a name is a pattern.
+    /// True if a name is a pattern.
     pub(super) fn is(name: &str) -> bool {
         name.contains(['*', '?'])
     }
 
-    /// `None` when it has no letter or too many.
+    /// `None` if it has no letters or too many.
     pub(super) fn new(text: &str) -> Option<Self> {
         let is_separator = |byte: u8| matches!(byte, b'-' | b'_' | b'.');
         let by_words = text.bytes().any(is_separator);
@@ -55,7 +55,7 @@ impl Glob {
     }
 }
 
-/// Goes back to the last `*` only, so that the time is bounded by the product of the lengths.
+/// Backtracks only to the last `*`, so the time is bounded by the product of the lengths.
 fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

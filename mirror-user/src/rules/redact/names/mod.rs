@@ -1,11 +1,11 @@
-//! Names whose values are replaced, whatever they look like.
+//! Names whose values are replaced, whatever the values look like.
 //!
-//! A name is told by how it ends: `userPassword`, `DB-PASSWORD` and `password2` end in a credential
-//! word. Names are compared without case, `-`, `_` and `.`; a word begins where a separator, a digit
-//! or a capital letter says so. Of the entries that fit, the longest decides, so that `max_tokens` is
-//! a counter and `page_token` a place in a list.
+//! A name is recognized by its ending: `userPassword`, `DB-PASSWORD` and `password2` end in a credential
+//! word. Names are compared without case, `-`, `_` and `.`; a separator, a digit or a capital letter starts
+//! a word. The longest matching entry decides, so `max_tokens` is a counter and `page_token` a position in
+//! a list.
 //!
-//! The last three letters of most names show that they end in no known word; nothing else is read then.
+//! For most names, the last three letters suffice to rule out all known words.
 
 mod glob;
 mod lists;
@@ -19,13 +19,13 @@ pub(super) use self::word::MAX_NAME_BYTES;
 use super::options::{BadOption, Preset};
 use crate::syntax::is_token_char;
 
-/// Where a name counts.
+/// The places in which a name is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Places(u8);
 
 impl Places {
     pub(super) const HEADER: Self = Self(1);
-    /// Multipart, JSON, and what is like them.
+    /// Multipart, JSON, and similar documents.
     pub(super) const FIELD: Self = Self(2);
     pub(super) const COOKIE: Self = Self(4);
     /// Queries and forms, where names are shorter and fewer than in documents.
@@ -38,27 +38,27 @@ impl Places {
     }
 }
 
-/// Which part of a name an entry is.
+/// Which part of a name an entry matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Anchor {
     /// All of it, or all of the innermost part: `user[pin]`, `user.pin`.
     Whole,
     /// Its last words.
     Word,
-    /// Its last letters, also within a word: `dbpassword`.
+    /// Its last letters, even within a word: `dbpassword`.
     End,
 }
 
-/// What becomes of the value of a name.
+/// How the value of a name is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate<'a> {
-    /// It is looked through.
+pub(super) enum Treatment<'a> {
+    /// Scanned by the detectors.
     Look,
-    /// It is looked through, but not for what random digits may look like.
+    /// Scanned, but not for numbers, because random digits may look like them.
     Identifier,
-    /// It is replaced by a token of this kind.
+    /// Replaced by a token of this kind.
     Replace(&'a str),
-    /// It stays as it is.
+    /// Left unchanged.
     Keep,
 }
 
@@ -66,9 +66,9 @@ pub(super) enum Fate<'a> {
 enum Role {
     Replace(Cow<'static, str>),
     Identifier,
-    /// Not a secret although it ends in such a word.
+    /// Not a secret, although it ends in a credential word.
     Exempt,
-    /// A word that may follow: `password_confirmation`, `token_value`.
+    /// A word that may follow a credential word: `password_confirmation`, `token_value`.
     Carrier,
     Keep,
 }
@@ -79,39 +79,39 @@ struct Entry {
     anchor: Anchor,
     places: Places,
     role: Role,
-    /// An entry of a user's, which goes before those of the presets.
+    /// Given by the user; takes precedence over the presets.
     own: bool,
 }
 
-/// A kind whose values are secrets as texts, and counts as numbers: `"tokens": 17`.
+/// A kind whose values are secrets if they are texts, and counts if they are numbers: `"tokens": 17`.
 pub(super) const COUNTED: &str = "tokens";
 
-/// Words that may stand behind a credential word.
+/// Maximum number of words after a credential word.
 const MAX_CARRIERS: usize = 4;
 
-/// The names.
+/// The set of listed names.
 pub(super) struct Names {
     /// By the last two letters.
     buckets: Vec<Vec<Entry>>,
-    /// One bit for each three letters in which an entry ends.
+    /// One bit for each ending of three letters.
     endings: Vec<u64>,
     globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
     all_cookies: bool,
     is_empty: bool,
-    /// There are entries of a user's.
+    /// True if there are entries given by the user.
     has_own: bool,
 }
 
 const BUCKETS: usize = 1 << 10;
 const ENDINGS: usize = BUCKETS * 32;
 
-/// Letters without case are 31 classes.
+/// Letters without case fall into 31 classes.
 fn class(byte: Option<&u8>) -> usize {
     usize::from(byte.copied().unwrap_or_default() & 31)
 }
 
-/// The bucket of what ends in these letters.
+/// The bucket of names with this ending.
 fn bucket(text: &[u8]) -> usize {
     let mut last = text.iter().rev();
     let last_one = class(last.next());
@@ -133,7 +133,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// Those of a preset.
+    /// The names of a preset.
     pub(super) fn preset(preset: Preset) -> Self {
         let mut names = Self::default();
         if preset == Preset::None {
@@ -159,7 +159,7 @@ impl Names {
         self.is_empty = false;
         let bucket = bucket(&entry.text);
         let third = entry.text.len().checked_sub(3).and_then(|at| entry.text.get(at));
-        // Before an entry of two letters stands any.
+        // Any letter may precede an entry of two letters.
         let thirds = third.map_or(0..32, |_| class(third)..class(third) + 1);
         for ending in thirds.map(|third| third << 10 | bucket) {
             if let Some(bits) = self.endings.get_mut(ending / 64) {
@@ -176,7 +176,7 @@ impl Names {
         self.add_own(name, places, Role::Replace(kind.to_owned().into()))
     }
 
-    /// Adds a name or a pattern whose values stay.
+    /// Adds a name or a pattern whose values are never replaced.
     pub(super) fn keep(&mut self, name: &str) -> Result<(), BadOption> {
         self.add_own(name, Places::ALL, Role::Keep)
     }
@@ -199,50 +199,52 @@ impl Names {
         Ok(())
     }
 
-    /// What becomes of the value of a header.
-    pub(super) fn header(&self, name: &[u8]) -> Fate<'_> {
-        self.fate(name, Places::HEADER)
+    /// How the value of a header is treated.
+    pub(super) fn header(&self, name: &[u8]) -> Treatment<'_> {
+        self.treatment(name, Places::HEADER)
     }
 
-    /// The same of a member of a document.
-    pub(super) fn field(&self, name: &[u8]) -> Fate<'_> {
-        self.fate(name, Places::FIELD)
+    /// The same for a member of a document.
+    pub(super) fn field(&self, name: &[u8]) -> Treatment<'_> {
+        self.treatment(name, Places::FIELD)
     }
 
-    /// The same of a parameter of a query or a form.
-    pub(super) fn pair(&self, name: &[u8]) -> Fate<'_> {
-        self.fate(name, Places::PAIR)
+    /// The same for a parameter of a query or a form.
+    pub(super) fn pair(&self, name: &[u8]) -> Treatment<'_> {
+        self.treatment(name, Places::PAIR)
     }
 
-    /// The same of a cookie.
-    pub(super) fn cookie(&self, name: &[u8]) -> Fate<'_> {
+    /// The same for a cookie.
+    pub(super) fn cookie(&self, name: &[u8]) -> Treatment<'_> {
         if self.all_cookies && !self.has_own {
-            return Fate::Replace("cookie");
+            return Treatment::Replace("cookie");
         }
-        match self.fate(name, Places::COOKIE) {
-            Fate::Keep => Fate::Keep,
-            Fate::Replace(_) => Fate::Replace("cookie"),
-            _ if self.all_cookies => Fate::Replace("cookie"),
-            fate => fate,
+        match self.treatment(name, Places::COOKIE) {
+            Treatment::Keep => Treatment::Keep,
+            Treatment::Replace(_) => Treatment::Replace("cookie"),
+            _ if self.all_cookies => Treatment::Replace("cookie"),
+            treatment => treatment,
         }
     }
 
-    fn fate(&self, name: &[u8], place: Places) -> Fate<'_> {
+    fn treatment(&self, name: &[u8], place: Places) -> Treatment<'_> {
         if !self.may_be_known(name) {
-            return Fate::Look;
+            return Treatment::Look;
         }
         let folded = Folded::new(name);
-        let mut fate = self.listed(&folded, place);
+        let mut treatment = self.listed(&folded, place);
         for (glob, places, role) in &self.globs {
             if places.meet(place) && glob.matches(&folded) {
                 match role {
-                    Role::Keep => return Fate::Keep,
-                    Role::Replace(kind) if fate != Fate::Keep => fate = Fate::Replace(kind),
+                    Role::Keep => return Treatment::Keep,
+                    Role::Replace(kind) if treatment != Treatment::Keep => {
+                        treatment = Treatment::Replace(kind)
+                    }
                     _ => {}
                 }
             }
         }
-        fate
+        treatment
     }
 
     /// False for most names that are not listed.
@@ -250,7 +252,7 @@ impl Names {
         !self.is_empty && (!self.globs.is_empty() || self.may_end_known(name))
     }
 
-    /// False for most names that no entry fits.
+    /// False for most names that match no entry.
     fn may_end_known(&self, name: &[u8]) -> bool {
         let [.., third, before, last] = name else { return true };
         let plain = |byte: &u8| byte.is_ascii_alphabetic();
@@ -261,7 +263,7 @@ impl Names {
         self.endings.get(ending / 64).is_some_and(|bits| bits >> (ending % 64) & 1 != 0)
     }
 
-    fn listed(&self, name: &Folded, place: Places) -> Fate<'_> {
+    fn listed(&self, name: &Folded, place: Places) -> Treatment<'_> {
         let mut end = name.len();
         for _ in 0..=MAX_CARRIERS {
             let Some(entry) = self.longest(name, end, place) else {
@@ -270,21 +272,21 @@ impl Names {
                         end = shorter;
                         continue;
                     }
-                    None => return Fate::Look,
+                    None => return Treatment::Look,
                 }
             };
             match &entry.role {
-                Role::Replace(kind) => return Fate::Replace(kind),
-                Role::Identifier => return Fate::Identifier,
-                Role::Keep => return Fate::Keep,
-                Role::Exempt => return Fate::Look,
+                Role::Replace(kind) => return Treatment::Replace(kind),
+                Role::Identifier => return Treatment::Identifier,
+                Role::Keep => return Treatment::Keep,
+                Role::Exempt => return Treatment::Look,
                 Role::Carrier => end -= entry.text.len(),
             }
         }
-        Fate::Look
+        Treatment::Look
     }
 
-    /// The longest entry in which the first `end` letters end.
+    /// The longest entry that matches the end of the first `end` letters.
     fn longest(&self, name: &Folded, end: usize, place: Places) -> Option<&Entry> {
         let text = name.as_bytes().get(..end)?;
         let entries = self.buckets.get(bucket(text))?.iter();
@@ -308,7 +310,7 @@ impl Names {
     }
 }
 
-/// Refuses a name that nothing on the wire can have.
+/// Refuses a name that cannot occur on the wire.
 fn check(name: &str, places: Places) -> Result<(), BadOption> {
     // `?` is a wildcard here.
     let is_part = |byte: u8| is_token_char(byte) || byte == b'?';
@@ -326,7 +328,7 @@ fn check(name: &str, places: Places) -> Result<(), BadOption> {
     }
 }
 
-/// A name or pattern that can be listed.
+/// Checks a name or pattern.
 pub(super) fn check_name(name: &str, places: Places) -> Result<(), BadOption> {
     Names::default().add(name, "value", places)
 }

@@ -1,25 +1,24 @@
-//! A name without case and separators, which remembers where its words begin.
+//! A name without case and separators, with the positions where words start.
 
-/// Letters and digits of a name that can be listed.
+/// Maximum number of letters and digits of a listed name.
 pub(in crate::rules::redact) const MAX_NAME_BYTES: usize = 48;
 
-/// Letters and digits that are looked at, the last ones of a longer name.
+/// Maximum number of letters and digits that are compared; of a longer name, the last ones.
 const LETTERS: usize = 64;
 
 /// A name without case and separators.
 pub(super) struct Folded {
     bytes: [u8; LETTERS],
     len: usize,
-    /// One bit for each letter that begins a word.
+    /// One bit for each letter that starts a word.
     words: u64,
-    /// The same of the parts of `user[password]`, `user.password` and `user:password`.
+    /// The same for the parts of `user[password]`, `user.password` and `user:password`.
     parts: u64,
-    /// It has more letters.
+    /// True if it has more letters.
     cut: bool,
 }
 
-/// Whether a name differs from one without this byte; of what is beyond ASCII all counts, so that a
-/// name with it is not another one without.
+/// True if this byte distinguishes names. All bytes beyond ASCII do.
 fn counts(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80
 }
@@ -73,7 +72,7 @@ impl Folded {
         self.len == 0
     }
 
-    /// True when it is longer than what can be listed.
+    /// True if it is longer than a listed name can be.
     pub(super) fn is_cut(&self) -> bool {
         self.cut || self.len > MAX_NAME_BYTES
     }
@@ -97,7 +96,7 @@ impl Folded {
     }
 }
 
-/// True when a word begins with `byte`, which stands between these two.
+/// True if a word starts at `byte`, given its neighbours.
 fn begins_word(before: u8, byte: u8, next: Option<&u8>) -> bool {
     let digit_changes = before.is_ascii_digit() != byte.is_ascii_digit();
     let rises = byte.is_ascii_uppercase()

@@ -1,6 +1,6 @@
 //! Names of real services and filters, and names that only look like them.
 
-use super::super::names::{Fate, Names};
+use super::super::names::{Names, Treatment};
 use super::super::{Preset, check_cookie, check_header, check_name};
 use super::*;
 
@@ -9,8 +9,8 @@ fn missed(preset: Preset, names: &str, fate: impl Fn(&Names, &[u8]) -> bool) -> 
     names.split_ascii_whitespace().filter(|name| !fate(&listed, name.as_bytes())).collect()
 }
 
-fn is_replaced(fate: Fate<'_>) -> bool {
-    matches!(fate, Fate::Replace(_))
+fn is_replaced(fate: Treatment<'_>) -> bool {
+    matches!(fate, Treatment::Replace(_))
 }
 
 const HEADERS: &str = "Authorization Proxy-Authorization X-Session-Token DD-API-KEY DD-APPLICATION-KEY \
@@ -110,8 +110,8 @@ fn own_names_are_patterns_and_what_can_never_match_is_refused() {
     let names = options.names().expect("names");
     assert!(is_replaced(names.header(b"X-Customer-Ref")) && is_replaced(names.field(b"dogTag")));
     assert!(!is_replaced(names.field(b"X-Customer-Ref")) && !is_replaced(names.header(b"dog_tag")));
-    assert_eq!(names.header(b"X-Kept-Token"), Fate::Keep);
-    assert_eq!((names.field(b"kept"), names.cookie(b"kept")), (Fate::Keep, Fate::Keep));
+    assert_eq!(names.header(b"X-Kept-Token"), Treatment::Keep);
+    assert_eq!((names.field(b"kept"), names.cookie(b"kept")), (Treatment::Keep, Treatment::Keep));
     assert!(is_replaced(names.cookie(b"any")));
     for bad in ["", "-", "*", "X Y", "Authorization: Bearer", "Xö", "Content-Length", "a/b"] {
         assert!(check_header(bad).is_err(), "{bad}");

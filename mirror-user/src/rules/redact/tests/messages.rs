@@ -323,7 +323,7 @@ fn values_that_adjoin_are_one() {
     }
 }
 
-/// Found by fuzzing: behind the token of a key, what stood before it is an address.
+/// Detection by fuzzing: behind the token of a key, what stood before it is an address.
 #[test]
 fn what_a_token_makes_of_its_neighbours_is_replaced_at_once() {
     let body = b"5@s.H\xfbA\xefASIAAJJJJJ27777ASIA5.5";
@@ -342,7 +342,7 @@ fn a_successor_counts_on_and_makes_the_same_tokens() {
     let request = "GET /?email=alice@example.com HTTP/1.1\r\nHost: a\r\n\r\n";
     let first = text(&former, request);
     let next = former.successor(options()).expect("options").expect("it is on");
-    next.go_on_counting(&former);
+    next.continue_counts_of(&former);
     assert_eq!(text(&next, request), first);
     assert_eq!((former.report().named, next.report().named), (0, 2));
 }

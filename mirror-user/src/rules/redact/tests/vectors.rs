@@ -16,7 +16,7 @@ fn found(text: &str) -> Vec<(Detector, &str)> {
     let mut found = Vec::new();
     detectors.scan(text.as_bytes(), false, &mut found);
     detect::join(&mut found);
-    let known = |found: detect::Found<'_>| match found.what {
+    let known = |found: detect::Detection<'_>| match found.what {
         What::Known(what) => (what, &text[found.range]),
         other => panic!("{other:?}"),
     };

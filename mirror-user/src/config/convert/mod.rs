@@ -16,6 +16,7 @@ mod native;
 mod order;
 mod policy;
 mod service;
+mod subset;
 mod wire;
 
 pub use self::command::run;

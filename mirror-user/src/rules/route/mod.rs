@@ -85,7 +85,7 @@ pub struct Rule {
     pub matches: Vec<Match>,
     /// Which of the matching requests are sent.
     pub sample: Sample,
-    /// Which stay when there is room for some alone.
+    /// Which requests stay when the queue is full.
     pub priority: Priority,
     /// Where they go; empty: nowhere, so that later rules do not get them.
     pub targets: Vec<(TargetId, Portion)>,

@@ -11,7 +11,7 @@ use crate::logging::emit;
 use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
 use crate::sink::replay::{
-    Forbidden, MAX_ANSWER_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
+    Forbidden, MAX_RESPONSE_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
 };
 
 /// A target and its replay options.
@@ -45,7 +45,7 @@ pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
     let http = HttpOptions {
         request_body: keep(bodies.longest),
         response_body: match correlates {
-            true => keep(MAX_ANSWER_BYTES as u64),
+            true => keep(MAX_RESPONSE_BYTES as u64),
             false => counted.response_body,
         },
         max_spooled: bodies.spooled,

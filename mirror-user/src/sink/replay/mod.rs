@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
-pub(crate) use self::correlate::MAX_ANSWER_BYTES;
+pub(crate) use self::correlate::MAX_RESPONSE_BYTES;
 use self::correlate::{Count, Recorded};
 use self::engine::queue::{Order, Patience, Queue};
 use self::key::{ExchangeKey, SessionKey};

@@ -41,7 +41,7 @@ use crate::sink::replay::key::ExchangeKey;
 
 /// Bytes of an answer's content that are looked through, coded and decoded; nothing is learned of a
 /// longer one but from its head.
-pub(crate) const MAX_ANSWER_BYTES: usize = 1 << 20;
+pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// Bytes that pairs may take, of all copies together.
 const MAX_TABLE_BYTES: usize = 16 << 20;

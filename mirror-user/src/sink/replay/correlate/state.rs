@@ -6,7 +6,7 @@ use std::io::Read;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::MAX_ANSWER_BYTES;
+use super::MAX_RESPONSE_BYTES;
 use super::counts::{Count, Counts};
 use super::sites::{self, Asked, Site};
 use super::table::{Learned, Pair, Table};
@@ -193,13 +193,13 @@ impl State {
 
 /// The content with its codings undone; `None` when it is too long, or not to be had.
 fn content(head: &Head, body: &Body) -> Option<Vec<u8>> {
-    let limit = u64::try_from(MAX_ANSWER_BYTES).unwrap_or(u64::MAX);
+    let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX);
     let mut content = Vec::new();
     body.content()?.take(limit + 1).read_to_end(&mut content).ok()?;
-    if content.len() > MAX_ANSWER_BYTES {
+    if content.len() > MAX_RESPONSE_BYTES {
         return None;
     }
     let named = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
     let codings = coding::codings(named.map(|(_, value)| value)).ok()?;
-    Some(coding::undo(&codings, content.into(), MAX_ANSWER_BYTES).ok()?.into_owned())
+    Some(coding::undo(&codings, content.into(), MAX_RESPONSE_BYTES).ok()?.into_owned())
 }

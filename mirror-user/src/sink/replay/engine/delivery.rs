@@ -12,7 +12,7 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::load::breaker::Pass;
 use crate::sink::replay::outcome::progress::{Blame, Counters, NotDelivered};
 use crate::sink::replay::transport::connections::{Connections, Held};
-use crate::sink::replay::transport::upstream::{Alarm, Upstream};
+use crate::sink::replay::transport::upstream::{DeadlineTimer, Upstream};
 
 /// Counts a request as in flight, however its exchange ends.
 struct InFlight<'a>(&'a Counters);
@@ -45,9 +45,9 @@ pub(in crate::sink::replay) async fn carry_out<'a>(
     job: Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
 ) {
-    let outcome = attempt(&job, engine, held, alarm).await;
+    let outcome = attempt(&job, engine, held, timer).await;
     let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
     engine.answered(&job, outcome.ok().and_then(|sent| sent.answer));
     job.ticket.settle(status);
@@ -57,7 +57,7 @@ async fn attempt<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
 ) -> Result<Sent, NotDelivered> {
     let pass = engine.pass();
     if pass == Pass::No {
@@ -65,7 +65,7 @@ async fn attempt<'a>(
         return Err(NotDelivered::BreakerOpen);
     }
     let mut judged = Judged { engine, pass, open: true };
-    let outcome = send(job, engine, held, alarm, pass).await;
+    let outcome = send(job, engine, held, timer, pass).await;
     judged.tell(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
     outcome
 }
@@ -129,7 +129,7 @@ async fn send<'a>(
     job: &Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
     pass: Pass,
 ) -> Result<Sent, NotDelivered> {
     let counters = &engine.queue.counters;
@@ -156,7 +156,7 @@ async fn send<'a>(
                     counters.sent.fetch_add(1, Relaxed);
                 }
                 let upstream = &mut held.insert(mine).connection.upstream;
-                let attempt = exchange(job, &request, engine, upstream, alarm, begun).await;
+                let attempt = exchange(job, &request, engine, upstream, timer, begun).await;
                 let reusable = attempt.as_ref().is_ok_and(|(_, reusable)| *reusable);
                 match (reusable, engine.pool.policy) {
                     (true, Connections::Faithful | Connections::Independent(_)) => {}
@@ -211,15 +211,15 @@ async fn exchange(
     request: &ShadowRequest,
     engine: &Engine,
     upstream: &mut Upstream,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
     begun: Instant,
 ) -> Result<(Sent, bool), Failed> {
     let counters = &engine.queue.counters;
     let _in_flight = InFlight::begin(counters);
-    upstream.keep_answer(engine.correlate.is_some());
+    upstream.keep_response(engine.correlate.is_some());
     let outcome =
-        upstream.exchange(request, &engine.timeouts, &engine.scratch, alarm, begun.into()).await;
-    let answer = upstream.take_answer();
+        upstream.exchange(request, &engine.timeouts, &engine.scratch, timer, begun.into()).await;
+    let answer = upstream.take_response();
     let ended = now();
     match outcome {
         Ok(answered) => {

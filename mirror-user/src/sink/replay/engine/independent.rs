@@ -14,12 +14,12 @@ use std::time::Instant;
 use super::Engine;
 use super::delivery::carry_out;
 use super::queue::Job;
-use super::session::poll_over;
+use super::session::poll_ended;
 use super::waiting::Place;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::schedule::timer::Sleeper;
 use crate::sink::replay::transport::connections::Held;
-use crate::sink::replay::transport::upstream::Alarm;
+use crate::sink::replay::transport::upstream::DeadlineTimer;
 
 /// When a request is due, and when it came among those of the same time.
 type Turn = (Option<Instant>, u64);
@@ -167,12 +167,12 @@ pub(in crate::sink::replay) async fn run(independent: Rc<Independent>, engine: R
 /// Sends what is due, one after the other, until nothing came for as long as a connection is kept.
 async fn work(independent: Rc<Independent>, engine: Rc<Engine>) {
     let worker = Rc::new(Worker::default());
-    let mut alarm = Alarm::new();
+    let mut timer = DeadlineTimer::new();
     let mut held: Option<Held<'_>> = None;
     let mut busy_until = None;
-    while let Some(job) = next(&independent, &worker, &engine, &mut held, &mut alarm).await {
+    while let Some(job) = next(&independent, &worker, &engine, &mut held, &mut timer).await {
         engine.behind.note(job.due, busy_until, &engine);
-        carry_out(job, &engine, &mut held, &mut alarm).await;
+        carry_out(job, &engine, &mut held, &mut timer).await;
         busy_until = Some(now());
     }
     independent.leave(&worker);
@@ -184,17 +184,17 @@ async fn next(
     worker: &Rc<Worker>,
     engine: &Engine,
     held: &mut Option<Held<'_>>,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
 ) -> Option<Job> {
     let idle_until = now() + engine.timeouts.idle;
     poll_fn(|cx| {
-        poll_over(held, engine, cx);
+        poll_ended(held, engine, cx);
         if let Some(job) = independent.pop_due() {
             // Others may be due, too, for which nobody was woken.
             independent.wake();
             return Poll::Ready(Some(job));
         }
-        if engine.stopping() || alarm.poll(idle_until.into(), cx).is_ready() {
+        if engine.stopping() || timer.poll(idle_until.into(), cx).is_ready() {
             return Poll::Ready(None);
         }
         *worker.waker.borrow_mut() = Some(cx.waker().clone());

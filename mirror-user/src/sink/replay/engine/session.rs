@@ -15,7 +15,7 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::key::SessionKey;
 use crate::sink::replay::schedule::timer::Sleeper;
 use crate::sink::replay::transport::connections::{Connections, Held};
-use crate::sink::replay::transport::upstream::Alarm;
+use crate::sink::replay::transport::upstream::DeadlineTimer;
 
 /// How long before a request is due its session connects, as its client did: a handshake is no
 /// lateness. Three round trips of 30 ms, as TLS between two regions takes.
@@ -125,11 +125,11 @@ impl Sleeper for Session {
 /// Carries out a session until its connection is idle for too long, or is needed elsewhere, or is
 /// lost while nothing waits. A request that comes later begins another session.
 pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
-    let mut alarm = Alarm::new();
+    let mut timer = DeadlineTimer::new();
     let mut held: Option<Held<'_>> = None;
     let mut busy_until = None;
     loop {
-        match next(&session, &engine, &mut held, &mut alarm).await {
+        match next(&session, &engine, &mut held, &mut timer).await {
             Step::Connect => {
                 // If this fails, the request will try again when it is due, and be told why.
                 session.connected_ahead.set(true);
@@ -138,7 +138,7 @@ pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine
             Step::Send(job) => {
                 session.connected_ahead.set(false);
                 engine.behind.note(job.due, busy_until, &engine);
-                carry_out(job, &engine, &mut held, &mut alarm).await;
+                carry_out(job, &engine, &mut held, &mut timer).await;
                 busy_until = Some(now());
             }
             Step::End => break,
@@ -162,11 +162,11 @@ async fn next(
     session: &Rc<Session>,
     engine: &Engine,
     held: &mut Option<Held<'_>>,
-    alarm: &mut Alarm,
+    timer: &mut DeadlineTimer,
 ) -> Step {
     if let Some(Ok(job)) = session.pop_due() {
         // What the runtime knows already: a target that answers and hangs up does both at once.
-        poll_over(held, engine, &mut Context::from_waker(Waker::noop()));
+        poll_ended(held, engine, &mut Context::from_waker(Waker::noop()));
         return Step::Send(job);
     }
     if engine.pool.is_wanted() {
@@ -181,7 +181,7 @@ async fn next(
         if session.evicted.take() {
             *held = None;
         }
-        poll_over(held, engine, cx);
+        poll_ended(held, engine, cx);
         if engine.stopping() {
             session.drop_what_is_not_due();
         }
@@ -201,7 +201,7 @@ async fn next(
                     engine.timer.wake_at(until, session);
                 }
             }
-            None if held.is_none() || alarm.poll(idle_until.into(), cx).is_ready() => {
+            None if held.is_none() || timer.poll(idle_until.into(), cx).is_ready() => {
                 return Poll::Ready(Step::End);
             }
             None => {}
@@ -211,21 +211,21 @@ async fn next(
     })
     .await;
     session.idle.set(false);
-    if held.as_ref().is_some_and(|held| held.connection.upstream.is_over()) {
+    if held.as_ref().is_some_and(|held| held.connection.upstream.has_ended()) {
         *held = None;
     }
     step
 }
 
 /// Lets go of a connection that the target has closed.
-pub(in crate::sink::replay) fn poll_over(
+pub(in crate::sink::replay) fn poll_ended(
     held: &mut Option<Held<'_>>,
     engine: &Engine,
     cx: &mut Context<'_>,
 ) {
     let over = held
         .as_mut()
-        .is_some_and(|held| held.connection.upstream.poll_over(&engine.scratch, cx).is_ready());
+        .is_some_and(|held| held.connection.upstream.poll_ended(&engine.scratch, cx).is_ready());
     if over {
         *held = None;
     }

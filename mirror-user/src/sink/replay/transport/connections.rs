@@ -1,4 +1,5 @@
-//! Connections to the target: how many there may be, who gets one, and who gives one up.
+//! The pool of connections to the target: how many there may be, which request gets one, and which
+//! session gives one up.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::gate::{Gate, Pass};
+use super::backoff::{Attempt, ConnectBackoff};
 use super::upstream::Upstream;
 use crate::logging::emit;
 use crate::sink::replay::clock::now;
@@ -20,23 +21,23 @@ use crate::sink::replay::engine::queue::Queue;
 use crate::sink::replay::engine::session::Session;
 use crate::sink::replay::outcome::progress::NotDelivered;
 
-/// Which connection a request goes over.
+/// Which connection a request is sent over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Connections {
-    /// Each captured connection has one of its own, as its client had.
+    /// Each captured connection has its own upstream connection, as its client had.
     #[default]
     Faithful,
-    /// All share so many, as behind a proxy: each request takes a free one. The requests of one
-    /// captured connection still go one after the other.
+    /// All requests share N connections, as behind a proxy: each request takes a free one. The
+    /// requests of one captured connection are still sent one after the other.
     Pooled(usize),
-    /// Requests do not wait for one another, whichever captured connection they came over: each is
-    /// sent when it is due, over a free one of so many. For captures of a proxy's connections, each
-    /// of which carries the requests of many clients.
+    /// Requests do not wait for one another, even if they were captured on the same connection:
+    /// each is sent when it is due, over any free one of N connections. For captures of a proxy's
+    /// connections, each of which carries the requests of many clients.
     Independent(usize),
 }
 
 impl Connections {
-    /// How many connections there may be at most, where that is part of the policy.
+    /// The largest number of connections, if the policy sets one.
     #[must_use]
     pub fn limit(self) -> Option<usize> {
         match self {
@@ -72,7 +73,7 @@ impl fmt::Display for Connections {
     }
 }
 
-/// An open connection. Counts itself as such.
+/// An open connection. It is included in the `connections` counter until it is dropped.
 pub(in crate::sink::replay) struct Connection {
     pub(in crate::sink::replay) upstream: Upstream,
     queue: Arc<Queue>,
@@ -84,34 +85,35 @@ impl Drop for Connection {
     }
 }
 
-/// A connection and the right to use it.
+/// A connection with its permit from the pool.
 pub(in crate::sink::replay) struct Held<'a> {
     pub(in crate::sink::replay) connection: Connection,
     _permit: SemaphorePermit<'a>,
 }
 
-/// What the sessions share of connections.
+/// The connections that all sessions share.
 pub(in crate::sink::replay) struct Pool {
     pub(in crate::sink::replay) policy: Connections,
-    gate: Gate,
+    backoff: ConnectBackoff,
     permits: Semaphore,
-    /// How many sessions wait for a connection to be given up.
+    /// How many requests wait for a permit.
     waiting: Cell<usize>,
     turn: Cell<usize>,
-    /// Sessions that were idle when they were put here, the longest idle first.
+    /// Sessions that were idle when they were added, the longest idle first.
     idle: RefCell<VecDeque<Weak<Session>>>,
-    /// Open ones that nobody uses, the one used last at the end. A new one is made only when there
-    /// is none, so that together with those in use they are never more than there are permits.
+    /// Open connections that are not in use; the most recently used is last. A new connection is
+    /// made only if this is empty, so that spare and used connections together never exceed the
+    /// number of permits.
     spare: RefCell<Vec<Connection>>,
 }
 
 impl Pool {
-    /// At most `limit` connections at once.
+    /// A pool of at most `limit` connections.
     pub(in crate::sink::replay) fn new(policy: Connections, limit: usize) -> Self {
         let limit = policy.limit().map_or(limit, |n| n.min(limit));
         Self {
             policy,
-            gate: Gate::new(),
+            backoff: ConnectBackoff::new(),
             permits: Semaphore::new(limit.min(Semaphore::MAX_PERMITS)),
             waiting: Cell::new(0),
             turn: Cell::new(0),
@@ -120,17 +122,17 @@ impl Pool {
         }
     }
 
-    /// True when a session that would become idle should hang up instead.
+    /// True if a session should close its connection instead of keeping it idle.
     pub(in crate::sink::replay) fn is_wanted(&self) -> bool {
         self.waiting.get() > 0
     }
 
-    /// True when a connection may be had without taking it from a request that is due.
+    /// True if a permit is free, so that taking one does not delay a request that is due.
     pub(in crate::sink::replay) fn has_room(&self) -> bool {
         self.permits.available_permits() > 0
     }
 
-    /// Gives a connection back that can take another request.
+    /// Returns a connection that can take another request.
     pub(in crate::sink::replay) fn give_back(&self, held: Held<'_>) {
         self.spare.borrow_mut().push(held.connection);
     }
@@ -141,8 +143,8 @@ impl Pool {
         }
     }
 
-    /// The right to one connection. When there are none left, the session that has been idle the
-    /// longest hangs up for it.
+    /// Waits for a permit for one connection. If none is left, the session that has been idle
+    /// longest closes its connection.
     async fn permit(&self) -> SemaphorePermit<'_> {
         if let Ok(permit) = self.permits.try_acquire() {
             return permit;
@@ -154,7 +156,8 @@ impl Pool {
         permit.expect("the semaphore is never closed")
     }
 
-    /// Those that have been busy since they were listed get their place anew when idle again.
+    /// Skips sessions that have been busy since they were listed: they are listed again when they
+    /// are idle.
     fn evict_idle(&self) {
         while let Some(session) = self.idle.borrow_mut().pop_front() {
             if let Some(session) = session.upgrade() {
@@ -166,20 +169,21 @@ impl Pool {
         }
     }
 
-    /// A spare connection that the target has not closed meanwhile.
+    /// Takes a spare connection that the target has not closed in the meantime.
     fn take_spare(&self) -> Option<Connection> {
         let mut spare = self.spare.borrow_mut();
-        std::iter::from_fn(|| spare.pop()).find(|connection| !connection.upstream.is_over())
+        std::iter::from_fn(|| spare.pop()).find(|connection| !connection.upstream.has_ended())
     }
 
-    /// Counts connections, so that they are spread over the target's addresses.
+    /// Returns the next number in a sequence, which spreads connections over the target's
+    /// addresses.
     fn turn(&self) -> usize {
         self.turn.replace(self.turn.get().wrapping_add(1))
     }
 }
 
 impl Engine {
-    /// A connection: a spare one, or a new one as soon as there may be one more.
+    /// Gets a spare connection, or makes a new one as soon as the limit allows.
     pub(in crate::sink::replay) async fn connection(&self) -> Result<Held<'_>, NotDelivered> {
         let permit = self.pool.permit().await;
         if let Some(connection) = self.pool.take_spare() {
@@ -188,29 +192,29 @@ impl Engine {
         self.connect(permit).await
     }
 
-    /// A connection that nothing was sent on yet, as soon as there may be one more.
+    /// Makes a connection that has not been used before, as soon as the limit allows.
     pub(in crate::sink::replay) async fn new_connection(&self) -> Result<Held<'_>, NotDelivered> {
         let permit = self.pool.permit().await;
-        // It stands in for one of the spare ones, so that they do not become too many.
+        // Replaces a spare connection, so that the total stays within the limit.
         drop(self.pool.take_spare());
         self.connect(permit).await
     }
 
     async fn connect<'a>(&'a self, permit: SemaphorePermit<'a>) -> Result<Held<'a>, NotDelivered> {
-        if let Pass::Failed(why) = self.pool.gate.pass().await {
+        if let Attempt::Failed(why) = self.pool.backoff.attempt().await {
             return Err(why);
         }
         let counters = &self.queue.counters;
         match self.dialer.connect(self.pool.turn(), self.timeouts.connect).await {
             Ok(stream) => {
-                self.pool.gate.open();
+                self.pool.backoff.succeeded();
                 counters.connections.fetch_add(1, Relaxed);
                 counters.connected.fetch_add(1, Relaxed);
                 let (upstream, queue) = (Upstream::new(stream), Arc::clone(&self.queue));
                 Ok(Held { connection: Connection { upstream, queue }, _permit: permit })
             }
             Err(why) => {
-                self.pool.gate.close(Instant::from_std(now()), why);
+                self.pool.backoff.failed(Instant::from_std(now()), why);
                 if why == NotDelivered::NoDescriptor {
                     self.lacks_descriptor();
                 }
@@ -219,7 +223,8 @@ impl Engine {
         }
     }
 
-    /// An idle connection gives up its descriptor for the next attempt. The operator is told once.
+    /// Closes an idle connection, which frees its descriptor for the next attempt, and warns the
+    /// operator once.
     fn lacks_descriptor(&self) {
         self.pool.evict_idle();
         if !self.queue.counters.short_of_descriptors.swap(true, Relaxed) {

@@ -1,6 +1,6 @@
-//! Connections to a target: which of its addresses is tried, and how a connection is made.
+//! Dials a target: chooses one of its addresses and makes a connection.
 //!
-//! Remembers the addresses, which of them failed lately, and when the name was looked up last.
+//! Keeps the addresses, which of them failed recently, and when the name was last resolved.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,61 +10,62 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, UnixStream, lookup_host};
 
 use super::stream::Stream;
-use super::target::{Place, Target};
+use super::target::{Endpoint, Target};
 use crate::descriptors;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::outcome::progress::NotDelivered;
 
-/// How old the addresses of a name may be. The system's resolver, which knows /etc/hosts and the
-/// search list as curl does, tells no TTL; this is what cluster DNS usually gives.
+/// How old the addresses of a name may be. The system's resolver, which reads /etc/hosts and the
+/// search list as curl does, reports no TTL. Cluster DNS usually uses this value.
 const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 
-/// How long an address that failed is tried after the others.
-const REST: Duration = Duration::from_secs(5);
+/// How long an address is tried last after it failed.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Makes connections to one target.
+/// Dials one target.
 pub(in crate::sink::replay) struct Dialer {
     target: Target,
-    book: RefCell<Book>,
+    book: RefCell<AddressBook>,
 }
 
-/// What is known of the target's addresses.
-struct Book {
+/// What is known about the target's addresses.
+struct AddressBook {
     addresses: Vec<Entry>,
     looked_up: Instant,
-    /// The name means addresses to which nothing may be sent, and no others.
+    /// The name resolves only to addresses that nothing may be sent to.
     captured: bool,
 }
 
 struct Entry {
     address: SocketAddr,
-    rests_until: Option<Instant>,
+    avoid_until: Option<Instant>,
 }
 
-impl Book {
-    /// The addresses beginning with the `turn`th; those that failed lately come last.
+impl AddressBook {
+    /// The addresses in the order to try them, starting at the `turn`th. Addresses that failed
+    /// recently come last.
     fn in_order(&self, turn: usize, now: Instant) -> Vec<SocketAddr> {
         let first = turn.checked_rem(self.addresses.len()).unwrap_or(0);
         let from_first = self.addresses.iter().cycle().skip(first).take(self.addresses.len());
         let mut order: Vec<&Entry> = from_first.collect();
-        order.sort_by_key(|entry| entry.rests_until.is_some_and(|until| until > now));
+        order.sort_by_key(|entry| entry.avoid_until.is_some_and(|until| until > now));
         order.into_iter().map(|entry| entry.address).collect()
     }
 
     fn replace(&mut self, found: Vec<SocketAddr>) {
-        let rests = |address: &SocketAddr| {
+        let avoided = |address: &SocketAddr| {
             let known = self.addresses.iter().find(|entry| entry.address == *address);
-            known.and_then(|entry| entry.rests_until)
+            known.and_then(|entry| entry.avoid_until)
         };
         self.addresses = found
             .into_iter()
-            .map(|address| Entry { address, rests_until: rests(&address) })
+            .map(|address| Entry { address, avoid_until: avoided(&address) })
             .collect();
     }
 
-    fn note(&mut self, address: SocketAddr, rests_until: Option<Instant>) {
+    fn note(&mut self, address: SocketAddr, avoid_until: Option<Instant>) {
         if let Some(entry) = self.addresses.iter_mut().find(|entry| entry.address == address) {
-            entry.rests_until = rests_until;
+            entry.avoid_until = avoid_until;
         }
     }
 }
@@ -73,8 +74,8 @@ impl Dialer {
     pub(in crate::sink::replay) fn new(target: Target) -> Self {
         let addresses = target.addresses().iter();
         let addresses =
-            addresses.map(|address| Entry { address: *address, rests_until: None }).collect();
-        let book = Book { addresses, looked_up: now(), captured: false };
+            addresses.map(|address| Entry { address: *address, avoid_until: None }).collect();
+        let book = AddressBook { addresses, looked_up: now(), captured: false };
         Self { book: RefCell::new(book), target }
     }
 
@@ -82,19 +83,19 @@ impl Dialer {
         self.target.authority()
     }
 
-    /// Connects to the first address that accepts, beginning with the `turn`th; `timeout` is for
-    /// each, the proxy's tunnel and the TLS handshake included.
+    /// Connects to the first address that accepts, starting at the `turn`th. `timeout` applies to
+    /// each address and includes the proxy's tunnel and the TLS handshake.
     pub(in crate::sink::replay) async fn connect(
         &self,
         turn: usize,
         timeout: Duration,
     ) -> Result<Stream, NotDelivered> {
-        let (host, port) = match self.target.place() {
-            Place::Unix(path) => {
+        let (host, port) = match self.target.endpoint() {
+            Endpoint::Unix(path) => {
                 let connected = tokio::time::timeout(timeout, UnixStream::connect(path)).await;
                 return outcome(connected).map(Stream::Unix);
             }
-            Place::Tcp { host, port } => (host, *port),
+            Endpoint::Tcp { host, port } => (host, *port),
         };
         match self.target.proxy() {
             Some(proxy) => self.look_up(&proxy.host, proxy.port, timeout).await,
@@ -119,10 +120,10 @@ impl Dialer {
                     self.book.borrow_mut().note(address, None);
                     return Ok(stream);
                 }
-                // Whoever lacks one for this address lacks one for the others.
+                // Without a descriptor the other addresses would fail, too.
                 Err(why @ NotDelivered::NoDescriptor) => return Err(why),
                 Err(why) => {
-                    self.book.borrow_mut().note(address, Some(now() + REST));
+                    self.book.borrow_mut().note(address, Some(now() + RETRY_AFTER));
                     last = why;
                 }
             }
@@ -130,17 +131,17 @@ impl Dialer {
         Err(last)
     }
 
-    /// Looks the name up again when its addresses are old. Those known stay when that fails: a
-    /// resolver's trouble is not the target's.
+    /// Resolves the name again if its addresses are old. If that fails, the known addresses stay: a
+    /// broken resolver does not mean that the target is gone.
     async fn look_up(&self, host: &str, port: u16, timeout: Duration) {
         let now = now();
         {
             let mut book = self.book.borrow_mut();
-            let every = if book.addresses.is_empty() { REST } else { LOOK_UP_EVERY };
+            let every = if book.addresses.is_empty() { RETRY_AFTER } else { LOOK_UP_EVERY };
             if now.saturating_duration_since(book.looked_up) < every {
                 return;
             }
-            // At once, so that of many sessions one asks.
+            // Set before the lookup, so that only one of many sessions does it.
             book.looked_up = now;
         }
         if let Ok(Ok(found)) = tokio::time::timeout(timeout, lookup_host((host, port))).await {
@@ -148,12 +149,13 @@ impl Dialer {
         }
     }
 
-    /// A name may have moved to what is captured: its shadows would be shadowed again.
+    /// Drops captured addresses. If the name now resolves to one, its shadow requests would be
+    /// captured and shadowed again.
     fn take_addresses(&self, mut found: Vec<SocketAddr>) {
         if found.is_empty() {
             return;
         }
-        found.retain(|address| self.target.may_be_sent_to(*address));
+        found.retain(|address| self.target.is_allowed(*address));
         let mut book = self.book.borrow_mut();
         book.captured = found.is_empty();
         book.replace(found);
@@ -184,9 +186,9 @@ enum Failed {
     Handshake,
 }
 
-type Attempt<S> = Result<io::Result<S>, tokio::time::error::Elapsed>;
+type Timed<S> = Result<io::Result<S>, tokio::time::error::Elapsed>;
 
-fn outcome<S>(attempt: Attempt<S>) -> Result<S, NotDelivered> {
+fn outcome<S>(attempt: Timed<S>) -> Result<S, NotDelivered> {
     match attempt {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(why)) if why.kind() == io::ErrorKind::ConnectionRefused => {
@@ -208,7 +210,7 @@ mod tests {
     use super::*;
     use crate::sink::replay::{Forbidden, OnConnect};
 
-    /// Far more than loopback takes.
+    /// Far longer than loopback needs.
     const LONGEST: Duration = Duration::from_secs(60);
 
     #[test]
@@ -248,7 +250,7 @@ mod tests {
         dialer.take_addresses(vec![captured, own]);
         assert_eq!(connect(), Ok(()));
         assert_eq!(dialer.book.borrow().in_order(0, now()), [own]);
-        // A resolver without an answer changes nothing.
+        // An empty result changes nothing.
         dialer.take_addresses(Vec::new());
         assert_eq!(connect(), Ok(()));
     }
@@ -257,13 +259,13 @@ mod tests {
     fn an_address_that_failed_rests_while_the_others_serve() {
         let start = now();
         let address = |last: u8| SocketAddr::from(([10, 0, 0, last], 80));
-        let mut book = Book { addresses: Vec::new(), looked_up: start, captured: false };
+        let mut book = AddressBook { addresses: Vec::new(), looked_up: start, captured: false };
         book.replace(vec![address(1), address(2), address(3)]);
         assert_eq!(book.in_order(1, start), [address(2), address(3), address(1)]);
-        book.note(address(2), Some(start + REST));
+        book.note(address(2), Some(start + RETRY_AFTER));
         assert_eq!(book.in_order(1, start), [address(3), address(1), address(2)]);
-        assert_eq!(book.in_order(1, start + REST), [address(2), address(3), address(1)]);
-        // The name has other addresses now; what is known of those that stay is kept.
+        assert_eq!(book.in_order(1, start + RETRY_AFTER), [address(2), address(3), address(1)]);
+        // The name has other addresses now. The state of those that remain is kept.
         book.replace(vec![address(2), address(4)]);
         assert_eq!(book.in_order(0, start), [address(4), address(2)]);
     }

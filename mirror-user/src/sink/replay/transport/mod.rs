@@ -1,9 +1,9 @@
-//! How bytes get to the target and back: its address, the dial through proxies and TLS, the connections
-//! that are held, and one exchange over one of them.
+//! Moves bytes between the replay and its target: addresses, dialing (through proxies and TLS), the
+//! connection pool, and one request/response exchange over a connection.
 
+pub(in crate::sink::replay) mod backoff;
 pub(in crate::sink::replay) mod connections;
 pub(in crate::sink::replay) mod dial;
-pub(in crate::sink::replay) mod gate;
 pub(in crate::sink::replay) mod proxy;
 pub(in crate::sink::replay) mod response;
 pub(in crate::sink::replay) mod stream;

@@ -1,9 +1,9 @@
-//! The HTTP proxy on the way to a target, where the environment names one. The only file that knows
+//! The HTTP proxy in front of a target, if the environment names one. The only file that uses
 //! `hyper_util`.
 //!
-//! `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` are read as curl reads them; what is on this host
-//! is never reached through a proxy. A tunnel is asked for (CONNECT, RFC 9110 §9.3.6) for http targets,
-//! too: a proxy that reads requests would change them.
+//! `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy` are read as curl reads them. Targets on
+//! this host are never reached through a proxy. Plain http targets use a tunnel, too (CONNECT, RFC
+//! 9110 §9.3.6): a proxy that parses requests would change them.
 
 use std::io::{self, Read, Write};
 use std::net::IpAddr;
@@ -18,10 +18,10 @@ use url::Url;
 use crate::http::message::StartLine;
 use crate::http::whole;
 
-/// What a proxy may say before the tunnel begins, in bytes.
-const MAX_ANSWER_BYTES: usize = 16 * 1024;
+/// The longest response of a proxy to CONNECT, in bytes.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 
-/// What a proxy listens on unless its URL says otherwise.
+/// The port of a proxy whose URL names none.
 const DEFAULT_PORT: u16 = 80;
 
 /// An HTTP proxy that opens tunnels.
@@ -29,7 +29,7 @@ const DEFAULT_PORT: u16 = 80;
 pub(in crate::sink::replay) struct Proxy {
     pub(in crate::sink::replay) host: String,
     pub(in crate::sink::replay) port: u16,
-    /// What asks for the tunnel.
+    /// The CONNECT request.
     connect: Bytes,
 }
 
@@ -47,10 +47,10 @@ impl std::fmt::Display for Proxy {
 }
 
 impl Proxy {
-    /// The one that the environment puts before this target.
+    /// The proxy that the environment names for this target.
     ///
     /// # Errors
-    /// When it is none that opens tunnels over plain TCP.
+    /// If its scheme is not http.
     pub(in crate::sink::replay) fn before(target: &Url) -> anyhow::Result<Option<Self>> {
         Self::chosen_by(&Matcher::from_env(), target)
     }
@@ -83,59 +83,59 @@ impl Proxy {
         Ok(Some(Self { host, port: port.unwrap_or(DEFAULT_PORT), connect: connect.into() }))
     }
 
-    /// Asks for the tunnel over a connection to the proxy.
+    /// Opens the tunnel over a connection to the proxy.
     ///
     /// # Errors
-    /// When the proxy opens none.
+    /// If the proxy does not open it.
     pub(in crate::sink::replay) async fn tunnel(&self, stream: &mut TcpStream) -> io::Result<()> {
         stream.write_all(&self.connect).await?;
-        let mut answer = Vec::new();
+        let mut response = Vec::new();
         loop {
-            // Byte by byte, so that nothing behind the answer is taken from the tunnel.
-            answer.push(stream.read_u8().await?);
-            if let Some(opened) = opened(&answer) {
+            // Byte by byte, so that no byte of the tunnel itself is consumed.
+            response.push(stream.read_u8().await?);
+            if let Some(opened) = opened(&response) {
                 return opened;
             }
         }
     }
 
-    /// The same, waiting.
+    /// The blocking form of [`tunnel`](Self::tunnel).
     ///
     /// # Errors
-    /// As [`tunnel`](Self::tunnel), and when the stream's own timeouts run out.
-    pub(in crate::sink::replay) fn tunnel_now(
+    /// As [`tunnel`](Self::tunnel), and if the stream's own timeouts expire.
+    pub(in crate::sink::replay) fn tunnel_blocking(
         &self,
         stream: &mut std::net::TcpStream,
     ) -> io::Result<()> {
         stream.write_all(&self.connect)?;
-        let (mut answer, mut byte) = (Vec::new(), [0]);
+        let (mut response, mut byte) = (Vec::new(), [0]);
         loop {
             stream.read_exact(&mut byte)?;
-            answer.extend_from_slice(&byte);
-            if let Some(opened) = opened(&answer) {
+            response.extend_from_slice(&byte);
+            if let Some(opened) = opened(&response) {
                 return opened;
             }
         }
     }
 }
 
-/// Whether this answer opens the tunnel; `None` while it is not whole.
-fn opened(answer: &[u8]) -> Option<io::Result<()>> {
-    if answer.len() > MAX_ANSWER_BYTES {
-        return Some(Err(io::Error::other("the proxy's answer is too long")));
+/// Whether this response opens the tunnel; `None` while it is incomplete.
+fn opened(response: &[u8]) -> Option<io::Result<()>> {
+    if response.len() > MAX_RESPONSE_BYTES {
+        return Some(Err(io::Error::other("the proxy's response is too long")));
     }
-    if !answer.ends_with(b"\n\r\n") && !answer.ends_with(b"\n\n") {
+    if !response.ends_with(b"\n\r\n") && !response.ends_with(b"\n\n") {
         return None;
     }
-    let head = whole::response(&Bytes::copy_from_slice(answer), false);
+    let head = whole::response(&Bytes::copy_from_slice(response), false);
     match head.map(|(head, _)| head.start) {
         Some(StartLine::Status { code: 200..300, .. }) => Some(Ok(())),
         Some(StartLine::Status { code, .. }) => {
-            Some(Err(io::Error::other(format!("the proxy answers {code}"))))
+            Some(Err(io::Error::other(format!("the proxy responded with {code}"))))
         }
-        // Only interim answers so far.
-        None if answer.starts_with(b"HTTP/1.1 1") => None,
-        _ => Some(Err(io::Error::other("the proxy's answer is no HTTP"))),
+        // Only interim responses so far.
+        None if response.starts_with(b"HTTP/1.1 1") => None,
+        _ => Some(Err(io::Error::other("the proxy's response is not HTTP"))),
     }
 }
 
@@ -176,7 +176,7 @@ mod tests {
         assert!(opened(b"HTTP/1.1 200 Connection established\r\n").is_none());
         assert!(opened(b"HTTP/1.1 200 OK\r\nVia: a\r\n\r\n").unwrap().is_ok());
         assert!(opened(b"HTTP/1.1 100 Continue\r\n\r\n").is_none());
-        let long = vec![b'a'; MAX_ANSWER_BYTES + 1];
+        let long = vec![b'a'; MAX_RESPONSE_BYTES + 1];
         for bad in [&b"HTTP/1.1 407 No\r\n\r\n"[..], b"SSH-2.0\n\n", &long] {
             assert!(opened(bad).unwrap().is_err());
         }

@@ -1,43 +1,44 @@
-//! The bytes of a target's answer in, whether it is whole out. Keeps nothing but a head that came
-//! in pieces, so that an answer of any length is read and dropped in bounded memory.
+//! Reads the bytes of a target's response and says when it is complete. Keeps nothing except an
+//! incomplete head, so that a response of any length is read and dropped in bounded memory.
 //!
-//! Heads, framing and chunks are read by the http room; this adds their order.
+//! Heads, framing and chunks are parsed by `http`; this module only puts them in order.
 
 use crate::http::message::BodyLength;
 use crate::http::{Chunks, Piece, ResponseHeads, Unreadable};
 
-/// A head longer than this is no answer: sixteen times nginx's default for a proxied one.
+/// The longest response head, in bytes: sixteen times nginx's default for a proxied response. A
+/// longer one is invalid.
 pub(in crate::sink::replay) const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// It was not an HTTP/1 answer, or not one to this request.
+/// The bytes are not an HTTP/1 response, or not one that fits the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink::replay) struct BadAnswer;
+pub(in crate::sink::replay) struct InvalidResponse;
 
-impl From<Unreadable> for BadAnswer {
+impl From<Unreadable> for InvalidResponse {
     fn from(_: Unreadable) -> Self {
         Self
     }
 }
 
-/// How far an answer is.
+/// How much of the response has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::sink::replay) enum Progress {
     /// More bytes are needed.
-    Wanting,
-    /// It is whole.
-    Whole {
+    NeedMore,
+    /// The response is complete.
+    Complete {
         /// Its status code.
         status: u16,
-        /// True when another request may follow on the connection.
+        /// True if the connection can take another request.
         reusable: bool,
     },
 }
 
-/// Reads one answer.
-pub(in crate::sink::replay) struct AnswerReader {
+/// Reads one response at a time.
+pub(in crate::sink::replay) struct ResponseReader {
     is_head: bool,
     heads: ResponseHeads,
-    /// A head that came in pieces.
+    /// The bytes of a head that is not complete yet.
     partial: Vec<u8>,
     state: State,
     status: u16,
@@ -49,10 +50,10 @@ enum State {
     Length(u64),
     Chunked(Chunks),
     UntilClose,
-    Whole,
+    Complete,
 }
 
-impl AnswerReader {
+impl ResponseReader {
     pub(in crate::sink::replay) fn new() -> Self {
         Self {
             is_head: false,
@@ -64,7 +65,7 @@ impl AnswerReader {
         }
     }
 
-    /// Makes it ready for the answer to the next request.
+    /// Prepares for the response to the next request.
     pub(in crate::sink::replay) fn expect(&mut self, is_head: bool) {
         self.is_head = is_head;
         self.partial.clear();
@@ -72,56 +73,57 @@ impl AnswerReader {
         self.status = 0;
     }
 
-    /// Takes the bytes that came next.
+    /// Reads the next bytes.
     pub(in crate::sink::replay) fn push(
         &mut self,
         mut bytes: &[u8],
-    ) -> Result<Progress, BadAnswer> {
+    ) -> Result<Progress, InvalidResponse> {
         loop {
             bytes = match &mut self.state {
                 State::Head => match self.push_head(bytes)? {
                     Some(rest) => rest,
-                    None => return Ok(Progress::Wanting),
+                    None => return Ok(Progress::NeedMore),
                 },
                 State::Length(left) => {
                     let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left = left.saturating_sub(here as u64);
                     if *left > 0 {
-                        return Ok(Progress::Wanting);
+                        return Ok(Progress::NeedMore);
                     }
-                    self.state = State::Whole;
+                    self.state = State::Complete;
                     bytes.get(here..).unwrap_or_default()
                 }
                 State::Chunked(chunks) => match to_end(chunks, bytes)? {
                     Some(rest) => {
-                        self.state = State::Whole;
+                        self.state = State::Complete;
                         rest
                     }
-                    None => return Ok(Progress::Wanting),
+                    None => return Ok(Progress::NeedMore),
                 },
-                State::UntilClose => return Ok(Progress::Wanting),
-                // Bytes behind an answer to the only request that was sent answer nothing.
-                State::Whole => return Ok(self.whole(self.keep_alive && bytes.is_empty())),
+                State::UntilClose => return Ok(Progress::NeedMore),
+                // There is only one request in flight, so bytes after its response are unexpected.
+                State::Complete => return Ok(self.complete(self.keep_alive && bytes.is_empty())),
             };
         }
     }
 
-    /// The target closed the connection: the end of some answers, the loss of others.
+    /// The target closed the connection. This completes a response that is framed by close; any
+    /// other response is lost, and the result is `None`.
     pub(in crate::sink::replay) fn end(&self) -> Option<Progress> {
-        matches!(self.state, State::UntilClose).then(|| self.whole(false))
+        matches!(self.state, State::UntilClose).then(|| self.complete(false))
     }
 
-    /// True once any byte of the answer was read.
+    /// True once any byte of the response has been read.
     pub(in crate::sink::replay) fn has_begun(&self) -> bool {
         self.status != 0 || !self.partial.is_empty()
     }
 
-    fn whole(&self, reusable: bool) -> Progress {
-        Progress::Whole { status: self.status, reusable }
+    fn complete(&self, reusable: bool) -> Progress {
+        Progress::Complete { status: self.status, reusable }
     }
 
-    /// The bytes behind the head, once that is whole.
-    fn push_head<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, BadAnswer> {
+    /// Returns the bytes after the head, once the head is complete.
+    fn push_head<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<&'a [u8]>, InvalidResponse> {
         let before = self.partial.len();
         let parsed = if before == 0 {
             self.heads.parse(bytes, self.is_head)?
@@ -134,16 +136,16 @@ impl AnswerReader {
                 self.keep(bytes);
             }
             let is_full = self.partial.len() >= MAX_HEAD_BYTES;
-            return if is_full { Err(BadAnswer) } else { Ok(None) };
+            return if is_full { Err(InvalidResponse) } else { Ok(None) };
         };
-        self.partial = Vec::new(); // many connections with one long head each add up
+        self.partial = Vec::new(); // free it: long heads on many connections add up
         self.status = head.status;
         self.keep_alive = head.keep_alive;
         self.state = match (head.status, head.body) {
-            // Nobody asked for another protocol.
-            (101, _) => return Err(BadAnswer),
+            // mirror never sends `Upgrade`.
+            (101, _) => return Err(InvalidResponse),
             (100..200, _) => State::Head,
-            (_, BodyLength::None | BodyLength::Length(0)) => State::Whole,
+            (_, BodyLength::None | BodyLength::Length(0)) => State::Complete,
             (_, BodyLength::Length(length)) => State::Length(length),
             (_, BodyLength::Chunked) => State::Chunked(Chunks::default()),
             (_, BodyLength::UntilClose) => State::UntilClose,
@@ -151,21 +153,25 @@ impl AnswerReader {
         Ok(bytes.get(head.len.saturating_sub(before)..))
     }
 
-    /// Keeps what may belong to the head; what lies beyond the limit is body or never used.
+    /// Buffers bytes that may belong to the head. Bytes beyond the limit are body, or the head is
+    /// too long anyway.
     fn keep(&mut self, bytes: &[u8]) {
-        let room = MAX_HEAD_BYTES.saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        let space = MAX_HEAD_BYTES.saturating_sub(self.partial.len());
+        self.partial.extend_from_slice(bytes.get(..space).unwrap_or(bytes));
     }
 }
 
-/// The bytes behind a chunked body, once it has ended.
-fn to_end<'a>(chunks: &mut Chunks, mut bytes: &'a [u8]) -> Result<Option<&'a [u8]>, BadAnswer> {
+/// Returns the bytes after a chunked body, once it has ended.
+fn to_end<'a>(
+    chunks: &mut Chunks,
+    mut bytes: &'a [u8],
+) -> Result<Option<&'a [u8]>, InvalidResponse> {
     loop {
         let taken = match chunks.next(bytes) {
             Piece::Framing(_) => return Ok(None),
             Piece::Content(framing, content) => framing.saturating_add(content),
             Piece::End(framing) => return Ok(bytes.get(framing..)),
-            Piece::Bad(..) => return Err(BadAnswer),
+            Piece::Bad(..) => return Err(InvalidResponse),
         };
         bytes = bytes.get(taken..).unwrap_or_default();
     }
@@ -173,17 +179,19 @@ fn to_end<'a>(chunks: &mut Chunks, mut bytes: &'a [u8]) -> Result<Option<&'a [u8
 
 #[cfg(test)]
 mod tests {
-    use super::{AnswerReader, BadAnswer, Progress};
+    use super::{InvalidResponse, Progress, ResponseReader};
 
-    /// Reads `wire` cut at every byte, and then whole; all must agree.
-    fn read(wire: &[u8], is_head: bool) -> Result<Progress, BadAnswer> {
+    /// Reads `wire` split at every byte, and in one piece. All results must agree.
+    fn read(wire: &[u8], is_head: bool) -> Result<Progress, InvalidResponse> {
         let whole = read_in(&[wire], is_head);
         for cut in 0..wire.len() {
             let (a, b) = wire.split_at(cut);
             let parts = read_in(&[a, b], is_head);
-            // What follows an answer is only known once it has come.
-            if let (Ok(Progress::Whole { status, .. }), Ok(Progress::Whole { status: other, .. })) =
-                (whole, parts)
+            // Whether bytes follow the response is known only once they have arrived.
+            if let (
+                Ok(Progress::Complete { status, .. }),
+                Ok(Progress::Complete { status: other, .. }),
+            ) = (whole, parts)
             {
                 assert_eq!(status, other);
             } else {
@@ -193,29 +201,31 @@ mod tests {
         whole
     }
 
-    fn read_in(parts: &[&[u8]], is_head: bool) -> Result<Progress, BadAnswer> {
-        let mut reader = AnswerReader::new();
+    fn read_in(parts: &[&[u8]], is_head: bool) -> Result<Progress, InvalidResponse> {
+        let mut reader = ResponseReader::new();
         reader.expect(is_head);
-        let mut last = Progress::Wanting;
+        let mut last = Progress::NeedMore;
         for part in parts {
             last = reader.push(part)?;
-            if last != Progress::Wanting {
+            if last != Progress::NeedMore {
                 break;
             }
         }
-        Ok(if last == Progress::Wanting { reader.end().unwrap_or(last) } else { last })
+        Ok(if last == Progress::NeedMore { reader.end().unwrap_or(last) } else { last })
     }
 
-    const OK: Result<Progress, BadAnswer> = Ok(Progress::Whole { status: 200, reusable: true });
-    const LAST: Result<Progress, BadAnswer> = Ok(Progress::Whole { status: 200, reusable: false });
+    const OK: Result<Progress, InvalidResponse> =
+        Ok(Progress::Complete { status: 200, reusable: true });
+    const LAST: Result<Progress, InvalidResponse> =
+        Ok(Progress::Complete { status: 200, reusable: false });
 
     #[test]
-    fn answer_ends_where_its_framing_says() {
+    fn response_ends_where_its_framing_says() {
         for (wire, wanted) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", OK),
             ("HTTP/1.1 200 OK\r\nContent-Length: 3, 3\r\n\r\nabc", OK),
             ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", OK),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Ok(Progress::Wanting)),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Ok(Progress::NeedMore)),
             ("HTTP/1.1 200 OK\r\nConnection: a, Close\r\nContent-Length: 0\r\n\r\n", LAST),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", LAST),
             ("HTTP/1.1 200 OK\r\n\r\nuntil close", LAST),
@@ -230,7 +240,7 @@ mod tests {
             ),
             (
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-                Ok(Progress::Wanting),
+                Ok(Progress::NeedMore),
             ),
             (
                 "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
@@ -242,11 +252,11 @@ mod tests {
     }
 
     #[test]
-    fn answer_to_head_has_no_body() {
+    fn response_to_head_has_no_body() {
         assert_eq!(read(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true), OK);
         assert_eq!(
             read(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 3\r\n\r\n", false),
-            Ok(Progress::Whole { status: 304, reusable: true })
+            Ok(Progress::Complete { status: 304, reusable: true })
         );
     }
 
@@ -261,24 +271,27 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\na",
         ] {
-            assert_eq!(read(wire.as_bytes(), false), Err(BadAnswer), "{wire:?}");
+            assert_eq!(read(wire.as_bytes(), false), Err(InvalidResponse), "{wire:?}");
         }
     }
 
     #[test]
     fn head_without_end_is_bounded() {
-        let mut reader = AnswerReader::new();
+        let mut reader = ResponseReader::new();
         reader.expect(false);
-        assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\nX: "), Ok(Progress::Wanting));
+        assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\nX: "), Ok(Progress::NeedMore));
         let long = vec![b'x'; super::MAX_HEAD_BYTES];
-        assert_eq!(reader.push(&long), Err(BadAnswer));
+        assert_eq!(reader.push(&long), Err(InvalidResponse));
     }
 
     #[test]
     fn end_of_a_head_may_come_with_much_of_the_body() {
-        let mut reader = AnswerReader::new();
+        let mut reader = ResponseReader::new();
         reader.expect(false);
-        assert_eq!(reader.push(b"HTTP/1.1 200 OK\r\nContent-Length: 70000"), Ok(Progress::Wanting));
+        assert_eq!(
+            reader.push(b"HTTP/1.1 200 OK\r\nContent-Length: 70000"),
+            Ok(Progress::NeedMore)
+        );
         let rest = [b"\r\n\r\n".to_vec(), vec![b'x'; 70_000]].concat();
         assert_eq!(reader.push(&rest), OK);
     }

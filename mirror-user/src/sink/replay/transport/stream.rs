@@ -1,4 +1,4 @@
-//! The bytes between a session and its target, whatever carries them.
+//! A byte stream to a target over TCP, TLS or a Unix socket.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::target::is_over;
+use super::target::has_ended;
 use super::tls::TlsStream;
 
 /// An open connection to a target.
@@ -19,12 +19,12 @@ pub(in crate::sink::replay) enum Stream {
 }
 
 impl Stream {
-    /// True when the kernel says that the other end has closed, or sent what nobody asked for.
-    /// Under TLS only reading tells: tickets for later sessions come unasked.
-    pub(in crate::sink::replay) fn is_over(&self) -> bool {
+    /// True if the kernel says that the other end has closed the connection, or has sent unexpected
+    /// bytes. Under TLS only a read can show this, because session tickets arrive unasked.
+    pub(in crate::sink::replay) fn has_ended(&self) -> bool {
         match self {
-            Self::Tcp(stream) => is_over(stream),
-            Self::Unix(stream) => is_over(stream),
+            Self::Tcp(stream) => has_ended(stream),
+            Self::Unix(stream) => has_ended(stream),
             Self::Tls(_) => false,
         }
     }

@@ -1,4 +1,4 @@
-//! Where shadow requests go, as a URL says it.
+//! A target: where shadow requests are sent.
 
 use std::fmt;
 use std::io;
@@ -18,36 +18,36 @@ use super::target_url::{Credentials, TargetUrl};
 use super::tls::{Tls, TlsOptions};
 use crate::rules::edit::RequestEdits;
 
-/// A place that answers HTTP.
+/// An HTTP server that shadow requests are sent to.
 #[derive(Clone, Debug)]
 pub struct Target {
     authority: String,
-    place: Place,
-    /// What its URL has behind the authority; empty without.
+    endpoint: Endpoint,
+    /// The path of its URL; empty if there is none.
     base_path: String,
     credentials: Option<Credentials>,
     tls: Option<Tls>,
-    /// What connections go through.
+    /// The proxy that connections go through.
     proxy: Option<Proxy>,
     addresses: Vec<SocketAddr>,
     forbidden: Forbidden,
     on_connect: OnConnect,
 }
 
-/// What is connected to.
+/// What the dialer connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sink::replay) enum Place {
+pub(in crate::sink::replay) enum Endpoint {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
 
-/// Addresses that nothing is sent to, as they are captured themselves; asked again whenever a name is
-/// looked up.
+/// Addresses that nothing is sent to, because they are captured themselves. Checked each time a
+/// name is resolved.
 #[derive(Clone, Default)]
 pub struct Forbidden(Option<Arc<dyn Fn(SocketAddr) -> bool + Send + Sync>>);
 
 impl Forbidden {
-    /// Those for which this is true.
+    /// Forbids the addresses for which `captured` is true.
     #[must_use]
     pub fn when(captured: impl Fn(SocketAddr) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(captured)))
@@ -64,14 +64,15 @@ impl fmt::Debug for Forbidden {
     }
 }
 
-/// Called with each socket before it connects, so that whoever captures knows it for mirror's own.
+/// Called with each socket before it connects, so that the capture can recognize it as mirror's
+/// own.
 #[derive(Clone, Default)]
 pub struct OnConnect(Option<Arc<Call>>);
 
 type Call = dyn Fn(BorrowedFd<'_>) + Send + Sync;
 
 impl OnConnect {
-    /// Calls this.
+    /// Wraps a callback.
     #[must_use]
     pub fn call(call: impl Fn(BorrowedFd<'_>) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(call)))
@@ -85,28 +86,28 @@ impl fmt::Debug for OnConnect {
 }
 
 impl Target {
-    /// Reads what [`TargetUrl::read`] does, trusting whom the system trusts.
+    /// Parses a target as [`TargetUrl::read`] does, with the system's TLS trust store.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and when it is no URL.
+    /// As [`open`](Self::open), and if the text is not a URL.
     pub fn parse(text: &str) -> anyhow::Result<Self> {
         Self::open(TargetUrl::read(text).map_err(Error::msg)?, &TlsOptions::default())
     }
 
-    /// Looks the name up.
+    /// Resolves the name and prepares TLS.
     ///
     /// # Errors
-    /// When the TLS options cannot be used.
+    /// If the TLS options or the environment's proxy cannot be used.
     pub fn open(url: TargetUrl, tls: &TlsOptions) -> anyhow::Result<Self> {
         let TargetUrl { text, credentials } = url;
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            let place = Place::Unix(path.into());
-            // What a client of a local socket usually says.
+            let endpoint = Endpoint::Unix(path.into());
+            // The usual `Host` of a client of a local socket.
             let (authority, forbidden) = ("localhost".into(), Forbidden::default());
             return Ok(Self {
                 authority,
-                place,
+                endpoint,
                 base_path: String::new(),
                 credentials,
                 tls: None,
@@ -125,18 +126,18 @@ impl Target {
             None => host.to_owned(),
         };
         let host = host.trim_matches(['[', ']']);
-        // A name without an address may get one; `probe` tells it, and what that means is settled
-        // where all targets of the run are known.
+        // A name without an address is no error here, as it may get one later. `probe` reports it,
+        // and the caller, which knows all targets of the run, decides.
         let proxy = Proxy::before(&url)?;
         let first = proxy.as_ref().map_or((host, port), |proxy| (&proxy.host, proxy.port));
         let addresses = first.to_socket_addrs().map(Iterator::collect).unwrap_or_default();
         let tls = secure.then(|| Tls::new(host, tls)).transpose()?;
-        let place = Place::Tcp { host: host.to_owned(), port };
+        let endpoint = Endpoint::Tcp { host: host.to_owned(), port };
         let (forbidden, on_connect) = (Forbidden::default(), OnConnect::default());
         let base_path = url.path().trim_end_matches('/').to_owned();
         Ok(Self {
             authority,
-            place,
+            endpoint,
             base_path,
             credentials,
             tls,
@@ -147,8 +148,8 @@ impl Target {
         })
     }
 
-    /// Adds to `edits` what its URL says of requests: a path before theirs, and a user. A field
-    /// `Authorization` that `edits` has already is meant instead.
+    /// Adds the URL's path prefix and credentials to `edits`. An `Authorization` that `edits` sets
+    /// already takes precedence.
     pub fn complete(&self, edits: &mut RequestEdits) {
         edits.base_path.clone_from(&self.base_path);
         if let Some(credentials) = &self.credentials
@@ -158,14 +159,14 @@ impl Target {
         }
     }
 
-    /// True when whoever answers under TLS is taken for it.
+    /// True if the target's certificate is not verified.
     #[must_use]
     pub fn is_unverified(&self) -> bool {
         self.tls.as_ref().is_some_and(Tls::is_unverified)
     }
 
-    pub(in crate::sink::replay) fn place(&self) -> &Place {
-        &self.place
+    pub(in crate::sink::replay) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     pub(in crate::sink::replay) fn proxy(&self) -> Option<&Proxy> {
@@ -176,7 +177,7 @@ impl Target {
         self.tls.as_ref()
     }
 
-    /// Its host, and its port when the URL named one: what `--host target` writes.
+    /// Its host, and its port if the URL named one. `--host target` writes this.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -186,30 +187,31 @@ impl Target {
     /// socket.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
-        match (&self.proxy, &self.place) {
+        match (&self.proxy, &self.endpoint) {
             (Some(proxy), _) => Some(proxy.port),
-            (None, Place::Tcp { port, .. }) => Some(*port),
-            (None, Place::Unix(_)) => None,
+            (None, Endpoint::Tcp { port, .. }) => Some(*port),
+            (None, Endpoint::Unix(_)) => None,
         }
     }
 
-    /// Where it can be reached, or the proxy before it, for the check that it is not itself captured.
+    /// The addresses of the target, or of the proxy in front of it, for the check that it is not
+    /// captured itself.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// Lets nothing be sent to these, whatever its name comes to mean.
+    /// Sends nothing to these addresses, even if the target's name later resolves to one of them.
     pub fn forbid(&mut self, addresses: Forbidden) {
         self.forbidden = addresses;
     }
 
-    /// Lets this be called before each connection, the probe's included.
+    /// Sets a callback for each connection, including the one of `probe`.
     pub fn on_connect(&mut self, call: OnConnect) {
         self.on_connect = call;
     }
 
-    /// A socket that is about to connect to `address`.
+    /// Creates a socket that is about to connect to `address`.
     pub(in crate::sink::replay) fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_tcp_nodelay(true)?;
@@ -219,16 +221,17 @@ impl Target {
         Ok(socket)
     }
 
-    pub(in crate::sink::replay) fn may_be_sent_to(&self, address: SocketAddr) -> bool {
+    pub(in crate::sink::replay) fn is_allowed(&self, address: SocketAddr) -> bool {
         !self.forbidden.includes(address)
     }
 
-    /// Connects once and hangs up, so that a run to nowhere ends before it begins.
+    /// Connects once and closes the connection, so that a run to an unreachable target fails before
+    /// it starts.
     ///
     /// # Errors
-    /// When it has no address, or none accepts a connection within `timeout` each.
+    /// If the target has no address, or no address accepts a connection within `timeout` each.
     pub fn probe(&self, timeout: Duration) -> anyhow::Result<()> {
-        if let Place::Unix(path) = &self.place {
+        if let Endpoint::Unix(path) = &self.endpoint {
             return match UnixStream::connect(path) {
                 Ok(_) => Ok(()),
                 Err(why) => {
@@ -236,7 +239,7 @@ impl Target {
                 }
             };
         }
-        if let (Place::Tcp { host, .. }, []) = (&self.place, self.addresses.as_slice()) {
+        if let (Endpoint::Tcp { host, .. }, []) = (&self.endpoint, self.addresses.as_slice()) {
             let host = self.proxy.as_ref().map_or(host, |proxy| &proxy.host);
             bail!("{host}: no address found; is the name right?");
         }
@@ -268,7 +271,7 @@ impl Target {
         if let Some(proxy) = &self.proxy {
             stream.set_read_timeout(Some(timeout))?;
             stream.set_write_timeout(Some(timeout))?;
-            proxy.tunnel_now(&mut stream).with_context(|| {
+            proxy.tunnel_blocking(&mut stream).with_context(|| {
                 format!(
                     "{}: no tunnel through the proxy {proxy}, which the environment names",
                     self.authority
@@ -289,9 +292,9 @@ impl Target {
     }
 }
 
-/// True when the other end has closed, or sent what nobody asked for: nothing can be sent on it.
-/// Asks the kernel, because the readiness that the runtime remembers lags behind.
-pub(in crate::sink::replay) fn is_over(stream: &impl AsFd) -> bool {
+/// True if the other end has closed the connection or sent unexpected bytes, so that it cannot be
+/// used. Asks the kernel, because the readiness that the runtime caches lags behind.
+pub(in crate::sink::replay) fn has_ended(stream: &impl AsFd) -> bool {
     let mut byte = [std::mem::MaybeUninit::uninit(); 1];
     !matches!(SockRef::from(stream).peek(&mut byte), Err(why) if why.kind() == io::ErrorKind::WouldBlock)
 }
@@ -299,7 +302,7 @@ pub(in crate::sink::replay) fn is_over(stream: &impl AsFd) -> bool {
 fn plain(why: &io::Error) -> String {
     match why.kind() {
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
-        io::ErrorKind::TimedOut => "no answer to a connection attempt".to_owned(),
+        io::ErrorKind::TimedOut => "no response to a connection attempt".to_owned(),
         _ => why.to_string(),
     }
 }
@@ -308,9 +311,9 @@ fn plain(why: &io::Error) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{Place, RequestEdits, Target};
+    use super::{RequestEdits, Endpoint, Target};
 
-    /// Far more than loopback takes.
+    /// Far longer than loopback needs.
     const LONGEST: Duration = Duration::from_secs(60);
 
     #[test]
@@ -323,7 +326,7 @@ mod tests {
         assert_eq!(target.addresses(), ["[::1]:8080".parse().unwrap()]);
         assert_eq!(Target::parse("http://127.0.0.1").unwrap().authority(), "127.0.0.1");
         let target = Target::parse("unix:/run/app.sock").unwrap();
-        assert_eq!(*target.place(), Place::Unix("/run/app.sock".into()));
+        assert_eq!(*target.endpoint(), Endpoint::Unix("/run/app.sock".into()));
     }
 
     #[test]

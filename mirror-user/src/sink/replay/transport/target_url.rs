@@ -1,5 +1,6 @@
-//! A target as it is typed: a URL, with what it says of path and user, or the path of a socket. User and
-//! password are taken out here, before anything else sees the text, and are shown nowhere.
+//! A target as the user writes it: a URL, which may have a path and credentials, or the path of a
+//! Unix socket. The credentials are removed here, before any other code sees the text, and are
+//! never shown.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// What stands for user and password where a URL is shown.
+/// Replaces user and password where a URL is shown.
 const HIDDEN: &str = "***";
 
 /// The URL of a target.
@@ -16,11 +17,11 @@ const HIDDEN: &str = "***";
 pub struct TargetUrl {
     /// Without user and password.
     pub text: String,
-    /// Those, if it had any.
+    /// The credentials, if it had any.
     pub credentials: Option<Credentials>,
 }
 
-/// A user and a password for a target (RFC 7617). Cannot be printed.
+/// User and password for a target (RFC 7617). Cannot be printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     header: String,
@@ -38,7 +39,7 @@ impl Credentials {
         &self.header
     }
 
-    /// The URL as it may be shown, where these belong to it.
+    /// The URL as it is shown if it has credentials.
     #[must_use]
     pub fn hidden_in(url: &str) -> String {
         url.replacen("://", &format!("://{HIDDEN}@"), 1)
@@ -52,11 +53,11 @@ impl fmt::Debug for Credentials {
 }
 
 impl TargetUrl {
-    /// Reads `http://HOST:PORT/PATH`, `https://HOST:PORT/PATH` or `unix:/PATH`, of which the first two may
+    /// Parses `http://HOST:PORT/PATH`, `https://HOST:PORT/PATH` or `unix:/PATH`. The first two may
     /// have `USER:PASSWORD@` before the host.
     ///
     /// # Errors
-    /// What is wrong, and what to write; without the password.
+    /// What is wrong and what to write instead, without the password.
     pub fn read(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.strip_prefix("//").unwrap_or(path).starts_with('/') {
@@ -66,7 +67,7 @@ impl TargetUrl {
         }
         let shown = shown(text);
         let url = match Url::parse(text) {
-            // A name and a port are read as a scheme and a path.
+            // `Url` parses `NAME:PORT` as a scheme and a path.
             Ok(url) if text.contains("://") => url,
             _ => return Err(format!("{shown}: not a URL; write {}", meant(&shown))),
         };
@@ -107,7 +108,7 @@ fn credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     Ok(Some(Credentials::new(&user, &password)))
 }
 
-/// The text as it may be shown: without all that could be a part of a password.
+/// The text as it may be shown: without anything that could be part of a password.
 fn shown(text: &str) -> String {
     let (scheme, rest) = split(text);
     match rest.rsplit_once('@') {
@@ -116,7 +117,7 @@ fn shown(text: &str) -> String {
     }
 }
 
-/// The text of a URL without user and password; `None` where it cannot be told where they end.
+/// The text of a URL without user and password; `None` if it is not clear where they end.
 fn without_user(text: &str, url: &Url) -> Option<String> {
     let (scheme, rest) = split(text);
     let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
@@ -134,7 +135,7 @@ fn split(text: &str) -> (&str, &str) {
     text.split_at_checked(start).unwrap_or(("", text))
 }
 
-/// What somebody meant who wrote no URL.
+/// Guesses the URL that was meant.
 fn meant(text: &str) -> String {
     if text.starts_with('/') {
         return format!("unix:{text}");
@@ -162,7 +163,7 @@ mod tests {
             ("https://me@a", "https://a", "Basic bWU6"),
             ("http://:pw@[::1]:80", "http://[::1]:80", "Basic OnB3"),
             ("http://m%40e:p%3Aw@a/@b", "http://a/@b", "Basic bUBlOnA6dw=="),
-            // A browser's reading: the last one ends the user information.
+            // As browsers do: the last `@` ends the user information.
             ("http://me:p@w@a", "http://a", "Basic bWU6cEB3"),
         ] {
             let url = TargetUrl::read(text).unwrap();

@@ -1,4 +1,4 @@
-//! TLS towards a target. The only file that knows rustls.
+//! TLS to a target. The only file that uses rustls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,26 +20,26 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
-/// A connection under TLS.
+/// A TLS connection.
 pub(in crate::sink::replay) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
-/// What an https target is asked to prove, and what is proven to it.
+/// How an https target is verified, and what mirror presents to it.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
-    /// Certificates of the authorities that are trusted, as PEM; the system's own when `None`.
+    /// PEM file of the trusted certificate authorities; the system's own if `None`.
     pub authorities: Option<PathBuf>,
-    /// A certificate with its chain, as PEM, for targets that ask who is there.
+    /// PEM file of the client certificate with its chain, for targets that ask for one.
     pub certificate: Option<PathBuf>,
-    /// Its key, as PEM.
+    /// PEM file of its private key.
     pub key: Option<PathBuf>,
-    /// The name that the target's certificate is to have, which is sent as SNI, too; the host of
-    /// the URL when `None`. The `Host` header has nothing to do with it.
+    /// The name that the target's certificate must have, which is also sent as SNI; the URL's host
+    /// if `None`. Independent of the `Host` header.
     pub server_name: Option<String>,
-    /// Whoever answers is taken for the target.
+    /// The target's certificate is not verified.
     pub insecure: bool,
 }
 
-/// Makes a TCP connection a TLS one.
+/// Establishes TLS over a TCP connection.
 #[derive(Clone)]
 pub(in crate::sink::replay) struct Tls {
     connector: TlsConnector,
@@ -49,11 +49,11 @@ pub(in crate::sink::replay) struct Tls {
 
 impl Tls {
     /// # Errors
-    /// When a file cannot be read or used, or the name is none; the message names it.
+    /// If a file cannot be read or used, or the name is not valid. The message names it.
     pub(in crate::sink::replay) fn new(host: &str, options: &TlsOptions) -> anyhow::Result<Self> {
         let name = options.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name.clone())
-            .map_err(|_| anyhow!("{name}: not a name that a certificate could have"))?;
+            .map_err(|_| anyhow!("{name}: not a name that a certificate can have"))?;
         let builder = ClientConfig::builder();
         let verifier = verifier(options, builder.crypto_provider())?;
         let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
@@ -62,27 +62,28 @@ impl Tls {
             (Some(certificate), Some(key)) => builder
                 .with_client_auth_cert(
                     certificates(certificate)?,
-                    PrivateKeyDer::from_pem_file(key)
-                        .with_context(|| format!("{}: holds no key in PEM", key.display()))?,
+                    PrivateKeyDer::from_pem_file(key).with_context(|| {
+                        format!("{}: contains no PEM private key", key.display())
+                    })?,
                 )
-                .with_context(|| format!("{}: does not fit its key", certificate.display()))?,
-            _ => return Err(anyhow!("--tls-cert and --tls-key: one is nothing without the other")),
+                .with_context(|| format!("{}: does not match its key", certificate.display()))?,
+            _ => return Err(anyhow!("--tls-cert and --tls-key: give both or neither")),
         };
-        // Whoever would choose HTTP/2 is to say that it cannot do without.
+        // Only HTTP/1.1 is offered, so that a target that requires HTTP/2 refuses the handshake.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));
         Ok(Self { connector, name, unverified: options.insecure })
     }
 
-    /// True when whoever answers is taken for the target.
+    /// True if the target's certificate is not verified.
     pub(in crate::sink::replay) fn is_unverified(&self) -> bool {
         self.unverified
     }
 
-    /// Shakes hands over `stream`.
+    /// Performs the TLS handshake over `stream`.
     ///
     /// # Errors
-    /// When the target is not who it should be, or speaks no TLS.
+    /// If verification of the target fails, or it does not use TLS.
     pub(in crate::sink::replay) async fn connect(
         &self,
         stream: TcpStream,
@@ -90,10 +91,10 @@ impl Tls {
         self.connector.connect(self.name.clone(), stream).await
     }
 
-    /// Shakes hands once, before anything runs: whom to trust is settled by flags.
+    /// Performs one handshake before the run starts, to check the TLS flags.
     ///
     /// # Errors
-    /// As [`connect`](Self::connect), and when it takes longer than `timeout` between two steps.
+    /// As [`connect`](Self::connect), and if a single read or write takes longer than `timeout`.
     pub(in crate::sink::replay) fn probe(
         &self,
         mut stream: std::net::TcpStream,
@@ -120,7 +121,7 @@ fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Res
     let provider = Arc::clone(provider);
     ensure!(
         !(options.insecure && options.authorities.is_some()),
-        "--tls-insecure verifies nothing, so that --tls-ca means nothing; leave one of them out"
+        "--tls-insecure verifies nothing, so --tls-ca has no effect; leave one of them out"
     );
     if options.insecure {
         return Ok(Arc::new(Unverified(provider)));
@@ -131,7 +132,7 @@ fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Res
         Some(file) => {
             for certificate in certificates(file)? {
                 roots.add(certificate.clone()).with_context(|| {
-                    format!("{}: holds a certificate that is none", file.display())
+                    format!("{}: contains an invalid certificate", file.display())
                 })?;
                 let subject = roots.roots.last().map(|root| root.subject.as_ref());
                 let common_name = subject.and_then(common_name).map(str::to_owned);
@@ -139,7 +140,7 @@ fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Res
             }
         }
         None => {
-            // Some of a system's certificates are too old to be read; the others serve.
+            // Some of a system's certificates may be too old to parse; the others suffice.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             ensure!(
                 !roots.is_empty(),
@@ -151,27 +152,29 @@ fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Res
     Ok(Arc::new(ByChainOrName { chains, named }))
 }
 
-/// Trusts whom a named authority has signed and, as curl does, who shows one of the named certificates
-/// itself: a self-signed one is its own authority.
+/// Trusts a server whose certificate is signed by a given authority and, as curl does, one that
+/// presents a given certificate itself: a self-signed certificate is its own authority.
 #[derive(Debug)]
 struct ByChainOrName {
     chains: Arc<WebPkiServerVerifier>,
     named: Vec<Named>,
 }
 
-/// A certificate that is trusted by name.
+/// A certificate that the user has named as trusted.
 #[derive(Debug)]
 struct Named {
     certificate: CertificateDer<'static>,
-    /// The last common name of its subject, which counts where it has no other names.
+    /// The last common name of its subject. Used only if the certificate has no subject alternative
+    /// names.
     common_name: Option<String>,
 }
 
 impl Named {
-    /// Whether the certificate is this server's all the same, though it was `refused` as part of a chain.
+    /// Accepts this certificate for the server although chain verification `refused` it, if the
+    /// name matches.
     fn accept(&self, server: &ServerName<'_>, refused: CertificateError) -> Result<(), Error> {
-        // What is refused for its encoding or its time stays refused: both are looked at before issuer
-        // and purpose. `Other` is an authority's certificate that a server shows as its own.
+        // A certificate refused for its encoding or validity period stays refused: both are checked
+        // before issuer and purpose. `Other` is a CA certificate that a server presents as its own.
         let refused = match refused {
             CertificateError::UnknownIssuer | CertificateError::Other(_) => {
                 let parsed = ParsedCertificate::try_from(&self.certificate)?;
@@ -235,7 +238,7 @@ impl ServerCertVerifier for ByChainOrName {
     }
 }
 
-/// Takes whoever answers for the target.
+/// Accepts any server.
 #[derive(Debug)]
 struct Unverified(Arc<CryptoProvider>);
 
@@ -251,7 +254,7 @@ impl ServerCertVerifier for Unverified {
         Ok(ServerCertVerified::assertion())
     }
 
-    // A certificate that cannot even be read is taken, too: there is no key to verify with.
+    // A certificate that cannot be parsed is accepted, too: there is no key to verify with.
     fn verify_tls12_signature(
         &self,
         _: &[u8],
@@ -291,7 +294,7 @@ fn common_name(mut subject: &[u8]) -> Option<&str> {
     found
 }
 
-/// The first element of these in DER, up to 65,535 bytes long: its tag, what it holds, and what follows.
+/// The first DER element, of at most 65,535 bytes: its tag, its value, and the bytes after it.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let ([tag, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
@@ -311,7 +314,7 @@ fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
     let certificates =
         read().with_context(|| format!("{}: cannot be read as PEM", file.display()))?;
-    ensure!(!certificates.is_empty(), "{}: holds no certificate", file.display());
+    ensure!(!certificates.is_empty(), "{}: contains no certificate", file.display());
     Ok(certificates)
 }
 

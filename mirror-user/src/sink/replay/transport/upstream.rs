@@ -1,4 +1,4 @@
-//! One connection to the target: a request out, its answer in, read and dropped.
+//! One connection to the target: sends a request, then reads its response and drops it.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,43 +11,43 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::response::{AnswerReader, MAX_HEAD_BYTES, Progress};
+use super::response::{MAX_HEAD_BYTES, Progress, ResponseReader};
 use super::stream::Stream;
 use crate::rules::tag::{Rest, ShadowRequest};
 use crate::sink::replay::Timeouts;
-use crate::sink::replay::correlate::MAX_ANSWER_BYTES;
+use crate::sink::replay::correlate::MAX_RESPONSE_BYTES;
 use crate::sink::replay::outcome::progress::NotDelivered;
 
-/// How much of an answer is read at once, and of a body that waits in a file. One buffer serves
-/// all connections, as nothing of it is kept between two reads.
+/// How much is read at once, of a response or of a request body in a file, in bytes. One buffer
+/// serves all connections, because nothing in it is kept between two reads.
 pub(in crate::sink::replay) const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// How much of an answer is kept for whoever wants to see it: its heads, and as much of its body as is
-/// looked through.
-const MAX_KEPT_BYTES: usize = MAX_ANSWER_BYTES + MAX_HEAD_BYTES;
+/// How much of a response is kept for correlation, in bytes: its heads, and as much of its body as
+/// is searched.
+const MAX_KEPT_BYTES: usize = MAX_RESPONSE_BYTES + MAX_HEAD_BYTES;
 
-/// A buffer that all connections of the engine's thread share.
+/// The read buffer that all connections of the engine's thread share.
 pub(in crate::sink::replay) type Scratch = RefCell<Box<[u8]>>;
 
-/// An answer that was read to its end.
+/// A response that has been read to its end.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::sink::replay) struct Answered {
+pub(in crate::sink::replay) struct Completed {
     pub(in crate::sink::replay) status: u16,
-    /// True when the connection can take another request.
+    /// True if the connection can take another request.
     pub(in crate::sink::replay) reusable: bool,
 }
 
 /// An open connection.
 pub(in crate::sink::replay) struct Upstream {
     stream: Stream,
-    reader: AnswerReader,
-    /// The first bytes of the answer, where they are wanted.
+    reader: ResponseReader,
+    /// The first bytes of the response, if they are to be kept.
     kept: Option<Vec<u8>>,
-    /// Not a byte of the last request was taken from us.
+    /// No byte of the last request has been written.
     untouched: bool,
-    /// A response was read on it before the last request.
+    /// A response was read on this connection before the last request.
     used: bool,
-    /// A byte came since the last request began.
+    /// A byte has arrived since the last request began.
     heard: bool,
 }
 
@@ -55,7 +55,7 @@ impl Upstream {
     pub(in crate::sink::replay) fn new(stream: Stream) -> Self {
         Self {
             stream,
-            reader: AnswerReader::new(),
+            reader: ResponseReader::new(),
             kept: None,
             untouched: true,
             used: false,
@@ -63,9 +63,9 @@ impl Upstream {
         }
     }
 
-    /// Ready when a connection on which nothing is expected has ended, or has got bytes that
-    /// answer nothing.
-    pub(in crate::sink::replay) fn poll_over(
+    /// Ready if an idle connection has been closed, or has received bytes that belong to no
+    /// request.
+    pub(in crate::sink::replay) fn poll_ended(
         &mut self,
         scratch: &Scratch,
         cx: &mut Context<'_>,
@@ -75,63 +75,65 @@ impl Upstream {
         Pin::new(&mut self.stream).poll_read(cx, &mut buffer).map(|_| ())
     }
 
-    /// Asks the kernel whether the target has closed it meanwhile.
-    pub(in crate::sink::replay) fn is_over(&self) -> bool {
-        self.stream.is_over()
+    /// Asks the kernel whether the target has closed the connection in the meantime.
+    pub(in crate::sink::replay) fn has_ended(&self) -> bool {
+        self.stream.has_ended()
     }
 
-    /// Whether the answer to the next request is kept, up to [`MAX_KEPT_BYTES`].
-    pub(in crate::sink::replay) fn keep_answer(&mut self, yes: bool) {
+    /// Sets whether the next response is kept, up to [`MAX_KEPT_BYTES`].
+    pub(in crate::sink::replay) fn keep_response(&mut self, yes: bool) {
         self.kept = yes.then(Vec::new);
     }
 
-    /// What was kept of the answer.
-    pub(in crate::sink::replay) fn take_answer(&mut self) -> Option<Vec<u8>> {
+    /// Takes what was kept of the response.
+    pub(in crate::sink::replay) fn take_response(&mut self) -> Option<Vec<u8>> {
         self.kept.take()
     }
 
-    /// True when not a byte of the last request was sent, so that the target cannot have acted on it.
+    /// True if no byte of the last request was sent, so that the target cannot have acted on it.
     pub(in crate::sink::replay) fn is_untouched(&self) -> bool {
         self.untouched
     }
 
-    /// True when the last request met a connection that the target was closing, as far as can be known:
-    /// it had been used before, and not a byte of a response came (RFC 9112 §9.3.1).
+    /// True if the target was probably closing the connection when the last request was sent: the
+    /// connection had been used before, and no byte of a response arrived (RFC 9112 §9.3.1).
     pub(in crate::sink::replay) fn was_closing(&self) -> bool {
         self.used && !self.heard
     }
 
-    /// Sends a request and reads its answer. After an error the connection is of no more use.
+    /// Sends a request and reads its response. After an error the connection must not be used
+    /// again.
     pub(in crate::sink::replay) async fn exchange(
         &mut self,
         request: &ShadowRequest,
         timeouts: &Timeouts,
         scratch: &Scratch,
-        alarm: &mut Alarm,
+        timer: &mut DeadlineTimer,
         now: Instant,
-    ) -> Result<Answered, NotDelivered> {
+    ) -> Result<Completed, NotDelivered> {
         self.reader.expect(request.is_head);
         let mut outgoing = Outgoing::new(request);
         self.untouched = true;
         self.heard = false;
-        // When the target last took bytes of the request, and when it had taken all of them.
+        // `taken`: bytes of the request written so far, and when that last grew. `sent`: when all
+        // were written.
         let (mut taken, mut sent) = ((0, now), None);
         poll_fn(|cx| {
-            // An error here is not the last word: the target may have answered and hung up before
-            // it had the whole request. What there is to read decides.
+            // A write error does not decide the outcome: the target may have sent a response and
+            // closed the connection before it had the entire request. What can be read decides.
             let written = outgoing.poll(&mut self.stream, scratch, cx);
             self.untouched = outgoing.at == 0;
             if let Poll::Ready(Err(Failed::Body)) = written {
                 return Poll::Ready(Err(NotDelivered::BodyUnreadable));
             }
-            if let Poll::Ready(answer) = self.poll_answer(scratch, cx) {
-                return Poll::Ready(answer.map(|answered| Answered {
-                    reusable: answered.reusable && outgoing.done && !outgoing.failed,
-                    ..answered
+            if let Poll::Ready(response) = self.poll_response(scratch, cx) {
+                return Poll::Ready(response.map(|completed| Completed {
+                    reusable: completed.reusable && outgoing.done && !outgoing.failed,
+                    ..completed
                 }));
             }
             let deadline = if !outgoing.done {
-                // A long upload may take its time as long as it goes on.
+                // A long upload has no deadline as long as it makes progress.
                 if taken.0 != outgoing.at {
                     taken = (outgoing.at, Instant::from_std(crate::sink::replay::clock::now()));
                 }
@@ -141,16 +143,16 @@ impl Upstream {
                 let began = self.reader.has_begun();
                 sent + if began { timeouts.total } else { timeouts.total.min(timeouts.first_byte) }
             };
-            alarm.poll(deadline, cx).map(|()| Err(NotDelivered::AnswerTimeout))
+            timer.poll(deadline, cx).map(|()| Err(NotDelivered::AnswerTimeout))
         })
         .await
     }
 
-    fn poll_answer(
+    fn poll_response(
         &mut self,
         scratch: &Scratch,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Answered, NotDelivered>> {
+    ) -> Poll<Result<Completed, NotDelivered>> {
         let mut scratch = scratch.borrow_mut();
         loop {
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -158,9 +160,9 @@ impl Upstream {
                 return Poll::Ready(Err(lost(&why)));
             }
             if let Some(kept) = &mut self.kept {
-                let room = MAX_KEPT_BYTES.saturating_sub(kept.len());
+                let space = MAX_KEPT_BYTES.saturating_sub(kept.len());
                 let bytes = buffer.filled();
-                kept.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+                kept.extend_from_slice(bytes.get(..space).unwrap_or(bytes));
             }
             self.heard |= !buffer.filled().is_empty();
             let progress = if buffer.filled().is_empty() {
@@ -169,10 +171,10 @@ impl Upstream {
                 self.reader.push(buffer.filled()).map_err(|_| NotDelivered::BadAnswer)
             };
             match progress {
-                Ok(Progress::Wanting) => {}
-                Ok(Progress::Whole { status, reusable }) => {
+                Ok(Progress::NeedMore) => {}
+                Ok(Progress::Complete { status, reusable }) => {
                     self.used = true;
-                    return Poll::Ready(Ok(Answered { status, reusable }));
+                    return Poll::Ready(Ok(Completed { status, reusable }));
                 }
                 Err(why) => return Poll::Ready(Err(why)),
             }
@@ -183,7 +185,7 @@ impl Upstream {
 fn lost(why: &io::Error) -> NotDelivered {
     match why.kind() {
         io::ErrorKind::TimedOut => NotDelivered::AnswerTimeout,
-        // TLS without a farewell.
+        // TLS closed without `close_notify`.
         io::ErrorKind::UnexpectedEof => NotDelivered::Closed,
         _ => NotDelivered::Reset,
     }
@@ -194,27 +196,27 @@ enum Failed {
     Connection,
 }
 
-/// What is still to be written of a request.
+/// The part of a request that is still to be written.
 struct Outgoing<'a> {
     request: &'a ShadowRequest,
-    /// Bytes written so far, the front's and the rest's together.
+    /// Bytes written so far, of `front` and `rest` together.
     at: u64,
-    /// Nothing is left to be written, or nothing can be.
+    /// Everything is written, or writing has failed.
     done: bool,
     failed: bool,
     flushed: bool,
-    slow: bool,
+    was_pending: bool,
 }
 
 impl<'a> Outgoing<'a> {
     fn new(request: &'a ShadowRequest) -> Self {
-        Self { request, at: 0, done: false, failed: false, flushed: false, slow: false }
+        Self { request, at: 0, done: false, failed: false, flushed: false, was_pending: false }
     }
 
-    /// When the last byte was written: `began`, but for a request that took several turns, so that
-    /// the clock is asked for no other.
+    /// When the last byte was written. This is `began` unless the request took several polls, so
+    /// that the clock is not read for every request.
     fn done_at(&self, began: Instant) -> Instant {
-        if self.slow { Instant::from_std(crate::sink::replay::clock::now()) } else { began }
+        if self.was_pending { Instant::from_std(crate::sink::replay::clock::now()) } else { began }
     }
 
     fn poll(
@@ -227,7 +229,7 @@ impl<'a> Outgoing<'a> {
             let polled = self.poll_write(stream, scratch, cx);
             match polled {
                 Poll::Pending => {
-                    self.slow = true;
+                    self.was_pending = true;
                     return Poll::Pending;
                 }
                 Poll::Ready(Ok(0)) => self.done = true,
@@ -243,14 +245,14 @@ impl<'a> Outgoing<'a> {
             }
         }
         if !self.flushed && !self.failed {
-            // Under TLS the last record may still be on this side.
+            // Under TLS the last record may still be in our buffer.
             self.failed = ready!(Pin::new(stream).poll_flush(cx)).is_err();
             self.flushed = true;
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Writes some of what comes next; 0 when nothing is left.
+    /// Writes some of the remaining bytes; returns 0 if nothing is left.
     fn poll_write(
         &self,
         stream: &mut Stream,
@@ -287,16 +289,16 @@ impl<'a> Outgoing<'a> {
     }
 }
 
-/// One timer for all waits of a session. Deadlines mostly move forward, from request to request;
-/// it is set anew only when it fires early or must fire sooner, not for each of them.
-pub(in crate::sink::replay) struct Alarm(Pin<Box<Sleep>>);
+/// One timer for all deadlines of a session. Deadlines mostly move forward from request to request,
+/// so the timer is reset only if it fires early or must fire sooner, not for each request.
+pub(in crate::sink::replay) struct DeadlineTimer(Pin<Box<Sleep>>);
 
-impl Alarm {
+impl DeadlineTimer {
     pub(in crate::sink::replay) fn new() -> Self {
         Self(Box::pin(tokio::time::sleep(Duration::from_secs(3600))))
     }
 
-    /// Ready at `deadline`.
+    /// Ready once `deadline` has passed.
     pub(in crate::sink::replay) fn poll(
         &mut self,
         deadline: Instant,

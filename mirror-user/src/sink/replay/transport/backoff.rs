@@ -1,5 +1,5 @@
-//! Keeps a dead target from being hammered: after a failed connection the next attempt waits, and
-//! only one of those who wait makes it; the others share its outcome.
+//! Backs off from a target that cannot be reached: after a failed connection the next attempt
+//! waits. Only one of the waiting tasks makes that attempt; the others share its outcome.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use tokio::time::Instant;
 
 use crate::sink::replay::outcome::progress::NotDelivered;
 
-/// The wait after the first failure; short, because most are a restart or a full backlog.
+/// The delay after the first failure. Short, because most failures are a restart or a full backlog.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-/// The longest wait: a target that comes back is found within this time.
+/// The longest delay: a target that comes back is found within this time.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Whether connections to a target may be tried now.
-pub(in crate::sink::replay) struct Gate {
+/// Decides when a connection to the target may be attempted.
+pub(in crate::sink::replay) struct ConnectBackoff {
     state: Cell<State>,
     wait: Cell<Duration>,
-    /// Counts the attempts that failed one after the other, so that who has waited knows whether
-    /// the attempt it waited for failed.
+    /// Number of failed attempts, so that a waiting task can see whether the attempt that it waited
+    /// for failed.
     failures: Cell<u64>,
     why: Cell<NotDelivered>,
     tried: Notify,
@@ -33,15 +33,15 @@ enum State {
     Trying,
 }
 
-/// What who asked may do.
-pub(in crate::sink::replay) enum Pass {
-    /// Connect, and tell the gate how it went.
-    Go,
-    /// The attempt of another has failed.
+/// What the caller may do.
+pub(in crate::sink::replay) enum Attempt {
+    /// Connect, then report the outcome with `succeeded` or `failed`.
+    Allowed,
+    /// Do not connect: another task's attempt has just failed.
     Failed(NotDelivered),
 }
 
-impl Gate {
+impl ConnectBackoff {
     pub(in crate::sink::replay) fn new() -> Self {
         Self {
             state: Cell::new(State::Open),
@@ -52,20 +52,20 @@ impl Gate {
         }
     }
 
-    /// Waits until an attempt may be made, or until another's has failed.
-    pub(in crate::sink::replay) async fn pass(&self) -> Pass {
+    /// Waits until this task may connect, or until another task's attempt has failed.
+    pub(in crate::sink::replay) async fn attempt(&self) -> Attempt {
         let failures = self.failures.get();
         loop {
             match self.state.get() {
-                State::Open => return Pass::Go,
+                State::Open => return Attempt::Allowed,
                 _ if self.failures.get() != failures => {
-                    return Pass::Failed(self.why.get());
+                    return Attempt::Failed(self.why.get());
                 }
                 State::ClosedUntil(until) => {
                     tokio::time::sleep_until(until).await;
                     if matches!(self.state.get(), State::ClosedUntil(same) if same == until) {
                         self.state.set(State::Trying);
-                        return Pass::Go;
+                        return Attempt::Allowed;
                     }
                 }
                 State::Trying => self.tried.notified().await,
@@ -73,15 +73,15 @@ impl Gate {
         }
     }
 
-    /// An attempt succeeded.
-    pub(in crate::sink::replay) fn open(&self) {
+    /// A connection attempt succeeded.
+    pub(in crate::sink::replay) fn succeeded(&self) {
         self.state.set(State::Open);
         self.wait.set(FIRST_WAIT);
         self.tried.notify_waiters();
     }
 
-    /// An attempt failed. Several that began while the gate was open count as one.
-    pub(in crate::sink::replay) fn close(&self, now: Instant, why: NotDelivered) {
+    /// A connection attempt failed. Concurrent attempts that fail count as one failure.
+    pub(in crate::sink::replay) fn failed(&self, now: Instant, why: NotDelivered) {
         if matches!(self.state.get(), State::ClosedUntil(_)) {
             return;
         }

@@ -37,7 +37,7 @@ use hashbrown::HashSet;
 
 pub(crate) use self::correlate::MAX_RESPONSE_BYTES;
 use self::correlate::{Count, Recorded};
-use self::engine::queue::{Order, Patience, Queue};
+use self::engine::queue::{MaxWait, Queue, Submission};
 use self::key::{ExchangeKey, SessionKey};
 pub use self::load::breaker::BreakerOptions;
 pub use self::load::ramp::RampOptions;
@@ -207,15 +207,15 @@ impl ReplaySink {
         };
         let host_missing = u64::from(shadow.host_missing);
         self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
-        let patience = match (self.when_full, due) {
-            (WhenFull::Drop(victim), _) => Patience::None(victim),
-            (WhenFull::Wait, Some(due)) => Patience::Until(due + self.late),
-            (WhenFull::Wait, None) => Patience::Forever,
+        let max_wait = match (self.when_full, due) {
+            (WhenFull::Drop(victim), _) => MaxWait::None(victim),
+            (WhenFull::Wait, Some(due)) => MaxWait::Until(due + self.late),
+            (WhenFull::Wait, None) => MaxWait::Forever,
         };
         let (session, index) = (SessionKey { connection, copy }, id.index);
         let priority = cleared.priority();
-        let order = Order { session, due, request: shadow, priority, index, told };
-        let taken = self.queue.push(order, patience);
+        let submission = Submission { session, due, request: shadow, priority, index, told };
+        let taken = self.queue.push(submission, max_wait);
         if let Some(open) = &mut self.open
             && taken
         {
@@ -240,9 +240,9 @@ impl ReplaySink {
     /// Hands on what production answered to requests that were taken.
     fn answered(&mut self, exchange: &Exchange) {
         let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
-        let patience = match self.when_full {
-            WhenFull::Drop(victim) => Patience::None(victim),
-            WhenFull::Wait => Patience::Forever,
+        let max_wait = match self.when_full {
+            WhenFull::Drop(victim) => MaxWait::None(victim),
+            WhenFull::Wait => MaxWait::Forever,
         };
         for copy in 0..self.copies.count {
             let session = SessionKey { connection: exchange.id.connection, copy };
@@ -252,7 +252,7 @@ impl ReplaySink {
             {
                 let (request, response) = (Arc::clone(request), Arc::clone(response));
                 let recorded = Recorded { key, request, response, pass: self.pass };
-                self.queue.push_answer(recorded, patience);
+                self.queue.push_response(recorded, max_wait);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Says when requests are late because of what the replay keeps: the order of a captured connection, or
-//! the number of connections. A slow target alone would not make them late.
+//! Warns if requests are late because of the connection policy: the order within a captured
+//! connection, or the number of connections. A slow target alone does not make requests late.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,16 +10,17 @@ use crate::logging::emit;
 use crate::sink::replay::outcome::report::short;
 use crate::sink::replay::transport::connections::Connections;
 
-/// How late is said: more than one slow response makes of a session whose client waited, too.
-pub(in crate::sink::replay) const SAID_FROM: Duration = Duration::from_secs(1);
+/// The lateness that causes a warning. A single slow response delays a session less, as its client
+/// waited, too.
+pub(in crate::sink::replay) const WARN_FROM: Duration = Duration::from_secs(1);
 
-/// Whether it was said.
+/// Warns once; true if it has.
 #[derive(Default)]
-pub(in crate::sink::replay) struct Behind(Cell<bool>);
+pub(in crate::sink::replay) struct LateWarning(Cell<bool>);
 
-impl Behind {
-    /// Takes note of a request that goes out now and was due at `due`, by somebody who was busy with
-    /// the one before until `busy_until`.
+impl LateWarning {
+    /// Records a request that is sent now and was due at `due`. Its session or worker was busy with
+    /// the request before it until `busy_until`.
     pub(in crate::sink::replay) fn note(
         &self,
         due: Option<Instant>,
@@ -27,17 +28,17 @@ impl Behind {
         engine: &Engine,
     ) {
         let late = due.zip(busy_until).map(|(due, until)| until.saturating_duration_since(due));
-        let Some(late) = late.filter(|late| *late >= SAID_FROM) else { return };
+        let Some(late) = late.filter(|late| *late >= WARN_FROM) else { return };
         engine.queue.counters.behind.fetch_add(1, Relaxed);
         if !self.0.replace(true) {
-            let (target, what) = (engine.authority(), told(engine.pool.policy, late));
+            let (target, warning) = (engine.authority(), warning(engine.pool.policy, late));
             let late_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
-            emit!(RequestsLate, target, late_ms, "{target}: {what}");
+            emit!(RequestsLate, target, late_ms, "{target}: {warning}");
         }
     }
 }
 
-fn told(policy: Connections, late: Duration) -> String {
+fn warning(policy: Connections, late: Duration) -> String {
     let late = short(late);
     match policy {
         Connections::Independent(n) => format!(

@@ -1,5 +1,5 @@
-//! One request on its way: it may go out or not, gets a connection, is sent, and its answer is read.
-//! The breaker is told how that ended.
+//! Delivers one request: asks the circuit breaker, gets a connection, sends the request, reads the
+//! response, and reports the outcome to the circuit breaker.
 
 use std::borrow::Cow;
 use std::sync::atomic::Ordering::{Relaxed, Release};
@@ -19,7 +19,7 @@ struct InFlight<'a>(&'a Counters);
 
 impl<'a> InFlight<'a> {
     fn begin(counters: &'a Counters) -> Self {
-        // What is seen in flight is seen offered, too.
+        // Release: a reader that sees it in flight has seen it offered.
         counters.in_flight.fetch_add(1, Release);
         Self(counters)
     }
@@ -31,17 +31,17 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// A request that was answered.
-struct Sent {
+/// A request whose response was read.
+struct Delivered {
     status: u16,
     /// How long the target took.
     took: Duration,
-    /// What it answered, where that is kept.
-    answer: Option<Vec<u8>>,
+    /// The response, if it is kept.
+    response: Option<Vec<u8>>,
 }
 
-/// Sends a request and reads the response, if it may go out at all, and settles what became of it.
-pub(in crate::sink::replay) async fn carry_out<'a>(
+/// Sends a request if the circuit breaker allows it, reads the response, and settles the outcome.
+pub(in crate::sink::replay) async fn deliver<'a>(
     job: Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
@@ -49,7 +49,7 @@ pub(in crate::sink::replay) async fn carry_out<'a>(
 ) {
     let outcome = attempt(&job, engine, held, timer).await;
     let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
-    engine.answered(&job, outcome.ok().and_then(|sent| sent.answer));
+    engine.record_target_response(&job, outcome.ok().and_then(|sent| sent.response));
     job.ticket.settle(status);
 }
 
@@ -58,31 +58,32 @@ async fn attempt<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
-) -> Result<Sent, NotDelivered> {
-    let pass = engine.pass();
+) -> Result<Delivered, NotDelivered> {
+    let pass = engine.admit();
     if pass == Pass::No {
         *held = None;
         return Err(NotDelivered::BreakerOpen);
     }
-    let mut judged = Judged { engine, pass, open: true };
+    let mut report = BreakerReport { engine, pass, pending: true };
     let outcome = send(job, engine, held, timer, pass).await;
-    judged.tell(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
+    report.outcome(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
     outcome
 }
 
-/// Tells the breaker how a request ended; one that is given up on its way, too.
-struct Judged<'a> {
+/// Reports the outcome of a request to the circuit breaker, also if the request is cancelled.
+struct BreakerReport<'a> {
     engine: &'a Engine,
     pass: Pass,
-    open: bool,
+    pending: bool,
 }
 
-impl Judged<'_> {
-    fn tell(&mut self, outcome: Result<Duration, NotDelivered>) {
+impl BreakerReport<'_> {
+    fn outcome(&mut self, outcome: Result<Duration, NotDelivered>) {
         let now = now();
         match outcome {
             Ok(took) => self.record(Some(took), now),
-            // What was not sent, or failed for another reason, says nothing of it.
+            // Requests that were not sent, or failed for other reasons, say nothing about the
+            // target.
             Err(NotDelivered::BreakerOpen) => {}
             Err(why) if why.blame() == Blame::Target => self.record(None, now),
             Err(_) => {}
@@ -90,35 +91,35 @@ impl Judged<'_> {
     }
 
     fn record(&mut self, answered: Option<Duration>, now: Instant) {
-        self.open = false;
+        self.pending = false;
         self.engine.record(self.pass, answered, now);
     }
 }
 
-impl Drop for Judged<'_> {
+impl Drop for BreakerReport<'_> {
     fn drop(&mut self) {
-        if self.open && self.pass == Pass::Probe {
-            self.engine.give_up_probe(now());
+        if self.pending && self.pass == Pass::Probe {
+            self.engine.abandon_probe(now());
         }
     }
 }
 
 /// Why one attempt failed.
-struct Failed {
+struct FailedAttempt {
     why: NotDelivered,
-    /// Not a byte was sent, so that the target cannot have acted on it.
+    /// No byte was sent, so that the target cannot have acted on it.
     unsent: bool,
-    /// The target was closing the connection, and most probably did not act on it.
+    /// The target was closing the connection, and most likely did not act on it.
     closing: bool,
 }
 
-impl Failed {
-    /// There was no connection to send anything on.
+impl FailedAttempt {
+    /// No connection was made.
     fn unconnected(why: NotDelivered) -> Self {
         Self { why, unsent: true, closing: false }
     }
 
-    /// True when a client would send the request again (RFC 9110 §9.2.2).
+    /// True if a client may send the request again (RFC 9110 §9.2.2).
     fn may_be_resent(&self, request: &ShadowRequest) -> bool {
         let lost = matches!(self.why, NotDelivered::Closed | NotDelivered::Reset);
         lost && self.closing && request.is_idempotent()
@@ -131,9 +132,10 @@ async fn send<'a>(
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
     pass: Pass,
-) -> Result<Sent, NotDelivered> {
+) -> Result<Delivered, NotDelivered> {
     let counters = &engine.queue.counters;
-    // Before a connection is taken that others could use meanwhile.
+    // Translate before a connection is taken, because this may wait and others could use the
+    // connection.
     let request = match &engine.correlate {
         None => Cow::Borrowed(&job.request),
         Some(correlate) => {
@@ -146,22 +148,24 @@ async fn send<'a>(
     let mut resent = false;
     let mut counted = false;
     loop {
-        let failed = match connection(engine, held, pass, std::mem::take(&mut resent)).await {
-            Err(why) => Failed::unconnected(why),
-            Ok(mine) => {
+        let failed = match acquire(engine, held, pass, std::mem::take(&mut resent)).await {
+            Err(why) => FailedAttempt::unconnected(why),
+            Ok(connection) => {
                 let begun = now();
                 if !std::mem::replace(&mut counted, true) {
                     counters.times.sent(job.due, begun);
                     job.ticket.sent(begun);
                     counters.sent.fetch_add(1, Relaxed);
                 }
-                let upstream = &mut held.insert(mine).connection.upstream;
+                let upstream = &mut held.insert(connection).connection.upstream;
                 let attempt = exchange(job, &request, engine, upstream, timer, begun).await;
                 let reusable = attempt.as_ref().is_ok_and(|(_, reusable)| *reusable);
                 match (reusable, engine.pool.policy) {
                     (true, Connections::Faithful | Connections::Independent(_)) => {}
                     (true, Connections::Pooled(_)) => {
-                        held.take().into_iter().for_each(|mine| engine.pool.give_back(mine));
+                        held.take()
+                            .into_iter()
+                            .for_each(|connection| engine.pool.give_back(connection));
                     }
                     (false, _) => *held = None,
                 }
@@ -186,26 +190,27 @@ async fn send<'a>(
     }
 }
 
-/// The connection that is held, or another one; a `new` one where others may be closing, too.
-async fn connection<'a>(
+/// Takes the held connection, or gets another one. `new` asks for an unused connection, because
+/// spare ones may be closing, too.
+async fn acquire<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     pass: Pass,
     new: bool,
 ) -> Result<Held<'a>, NotDelivered> {
-    let mine = match held.take() {
-        Some(mine) => mine,
+    let connection = match held.take() {
+        Some(connection) => connection,
         None if new => engine.new_connection().await?,
         None => engine.connection().await?,
     };
-    // While it waited for a connection, others may have failed.
+    // The circuit breaker may have opened while this request waited for a connection.
     if pass == Pass::Yes && engine.is_open() {
         return Err(NotDelivered::BreakerOpen);
     }
-    Ok(mine)
+    Ok(connection)
 }
 
-/// One attempt; with its answer, whether the connection can take another request.
+/// Makes one attempt. Returns the response, and whether the connection can take another request.
 async fn exchange(
     job: &Job,
     request: &ShadowRequest,
@@ -213,24 +218,24 @@ async fn exchange(
     upstream: &mut Upstream,
     timer: &mut DeadlineTimer,
     begun: Instant,
-) -> Result<(Sent, bool), Failed> {
+) -> Result<(Delivered, bool), FailedAttempt> {
     let counters = &engine.queue.counters;
     let _in_flight = InFlight::begin(counters);
     upstream.keep_response(engine.correlate.is_some());
     let outcome =
         upstream.exchange(request, &engine.timeouts, &engine.scratch, timer, begun.into()).await;
-    let answer = upstream.take_response();
+    let response = upstream.take_response();
     let ended = now();
     match outcome {
-        Ok(answered) => {
+        Ok(completed) => {
             counters.times.answered(job.due, begun, ended);
             let took = ended.saturating_duration_since(begun);
-            let sent = Sent { status: answered.status, took, answer };
-            Ok((sent, answered.reusable && !job.request.is_last))
+            let sent = Delivered { status: completed.status, took, response };
+            Ok((sent, completed.reusable && !job.request.is_last))
         }
         Err(why) => {
             let (unsent, closing) = (upstream.is_untouched(), upstream.was_closing());
-            Err(Failed { why, unsent, closing })
+            Err(FailedAttempt { why, unsent, closing })
         }
     }
 }

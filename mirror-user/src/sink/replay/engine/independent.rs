@@ -1,8 +1,9 @@
-//! Requests that do not wait for one another: each is sent when it is due, over any connection that is
-//! free, as the clients behind a proxy had asked it.
+//! Requests that do not wait for one another: each is sent when it is due, over any free
+//! connection, as the clients behind a proxy sent it.
 //!
-//! Holds what waits in the order in which it is due. A bounded number of workers, each with a connection
-//! of its own, take what is due; one more is started when a request is due and all others are busy.
+//! Waiting requests are kept in the order of their deadlines. A bounded number of workers, each
+//! with its own connection, send those that are due. Another worker is started if a request is due
+//! and all workers are busy.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,43 +13,43 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::Engine;
-use super::delivery::carry_out;
+use super::delivery::deliver;
 use super::queue::Job;
 use super::session::poll_ended;
-use super::waiting::Place;
+use super::waiting::QueuedRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::schedule::timer::Sleeper;
 use crate::sink::replay::transport::connections::Held;
 use crate::sink::replay::transport::upstream::DeadlineTimer;
 
-/// When a request is due, and when it came among those of the same time.
-type Turn = (Option<Instant>, u64);
+/// Sort key: when a request is due, then its position of arrival.
+type DueOrder = (Option<Instant>, u64);
 
-/// What waits, and who sends it.
+/// The waiting requests and the workers that send them.
 pub(in crate::sink::replay) struct Independent {
-    waiting: RefCell<BTreeMap<Turn, Job>>,
-    /// Workers with nothing to do, the one that worked last at the end: connections that are more
-    /// than the load needs become idle, and are closed.
+    waiting: RefCell<BTreeMap<DueOrder, Job>>,
+    /// Idle workers, the most recently used last. Connections beyond what the load needs stay idle
+    /// and are closed.
     idle: RefCell<Vec<Rc<Worker>>>,
     workers: Cell<usize>,
-    /// How many workers there may be.
+    /// The largest number of workers.
     limit: usize,
     /// Wakes [`run`].
     waker: RefCell<Option<Waker>>,
-    /// What the timer was asked for last.
-    timed: Cell<Option<Instant>>,
+    /// The deadline that was last given to the timer.
+    timer_set_to: Cell<Option<Instant>>,
 }
 
-/// One that sends.
+/// A task that sends requests.
 #[derive(Default)]
 struct Worker {
     waker: RefCell<Option<Waker>>,
-    /// True while it stands among those with nothing to do.
+    /// True while it is in the list of idle workers.
     listed: Cell<bool>,
 }
 
 impl Independent {
-    /// With at most `limit` requests on their way at once.
+    /// Allows at most `limit` requests in flight.
     pub(in crate::sink::replay) fn new(limit: usize) -> Self {
         Self {
             waiting: RefCell::default(),
@@ -56,41 +57,41 @@ impl Independent {
             workers: Cell::new(0),
             limit,
             waker: RefCell::default(),
-            timed: Cell::new(None),
+            timer_set_to: Cell::new(None),
         }
     }
 
     pub(in crate::sink::replay) fn push(&self, job: Job) {
-        let turn = (job.due, job.arrived);
-        self.waiting.borrow_mut().insert(turn, job);
+        let order = (job.due, job.arrived);
+        self.waiting.borrow_mut().insert(order, job);
         self.wake();
     }
 
-    /// True while this request waits here.
-    pub(in crate::sink::replay) fn holds(&self, place: Place) -> bool {
-        self.waiting.borrow().contains_key(&(place.due, place.arrived))
+    /// True while this request waits.
+    pub(in crate::sink::replay) fn holds(&self, queued: QueuedRequest) -> bool {
+        self.waiting.borrow().contains_key(&(queued.due, queued.arrived))
     }
 
-    /// Takes out a request that waits.
-    pub(in crate::sink::replay) fn displace(&self, place: Place) -> Option<Job> {
-        self.waiting.borrow_mut().remove(&(place.due, place.arrived))
+    /// Removes a waiting request.
+    pub(in crate::sink::replay) fn displace(&self, queued: QueuedRequest) -> Option<Job> {
+        self.waiting.borrow_mut().remove(&(queued.due, queued.arrived))
     }
 
-    /// The engine stops.
+    /// Wakes all tasks, because the engine stops.
     pub(in crate::sink::replay) fn stop(&self) {
         self.wake();
         self.idle.borrow().iter().for_each(|worker| worker.wake());
     }
 
-    /// Their tickets count them as stopped.
-    fn drop_what_is_not_due(&self) {
+    /// Drops requests that are not due yet; their tickets count them as stopped.
+    fn drop_not_due(&self) {
         let now = now();
         self.waiting.borrow_mut().retain(|(due, _), _| due.is_none_or(|due| due <= now));
     }
 
-    /// When the first request is due; `None` when there is none.
-    fn first(&self) -> Option<Turn> {
-        self.waiting.borrow().first_key_value().map(|(turn, _)| *turn)
+    /// The key of the first request; `None` if there is none.
+    fn first(&self) -> Option<DueOrder> {
+        self.waiting.borrow().first_key_value().map(|(order, _)| *order)
     }
 
     fn pop_due(&self) -> Option<Job> {
@@ -100,14 +101,15 @@ impl Independent {
         due.is_none_or(|due| due <= now()).then(|| first.remove())
     }
 
-    /// Finds a worker for a request that is due, or asks to be woken when the first one is.
-    fn stir(self: &Rc<Self>, engine: &Rc<Engine>) {
+    /// Wakes or starts a worker if a request is due; otherwise sets the timer to the first
+    /// deadline.
+    fn dispatch(self: &Rc<Self>, engine: &Rc<Engine>) {
         if engine.stopping() {
-            self.drop_what_is_not_due();
+            self.drop_not_due();
         }
         let Some((due, _)) = self.first() else { return };
         if let Some(due) = due.filter(|due| *due > now()) {
-            if self.timed.replace(Some(due)) != Some(due) {
+            if self.timer_set_to.replace(Some(due)) != Some(due) {
                 engine.timer.wake_at(due, self);
             }
             return;
@@ -154,17 +156,17 @@ impl Worker {
     }
 }
 
-/// Finds workers for what comes and becomes due, for ever.
+/// Assigns workers to requests as they become due. Never ends.
 pub(in crate::sink::replay) async fn run(independent: Rc<Independent>, engine: Rc<Engine>) {
     poll_fn(|cx: &mut Context<'_>| {
-        independent.stir(&engine);
+        independent.dispatch(&engine);
         *independent.waker.borrow_mut() = Some(cx.waker().clone());
         Poll::Pending
     })
     .await
 }
 
-/// Sends what is due, one after the other, until nothing came for as long as a connection is kept.
+/// Sends due requests one after the other, until the worker has been idle for the idle timeout.
 async fn work(independent: Rc<Independent>, engine: Rc<Engine>) {
     let worker = Rc::new(Worker::default());
     let mut timer = DeadlineTimer::new();
@@ -172,13 +174,13 @@ async fn work(independent: Rc<Independent>, engine: Rc<Engine>) {
     let mut busy_until = None;
     while let Some(job) = next(&independent, &worker, &engine, &mut held, &mut timer).await {
         engine.behind.note(job.due, busy_until, &engine);
-        carry_out(job, &engine, &mut held, &mut timer).await;
+        deliver(job, &engine, &mut held, &mut timer).await;
         busy_until = Some(now());
     }
     independent.leave(&worker);
 }
 
-/// The next request, once one is due; `None` when none came for too long.
+/// The next request, once one is due; `None` after the idle timeout.
 async fn next(
     independent: &Independent,
     worker: &Rc<Worker>,
@@ -190,7 +192,7 @@ async fn next(
     poll_fn(|cx| {
         poll_ended(held, engine, cx);
         if let Some(job) = independent.pop_due() {
-            // Others may be due, too, for which nobody was woken.
+            // Others may be due, too, for which no worker was woken.
             independent.wake();
             return Poll::Ready(Some(job));
         }

@@ -1,5 +1,5 @@
-//! The replay's own thread: takes what the pipeline hands over, and gives each captured connection
-//! a task of its own. All tasks run on this one thread, so that nothing between them is locked.
+//! The replay's own thread. It takes requests from the pipeline and runs one task for each captured
+//! connection. All tasks run on this one thread, so they share state without locks.
 
 pub(in crate::sink::replay) mod behind;
 mod delivery;
@@ -18,11 +18,11 @@ use anyhow::Context as _;
 use hashbrown::HashMap;
 use tokio::runtime::{Builder, LocalOptions};
 
-use self::behind::Behind;
+use self::behind::LateWarning;
 use self::independent::Independent;
-use self::queue::{Answer, Item, Job, Queue};
+use self::queue::{Item, Job, ProductionResponse, Queue};
 use self::session::Session;
-use self::waiting::{Place, Waiting};
+use self::waiting::{QueuedRequest, WaitingByAge};
 use crate::logging::emit;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Correlate;
@@ -37,17 +37,17 @@ use crate::sink::replay::transport::target::Target;
 use crate::sink::replay::transport::upstream::{SCRATCH_BYTES, Scratch};
 use crate::sink::replay::{Pace, ReplayOptions, Timeouts, Victim, WhenFull};
 
-/// How often the engine looks whether it was stopped, when nothing else wakes it.
+/// How often the engine checks whether it was stopped, if nothing else wakes it.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
-/// How many requests of one captured connection may wait when the source cannot: a client that
-/// pipelines more, or a target that is slower than production by so many answers, loses the rest.
+/// How many requests of one captured connection may wait in a live replay. If a client pipelines
+/// more, or the target falls behind by more responses than this, the excess is dropped.
 const MAX_SESSION_QUEUE: usize = 1024;
 
-/// A wait for the next request that is said.
+/// A pause before the next request that is long enough to be reported.
 const LONG_PAUSE: Duration = Duration::from_secs(10);
 
-/// What the sessions share.
+/// State that the sessions share.
 pub(in crate::sink::replay) struct Engine {
     pub(in crate::sink::replay) queue: Arc<Queue>,
     pub(in crate::sink::replay) dialer: Dialer,
@@ -56,25 +56,27 @@ pub(in crate::sink::replay) struct Engine {
     pub(in crate::sink::replay) pool: Pool,
     pub(in crate::sink::replay) timer: Timer,
     pub(in crate::sink::replay) scratch: Scratch,
-    /// What replaces values that differ, where that is asked for.
+    /// Replaces production's values with the target's, if enabled.
     pub(in crate::sink::replay) correlate: Option<Correlate>,
-    /// How often a request is tried again of which not a byte was sent.
+    /// How often a request is retried if no byte of it was sent.
     pub(in crate::sink::replay) retry_unsent: u32,
-    /// A request that met a closing connection is sent once more, where a client may do that.
+    /// Whether a request that was sent on a closing connection is sent again, if its method allows
+    /// it.
     pub(in crate::sink::replay) resend: bool,
-    /// Where requests wait that do not wait for one another; the others wait in sessions.
+    /// The queue of requests that do not wait for one another. Without it requests wait in
+    /// sessions.
     pub(in crate::sink::replay) independent: Option<Rc<Independent>>,
-    /// Says when what is kept makes requests late.
-    pub(in crate::sink::replay) behind: Behind,
-    /// The last long pause that was said, by its end.
-    said_pause: Cell<Option<Instant>>,
+    /// Warns if the connection policy makes requests late.
+    pub(in crate::sink::replay) behind: LateWarning,
+    /// The end of the last long pause that was reported.
+    reported_pause: Cell<Option<Instant>>,
     stopping: Cell<bool>,
     sessions: RefCell<HashMap<SessionKey, Rc<Session>>>,
-    /// Where requests wait, for when the oldest gives way.
-    waiting: RefCell<Waiting>,
+    /// Waiting requests by age, for `Victim::Oldest`.
+    waiting: RefCell<WaitingByAge>,
 }
 
-/// Runs the engine until the queue is closed and empty, or the time to drain it is over.
+/// Runs the engine until the queue is closed and empty, or the drain deadline has passed.
 pub(in crate::sink::replay) fn run(
     queue: &Arc<Queue>,
     target: Target,
@@ -106,14 +108,14 @@ pub(in crate::sink::replay) fn run(
             }
             Connections::Faithful | Connections::Pooled(_) => None,
         },
-        behind: Behind::default(),
-        said_pause: Cell::new(None),
+        behind: LateWarning::default(),
+        reported_pause: Cell::new(None),
         stopping: Cell::new(false),
         sessions: RefCell::default(),
         waiting: RefCell::default(),
     });
     runtime.block_on(engine.clone().dispatch(options));
-    // The tasks go first: their tickets count what was still waiting as stopped.
+    // Drop the tasks first: their tickets count the requests that still wait as stopped.
     engine.sessions.borrow_mut().clear();
     drop(runtime);
     Ok(())
@@ -141,22 +143,24 @@ impl Engine {
             for item in batch.drain(..) {
                 let mut job = match item {
                     Item::Job(job) => job,
-                    Item::Answer(answer) => {
-                        self.learn(&answer);
+                    Item::Response(response) => {
+                        self.record_production_response(&response);
                         continue;
                     }
                 };
-                // What is live is due when it comes: its time shows how long it waits for its turn.
+                // A live request is due on arrival. This measures how long it waits for the
+                // requests before it.
                 if options.pace == Pace::Live {
                     job.due.get_or_insert(now);
                 }
                 self.route(job, options.when_full);
             }
-            self.tell_pause(now, options.pace);
+            self.report_pause(now, options.pace);
             if closed && self.queue.outstanding() == 0 {
                 return;
             }
-            // A file is waited for until it is stopped; what is live is over when it ends.
+            // The requests of a file are sent until the run is stopped. A live replay ends soon
+            // after its source.
             if closed && (self.stopping() || matches!(options.when_full, WhenFull::Drop(_))) {
                 let give_up = *give_up.get_or_insert(now + options.timeouts.drain);
                 if now >= give_up {
@@ -166,16 +170,17 @@ impl Engine {
         }
     }
 
-    /// Says once of each long pause that nothing is due.
-    fn tell_pause(&self, now: Instant, pace: Pace) {
+    /// Reports each long pause in which nothing is due, once.
+    fn report_pause(&self, now: Instant, pace: Pace) {
         let counters = &self.queue.counters;
         let idle = counters.in_flight.load(Relaxed) == 0 && !self.stopping();
         let far = |due: &Instant| due.saturating_duration_since(now) > LONG_PAUSE;
         let next = self.timer.next().filter(|due| idle && far(due));
         counters.show_next(next);
-        let is_said = |due: &Instant| self.said_pause.get().is_some_and(|said| *due <= said);
-        let Some(due) = next.filter(|due| !is_said(due)) else { return };
-        self.said_pause.set(Some(due));
+        let is_reported =
+            |due: &Instant| self.reported_pause.get().is_some_and(|reported| *due <= reported);
+        let Some(due) = next.filter(|due| !is_reported(due)) else { return };
+        self.reported_pause.set(Some(due));
         let (target, seconds) = (self.authority(), due.saturating_duration_since(now).as_secs());
         let wait = humantime::format_duration(Duration::from_secs(seconds));
         let hint = match pace {
@@ -186,17 +191,17 @@ impl Engine {
     }
 
     fn route(self: &Rc<Self>, job: Job, when_full: WhenFull) {
-        let place = Place { session: job.key.session, due: job.due, arrived: job.arrived };
+        let queued = QueuedRequest { session: job.key.session, due: job.due, arrived: job.arrived };
         let priority = job.priority;
         match &self.independent {
             Some(independent) => independent.push(job),
             None => self.route_in_order(job, when_full),
         }
         if when_full == WhenFull::Drop(Victim::Oldest) {
-            let waits = |place| self.waits(place);
+            let waits = |queued| self.waits(queued);
             let outstanding = self.queue.outstanding();
-            self.waiting.borrow_mut().push(priority, place, outstanding, waits);
-            self.make_room();
+            self.waiting.borrow_mut().push(priority, queued, outstanding, waits);
+            self.displace_oldest();
         }
     }
 
@@ -205,11 +210,11 @@ impl Engine {
         let is_full = session.queued() >= MAX_SESSION_QUEUE;
         match when_full {
             WhenFull::Drop(Victim::Newest) if is_full => {
-                return self.refuse(job, NotDelivered::QueueFull);
+                return self.drop_job(job, NotDelivered::QueueFull);
             }
             WhenFull::Drop(Victim::Oldest) if is_full => {
                 if let Some(oldest) = session.displace(None) {
-                    self.refuse(oldest, NotDelivered::Displaced);
+                    self.drop_job(oldest, NotDelivered::Displaced);
                 }
             }
             WhenFull::Drop(_) | WhenFull::Wait => {}
@@ -227,52 +232,56 @@ impl Engine {
         Rc::clone(session)
     }
 
-    /// Lets the oldest ones that wait give way until the rest is within the limits.
-    fn make_room(&self) {
+    /// Drops the oldest waiting requests until the queue is within its limits.
+    fn displace_oldest(&self) {
         while self.queue.overflows() {
-            let oldest = self.waiting.borrow_mut().pop(|place| self.waits(place));
-            let Some(place) = oldest else { return };
-            if let Some(job) = self.displace(place) {
-                self.refuse(job, NotDelivered::Displaced);
+            let oldest = self.waiting.borrow_mut().pop(|queued| self.waits(queued));
+            let Some(queued) = oldest else { return };
+            if let Some(job) = self.displace(queued) {
+                self.drop_job(job, NotDelivered::Displaced);
             }
         }
     }
 
-    /// Takes out a request that waits.
-    fn displace(&self, place: Place) -> Option<Job> {
+    /// Removes a waiting request.
+    fn displace(&self, queued: QueuedRequest) -> Option<Job> {
         if let Some(independent) = &self.independent {
-            return independent.displace(place);
+            return independent.displace(queued);
         }
-        let session = self.sessions.borrow().get(&place.session).map(Rc::clone);
-        session?.displace(Some(place.arrived))
+        let session = self.sessions.borrow().get(&queued.session).map(Rc::clone);
+        session?.displace(Some(queued.arrived))
     }
 
-    fn waits(&self, place: Place) -> bool {
+    fn waits(&self, queued: QueuedRequest) -> bool {
         match &self.independent {
-            Some(independent) => independent.holds(place),
+            Some(independent) => independent.holds(queued),
             None => {
                 let sessions = self.sessions.borrow();
-                sessions.get(&place.session).is_some_and(|session| session.holds(place.arrived))
+                sessions.get(&queued.session).is_some_and(|session| session.holds(queued.arrived))
             }
         }
     }
 
-    fn refuse(&self, job: Job, why: NotDelivered) {
-        self.answered(&job, None);
+    fn drop_job(&self, job: Job, why: NotDelivered) {
+        self.record_target_response(&job, None);
         job.ticket.settle(Err(why));
     }
 
-    fn learn(&self, answer: &Answer) {
+    fn record_production_response(&self, response: &ProductionResponse) {
         if let Some(correlate) = &self.correlate {
             let counts = &self.queue.counters.correlated;
-            correlate.recorded(&answer.recorded, answer.arrived, counts);
+            correlate.recorded(&response.recorded, response.arrived, counts);
         }
     }
 
-    /// Tells what the target answered, byte for byte, where that is asked for; `None`: nothing.
-    pub(in crate::sink::replay) fn answered(&self, job: &Job, answer: Option<Vec<u8>>) {
+    /// Passes the target's response to correlation, if enabled. `None`: there was no response.
+    pub(in crate::sink::replay) fn record_target_response(
+        &self,
+        job: &Job,
+        response: Option<Vec<u8>>,
+    ) {
         if let Some(correlate) = &self.correlate {
-            correlate.answered(job.key, &job.request, answer, &self.queue.counters.correlated);
+            correlate.answered(job.key, &job.request, response, &self.queue.counters.correlated);
         }
     }
 
@@ -284,17 +293,18 @@ impl Engine {
         self.stopping.get()
     }
 
-    /// Whether a request may go out now.
-    pub(in crate::sink::replay) fn pass(&self) -> Pass {
+    /// Asks the circuit breaker whether a request may be sent now.
+    pub(in crate::sink::replay) fn admit(&self) -> Pass {
         self.breaker.as_ref().map_or(Pass::Yes, |breaker| breaker.borrow_mut().pass(now()))
     }
 
-    /// True while requests are refused because the target failed too often.
+    /// True while the circuit breaker is open.
     pub(in crate::sink::replay) fn is_open(&self) -> bool {
         self.breaker.as_ref().is_some_and(|breaker| breaker.borrow().is_open())
     }
 
-    /// Tells the breaker how a request ended, and the operator what that changed.
+    /// Reports a request's outcome to the circuit breaker, and a change of its state to the
+    /// operator.
     pub(in crate::sink::replay) fn record(
         &self,
         pass: Pass,
@@ -312,25 +322,25 @@ impl Engine {
                     target,
                     failed,
                     of = all,
-                    "{target}: {failed} of the last {all} requests failed; nothing is sent until it answers again"
+                    "{target}: {failed} of the last {all} requests failed; nothing is sent until it responds again"
                 );
             }
             Some(Change::Closed) => {
                 let target = self.authority();
-                emit!(BreakerClosed, target, "{target}: answers again; everything is sent");
+                emit!(BreakerClosed, target, "{target}: responds again; sending resumes");
             }
             Some(Change::StillOpen) | None => {}
         }
     }
 
-    /// The request that was to ask whether the target is well was given up.
-    pub(in crate::sink::replay) fn give_up_probe(&self, now: std::time::Instant) {
+    /// The probe request was given up before it had an outcome.
+    pub(in crate::sink::replay) fn abandon_probe(&self, now: std::time::Instant) {
         if let Some(breaker) = &self.breaker {
             breaker.borrow_mut().give_up(now);
         }
     }
 
-    /// What the target is called in the log.
+    /// The target's name in the log.
     pub(in crate::sink::replay) fn authority(&self) -> &str {
         self.dialer.authority()
     }

@@ -1,9 +1,9 @@
-//! Shadow requests from the pipeline's thread in, and what production answered where somebody asks
-//! for it; batches of both out on the engine's thread.
+//! The queue from the pipeline's thread to the engine's thread. It carries shadow requests and, if
+//! correlation is enabled, production's responses.
 //!
-//! Everything that was accepted and has no outcome yet counts against one limit, wherever it is:
-//! here, in a session's queue, or on its way. Each request carries a [`Ticket`] that gives its room
-//! back and counts its outcome exactly once, whatever becomes of it.
+//! Every accepted request without an outcome counts against one limit, whether it is in this queue,
+//! in a session's queue or in flight. Each request carries a [`Ticket`], which counts its outcome
+//! exactly once and then releases its share of the limit.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -20,47 +20,48 @@ use crate::sink::replay::key::SessionKey;
 use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Told};
 use crate::sink::replay::{Limits, Victim};
 
-/// What a waiting request costs beside its bytes: its place in queues and its share of a session.
+/// Memory of a waiting request besides its own bytes: queue entries and its share of a session.
 const JOB_OVERHEAD_BYTES: usize = 512;
 
-/// What part of its limits a queue may hold beyond them while its oldest give way.
+/// The queue may exceed its limits by this fraction (1/8) while its oldest requests are displaced.
 const OVERFLOW: usize = 8;
 
-/// How often a thread that waits for room looks whether it was stopped.
+/// How often a thread that waits for space checks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// A request that is to be replayed.
-pub(in crate::sink::replay) struct Order {
+pub(in crate::sink::replay) struct Submission {
     /// The session it belongs to.
     pub(in crate::sink::replay) session: SessionKey,
     /// When it is to be sent; `None`: at once.
     pub(in crate::sink::replay) due: Option<Instant>,
     pub(in crate::sink::replay) request: ShadowRequest,
-    /// Whether it stays when there is room for some alone.
+    /// Whether it is kept if there is not space for all.
     pub(in crate::sink::replay) priority: Priority,
-    /// Its place on its connection.
+    /// Its index on its connection.
     pub(in crate::sink::replay) index: u32,
-    /// Who is told how it ends.
+    /// What else records its outcome.
     pub(in crate::sink::replay) told: Told,
 }
 
-/// What comes out, in the order in which it went in.
+/// An entry of the queue. Entries leave it in the order in which they entered.
 pub(in crate::sink::replay) enum Item {
     Job(Job),
-    Answer(Answer),
+    Response(ProductionResponse),
 }
 
-/// What production answered, and when it came among requests and answers. Takes room while it waits.
-pub(in crate::sink::replay) struct Answer {
+/// A response of production, with its position among all queue entries. Counts against the queue's
+/// bytes while it waits.
+pub(in crate::sink::replay) struct ProductionResponse {
     pub(in crate::sink::replay) recorded: Recorded,
     pub(in crate::sink::replay) arrived: u64,
     bytes: usize,
     queue: Arc<Queue>,
 }
 
-impl Drop for Answer {
+impl Drop for ProductionResponse {
     fn drop(&mut self) {
-        self.queue.give_bytes_back(self.bytes);
+        self.queue.release_bytes(self.bytes);
     }
 }
 
@@ -72,33 +73,33 @@ pub(in crate::sink::replay) struct Job {
     /// When it is to be sent; `None`: at once.
     pub(in crate::sink::replay) due: Option<Instant>,
     pub(in crate::sink::replay) request: ShadowRequest,
-    /// When others give way before it.
+    /// Which requests are dropped before it.
     pub(in crate::sink::replay) priority: Priority,
     pub(in crate::sink::replay) ticket: Ticket,
 }
 
-/// How long a request waits for room.
+/// How long the producer may wait for space in the queue.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::sink::replay) enum Patience {
-    /// Not at all: what is live is never held up. Where the oldest gives way, one that finds no room
-    /// may come all the same, within [`OVERFLOW`], until the engine has made room.
+pub(in crate::sink::replay) enum MaxWait {
+    /// Not at all: live traffic gets no backpressure. With `Victim::Oldest` a request may exceed
+    /// the limits by [`OVERFLOW`] until the engine has displaced older ones.
     None(Victim),
-    /// Until then: what has a time must not shift the time of what follows.
+    /// Until this deadline: a late request must not delay those after it.
     Until(Instant),
-    /// As long as it takes.
+    /// Without limit.
     Forever,
 }
 
-/// What both threads see.
+/// The state that both threads share.
 pub(in crate::sink::replay) struct Queue {
     pub(in crate::sink::replay) counters: Counters,
-    /// Wakes the engine: something came, the queue was closed, or the last ticket was given back.
+    /// Wakes the engine: an entry arrived, the queue was closed, or the last ticket was dropped.
     pub(in crate::sink::replay) wake: Notify,
     stop: Arc<AtomicBool>,
     abandoned: AtomicBool,
     limits: Limits,
     intake: Mutex<Intake>,
-    room: Condvar,
+    space_freed: Condvar,
     producer_waits: AtomicBool,
     outstanding: AtomicUsize,
     bytes: AtomicUsize,
@@ -107,7 +108,7 @@ pub(in crate::sink::replay) struct Queue {
 #[derive(Default)]
 struct Intake {
     items: Vec<Item>,
-    /// How many came so far.
+    /// Number of entries so far.
     arrived: u64,
     closed: bool,
 }
@@ -121,27 +122,27 @@ impl Queue {
             abandoned: AtomicBool::new(false),
             limits,
             intake: Mutex::default(),
-            room: Condvar::new(),
+            space_freed: Condvar::new(),
             producer_waits: AtomicBool::new(false),
             outstanding: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
         }
     }
 
-    /// Takes a request, or counts why not. Waits for room as long as `patience` says. True when it
+    /// Takes a request, or counts why not. Waits for room as long as `max_wait` says. True when it
     /// was taken.
     pub(in crate::sink::replay) fn push(
         self: &Arc<Self>,
-        order: Order,
-        patience: Patience,
+        order: Submission,
+        max_wait: MaxWait,
     ) -> bool {
-        let Order { session, due, request, priority, index, told } = order;
+        let Submission { session, due, request, priority, index, told } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
-        let room = match patience {
-            Patience::None(victim) => self.room_at_once(bytes, priority, victim),
-            _ => self.wait_for_room(bytes, patience),
+        let space = match max_wait {
+            MaxWait::None(victim) => self.check_space(bytes, priority, victim),
+            _ => self.wait_for_space(bytes, max_wait),
         };
-        if let Err(why) = room {
+        if let Err(why) = space {
             self.counters.settle(Err(why), told);
             return false;
         }
@@ -149,33 +150,35 @@ impl Queue {
         self.bytes.fetch_add(bytes, Relaxed);
         let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, told };
         let key = ExchangeKey { session, index };
-        // What is not put in drops its ticket, which counts it as stopped.
-        self.put(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
+        // If the queue is closed, the ticket is dropped, which counts the request as stopped.
+        self.enqueue(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
     }
 
-    /// Takes what production answered to a request that was taken; where what is live finds no room,
-    /// it is counted and nothing is learned of it.
-    pub(in crate::sink::replay) fn push_answer(
+    /// Enqueues production's response to a request that was enqueued. A live response without space
+    /// is dropped and counted.
+    pub(in crate::sink::replay) fn push_response(
         self: &Arc<Self>,
         recorded: Recorded,
-        patience: Patience,
+        max_wait: MaxWait,
     ) {
         let bytes = recorded.memory().saturating_add(JOB_OVERHEAD_BYTES);
-        let room = match patience {
-            Patience::None(_) => self.has_room(bytes),
-            _ => self.wait_for_room(bytes, patience).is_ok(),
+        let space = match max_wait {
+            MaxWait::None(_) => self.has_space(bytes),
+            _ => self.wait_for_space(bytes, max_wait).is_ok(),
         };
-        if !room {
+        if !space {
             self.counters.correlated.add(Count::AnswersDropped, 1);
             return;
         }
         self.bytes.fetch_add(bytes, Relaxed);
         let queue = Arc::clone(self);
-        self.put(|arrived| Item::Answer(Answer { recorded, arrived, bytes, queue }));
+        self.enqueue(|arrived| {
+            Item::Response(ProductionResponse { recorded, arrived, bytes, queue })
+        });
     }
 
-    /// True unless nobody would ever take it.
-    fn put(&self, item: impl FnOnce(u64) -> Item) -> bool {
+    /// Adds an item; false if the queue is closed.
+    fn enqueue(&self, item: impl FnOnce(u64) -> Item) -> bool {
         let mut intake = self.intake();
         if intake.closed {
             drop(intake);
@@ -192,7 +195,7 @@ impl Queue {
         true
     }
 
-    /// Nothing will come any more.
+    /// Closes the queue: nothing is added any more.
     pub(in crate::sink::replay) fn close(&self) {
         self.intake().closed = true;
         self.wake.notify_one();
@@ -208,17 +211,17 @@ impl Queue {
         self.stop.load(Relaxed) || self.abandoned.load(Relaxed)
     }
 
-    /// Swaps what has come into the empty `batch`; true when nothing will come any more.
+    /// Swaps the queued items into the empty `batch`. True if the queue is closed.
     pub(in crate::sink::replay) fn take(&self, batch: &mut Vec<Item>) -> bool {
         let mut intake = self.intake();
         std::mem::swap(&mut intake.items, batch);
         intake.closed
     }
 
-    /// The engine has ended: who waits for room waits in vain, and what came last is dropped.
+    /// The engine has ended: wakes a producer that waits for space, and drops what is queued.
     pub(in crate::sink::replay) fn end(&self) {
         self.close();
-        self.room.notify_one();
+        self.space_freed.notify_one();
         let mut left = Vec::new();
         self.take(&mut left);
     }
@@ -228,9 +231,9 @@ impl Queue {
         self.outstanding.load(SeqCst)
     }
 
-    /// What is live cannot wait, so that its classes share the room: the low one gets half of it, and
-    /// an eighth beyond it is the high one's alone.
-    fn room_at_once(
+    /// Checks for space without waiting. Priorities share the limits: low priority may fill half of
+    /// them, and only high priority may exceed them by 1/8.
+    fn check_space(
         &self,
         bytes: usize,
         priority: Priority,
@@ -245,21 +248,21 @@ impl Queue {
             (Priority::High, Victim::Oldest) => limit.saturating_add(limit / OVERFLOW * 2),
         };
         let Limits { queue_requests: requests, queue_bytes, .. } = self.limits;
-        match (self.has_room_in(bytes, of(requests), of(queue_bytes)), priority) {
+        match (self.fits(bytes, of(requests), of(queue_bytes)), priority) {
             (true, _) => Ok(()),
             (false, Priority::Low) => Err(NotDelivered::Shed),
             (false, Priority::Normal | Priority::High) => Err(NotDelivered::QueueFull),
         }
     }
 
-    /// True when some of those that wait are to give way.
+    /// True if the limits are exceeded, so that older requests must be displaced.
     pub(in crate::sink::replay) fn overflows(&self) -> bool {
         self.outstanding() > self.limits.queue_requests
             || self.bytes.load(Relaxed) > self.limits.queue_bytes
     }
 
-    fn wait_for_room(&self, bytes: usize, patience: Patience) -> Result<(), NotDelivered> {
-        if self.has_room(bytes) {
+    fn wait_for_space(&self, bytes: usize, max_wait: MaxWait) -> Result<(), NotDelivered> {
+        if self.has_space(bytes) {
             return Ok(());
         }
         let mut intake = self.intake();
@@ -268,52 +271,55 @@ impl Queue {
             if self.stopped() || intake.closed {
                 return Err(NotDelivered::Stopped);
             }
-            if self.has_room(bytes) {
+            if self.has_space(bytes) {
                 self.producer_waits.store(false, SeqCst);
                 return Ok(());
             }
-            let longest = match patience {
-                Patience::Until(end) => end.saturating_duration_since(now()).min(STOP_CHECK),
-                Patience::None(_) | Patience::Forever => STOP_CHECK,
+            let longest = match max_wait {
+                MaxWait::Until(end) => end.saturating_duration_since(now()).min(STOP_CHECK),
+                MaxWait::None(_) | MaxWait::Forever => STOP_CHECK,
             };
             if longest.is_zero() {
                 self.producer_waits.store(false, SeqCst);
                 return Err(NotDelivered::QueueFull);
             }
-            intake =
-                self.room.wait_timeout(intake, longest).unwrap_or_else(PoisonError::into_inner).0;
+            intake = self
+                .space_freed
+                .wait_timeout(intake, longest)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
-    /// A request that is larger than all room may come alone.
-    fn has_room(&self, bytes: usize) -> bool {
-        self.has_room_in(bytes, self.limits.queue_requests, self.limits.queue_bytes)
+    /// A request that is larger than the limit is accepted if the queue is empty.
+    fn has_space(&self, bytes: usize) -> bool {
+        self.fits(bytes, self.limits.queue_requests, self.limits.queue_bytes)
     }
 
-    fn has_room_in(&self, bytes: usize, most_requests: usize, most_bytes: usize) -> bool {
+    fn fits(&self, bytes: usize, most_requests: usize, most_bytes: usize) -> bool {
         let outstanding = self.outstanding.load(SeqCst);
         let held = self.bytes.load(Relaxed);
         outstanding == 0
             || (outstanding < most_requests && held.saturating_add(bytes) <= most_bytes)
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         if self.outstanding.fetch_sub(1, SeqCst) == 1 {
             self.wake.notify_one();
         }
-        self.give_bytes_back(bytes);
+        self.release_bytes(bytes);
     }
 
-    fn give_bytes_back(&self, bytes: usize) {
+    fn release_bytes(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Relaxed);
-        // Half empty, so that a thread that waits is woken once for many requests.
+        // Wake the producer only at half the limits, so that it is woken once for many requests.
         if self.producer_waits.load(SeqCst)
             && self.outstanding.load(SeqCst) <= self.limits.queue_requests / 2
             && self.bytes.load(Relaxed) <= self.limits.queue_bytes / 2
         {
             self.producer_waits.store(false, SeqCst);
             drop(self.intake());
-            self.room.notify_one();
+            self.space_freed.notify_one();
         }
     }
 
@@ -322,8 +328,8 @@ impl Queue {
     }
 }
 
-/// Counts the outcome of one request and gives its room back, once, when it is dropped. Without an
-/// outcome the request was stopped.
+/// When dropped, counts the outcome of one request and releases its share of the limits. Without an
+/// outcome the request counts as stopped.
 pub(in crate::sink::replay) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
@@ -332,14 +338,14 @@ pub(in crate::sink::replay) struct Ticket {
 }
 
 impl Ticket {
-    /// It goes out now.
+    /// The request is sent now.
     pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
         if let Some(trace) = &self.told.trace {
             trace.sent(begun);
         }
     }
 
-    /// It was answered with this status, or why not.
+    /// Sets the outcome: the status of the response, or why there was none.
     pub(in crate::sink::replay) fn settle(mut self, outcome: Result<u16, NotDelivered>) {
         self.outcome = Some(outcome);
     }
@@ -349,7 +355,7 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
         self.queue.counters.settle(outcome, std::mem::take(&mut self.told));
-        self.queue.give_back(self.bytes);
+        self.queue.release(self.bytes);
     }
 }
 
@@ -375,7 +381,7 @@ mod tests {
                     host_missing: false,
                 };
                 let session = SessionKey { connection: ConnectionId::local(u64::from(n)), copy: 0 };
-                let order = Order {
+                let submission = Submission {
                     session,
                     due: None,
                     request,
@@ -383,7 +389,7 @@ mod tests {
                     index: 0,
                     told: Told::default(),
                 };
-                queue.push(order, Patience::None(Victim::Newest));
+                queue.push(submission, MaxWait::None(Victim::Newest));
             }
             (queue.outstanding(), queue.counters.account().losses())
         };

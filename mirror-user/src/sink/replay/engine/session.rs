@@ -1,5 +1,6 @@
-//! The requests of one captured connection, one after the other over one upstream connection: the
-//! next is sent when it is due and the answer to the one before was read, as the client did.
+//! Sends the requests of one captured connection, one after the other, over one upstream
+//! connection. As the client did, it sends the next request when that is due and the previous
+//! response has been read.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -9,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::delivery::carry_out;
+use super::delivery::deliver;
 use super::queue::Job;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::key::SessionKey;
@@ -17,23 +18,23 @@ use crate::sink::replay::schedule::timer::Sleeper;
 use crate::sink::replay::transport::connections::{Connections, Held};
 use crate::sink::replay::transport::upstream::DeadlineTimer;
 
-/// How long before a request is due its session connects, as its client did: a handshake is no
-/// lateness. Three round trips of 30 ms, as TLS between two regions takes.
-pub(in crate::sink::replay) const AHEAD: Duration = Duration::from_millis(100);
+/// How long before a request is due its session connects, so that the handshake does not make it
+/// late. Three round trips of 30 ms, as for TLS between two regions.
+pub(in crate::sink::replay) const CONNECT_AHEAD: Duration = Duration::from_millis(100);
 
-/// What the engine and a session's task share.
+/// State shared by the engine and a session's task.
 pub(in crate::sink::replay) struct Session {
     pub(in crate::sink::replay) key: SessionKey,
     queue: RefCell<VecDeque<Job>>,
     waker: RefCell<Option<Waker>>,
-    /// What the timer was asked for last.
-    timed: Cell<Option<Instant>>,
+    /// The deadline that was last given to the timer.
+    timer_set_to: Cell<Option<Instant>>,
     /// True while it holds a connection and waits for a request.
     idle: Cell<bool>,
-    /// True while it stands in the engine's list of sessions that may be idle.
+    /// True while it is in the pool's list of sessions that may be idle.
     pub(in crate::sink::replay) listed: Cell<bool>,
     evicted: Cell<bool>,
-    /// True once a connection was made, or tried, for the first request before it was due.
+    /// True once a connection was attempted before the first request was due.
     connected_ahead: Cell<bool>,
 }
 
@@ -43,7 +44,7 @@ impl Session {
             key,
             queue: RefCell::default(),
             waker: RefCell::default(),
-            timed: Cell::new(None),
+            timer_set_to: Cell::new(None),
             idle: Cell::new(false),
             listed: Cell::new(false),
             evicted: Cell::new(false),
@@ -58,29 +59,29 @@ impl Session {
     pub(in crate::sink::replay) fn push(&self, job: Job) {
         let mut queue = self.queue.borrow_mut();
         queue.push_back(job);
-        // Whoever waits for the first one is not helped by a second one.
+        // The task waits only for the first request; a second one need not wake it.
         if queue.len() == 1 {
             drop(queue);
             self.wake();
         }
     }
 
-    /// True while the request that came then waits here.
+    /// True while the request with this position of arrival waits here.
     pub(in crate::sink::replay) fn holds(&self, arrived: u64) -> bool {
         self.queue.borrow().binary_search_by_key(&arrived, |job| job.arrived).is_ok()
     }
 
-    /// Takes out the request that came then; without `arrived`, the one that waits longest.
+    /// Removes the request with this position of arrival; without `arrived`, the oldest.
     pub(in crate::sink::replay) fn displace(&self, arrived: Option<u64>) -> Option<Job> {
         let mut queue = self.queue.borrow_mut();
-        let place = match arrived {
+        let position = match arrived {
             Some(arrived) => queue.binary_search_by_key(&arrived, |job| job.arrived).ok()?,
             None => 0,
         };
-        queue.remove(place)
+        queue.remove(position)
     }
 
-    /// Makes an idle session hang up; false when it is not idle.
+    /// Makes an idle session close its connection; false if it is not idle.
     pub(in crate::sink::replay) fn evict(&self) -> bool {
         let idle = self.idle.get();
         if idle {
@@ -90,7 +91,8 @@ impl Session {
         idle
     }
 
-    /// The first request if it is due, else when it is; `None` when there is none.
+    /// Takes the first request if it is due, otherwise returns when it is due; `None` if there is
+    /// none.
     fn pop_due(&self) -> Option<Result<Job, Instant>> {
         let mut queue = self.queue.borrow_mut();
         match queue.front()?.due {
@@ -99,8 +101,8 @@ impl Session {
         }
     }
 
-    /// Their tickets count them as stopped.
-    fn drop_what_is_not_due(&self) {
+    /// Drops requests that are not due yet; their tickets count them as stopped.
+    fn drop_not_due(&self) {
         let now = now();
         self.queue.borrow_mut().retain(|job| job.due.is_none_or(|due| due <= now));
     }
@@ -122,8 +124,8 @@ impl Sleeper for Session {
     }
 }
 
-/// Carries out a session until its connection is idle for too long, or is needed elsewhere, or is
-/// lost while nothing waits. A request that comes later begins another session.
+/// Runs a session until no request waits and its connection is idle for too long, needed elsewhere,
+/// or closed. A later request starts another session.
 pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine>) {
     let mut timer = DeadlineTimer::new();
     let mut held: Option<Held<'_>> = None;
@@ -131,14 +133,14 @@ pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine
     loop {
         match next(&session, &engine, &mut held, &mut timer).await {
             Step::Connect => {
-                // If this fails, the request will try again when it is due, and be told why.
+                // If this fails, the request tries again when it is due, and reports why.
                 session.connected_ahead.set(true);
                 held = engine.connection().await.ok();
             }
             Step::Send(job) => {
                 session.connected_ahead.set(false);
                 engine.behind.note(job.due, busy_until, &engine);
-                carry_out(job, &engine, &mut held, &mut timer).await;
+                deliver(job, &engine, &mut held, &mut timer).await;
                 busy_until = Some(now());
             }
             Step::End => break,
@@ -147,17 +149,17 @@ pub(in crate::sink::replay) async fn run(session: Rc<Session>, engine: Rc<Engine
     engine.forget(&session);
 }
 
-/// What a session does next.
+/// The next step of a session.
 enum Step {
-    /// Make a connection for a request that will be due soon.
+    /// Connect for a request that will be due soon.
     Connect,
     /// Send a request that is due.
     Send(Job),
-    /// Nothing: it is over.
+    /// End the session.
     End,
 }
 
-/// What is to be done next, once there is something.
+/// Waits for the next step.
 async fn next(
     session: &Rc<Session>,
     engine: &Engine,
@@ -165,7 +167,8 @@ async fn next(
     timer: &mut DeadlineTimer,
 ) -> Step {
     if let Some(Ok(job)) = session.pop_due() {
-        // What the runtime knows already: a target that answers and hangs up does both at once.
+        // Check for a close that the runtime knows of: a target may respond and close at the same
+        // time.
         poll_ended(held, engine, &mut Context::from_waker(Waker::noop()));
         return Step::Send(job);
     }
@@ -183,7 +186,7 @@ async fn next(
         }
         poll_ended(held, engine, cx);
         if engine.stopping() {
-            session.drop_what_is_not_due();
+            session.drop_not_due();
         }
         match session.pop_due() {
             Some(Ok(job)) => return Poll::Ready(Step::Send(job)),
@@ -193,11 +196,11 @@ async fn next(
                     && !session.connected_ahead.get()
                     && engine.pool.has_room()
                     && !engine.is_open();
-                let until = due.checked_sub(AHEAD).filter(|_| connects).unwrap_or(due);
+                let until = due.checked_sub(CONNECT_AHEAD).filter(|_| connects).unwrap_or(due);
                 if connects && until <= now() {
                     return Poll::Ready(Step::Connect);
                 }
-                if session.timed.replace(Some(until)) != Some(until) {
+                if session.timer_set_to.replace(Some(until)) != Some(until) {
                     engine.timer.wake_at(until, session);
                 }
             }
@@ -217,7 +220,7 @@ async fn next(
     step
 }
 
-/// Lets go of a connection that the target has closed.
+/// Drops the held connection if the target has closed it.
 pub(in crate::sink::replay) fn poll_ended(
     held: &mut Option<Held<'_>>,
     engine: &Engine,

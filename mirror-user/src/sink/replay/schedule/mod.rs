@@ -14,7 +14,7 @@ use crate::packet::Timestamp;
 
 /// How long after the first request came it is due: the reader is ahead then, and the first
 /// connections are made.
-const HEAD_START: Duration = crate::sink::replay::engine::session::AHEAD;
+const HEAD_START: Duration = crate::sink::replay::engine::session::CONNECT_AHEAD;
 
 /// Ten years: a deadline that no replay reaches, where one cannot be computed.
 const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);

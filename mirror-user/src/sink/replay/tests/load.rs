@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::sink::Event;
-use crate::sink::replay::engine::session::AHEAD;
+use crate::sink::replay::engine::session::CONNECT_AHEAD;
 use crate::sink::replay::{Connections, Copies, Limits, Point, Rate, Window};
 
 fn recorded(speed: f64) -> ReplayOptions {
@@ -94,7 +94,7 @@ fn rate_replaces_recorded_gaps_and_sessions_keep_their_order() {
     assert_eq!(order, (0..10).map(|index| format!("/1/{index}")).collect::<Vec<_>>());
     // The tenth is due 86 ms after the first, which is due after the head start; it may be late on a slow
     // machine, and is never early.
-    assert!(received[9].at - start >= AHEAD + Duration::from_millis(86));
+    assert!(received[9].at - start >= CONNECT_AHEAD + Duration::from_millis(86));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn what_is_late_because_of_the_order_that_is_kept_is_counted() {
         (0..3).for_each(|index| replay.send(at(get(1, index), 0)));
         target.wait_for(1, LONGEST);
         let due =
-            crate::sink::replay::clock::now() + crate::sink::replay::engine::behind::SAID_FROM;
+            crate::sink::replay::clock::now() + crate::sink::replay::engine::behind::WARN_FROM;
         replay.wait_until("they are late", |_| crate::sink::replay::clock::now() >= due);
         target.release();
         let counters = Arc::clone(&replay.sink.queue);

@@ -446,7 +446,7 @@ fn recorded_gaps_are_kept_and_never_cut_short() {
     // The first is due after the head start. On a slow machine all may be late; none is early.
     let gap = |path: &str| {
         let request = received.iter().find(|request| request.target() == path).unwrap();
-        request.at - start - crate::sink::replay::engine::session::AHEAD
+        request.at - start - crate::sink::replay::engine::session::CONNECT_AHEAD
     };
     assert!(gap("/1/1") >= Duration::from_millis(50));
     assert!(gap("/1/3") >= Duration::from_millis(150));

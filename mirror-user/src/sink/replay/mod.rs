@@ -41,7 +41,7 @@ use self::engine::queue::{MaxWait, Queue, Submission};
 use self::key::{ExchangeKey, SessionKey};
 pub use self::load::breaker::BreakerOptions;
 pub use self::load::ramp::RampOptions;
-use self::load::ramp::{Gate, Harmed, Ramp};
+use self::load::ramp::{Ramp, RampDecision, StopCause};
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
@@ -182,8 +182,9 @@ impl ReplaySink {
         let shadow = match &mut self.ramp {
             None => shadow,
             Some(ramp) => {
-                let open = gate(ramp, &self.queue, &self.target, connection.number(), due);
-                shadow.and_then(|shadow| open.map(|()| shadow))
+                let decision =
+                    ramp_decision(ramp, &self.queue, &self.target, connection.number(), due);
+                shadow.and_then(|shadow| decision.map(|()| shadow))
             }
         };
         let shadow = match &mut self.cap {
@@ -233,7 +234,7 @@ impl ReplaySink {
     fn watch_production(&mut self, exchange: &Exchange) {
         let (Some(ramp), Some(response)) = (&mut self.ramp, &exchange.response) else { return };
         if let StartLine::Status { code, .. } = response.head.start {
-            say(&self.target, ramp.production(code >= 500, clock::now()));
+            report_stop(&self.target, ramp.production(code >= 500, clock::now()));
         }
     }
 
@@ -280,7 +281,7 @@ impl ReplaySink {
 }
 
 /// Whether the ramp lets a request of this connection that is due then go on.
-fn gate(
+fn ramp_decision(
     ramp: &mut Ramp,
     queue: &Queue,
     target: &str,
@@ -288,19 +289,19 @@ fn gate(
     due: Option<Instant>,
 ) -> Result<(), NotDelivered> {
     let now = clock::now();
-    if ramp.wants_outcomes(now) {
-        say(target, ramp.outcomes(queue.counters.outcomes(), now));
+    if ramp.is_check_due(now) {
+        report_stop(target, ramp.outcomes(queue.counters.outcomes(), now));
     }
-    match ramp.gate(connection, due.unwrap_or(now)) {
-        Gate::Open => Ok(()),
-        Gate::NotYet => Err(NotDelivered::Ramping),
-        Gate::Stopped => Err(NotDelivered::RampStopped),
+    match ramp.decide(connection, due.unwrap_or(now)) {
+        RampDecision::Admitted => Ok(()),
+        RampDecision::NotYet => Err(NotDelivered::Ramping),
+        RampDecision::Stopped => Err(NotDelivered::RampStopped),
     }
 }
 
-fn say(target: &str, harmed: Option<Harmed>) {
-    if let Some(harmed) = harmed {
-        emit!(RampStopped, target, "{target}: {harmed}");
+fn report_stop(target: &str, cause: Option<StopCause>) {
+    if let Some(cause) = cause {
+        emit!(RampStopped, target, "{target}: {cause}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::Engine;
 use super::queue::Job;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
-use crate::sink::replay::load::breaker::Pass;
+use crate::sink::replay::load::breaker::Admission;
 use crate::sink::replay::outcome::progress::{Blame, Counters, NotDelivered};
 use crate::sink::replay::transport::connections::{Connections, Held};
 use crate::sink::replay::transport::upstream::{DeadlineTimer, Upstream};
@@ -59,13 +59,13 @@ async fn attempt<'a>(
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
 ) -> Result<Delivered, NotDelivered> {
-    let pass = engine.admit();
-    if pass == Pass::No {
+    let admission = engine.admit();
+    if admission == Admission::Refused {
         *held = None;
         return Err(NotDelivered::BreakerOpen);
     }
-    let mut report = BreakerReport { engine, pass, pending: true };
-    let outcome = send(job, engine, held, timer, pass).await;
+    let mut report = BreakerReport { engine, admission, pending: true };
+    let outcome = send(job, engine, held, timer, admission).await;
     report.outcome(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
     outcome
 }
@@ -73,7 +73,7 @@ async fn attempt<'a>(
 /// Reports the outcome of a request to the circuit breaker, also if the request is cancelled.
 struct BreakerReport<'a> {
     engine: &'a Engine,
-    pass: Pass,
+    admission: Admission,
     pending: bool,
 }
 
@@ -92,13 +92,13 @@ impl BreakerReport<'_> {
 
     fn record(&mut self, answered: Option<Duration>, now: Instant) {
         self.pending = false;
-        self.engine.record(self.pass, answered, now);
+        self.engine.record(self.admission, answered, now);
     }
 }
 
 impl Drop for BreakerReport<'_> {
     fn drop(&mut self) {
-        if self.pending && self.pass == Pass::Probe {
+        if self.pending && self.admission == Admission::Probe {
             self.engine.abandon_probe(now());
         }
     }
@@ -131,7 +131,7 @@ async fn send<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
-    pass: Pass,
+    admission: Admission,
 ) -> Result<Delivered, NotDelivered> {
     let counters = &engine.queue.counters;
     // Translate before a connection is taken, because this may wait and others could use the
@@ -148,7 +148,7 @@ async fn send<'a>(
     let mut resent = false;
     let mut counted = false;
     loop {
-        let failed = match acquire(engine, held, pass, std::mem::take(&mut resent)).await {
+        let failed = match acquire(engine, held, admission, std::mem::take(&mut resent)).await {
             Err(why) => FailedAttempt::unconnected(why),
             Ok(connection) => {
                 let begun = now();
@@ -195,7 +195,7 @@ async fn send<'a>(
 async fn acquire<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
-    pass: Pass,
+    admission: Admission,
     new: bool,
 ) -> Result<Held<'a>, NotDelivered> {
     let connection = match held.take() {
@@ -204,7 +204,7 @@ async fn acquire<'a>(
         None => engine.connection().await?,
     };
     // The circuit breaker may have opened while this request waited for a connection.
-    if pass == Pass::Yes && engine.is_open() {
+    if admission == Admission::Allowed && engine.is_open() {
         return Err(NotDelivered::BreakerOpen);
     }
     Ok(connection)

@@ -27,8 +27,8 @@ use crate::logging::emit;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Correlate;
 use crate::sink::replay::key::SessionKey;
-use crate::sink::replay::load::breaker::{Breaker, Change, Pass};
-use crate::sink::replay::load::recent::Seen;
+use crate::sink::replay::load::breaker::{Admission, Breaker, Transition};
+use crate::sink::replay::load::recent::FailureCount;
 use crate::sink::replay::outcome::progress::NotDelivered;
 use crate::sink::replay::schedule::timer::{Sleeper, Timer};
 use crate::sink::replay::transport::connections::{Connections, Pool};
@@ -294,8 +294,10 @@ impl Engine {
     }
 
     /// Asks the circuit breaker whether a request may be sent now.
-    pub(in crate::sink::replay) fn admit(&self) -> Pass {
-        self.breaker.as_ref().map_or(Pass::Yes, |breaker| breaker.borrow_mut().pass(now()))
+    pub(in crate::sink::replay) fn admit(&self) -> Admission {
+        self.breaker
+            .as_ref()
+            .map_or(Admission::Allowed, |breaker| breaker.borrow_mut().admit(now()))
     }
 
     /// True while the circuit breaker is open.
@@ -307,14 +309,14 @@ impl Engine {
     /// operator.
     pub(in crate::sink::replay) fn record(
         &self,
-        pass: Pass,
+        admission: Admission,
         answered: Option<Duration>,
         now: std::time::Instant,
     ) {
         let Some(breaker) = &self.breaker else { return };
-        let change = breaker.borrow_mut().record(pass, answered, now);
-        match change {
-            Some(Change::Opened(Seen { failed, all })) => {
+        let transition = breaker.borrow_mut().record(admission, answered, now);
+        match transition {
+            Some(Transition::Opened(FailureCount { failed, all })) => {
                 self.queue.counters.breaker_opened.fetch_add(1, Relaxed);
                 let target = self.authority();
                 emit!(
@@ -325,18 +327,18 @@ impl Engine {
                     "{target}: {failed} of the last {all} requests failed; nothing is sent until it responds again"
                 );
             }
-            Some(Change::Closed) => {
+            Some(Transition::Closed) => {
                 let target = self.authority();
                 emit!(BreakerClosed, target, "{target}: responds again; sending resumes");
             }
-            Some(Change::StillOpen) | None => {}
+            Some(Transition::StillOpen) | None => {}
         }
     }
 
     /// The probe request was given up before it had an outcome.
     pub(in crate::sink::replay) fn abandon_probe(&self, now: std::time::Instant) {
         if let Some(breaker) = &self.breaker {
-            breaker.borrow_mut().give_up(now);
+            breaker.borrow_mut().abandon_probe(now);
         }
     }
 

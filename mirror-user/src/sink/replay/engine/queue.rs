@@ -68,7 +68,7 @@ impl Drop for ProductionResponse {
 /// A request on its way to the target.
 pub(in crate::sink::replay) struct Job {
     pub(in crate::sink::replay) key: ExchangeKey,
-    /// When it came among requests and answers.
+    /// Its position among all queue entries.
     pub(in crate::sink::replay) arrived: u64,
     /// When it is to be sent; `None`: at once.
     pub(in crate::sink::replay) due: Option<Instant>,
@@ -129,8 +129,8 @@ impl Queue {
         }
     }
 
-    /// Takes a request, or counts why not. Waits for room as long as `max_wait` says. True when it
-    /// was taken.
+    /// Enqueues a request, or counts why it was dropped. Waits for space as `max_wait` allows. True
+    /// if the request was enqueued.
     pub(in crate::sink::replay) fn push(
         self: &Arc<Self>,
         order: Submission,

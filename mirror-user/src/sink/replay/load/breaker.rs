@@ -1,51 +1,52 @@
-//! Outcomes in, whether the next request may go out: a target that mostly fails is left alone for
-//! a while, and then asked by one request whether it is well again.
+//! The circuit breaker of a target. It opens when too many requests fail, and stays open for a
+//! while. Then one probe request decides whether it closes.
 //!
-//! Never waits and never looks at a clock: every time is told. Remembers the outcomes of the last while.
+//! Never waits and never reads a clock: the caller passes every time. Keeps counts of recent
+//! outcomes.
 
 use std::time::{Duration, Instant};
 
-use super::recent::{Recent, Seen};
+use super::recent::{FailureCount, RecentOutcomes};
 
-/// When a target is left alone.
+/// When the circuit breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BreakerOptions {
-    /// The share of failures, from 0 to 1, from which on it opens.
+    /// It opens at this share of failures, from 0 to 1.
     pub share: f64,
-    /// An answer that takes longer than this counts as a failure.
+    /// A response that takes longer than this counts as a failure.
     pub slow: Option<Duration>,
-    /// How long it stays open before it lets one request through.
+    /// How long it stays open before it admits a probe request.
     pub rest: Duration,
 }
 
 impl Default for BreakerOptions {
     fn default() -> Self {
-        // Half: a target that answers more often than not can still be compared. Five seconds are
-        // long for a service that restarts, and short for an operator who watches.
+        // Half: a target that succeeds more often than not can still be compared. Five seconds are
+        // long for a service that restarts, and short for an operator who waits.
         Self { share: 0.5, slow: None, rest: Duration::from_secs(5) }
     }
 }
 
-/// What the operator is told.
+/// A change of state, to be reported to the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink::replay) enum Change {
-    /// So many of so many failed: nothing is sent for a while.
-    Opened(Seen),
-    /// The request that was let through failed, too.
+pub(in crate::sink::replay) enum Transition {
+    /// Too many requests failed: nothing is sent for a while.
+    Opened(FailureCount),
+    /// The probe failed.
     StillOpen,
-    /// It was answered: everything is sent again.
+    /// The probe succeeded: everything is sent again.
     Closed,
 }
 
-/// Whether a request may go out.
+/// Whether a request may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink::replay) enum Pass {
+pub(in crate::sink::replay) enum Admission {
     /// It may.
-    Yes,
-    /// It may, to see whether the target is well again.
+    Allowed,
+    /// It may, as a probe.
     Probe,
     /// It may not.
-    No,
+    Refused,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,68 +56,70 @@ enum State {
     Probing,
 }
 
-/// One for each target.
+/// The circuit breaker of one target.
 #[derive(Debug)]
 pub(in crate::sink::replay) struct Breaker {
     options: BreakerOptions,
     state: State,
-    recent: Recent,
+    recent: RecentOutcomes,
 }
 
 impl Breaker {
     pub(in crate::sink::replay) fn new(options: BreakerOptions) -> Self {
-        Self { options, state: State::Closed, recent: Recent::default() }
+        Self { options, state: State::Closed, recent: RecentOutcomes::default() }
     }
 
-    /// Asked before a request is sent. Whoever is told [`Pass::Probe`] must record its outcome.
-    pub(in crate::sink::replay) fn pass(&mut self, now: Instant) -> Pass {
+    /// Decides whether a request may be sent. After [`Admission::Probe`] the caller must call
+    /// [`record`](Self::record) or [`abandon_probe`](Self::abandon_probe).
+    pub(in crate::sink::replay) fn admit(&mut self, now: Instant) -> Admission {
         match self.state {
-            State::Closed => Pass::Yes,
+            State::Closed => Admission::Allowed,
             State::Open { until } if now >= until => {
                 self.state = State::Probing;
-                Pass::Probe
+                Admission::Probe
             }
-            State::Open { .. } | State::Probing => Pass::No,
+            State::Open { .. } | State::Probing => Admission::Refused,
         }
     }
 
-    /// True while nothing is to be prepared for requests either, such as a connection.
+    /// True while open or probing. Then nothing is prepared for requests either, such as a
+    /// connection.
     pub(in crate::sink::replay) fn is_open(&self) -> bool {
         !matches!(self.state, State::Closed)
     }
 
-    /// Takes note of how a request ended that went out with `pass`: in how long it was answered, or
-    /// `None` when the target failed it.
+    /// Records the outcome of a request that was admitted with `admission`: the response time, or
+    /// `None` if the target failed.
     pub(in crate::sink::replay) fn record(
         &mut self,
-        pass: Pass,
+        admission: Admission,
         answered: Option<Duration>,
         now: Instant,
-    ) -> Option<Change> {
+    ) -> Option<Transition> {
         let slow = |took: Duration| self.options.slow.is_some_and(|longest| took > longest);
         let failed = answered.is_none_or(slow);
-        match (self.state, pass) {
-            (State::Probing, Pass::Probe) if failed => {
+        match (self.state, admission) {
+            (State::Probing, Admission::Probe) if failed => {
                 self.open(now);
-                Some(Change::StillOpen)
+                Some(Transition::StillOpen)
             }
-            (State::Probing, Pass::Probe) => {
+            (State::Probing, Admission::Probe) => {
                 *self = Self::new(self.options);
-                Some(Change::Closed)
+                Some(Transition::Closed)
             }
             (State::Closed, _) => {
-                self.recent.add(Seen::one(failed), now);
+                self.recent.add(FailureCount::one(failed), now);
                 let seen = self.recent.reaches(self.options.share).filter(|_| failed)?;
                 self.open(now);
-                Some(Change::Opened(seen))
+                Some(Transition::Opened(seen))
             }
-            // What was on its way when it opened tells nothing new.
+            // Requests that were in flight when it opened add nothing.
             (State::Open { .. } | State::Probing, _) => None,
         }
     }
 
-    /// A request that went out with [`Pass::Probe`] was given up: another one is to ask.
-    pub(in crate::sink::replay) fn give_up(&mut self, now: Instant) {
+    /// The probe was cancelled: the next request is the probe.
+    pub(in crate::sink::replay) fn abandon_probe(&mut self, now: Instant) {
         if let State::Probing = self.state {
             self.state = State::Open { until: now };
         }
@@ -124,7 +127,7 @@ impl Breaker {
 
     fn open(&mut self, now: Instant) {
         self.state = State::Open { until: now + self.options.rest };
-        self.recent = Recent::default();
+        self.recent = RecentOutcomes::default();
     }
 }
 
@@ -133,15 +136,16 @@ mod tests {
     use super::*;
     use crate::sink::replay::load::recent::WINDOW;
 
-    const WELL: Option<Duration> = Some(Duration::from_millis(1));
+    const SUCCESS: Option<Duration> = Some(Duration::from_millis(1));
 
-    /// A breaker that has seen so many failures and answers, all at `at`.
-    fn after(failed: u32, well: u32, at: Instant) -> (Breaker, Vec<Change>) {
+    /// A breaker after this many failures and successes, all at `at`.
+    fn after(failed: u32, succeeded: u32, at: Instant) -> (Breaker, Vec<Transition>) {
         let mut breaker = Breaker::new(BreakerOptions::default());
-        let outcomes = (0..well).map(|_| WELL).chain((0..failed).map(|_| None));
-        let changes =
-            outcomes.filter_map(|outcome| breaker.record(Pass::Yes, outcome, at)).collect();
-        (breaker, changes)
+        let outcomes = (0..succeeded).map(|_| SUCCESS).chain((0..failed).map(|_| None));
+        let transitions = outcomes
+            .filter_map(|outcome| breaker.record(Admission::Allowed, outcome, at))
+            .collect();
+        (breaker, transitions)
     }
 
     #[test]
@@ -150,58 +154,64 @@ mod tests {
         let start = Instant::now();
         assert_eq!(after(19, 0, start).1, [], "too few to say");
         assert_eq!(after(19, 21, start).1, [], "less than half");
-        let (mut breaker, changes) = after(20, 20, start);
-        assert_eq!(changes, [Change::Opened(Seen { failed: 20, all: 40 })]);
-        assert_eq!(breaker.pass(start), Pass::No);
+        let (mut breaker, transitions) = after(20, 20, start);
+        assert_eq!(transitions, [Transition::Opened(FailureCount { failed: 20, all: 40 })]);
+        assert_eq!(breaker.admit(start), Admission::Refused);
         assert!(breaker.is_open());
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any moment will do")]
-    fn one_request_asks_whether_the_target_is_well_again() {
+    fn one_probe_decides_whether_it_closes() {
         let start = Instant::now();
         let rest = BreakerOptions::default().rest;
         let (mut breaker, _) = after(20, 0, start);
-        assert_eq!(breaker.pass(start + rest / 2), Pass::No);
-        assert_eq!(breaker.pass(start + rest), Pass::Probe);
-        assert_eq!(breaker.pass(start + rest), Pass::No, "one at a time");
-        assert_eq!(breaker.record(Pass::Probe, None, start + rest), Some(Change::StillOpen));
-        assert_eq!(breaker.pass(start + rest * 2), Pass::Probe);
-        breaker.give_up(start + rest * 2);
-        assert_eq!(breaker.pass(start + rest * 2), Pass::Probe);
-        assert_eq!(breaker.record(Pass::Probe, WELL, start + rest * 2), Some(Change::Closed));
-        assert_eq!(breaker.pass(start + rest * 2), Pass::Yes);
+        assert_eq!(breaker.admit(start + rest / 2), Admission::Refused);
+        assert_eq!(breaker.admit(start + rest), Admission::Probe);
+        assert_eq!(breaker.admit(start + rest), Admission::Refused, "one at a time");
+        assert_eq!(
+            breaker.record(Admission::Probe, None, start + rest),
+            Some(Transition::StillOpen)
+        );
+        assert_eq!(breaker.admit(start + rest * 2), Admission::Probe);
+        breaker.abandon_probe(start + rest * 2);
+        assert_eq!(breaker.admit(start + rest * 2), Admission::Probe);
+        assert_eq!(
+            breaker.record(Admission::Probe, SUCCESS, start + rest * 2),
+            Some(Transition::Closed)
+        );
+        assert_eq!(breaker.admit(start + rest * 2), Admission::Allowed);
     }
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "any moment will do")]
-    fn old_failures_are_forgotten_and_slow_answers_are_failures() {
+    fn old_failures_are_forgotten_and_slow_responses_are_failures() {
         let start = Instant::now();
         let (mut breaker, _) = after(19, 0, start);
-        assert_eq!(breaker.record(Pass::Yes, None, start + WINDOW), None);
+        assert_eq!(breaker.record(Admission::Allowed, None, start + WINDOW), None);
         let slow = Some(Duration::from_millis(100));
         let mut breaker = Breaker::new(BreakerOptions { slow, ..BreakerOptions::default() });
-        let changes: Vec<Change> = (0..20)
-            .filter_map(|_| breaker.record(Pass::Yes, Some(Duration::from_secs(1)), start))
+        let transitions: Vec<Transition> = (0..20)
+            .filter_map(|_| breaker.record(Admission::Allowed, Some(Duration::from_secs(1)), start))
             .collect();
-        assert_eq!(changes, [Change::Opened(Seen { failed: 20, all: 20 })]);
+        assert_eq!(transitions, [Transition::Opened(FailureCount { failed: 20, all: 20 })]);
     }
 
     proptest::proptest! {
-        /// Whatever happens, a breaker that is open lets a request through once it has rested.
+        /// Whatever happens, an open breaker admits a request after `rest`.
         #[test]
         #[expect(clippy::disallowed_methods, reason = "any moment will do")]
         fn it_never_stays_open_for_good(steps in proptest::collection::vec((0_u64..3000, proptest::bool::ANY), 0..200)) {
             let mut now = Instant::now();
             let mut breaker = Breaker::new(BreakerOptions::default());
-            for (millis, well) in steps {
+            for (millis, succeeds) in steps {
                 now += Duration::from_millis(millis);
-                let pass = breaker.pass(now);
-                if pass != Pass::No {
-                    breaker.record(pass, WELL.filter(|_| well), now);
+                let admission = breaker.admit(now);
+                if admission != Admission::Refused {
+                    breaker.record(admission, SUCCESS.filter(|_| succeeds), now);
                 }
             }
-            proptest::prop_assert_ne!(breaker.pass(now + BreakerOptions::default().rest), Pass::No);
+            proptest::prop_assert_ne!(breaker.admit(now + BreakerOptions::default().rest), Admission::Refused);
         }
     }
 }

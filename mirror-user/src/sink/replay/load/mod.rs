@@ -1,4 +1,4 @@
-//! What keeps a target from more load than it can take: the circuit breaker and the ramp.
+//! Limits the load on a target: the circuit breaker and the ramp.
 
 pub(in crate::sink::replay) mod breaker;
 pub(in crate::sink::replay) mod ramp;

@@ -45,10 +45,10 @@ use self::load::ramp::{Ramp, RampDecision, StopCause};
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
-use self::outcome::log::{RequestLog, What};
+use self::outcome::log::{LoggedRequest, RequestLog};
 use self::outcome::misdirected::Misdirected;
-use self::outcome::progress::Told;
-pub use self::outcome::progress::{Blame, NotDelivered, ReplayProgress};
+use self::outcome::progress::Observers;
+pub use self::outcome::progress::{Attribution, NotDelivered, ReplayProgress};
 use self::outcome::reasons::Reasons;
 pub use self::outcome::report::ReplayReport;
 pub(crate) use self::outcome::report::short;
@@ -194,16 +194,19 @@ impl ReplaySink {
             }
             _ => shadow,
         };
-        let trace = self.log.as_ref().map(|log| {
-            let what = What::new(format!("{}-{id}", marks.run), &self.target, request);
-            log.trace(what, due)
+        let log_entry = self.log.as_ref().map(|log| {
+            let request = LoggedRequest::new(format!("{}-{id}", marks.run), &self.target, request);
+            log.entry(request, due)
         });
-        let told = Told { trace, rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)) };
+        let observers = Observers {
+            log_entry,
+            rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
+        };
         let shadow = match shadow {
             Ok(shadow) => shadow,
             Err(why) => {
                 self.reasons.count(why, request);
-                return self.queue.counters.settle(Err(why), told);
+                return self.queue.counters.settle(Err(why), observers);
             }
         };
         let host_missing = u64::from(shadow.host_missing);
@@ -215,7 +218,7 @@ impl ReplaySink {
         };
         let (session, index) = (SessionKey { connection, copy }, id.index);
         let priority = cleared.priority();
-        let submission = Submission { session, due, request: shadow, priority, index, told };
+        let submission = Submission { session, due, request: shadow, priority, index, observers };
         let taken = self.queue.push(submission, max_wait);
         if let Some(open) = &mut self.open
             && taken
@@ -261,8 +264,8 @@ impl ReplaySink {
     /// Says when the target refuses what production did not refuse.
     fn compare_refusals(&mut self, is_end: bool) {
         let target = self.queue.counters.responses();
-        if let Some(told) = self.misdirected.told(target, self.production, is_end) {
-            emit!(HostsRefused, target = &*self.target, "{}: {told}", self.target);
+        if let Some(warning) = self.misdirected.warning(target, self.production, is_end) {
+            emit!(HostsRefused, target = &*self.target, "{}: {warning}", self.target);
         }
     }
 

@@ -10,7 +10,7 @@ use super::queue::Job;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::load::breaker::Admission;
-use crate::sink::replay::outcome::progress::{Blame, Counters, NotDelivered};
+use crate::sink::replay::outcome::progress::{Attribution, Counters, NotDelivered};
 use crate::sink::replay::transport::connections::{Connections, Held};
 use crate::sink::replay::transport::upstream::{DeadlineTimer, Upstream};
 
@@ -85,14 +85,14 @@ impl BreakerReport<'_> {
             // Requests that were not sent, or failed for other reasons, say nothing about the
             // target.
             Err(NotDelivered::BreakerOpen) => {}
-            Err(why) if why.blame() == Blame::Target => self.record(None, now),
+            Err(why) if why.attribution() == Attribution::Target => self.record(None, now),
             Err(_) => {}
         }
     }
 
-    fn record(&mut self, answered: Option<Duration>, now: Instant) {
+    fn record(&mut self, response_time: Option<Duration>, now: Instant) {
         self.pending = false;
-        self.engine.record(self.admission, answered, now);
+        self.engine.record(self.admission, response_time, now);
     }
 }
 
@@ -181,7 +181,7 @@ async fn send<'a>(
             resends -= 1;
             resent = true;
             counters.resent.fetch_add(1, Relaxed);
-        } else if retries > 0 && failed.unsent && failed.why.may_pass() {
+        } else if retries > 0 && failed.unsent && failed.why.may_retry() {
             retries -= 1;
             counters.retried.fetch_add(1, Relaxed);
         } else {
@@ -228,7 +228,7 @@ async fn exchange(
     let ended = now();
     match outcome {
         Ok(completed) => {
-            counters.times.answered(job.due, begun, ended);
+            counters.times.completed(job.due, begun, ended);
             let took = ended.saturating_duration_since(begun);
             let sent = Delivered { status: completed.status, took, response };
             Ok((sent, completed.reusable && !job.request.is_last))

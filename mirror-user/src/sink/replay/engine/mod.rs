@@ -176,7 +176,7 @@ impl Engine {
         let idle = counters.in_flight.load(Relaxed) == 0 && !self.stopping();
         let far = |due: &Instant| due.saturating_duration_since(now) > LONG_PAUSE;
         let next = self.timer.next().filter(|due| idle && far(due));
-        counters.show_next(next);
+        counters.set_next_due(next);
         let is_reported =
             |due: &Instant| self.reported_pause.get().is_some_and(|reported| *due <= reported);
         let Some(due) = next.filter(|due| !is_reported(due)) else { return };
@@ -310,11 +310,11 @@ impl Engine {
     pub(in crate::sink::replay) fn record(
         &self,
         admission: Admission,
-        answered: Option<Duration>,
+        response_time: Option<Duration>,
         now: std::time::Instant,
     ) {
         let Some(breaker) = &self.breaker else { return };
-        let transition = breaker.borrow_mut().record(admission, answered, now);
+        let transition = breaker.borrow_mut().record(admission, response_time, now);
         match transition {
             Some(Transition::Opened(FailureCount { failed, all })) => {
                 self.queue.counters.breaker_opened.fetch_add(1, Relaxed);

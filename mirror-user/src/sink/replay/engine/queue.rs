@@ -17,7 +17,7 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::{Count, Recorded};
 use crate::sink::replay::key::ExchangeKey;
 use crate::sink::replay::key::SessionKey;
-use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Told};
+use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Observers};
 use crate::sink::replay::{Limits, Victim};
 
 /// Memory of a waiting request besides its own bytes: queue entries and its share of a session.
@@ -41,7 +41,7 @@ pub(in crate::sink::replay) struct Submission {
     /// Its index on its connection.
     pub(in crate::sink::replay) index: u32,
     /// What else records its outcome.
-    pub(in crate::sink::replay) told: Told,
+    pub(in crate::sink::replay) observers: Observers,
 }
 
 /// An entry of the queue. Entries leave it in the order in which they entered.
@@ -136,19 +136,19 @@ impl Queue {
         order: Submission,
         max_wait: MaxWait,
     ) -> bool {
-        let Submission { session, due, request, priority, index, told } = order;
+        let Submission { session, due, request, priority, index, observers } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
         let space = match max_wait {
             MaxWait::None(victim) => self.check_space(bytes, priority, victim),
             _ => self.wait_for_space(bytes, max_wait),
         };
         if let Err(why) = space {
-            self.counters.settle(Err(why), told);
+            self.counters.settle(Err(why), observers);
             return false;
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, told };
+        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, observers };
         let key = ExchangeKey { session, index };
         // If the queue is closed, the ticket is dropped, which counts the request as stopped.
         self.enqueue(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
@@ -334,14 +334,14 @@ pub(in crate::sink::replay) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
     outcome: Option<Result<u16, NotDelivered>>,
-    told: Told,
+    observers: Observers,
 }
 
 impl Ticket {
     /// The request is sent now.
     pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
-        if let Some(trace) = &self.told.trace {
-            trace.sent(begun);
+        if let Some(entry) = &self.observers.log_entry {
+            entry.sent(begun);
         }
     }
 
@@ -354,7 +354,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
-        self.queue.counters.settle(outcome, std::mem::take(&mut self.told));
+        self.queue.counters.settle(outcome, std::mem::take(&mut self.observers));
         self.queue.release(self.bytes);
     }
 }
@@ -387,7 +387,7 @@ mod tests {
                     request,
                     priority,
                     index: 0,
-                    told: Told::default(),
+                    observers: Observers::default(),
                 };
                 queue.push(submission, MaxWait::None(Victim::Newest));
             }

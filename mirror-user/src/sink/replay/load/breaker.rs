@@ -93,11 +93,11 @@ impl Breaker {
     pub(in crate::sink::replay) fn record(
         &mut self,
         admission: Admission,
-        answered: Option<Duration>,
+        response_time: Option<Duration>,
         now: Instant,
     ) -> Option<Transition> {
         let slow = |took: Duration| self.options.slow.is_some_and(|longest| took > longest);
-        let failed = answered.is_none_or(slow);
+        let failed = response_time.is_none_or(slow);
         match (self.state, admission) {
             (State::Probing, Admission::Probe) if failed => {
                 self.open(now);

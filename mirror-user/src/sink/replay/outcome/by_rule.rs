@@ -1,4 +1,4 @@
-//! What became of one target's requests, by the rule that sent them there.
+//! The outcomes of one target's requests, by rule.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::progress::{Classes, NotDelivered};
+use super::progress::{NotDelivered, StatusClasses};
 
-/// What one rule's requests came to.
+/// The outcomes of one rule's requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleReport {
-    /// What the rule is called.
+    /// The name of the rule.
     pub rule: String,
     /// Requests that it sent to this target.
     pub offered: u64,
-    /// Those whose answer was read to its end.
+    /// Those whose response was read to its end.
     pub answered: u64,
-    /// Answers by the first digit of their status, from 1xx to 5xx.
+    /// Responses by the first digit of their status, from 1xx to 5xx.
     pub classes: [u64; 5],
-    /// Requests without an answer, for whatever reason.
+    /// Requests without a response, for any reason.
     pub dropped: u64,
 }
 
@@ -28,11 +28,11 @@ pub struct RuleReport {
 pub(in crate::sink::replay) struct RuleCounts {
     offered: AtomicU64,
     dropped: AtomicU64,
-    classes: Classes,
+    classes: StatusClasses,
 }
 
 impl RuleCounts {
-    /// One of its requests ended so.
+    /// Counts the outcome of one request.
     pub(in crate::sink::replay) fn settle(&self, outcome: Result<u16, NotDelivered>) {
         match outcome {
             Ok(status) => self.classes.count(status),
@@ -43,28 +43,28 @@ impl RuleCounts {
     }
 }
 
-/// The counters of all rules that sent anything, in the order in which they did first.
+/// The counters of all rules that sent a request, in the order of their first request.
 #[derive(Debug, Default)]
 pub(in crate::sink::replay) struct ByRule {
-    places: HashMap<Arc<str>, usize>,
+    indexes: HashMap<Arc<str>, usize>,
     counts: Vec<(Arc<str>, Arc<RuleCounts>)>,
 }
 
 impl ByRule {
-    /// The counters for one more request of this rule.
+    /// Counts another request of this rule and returns the rule's counters.
     pub(in crate::sink::replay) fn offered(&mut self, rule: &Arc<str>) -> Arc<RuleCounts> {
         let next = self.counts.len();
-        let place = *self.places.entry(Arc::clone(rule)).or_insert(next);
-        if place == next {
+        let index = *self.indexes.entry(Arc::clone(rule)).or_insert(next);
+        if index == next {
             self.counts.push((Arc::clone(rule), Arc::default()));
         }
         let counts =
-            self.counts.get(place).map(|(_, counts)| Arc::clone(counts)).unwrap_or_default();
+            self.counts.get(index).map(|(_, counts)| Arc::clone(counts)).unwrap_or_default();
         counts.offered.fetch_add(1, Relaxed);
         counts
     }
 
-    /// What they came to so far.
+    /// The counts so far.
     pub(in crate::sink::replay) fn report(&self) -> Vec<RuleReport> {
         let report = |(rule, counts): &(Arc<str>, Arc<RuleCounts>)| {
             let classes = counts.classes.now();

@@ -1,7 +1,7 @@
-//! One JSON line for each request, on demand.
+//! The request log: one JSON line for each request.
 //!
-//! Lines are written by a thread of their own, so that no disk holds up the engine. A disk that is
-//! slow or full costs counted lines and nothing else.
+//! A separate thread writes the lines, so that a disk never blocks the engine. If the disk is slow
+//! or full, lines are dropped and counted.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -22,33 +22,33 @@ use crate::packet::Timestamp;
 use crate::privileges::{self, Duty};
 use crate::sink::replay::clock::now;
 
-/// How many lines may wait for the disk: 0.4 s of 40,000 requests/s, as many as requests may wait.
+/// How many lines may wait for the disk: 0.4 s at 40,000 requests/s.
 const MAX_WAITING: usize = 16 * 1024;
 
-/// How much is written at once.
+/// How much is written at once, in bytes.
 const BLOCK_BYTES: usize = 64 * 1024;
 
 /// The log of one target.
 pub(in crate::sink::replay) struct RequestLog {
-    /// What `sent_us` counts from.
+    /// LoggedRequest `sent_us` counts from.
     started: Instant,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
 }
 
 struct Shared {
-    /// `None` once nothing more is to be written.
+    /// `None` once the log is finished.
     lines: Mutex<Option<Sender<Line>>>,
     written: AtomicU64,
     lost: AtomicU64,
-    /// Why the disk took no more, the last time that it did not.
+    /// The last write error.
     why: Mutex<Option<String>>,
 }
 
 #[derive(Serialize)]
 struct Line {
     #[serde(flatten)]
-    what: What,
+    request: LoggedRequest,
     /// Microseconds since the replay began.
     #[serde(skip_serializing_if = "Option::is_none")]
     sent_us: Option<u64>,
@@ -64,12 +64,12 @@ struct Line {
     dropped: Option<&'static str>,
 }
 
-/// What a request is.
+/// The part of a line that describes the request.
 #[derive(Serialize)]
-pub(in crate::sink::replay) struct What {
+pub(in crate::sink::replay) struct LoggedRequest {
     /// Its `X-Shadow-Id`.
     id: String,
-    /// Where it was to go.
+    /// Its target.
     target: Arc<str>,
     /// When it was captured, in nanoseconds since the Unix epoch.
     #[serde(serialize_with = "nanos")]
@@ -79,8 +79,8 @@ pub(in crate::sink::replay) struct What {
     path: String,
 }
 
-impl What {
-    /// The request that bears the name `id`, on its way to `target`.
+impl LoggedRequest {
+    /// Describes the request with the name `id` to `target`.
     pub(in crate::sink::replay) fn new(id: String, target: &Arc<str>, request: &Message) -> Self {
         let text = |part| String::from_utf8_lossy(request.head.bytes(part)).into_owned();
         let (method, path) = match &request.head.start {
@@ -96,20 +96,20 @@ fn nanos<S: serde::Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S
     serializer.serialize_u64(at.as_nanos())
 }
 
-/// A request on its way into the log.
-pub(in crate::sink::replay) struct Trace {
+/// The log entry of a request without an outcome yet.
+pub(in crate::sink::replay) struct LogEntry {
     shared: Arc<Shared>,
-    what: What,
+    request: LoggedRequest,
     started: Instant,
     due: Option<Instant>,
     begun: Cell<Option<Instant>>,
 }
 
 impl RequestLog {
-    /// Starts to write to `file`.
+    /// Starts a log that is written to `file`.
     ///
     /// # Errors
-    /// When no thread could be started.
+    /// If no thread could be started.
     pub(in crate::sink::replay) fn start(file: Arc<File>) -> anyhow::Result<Self> {
         let (tx, rx) = bounded(MAX_WAITING);
         let shared = Arc::new(Shared {
@@ -133,13 +133,17 @@ impl RequestLog {
         Ok(Self { started: now(), shared, writer: Some(writer) })
     }
 
-    /// A request whose outcome is to be logged.
-    pub(in crate::sink::replay) fn trace(&self, what: What, due: Option<Instant>) -> Box<Trace> {
+    /// Creates the entry of a request.
+    pub(in crate::sink::replay) fn entry(
+        &self,
+        request: LoggedRequest,
+        due: Option<Instant>,
+    ) -> Box<LogEntry> {
         let (shared, started) = (Arc::clone(&self.shared), self.started);
-        Box::new(Trace { shared, what, started, due, begun: Cell::new(None) })
+        Box::new(LogEntry { shared, request, started, due, begun: Cell::new(None) })
     }
 
-    /// Writes what waits. Later outcomes are counted as lost.
+    /// Writes the waiting lines. Later lines are counted as lost.
     pub(in crate::sink::replay) fn finish(&mut self) {
         // Without a sender the writer's loop ends.
         drop(self.shared.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -148,12 +152,12 @@ impl RequestLog {
         }
     }
 
-    /// How many lines were written, and how many were not.
+    /// How many lines were written and lost.
     pub(in crate::sink::replay) fn counts(&self) -> [(&'static str, u64); 2] {
         [("written", self.shared.written.load(Relaxed)), ("lost", self.shared.lost.load(Relaxed))]
     }
 
-    /// What the operator should know.
+    /// A warning for the operator, if lines were lost.
     pub(in crate::sink::replay) fn warning(&self) -> Option<String> {
         let lost = self.shared.lost.load(Relaxed);
         let why = self.shared.why.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -168,15 +172,15 @@ impl Drop for RequestLog {
     }
 }
 
-impl Trace {
-    /// The request goes out.
+impl LogEntry {
+    /// The request is sent.
     pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
         self.begun.set(Some(begun));
     }
 
-    /// It has ended.
+    /// Sets the outcome and passes the line to the writer.
     pub(in crate::sink::replay) fn settle(self, outcome: Result<u16, NotDelivered>) {
-        let Self { shared, what, started, due, begun } = self;
+        let Self { shared, request, started, due, begun } = self;
         let (ended, begun) = (now(), begun.get());
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let between = |from: Option<Instant>, to: Option<Instant>| {
@@ -184,7 +188,7 @@ impl Trace {
         };
         let answered = outcome.is_ok().then_some(ended);
         let line = Line {
-            what,
+            request,
             sent_us: between(Some(started), begun),
             late_us: between(due, begun),
             service_us: between(begun, answered),
@@ -193,8 +197,8 @@ impl Trace {
             dropped: outcome.err().map(Into::into),
         };
         let lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
-        if !taken {
+        let accepted = lines.as_ref().is_some_and(|lines| lines.try_send(line).is_ok());
+        if !accepted {
             shared.lost.fetch_add(1, Relaxed);
         }
     }
@@ -206,12 +210,12 @@ fn write_all(lines: &Receiver<Line>, file: &File, shared: &Shared) {
     while let Ok(first) = lines.recv() {
         block.clear();
         if torn {
-            // What is left of a line must not become part of the next.
+            // LoggedRequest is left of a line must not become part of the next.
             block.push(b'\n');
         }
         let mut count = 0;
         for line in std::iter::once(first).chain(lines.try_iter()) {
-            // A line is made of strings and numbers, which JSON has a form for.
+            // Serialization cannot fail: a line contains only strings and numbers.
             if serde_json::to_writer(&mut block, &line).is_ok() {
                 block.push(b'\n');
                 count += 1;
@@ -234,7 +238,7 @@ fn write_all(lines: &Receiver<Line>, file: &File, shared: &Shared) {
     }
 }
 
-/// How many bytes of a block were written, and why not all.
+/// Writes a block. Returns how many bytes were written and, if not all, the error.
 fn write_block(mut file: &File, block: &[u8]) -> (usize, Option<std::io::Error>) {
     let mut done = 0;
     while let Some(rest) = block.get(done..).filter(|rest| !rest.is_empty()) {

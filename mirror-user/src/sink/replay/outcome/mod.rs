@@ -1,5 +1,5 @@
-//! What became of each request, while the replay runs and at its end: counts by reason, times, the
-//! verdict about them, and the log.
+//! The outcome of each request, while the replay runs and at its end: counts by reason, times,
+//! verdicts, and the request log.
 
 pub(in crate::sink::replay) mod by_rule;
 pub(in crate::sink::replay) mod log;

@@ -1,4 +1,5 @@
-//! What became of each shadow request, readable by another thread while the engine runs.
+//! Counts the outcome of each shadow request. Other threads can read the counters while the engine
+//! runs.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -10,93 +11,94 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::by_rule::RuleCounts;
-use super::log::Trace;
+use super::log::LogEntry;
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Counts;
 use crate::stats::{Account, Responses, Seam};
 
-/// Why a shadow request was not answered: "it was …", or "it ended in …". Never retried once a byte was
-/// sent: the target may have acted on it.
+/// Why a shadow request has no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotDelivered {
-    /// Not seen, or not a request.
+    /// The request was not captured, or is not a request.
     NoRequest,
-    /// Not seen whole.
+    /// The request was not captured completely.
     Incomplete,
-    /// Readable in two ways.
+    /// The request can be parsed in more than one way.
     Ambiguous,
-    /// CONNECT, or an Upgrade to another protocol.
+    /// The request is a CONNECT, or asks for an upgrade to another protocol.
     Tunnel,
-    /// Longer in its body than what is kept of one.
+    /// The body is longer than the part that is kept.
     BodyTooLarge,
-    /// Captured without its body.
+    /// The body was not captured.
     BodyNotKept,
-    /// Not readable where it was to be redacted; `bodies withheld` says why.
+    /// The body could not be parsed for redaction; `bodies withheld` says why.
     Unredactable,
-    /// Kept in a file that could not be read again.
+    /// The body is in a file that could not be read.
     BodyUnreadable,
-    /// Captured before the time from which the replay was to go, or after the one up to which.
+    /// The request was captured outside the time window of the replay.
     OutsideTime,
-    /// Of a connection whose turn did not come yet.
+    /// The ramp does not admit the request's connection yet.
     Ramping,
-    /// Of a connection, or a request, beyond the rate.
+    /// The request, or its connection, exceeds the rate cap.
     OverRate,
-    /// Not sent any more, as too much failed at the target or in production.
+    /// The ramp has stopped, because too many requests failed at the target or in production.
     RampStopped,
-    /// More than the queue holds.
+    /// The queue was full.
     QueueFull,
-    /// Waiting, and gave its room to a newer one.
+    /// The request was dropped from the queue for a newer one.
     Displaced,
-    /// Of a rule with low priority, while half of the queue was full.
+    /// The request has low priority, and half of the queue was full.
     Shed,
-    /// A connection that the target refused.
+    /// The target refused the connection.
     ConnectRefused,
-    /// A connection that was not made in time.
+    /// The connection was not established before the deadline.
     ConnectTimeout,
-    /// A connection that could not be made for another reason: no route, no local port.
+    /// The connection failed for another reason, such as no route or no local port.
     ConnectFailed,
-    /// A connection for which this process, or this host, had no descriptor left.
+    /// This process, or this host, had no file descriptor left for a connection.
     NoDescriptor,
-    /// A tunnel that the proxy before the target did not open.
+    /// The proxy in front of the target did not open a tunnel.
     ProxyRefused,
-    /// Not sent, as the target's name now means an address that is captured itself.
+    /// The target's name now resolves to an address that is captured itself.
     TargetCaptured,
-    /// A TLS handshake that failed: the target is not who it should be, or speaks no TLS.
+    /// The TLS handshake failed: the target could not be verified, or does not use TLS.
     HandshakeFailed,
-    /// Not sent, as the target had failed too often shortly before.
+    /// The circuit breaker was open.
     BreakerOpen,
-    /// A reset before the answer was whole.
+    /// The connection was reset before the response was complete.
     Reset,
-    /// The target's close before the answer was whole.
+    /// The target closed the connection before the response was complete.
     Closed,
-    /// Silence for too long, or an answer that took too long.
-    AnswerTimeout,
-    /// Something that is no HTTP/1 answer.
-    BadAnswer,
-    /// Still waiting when the replay was stopped.
+    /// The response did not begin or end before its deadline.
+    #[strum(serialize = "answer_timeout")]
+    ResponseTimeout,
+    /// The target sent something that is not an HTTP/1 response.
+    #[strum(serialize = "bad_answer")]
+    InvalidResponse,
+    /// The request still waited when the replay was stopped.
     Stopped,
 }
 
-/// Whose doing it is that a request was not answered.
+/// Who or what caused a request to have no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum Blame {
-    /// The target, or the way to it.
+pub enum Attribution {
+    /// The target, or the path to it.
     Target,
-    /// The capture, or the request itself: there was nothing that could be sent.
+    /// The capture, or the request itself: it could not be sent.
     Capture,
-    /// The replay, which holds and waits for so much and no more, or was stopped.
+    /// The replay: one of its limits, or its end.
     Replay,
-    /// The operator, who asked for a part of the capture.
-    Choice,
+    /// The operator, who selected a part of the capture.
+    Operator,
 }
 
 impl NotDelivered {
-    /// Whose doing it is.
+    /// Who or what caused it.
     #[must_use]
-    pub fn blame(self) -> Blame {
+    pub fn attribution(self) -> Attribution {
         match self {
             Self::NoRequest
             | Self::Incomplete
@@ -104,14 +106,16 @@ impl NotDelivered {
             | Self::Tunnel
             | Self::BodyTooLarge
             | Self::BodyNotKept
-            | Self::Unredactable => Blame::Capture,
-            Self::OutsideTime | Self::Ramping | Self::OverRate | Self::RampStopped => Blame::Choice,
+            | Self::Unredactable => Attribution::Capture,
+            Self::OutsideTime | Self::Ramping | Self::OverRate | Self::RampStopped => {
+                Attribution::Operator
+            }
             Self::BodyUnreadable
             | Self::QueueFull
             | Self::Displaced
             | Self::Shed
             | Self::NoDescriptor
-            | Self::Stopped => Blame::Replay,
+            | Self::Stopped => Attribution::Replay,
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::ConnectFailed
@@ -121,16 +125,17 @@ impl NotDelivered {
             | Self::BreakerOpen
             | Self::Reset
             | Self::Closed
-            | Self::AnswerTimeout
-            | Self::BadAnswer => Blame::Target,
+            | Self::ResponseTimeout
+            | Self::InvalidResponse => Attribution::Target,
         }
     }
 }
 
 impl NotDelivered {
-    /// True for what another attempt may not meet again.
-    pub(in crate::sink::replay) fn may_pass(self) -> bool {
-        self.blame() == Blame::Target && !matches!(self, Self::TargetCaptured | Self::BreakerOpen)
+    /// True if another attempt may succeed.
+    pub(in crate::sink::replay) fn may_retry(self) -> bool {
+        self.attribution() == Attribution::Target
+            && !matches!(self, Self::TargetCaptured | Self::BreakerOpen)
     }
 }
 
@@ -148,20 +153,20 @@ impl From<NotSent> for NotDelivered {
     }
 }
 
-/// A moment of a running replay. offered = answered + in flight + queued + the sum over dropped.
+/// A snapshot of a running replay: offered = answered + in flight + queued + the sum over dropped.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ReplayProgress {
     /// Requests that were to be replayed.
     pub offered: u64,
     /// Requests of which at least a part was written to the target.
     pub sent: u64,
-    /// Requests whose answer was read to its end.
+    /// Requests whose response was read to its end.
     pub answered: u64,
-    /// Answers by the first digit of their status, from 1xx (always 0: not final) to 5xx.
+    /// Responses by the first digit of their status, from 1xx (always 0: not final) to 5xx.
     pub classes: [u64; 5],
-    /// Requests that wait for their answer.
+    /// Requests that wait for their response.
     pub in_flight: u64,
-    /// Requests that wait for their time or their turn, those in flight not among them.
+    /// Requests that wait until they are due or for earlier ones, without those in flight.
     pub queued: u64,
     /// Open connections to the target.
     pub connections: u64,
@@ -169,34 +174,35 @@ pub struct ReplayProgress {
     pub connected: u64,
     /// Requests that had no host to mark.
     pub host_missing: u64,
-    /// How long it is until the next request is due, where that is long and nothing is under way.
+    /// Time until the next request is due, if it is long and nothing is in flight.
     #[serde(skip)]
     pub next_in: Option<Duration>,
-    /// How long after their time requests were sent; live, after they were captured whole.
+    /// How late requests were sent: after they were due or, in a live replay, after they were
+    /// captured completely.
     pub late: Quantiles,
-    /// How long the target took for those that were answered, from when they were sent.
+    /// Time from sending a request to the end of its response.
     pub service: Quantiles,
-    /// The same from when they were due.
+    /// Time from when a request was due to the end of its response.
     pub response: Quantiles,
-    /// The others, by reason.
+    /// Requests without a response, by reason.
     pub dropped: Vec<(&'static str, u64)>,
-    /// The same, by whose doing it is.
+    /// The same requests, by attribution.
     #[serde(skip)]
-    pub blame: EnumMap<Blame, u64>,
+    pub attribution: EnumMap<Attribution, u64>,
 }
 
-/// What became of requests, read at one moment: offered = answered + outstanding + the sum over
+/// A consistent snapshot of the requests' outcomes: offered = answered + outstanding + the sum over
 /// dropped.
-struct OfRequests {
+struct RequestCounts {
     offered: u64,
     answered: u64,
-    /// Those that wait for their answer.
+    /// Requests that wait for their response.
     in_flight: u64,
     dropped: EnumMap<NotDelivered, u64>,
 }
 
-impl OfRequests {
-    /// Those that wait for their time, their turn, or their answer.
+impl RequestCounts {
+    /// Requests without an outcome.
     fn outstanding(&self) -> u64 {
         let settled = self.dropped.values().fold(self.answered, |sum, n| sum.saturating_add(*n));
         self.offered.saturating_sub(settled)
@@ -207,38 +213,38 @@ impl OfRequests {
         self.dropped.iter().map(|(why, n)| (why.into(), *n)).collect()
     }
 
-    fn blame(&self) -> EnumMap<Blame, u64> {
-        let mut blame = EnumMap::default();
+    fn attribution(&self) -> EnumMap<Attribution, u64> {
+        let mut attribution = EnumMap::default();
         for (why, n) in &self.dropped {
-            blame[why.blame()] += n;
+            attribution[why.attribution()] += n;
         }
-        blame
+        attribution
     }
 }
 
-/// What became of requests as far as the target had to do with it.
+/// The outcomes that are attributed to the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::sink::replay) struct Outcomes {
-    /// Not answered, or answered with 5xx.
+    /// Requests without a response, or with a 5xx response.
     pub(in crate::sink::replay) failed: u64,
-    /// All of them.
+    /// All requests with such an outcome.
     pub(in crate::sink::replay) all: u64,
 }
 
-/// Who else is told how a request ended.
+/// Who else is observers how a request ended.
 #[derive(Default)]
-pub(in crate::sink::replay) struct Told {
-    /// Its line in the log.
-    pub(in crate::sink::replay) trace: Option<Box<Trace>>,
+pub(in crate::sink::replay) struct Observers {
+    /// Its entry in the request log.
+    pub(in crate::sink::replay) log_entry: Option<Box<LogEntry>>,
     /// The counters of its rule.
     pub(in crate::sink::replay) rule: Option<Arc<RuleCounts>>,
 }
 
-/// Answers by the first digit of their status, from 1xx to 5xx.
+/// Responses by the first digit of their status, from 1xx to 5xx.
 #[derive(Debug, Default)]
-pub(in crate::sink::replay) struct Classes([AtomicU64; 5]);
+pub(in crate::sink::replay) struct StatusClasses([AtomicU64; 5]);
 
-impl Classes {
+impl StatusClasses {
     pub(in crate::sink::replay) fn count(&self, status: u16) {
         let class = usize::from(status / 100).checked_sub(1);
         if let Some(counter) = class.and_then(|class| self.0.get(class)) {
@@ -260,25 +266,25 @@ pub(in crate::sink::replay) struct Counters {
     pub(in crate::sink::replay) connections: AtomicU64,
     pub(in crate::sink::replay) connected: AtomicU64,
     pub(in crate::sink::replay) host_missing: AtomicU64,
-    /// How often a request was tried again of which nothing was sent.
+    /// Retries of requests of which no byte was sent.
     pub(in crate::sink::replay) retried: AtomicU64,
-    /// Requests that met a closing connection and were sent once more.
+    /// Requests that were sent again because their connection was closing.
     pub(in crate::sink::replay) resent: AtomicU64,
     /// Requests that were late because of the one before them.
     pub(in crate::sink::replay) behind: AtomicU64,
-    /// How often the breaker opened.
+    /// How often the circuit breaker opened.
     pub(in crate::sink::replay) breaker_opened: AtomicU64,
-    /// True once a connection failed for want of a descriptor.
+    /// True once a connection failed because no descriptor was left.
     pub(in crate::sink::replay) short_of_descriptors: AtomicBool,
-    classes: Classes,
+    classes: StatusClasses,
     /// Responses with 400, 404 or 421.
     refused: AtomicU64,
-    /// When the next request is due, in milliseconds since `began`; 0 where that is soon.
+    /// When the next request is due, in milliseconds since `began`; 0 if that is soon.
     next_due: AtomicU64,
     began: Instant,
     dropped: EnumMap<NotDelivered, AtomicU64>,
     pub(in crate::sink::replay) times: Times,
-    /// What became of values that differ.
+    /// What correlation did.
     pub(in crate::sink::replay) correlated: Counts,
 }
 
@@ -297,7 +303,7 @@ impl Counters {
             behind: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             short_of_descriptors: AtomicBool::default(),
-            classes: Classes::default(),
+            classes: StatusClasses::default(),
             refused: AtomicU64::default(),
             next_due: AtomicU64::default(),
             began: now(),
@@ -307,21 +313,25 @@ impl Counters {
         }
     }
 
-    /// Counts and logs how a request ended.
-    pub(in crate::sink::replay) fn settle(&self, outcome: Result<u16, NotDelivered>, told: Told) {
+    /// Counts and logs the outcome of a request.
+    pub(in crate::sink::replay) fn settle(
+        &self,
+        outcome: Result<u16, NotDelivered>,
+        observers: Observers,
+    ) {
         match outcome {
-            Ok(status) => self.count_answer(status),
+            Ok(status) => self.count_response(status),
             Err(why) => self.count_dropped(why),
         }
-        if let Some(trace) = told.trace {
-            trace.settle(outcome);
+        if let Some(entry) = observers.log_entry {
+            entry.settle(outcome);
         }
-        if let Some(rule) = told.rule {
+        if let Some(rule) = observers.rule {
             rule.settle(outcome);
         }
     }
 
-    fn count_answer(&self, status: u16) {
+    fn count_response(&self, status: u16) {
         self.answered.fetch_add(1, Release);
         self.classes.count(status);
         if Responses::is_refusal(status) {
@@ -329,13 +339,13 @@ impl Counters {
         }
     }
 
-    /// What the target answered so far.
+    /// The target's responses so far.
     pub(in crate::sink::replay) fn responses(&self) -> Responses {
         Responses { all: self.answered.load(Relaxed), refused: self.refused.load(Relaxed) }
     }
 
-    /// Shows when the next request is due; `None` where that is soon.
-    pub(in crate::sink::replay) fn show_next(&self, due: Option<Instant>) {
+    /// Sets when the next request is due; `None` if that is soon.
+    pub(in crate::sink::replay) fn set_next_due(&self, due: Option<Instant>) {
         let millis = due.map(|due| due.saturating_duration_since(self.began).as_millis());
         let millis = u64::try_from(millis.unwrap_or_default()).unwrap_or(u64::MAX);
         self.next_due.store(millis, Relaxed);
@@ -350,19 +360,19 @@ impl Counters {
         self.dropped[why].fetch_add(1, Release);
     }
 
-    /// What came of the requests so far, such that no sum is torn by what the engine counts
-    /// meanwhile. Each request is offered before it is in flight, and settled after: in the
-    /// opposite order, none is seen that was not seen before.
-    fn of_requests(&self) -> OfRequests {
+    /// Reads the outcomes so far, such that the sums hold although the engine counts at the same
+    /// time. A request is first offered, then in flight, then settled. Reading in the opposite
+    /// order never finds an outcome of a request that is not in `offered`.
+    fn request_counts(&self) -> RequestCounts {
         let answered = self.answered.load(Acquire);
         let dropped = EnumMap::from_fn(|why| self.dropped[why].load(Acquire));
         let in_flight = self.in_flight.load(Acquire);
-        OfRequests { answered, dropped, in_flight, offered: self.offered.load(Relaxed) }
+        RequestCounts { answered, dropped, in_flight, offered: self.offered.load(Relaxed) }
     }
 
     pub(in crate::sink::replay) fn progress(&self) -> ReplayProgress {
         let times = self.times.now();
-        let now = self.of_requests();
+        let now = self.request_counts();
         ReplayProgress {
             offered: now.offered,
             sent: self.sent.load(Relaxed),
@@ -378,17 +388,17 @@ impl Counters {
             service: times.service,
             response: times.response,
             dropped: now.dropped().into_iter().filter(|(_, n)| *n > 0).collect(),
-            blame: now.blame(),
+            attribution: now.attribution(),
         }
     }
 
-    fn blame(&self) -> EnumMap<Blame, u64> {
-        self.of_requests().blame()
+    fn attribution(&self) -> EnumMap<Attribution, u64> {
+        self.request_counts().attribution()
     }
 
     pub(in crate::sink::replay) fn outcomes(&self) -> Outcomes {
         let [.., errors] = self.classes.now();
-        let unanswered = self.blame()[Blame::Target];
+        let unanswered = self.attribution()[Attribution::Target];
         Outcomes {
             failed: unanswered.saturating_add(errors),
             all: unanswered.saturating_add(self.answered.load(Relaxed)),
@@ -396,7 +406,7 @@ impl Counters {
     }
 
     pub(in crate::sink::replay) fn account(&self) -> Account {
-        let now = self.of_requests();
+        let now = self.request_counts();
         Account {
             seen: now.offered,
             delivered: now.answered,

@@ -1,13 +1,13 @@
-//! Why requests of a capture were not sent, in more words than the account has place for.
+//! Details of why captured requests were not sent, for reasons that have several kinds.
 
 use super::progress::NotDelivered;
 use crate::http::message::{Flaw, Incomplete, Message, StartLine};
 use crate::stats::{Note, Tally, Topic};
 
-/// Counts of what was wrong with requests that were not sent.
+/// Counts the details of requests that were not sent.
 #[derive(Default)]
 pub(in crate::sink::replay) struct Reasons {
-    /// Each flaw of a request that can be read in two ways; it may have several.
+    /// The flaws of ambiguous requests; a request may have several.
     ambiguous: Tally<Flaw>,
     incomplete: Tally<Incomplete>,
     connect: u64,
@@ -15,7 +15,7 @@ pub(in crate::sink::replay) struct Reasons {
 }
 
 impl Reasons {
-    /// Takes note of a request that is not sent.
+    /// Counts a request that is not sent.
     pub(in crate::sink::replay) fn count(&mut self, why: NotDelivered, request: &Message) {
         match why {
             NotDelivered::Ambiguous => {
@@ -30,7 +30,7 @@ impl Reasons {
         }
     }
 
-    /// A line for each reason that has several kinds.
+    /// A note for each reason that has several kinds.
     pub(in crate::sink::replay) fn notes(&self) -> impl Iterator<Item = Note> {
         let tunnels = [("connect", self.connect), ("upgrade", self.upgrade)];
         let notes = [

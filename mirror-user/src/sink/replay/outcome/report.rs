@@ -1,4 +1,4 @@
-//! What is said of a replay at its end.
+//! The report at the end of a replay.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::times::Quantiles;
 use super::verdict::Verdict;
 use crate::stats::grouped;
 
-/// What became of one target's requests.
+/// The outcomes of one target's requests.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReplayReport {
     /// Its host and port.
@@ -19,14 +19,14 @@ pub struct ReplayReport {
     /// The counters at the end.
     #[serde(flatten)]
     pub end: ReplayProgress,
-    /// The same by rule; empty where no rules are given.
+    /// The same by rule; empty if no rules are given.
     pub rules: Vec<RuleReport>,
-    /// Whether it counts as failed, and why.
+    /// The results of the `--fail-on` conditions.
     pub verdicts: Vec<Verdict>,
 }
 
 impl ReplayReport {
-    /// True when the replay counts as failed.
+    /// True if the replay has failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.verdicts.iter().any(|verdict| verdict.failed)
@@ -65,7 +65,7 @@ impl fmt::Display for ReplayReport {
                 writeln!(f)?;
             }
         }
-        // One rule's row would say what is said above.
+        // A single rule's row would repeat the totals above.
         if rules.len() > 1 {
             write_rules(f, rules)?;
         }
@@ -107,7 +107,7 @@ pub(crate) fn short(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sink::replay::Blame;
+    use crate::sink::replay::Attribution;
 
     #[test]
     fn times_have_three_digits() {
@@ -133,7 +133,7 @@ mod tests {
             classes: [0, 1_000, 0, 1, 0],
             connected: 4,
             late,
-            blame: enum_map::enum_map! { Blame::Capture => 2, _ => 0 },
+            attribution: enum_map::enum_map! { Attribution::Capture => 2, _ => 0 },
             ..ReplayProgress::default()
         };
         let verdicts =

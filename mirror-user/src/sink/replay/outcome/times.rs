@@ -1,5 +1,5 @@
-//! How late requests were, and how long their answers took. The only file that knows
-//! `hdrhistogram`.
+//! Histograms of how late requests were sent and how long their responses took. The only file that
+//! uses `hdrhistogram`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
-/// Times beyond this are recorded as this: longer than any timeout.
+/// Longer times are recorded as this. Longer than any timeout.
 const LONGEST_MICROS: u64 = 3_600_000_000;
 
-/// Three digits of each time are kept: 0.1 % of it.
+/// Significant digits of each recorded time: an error of at most 0.1 %.
 const DIGITS: u8 = 3;
 
-/// Some quantiles of one kind of time; zeros while there are none.
+/// Quantiles of one kind of time; zeros if nothing was recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Quantiles {
     /// Half are at most this.
@@ -41,7 +41,7 @@ fn as_micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Histograms of one target, written by its engine and read by others.
+/// The histograms of one target, written by its engine and read by other threads.
 pub(in crate::sink::replay) struct Times(Mutex<Histograms>);
 
 struct Histograms {
@@ -50,7 +50,7 @@ struct Histograms {
     response: Histogram<u64>,
 }
 
-/// What [`Times`] holds at a moment.
+/// A snapshot of [`Times`].
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::sink::replay) struct TimesNow {
     pub(in crate::sink::replay) late: Quantiles,
@@ -62,13 +62,13 @@ impl Times {
     pub(in crate::sink::replay) fn new() -> Self {
         let empty = || {
             Histogram::new_with_bounds(1, LONGEST_MICROS, DIGITS)
-                .expect("the bounds are in order and so many digits are allowed")
+                .expect("the bounds are in order and three digits are allowed")
         };
         let (late, service, response) = (empty(), empty(), empty());
         Self(Mutex::new(Histograms { late, service, response }))
     }
 
-    /// A request goes out at `begun`.
+    /// A request is sent at `begun`.
     pub(in crate::sink::replay) fn sent(&self, due: Option<Instant>, begun: Instant) {
         if let Some(due) = due {
             let late = as_micros(begun.saturating_duration_since(due));
@@ -76,10 +76,10 @@ impl Times {
         }
     }
 
-    /// Its answer was read to its end at `ended`. What the target took is measured from when it was
-    /// sent; what a customer would have waited, from when it was due, so that a target that holds
-    /// requests up does not hide it.
-    pub(in crate::sink::replay) fn answered(
+    /// A response was read to its end at `ended`. The service time counts from when the request was
+    /// sent. The response time counts from when it was due, as a client would have waited, so that
+    /// a target which delays later requests cannot hide that (coordinated omission).
+    pub(in crate::sink::replay) fn completed(
         &self,
         due: Option<Instant>,
         begun: Instant,
@@ -125,13 +125,13 @@ mod tests {
     use crate::sink::replay::clock::now;
 
     #[test]
-    fn answer_time_counts_from_the_schedule_and_service_time_from_the_sending() {
+    fn response_time_counts_from_the_schedule_and_service_time_from_the_sending() {
         let times = Times::new();
         assert_eq!(times.now().late, Quantiles::default());
         let due = now();
         let begun = due + Duration::from_millis(5);
         times.sent(Some(due), begun);
-        times.answered(Some(due), begun, begun + Duration::from_millis(2));
+        times.completed(Some(due), begun, begun + Duration::from_millis(2));
         let near = |is: Duration, millis| {
             let wanted = Duration::from_millis(millis);
             assert!(is >= wanted && is < wanted + wanted / 500, "{is:?}, not {wanted:?}");

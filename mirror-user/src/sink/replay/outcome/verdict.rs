@@ -1,4 +1,4 @@
-//! When a replay counts as failed: `--fail-on 'errors>1%'`.
+//! Decides whether a replay has failed: `--fail-on 'errors>1%'`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::progress::{Blame, ReplayProgress};
+use super::progress::{Attribution, ReplayProgress};
 use super::report::short;
 
-/// A measure, and the bound that it must not cross.
+/// A measure and a bound; the replay fails if the comparison is true.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailOn {
     text: String,
@@ -20,16 +20,16 @@ pub struct FailOn {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Measure {
-    /// What the target did not answer, or answered with 5xx.
+    /// Requests without a response because of the target, and 5xx responses.
     Errors,
-    /// What was not answered for whatever reason.
+    /// Requests without a response, except those that the operator excluded.
     Dropped,
     Answered,
-    /// Answers of one class, by the first digit of their status.
+    /// Responses of one class, by the first digit of their status.
     Class(usize),
-    /// A quantile of the time from when a request was due to its answer.
+    /// A quantile of the time from when a request was due to the end of its response.
     Response(Quantile),
-    /// How late 99 of 100 requests were sent at most.
+    /// The 99th percentile of how late requests were sent.
     Late,
 }
 
@@ -66,7 +66,7 @@ enum Comparison {
     AtMost,
 }
 
-/// Longer signs first, as the others begin them.
+/// Longer signs first, because the others are prefixes of them.
 const COMPARISONS: [(&str, Comparison); 4] = [
     (">=", Comparison::AtLeast),
     ("<=", Comparison::AtMost),
@@ -74,7 +74,7 @@ const COMPARISONS: [(&str, Comparison); 4] = [
     ("<", Comparison::Below),
 ];
 
-/// What a measure is compared with, and what it is shown as.
+/// The value that a measure is compared with. Its kind decides how the measure is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bound {
     Count(u64),
@@ -82,19 +82,19 @@ enum Bound {
     Time(Duration),
 }
 
-/// What became of a [`FailOn`].
+/// The result of a [`FailOn`].
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
-    /// As it was asked for.
+    /// The condition as the user wrote it.
     pub fail_on: String,
-    /// What was measured.
+    /// The measured value.
     pub measured: String,
-    /// True when the replay counts as failed.
+    /// True if the replay has failed.
     pub failed: bool,
 }
 
 impl FailOn {
-    /// Whether a replay that came to this counts as failed.
+    /// Evaluates the condition at the end of a replay.
     pub(in crate::sink::replay) fn judge(&self, end: &ReplayProgress) -> Verdict {
         let (measured, failed) = match self.bound {
             Bound::Time(bound) => {
@@ -106,8 +106,8 @@ impl FailOn {
                 (count.to_string(), self.comparison.holds(&count, &bound))
             }
             Bound::Percent(bound) => {
-                // Of what was to be sent at all; of nothing, none is an error.
-                let all = end.offered.saturating_sub(end.blame[Blame::Choice]);
+                // A share of the requests that were to be sent. If there were none, the share is 0.
+                let all = end.offered.saturating_sub(end.attribution[Attribution::Operator]);
                 let share = 100.0 * self.measure.count(end) as f64 / all.max(1) as f64;
                 (format!("{share:.3}%"), self.comparison.holds(&share, &bound))
             }
@@ -122,10 +122,10 @@ impl Measure {
             class.checked_sub(1).and_then(|place| end.classes.get(place)).copied().unwrap_or(0)
         };
         match self {
-            Self::Errors => end.blame[Blame::Target].saturating_add(class(5)),
+            Self::Errors => end.attribution[Attribution::Target].saturating_add(class(5)),
             Self::Dropped => {
-                let dropped = [Blame::Target, Blame::Capture, Blame::Replay];
-                dropped.map(|blame| end.blame[blame]).iter().sum()
+                let dropped = [Attribution::Target, Attribution::Capture, Attribution::Replay];
+                dropped.map(|attribution| end.attribution[attribution]).iter().sum()
             }
             Self::Answered => end.answered,
             Self::Class(n) => class(n),
@@ -210,8 +210,8 @@ mod tests {
             offered: 1_010,
             answered: 990,
             classes: [0, 900, 50, 30, 10],
-            blame: enum_map::enum_map! {
-                Blame::Choice => 10, Blame::Target => 5, Blame::Replay => 4, Blame::Capture => 1,
+            attribution: enum_map::enum_map! {
+                Attribution::Operator => 10, Attribution::Target => 5, Attribution::Replay => 4, Attribution::Capture => 1,
             },
             response: Quantiles { p99: Duration::from_millis(150), ..Quantiles::default() },
             ..ReplayProgress::default()

@@ -217,7 +217,10 @@ fn a_cap_leaves_out_what_is_more_by_whole_connections() {
     replay.send(get(0, 1));
     let (account, progress) = replay.end();
     lost(&account, NotDelivered::OverRate, 49);
-    assert_eq!((account.delivered, progress.blame[crate::sink::replay::Blame::Choice]), (2, 49));
+    assert_eq!(
+        (account.delivered, progress.attribution[crate::sink::replay::Attribution::Operator]),
+        (2, 49)
+    );
     let targets: Vec<String> = target.received().iter().map(RawRequest::target).collect();
     assert_eq!(targets, ["/0/0", "/0/1"]);
 }

@@ -246,7 +246,7 @@ fn silence_is_waited_for_so_long_and_no_longer() {
     let mut replay = Replay::to(&target.url(), ReplayOptions { timeouts, ..file() });
     replay.gets(1, 2);
     replay.gets(2, 1);
-    lost(&replay.end().0, NotDelivered::AnswerTimeout, 3);
+    lost(&replay.end().0, NotDelivered::ResponseTimeout, 3);
     assert_eq!(target.connections(), 3);
 }
 
@@ -257,7 +257,7 @@ fn answer_that_never_ends_is_cut_by_the_total_time() {
     let timeouts = Timeouts { total: Duration::from_millis(50), ..Timeouts::default() };
     let mut replay = Replay::to(&target.url(), ReplayOptions { timeouts, ..file() });
     replay.gets(1, 2);
-    lost(&replay.end().0, NotDelivered::AnswerTimeout, 2);
+    lost(&replay.end().0, NotDelivered::ResponseTimeout, 2);
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn target_that_takes_nothing_of_an_upload_is_given_up() {
             request.body.wire = Kept::Memory(Bytes::from(vec![b'x'; 50_000_000]));
         },
     ));
-    lost(&replay.end().0, NotDelivered::AnswerTimeout, 1);
+    lost(&replay.end().0, NotDelivered::ResponseTimeout, 1);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn garbage_is_counted() {
     let target = Target::start(Behaviour::AnswerWith(b"SSH-2.0-x\r\n".to_vec()));
     let mut replay = Replay::to(&target.url(), file());
     replay.gets(1, 3);
-    lost(&replay.end().0, NotDelivered::BadAnswer, 3);
+    lost(&replay.end().0, NotDelivered::InvalidResponse, 3);
 }
 
 #[test]

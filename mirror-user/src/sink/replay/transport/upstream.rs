@@ -143,7 +143,7 @@ impl Upstream {
                 let began = self.reader.has_begun();
                 sent + if began { timeouts.total } else { timeouts.total.min(timeouts.first_byte) }
             };
-            timer.poll(deadline, cx).map(|()| Err(NotDelivered::AnswerTimeout))
+            timer.poll(deadline, cx).map(|()| Err(NotDelivered::ResponseTimeout))
         })
         .await
     }
@@ -168,7 +168,7 @@ impl Upstream {
             let progress = if buffer.filled().is_empty() {
                 self.reader.end().ok_or(NotDelivered::Closed)
             } else {
-                self.reader.push(buffer.filled()).map_err(|_| NotDelivered::BadAnswer)
+                self.reader.push(buffer.filled()).map_err(|_| NotDelivered::InvalidResponse)
             };
             match progress {
                 Ok(Progress::NeedMore) => {}
@@ -184,7 +184,7 @@ impl Upstream {
 
 fn lost(why: &io::Error) -> NotDelivered {
     match why.kind() {
-        io::ErrorKind::TimedOut => NotDelivered::AnswerTimeout,
+        io::ErrorKind::TimedOut => NotDelivered::ResponseTimeout,
         // TLS closed without `close_notify`.
         io::ErrorKind::UnexpectedEof => NotDelivered::Closed,
         _ => NotDelivered::Reset,

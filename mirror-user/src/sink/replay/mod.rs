@@ -356,7 +356,7 @@ impl Sink for ReplaySink {
             Event::Rewound(shift) => {
                 self.shift = shift;
                 self.pass = self.pass.saturating_add(1);
-                self.schedule.again();
+                self.schedule.restart();
             }
             Event::Interfaces(_) => {}
         }

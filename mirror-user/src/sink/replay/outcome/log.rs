@@ -30,7 +30,7 @@ const BLOCK_BYTES: usize = 64 * 1024;
 
 /// The log of one target.
 pub(in crate::sink::replay) struct RequestLog {
-    /// LoggedRequest `sent_us` counts from.
+    /// The origin of `sent_us`.
     started: Instant,
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
@@ -210,7 +210,8 @@ fn write_all(lines: &Receiver<Line>, file: &File, shared: &Shared) {
     while let Ok(first) = lines.recv() {
         block.clear();
         if torn {
-            // LoggedRequest is left of a line must not become part of the next.
+            // Ends the part of a line that was written, so that it does not merge with the next
+            // line.
             block.push(b'\n');
         }
         let mut count = 0;

@@ -18,7 +18,9 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Counts;
 use crate::stats::{Account, Responses, Seam};
 
-/// Why a shadow request has no response.
+/// Why a shadow request has no response. Once a byte was sent it is not retried, because the target
+/// may have acted on it; [`ReplayOptions::resend`](crate::sink::replay::ReplayOptions::resend)
+/// names the one exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotDelivered {
@@ -231,7 +233,7 @@ pub(in crate::sink::replay) struct Outcomes {
     pub(in crate::sink::replay) all: u64,
 }
 
-/// Who else is observers how a request ended.
+/// What records a request's outcome besides the counters.
 #[derive(Default)]
 pub(in crate::sink::replay) struct Observers {
     /// Its entry in the request log.

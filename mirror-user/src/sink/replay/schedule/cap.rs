@@ -1,12 +1,12 @@
-//! A target that gets so many requests a second of what is live, and no more.
+//! Limits a live replay to a rate of requests.
 //!
-//! Requests in, whether each may go on out. Chosen by captured connection, so that sessions stay whole: one
-//! that is let in stays in, and new ones are let in while the rate is not reached. When those that are in
-//! come to more than the rate, some of them are left out from then on. Where requests are independent
-//! of one another, each is chosen by itself.
+//! Decides about each request, by captured connection, so that sessions stay complete: an admitted
+//! connection stays admitted, and new ones are admitted while the rate is not reached. If the
+//! admitted connections exceed the rate, some of them are dropped from then on. If requests are
+//! independent of one another, each is decided by itself.
 //!
-//! Never waits and never looks at a clock: time is that of the capture, so that a pause of this process is no
-//! burst of production's.
+//! Never waits and never reads a clock: it uses the time of the capture, so that a pause of this
+//! process does not look like a burst of production's traffic.
 
 use std::time::Duration;
 
@@ -15,37 +15,38 @@ use hashbrown::HashSet;
 use super::pace::Rate;
 use crate::packet::Timestamp;
 
-/// How much of the rate may be made up for later, as requests do not come evenly.
-const CREDIT: Duration = Duration::from_millis(100);
+/// How much unused rate may be used later, because requests do not arrive evenly.
+const MAX_CREDIT: Duration = Duration::from_millis(100);
 
-/// How far those that are in may run ahead of the rate, so that a burst costs no session.
-const DEBT: Duration = Duration::from_millis(400);
+/// How far admitted connections may exceed the rate, so that a burst does not break a session.
+const MAX_DEBT: Duration = Duration::from_millis(400);
 
-/// Connections that are remembered as let in, at most twice as many; 2 MiB. Those that asked for nothing
-/// for the longest time are forgotten first, and are new when they ask again.
-const MAX_LET_IN: usize = 64 * 1024;
+/// Connections in one generation of admitted ones. At most two generations are kept; 2 MiB.
+/// Connections without requests for the longest time are discarded first, and count as new if they
+/// send another.
+const MAX_ADMITTED: usize = 64 * 1024;
 
-/// What a rate is kept with.
+/// Keeps a rate (a token bucket).
 pub(in crate::sink::replay) struct Cap {
     rate: Rate,
-    /// Requests are chosen one by one, and not by connection.
+    /// Requests are decided one by one, not by connection.
     each: bool,
-    /// When it was asked first and last.
+    /// The times of the first and the latest request.
     began: Option<Timestamp>,
-    asked: Option<Timestamp>,
-    /// How many requests may go on now; below 0, how many went on before their time.
+    last_seen: Option<Timestamp>,
+    /// How many requests may be admitted now. Negative: how many were admitted ahead of the rate.
     level: f64,
-    let_in: LetIn,
+    admitted: Admitted,
 }
 
 impl Cap {
-    /// At most `rate`, `each` request by itself or by connection.
+    /// Keeps `rate`; decides about `each` request by itself, or by connection.
     pub(in crate::sink::replay) fn new(rate: Rate, each: bool) -> Self {
-        Self { rate, each, began: None, asked: None, level: 0.0, let_in: LetIn::default() }
+        Self { rate, each, began: None, last_seen: None, level: 0.0, admitted: Admitted::default() }
     }
 
-    /// Whether a request of this connection that was whole at `now` may go on; `is_first` says that none
-    /// was seen before it.
+    /// Whether a request of this connection that was complete at `now` is admitted. `is_first`: it
+    /// is the first request of its connection.
     pub(in crate::sink::replay) fn admits(
         &mut self,
         connection: u64,
@@ -53,19 +54,19 @@ impl Cap {
         now: Timestamp,
     ) -> bool {
         let (credit, debt) = self.refill(now);
-        let is_in = !self.each && self.let_in.contains(connection);
-        let admits = if is_in {
+        let is_admitted = !self.each && self.admitted.contains(connection);
+        let admits = if is_admitted {
             self.level > -debt
         } else if self.each || is_first {
             self.level >= 1.0
         } else {
-            // A part of a session is better than a target that gets less than it may.
+            // A partial session is better than a target that gets less than the rate.
             self.level >= credit
         };
         if !self.each && admits {
-            self.let_in.insert(connection);
-        } else if is_in {
-            self.let_in.remove(connection);
+            self.admitted.insert(connection);
+        } else if is_admitted {
+            self.admitted.remove(connection);
         }
         if admits {
             self.level -= 1.0;
@@ -73,37 +74,38 @@ impl Cap {
         admits
     }
 
-    /// Adds what the time brought; how far the level may rise, and how far it may fall.
+    /// Adds the credit of the time since the last request. Returns the largest credit and the
+    /// largest debt.
     fn refill(&mut self, now: Timestamp) -> (f64, f64) {
         let began = *self.began.get_or_insert(now);
         let rate = self.rate.per_second(now.since(began));
-        // One at least, or nothing would ever go on.
+        // At least one, or nothing would ever be admitted.
         let (credit, debt) =
-            ((rate * CREDIT.as_secs_f64()).max(1.0), (rate * DEBT.as_secs_f64()).max(1.0));
-        self.level = match self.asked {
-            Some(asked) => (self.level + rate * now.since(asked).as_secs_f64()).min(credit),
+            ((rate * MAX_CREDIT.as_secs_f64()).max(1.0), (rate * MAX_DEBT.as_secs_f64()).max(1.0));
+        self.level = match self.last_seen {
+            Some(last_seen) => (self.level + rate * now.since(last_seen).as_secs_f64()).min(credit),
             None => credit,
         };
-        // Connections are not in step to the microsecond.
-        self.asked = self.asked.max(Some(now));
+        // Times of different connections may be slightly out of order.
+        self.last_seen = self.last_seen.max(Some(now));
         (credit, debt)
     }
 }
 
-/// Connections in two generations, of which the older one is forgotten when the younger one is full.
+/// Connections in two generations. When the younger one is full, the older one is discarded.
 #[derive(Default)]
-struct LetIn {
+struct Admitted {
     young: HashSet<u64>,
     old: HashSet<u64>,
 }
 
-impl LetIn {
+impl Admitted {
     fn contains(&self, connection: u64) -> bool {
         self.young.contains(&connection) || self.old.contains(&connection)
     }
 
     fn insert(&mut self, connection: u64) {
-        if self.young.insert(connection) && self.young.len() >= MAX_LET_IN {
+        if self.young.insert(connection) && self.young.len() >= MAX_ADMITTED {
             self.old = std::mem::take(&mut self.young);
         }
     }
@@ -122,8 +124,8 @@ mod tests {
         Timestamp::from_nanos((seconds * 1e9) as u64)
     }
 
-    /// Connections with so many requests a second each, in turns, for ten seconds; how many of the
-    /// requests of each went on.
+    /// Sends `each` requests per second on each of `connections`, in turn, for ten seconds. Returns
+    /// how many of each connection were admitted.
     fn ten_seconds(cap: &mut Cap, connections: u64, each: u64) -> Vec<u64> {
         let mut admitted = vec![0; usize::try_from(connections).unwrap()];
         for n in 0..each * 10 {
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_below_the_rate_goes_on_whole() {
+    fn load_below_the_rate_is_admitted_completely() {
         assert_eq!(ten_seconds(&mut cap("500/s", false), 20, 20), [200; 20]);
     }
 
@@ -186,6 +188,6 @@ mod tests {
         for n in 0..200_000 {
             assert!(cap.admits(n, true, Timestamp::from_nanos(n * 1_000)));
         }
-        assert!(cap.let_in.young.len() <= MAX_LET_IN && cap.let_in.old.len() <= MAX_LET_IN);
+        assert!(cap.admitted.young.len() <= MAX_ADMITTED && cap.admitted.old.len() <= MAX_ADMITTED);
     }
 }

@@ -1,15 +1,15 @@
-//! Amplification: each session several times.
+//! Amplification: replays each session several times.
 
 use std::time::Duration;
 
-/// How often each captured connection is replayed, and how its copies lie in time.
+/// How often each captured connection is replayed, and how its copies are spread in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Copies {
-    /// How many there are of each; 1 is no amplification.
+    /// Copies of each connection; 1 means no amplification.
     pub count: u32,
-    /// Over how much time the copies of one session are spread. A second by default: short enough
-    /// that the load's shape stays, long enough that a moment's requests do not come `count` times
-    /// at once.
+    /// The time over which the copies of one session are spread. One second by default: short
+    /// enough to keep the shape of the load, long enough that requests of one moment are not sent
+    /// `count` times at once.
     pub over: Duration,
 }
 
@@ -20,12 +20,12 @@ impl Default for Copies {
 }
 
 impl Copies {
-    /// How much later than the first copy of `connection` its copy `index` is, the same for all
-    /// its requests.
+    /// How much later copy `index` of `connection` is than the first copy. The same for all its
+    /// requests.
     ///
-    /// The time is cut into as many parts as there are copies, and each copy lies anywhere in a
-    /// part of its own: copies in equal steps would move all sessions in step, as if the same
-    /// crowd came again; copies anywhere would leave holes and heaps.
+    /// The time is divided into one part for each copy, and each copy has a pseudorandom position
+    /// in its part. Equal steps would shift all sessions in the same way, so that load peaks
+    /// repeat; fully random positions would leave gaps and clusters.
     pub(in crate::sink::replay) fn offset(&self, connection: u64, index: u32) -> Duration {
         if index == 0 || self.count == 0 {
             return Duration::ZERO;
@@ -36,13 +36,13 @@ impl Copies {
     }
 }
 
-/// A number from 0 to 1 that looks random and is the same each time (SplitMix64's finaliser).
+/// A pseudorandom number from 0 to 1 that depends only on `seed` (SplitMix64's finalizer).
 fn scatter(seed: u64) -> f64 {
     let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^= z >> 31;
-    // 53 bits are what a float holds exactly.
+    // An `f64` holds 53 bits exactly.
     (z >> 11) as f64 / (1_u64 << 53) as f64
 }
 

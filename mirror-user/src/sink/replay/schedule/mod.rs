@@ -1,5 +1,5 @@
-//! When each request is due: absolute deadlines, counted from the first request, so that no wait
-//! adds to the next.
+//! Computes when each request is due. Deadlines are absolute, counted from the first request, so
+//! that delays do not add up.
 
 pub(in crate::sink::replay) mod cap;
 pub(in crate::sink::replay) mod copies;
@@ -12,66 +12,66 @@ use std::time::{Duration, Instant};
 use self::pace::Pace;
 use crate::packet::Timestamp;
 
-/// How long after the first request came it is due: the reader is ahead then, and the first
-/// connections are made.
+/// How long after its arrival the first request is due: time for the reader to get ahead and for
+/// the first connections to be made.
 const HEAD_START: Duration = crate::sink::replay::engine::session::CONNECT_AHEAD;
 
-/// Ten years: a deadline that no replay reaches, where one cannot be computed.
+/// Ten years: replaces a deadline that cannot be computed. No replay reaches it.
 const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Deadlines of one replay.
+/// The deadlines of one replay.
 pub(in crate::sink::replay) struct Schedule {
     pace: Pace,
-    /// What is due when: a captured time, or for a rate nothing but the start.
+    /// A captured time and when it is due. For a rate only the second is used.
     origin: Option<(Timestamp, Instant)>,
-    /// How many requests were given a time.
-    given: u64,
-    /// The latest time that was given.
+    /// How many requests have a deadline so far.
+    scheduled: u64,
+    /// The latest deadline so far.
     latest: Option<Instant>,
     gaps: Gaps,
 }
 
-/// Pauses that are cut.
+/// Shortens long pauses.
 #[derive(Default)]
 struct Gaps {
     longest: Option<Duration>,
-    /// How far after the origin the latest request is, with nothing cut.
-    front: Duration,
-    /// Where the last pause that was cut began.
-    last: Duration,
-    /// How much was cut in all before that pause, and with it.
-    before: Duration,
+    /// Distance of the latest request from the origin, before any cut.
+    latest: Duration,
+    /// Where the last pause that was cut began, before any cut.
+    last_cut: Duration,
+    /// How much was cut in all before that pause.
+    cut_before: Duration,
     cut: Duration,
 }
 
 impl Gaps {
-    /// Where a request so far after the origin comes to be.
-    fn place(&mut self, at: Duration) -> Duration {
+    /// The distance from the origin after cuts, for a request at distance `at`.
+    fn position(&mut self, at: Duration) -> Duration {
         let Some(longest) = self.longest else { return at };
-        let gap = at.saturating_sub(self.front);
+        let gap = at.saturating_sub(self.latest);
         if gap > longest {
-            (self.last, self.before) = (self.front, self.cut);
+            (self.last_cut, self.cut_before) = (self.latest, self.cut);
             self.cut = self.cut.saturating_add(gap.saturating_sub(longest));
         }
-        self.front = self.front.max(at);
-        // One that began before the pause's end may have become whole after it.
-        let resumed = self.last.saturating_sub(self.before).saturating_add(longest);
-        at.saturating_sub(self.cut).max(at.saturating_sub(self.before).min(resumed))
+        self.latest = self.latest.max(at);
+        // A request that began before the end of the pause may have been completed after it.
+        let resumed = self.last_cut.saturating_sub(self.cut_before).saturating_add(longest);
+        at.saturating_sub(self.cut).max(at.saturating_sub(self.cut_before).min(resumed))
     }
 }
 
 impl Schedule {
-    /// Where `max_gap` is given, no pause of the recorded times is longer.
+    /// With `max_gap`, longer pauses between recorded times are cut to it.
     pub(in crate::sink::replay) fn new(pace: Pace, max_gap: Option<Duration>) -> Self {
         let gaps = Gaps { longest: max_gap, ..Gaps::default() };
-        Self { pace, origin: None, given: 0, latest: None, gaps }
+        Self { pace, origin: None, scheduled: 0, latest: None, gaps }
     }
 
-    /// When a request that was captured at `started` is due, `offset` later than it was captured;
-    /// `None`: at once. The first one is due [`HEAD_START`] after it comes, and those captured before it too. A
-    /// rate has no place for an offset: each request is due a slot after the one before.
+    /// When a request that was captured at `started` is due, plus `offset`; `None`: at once. The
+    /// first request is due [`HEAD_START`] after it arrives, as are requests that were captured
+    /// before it. A rate ignores the offset: each request is due one interval after the one before.
     ///
-    /// `now` is asked when a time begins.
+    /// `now` is called only for the first request, and for live requests with an offset.
     pub(in crate::sink::replay) fn due(
         &mut self,
         started: Timestamp,
@@ -90,22 +90,22 @@ impl Schedule {
             Pace::Recorded { speed } => {
                 let (first, origin) = origin();
                 let gap = started.since(first).as_secs_f64() / speed;
-                // A speed near zero asks for a time that no clock reaches.
+                // A speed near zero leads to a time that no clock reaches.
                 let gap = Duration::try_from_secs_f64(gap).unwrap_or(FAR);
-                later(origin, self.gaps.place(gap).saturating_add(offset))
+                later(origin, self.gaps.position(gap).saturating_add(offset))
             }
             Pace::Rate(rate) => {
                 let (_, origin) = origin();
-                later(origin, rate.offset(self.given))
+                later(origin, rate.offset(self.scheduled))
             }
         };
-        self.given = self.given.saturating_add(1);
+        self.scheduled = self.scheduled.saturating_add(1);
         self.latest = Some(latest.map_or(due, |latest| latest.max(due)));
         Some(due)
     }
 
-    /// The capture begins anew: its first request is due when the last one so far is.
-    pub(in crate::sink::replay) fn again(&mut self) {
+    /// The capture is read again: its first request is due at the latest deadline so far.
+    pub(in crate::sink::replay) fn restart(&mut self) {
         if matches!(self.pace, Pace::Recorded { .. }) {
             self.origin = None;
             self.gaps = Gaps { longest: self.gaps.longest, ..Gaps::default() };
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_speed_is_no_panic() {
+    fn absurd_speed_does_not_panic() {
         assert!(gaps(Pace::Recorded { speed: 1e-300 }, &[1, 2])[1].is_some());
     }
 
@@ -171,20 +171,20 @@ mod tests {
         let start = now();
         let mut schedule = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
         let due = |schedule: &mut Schedule, n| {
-            // A clock that has moved on moves no deadline.
+            // The current time does not change later deadlines.
             let now = || start + Duration::from_secs(n);
             let at: Option<Instant> = schedule.due(second(n), Duration::ZERO, now);
             at.map(|at| at.duration_since(start + HEAD_START).as_secs())
         };
         assert_eq!(due(&mut schedule, 0), Some(0));
         assert_eq!(due(&mut schedule, 7), Some(7));
-        schedule.again();
+        schedule.restart();
         assert_eq!(due(&mut schedule, 0), Some(7));
         assert_eq!(due(&mut schedule, 7), Some(14));
     }
 
     #[test]
-    fn long_pauses_are_cut_and_what_follows_keeps_its_gaps() {
+    fn long_pauses_are_cut_and_later_requests_keep_their_gaps() {
         let came = now();
         let recorded = Pace::Recorded { speed: 2.0 };
         let mut schedule = Schedule::new(recorded, Some(Duration::from_secs(5)));
@@ -192,10 +192,11 @@ mod tests {
             let at = schedule.due(second(n), Duration::ZERO, || came).unwrap();
             at.duration_since(came + HEAD_START).as_secs()
         };
-        // 8 s of a capture are 4 s here, 1,000 s are cut to 5, and what began before that pause stays there.
+        // 8 s of the capture are 4 s here, 1,000 s are cut to 5, and a request that began before
+        // that pause stays before it.
         let captured = [100, 108, 1_108, 110, 106, 1_110, 1_120, 2_120];
         assert_eq!(captured.map(&mut due), [0, 4, 9, 5, 3, 10, 15, 20]);
-        schedule.again();
+        schedule.restart();
         let mut due = |n| schedule.due(second(n), Duration::ZERO, || came).unwrap();
         let first = due(100);
         assert_eq!(due(1_108).duration_since(first), Duration::from_secs(5));

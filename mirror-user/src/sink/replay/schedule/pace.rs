@@ -1,4 +1,4 @@
-//! How the times of a capture become the times of a replay.
+//! The pace of a replay: how recorded times become times of the replay.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,41 +7,43 @@ use std::time::Duration;
 /// How the recorded times become the times of the replay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
-    /// At once: it is captured as it happens.
+    /// At once: traffic is replayed while it is captured.
     Live,
     /// With the recorded gaps, divided by `speed`.
     Recorded {
         /// 2.0 is twice as fast. Finite and above 0.
         speed: f64,
     },
-    /// So many a second, whatever the recorded gaps.
+    /// At a rate, whatever the recorded gaps are.
     Rate(Rate),
-    /// As fast as the target answers; only the order within a connection is kept.
+    /// As fast as the target responds. Only the order within a connection is kept.
     Max,
 }
 
 impl Pace {
-    /// True when requests have a time at which they are due, so that waiting shifts none of them.
+    /// True if requests have absolute deadlines, which do not shift when the replay waits.
     #[must_use]
     pub fn has_deadlines(self) -> bool {
         matches!(self, Self::Recorded { .. } | Self::Rate(_))
     }
 }
 
-/// Requests a second: one rate, or a straight ramp between two and the second one ever after.
+/// Requests per second: a constant rate, or a linear ramp from one rate to another that then stays
+/// constant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     from: f64,
     to: f64,
-    /// Seconds from the first rate to the second.
+    /// Duration of the ramp in seconds.
     over: f64,
 }
 
-/// More than any machine sends, and still far from where a float cannot count requests.
+/// More requests per second than any machine sends, and few enough for a float to count requests
+/// exactly.
 const MAX_RATE: f64 = 1e9;
 
 impl Rate {
-    /// Requests a second so long after the start.
+    /// The rate at this time after the start, in requests per second.
     pub(in crate::sink::replay) fn per_second(&self, since: Duration) -> f64 {
         let Self { from, to, over } = *self;
         let since = since.as_secs_f64();
@@ -49,7 +51,7 @@ impl Rate {
     }
 
     /// How long after the start the `n`th request is due, counted from 0: where the area under the
-    /// rate is `n`. Never drifts, as no time is the sum of earlier ones.
+    /// rate is `n`. It does not drift, because no time is a sum of earlier ones.
     pub(in crate::sink::replay) fn offset(&self, n: u64) -> Duration {
         let Self { from, to, over } = *self;
         let n = n as f64;
@@ -63,7 +65,7 @@ impl Rate {
             let root = (from * from + 2.0 * slope * n).max(0.0).sqrt();
             2.0 * n / (from + root)
         };
-        // Where both are 0 the first request is due now.
+        // NaN if both are 0: the first request of a ramp from 0 is due now.
         Duration::try_from_secs_f64(if seconds.is_nan() { 0.0 } else { seconds })
             .unwrap_or(Duration::MAX)
     }
@@ -74,7 +76,7 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "requests a second, such as 500/s, or a ramp, such as 100..2000/10m";
+        let wrong = || "requests per second, such as 500/s, or a ramp, such as 100..2000/10m";
         let number = |text: &str| {
             let number = text.trim().parse::<f64>().ok();
             number.filter(|number| (0.0..=MAX_RATE).contains(number)).ok_or_else(wrong)

@@ -1,4 +1,4 @@
-//! Which part of a capture is replayed.
+//! The part of a capture that is replayed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::packet::Timestamp;
 
-/// A point of a capture.
+/// A point in time of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
-    /// A time of day and date.
+    /// An absolute time.
     At(Timestamp),
-    /// So long after the first request.
+    /// A distance from the first request.
     After(Duration),
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Point {
     }
 }
 
-/// From one point up to another, that one not included; all of it by default.
+/// From one point up to another, exclusive; the entire capture by default.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
     /// Where it begins.
@@ -64,8 +64,8 @@ impl Window {
         Self { from, to, first: None }
     }
 
-    /// True when a request that began at `started` is part of it. The first one that is asked about
-    /// is the capture's first.
+    /// True if a request that began at `started` is in the window. The first call is taken for the
+    /// capture's first request.
     pub(in crate::sink::replay) fn contains(&mut self, started: Timestamp) -> bool {
         let first = *self.first.get_or_insert(started);
         let since = |point| match point {
@@ -80,25 +80,25 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn seconds(from: Option<&str>, to: Option<&str>, asked: &[u64]) -> Vec<u64> {
+    fn seconds(from: Option<&str>, to: Option<&str>, requests: &[u64]) -> Vec<u64> {
         let point = |text: Option<&str>| text.map(|text| text.parse().unwrap());
         let mut window = Window::new(point(from), point(to));
         let inside = |n: &u64| window.contains(Timestamp::from_nanos(n * 1_000_000_000));
-        asked.iter().copied().filter(inside).collect()
+        requests.iter().copied().filter(inside).collect()
     }
 
     #[test]
     fn ends_are_times_or_distances_from_the_first_request() {
-        let asked = [100, 105, 110, 115, 120];
-        assert_eq!(seconds(None, None, &asked), asked);
-        assert_eq!(seconds(Some("10s"), None, &asked), [110, 115, 120]);
-        assert_eq!(seconds(Some("5s"), Some("15s"), &asked), [105, 110]);
-        assert_eq!(seconds(Some("1970-01-01T00:01:45Z"), None, &asked), [105, 110, 115, 120]);
-        assert_eq!(seconds(None, Some("1970-01-01T01:01:45+01:00"), &asked), [100]);
+        let requests = [100, 105, 110, 115, 120];
+        assert_eq!(seconds(None, None, &requests), requests);
+        assert_eq!(seconds(Some("10s"), None, &requests), [110, 115, 120]);
+        assert_eq!(seconds(Some("5s"), Some("15s"), &requests), [105, 110]);
+        assert_eq!(seconds(Some("1970-01-01T00:01:45Z"), None, &requests), [105, 110, 115, 120]);
+        assert_eq!(seconds(None, Some("1970-01-01T01:01:45+01:00"), &requests), [100]);
     }
 
     #[test]
-    fn what_is_no_time_is_refused() {
+    fn invalid_times_are_refused() {
         for text in ["", "yesterday", "2026-01-02", "2026-01-02T03:04:05", "1950-01-01T00:00:00Z"] {
             assert!(text.parse::<Point>().is_err(), "{text}");
         }

@@ -36,7 +36,7 @@ use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
 pub(crate) use self::correlate::MAX_RESPONSE_BYTES;
-use self::correlate::{Count, Recorded};
+use self::correlate::{Count, RecordedResponse};
 use self::engine::queue::{MaxWait, Queue, Submission};
 use self::key::{ExchangeKey, SessionKey};
 pub use self::load::breaker::BreakerOptions;
@@ -226,7 +226,7 @@ impl ReplaySink {
             // Some of them may never end, as their connections are forgotten.
             if open.len() >= MAX_OPEN {
                 let unseen = open.len() as u64;
-                self.queue.counters.correlated.add(Count::AnswersDropped, unseen);
+                self.queue.counters.correlated.add(Count::ResponsesDropped, unseen);
                 open.clear();
             }
             open.insert(ExchangeKey { session, index });
@@ -242,7 +242,7 @@ impl ReplaySink {
     }
 
     /// Hands on what production answered to requests that were taken.
-    fn answered(&mut self, exchange: &Exchange) {
+    fn queue_response(&mut self, exchange: &Exchange) {
         let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
         let max_wait = match self.when_full {
             WhenFull::Drop(victim) => MaxWait::None(victim),
@@ -255,7 +255,7 @@ impl ReplaySink {
                 && open.remove(&key)
             {
                 let (request, response) = (Arc::clone(request), Arc::clone(response));
-                let recorded = Recorded { key, request, response, pass: self.pass };
+                let recorded = RecordedResponse { key, request, response, pass: self.pass };
                 self.queue.push_response(recorded, max_wait);
             }
         }
@@ -337,7 +337,7 @@ impl Sink for ReplaySink {
         // A whole request comes when it was asked; only one that never became whole is new here.
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
             self.watch_production(exchange);
-            self.answered(exchange);
+            self.queue_response(exchange);
             return Ok(());
         }
         for copy in 0..self.copies.count {

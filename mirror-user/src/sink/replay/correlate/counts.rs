@@ -1,4 +1,4 @@
-//! What is counted of values that differ.
+//! The counters of correlation.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -11,31 +11,32 @@ use strum::IntoStaticStr;
 pub(in super::super) enum Count {
     /// Pairs that were learned.
     Learned,
-    /// Pairs that took the place of others because such values change.
+    /// Pairs that replaced others, because such values change.
     Renewed,
-    /// Pairs that contradict others, which hold.
+    /// Pairs that were discarded because they contradict others.
     Conflicts,
     /// Requests in which values were replaced.
     Requests,
     /// Values that were replaced.
     Values,
-    /// Values that were left, as they may be several.
+    /// Values that were left as they are, because they are ambiguous.
     Ambiguous,
-    /// Requests whose body may hold values and was not looked into.
+    /// Requests whose body may contain values but could not be searched.
     BodiesLeft,
-    /// Requests that waited for the answer with a value that is in them.
+    /// Requests that waited for a response with a value that they use.
     Waited,
-    /// Those of them for which it did not come in time.
+    /// Requests whose wait timed out.
     WaitedInVain,
-    /// Answers of production that were not looked at, as too many waited or were awaited.
-    AnswersDropped,
-    /// Answers without their other half that were forgotten.
+    /// Responses of production that were dropped, because too many were queued or expected.
+    #[strum(serialize = "answers_dropped")]
+    ResponsesDropped,
+    /// Responses without a counterpart that were discarded.
     HalvesForgotten,
-    /// Pairs that were forgotten.
+    /// Pairs that were discarded.
     PairsForgotten,
 }
 
-/// The counts, written by the engine and read when it has ended.
+/// The counters, written by the engine and read after it has ended.
 #[derive(Default)]
 pub(in super::super) struct Counts(EnumMap<Count, AtomicU64>);
 

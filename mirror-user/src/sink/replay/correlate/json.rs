@@ -1,4 +1,4 @@
-//! Values in JSON documents. Whatever else stands there stays, byte for byte, broken documents too.
+//! Replaces values in JSON documents. Every other byte stays as it is, also in invalid documents.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::tokens::{is_id_name, is_secret_name, kind_of_name};
 use super::translate::Translator;
 
 impl Translator<'_> {
-    /// A JSON document: its strings, and its numbers where a name says what they are.
+    /// Translates a JSON document: its strings, and numbers whose member name says what they are.
     pub(super) fn json(&mut self, text: &str, out: &mut String) -> bool {
         let mut changed = false;
         let mut name = String::new();
@@ -24,7 +24,7 @@ impl Translator<'_> {
                 };
                 let mut new = String::new();
                 if behind.trim_ascii_start().starts_with(':') {
-                    // A name may be a value: `{"5001": 2}`.
+                    // A member name may be a value: `{"5001": 2}`.
                     let one = self.text(&plain, "", false, &mut new);
                     push_string(out, raw, &new, one);
                     changed |= one;
@@ -66,8 +66,8 @@ impl Translator<'_> {
     }
 }
 
-/// What is between the quotes of the string that `text` begins with, up to the end when there is no
-/// second one.
+/// The text between the quotes of the string at the start of `text`; up to the end if the closing
+/// quote is missing.
 fn json_string(text: &str) -> &str {
     let inner = text.get(1..).unwrap_or_default();
     let mut escaped = false;

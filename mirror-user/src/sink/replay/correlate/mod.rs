@@ -1,18 +1,19 @@
-//! State that differs: production gave `sid=A` and order 5001, the target `sid=B` and 1000000001, and
-//! a later request that says 5001 means the other one.
+//! Correlates server state that differs. If production assigned `sid=A` and order 5001, and the
+//! target `sid=B` and order 1000000001, then a later request with 5001 must say 1000000001 at the
+//! target.
 //!
-//! Come in, on the engine's thread: what production answered and what the target answered to each
-//! request, in whichever order, and each request before it is sent. What stands at the same place of
-//! both answers (`sites`) and looks alike (`tokens`) is a pair, remembered one to one (`table`). Goes
-//! out: the request with production's values replaced by the target's, as whole values and no parts
-//! of them (`translate`).
+//! Runs on the engine's thread. Its input is the response of production and of the target to each
+//! request, in either order, and each request before it is sent. Two values at the same place of
+//! both responses (`sites`) that look alike (`tokens`) are a pair, kept one to one (`table`). Its
+//! output is the request with production's values replaced by the target's (`translate`). Only
+//! complete values are replaced, never parts of them.
 //!
-//! A request that uses a value of which the target's answer is still under way, on another
-//! connection, waits for it, no longer than `PATIENCE`. Each copy of a capture has pairs of its own.
-//! Under redaction the pairs are of tokens, which are the same for the same value. Refuses to guess:
-//! a value that may be several is left as it is; long and coded bodies are not looked into; each is
-//! counted. Remembers a bounded number of pairs and of answers without their other half, and forgets
-//! the oldest.
+//! If the target's response with a value is still in flight on another connection, a request that
+//! uses the value waits for it, for at most `MAX_WAIT`. Each copy of a capture has its own pairs.
+//! Under redaction the pairs are of tokens, which are the same for the same value. It does not
+//! guess: an ambiguous value is left as it is, and long or coded request bodies are not searched;
+//! both are counted. It keeps a bounded number of pairs and of responses without their counterpart,
+//! and discards the oldest.
 
 mod counts;
 mod json;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub(super) use self::counts::{Count, Counts};
-use self::sites::Asked;
+use self::sites::RequestContext;
 use self::state::{Half, State};
 use crate::http::message::{Head, Kept, Message, StartLine};
 use crate::http::whole;
@@ -39,27 +40,27 @@ use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::key::ExchangeKey;
 
-/// Bytes of an answer's content that are looked through, coded and decoded; nothing is learned of a
-/// longer one but from its head.
+/// The largest content of a response that is searched, in bytes, coded and decoded. Of a longer
+/// response only the head is searched.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
-/// Bytes that pairs may take, of all copies together.
+/// Memory for the pairs of all copies, in bytes.
 const MAX_TABLE_BYTES: usize = 16 << 20;
 
-/// How long a request waits for the answer that brings a value that is in it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a request waits for the target's response with a value that it uses.
+const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// What production answered.
-pub(super) struct Recorded {
+/// A response of production, with its request.
+pub(super) struct RecordedResponse {
     pub(super) key: ExchangeKey,
     pub(super) request: Arc<Message>,
     pub(super) response: Arc<Message>,
-    /// Which reading of the capture it is of.
+    /// Which pass over the capture it belongs to.
     pub(super) pass: u32,
 }
 
-impl Recorded {
-    /// How many bytes of memory it holds.
+impl RecordedResponse {
+    /// The memory that it uses, in bytes.
     pub(super) fn memory(&self) -> usize {
         let body = match &self.response.body.wire {
             Kept::Memory(bytes) => bytes.len(),
@@ -69,33 +70,38 @@ impl Recorded {
     }
 }
 
-/// What the sessions share of it.
+/// The state of correlation, shared by all sessions.
 pub(super) struct Correlate {
     state: RefCell<State>,
-    /// Told whenever a target's answer came, or will not come.
+    /// Notified when a response of the target arrives or fails.
     changed: Notify,
 }
 
 impl Correlate {
-    /// For so many copies of the capture.
+    /// For this number of copies of the capture.
     pub(super) fn new(copies: u32) -> Self {
         let copies = usize::try_from(copies).unwrap_or(1).max(1);
         Self { state: RefCell::new(State::new(MAX_TABLE_BYTES / copies)), changed: Notify::new() }
     }
 
-    /// Takes what production answered, which came at this place among requests and answers.
-    pub(super) fn recorded(&self, recorded: &Recorded, arrived: u64, counts: &Counts) {
+    /// Records a response of production. `arrived` is its position among all queue entries.
+    pub(super) fn record_production(
+        &self,
+        recorded: &RecordedResponse,
+        arrived: u64,
+        counts: &Counts,
+    ) {
         let mut state = self.state.borrow_mut();
-        let Recorded { key, request, response, pass } = recorded;
-        let asked = match &request.head.start {
+        let RecordedResponse { key, request, response, pass } = recorded;
+        let context = match &request.head.start {
             StartLine::Request { method, target, .. } => {
-                Asked::new(request.head.bytes(method), request.head.bytes(target))
+                RequestContext::new(request.head.bytes(method), request.head.bytes(target))
             }
             StartLine::Status { .. } => return,
         };
-        let fine = response.incomplete.is_none() && is_fine(&response.head);
-        let sites = match fine {
-            true => state.sites(&asked, &response.head, &response.body),
+        let usable = response.incomplete.is_none() && is_usable(&response.head);
+        let sites = match usable {
+            true => state.sites(&context, &response.head, &response.body),
             false => Vec::new(),
         };
         match state.take_half(key) {
@@ -108,18 +114,18 @@ impl Correlate {
         }
     }
 
-    /// Takes what the target answered to a request; `None` when it gave no answer.
-    pub(super) fn answered(
+    /// Records the target's response to a request; `None` if there was none.
+    pub(super) fn record_target(
         &self,
         key: ExchangeKey,
         request: &ShadowRequest,
-        answer: Option<Vec<u8>>,
+        response: Option<Vec<u8>>,
         counts: &Counts,
     ) {
         let mut state = self.state.borrow_mut();
-        let read = answer.and_then(|wire| whole::response(&wire.into(), request.is_head));
-        let shadow = read.map(|(head, body)| match is_fine(&head) {
-            true => state.sites(&asked_by(request), &head, &body),
+        let read = response.and_then(|wire| whole::response(&wire.into(), request.is_head));
+        let shadow = read.map(|(head, body)| match is_usable(&head) {
+            true => state.sites(&context_of(request), &head, &body),
             false => Vec::new(),
         });
         match (state.take_half(&key), shadow) {
@@ -134,7 +140,7 @@ impl Correlate {
         self.changed.notify_waiters();
     }
 
-    /// The request as the target understands it.
+    /// Returns the request with the target's values.
     pub(super) async fn translate<'a>(
         &self,
         copy: u32,
@@ -142,41 +148,41 @@ impl Correlate {
         request: &'a ShadowRequest,
         counts: &Counts,
     ) -> Cow<'a, ShadowRequest> {
-        let until = now() + PATIENCE;
+        let until = now() + MAX_WAIT;
         let mut waited = false;
-        let (translated, told) = loop {
-            // From here on no answer is missed.
+        let (translated, stats) = loop {
+            // Register first, so that no response is missed.
             let changed = self.changed.notified();
-            let (translated, told) = self.state.borrow().translate(copy, arrived, request);
-            if told.pends.is_none() || now() >= until {
-                break (translated, told);
+            let (translated, stats) = self.state.borrow().translate(copy, arrived, request);
+            if stats.awaits.is_none() || now() >= until {
+                break (translated, stats);
             }
             waited = true;
             let _ = tokio::time::timeout_at(until.into(), changed).await;
         };
-        if let Some(value) = told.pends {
-            // Whoever comes next need not wait for it, too.
-            self.state.borrow_mut().await_no_more(copy, &value);
+        if let Some(value) = stats.awaits {
+            // Later requests need not wait for this value.
+            self.state.borrow_mut().stop_waiting_for(copy, &value);
             counts.add(Count::WaitedInVain, 1);
         }
         counts.add(Count::Waited, waited.into());
-        counts.add(Count::Ambiguous, told.ambiguous);
-        counts.add(Count::BodiesLeft, told.body_left.into());
-        counts.add(Count::Values, told.replaced);
+        counts.add(Count::Ambiguous, stats.ambiguous);
+        counts.add(Count::BodiesLeft, stats.body_left.into());
+        counts.add(Count::Values, stats.replaced);
         counts.add(Count::Requests, translated.is_some().into());
         translated.map_or(Cow::Borrowed(request), Cow::Owned)
     }
 }
 
-/// What a request on its way asks for.
-fn asked_by(request: &ShadowRequest) -> Asked {
+/// The context of a shadow request.
+fn context_of(request: &ShadowRequest) -> RequestContext {
     let line = request.front.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
-    Asked::new(words.next().unwrap_or_default(), words.next().unwrap_or_default())
+    RequestContext::new(words.next().unwrap_or_default(), words.next().unwrap_or_default())
 }
 
-/// True for an answer that brought what was asked for, or says where it is.
-fn is_fine(head: &Head) -> bool {
+/// True for a successful response or a redirect.
+fn is_usable(head: &Head) -> bool {
     matches!(head.start, StartLine::Status { code: 200..400, .. })
 }
 

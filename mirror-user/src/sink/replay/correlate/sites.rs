@@ -1,9 +1,9 @@
-//! The values of an answer that a later request may have to show, each with its place: what stands
-//! at the same place of both answers is a pair.
+//! Finds the values of a response that a later request may have to present, each with its place.
+//! Values at the same place of both responses are a pair.
 //!
-//! Cookies, tokens by their names, `ETag` and `Location` are taken from every answer. What else looks
-//! like a name of something is taken only where the request was to make or change something: in lists
-//! that are read, the same place may hold another thing.
+//! Cookies, tokens (by field name), `ETag` and `Location` are taken from every response. Other
+//! identifiers are taken only if the request was to create or change something: in a list that is
+//! only read, the same place may hold another item.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -11,62 +11,62 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 use serde_json::Value;
 
 use super::tokens::{
-    Class, SECRET, alike, is_id_name, is_secret_name, kind_of_name, resource_of, speaks_for_itself,
+    Class, SECRET, alike, is_distinctive, is_id_name, is_secret_name, kind_of_name, resource_of,
 };
 use crate::http::message::Head;
 
-/// Values of one answer that are remembered; the first ones.
+/// The largest number of values of one response; later ones are ignored.
 const MAX_SITES: usize = 256;
 
-/// Bytes of one tag of HTML.
+/// The longest HTML tag that is parsed, in bytes.
 const MAX_TAG_BYTES: usize = 4 * 1024;
 
-/// A value of an answer.
+/// A value of a response.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    /// Where it stands.
+    /// The hash of its place.
     pub(super) place: u64,
     pub(super) value: Box<str>,
-    /// What it names.
+    /// The kind of thing that it names.
     pub(super) kind: Box<str>,
-    /// Values of its kind change as a rule.
+    /// Values of this kind usually change.
     pub(super) renews: bool,
-    /// It is one whatever it looks like, as a cookie is.
+    /// It is a value in any form, as a cookie is.
     pub(super) any: bool,
 }
 
 impl Site {
-    /// Whether both are values of one kind.
+    /// Whether both values can be a pair.
     pub(super) fn pairs_with(&self, other: &Self) -> bool {
         self.any || alike(&self.value, &other.value)
     }
 }
 
-/// What a request asked for, as far as it says what is in the answer.
+/// The context of a response: what its request says about the values in it.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
-    /// It was to make or change something (RFC 9110 §9.2.1: its method is not safe).
+pub(super) struct RequestContext {
+    /// The request was to create or change something: its method is not safe (RFC 9110 §9.2.1).
     pub(super) changes: bool,
-    /// What it is about.
+    /// The resource of the request.
     pub(super) resource: String,
 }
 
-impl Asked {
+impl RequestContext {
     pub(super) fn new(method: &[u8], target: &[u8]) -> Self {
-        let safe = [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];
+        let safe_methods = [&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"QUERY"];
         let target = str::from_utf8(target).unwrap_or_default();
-        Self { changes: !safe.contains(&method), resource: resource_of(target) }
+        Self { changes: !safe_methods.contains(&method), resource: resource_of(target) }
     }
 }
 
-/// The sites of an answer whose content, its codings undone, is `content`.
+/// The sites of a response. `content` is its decoded content.
 pub(super) fn find(
     hasher: &DefaultHashBuilder,
-    asked: &Asked,
+    context: &RequestContext,
     head: &Head,
     content: Option<&[u8]>,
 ) -> Vec<Site> {
-    let mut finder = Finder { hasher, asked, sites: Vec::new() };
+    let mut finder = Finder { hasher, context, sites: Vec::new() };
     let mut media_type: &[u8] = b"";
     for (name, value) in head.fields() {
         if name.eq_ignore_ascii_case(b"content-type") {
@@ -100,7 +100,7 @@ pub(super) fn is_json(media_type: &[u8]) -> bool {
 
 struct Finder<'a> {
     hasher: &'a DefaultHashBuilder,
-    asked: &'a Asked,
+    context: &'a RequestContext,
     sites: Vec<Site>,
 }
 
@@ -128,7 +128,7 @@ impl Finder<'_> {
                     let kind = cookie_kind(name).into();
                     self.add(Site { place, value: value.into(), kind, renews: true, any: true });
                     if is_secret_name(name) {
-                        // It may come back in a field, too.
+                        // It may come back in another header, too.
                         let place = self.place(place, SECRET);
                         self.secret(value, place, name);
                     }
@@ -144,17 +144,17 @@ impl Finder<'_> {
         }
     }
 
-    /// What a later request must show. A plain word is a state of something, and no token.
+    /// Adds a token. A plain word is a state of something, not a token.
     fn secret(&mut self, value: &str, place: u64, name: &str) {
         let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
-        if Class::of(value).is_some() && (has_digit || speaks_for_itself(value)) {
+        if Class::of(value).is_some() && (has_digit || is_distinctive(value)) {
             let kind = kind_of_name(name, "").into();
             self.add(Site { place, value: value.into(), kind, renews: true, any: true });
         }
     }
 
-    /// The parts of a path that name something, counted from its end: the target may be mounted
-    /// elsewhere.
+    /// Adds the identifiers in a URL. Path segments are counted from the end, because the target
+    /// may have another path prefix.
     fn reference(&mut self, reference: &str, place: u64) {
         let path = match reference.split_once("://") {
             Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
@@ -173,11 +173,11 @@ impl Finder<'_> {
         for pair in query.split('&') {
             let Some((name, value)) = pair.split_once('=') else { continue };
             let place = self.place(place, name);
-            self.part(value, place, &kind_of_name(name, &self.asked.resource));
+            self.part(value, place, &kind_of_name(name, &self.context.resource));
         }
     }
 
-    /// A part of a reference, where plain words name pages.
+    /// Adds a part of a URL if it has a digit. Plain words name pages.
     fn part(&mut self, value: &str, place: u64, kind: &str) {
         let has_digit = value.bytes().any(|byte| byte.is_ascii_digit());
         if has_digit && Class::of(value).is_some() {
@@ -196,7 +196,7 @@ impl Finder<'_> {
             }
             Value::Array(list) => {
                 for (at, member) in list.iter().enumerate() {
-                    // Lists of different lengths hold other things.
+                    // Lists of different lengths hold different items.
                     let place = self.place(place, (at, list.len()));
                     self.json(member, place, name);
                 }
@@ -214,14 +214,14 @@ impl Finder<'_> {
         if is_secret_name(name) {
             return self.secret(value, place, name);
         }
-        if !self.asked.changes {
+        if !self.context.changes {
             return;
         }
         if value.contains('/') {
             return self.reference(value, place);
         }
         if class == Some(Class::Opaque) || (class.is_some() && is_id_name(name)) {
-            let kind = kind_of_name(name, &self.asked.resource).into();
+            let kind = kind_of_name(name, &self.context.resource).into();
             self.add(Site { place, value: value.into(), kind, renews: false, any: false });
         }
     }
@@ -232,10 +232,10 @@ impl Finder<'_> {
         let mut seen: HashMap<&str, u32> = HashMap::new();
         for tag in text.split('<').skip(1) {
             let tag = tag.get(..tag.len().min(MAX_TAG_BYTES)).unwrap_or_default();
-            let is_such = ["input", "meta", "button"].iter().any(|kind| {
+            let is_relevant = ["input", "meta", "button"].iter().any(|kind| {
                 tag.get(..kind.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(kind))
             });
-            if !is_such {
+            if !is_relevant {
                 continue;
             }
             let value = attribute(tag, "value").or_else(|| attribute(tag, "content"));
@@ -251,7 +251,7 @@ impl Finder<'_> {
     }
 }
 
-/// What the value of a cookie of this name is.
+/// The kind of a cookie's value.
 pub(super) fn cookie_kind(name: &str) -> String {
     format!("cookie {name}")
 }
@@ -285,13 +285,13 @@ mod tests {
     use super::*;
     use crate::http::whole;
 
-    fn found(asked: &Asked, answer: &str) -> Vec<(String, String)> {
+    fn found(context: &RequestContext, response: &str) -> Vec<(String, String)> {
         let hasher = DefaultHashBuilder::default();
-        let wire = Bytes::from(answer.replace('\n', "\r\n"));
+        let wire = Bytes::from(response.replace('\n', "\r\n"));
         let (head, body) = whole::response(&wire, false).unwrap();
         let mut content = Vec::new();
         std::io::Read::read_to_end(&mut body.content().unwrap(), &mut content).unwrap();
-        let sites = find(&hasher, asked, &head, Some(&content));
+        let sites = find(&hasher, context, &head, Some(&content));
         sites.into_iter().map(|site| (site.kind.into(), site.value.into())).collect()
     }
 
@@ -301,8 +301,8 @@ mod tests {
 
     #[test]
     fn a_created_thing_is_named_in_location_and_body() {
-        let asked = Asked::new(b"POST", b"/v1/orders?x=1");
-        let answer = "HTTP/1.1 201 Created\nLocation: http://shop/v1/orders/5001?page=2\nSet-Cookie: cart=c7; Path=/\nContent-Type: application/json\n\n\
+        let context = RequestContext::new(b"POST", b"/v1/orders?x=1");
+        let response = "HTTP/1.1 201 Created\nLocation: http://shop/v1/orders/5001?page=2\nSet-Cookie: cart=c7; Path=/\nContent-Type: application/json\n\n\
                       {\"id\":5001,\"customerId\":\"17\",\"total\":1250,\"state\":\"s1\",\"self\":\"/orders/5001\",\"items\":[{\"id\":9}]}";
         let wanted = [
             ("order", "5001"),
@@ -315,8 +315,8 @@ mod tests {
             ("order", "5001"),
             ("secret", "s1"),
         ];
-        let mut found = found(&asked, answer);
-        // Members of an object have no order.
+        let mut found = found(&context, response);
+        // The members of an object have no order.
         found.sort();
         let mut wanted = pairs(&wanted);
         wanted.sort();
@@ -328,21 +328,21 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_only_read_tokens_alone_are_taken() {
-        let asked = Asked::new(b"GET", b"/orders");
+    fn only_tokens_are_taken_from_what_is_only_read() {
+        let context = RequestContext::new(b"GET", b"/orders");
         let list = "HTTP/1.1 200 OK\nContent-Type: application/json\n\n\
                     {\"orders\":[{\"id\":5001}],\"csrfToken\":\"t0ken\"}";
-        assert_eq!(found(&asked, list), pairs(&[("secret", "t0ken")]));
+        assert_eq!(found(&context, list), pairs(&[("secret", "t0ken")]));
         let page = "HTTP/1.1 200 OK\nContent-Type: text/html; charset=utf-8\n\n\
                     <form><input type=hidden name='csrf_token' value=\"abc123\"><input name=q value=x></form>\
                     <META NAME=xsrf CONTENT=zz9>";
-        assert_eq!(found(&asked, page), pairs(&[("secret", "abc123"), ("secret", "zz9")]));
+        assert_eq!(found(&context, page), pairs(&[("secret", "abc123"), ("secret", "zz9")]));
     }
 
     proptest::proptest! {
         #[test]
-        fn any_page_is_survived(text in "[<>a-z='\" /\\-é]{0,200}") {
-            let _ = found(&Asked::new(b"POST", b"/"), &format!("HTTP/1.1 200 OK\nContent-Type: text/html\n\n{text}"));
+        fn any_page_is_safe(text in "[<>a-z='\" /\\-é]{0,200}") {
+            let _ = found(&RequestContext::new(b"POST", b"/"), &format!("HTTP/1.1 200 OK\nContent-Type: text/html\n\n{text}"));
         }
     }
 }

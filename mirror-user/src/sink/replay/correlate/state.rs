@@ -1,5 +1,5 @@
-//! What is known of both answers: pairs, answers that wait for their other half, and values of which the
-//! target's answer is under way.
+//! The state of correlation: pairs, responses that wait for their counterpart, and values whose
+//! response of the target is in flight.
 
 use std::collections::VecDeque;
 use std::io::Read;
@@ -8,7 +8,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::MAX_RESPONSE_BYTES;
 use super::counts::{Count, Counts};
-use super::sites::{self, Asked, Site};
+use super::sites::{self, RequestContext, Site};
 use super::table::{Learned, Pair, Table};
 use super::translate::{Awaited, Pending, Translator};
 use crate::http::coding;
@@ -16,45 +16,45 @@ use crate::http::message::{Body, Head};
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::key::ExchangeKey;
 
-/// Values in answers whose other half did not come yet; some 16 MiB.
+/// The largest number of values in responses without a counterpart; about 16 MiB.
 const MAX_WAITING_SITES: usize = 128 * 1024;
 
-/// Answers whose other half did not come yet.
-pub(super) const MAX_WAITING: usize = 64 * 1024;
+/// The largest number of responses without a counterpart.
+pub(super) const MAX_HALVES: usize = 64 * 1024;
 
-/// The first of two answers that came.
+/// The first of the two responses to a request.
 pub(super) enum Half {
-    /// Production's, with the reading of the capture that it is of, and when it came.
+    /// Production's, with its pass over the capture and its position of arrival.
     Recorded { sites: Vec<Site>, pass: u32, arrived: u64 },
     /// The target's.
     Shadow(Vec<Site>),
-    /// The target gave none.
+    /// The target sent none.
     Failed,
 }
 
-/// What was learned, and what waits for its other half.
+/// Learned pairs, and responses that wait for their counterpart.
 pub(super) struct State {
     hasher: DefaultHashBuilder,
     tables: HashMap<u32, Table>,
     max_table_bytes: usize,
     pub(super) halves: HashMap<ExchangeKey, Half>,
-    /// In the order in which they came; some are there no more.
+    /// Keys in the order of arrival; some may have been removed from `halves`.
     order: VecDeque<ExchangeKey>,
     waiting_sites: usize,
     /// By copy.
     pending: HashMap<u32, Pending>,
 }
 
-/// What a translation came to.
-pub(super) struct Told {
-    pub(super) pends: Option<Box<str>>,
+/// The result of a translation.
+pub(super) struct TranslationStats {
+    pub(super) awaits: Option<Box<str>>,
     pub(super) ambiguous: u64,
     pub(super) replaced: u64,
     pub(super) body_left: bool,
 }
 
 impl State {
-    /// Whose pairs take so many bytes for each copy.
+    /// With at most `max_table_bytes` of pairs for each copy.
     pub(super) fn new(max_table_bytes: usize) -> Self {
         Self {
             hasher: DefaultHashBuilder::default(),
@@ -67,9 +67,9 @@ impl State {
         }
     }
 
-    pub(super) fn sites(&self, asked: &Asked, head: &Head, body: &Body) -> Vec<Site> {
+    pub(super) fn sites(&self, context: &RequestContext, head: &Head, body: &Body) -> Vec<Site> {
         let content = content(head, body);
-        sites::find(&self.hasher, asked, head, content.as_deref())
+        sites::find(&self.hasher, context, head, content.as_deref())
     }
 
     pub(super) fn translate(
@@ -77,14 +77,14 @@ impl State {
         copy: u32,
         arrived: u64,
         request: &ShadowRequest,
-    ) -> (Option<ShadowRequest>, Told) {
+    ) -> (Option<ShadowRequest>, TranslationStats) {
         let (no_table, nothing) = (Table::new(0), HashMap::new());
         let table = self.tables.get(&copy).unwrap_or(&no_table);
         let pending = self.pending.get(&copy).unwrap_or(&nothing);
         let mut translator = Translator::new(table, pending, arrived);
         let translated = translator.request(request);
-        let Translator { pends, ambiguous, replaced, body_left, .. } = translator;
-        (translated, Told { pends, ambiguous, replaced, body_left })
+        let Translator { awaits, ambiguous, replaced, body_left, .. } = translator;
+        (translated, TranslationStats { awaits, ambiguous, replaced, body_left })
     }
 
     pub(super) fn learn(
@@ -125,14 +125,14 @@ impl State {
         match &half {
             Half::Recorded { sites, arrived, .. } => {
                 self.waiting_sites = self.waiting_sites.saturating_sub(sites.len());
-                self.came(key.session.copy, sites, *arrived);
+                self.resolve_pending(key.session.copy, sites, *arrived);
             }
             Half::Shadow(sites) => {
                 self.waiting_sites = self.waiting_sites.saturating_sub(sites.len());
             }
             Half::Failed => {}
         }
-        // Both places are mostly at the front.
+        // Mostly the key is at the front.
         if self.order.front() == Some(key) {
             self.order.pop_front();
         }
@@ -146,19 +146,19 @@ impl State {
         };
         self.halves.insert(key, half);
         self.order.push_back(key);
-        while self.waiting_sites > MAX_WAITING_SITES || self.order.len() > MAX_WAITING {
+        while self.waiting_sites > MAX_WAITING_SITES || self.order.len() > MAX_HALVES {
             let Some(oldest) = self.order.front().copied() else { return };
             match self.take_half(&oldest) {
                 Some(Half::Failed) => {}
                 Some(_) => counts.add(Count::HalvesForgotten, 1),
-                // It was taken before.
+                // It was removed before.
                 None => drop(self.order.pop_front()),
             }
         }
     }
 
-    /// From now on requests with these values wait, but for those that this reading of the capture has
-    /// seen before.
+    /// Lets later requests with these values wait, except for values that this pass over the
+    /// capture has learned.
     pub(super) fn await_values(&mut self, copy: u32, sites: &[Site], pass: u32, arrived: u64) {
         let known = self.tables.get(&copy);
         let pending = self.pending.entry(copy).or_default();
@@ -170,28 +170,28 @@ impl State {
         }
     }
 
-    /// The answer that was to bring these values came, or never will.
-    fn came(&mut self, copy: u32, sites: &[Site], arrived: u64) {
+    /// The response with these values arrived or failed.
+    fn resolve_pending(&mut self, copy: u32, sites: &[Site], arrived: u64) {
         let Some(pending) = self.pending.get_mut(&copy) else { return };
         for Site { value, .. } in sites {
-            if let Some(answers) = pending.get_mut(value) {
-                answers.retain(|answer| answer.arrived != arrived);
-                if answers.is_empty() {
+            if let Some(awaited) = pending.get_mut(value) {
+                awaited.retain(|response| response.arrived != arrived);
+                if awaited.is_empty() {
                     pending.remove(value);
                 }
             }
         }
     }
 
-    /// Nobody waits for this value any more.
-    pub(super) fn await_no_more(&mut self, copy: u32, value: &str) {
+    /// No request waits for this value any more.
+    pub(super) fn stop_waiting_for(&mut self, copy: u32, value: &str) {
         if let Some(pending) = self.pending.get_mut(&copy) {
             pending.remove(value);
         }
     }
 }
 
-/// The content with its codings undone; `None` when it is too long, or not to be had.
+/// The decoded content; `None` if it is too long or not available.
 fn content(head: &Head, body: &Body) -> Option<Vec<u8>> {
     let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX);
     let mut content = Vec::new();

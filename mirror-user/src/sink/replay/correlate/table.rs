@@ -1,23 +1,25 @@
-//! Which value of the target stands for which of production's.
+//! Maps values of production to values of the target.
 
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-/// What learning a pair came to.
+/// The result of learning a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Learned {
     /// It is new.
     New,
     /// It was known.
     Known,
-    /// One of its values has another partner, of the same pass of the capture, which it keeps.
+    /// One of its values already has another partner from the same pass over the capture. The old
+    /// pair stays.
     Conflict,
-    /// The same, but of an earlier pass, or of values that are renewed as a rule: this pair holds.
+    /// As `Conflict`, but the old pair is from an earlier pass, or such values usually change. The
+    /// new pair replaces it.
     Renewed,
 }
 
-/// One value of production, with what it names.
+/// The other value of a pair, with its kind.
 #[derive(Debug)]
 struct Partner {
     kind: Box<str>,
@@ -25,12 +27,12 @@ struct Partner {
     pass: u32,
 }
 
-/// Pairs of values, one to one within a kind. Holds so many bytes and forgets the oldest first.
+/// Pairs of values, one to one within a kind. Limited in bytes; discards the oldest first.
 #[derive(Debug)]
 pub(super) struct Table {
     forward: HashMap<Box<str>, Vec<Partner>>,
     backward: HashMap<Box<str>, Vec<Partner>>,
-    /// The values of production, in the order in which they were learned first.
+    /// The values of production, in the order in which they were first learned.
     order: VecDeque<Box<str>>,
     bytes: usize,
     max_bytes: usize,
@@ -40,28 +42,28 @@ pub(super) struct Table {
 /// A pair that is learned.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair<'a> {
-    /// What both name; empty for what is one of a kind.
+    /// The kind of thing that both name; empty for a unique value.
     pub(super) kind: &'a str,
     pub(super) recorded: &'a str,
     pub(super) shadow: &'a str,
-    /// Which reading of the capture it is from.
+    /// The pass over the capture that it is from.
     pub(super) pass: u32,
-    /// Such values change as a rule: cookies, tokens.
+    /// Such values usually change: cookies, tokens.
     pub(super) renews: bool,
 }
 
-/// What stands for a value.
+/// The result of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found<'a> {
+pub(super) enum Lookup<'a> {
     /// It was never learned.
     Unknown,
-    /// This.
+    /// The target's value.
     Value(&'a str),
-    /// One of several, and nothing tells which.
+    /// There are several, and it is not known which one is meant.
     Ambiguous,
 }
 
-/// What a pair takes beside its two values, which stand in both maps.
+/// Memory of a pair besides its two values, which are in both maps, in bytes.
 const PAIR_OVERHEAD_BYTES: usize = 160;
 
 impl Table {
@@ -106,25 +108,25 @@ impl Table {
         learned
     }
 
-    /// What stands for a value of this kind.
+    /// The target's value for a value of this kind.
     pub(super) fn get(&self, recorded: &str, kind: &str) -> Option<&str> {
         partner(&self.forward, recorded, kind).map(|it| &*it.value)
     }
 
-    /// True when the reading of the capture with this number taught what stands for a value.
+    /// True if this pass over the capture has learned a pair with this value.
     pub(super) fn is_known(&self, recorded: &str, kind: &str, pass: u32) -> bool {
         partner(&self.forward, recorded, kind).is_some_and(|it| it.pass == pass)
     }
 
-    /// What stands for a value whatever it names.
-    pub(super) fn of_any_kind(&self, recorded: &str) -> Found<'_> {
-        let Some(partners) = self.forward.get(recorded) else { return Found::Unknown };
+    /// The target's value for a value of any kind.
+    pub(super) fn get_any_kind(&self, recorded: &str) -> Lookup<'_> {
+        let Some(partners) = self.forward.get(recorded) else { return Lookup::Unknown };
         match partners.split_first() {
-            None => Found::Unknown,
+            None => Lookup::Unknown,
             Some((first, rest)) if rest.iter().all(|it| it.value == first.value) => {
-                Found::Value(&first.value)
+                Lookup::Value(&first.value)
             }
-            Some(_) => Found::Ambiguous,
+            Some(_) => Lookup::Ambiguous,
         }
     }
 
@@ -152,7 +154,7 @@ fn partner<'a>(
     map.get(value)?.iter().find(|it| &*it.kind == kind)
 }
 
-/// Takes `value` from the partners that `key` has in a kind.
+/// Removes `value` from the partners of `key` in a kind.
 fn drop_partner(map: &mut HashMap<Box<str>, Vec<Partner>>, key: &str, kind: &str, value: &str) {
     if let Some(partners) = map.get_mut(key) {
         partners.retain(|it| (&*it.kind, &*it.value) != (kind, value));
@@ -192,18 +194,18 @@ mod tests {
         let next = Pair { pass: 1, ..pair("5001", "1000000009") };
         assert_eq!(table.learn(next), Learned::Renewed, "another reading of the capture");
         assert_eq!(table.get("5001", "order"), Some("1000000009"));
-        assert_eq!(table.of_any_kind("50011"), Found::Unknown);
+        assert_eq!(table.get_any_kind("50011"), Lookup::Unknown);
     }
 
     #[test]
     fn the_same_number_may_name_two_things() {
         let mut table = Table::new(1 << 20);
         table.learn(pair("7", "9"));
-        assert_eq!(table.of_any_kind("7"), Found::Value("9"), "it names one thing alone");
+        assert_eq!(table.get_any_kind("7"), Lookup::Value("9"), "it names one thing alone");
         assert_eq!(table.learn(Pair { kind: "user", ..pair("7", "8") }), Learned::New);
         assert_eq!(table.get("7", "order"), Some("9"));
         assert_eq!(table.get("7", "user"), Some("8"));
-        assert_eq!(table.of_any_kind("7"), Found::Ambiguous);
+        assert_eq!(table.get_any_kind("7"), Lookup::Ambiguous);
     }
 
     #[test]

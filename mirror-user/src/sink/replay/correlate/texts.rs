@@ -1,61 +1,63 @@
-//! Where values stand in texts: fields, cookies, credentials, URLs, forms. Each text is written out
-//! again, with other values where there are some.
+//! Replaces values in texts: header fields, cookies, credentials, URLs and forms. Each text is
+//! copied to the output, with the known values replaced.
 
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::sites::cookie_kind;
-use super::table::Found;
+use super::table::Lookup;
 use super::tokens::{
-    SECRET, is_id_name, is_secret_name, kind_of_name, resource_of, speaks_for_itself,
+    SECRET, is_distinctive, is_id_name, is_secret_name, kind_of_name, resource_of,
 };
 use super::translate::{Awaited, Translator};
 
-/// What is percent-encoded in a value that stands in a URL or a form: all but RFC 3986's unreserved.
+/// The characters that are percent-encoded in a URL or a form: all but RFC 3986's unreserved ones.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Where a text is taken apart when it is no value as a whole: first between the parts of a field's
-/// value, then between those of a URL.
+/// The delimiters at which a text is split if it is not a value as a whole: first those of a
+/// field's value, then those of a URL.
 const DELIMITERS: [&[char]; 2] = [
     &[' ', '\t', '\r', '\n', ',', ';', '"', '\'', '<', '>', '(', ')', '{', '}', '[', ']'],
     &['/', '=', '?', '&', ':', '#', '@'],
 ];
 
 impl<'a> Translator<'a> {
-    /// What stands for a value; nothing when it stands for itself. Where it is `sure` that the text
-    /// is a value, those of its kind count, however short; otherwise it must speak for itself.
+    /// The target's value for one of production's; `None` if there is none, or it is the same. If
+    /// it is `sure` that the text is a value of this kind, it may be short; otherwise it must be
+    /// distinctive.
     pub(super) fn value(&mut self, text: &str, kind: &str, sure: bool) -> Option<&'a str> {
-        let speaks = speaks_for_itself(text);
-        if !sure && !speaks {
+        let distinctive = is_distinctive(text);
+        if !sure && !distinctive {
             return None;
         }
-        let is_this =
-            |answer: &Awaited| answer.arrived < self.arrived && (speaks || *answer.kind == *kind);
-        if self.pending.get(text).is_some_and(|answers| answers.iter().any(is_this)) {
-            self.pends.get_or_insert_with(|| text.into());
+        let is_this = |response: &Awaited| {
+            response.arrived < self.arrived && (distinctive || *response.kind == *kind)
+        };
+        if self.pending.get(text).is_some_and(|awaited| awaited.iter().any(is_this)) {
+            self.awaits.get_or_insert_with(|| text.into());
         }
         let found = match self.table.get(text, kind) {
-            Some(value) => Found::Value(value),
-            None if speaks => self.table.of_any_kind(text),
-            None => Found::Unknown,
+            Some(value) => Lookup::Value(value),
+            None if distinctive => self.table.get_any_kind(text),
+            None => Lookup::Unknown,
         };
         match found {
-            Found::Value(value) if value == text => None,
-            Found::Value(value) => {
+            Lookup::Value(value) if value == text => None,
+            Lookup::Value(value) => {
                 self.replaced += 1;
                 Some(value)
             }
-            Found::Ambiguous => {
+            Lookup::Ambiguous => {
                 self.ambiguous += 1;
                 None
             }
-            Found::Unknown => None,
+            Lookup::Unknown => None,
         }
     }
 
-    /// A text of which the whole may be a value, or parts of it. True when it is another one now; it
-    /// is written in any case.
+    /// Translates a text that may be a value as a whole or in parts. Always writes the text; true
+    /// if it was changed.
     pub(super) fn text(&mut self, text: &str, kind: &str, sure: bool, out: &mut String) -> bool {
         self.parts(text, kind, sure, &DELIMITERS, out)
     }
@@ -82,7 +84,7 @@ impl<'a> Translator<'a> {
             let (part, delimiter) = piece.split_at(end.map_or(piece.len(), |(at, _)| at));
             changed |= match deeper {
                 Some(deeper) => self.parts(part, "", false, deeper, out),
-                // The narrowest parts, once they are only parts.
+                // The smallest parts, if they are not the entire text.
                 None if part.len() < text.len() => match self.value(part, "", false) {
                     Some(value) => {
                         self.put(value, out);
@@ -111,14 +113,14 @@ impl<'a> Translator<'a> {
         }
     }
 
-    /// The value of a field of this name.
+    /// Translates the value of a field of this name.
     pub(super) fn named(&mut self, name: &str, text: &str, out: &mut String) -> bool {
         let sure = is_id_name(name) || is_secret_name(name);
         let kind = kind_of_name(name, &self.resource);
         self.text(text, &kind, sure, out)
     }
 
-    /// `Bearer TOKEN` (RFC 6750 §2.1), and what is built alike.
+    /// Translates `Bearer TOKEN` (RFC 6750 §2.1) and similar credentials.
     pub(super) fn credentials(&mut self, text: &str, out: &mut String) -> bool {
         let token_at = text.find(' ').map_or(0, |space| space + 1);
         let (scheme, token) = text.split_at(token_at);
@@ -143,7 +145,7 @@ impl<'a> Translator<'a> {
         changed
     }
 
-    /// A request target, or another URL: its path and its query.
+    /// Translates the path and query of a request target or another URL.
     pub(super) fn reference(&mut self, text: &str, out: &mut String) -> bool {
         let path_at = match text.find("://") {
             Some(scheme) => {
@@ -184,7 +186,7 @@ impl<'a> Translator<'a> {
         changed
     }
 
-    /// `name=value&…`, of a query or a form.
+    /// Translates `name=value&…` of a query or a form.
     pub(super) fn pairs(&mut self, text: &str, out: &mut String) -> bool {
         let mut changed = false;
         for (at, pair) in text.split('&').enumerate() {
@@ -204,7 +206,8 @@ impl<'a> Translator<'a> {
         changed
     }
 
-    /// A text that may be percent-encoded. Where it is, and holds a value, the whole is encoded anew.
+    /// Translates a text that may be percent-encoded. If it is, and contains a value, the entire
+    /// text is encoded again.
     fn encoded(
         &mut self,
         raw: &str,

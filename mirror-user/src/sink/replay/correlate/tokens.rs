@@ -1,32 +1,33 @@
-//! What is a value that a server made, and what kind of thing it names.
+//! Recognizes values that a server generated, and the kind of thing that they name.
 
-/// Bytes of one value; longer ones are left alone. JWTs with many claims have 4,000.
+/// The longest value, in bytes; longer ones are ignored. JWTs with many claims have about 4,000.
 pub(super) const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// Characters from which on a value is one of a kind wherever it stands.
+/// Values of at least this many characters are unique, wherever they occur.
 const OPAQUE_CHARS: usize = 16;
 
-/// Digits from which on a number may name something wherever it stands; shorter ones are pages and
-/// quantities.
-const TELLING_DIGITS: usize = 4;
+/// Numbers of at least this many digits may name something, wherever they occur. Shorter ones are
+/// pages and quantities.
+const DISTINCTIVE_DIGITS: usize = 4;
 
-/// What tokens name, whatever the fields are called that carry them: `csrf_token` in a page comes back as
+/// The kind of all tokens, whatever the name of their field: `csrf_token` in a page comes back as
 /// `X-CSRF-Token`.
 pub(super) const SECRET: &str = "secret";
 
-/// What a value looks like. Both values of a pair look alike.
+/// The form of a value. Both values of a pair have the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// A decimal number.
     Number,
-    /// A word that means something only where a name is expected.
+    /// A word that names something only where an identifier is expected.
     Word,
-    /// Long and made at random: a session, a UUID, a JWT.
+    /// Long and random: a session, a UUID, a JWT.
     Opaque,
 }
 
 impl Class {
-    /// That of a value; `None` for what names nothing, as texts, times and fractions.
+    /// The class of a value; `None` for values that name nothing, such as texts, times and
+    /// fractions.
     pub(super) fn of(value: &str) -> Option<Self> {
         if value.is_empty() || value.len() > MAX_TOKEN_BYTES {
             return None;
@@ -58,7 +59,7 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// True for two values that may stand for one another. One made at random may have no digit by chance.
+/// True if two values can be a pair. A random value may have no digit by chance.
 pub(super) fn alike(one: &str, other: &str) -> bool {
     match (Class::of(one), Class::of(other)) {
         (Some(Class::Opaque), Some(Class::Word)) => other.len() >= OPAQUE_CHARS,
@@ -67,17 +68,17 @@ pub(super) fn alike(one: &str, other: &str) -> bool {
     }
 }
 
-/// True for a value that may be replaced wherever it stands as a whole; others need a name beside
-/// them that says what they are.
-pub(super) fn speaks_for_itself(value: &str) -> bool {
+/// True for a value that may be replaced wherever it occurs as a whole. Other values need a field
+/// name that says what they are.
+pub(super) fn is_distinctive(value: &str) -> bool {
     match Class::of(value) {
         Some(Class::Opaque) => true,
-        Some(Class::Number) => value.len() >= TELLING_DIGITS,
+        Some(Class::Number) => value.len() >= DISTINCTIVE_DIGITS,
         Some(Class::Word) | None => value.len() >= OPAQUE_CHARS,
     }
 }
 
-/// True for the name of a field that holds a name of something: `id`, `orderId`, `order_ref`.
+/// True for the name of a field with an identifier: `id`, `orderId`, `order_ref`.
 pub(super) fn is_id_name(name: &str) -> bool {
     const ENDINGS: [&str; 13] = [
         "id",
@@ -97,7 +98,7 @@ pub(super) fn is_id_name(name: &str) -> bool {
     words(name).last().is_some_and(|last| ENDINGS.contains(&last.as_str()))
 }
 
-/// True for the name of a field that holds what a later request must show.
+/// True for the name of a field with a token that a later request must present.
 pub(super) fn is_secret_name(name: &str) -> bool {
     const PARTS: [&str; 10] = [
         "token",
@@ -115,8 +116,8 @@ pub(super) fn is_secret_name(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part)) || matches!(&*name, "sid" | "state")
 }
 
-/// What a field of this name names: `order` for `orderId` and `order_ids`; for a bare `id`, what the
-/// `resource` around it is; [`SECRET`] for tokens.
+/// The kind of a field's value: `order` for `orderId` and `order_ids`; the `resource` for a bare
+/// `id`; [`SECRET`] for tokens.
 pub(super) fn kind_of_name(name: &str, resource: &str) -> String {
     if is_secret_name(name) {
         return SECRET.to_owned();
@@ -128,8 +129,8 @@ pub(super) fn kind_of_name(name: &str, resource: &str) -> String {
     if words.is_empty() { resource.to_owned() } else { singular(&words.concat()) }
 }
 
-/// What a request is about: the last segment of its path that is a word, in the singular, as `order`
-/// for `/v1/orders/5001`.
+/// The resource of a request: the last segment of its path that is a word, in the singular, such as
+/// `order` for `/v1/orders/5001`.
 pub(super) fn resource_of(path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let is_plain = |segment: &&str| {
@@ -139,12 +140,12 @@ pub(super) fn resource_of(path: &str) -> String {
     singular(&path.rsplit('/').find(is_plain).unwrap_or_default().to_ascii_lowercase())
 }
 
-/// Without the plural's `s`, well enough to be the same for both numbers of most words.
+/// Removes the plural's `s`. This is enough to unify singular and plural of most words.
 fn singular(word: &str) -> String {
     word.strip_suffix("s").filter(|rest| !rest.is_empty()).unwrap_or(word).to_owned()
 }
 
-/// The words of `camelCase`, `snake_case`, `kebab-case` and `a[b]`, in small letters.
+/// The words of `camelCase`, `snake_case`, `kebab-case` and `a[b]`, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut before = None;

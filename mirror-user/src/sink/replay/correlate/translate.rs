@@ -1,5 +1,5 @@
-//! A request with production's values in, the same request with the target's out. Whole values alone
-//! are replaced, and every other byte stays; a body that becomes longer or shorter is framed anew.
+//! Translates a request: replaces production's values with the target's. Only complete values are
+//! replaced, and every other byte stays. If the length of the body changes, its framing is updated.
 
 use std::io::Write;
 
@@ -13,8 +13,8 @@ use crate::http::message::{BodyLength, Head, Kept, StartLine};
 use crate::http::{dechunk, whole};
 use crate::rules::tag::{Rest, ShadowRequest};
 
-/// Fields that never hold what a server made: they frame, route, mark or negotiate.
-const PASSED_OVER: [&str; 18] = [
+/// Fields that never contain a value from a server: they frame, route, mark or negotiate.
+const SKIPPED_FIELDS: [&str; 18] = [
     "host",
     "content-length",
     "content-type",
@@ -35,38 +35,38 @@ const PASSED_OVER: [&str; 18] = [
     "x-shadow-request",
 ];
 
-/// Fields that vouch for a body, and would say the wrong of another one (RFC 9530, RFC 1864).
+/// Digests of the body, which are wrong once it is changed (RFC 9530, RFC 1864).
 const CHECKSUMS: [&str; 4] = ["content-md5", "digest", "content-digest", "repr-digest"];
 
-/// An answer of production's to which the target's is under way.
+/// A response of production whose counterpart from the target is in flight.
 #[derive(Debug)]
 pub(super) struct Awaited {
-    /// When production's came.
+    /// Its position of arrival.
     pub(super) arrived: u64,
-    /// What the value that it brought names.
+    /// The kind of its value.
     pub(super) kind: Box<str>,
 }
 
-/// The answers that are awaited, by the values that they brought.
+/// The awaited responses, by their values.
 pub(super) type Pending = HashMap<Box<str>, Vec<Awaited>>;
 
-/// Reads one request.
+/// Translates one request.
 pub(super) struct Translator<'a> {
     pub(super) table: &'a Table,
     pub(super) pending: &'a Pending,
-    /// When the request came, in the order in which answers came, too.
+    /// The request's position of arrival, in the same sequence as responses.
     pub(super) arrived: u64,
-    /// What the request is about.
+    /// The resource of the request.
     pub(super) resource: String,
-    /// What is written stands where values are percent-encoded.
+    /// Values that are written must be percent-encoded.
     pub(super) encodes: bool,
     /// Values that were replaced.
     pub(super) replaced: u64,
-    /// Values of which it is not known which of several they are.
+    /// Values that are ambiguous.
     pub(super) ambiguous: u64,
-    /// Some of them are in the request.
-    pub(super) pends: Option<Box<str>>,
-    /// The body may hold values and could not be looked into.
+    /// A value in the request whose response is in flight.
+    pub(super) awaits: Option<Box<str>>,
+    /// The body may contain values but could not be searched.
     pub(super) body_left: bool,
 }
 
@@ -80,12 +80,12 @@ impl<'a> Translator<'a> {
             encodes: false,
             replaced: 0,
             ambiguous: 0,
-            pends: None,
+            awaits: None,
             body_left: false,
         }
     }
 
-    /// The request as the target understands it; `None` when nothing is replaced.
+    /// The translated request; `None` if nothing is replaced.
     pub(super) fn request(&mut self, request: &ShadowRequest) -> Option<ShadowRequest> {
         let (head, body) = whole::request(&request.front)?;
         let StartLine::Request { target, .. } = &head.start else { return None };
@@ -117,7 +117,7 @@ impl<'a> Translator<'a> {
         Some(ShadowRequest { front: front.into(), rest, ..*request })
     }
 
-    /// Writes the head, with another length of the body where that has one.
+    /// Writes the head, with a new `Content-Length` if `length` is given.
     fn write_head(&mut self, head: &Head, length: Option<usize>, out: &mut Vec<u8>) {
         let StartLine::Request { target, .. } = &head.start else { return };
         let mut at = 0;
@@ -148,7 +148,7 @@ impl<'a> Translator<'a> {
                     new = length.to_string();
                     true
                 }
-                _ if PASSED_OVER.contains(&&*name) => false,
+                _ if SKIPPED_FIELDS.contains(&&*name) => false,
                 ("cookie", _) => self.cookies(value, &mut new),
                 ("authorization" | "proxy-authorization", _) => self.credentials(value, &mut new),
                 ("referer" | "origin", _) => self.reference(value, &mut new),
@@ -162,7 +162,7 @@ impl<'a> Translator<'a> {
         copy_to(head.raw.len(), head.raw.len(), out);
     }
 
-    /// The body with values replaced; `None` when there are none.
+    /// The body with values replaced; `None` if there are none.
     fn body(&mut self, head: &Head, framing: BodyLength, wire: &[u8]) -> Option<NewBody> {
         if wire.is_empty() {
             return None;
@@ -208,9 +208,9 @@ impl<'a> Translator<'a> {
     }
 }
 
-/// A body as it goes out.
+/// A translated body.
 struct NewBody {
-    /// Of its content.
+    /// Length of its content, in bytes.
     length: usize,
     wire: Vec<u8>,
 }

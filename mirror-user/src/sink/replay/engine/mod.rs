@@ -270,7 +270,7 @@ impl Engine {
     fn record_production_response(&self, response: &ProductionResponse) {
         if let Some(correlate) = &self.correlate {
             let counts = &self.queue.counters.correlated;
-            correlate.recorded(&response.recorded, response.arrived, counts);
+            correlate.record_production(&response.recorded, response.arrived, counts);
         }
     }
 
@@ -281,7 +281,12 @@ impl Engine {
         response: Option<Vec<u8>>,
     ) {
         if let Some(correlate) = &self.correlate {
-            correlate.answered(job.key, &job.request, response, &self.queue.counters.correlated);
+            correlate.record_target(
+                job.key,
+                &job.request,
+                response,
+                &self.queue.counters.correlated,
+            );
         }
     }
 

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use crate::rules::route::Priority;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
-use crate::sink::replay::correlate::{Count, Recorded};
+use crate::sink::replay::correlate::{Count, RecordedResponse};
 use crate::sink::replay::key::ExchangeKey;
 use crate::sink::replay::key::SessionKey;
 use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Observers};
@@ -53,7 +53,7 @@ pub(in crate::sink::replay) enum Item {
 /// A response of production, with its position among all queue entries. Counts against the queue's
 /// bytes while it waits.
 pub(in crate::sink::replay) struct ProductionResponse {
-    pub(in crate::sink::replay) recorded: Recorded,
+    pub(in crate::sink::replay) recorded: RecordedResponse,
     pub(in crate::sink::replay) arrived: u64,
     bytes: usize,
     queue: Arc<Queue>,
@@ -158,7 +158,7 @@ impl Queue {
     /// is dropped and counted.
     pub(in crate::sink::replay) fn push_response(
         self: &Arc<Self>,
-        recorded: Recorded,
+        recorded: RecordedResponse,
         max_wait: MaxWait,
     ) {
         let bytes = recorded.memory().saturating_add(JOB_OVERHEAD_BYTES);
@@ -167,7 +167,7 @@ impl Queue {
             _ => self.wait_for_space(bytes, max_wait).is_ok(),
         };
         if !space {
-            self.counters.correlated.add(Count::AnswersDropped, 1);
+            self.counters.correlated.add(Count::ResponsesDropped, 1);
             return;
         }
         self.bytes.fetch_add(bytes, Relaxed);

@@ -1,6 +1,6 @@
-//! The clock of a replay: the one place of it that reads the time.
+//! The clock of a replay. No other file of the replay reads the time.
 
-/// The time now.
+/// The current time.
 #[expect(clippy::disallowed_methods, reason = "a replay happens in real time")]
 pub(super) fn now() -> std::time::Instant {
     std::time::Instant::now()

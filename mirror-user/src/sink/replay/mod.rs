@@ -1,21 +1,22 @@
-//! Cleared requests in, the same requests at the target.
+//! Replays cleared requests to one target.
 //!
-//! The requests of one captured connection go in their order over one upstream connection (or each
-//! over a free one of a pool), each when it is due (`schedule`, `timer`) and the answer to the one
-//! before was read. Answers are read and dropped; how long they took counts from when the request
-//! was due (`times`, `report`, `verdict`). *Delivered* means answered: the target's answer was read
-//! to its end, whatever its status.
+//! The requests of one captured connection are sent in order over one upstream connection (or each
+//! over a free connection of a pool). Each is sent when it is due (`schedule`) and the response to
+//! the previous one has been read. Responses are read and dropped; response times count from when
+//! the request was due (`outcome`). *Delivered* means that the target's response was read to its
+//! end, whatever its status.
 //!
-//! Refuses what is not whole, ambiguous or a tunnel. Holds a bounded number of requests, bytes and
-//! connections; when there is more, a live replay drops it and a file waits, but not so long that
-//! what follows would be late. A target that is dead,
-//! slow or resets costs counted requests and nothing else. What was sent is not sent again but for an
-//! idempotent request that met a closing connection; what had not begun to be sent, only when asked.
-//! One that fails most of them is left alone for a while (`breaker`). Each target has a sink of its
-//! own.
+//! Does not send requests that are incomplete, ambiguous or tunnels. Holds a bounded number of
+//! requests, bytes and connections. Beyond that, a live replay drops requests, and the replay of a
+//! file applies backpressure, but not so long that later requests become late. A target that is
+//! down, slow or resets connections costs counted requests and nothing else. A request that was
+//! sent is not sent again, except for an idempotent one on a connection that the target was
+//! closing. A request of which no byte was sent is retried only if that is enabled. The circuit
+//! breaker (`load`) stops sending for a while if most requests fail. Each target has its own sink.
 //!
-//! Two threads, and one more for a log of requests (`log`): the pipeline's, which makes the bytes and hands them over (`queue`), and the
-//! engine's own, with one task for each captured connection (`engine`, `session`).
+//! There are two threads, and a third one for the request log. The pipeline's thread builds the
+//! requests and queues them (`engine::queue`). The engine's thread runs one task for each captured
+//! connection (`engine::session`).
 
 mod clock;
 mod correlate;
@@ -71,16 +72,16 @@ use crate::rules::tag::Marks;
 use crate::sink::{Event, Sink};
 use crate::stats::{Account, Note, Responses, Topic};
 
-/// Requests whose answers are awaited, at most; 3 MiB.
+/// The largest number of requests whose responses of production are expected; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
 
 /// Replays to one target.
 pub struct ReplaySink {
     target: Arc<str>,
-    /// One for each copy.
+    /// The marks of each copy.
     marks: Vec<Marks>,
     window: Window,
-    /// How much later the capture's times are than when it was first read.
+    /// How much later times are in this pass over the capture than in the first.
     shift: Duration,
     schedule: Schedule,
     copies: Copies,
@@ -93,25 +94,25 @@ pub struct ReplaySink {
     cap: Option<Cap>,
     reasons: Reasons,
     misdirected: Misdirected,
-    /// What production answered so far.
+    /// Production's responses so far.
     production: Responses,
     by_rule: ByRule,
-    /// Requests under way whose answers are wanted; `None` where none are.
+    /// Queued requests whose responses of production are needed; `None` without correlation.
     open: Option<HashSet<ExchangeKey>>,
-    /// Which reading of the capture this is.
+    /// The number of this pass over the capture.
     pass: u32,
     queue: Arc<Queue>,
-    /// Set at its end.
+    /// Set when the sink has finished.
     report: Arc<OnceLock<ReplayReport>>,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl ReplaySink {
-    /// Starts the engine's thread. When `stop` becomes true, what is not due yet is given up and
-    /// the rest has [`Timeouts::drain`] to end.
+    /// Starts the engine's thread. When `stop` becomes true, requests that are not due yet are
+    /// dropped, and the others have [`Timeouts::drain`] to end.
     ///
     /// # Errors
-    /// When no thread could be started.
+    /// If no thread could be started.
     pub fn start(
         target: Target,
         options: ReplayOptions,
@@ -160,7 +161,7 @@ impl ReplaySink {
         Ok(sink)
     }
 
-    /// What other threads can see of it, and its report once it has ended.
+    /// A monitor through which other threads read its counters and, at the end, its report.
     #[must_use]
     pub fn monitor(&self) -> ReplayMonitor {
         ReplayMonitor { queue: Arc::clone(&self.queue), report: Arc::clone(&self.report) }
@@ -223,7 +224,7 @@ impl ReplaySink {
         if let Some(open) = &mut self.open
             && taken
         {
-            // Some of them may never end, as their connections are forgotten.
+            // Some may never end, because their connections were evicted.
             if open.len() >= MAX_OPEN {
                 let unseen = open.len() as u64;
                 self.queue.counters.correlated.add(Count::ResponsesDropped, unseen);
@@ -233,7 +234,7 @@ impl ReplaySink {
         }
     }
 
-    /// Takes note of whether production itself is well.
+    /// Reports production's responses to the ramp.
     fn watch_production(&mut self, exchange: &Exchange) {
         let (Some(ramp), Some(response)) = (&mut self.ramp, &exchange.response) else { return };
         if let StartLine::Status { code, .. } = response.head.start {
@@ -241,7 +242,7 @@ impl ReplaySink {
         }
     }
 
-    /// Hands on what production answered to requests that were taken.
+    /// Queues production's responses to requests that were queued.
     fn queue_response(&mut self, exchange: &Exchange) {
         let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
         let max_wait = match self.when_full {
@@ -261,7 +262,7 @@ impl ReplaySink {
         }
     }
 
-    /// Says when the target refuses what production did not refuse.
+    /// Warns if the target refuses requests that production does not refuse.
     fn compare_refusals(&mut self, is_end: bool) {
         let target = self.queue.counters.responses();
         if let Some(warning) = self.misdirected.warning(target, self.production, is_end) {
@@ -278,12 +279,13 @@ impl ReplaySink {
 
     fn host_warning(&self) -> Option<String> {
         let host_missing = self.queue.counters.host_missing.load(Relaxed);
-        (host_missing > 0)
-            .then(|| format!("{host_missing} requests have no host to mark; sent without one"))
+        (host_missing > 0).then(|| {
+            format!("{host_missing} requests have no host to mark; they were sent without one")
+        })
     }
 }
 
-/// Whether the ramp lets a request of this connection that is due then go on.
+/// Whether the ramp admits a request of this connection that is due at `due`.
 fn ramp_decision(
     ramp: &mut Ramp,
     queue: &Queue,
@@ -308,7 +310,8 @@ fn report_stop(target: &str, cause: Option<StopCause>) {
     }
 }
 
-/// Copies differ in the name of their run, so that each request has an `X-Shadow-Id` of its own.
+/// The marks of a copy. Copies differ in the name of their run, so that each request has its own
+/// `X-Shadow-Id`.
 fn marks_of(marks: &Marks, copy: u32) -> Marks {
     let mut marks = marks.clone();
     if copy > 0 {
@@ -317,7 +320,7 @@ fn marks_of(marks: &Marks, copy: u32) -> Marks {
     marks
 }
 
-/// However the engine ends, the pipeline does not wait for it any more.
+/// Releases a waiting pipeline however the engine ends.
 struct EndOfEngine<'a>(&'a Queue);
 
 impl Drop for EndOfEngine<'_> {
@@ -334,7 +337,8 @@ impl Sink for ReplaySink {
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
         let exchange = cleared.exchange();
         let Some(request) = &exchange.request else { return Ok(()) };
-        // A whole request comes when it was asked; only one that never became whole is new here.
+        // A complete request was accepted when it was sent; only an incomplete one is new at the
+        // end.
         if exchange.moment == Moment::Ended && request.incomplete.is_none() {
             self.watch_production(exchange);
             self.queue_response(exchange);
@@ -407,7 +411,7 @@ impl Sink for ReplaySink {
 }
 
 impl Drop for ReplaySink {
-    /// A sink that is not finished leaves no thread behind.
+    /// Stops the engine's thread if the sink was not finished.
     fn drop(&mut self) {
         if let Some(engine) = self.engine.take() {
             self.queue.abandon();
@@ -416,7 +420,7 @@ impl Drop for ReplaySink {
     }
 }
 
-/// Reads a running replay's counters, and what it came to at its end.
+/// Reads the counters of a running replay, and its report at the end.
 #[derive(Clone)]
 pub struct ReplayMonitor {
     queue: Arc<Queue>,
@@ -424,13 +428,13 @@ pub struct ReplayMonitor {
 }
 
 impl ReplayMonitor {
-    /// The counters now; their sum holds while it runs, too.
+    /// The current counters. Their sums hold while it runs, too.
     #[must_use]
     pub fn progress(&self) -> ReplayProgress {
         self.queue.counters.progress()
     }
 
-    /// What it came to; `None` until its sink has finished.
+    /// The report; `None` until the sink has finished.
     #[must_use]
     pub fn report(&self) -> Option<ReplayReport> {
         self.report.get().cloned()

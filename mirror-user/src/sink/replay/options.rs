@@ -1,4 +1,4 @@
-//! How a replay is done, and how much it may hold and wait.
+//! The options, limits and timeouts of a replay.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -15,22 +15,23 @@ use crate::sink::replay::schedule::pace::{Pace, Rate};
 use crate::sink::replay::schedule::window::Window;
 use crate::sink::replay::transport::connections::Connections;
 
-/// How a replay is done.
+/// The options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
     /// How requests are marked.
     pub marks: Marks,
-    /// Which of them are replayed, by their recorded time.
+    /// Which requests are replayed, by their recorded time.
     pub window: Window,
-    /// When they are due.
+    /// When requests are due.
     pub pace: Pace,
-    /// The longest pause between two requests of a capture, at the pace of the replay; longer ones are cut.
+    /// The longest pause between two requests of a capture, at the pace of the replay. Longer ones
+    /// are cut to it.
     pub max_gap: Option<Duration>,
-    /// How many of what is live are sent at most.
+    /// The highest rate at which live requests are sent.
     pub cap: Option<Rate>,
-    /// How often each is sent.
+    /// How many copies of each are sent.
     pub copies: Copies,
-    /// Which connection they go over.
+    /// Which connection they are sent over.
     pub connections: Connections,
     /// What happens when the queue is full.
     pub when_full: WhenFull,
@@ -38,25 +39,25 @@ pub struct ReplayOptions {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// Values that the target made are put in the place of production's, which it does not know.
+    /// Whether values that production generated are replaced with the target's own.
     pub correlate: bool,
-    /// How often a request is tried again of which not a byte was sent.
+    /// How often a request is retried if no byte of it was sent.
     pub retry_unsent: u32,
-    /// A request with an idempotent method that met a connection as the target closed it is sent once
-    /// more, on a new one (RFC 9110 §9.2.2).
+    /// Whether an idempotent request that was sent while the target closed the connection is sent
+    /// once more, on a new connection (RFC 9110 §9.2.2).
     pub resend: bool,
-    /// Gives it its load little by little; `None`: all at once.
+    /// Increases the load gradually; `None`: full load at once.
     pub ramp: Option<RampOptions>,
-    /// When the target is left alone for a while; `None`: never.
+    /// The circuit breaker; `None`: there is none.
     pub breaker: Option<BreakerOptions>,
-    /// Where each request leaves a line.
+    /// The file of the request log.
     pub log: Option<Arc<File>>,
-    /// When it counts as failed.
+    /// When the replay counts as failed.
     pub fail_on: Vec<FailOn>,
 }
 
 impl ReplayOptions {
-    /// Everything once, within the usual limits.
+    /// Replays everything once, within the default limits.
     #[must_use]
     pub fn new(marks: Marks, pace: Pace, when_full: WhenFull) -> Self {
         Self {
@@ -81,30 +82,30 @@ impl ReplayOptions {
     }
 }
 
-/// What happens to a request for which the queue has no room.
+/// What happens to a request if the queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
-    /// One of those that wait is dropped and counted, so that `accept` never waits: for live sources.
-    /// When the source ends, what is queued gets [`Timeouts::drain`].
+    /// For live sources: a request is dropped and counted, so that `accept` never waits. When the
+    /// source ends, queued requests have [`Timeouts::drain`] to be sent.
     Drop(Victim),
-    /// `accept` waits: for files. A request that has a time waits no longer than
-    /// [`Timeouts::late`] beyond it, so that a slow target bends the schedule by no more. When the
-    /// source ends, what is queued is sent, however long that takes, until the replay is stopped.
+    /// For files: `accept` waits (backpressure). A request with a deadline waits no longer than
+    /// [`Timeouts::late`] beyond it, so that a slow target delays the schedule by no more. When the
+    /// source ends, queued requests are sent however long that takes, until the replay is stopped.
     Wait,
 }
 
-/// Which request is dropped when the queue is full. Applies to live captures; reading a file pauses.
+/// Which request of a live replay is dropped if the queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Victim {
-    /// The new request
+    /// The one that arrives
     #[default]
     Newest,
-    /// Of the lowest queued priority, the request that has waited longest
+    /// The one that has waited longest, among those of the lowest priority
     Oldest,
 }
 
-/// What becomes of a request that meets a connection as the target closes it, without a byte of a
+/// What happens to a request if the target closes the connection without sending a byte of a
 /// response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -116,30 +117,30 @@ pub enum IdleClose {
     Drop,
 }
 
-/// How much a replay holds at most.
+/// The limits of a replay.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Requests without an outcome, wherever they are.
+    /// Requests without an outcome: queued or in flight.
     pub queue_requests: usize,
-    /// Their bytes in memory, with an overhead for each.
+    /// Their memory in bytes, including an overhead for each.
     pub queue_bytes: usize,
     /// Open connections to the target.
     pub connections: usize,
 }
 
 impl Limits {
-    /// What is live cannot wait: 1.6 s of 40,000 requests/s, as a process that gives way to
-    /// production may stand still that long. Short requests fill [`queue_bytes`](Self::queue_bytes)
-    /// before that.
+    /// `queue_requests` of a live replay, which gets no backpressure: 1.6 s at 40,000 requests/s,
+    /// because a process with low priority may be paused that long. Usually
+    /// [`queue_bytes`](Self::queue_bytes) is reached first.
     pub const LIVE_REQUESTS: usize = 64 * 1024;
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // More would help no file, which waits.
+            // More is no use for a file, which waits.
             queue_requests: 16 * 1024,
-            // Half of the 64 MiB that a replay of a file may take as a whole.
+            // Half of the 64 MiB that the replay of a file may use in all.
             queue_bytes: 32 * 1024 * 1024,
             // Half of the 1024 descriptors that a process has by default.
             connections: 512,
@@ -150,32 +151,31 @@ impl Default for Limits {
 /// How long things may take.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
-    /// To connect to one address.
+    /// For connecting to one address.
     pub connect: Duration,
-    /// From the last byte of the request to the first of the answer; and for the target to take none
-    /// of a request that is being sent.
+    /// From the last byte of the request to the first byte of the response. Also the longest time
+    /// without progress while a request is sent.
     pub first_byte: Duration,
-    /// From the last byte of the request to the last of the answer.
+    /// From the last byte of the request to the last byte of the response.
     pub total: Duration,
-    /// For a request of a file to find room in the queue after its time.
+    /// For a request of a file to wait for space in the queue after it was due.
     pub late: Duration,
-    /// For an upstream connection to be kept while its captured connection says nothing.
+    /// For an upstream connection to be kept open while its captured connection is idle.
     pub idle: Duration,
-    /// For what is queued when a live source ends or any replay is stopped.
+    /// For queued requests when a live source ends or a replay is stopped.
     pub drain: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            // Two retransmissions of SYN (RFC 6298: after 1 s and 3 s) would be too much for a
-            // shadow; one fits.
+            // Allows one retransmission of the SYN (RFC 6298: after 1 s, then 3 s).
             connect: Duration::from_secs(2),
             first_byte: Duration::from_secs(10),
             total: Duration::from_secs(30),
-            // A burst may smear over a second; more would be another load than the recorded one.
+            // A burst may be spread over one second; more would change the recorded load.
             late: Duration::from_secs(1),
-            // Below nginx's keepalive_timeout of 75 s, so that mostly we hang up first.
+            // Below nginx's keepalive_timeout of 75 s, so that mirror usually closes first.
             idle: Duration::from_secs(60),
             drain: Duration::from_secs(5),
         }

@@ -12,17 +12,17 @@ fn live(victim: Victim) -> ReplayOptions {
     options(Pace::Live, WhenFull::Drop(victim))
 }
 
-/// The same exchange when production has answered.
-fn ended(exchange: Exchange, answer: &'static [u8]) -> Exchange {
-    let (head, body) = whole::response(&Bytes::from_static(answer), false).unwrap();
+/// The same exchange after production has responded.
+fn ended(exchange: Exchange, response: &'static [u8]) -> Exchange {
+    let (head, body) = whole::response(&Bytes::from_static(response), false).unwrap();
     let (started, finished) = (Timestamp::default(), Timestamp::default());
-    let answer =
+    let response =
         Message { started, finished, head, body, incomplete: None, flaws: Flaws::default() };
-    Exchange { moment: Moment::Ended, response: Some(Arc::new(answer)), ..exchange }
+    Exchange { moment: Moment::Ended, response: Some(Arc::new(response)), ..exchange }
 }
 
 #[test]
-fn the_oldest_gives_way_where_that_is_asked_for() {
+fn the_oldest_is_displaced_if_configured() {
     let target = Target::start(Behaviour::Hold);
     let limits = Limits { queue_requests: 16, ..Limits::default() };
     let mut replay = Replay::to(&target.url(), ReplayOptions { limits, ..live(Victim::Oldest) });
@@ -44,7 +44,7 @@ fn the_oldest_gives_way_where_that_is_asked_for() {
 }
 
 #[test]
-fn what_was_not_sent_is_tried_again_and_what_was_is_not() {
+fn only_unsent_requests_are_retried() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let retry = ReplayOptions { retry_unsent: 100, ..file() };
     let mut replay = Replay::to(&format!("http://{address}"), retry);
@@ -68,8 +68,8 @@ fn what_was_not_sent_is_tried_again_and_what_was_is_not() {
     assert_eq!(target.received().len(), 1);
 }
 
-/// What became of requests with these methods to a target that closes each connection when its second
-/// request has come, and how many were sent twice.
+/// Sends requests with these methods to a target that closes each connection on its second request.
+/// Returns the outcomes, and how many were sent twice.
 fn to_one_that_closes(methods: &[&str], options: ReplayOptions) -> (Account, u64, Vec<String>) {
     let target = Target::start(Behaviour::AnswerOnce);
     let mut replay = Replay::to(&target.url(), options);
@@ -84,7 +84,7 @@ fn to_one_that_closes(methods: &[&str], options: ReplayOptions) -> (Account, u64
 }
 
 #[test]
-fn an_idempotent_request_that_meets_a_closing_connection_is_sent_once_more() {
+fn an_idempotent_request_on_a_closing_connection_is_sent_once_more() {
     for connections in [Connections::Faithful, Connections::Pooled(4), Connections::Independent(1)]
     {
         let options = ReplayOptions { connections, ..file() };
@@ -125,7 +125,7 @@ fn a_new_connection_that_closes_is_no_reason_to_send_again() {
 }
 
 #[test]
-fn of_independent_requests_the_oldest_gives_way_too() {
+fn the_oldest_of_independent_requests_is_displaced_too() {
     let target = Target::start(Behaviour::Hold);
     let limits = Limits { queue_requests: 16, ..Limits::default() };
     let connections = Connections::Independent(1);
@@ -146,7 +146,7 @@ fn of_independent_requests_the_oldest_gives_way_too() {
 }
 
 #[test]
-fn a_ramp_lets_connections_in_by_their_time_and_stops_when_the_target_fails() {
+fn a_ramp_admits_connections_over_time_and_stops_when_the_target_fails() {
     let ramp = RampOptions {
         over: Duration::from_secs(100),
         target_errors: Some(0.5),
@@ -206,7 +206,7 @@ fn a_ramp_stops_when_production_fails() {
 }
 
 #[test]
-fn a_cap_leaves_out_what_is_more_by_whole_connections() {
+fn a_cap_drops_excess_load_by_connection() {
     let target = Target::start(Behaviour::Answer);
     let cap = Some("1/s".parse().unwrap());
     let mut replay = Replay::to(&target.url(), ReplayOptions { cap, ..live(Victim::Newest) });

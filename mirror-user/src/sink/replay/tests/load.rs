@@ -13,7 +13,7 @@ fn recorded(speed: f64) -> ReplayOptions {
 }
 
 #[test]
-fn one_session_that_waits_holds_up_no_other() {
+fn one_session_that_waits_delays_no_other() {
     let target = Target::start(Behaviour::Hold);
     let mut replay = Replay::to(&target.url(), recorded(1.0));
     replay.send(at(get(1, 0), 0));
@@ -29,7 +29,7 @@ fn one_session_that_waits_holds_up_no_other() {
 }
 
 #[test]
-fn what_finds_no_room_in_time_is_dropped_and_shifts_nothing() {
+fn requests_without_space_in_time_are_dropped_and_delay_no_other() {
     let target = Target::start(Behaviour::Hold);
     let limits = Limits { queue_requests: 3, ..Limits::default() };
     let timeouts = Timeouts { late: Duration::ZERO, ..Timeouts::default() };
@@ -98,7 +98,7 @@ fn rate_replaces_recorded_gaps_and_sessions_keep_their_order() {
 }
 
 #[test]
-fn window_leaves_out_what_was_captured_before_or_after() {
+fn window_excludes_what_was_captured_before_or_after() {
     let target = Target::start(Behaviour::Answer);
     let point = |millis| Some(Point::After(Duration::from_millis(millis)));
     let window = Window::new(point(10), point(20));
@@ -130,7 +130,7 @@ fn second_pass_has_the_same_window() {
 }
 
 #[test]
-fn copies_are_sessions_of_their_own_with_names_of_their_own() {
+fn copies_have_their_own_sessions_and_names() {
     let target = Target::start(Behaviour::Answer);
     let copies = Copies { count: 3, over: Duration::from_millis(30) };
     for pace in [Pace::Max, Pace::Recorded { speed: 1.0 }, Pace::Live] {
@@ -230,7 +230,7 @@ fn independent_requests_go_when_they_are_due_whatever_their_order() {
 }
 
 #[test]
-fn what_is_late_because_of_the_order_that_is_kept_is_counted() {
+fn requests_that_are_late_because_of_their_order_are_counted() {
     for (connections, behind) in [(Connections::Faithful, 2), (Connections::Independent(3), 0)] {
         let target = Target::start(Behaviour::Hold);
         let options = ReplayOptions { connections, ..recorded(1.0) };

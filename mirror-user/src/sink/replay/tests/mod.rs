@@ -22,7 +22,7 @@ use target::{Behaviour, Target};
 mod harmless;
 mod load;
 
-/// Far more than anything here takes; a test that needs it has failed.
+/// Far longer than anything here takes; a test that reaches it has failed.
 const LONGEST: Duration = Duration::from_secs(60);
 
 fn options(pace: Pace, when_full: WhenFull) -> ReplayOptions {
@@ -60,7 +60,7 @@ impl Replay {
         wait_until(&self.sink.monitor(), what, reached);
     }
 
-    /// Ends it, and checks that every request has exactly one outcome.
+    /// Finishes the replay, and checks that every request has exactly one outcome.
     fn end(mut self) -> (Account, ReplayProgress) {
         self.sink.finish().unwrap();
         let account = self.sink.account();
@@ -124,7 +124,7 @@ fn requests_of_a_connection_arrive_in_order_on_one_connection() {
 }
 
 #[test]
-fn next_request_waits_for_the_answer_to_the_one_before() {
+fn next_request_waits_for_the_previous_response() {
     let target = Target::start(Behaviour::Hold);
     let mut replay = Replay::to(&target.url(), file());
     replay.gets(1, 3);
@@ -176,7 +176,7 @@ fn every_byte_arrives_as_it_was_captured() {
 }
 
 #[test]
-fn what_may_not_be_sent_is_counted_by_name() {
+fn requests_that_may_not_be_sent_are_counted_by_reason() {
     let target = Target::start(Behaviour::Answer);
     let mut replay = Replay::to(&target.url(), file());
     let mut ended = get(1, 0);
@@ -220,7 +220,7 @@ fn target_that_comes_back_is_found() {
 }
 
 #[test]
-fn reset_in_the_middle_of_an_answer_is_counted_and_never_retried() {
+fn reset_in_the_middle_of_a_response_is_counted_and_never_retried() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
     let target = Target::start(Behaviour::AnswerAndReset(part));
     let mut replay = Replay::to(&target.url(), file());
@@ -231,7 +231,7 @@ fn reset_in_the_middle_of_an_answer_is_counted_and_never_retried() {
 }
 
 #[test]
-fn close_in_the_middle_of_an_answer_is_counted() {
+fn close_in_the_middle_of_a_response_is_counted() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
     let target = Target::start(Behaviour::AnswerAndClose(part));
     let mut replay = Replay::to(&target.url(), file());
@@ -240,7 +240,7 @@ fn close_in_the_middle_of_an_answer_is_counted() {
 }
 
 #[test]
-fn silence_is_waited_for_so_long_and_no_longer() {
+fn a_silent_target_is_given_up_at_the_deadline() {
     let target = Target::start(Behaviour::Silence);
     let timeouts = Timeouts { first_byte: Duration::from_millis(50), ..Timeouts::default() };
     let mut replay = Replay::to(&target.url(), ReplayOptions { timeouts, ..file() });
@@ -251,7 +251,7 @@ fn silence_is_waited_for_so_long_and_no_longer() {
 }
 
 #[test]
-fn answer_that_never_ends_is_cut_by_the_total_time() {
+fn response_that_never_ends_is_cut_at_the_total_deadline() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
     let target = Target::start(Behaviour::AnswerWith(part));
     let timeouts = Timeouts { total: Duration::from_millis(50), ..Timeouts::default() };
@@ -261,7 +261,7 @@ fn answer_that_never_ends_is_cut_by_the_total_time() {
 }
 
 #[test]
-fn target_that_takes_nothing_of_an_upload_is_given_up() {
+fn target_that_reads_nothing_of_an_upload_is_given_up() {
     // It accepts connections, and reads nothing.
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", deaf.local_addr().unwrap());
@@ -286,7 +286,7 @@ fn garbage_is_counted() {
 }
 
 #[test]
-fn long_answer_is_read_and_dropped_and_its_connection_kept() {
+fn long_response_is_read_and_dropped_and_its_connection_kept() {
     let target = Target::start(Behaviour::AnswerLong(100_000_000));
     let mut replay = Replay::to(&target.url(), file());
     replay.gets(1, 2);
@@ -312,7 +312,7 @@ fn keep_alive_that_was_closed_silently_costs_nothing() {
 }
 
 #[test]
-fn answer_before_the_request_is_whole_counts_as_answer() {
+fn response_before_the_request_is_complete_counts() {
     let target = Target::start(Behaviour::AnswerEarly);
     let mut replay = Replay::to(&target.url(), file());
     replay.send(with(
@@ -328,7 +328,7 @@ fn answer_before_the_request_is_whole_counts_as_answer() {
 }
 
 #[test]
-fn nothing_follows_a_request_after_which_the_client_hung_up() {
+fn nothing_follows_a_request_after_which_the_client_closed() {
     let target = Target::start(Behaviour::Answer);
     let mut replay = Replay::to(&target.url(), file());
     for index in 0..2 {
@@ -357,7 +357,7 @@ fn live_replay_never_waits_and_counts_what_does_not_fit() {
 }
 
 #[test]
-fn file_waits_for_room_and_loses_nothing() {
+fn file_waits_for_space_and_loses_nothing() {
     let target = Target::start(Behaviour::Answer);
     let limits = Limits { queue_requests: 4, connections: 2, ..Limits::default() };
     let mut replay = Replay::to(&target.url(), ReplayOptions { limits, ..file() });
@@ -390,7 +390,7 @@ fn request_larger_than_the_queue_goes_alone() {
 }
 
 #[test]
-fn live_replay_that_ends_waits_so_long_for_what_is_queued() {
+fn live_replay_that_ends_waits_for_queued_requests_up_to_the_drain_deadline() {
     let target = Target::start(Behaviour::Silence);
     let timeouts = Timeouts { drain: Duration::from_millis(50), ..Timeouts::default() };
     let live = options(Pace::Live, WhenFull::Drop(Victim::Newest));
@@ -401,7 +401,7 @@ fn live_replay_that_ends_waits_so_long_for_what_is_queued() {
 }
 
 #[test]
-fn stop_gives_up_what_is_not_due_and_counts_it() {
+fn stop_drops_and_counts_what_is_not_due() {
     let target = Target::start(Behaviour::Answer);
     let recorded = options(Pace::Recorded { speed: 1.0 }, WhenFull::Wait);
     let mut replay = Replay::to(&target.url(), recorded);
@@ -416,7 +416,7 @@ fn stop_gives_up_what_is_not_due_and_counts_it() {
 }
 
 #[test]
-fn stop_frees_a_file_that_waits_for_room() {
+fn stop_releases_a_file_that_waits_for_space() {
     let target = Target::start(Behaviour::Silence);
     let limits = Limits { queue_requests: 2, ..Limits::default() };
     let timeouts = Timeouts { drain: Duration::from_millis(50), ..Timeouts::default() };

@@ -159,16 +159,16 @@ impl CaptureFile {
             }
             Format::PcapNg(writer, known) => {
                 let described = (packet.interface, packet.link);
-                let place = known.iter().position(|interface| *interface == described);
-                if place.is_none() {
+                let index = known.iter().position(|interface| *interface == described);
+                if index.is_none() {
                     let name = interfaces.get(packet.interface.0 as usize);
                     let block = describe(packet.link, name, self.snaplen);
                     writer.write_pcapng_block(block).map_err(reason)?;
                     known.push(described);
                 }
-                let place = place.unwrap_or(known.len().saturating_sub(1));
+                let index = index.unwrap_or(known.len().saturating_sub(1));
                 let block = EnhancedPacketBlock {
-                    interface_id: u32::try_from(place).unwrap_or(u32::MAX),
+                    interface_id: u32::try_from(index).unwrap_or(u32::MAX),
                     timestamp: Duration::from_nanos(packet.at.as_nanos()),
                     original_len: packet.wire_len,
                     data: Cow::Borrowed(data),

@@ -75,7 +75,7 @@ impl Recorder {
             self.lost.count(NotWritten::WriteFailed);
             return Ok(());
         }
-        self.turn(Some(packet.at))?;
+        self.rotate(Some(packet.at))?;
         if !self.file.takes(packet.link) {
             self.lost.count(NotWritten::OtherLinkType);
             return Err(self.file.other_link_type());
@@ -103,17 +103,17 @@ impl Recorder {
         if self.failure.is_some() {
             return Ok(());
         }
-        self.turn(None)?;
+        self.rotate(None)?;
         self.file.flush().map_err(|error| self.fail(&error))
     }
 
     /// Goes on to the next file when it is time.
-    fn turn(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
+    fn rotate(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
         let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
             return Ok(());
         };
-        let turned = self.file.finish().and_then(|()| series.complete());
-        let next = turned
+        let completed = self.file.finish().and_then(|()| series.complete());
+        let next = completed
             .and_then(|()| CaptureFile::create(&self.destination, Some(series), self.snaplen));
         match next {
             Ok(next) => self.file = next,

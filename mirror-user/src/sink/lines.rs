@@ -72,7 +72,7 @@ impl Lines {
     }
 
     /// Goes on to the next file when it is time.
-    fn turn(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
+    fn rotate(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
         let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
             return Ok(());
         };
@@ -82,11 +82,11 @@ impl Lines {
         Ok(())
     }
 
-    fn line(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
+    fn write_exchange(&mut self, cleared: &Cleared) -> anyhow::Result<()> {
         let exchange = cleared.exchange();
-        let at = seen_at(exchange);
-        self.turn(Some(at))?;
-        let mut out = Counted { out: &mut self.out, bytes: 0 };
+        let at = started_at(exchange);
+        self.rotate(Some(at))?;
+        let mut out = CountingWriter { out: &mut self.out, bytes: 0 };
         if self.seen == 1 {
             self.form.begin(&mut out)?;
         }
@@ -99,7 +99,7 @@ impl Lines {
         Ok(())
     }
 
-    fn named<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    fn with_name<T>(&self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
         outcome.with_context(|| format!("{}: it takes no more", self.name))
     }
 }
@@ -120,18 +120,18 @@ pub(super) fn exchanges(seen: u64, written: u64) -> Account {
 }
 
 /// When the exchange began, as far as it was seen.
-fn seen_at(exchange: &Exchange) -> Timestamp {
+fn started_at(exchange: &Exchange) -> Timestamp {
     let first = exchange.request.as_ref().or(exchange.response.as_ref());
     first.map(|message| message.started).unwrap_or_default()
 }
 
 /// Counts what passes.
-struct Counted<'a> {
+struct CountingWriter<'a> {
     out: &'a mut dyn Write,
     bytes: u64,
 }
 
-impl Write for Counted<'_> {
+impl Write for CountingWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.bytes = self.bytes.saturating_add(written as u64);
@@ -156,15 +156,15 @@ impl Sink for Lines {
             return Ok(());
         }
         self.seen += 1;
-        let written = self.line(cleared);
-        self.named(written)?;
+        let written = self.write_exchange(cleared);
+        self.with_name(written)?;
         self.written += 1;
         Ok(())
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        let flushed = self.turn(None).and_then(|()| Ok(self.out.flush()?));
-        self.named(flushed)
+        let flushed = self.rotate(None).and_then(|()| Ok(self.out.flush()?));
+        self.with_name(flushed)
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
@@ -173,7 +173,7 @@ impl Sink for Lines {
             Some(series) => series.complete(),
             None => Ok(()),
         });
-        self.named(completed)
+        self.with_name(completed)
     }
 
     fn account(&self) -> Account {

@@ -25,7 +25,7 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
     let has_gap = message.incomplete == Some(Incomplete::Gap);
     match message.incomplete {
         None => {
-            if let Some(kept) = kept(body)? {
+            if let Some(kept) = kept_bytes(body)? {
                 return Ok(vec![whole(&kept)]);
             }
         }
@@ -63,14 +63,14 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
 
 /// True for a whole response without the body that its head announces: it answered HEAD (RFC 9112
 /// §6.3). A reader who did not see the request knows that only by what follows.
-pub(super) fn lacks_body(response: &Message) -> bool {
+pub(super) fn omits_body(response: &Message) -> bool {
     let bodiless =
         matches!(response.head.start, StartLine::Status { code: 100..=199 | 204 | 304, .. });
     response.incomplete.is_none() && response.body.framing == BodyLength::None && !bodiless
 }
 
 /// The wire bytes of a body; `None` when they were not kept or may not leave.
-fn kept(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
+fn kept_bytes(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
     Ok(match &body.wire {
         Kept::Memory(bytes) => Some(Cow::Borrowed(&bytes[..])),
         Kept::File(file) => {

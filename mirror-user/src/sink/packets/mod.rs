@@ -19,8 +19,8 @@ mod tests;
 
 use hashbrown::HashMap;
 
-use self::content::{lacks_body, stretches};
-use self::stream::{Order, Stream, Wire};
+use self::content::{omits_body, stretches};
+use self::stream::{ResponseOrder, Stream, PacketWriter};
 use crate::http::message::{BodyLength, ConnectionId, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
@@ -36,7 +36,7 @@ pub const MAX_STREAMS: usize = 65_536;
 
 /// Writes cleared exchanges to a packet file.
 pub struct Packets {
-    wire: Wire,
+    writer: PacketWriter,
     streams: HashMap<ConnectionId, Stream>,
     opened: u32,
     seen: u64,
@@ -49,7 +49,7 @@ impl Packets {
     pub fn new(recorder: Recorder) -> Self {
         let (interfaces, buffer) = (Vec::new(), Vec::new());
         Self {
-            wire: Wire { recorder, interfaces, latest: Timestamp::default(), buffer },
+            writer: PacketWriter { recorder, interfaces, latest: Timestamp::default(), buffer },
             streams: HashMap::new(),
             opened: 0,
             seen: 0,
@@ -58,31 +58,31 @@ impl Packets {
     }
 
     fn request(&mut self, exchange: &Exchange, request: &Message) -> anyhow::Result<()> {
-        let fits = |stream: &Stream| stream.is_open(Side::Client) && !stream.is_misleading();
-        self.stream(exchange, request.started, fits)?.asked(exchange.id.index, request.started);
-        self.say(exchange, Side::Client, request)
+        let fits = |stream: &Stream| stream.is_open(Side::Client) && !stream.has_only_lost_requests();
+        self.stream(exchange, request.started, fits)?.request_written(exchange.id.index, request.started);
+        self.write_message(exchange, Side::Client, request)
     }
 
     fn response(&mut self, exchange: &Exchange, response: &Message) -> anyhow::Result<()> {
         if exchange.moment == Moment::Interim {
             self.stream(exchange, response.started, |stream| stream.is_open(Side::Server))?;
-            return self.say(exchange, Side::Server, response);
+            return self.write_message(exchange, Side::Server, response);
         }
         let (at, index) = (response.started, exchange.request.as_ref().map(|_| exchange.id.index));
         let fits = |stream: &Stream| {
-            stream.is_open(Side::Server) && !matches!(stream.order(index, at), Order::Elsewhere)
+            stream.is_open(Side::Server) && !matches!(stream.response_order(index, at), ResponseOrder::Unreadable)
         };
         self.stream(exchange, at, fits)?;
         if let Some(stream) = self.streams.get_mut(&exchange.id.connection) {
             // A hole behind a response without its body would be read as that body, so the hole
             // comes before it. Readers go by time then until a response is paired.
-            let takes_no_hole = index.is_none() && lacks_body(response);
-            if takes_no_hole || matches!(stream.order(index, at), Order::BehindLost) {
-                stream.skip(at, &mut self.wire)?;
+            let needs_gap_before = index.is_none() && omits_body(response);
+            if needs_gap_before || matches!(stream.response_order(index, at), ResponseOrder::AfterLost) {
+                stream.add_gap(at, &mut self.writer)?;
             }
-            index.into_iter().for_each(|index| stream.answered(index));
+            index.into_iter().for_each(|index| stream.response_written(index));
         }
-        self.say(exchange, Side::Server, response)
+        self.write_message(exchange, Side::Server, response)
     }
 
     /// The connection of an exchange in the file: the present one if it `fits`, or else a new one.
@@ -97,7 +97,7 @@ impl Packets {
             if fits(&stream) {
                 return Ok(self.streams.entry(connection).insert(stream).into_mut());
             }
-            stream.close(&mut self.wire)?;
+            stream.close(&mut self.writer)?;
         }
         if self.streams.len() >= MAX_STREAMS {
             self.close_all()?;
@@ -105,21 +105,21 @@ impl Packets {
         self.opened = self.opened.wrapping_add(1);
         // Far apart, so that a connection on the ports of another is not taken for it.
         let first = self.opened.wrapping_mul(0x9e37_79b1);
-        let stream = Stream::open(&exchange.peers, first, at, &mut self.wire)?;
+        let stream = Stream::open(&exchange.peers, first, at, &mut self.writer)?;
         Ok(self.streams.entry(connection).insert(stream).into_mut())
     }
 
     /// Writes a message, and the end of its side where it says that that came.
-    fn say(&mut self, exchange: &Exchange, from: Side, message: &Message) -> anyhow::Result<()> {
+    fn write_message(&mut self, exchange: &Exchange, from: Side, message: &Message) -> anyhow::Result<()> {
         let Some(stream) = self.streams.get_mut(&exchange.id.connection) else { return Ok(()) };
-        let wire = &mut self.wire;
+        let writer = &mut self.writer;
         let times = (message.started, message.finished);
-        stream.say(from, &stretches(message)?, times, wire)?;
+        stream.write_message(from, &stretches(message)?, times, writer)?;
         let ends_with_side = message.body.framing == BodyLength::UntilClose;
         match message.incomplete {
-            Some(Incomplete::Closed) => stream.finish(from, message.finished, wire),
+            Some(Incomplete::Closed) => stream.finish(from, message.finished, writer),
             None | Some(Incomplete::Gap) if ends_with_side => {
-                stream.finish(from, message.finished, wire)
+                stream.finish(from, message.finished, writer)
             }
             Some(Incomplete::Idle | Incomplete::Evicted | Incomplete::EndOfInput) => {
                 stream.leave_open();
@@ -144,14 +144,14 @@ impl Packets {
         if let Some(last) = request.iter().chain(response).map(AsRef::as_ref).rfind(was_reset)
             && let Some(stream) = self.streams.remove(&id.connection)
         {
-            return stream.reset(last.finished, &mut self.wire);
+            return stream.reset(last.finished, &mut self.writer);
         }
         Ok(())
     }
 
     fn close_all(&mut self) -> anyhow::Result<()> {
         for (_, stream) in std::mem::take(&mut self.streams) {
-            stream.close(&mut self.wire)?;
+            stream.close(&mut self.writer)?;
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Packets {
 impl Sink for Packets {
     fn on(&mut self, event: Event<'_>) {
         if let Event::Interfaces(names) = event {
-            self.wire.interfaces = names.to_vec();
+            self.writer.interfaces = names.to_vec();
         }
     }
 
@@ -185,16 +185,16 @@ impl Sink for Packets {
     }
 
     fn flush(&mut self) -> anyhow::Result<()> {
-        self.wire.recorder.flush()
+        self.writer.recorder.flush()
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
         let closed = self.close_all();
-        closed.and(self.wire.recorder.finish())
+        closed.and(self.writer.recorder.finish())
     }
 
     fn notes(&self) -> Vec<Note> {
-        let Account { delivered, dropped, .. } = self.wire.recorder.account();
+        let Account { delivered, dropped, .. } = self.writer.recorder.account();
         let counts = std::iter::once(("written", delivered)).chain(dropped);
         Note::new(Topic::WrittenPackets, counts).into_iter().collect()
     }

@@ -30,12 +30,12 @@ pub(super) struct Stream {
     /// Its end was not seen, so it gets none.
     endless: bool,
     /// Requests that are to be answered, oldest first.
-    waiting: VecDeque<Waiting>,
+    pending: VecDeque<PendingRequest>,
     /// Readers go by time and not by order, until a response finds its request.
     by_time: bool,
 }
 
-struct Waiting {
+struct PendingRequest {
     index: u32,
     started: Timestamp,
     /// It ended without a response.
@@ -43,13 +43,13 @@ struct Waiting {
 }
 
 /// How a response relates to the requests that wait.
-pub(super) enum Order {
+pub(super) enum ResponseOrder {
     /// Whoever reads it here gives it to its request, or to none.
     Next,
     /// As well, once responses were missed.
-    BehindLost,
+    AfterLost,
     /// Its request is not here, or others would be taken for it.
-    Elsewhere,
+    Unreadable,
 }
 
 /// A segment to be written.
@@ -73,7 +73,7 @@ pub(super) enum Flags {
 }
 
 /// Where packets go.
-pub(super) struct Wire {
+pub(super) struct PacketWriter {
     pub(super) recorder: Recorder,
     pub(super) interfaces: Vec<String>,
     pub(super) latest: Timestamp,
@@ -86,20 +86,20 @@ impl Stream {
         peers: &Arc<Peers>,
         first: u32,
         at: Timestamp,
-        wire: &mut Wire,
+        writer: &mut PacketWriter,
     ) -> anyhow::Result<Self> {
         let mut stream = Self {
             peers: Arc::clone(peers),
             next: enum_map! { Side::Client => first, Side::Server => !first },
             finished: EnumMap::default(),
             endless: false,
-            waiting: VecDeque::new(),
+            pending: VecDeque::new(),
             by_time: false,
         };
         for (from, flags) in
             [(Side::Client, Flags::Syn), (Side::Server, Flags::SynAck), (Side::Client, Flags::Ack)]
         {
-            stream.control(from, flags, at, wire)?;
+            stream.control(from, flags, at, writer)?;
         }
         Ok(stream)
     }
@@ -110,54 +110,54 @@ impl Stream {
     }
 
     /// True when the next response would be given to a request that got none.
-    pub(super) fn is_misleading(&self) -> bool {
-        !self.waiting.is_empty() && self.waiting.iter().all(|waiting| waiting.given_up)
+    pub(super) fn has_only_lost_requests(&self) -> bool {
+        !self.pending.is_empty() && self.pending.iter().all(|pending| pending.given_up)
     }
 
     /// The request with this index among the connection's exchanges was written.
-    pub(super) fn asked(&mut self, index: u32, started: Timestamp) {
-        self.waiting.push_back(Waiting { index, started, given_up: false });
+    pub(super) fn request_written(&mut self, index: u32, started: Timestamp) {
+        self.pending.push_back(PendingRequest { index, started, given_up: false });
     }
 
     /// The request will get no response.
     pub(super) fn give_up(&mut self, index: u32) {
-        let waiting = self.waiting.iter_mut().find(|waiting| waiting.index == index);
-        waiting.into_iter().for_each(|waiting| waiting.given_up = true);
+        let pending = self.pending.iter_mut().find(|pending| pending.index == index);
+        pending.into_iter().for_each(|pending| pending.given_up = true);
     }
 
     /// Where a response that started then stands: to a request, or to none that was seen.
-    pub(super) fn order(&self, request: Option<u32>, started: Timestamp) -> Order {
+    pub(super) fn response_order(&self, request: Option<u32>, started: Timestamp) -> ResponseOrder {
         let Some(index) = request else {
-            return match self.waiting.is_empty() {
-                true => Order::Next,
+            return match self.pending.is_empty() {
+                true => ResponseOrder::Next,
                 // Without an order, readers go by time.
-                false if self.waiting.iter().all(|w| w.started > started && !w.given_up) => {
-                    Order::BehindLost
+                false if self.pending.iter().all(|w| w.started > started && !w.given_up) => {
+                    ResponseOrder::AfterLost
                 }
-                false => Order::Elsewhere,
+                false => ResponseOrder::Unreadable,
             };
         };
-        let mut behind = self.waiting.iter().skip_while(|waiting| waiting.index != index);
-        let Some(asked) = behind.next() else { return Order::Elsewhere };
-        let is_oldest = self.waiting.front().is_some_and(|waiting| waiting.index == index);
+        let mut behind = self.pending.iter().skip_while(|pending| pending.index != index);
+        let Some(request) = behind.next() else { return ResponseOrder::Unreadable };
+        let is_oldest = self.pending.front().is_some_and(|pending| pending.index == index);
         // A cut request is written only when it has ended, and would be taken for the newest.
-        let is_overtaken = behind.any(|waiting| waiting.started < asked.started);
-        let mut before = self.waiting.iter().take_while(|waiting| waiting.index != index);
-        if is_overtaken && (self.by_time || !is_oldest) {
-            Order::Elsewhere
+        let is_out_of_order = behind.any(|pending| pending.started < request.started);
+        let mut before = self.pending.iter().take_while(|pending| pending.index != index);
+        if is_out_of_order && (self.by_time || !is_oldest) {
+            ResponseOrder::Unreadable
         } else if is_oldest {
-            Order::Next
-        } else if before.all(|waiting| waiting.given_up) {
-            Order::BehindLost
+            ResponseOrder::Next
+        } else if before.all(|pending| pending.given_up) {
+            ResponseOrder::AfterLost
         } else {
-            Order::Elsewhere
+            ResponseOrder::Unreadable
         }
     }
 
     /// The request was answered, and those before it will not be.
-    pub(super) fn answered(&mut self, index: u32) {
-        if let Some(place) = self.waiting.iter().position(|waiting| waiting.index == index) {
-            self.waiting.drain(..=place);
+    pub(super) fn response_written(&mut self, index: u32) {
+        if let Some(position) = self.pending.iter().position(|pending| pending.index == index) {
+            self.pending.drain(..=position);
             self.by_time = false;
         }
     }
@@ -168,35 +168,35 @@ impl Stream {
     }
 
     /// Makes readers go by time: a hole of one byte from the server, unless they do so already.
-    pub(super) fn skip(&mut self, at: Timestamp, wire: &mut Wire) -> anyhow::Result<()> {
+    pub(super) fn add_gap(&mut self, at: Timestamp, writer: &mut PacketWriter) -> anyhow::Result<()> {
         if std::mem::replace(&mut self.by_time, true) {
             return Ok(());
         }
         let from = Side::Server;
-        self.segment(Segment { from, flags: Flags::Data, payload: &[], cut: 1 }, at, wire)
+        self.segment(Segment { from, flags: Flags::Data, payload: &[], cut: 1 }, at, writer)
     }
 
     /// Writes a message: its last packet at the time of its last byte, those before at that of its
     /// first. What is missing is the part of a packet that a snaplen cut off.
-    pub(super) fn say(
+    pub(super) fn write_message(
         &mut self,
         from: Side,
         stretches: &[Stretch],
         (started, finished): (Timestamp, Timestamp),
-        wire: &mut Wire,
+        writer: &mut PacketWriter,
     ) -> anyhow::Result<()> {
         let mut segments = stretches.iter().flat_map(segments).peekable();
         let mut is_first = true;
         while let Some((payload, cut)) = segments.next() {
             let segment = Segment { from, flags: Flags::Data, payload, cut };
             if segments.peek().is_some() {
-                self.segment(segment, started, wire)?;
+                self.segment(segment, started, writer)?;
             } else if is_first && started != finished && payload.len().saturating_add(cut) > 1 {
                 let (most, last) = segment.before_last();
-                self.segment(most, started, wire)?;
-                self.segment(last, finished, wire)?;
+                self.segment(most, started, writer)?;
+                self.segment(last, finished, writer)?;
             } else {
-                self.segment(segment, finished, wire)?;
+                self.segment(segment, finished, writer)?;
             }
             is_first = false;
         }
@@ -208,28 +208,28 @@ impl Stream {
         &mut self,
         side: Side,
         at: Timestamp,
-        wire: &mut Wire,
+        writer: &mut PacketWriter,
     ) -> anyhow::Result<()> {
         if std::mem::replace(&mut self.finished[side], true) {
             return Ok(());
         }
-        self.control(side, Flags::Fin, at, wire)
+        self.control(side, Flags::Fin, at, writer)
     }
 
     /// Ends both sides at once.
-    pub(super) fn reset(mut self, at: Timestamp, wire: &mut Wire) -> anyhow::Result<()> {
-        self.control(Side::Client, Flags::Reset, at, wire)
+    pub(super) fn reset(mut self, at: Timestamp, writer: &mut PacketWriter) -> anyhow::Result<()> {
+        self.control(Side::Client, Flags::Reset, at, writer)
     }
 
     /// Ends it, unless its end was not seen.
-    pub(super) fn close(mut self, wire: &mut Wire) -> anyhow::Result<()> {
+    pub(super) fn close(mut self, writer: &mut PacketWriter) -> anyhow::Result<()> {
         if self.endless {
             return Ok(());
         }
-        let at = wire.latest;
-        self.finish(Side::Client, at, wire)?;
-        self.finish(Side::Server, at, wire)?;
-        self.control(Side::Client, Flags::Ack, at, wire)
+        let at = writer.latest;
+        self.finish(Side::Client, at, writer)?;
+        self.finish(Side::Server, at, writer)?;
+        self.control(Side::Client, Flags::Ack, at, writer)
     }
 
     /// A segment without payload.
@@ -238,38 +238,38 @@ impl Stream {
         from: Side,
         flags: Flags,
         at: Timestamp,
-        wire: &mut Wire,
+        writer: &mut PacketWriter,
     ) -> anyhow::Result<()> {
-        self.segment(Segment { from, flags, payload: &[], cut: 0 }, at, wire)
+        self.segment(Segment { from, flags, payload: &[], cut: 0 }, at, writer)
     }
 
     fn segment(
         &mut self,
         segment: Segment<'_>,
         at: Timestamp,
-        wire: &mut Wire,
+        writer: &mut PacketWriter,
     ) -> anyhow::Result<()> {
-        wire.latest = wire.latest.max(at);
+        writer.latest = writer.latest.max(at);
         let length = segment.payload.len().saturating_add(segment.cut);
-        wire.buffer.clear();
-        self.build(&segment, &mut wire.buffer)?;
-        let wire_len = wire.buffer.len();
-        wire.buffer.truncate(wire_len.saturating_sub(segment.cut));
-        let takes = match segment.flags {
+        writer.buffer.clear();
+        self.build(&segment, &mut writer.buffer)?;
+        let wire_len = writer.buffer.len();
+        writer.buffer.truncate(wire_len.saturating_sub(segment.cut));
+        let consumed = match segment.flags {
             Flags::Syn | Flags::SynAck | Flags::Fin => 1,
             Flags::Ack | Flags::Reset => 0,
             Flags::Data => length as u32,
         };
         let next = &mut self.next[segment.from];
-        *next = next.wrapping_add(takes);
+        *next = next.wrapping_add(consumed);
         let packet = Packet {
             at,
             link: LinkType::RawIp,
             interface: self.peers.interface,
             wire_len: wire_len as u32,
-            data: bytes::Bytes::copy_from_slice(&wire.buffer),
+            data: bytes::Bytes::copy_from_slice(&writer.buffer),
         };
-        wire.recorder.write(&packet, &wire.interfaces)
+        writer.recorder.write(&packet, &writer.interfaces)
     }
 
     /// Builds one packet from its IP header on; what is to be cut off is zeros.

@@ -1,5 +1,5 @@
-//! Where secrets and personal data were seen, and how often: for `inspect --find-personal-data`.
-//! Places, names of detectors and counts, never a value.
+//! Reports where secrets and personal data were found, and how often: for `inspect
+//! --find-personal-data`. Reports places, detectors and counts, never a value.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::rules::redact::Redactor;
 use crate::sink::Sink;
 use crate::stats::{Account, Seam};
 
-/// Tells at the end what the redactor found.
+/// Reports at the end what the redactor found.
 pub struct Findings {
     redactor: Arc<Redactor>,
-    /// One JSON object a line, not a table.
+    /// One JSON object per line, not a table.
     json: bool,
     out: Box<dyn Write + Send>,
     seen: u64,
 }
 
 impl Findings {
-    /// What this redactor finds, to `out`.
+    /// Writes what this redactor finds to `out`.
     #[must_use]
     pub fn new(redactor: Arc<Redactor>, json: bool, out: Box<dyn Write + Send>) -> Self {
         Self { redactor, json, out, seen: 0 }

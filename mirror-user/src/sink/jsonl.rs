@@ -1,5 +1,6 @@
-//! One exchange a line, in the format of `docs/exchange-json.md`: for people, scripts and golden
-//! files. Bytes that are not UTF-8 are shown as ISO 8859-1, as RFC 9110 §5.5 has it of old.
+//! One exchange per line, in the format of `docs/exchange-json.md`: for people, scripts and golden
+//! files. Bytes that are not UTF-8 are shown as ISO 8859-1, the historical encoding of fields (RFC
+//! 9110 §5.5).
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
@@ -13,10 +14,10 @@ use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::sink::lines::Form;
 
-/// One JSON object a line.
+/// One JSON object per line.
 #[derive(Clone, Copy, Debug)]
 pub struct JsonLines {
-    /// With the bodies' bytes, as far as they were kept.
+    /// Includes the bytes of bodies, as far as they were kept.
     pub bodies: bool,
 }
 
@@ -127,8 +128,8 @@ impl<'a> MessageLine<'a> {
     }
 }
 
-/// The content in base64; `None` when it was not kept. An incomplete body is told as far as it can
-/// be read.
+/// The content in base64; `None` if it was not kept. Of an incomplete body, the part that can be
+/// decoded.
 fn content(body: &Body) -> io::Result<Option<String>> {
     let Some(mut content) = body.content() else { return Ok(None) };
     let mut bytes = Vec::new();

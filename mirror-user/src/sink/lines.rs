@@ -1,4 +1,4 @@
-//! Exchanges as lines of text: what all forms of it share.
+//! Writes exchanges as lines of text: the part that all formats share.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,12 +13,12 @@ use crate::rules::Cleared;
 use crate::sink::{Event, Sink};
 use crate::stats::{Account, Seam};
 
-/// One form of an exchange as text.
+/// A text format of exchanges.
 pub trait Form: Send {
-    /// Writes what stands above the first exchange.
+    /// Writes the header before the first exchange.
     ///
     /// # Errors
-    /// When `out` takes nothing any more.
+    /// If `out` cannot be written.
     fn begin(&self, out: &mut dyn Write) -> io::Result<()> {
         let _ = out;
         Ok(())
@@ -27,17 +27,17 @@ pub trait Form: Send {
     /// Writes one exchange; `interface` is the name of the interface on which it was seen.
     ///
     /// # Errors
-    /// As [`begin`](Self::begin), and when a body that was kept in a file cannot be read.
+    /// As [`begin`](Self::begin), and if a body in a file cannot be read.
     fn write(&self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Writes each exchange when nothing more will come of it.
+/// Writes each exchange when it has ended.
 pub struct Lines {
     form: Box<dyn Form>,
     out: BufWriter<Box<dyn Write + Send>>,
-    /// What `out` is, for messages.
+    /// The name of `out` in messages.
     name: String,
-    /// The files, where one follows the other.
+    /// The files, with rotation.
     series: Option<Series>,
     interfaces: Vec<String>,
     seen: u64,
@@ -45,23 +45,23 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Lines of this form to the standard output, or what stands for it.
+    /// Writes lines in this format to the standard output, or a replacement for it.
     #[must_use]
     pub fn new(form: Box<dyn Form>, out: Box<dyn Write + Send>) -> Self {
         let (out, name) = (BufWriter::new(out), "the standard output".to_owned());
         Self { form, out, name, series: None, interfaces: Vec::new(), seen: 0, written: 0 }
     }
 
-    /// Lines of this form to a file, which messages call `name`.
+    /// Writes lines in this format to a file, which messages call `name`.
     #[must_use]
     pub fn to_file(form: Box<dyn Form>, file: File, name: String) -> Self {
         Self { name, ..Self::new(form, Box::new(file)) }
     }
 
-    /// Lines of this form to one file after the other.
+    /// Writes lines in this format to a series of files.
     ///
     /// # Errors
-    /// When the first cannot be created.
+    /// If the first file cannot be created.
     pub fn to_series(
         form: Box<dyn Form>,
         mut series: Series,
@@ -71,7 +71,7 @@ impl Lines {
         Ok(Self { series: Some(series), name, ..Self::new(form, out) })
     }
 
-    /// Goes on to the next file when it is time.
+    /// Switches to the next file if it is due.
     fn rotate(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
         let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
             return Ok(());
@@ -104,28 +104,28 @@ impl Lines {
     }
 }
 
-/// Why an exchange was not written: "it was …".
+/// Why an exchange was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 enum NotWritten {
-    /// Refused by the file: the disk is full, the pipe closed.
+    /// Writing failed: the disk is full, or the pipe is closed.
     WriteFailed,
 }
 
-/// The account of a sink that writes an exchange as soon as it is given one.
+/// The account of a sink that writes each exchange at once.
 pub(super) fn exchanges(seen: u64, written: u64) -> Account {
     let failed = seen.saturating_sub(written);
     let dropped = vec![(NotWritten::WriteFailed.into(), failed)];
     Account { seen, delivered: written, dropped, ..Account::new(Seam::Exchanges) }
 }
 
-/// When the exchange began, as far as it was seen.
+/// When the exchange began, as far as it was captured.
 fn started_at(exchange: &Exchange) -> Timestamp {
     let first = exchange.request.as_ref().or(exchange.response.as_ref());
     first.map(|message| message.started).unwrap_or_default()
 }
 
-/// Counts what passes.
+/// Counts the bytes that are written.
 struct CountingWriter<'a> {
     out: &'a mut dyn Write,
     bytes: u64,

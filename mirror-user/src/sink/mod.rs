@@ -1,7 +1,8 @@
-//! Where cleared exchanges go: [`Cleared`] comes in, requests to a target, lines or packets of a file go out.
+//! Sinks take cleared exchanges ([`Cleared`]) and send requests to a target, or write lines or
+//! packets to a file.
 //!
-//! A sink refuses nothing that was cleared except by a reason with a counter. What it remembers is
-//! bounded, and each kind says how. The pipeline drives it, on one thread.
+//! A sink drops a cleared exchange only for a named reason, with a counter. Its memory is bounded,
+//! and each kind documents its limits. The pipeline calls all sinks on one thread.
 
 pub mod findings;
 pub mod jsonl;
@@ -15,30 +16,30 @@ use std::time::Duration;
 use crate::rules::Cleared;
 use crate::stats::{Account, Note, Responses};
 
-/// Where cleared exchanges go.
+/// Takes cleared exchanges.
 ///
-/// `accept` never waits when the source is live: a sink with a slow other side has a bounded queue
-/// of its own, and drops and counts what does not fit.
+/// With a live source `accept` never waits: a sink with a slow peer has its own bounded queue, and
+/// drops and counts what does not fit.
 pub trait Sink: Send {
-    /// Takes an exchange; called at each [`Moment`](crate::http::message::Moment), of which most
-    /// sinks use one.
+    /// Takes an exchange. Called at each [`Moment`](crate::http::message::Moment); most sinks use
+    /// only one.
     ///
     /// # Errors
-    /// When the sink can take nothing any more, such as a disk that is full.
+    /// If the sink cannot continue, for example because the disk is full.
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()>;
 
-    /// Takes note of what happened beside the exchanges; most sinks need none of it.
+    /// Handles an event that is not an exchange. Most sinks ignore these.
     fn on(&mut self, event: Event<'_>) {
         let _ = event;
     }
 
-    /// True when it takes more than requests. Where no sink does, `accept` is not called again once
-    /// a request was seen whole.
+    /// True if it uses responses. If no sink does, `accept` is not called again after a request is
+    /// complete.
     fn needs_responses(&self) -> bool {
         true
     }
 
-    /// Called when nothing came for a moment: a good time to show what was held back for speed.
+    /// Called when the source is idle: writes out what is buffered.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -46,15 +47,15 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Ends it: what is queued is delivered or counted.
+    /// Finishes the sink: queued exchanges are delivered or counted.
     ///
     /// # Errors
-    /// When what was accepted before could not be delivered.
+    /// If accepted exchanges could not be delivered.
     fn finish(&mut self) -> anyhow::Result<()>;
 
-    /// What it was given, what it delivered, what it dropped by reason, and what is in flight;
-    /// nothing is after [`finish`](Self::finish). Balances at any time, also where a thread of the
-    /// sink's own counts meanwhile.
+    /// What was accepted, delivered, dropped (by reason), and is in flight; nothing is in flight
+    /// after [`finish`](Self::finish). It balances at any time, even while a thread of the sink
+    /// counts.
     fn account(&self) -> Account;
 
     /// Counts that explain the account.
@@ -62,21 +63,21 @@ pub trait Sink: Send {
         Vec::new()
     }
 
-    /// What the operator should know at the end.
+    /// Warnings for the operator at the end.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// What a sink may have to know beside the exchanges.
+/// Events besides the exchanges.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// The names that [`Peers::interface`](crate::tcp::event::Peers::interface) counts; given again
-    /// whenever there are more of them, before the first exchange that needs them.
+    /// The interface names that [`Peers::interface`](crate::tcp::event::Peers::interface) indexes.
+    /// Sent again whenever there are more, before the first exchange that needs them.
     Interfaces(&'a [String]),
-    /// The same capture is read once more: from here on, exchanges bear times that are later by so
-    /// much than those recorded.
+    /// The same capture is read again: from here on, the times of exchanges are later than recorded
+    /// by this much.
     Rewound(Duration),
-    /// How production responded so far; given now and then.
+    /// Production's responses so far; sent periodically.
     Production(Responses),
 }

@@ -1,4 +1,4 @@
-//! One exchange a line for a person at a terminal.
+//! One exchange per line, for people at a terminal.
 
 use std::io::{self, Write};
 
@@ -7,10 +7,10 @@ use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::sink::lines::Form;
 
-/// Longest target that is shown; the JSON form has all of it.
+/// The longest request target that is shown, in characters; the JSON format has all of it.
 const TARGET_CHARS: usize = 48;
 
-/// Columns for a person.
+/// The table format.
 #[derive(Clone, Copy, Debug)]
 pub struct Table;
 
@@ -60,7 +60,7 @@ fn status(message: &Message) -> String {
     }
 }
 
-/// From the first byte of the request to the last of the answer.
+/// From the first byte of the request to the last byte of the response.
 fn milliseconds(request: Option<&Message>, response: Option<&Message>) -> String {
     match (request, response) {
         (Some(request), Some(response)) => {
@@ -75,7 +75,7 @@ fn length(message: Option<&Message>) -> String {
     message.map_or_else(|| "-".to_owned(), |message| message.body.length.to_string())
 }
 
-/// Escaped, as a captured byte must not move a terminal's cursor.
+/// Escaped, because a captured byte must not control the terminal.
 fn method_and_target(message: &Message) -> String {
     let StartLine::Request { method, target, .. } = &message.head.start else {
         return String::new();

@@ -1,4 +1,4 @@
-//! What of a message is written, and how long the hole is in place of the rest.
+//! Which bytes of a message are written, and how long the gap is in place of the others.
 
 use std::borrow::Cow;
 use std::io;
@@ -6,19 +6,19 @@ use std::os::unix::fs::FileExt;
 
 use crate::http::message::{Body, BodyLength, Flaw, Flaws, Incomplete, Kept, Message, StartLine};
 
-/// A stretch of a stream: bytes that are there, and how many that are not follow them.
+/// A stretch of a stream: bytes that are written, followed by a number of missing bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stretch {
     pub(super) bytes: Vec<u8>,
     pub(super) missing: u64,
 }
 
-/// The message as it goes into the file: whoever reads that finds the same end of it. The hole of a
-/// body that was not kept or may not leave is as long as its framing says (RFC 9112 §6.3). Of one
-/// that its connection cut short only the head is written: nothing follows it.
+/// The message as it is written: a reader finds the same end of it. The gap of a body that was not
+/// kept, or was withheld, is as long as the framing says (RFC 9112 §6.3). If the connection ended
+/// within the body, only the head is written, and nothing follows.
 ///
 /// # Errors
-/// When a body that waits in a file cannot be read.
+/// If a body in a file cannot be read.
 pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
     let (head, body) = (&message.head.raw[..], &message.body);
     let whole = |bytes: &[u8]| Stretch { bytes: [head, bytes].concat(), missing: 0 };
@@ -29,7 +29,7 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
                 return Ok(vec![whole(&kept)]);
             }
         }
-        // The framing goes on behind both.
+        // Both keep their framing.
         Some(Incomplete::Gap) => {}
         Some(Incomplete::Refused) => {
             if let Some(damage) = damage(message.flaws) {
@@ -38,7 +38,7 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
         }
         Some(_) => return Ok(vec![whole(&[])]),
     }
-    // What a gap lost of a body without a length was one byte at least.
+    // A gap in a body without a length is at least one byte.
     let seen_and_lost = body.length.saturating_add(u64::from(has_gap));
     Ok(match body.framing {
         BodyLength::None => vec![whole(&[])],
@@ -51,7 +51,7 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
             if seen_and_lost == 0 {
                 return Ok(vec![whole(&last)]);
             }
-            // As one chunk, since its framing was not kept.
+            // As one chunk, because the original chunks were not kept.
             let size = format!("{seen_and_lost:x}\r\n");
             vec![
                 Stretch { bytes: [head, size.as_bytes()].concat(), missing: seen_and_lost },
@@ -61,15 +61,15 @@ pub(super) fn stretches(message: &Message) -> io::Result<Vec<Stretch>> {
     })
 }
 
-/// True for a whole response without the body that its head announces: it answered HEAD (RFC 9112
-/// §6.3). A reader who did not see the request knows that only by what follows.
+/// True for a complete response without the body that its head announces: a response to HEAD (RFC
+/// 9112 §6.3). Without the request, a reader knows this only from what follows.
 pub(super) fn omits_body(response: &Message) -> bool {
     let bodiless =
         matches!(response.head.start, StartLine::Status { code: 100..=199 | 204 | 304, .. });
     response.incomplete.is_none() && response.body.framing == BodyLength::None && !bodiless
 }
 
-/// The wire bytes of a body; `None` when they were not kept or may not leave.
+/// The wire bytes of a body; `None` if they were not kept or were withheld.
 fn kept_bytes(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
     Ok(match &body.wire {
         Kept::Memory(bytes) => Some(Cow::Borrowed(&bytes[..])),
@@ -83,7 +83,7 @@ fn kept_bytes(body: &Body) -> io::Result<Option<Cow<'_, [u8]>>> {
     })
 }
 
-/// Chunk framing that is wrong in the way for which the message was refused.
+/// Chunk framing with the same flaw as the one for which the message was refused.
 fn damage(flaws: Flaws) -> Option<&'static [u8]> {
     flaws.iter().find_map(|flaw| {
         Some(match flaw {

@@ -1,16 +1,15 @@
-//! Cleared exchanges as packets: what `capture --to day.pcap` writes when it is not told to write
-//! the packets as they were seen.
+//! Writes cleared exchanges as packets: `capture --to day.pcap` without `--raw`.
 //!
-//! Redaction changes lengths and works on whole messages, so the captured packets cannot be kept
-//! and merely masked: a value that lies in two of them, or inside gzip, has no place to be masked
-//! at. Each connection is written anew instead: a handshake, each message at its own time from and
-//! to its own addresses, sequence numbers that fit, as raw IP. Bytes that were withheld or not kept
-//! are cut off their packets, as by a snaplen. What is not HTTP, such as what went through a
-//! tunnel, is not there.
+//! Redaction changes lengths and works on complete messages, so the captured packets cannot simply
+//! be masked: a value that is split over two of them, or inside gzip, cannot be masked in place.
+//! Instead each connection is synthesized as raw IP: a handshake, then each message at its own time
+//! and with its own addresses, with consistent sequence numbers. Bytes that were withheld or not
+//! kept are cut off their packets, as by a snaplen. Traffic that is not HTTP, such as that of a
+//! tunnel, is not written.
 //!
-//! Whoever reads the file finds the same exchanges. Readers give responses to requests in their
-//! order, so a response whose request was not seen, and what follows a request that got none, is
-//! written on a new connection of the same addresses and ports.
+//! A reader of the file finds the same exchanges. Readers pair responses with requests in order. So
+//! a response whose request was not captured, and what follows a request without a response, are
+//! written on a new connection with the same addresses and ports.
 
 mod content;
 mod stream;
@@ -20,7 +19,7 @@ mod tests;
 use hashbrown::HashMap;
 
 use self::content::{omits_body, stretches};
-use self::stream::{ResponseOrder, Stream, PacketWriter};
+use self::stream::{PacketWriter, ResponseOrder, Stream};
 use crate::http::message::{BodyLength, ConnectionId, Exchange, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
@@ -30,8 +29,8 @@ use crate::sink::{Event, Sink};
 use crate::stats::{Account, Note, Topic};
 use crate::tcp::event::Side;
 
-/// Connections that are open in the file. When one more comes, all are closed; those that go on
-/// begin anew with a handshake.
+/// The largest number of open connections in the file. If there is one more, all are closed; those
+/// that continue start again with a handshake.
 pub const MAX_STREAMS: usize = 65_536;
 
 /// Writes cleared exchanges to a packet file.
@@ -44,7 +43,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Packets to this file.
+    /// Writes packets to this file.
     #[must_use]
     pub fn new(recorder: Recorder) -> Self {
         let (interfaces, buffer) = (Vec::new(), Vec::new());
@@ -58,8 +57,10 @@ impl Packets {
     }
 
     fn request(&mut self, exchange: &Exchange, request: &Message) -> anyhow::Result<()> {
-        let fits = |stream: &Stream| stream.is_open(Side::Client) && !stream.has_only_lost_requests();
-        self.stream(exchange, request.started, fits)?.request_written(exchange.id.index, request.started);
+        let fits =
+            |stream: &Stream| stream.is_open(Side::Client) && !stream.has_only_lost_requests();
+        self.stream(exchange, request.started, fits)?
+            .request_written(exchange.id.index, request.started);
         self.write_message(exchange, Side::Client, request)
     }
 
@@ -70,14 +71,17 @@ impl Packets {
         }
         let (at, index) = (response.started, exchange.request.as_ref().map(|_| exchange.id.index));
         let fits = |stream: &Stream| {
-            stream.is_open(Side::Server) && !matches!(stream.response_order(index, at), ResponseOrder::Unreadable)
+            stream.is_open(Side::Server)
+                && !matches!(stream.response_order(index, at), ResponseOrder::Unreadable)
         };
         self.stream(exchange, at, fits)?;
         if let Some(stream) = self.streams.get_mut(&exchange.id.connection) {
-            // A hole behind a response without its body would be read as that body, so the hole
-            // comes before it. Readers go by time then until a response is paired.
+            // A gap after a response without its body would be read as that body, so the gap is put
+            // before it. From there on readers pair by time, until a response is paired.
             let needs_gap_before = index.is_none() && omits_body(response);
-            if needs_gap_before || matches!(stream.response_order(index, at), ResponseOrder::AfterLost) {
+            if needs_gap_before
+                || matches!(stream.response_order(index, at), ResponseOrder::AfterLost)
+            {
                 stream.add_gap(at, &mut self.writer)?;
             }
             index.into_iter().for_each(|index| stream.response_written(index));
@@ -85,7 +89,8 @@ impl Packets {
         self.write_message(exchange, Side::Server, response)
     }
 
-    /// The connection of an exchange in the file: the present one if it `fits`, or else a new one.
+    /// The connection of an exchange in the file: the current one if it `fits`, otherwise a new
+    /// one.
     fn stream(
         &mut self,
         exchange: &Exchange,
@@ -103,14 +108,20 @@ impl Packets {
             self.close_all()?;
         }
         self.opened = self.opened.wrapping_add(1);
-        // Far apart, so that a connection on the ports of another is not taken for it.
+        // Initial sequence numbers are far apart, so that a connection with the same ports is not
+        // taken for another.
         let first = self.opened.wrapping_mul(0x9e37_79b1);
         let stream = Stream::open(&exchange.peers, first, at, &mut self.writer)?;
         Ok(self.streams.entry(connection).insert(stream).into_mut())
     }
 
-    /// Writes a message, and the end of its side where it says that that came.
-    fn write_message(&mut self, exchange: &Exchange, from: Side, message: &Message) -> anyhow::Result<()> {
+    /// Writes a message, and the FIN of its side if the message shows that it was sent.
+    fn write_message(
+        &mut self,
+        exchange: &Exchange,
+        from: Side,
+        message: &Message,
+    ) -> anyhow::Result<()> {
         let Some(stream) = self.streams.get_mut(&exchange.id.connection) else { return Ok(()) };
         let writer = &mut self.writer;
         let times = (message.started, message.finished);
@@ -132,7 +143,7 @@ impl Packets {
         }
     }
 
-    /// An exchange to which nothing more will be added.
+    /// Ends an exchange.
     fn end(&mut self, exchange: &Exchange) -> anyhow::Result<()> {
         let Exchange { id, request, response, .. } = exchange;
         if let (Some(_), None) = (request, response)
@@ -169,7 +180,7 @@ impl Sink for Packets {
         let ended = exchange.moment == Moment::Ended;
         self.seen += u64::from(ended);
         if let Some(request) = &exchange.request
-            // A whole one was written when it was asked.
+            // A complete request was written when it was sent.
             && (!ended || request.incomplete.is_some())
         {
             self.request(exchange, request)?;

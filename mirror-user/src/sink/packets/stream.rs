@@ -1,4 +1,4 @@
-//! One connection in the file, from a handshake to its end, and the packets it is made of.
+//! One connection in the file, from its handshake to its end, and its packets.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -13,25 +13,26 @@ use crate::packet::{LinkType, Packet, Timestamp};
 use crate::recorder::Recorder;
 use crate::tcp::event::{Peers, Side};
 
-/// Payload of one packet: fits every link with IPv6 and options.
+/// Payload of one packet in bytes: fits every link with IPv6 and options.
 const SEGMENT_BYTES: usize = 1_400;
-/// Payload of one packet that is cut: what the length fields of IPv4 and IPv6 can say, less headers.
+/// Payload of one truncated packet in bytes: the limit of the IPv4 and IPv6 length fields, minus
+/// headers.
 const CUT_SEGMENT_BYTES: usize = 65_000;
 const WINDOW: u16 = u16::MAX;
 const TTL: u8 = 64;
 
-/// One life of a connection in the file.
+/// A synthesized connection in the file.
 pub(super) struct Stream {
     peers: Arc<Peers>,
     /// The next sequence number of each side.
     next: EnumMap<Side, u32>,
     /// Sides that have sent their FIN.
     finished: EnumMap<Side, bool>,
-    /// Its end was not seen, so it gets none.
+    /// Its end was not captured, so none is written.
     endless: bool,
-    /// Requests that are to be answered, oldest first.
+    /// Requests without a response yet, oldest first.
     pending: VecDeque<PendingRequest>,
-    /// Readers go by time and not by order, until a response finds its request.
+    /// Readers pair by time and not by order, until a response is paired.
     by_time: bool,
 }
 
@@ -42,13 +43,13 @@ struct PendingRequest {
     given_up: bool,
 }
 
-/// How a response relates to the requests that wait.
+/// How a reader would pair a response with the pending requests.
 pub(super) enum ResponseOrder {
-    /// Whoever reads it here gives it to its request, or to none.
+    /// With its request, or with none.
     Next,
-    /// As well, once responses were missed.
+    /// The same, once the reader knows that responses were lost.
     AfterLost,
-    /// Its request is not here, or others would be taken for it.
+    /// With a wrong request, or its request is not on this connection.
     Unreadable,
 }
 
@@ -58,7 +59,7 @@ struct Segment<'a> {
     from: Side,
     flags: Flags,
     payload: &'a [u8],
-    /// So many bytes more were sent, and are not in the file.
+    /// Number of further bytes that were sent and are not in the file.
     cut: usize,
 }
 
@@ -72,7 +73,7 @@ pub(super) enum Flags {
     Reset,
 }
 
-/// Where packets go.
+/// Writes the packets of all connections.
 pub(super) struct PacketWriter {
     pub(super) recorder: Recorder,
     pub(super) interfaces: Vec<String>,
@@ -81,7 +82,7 @@ pub(super) struct PacketWriter {
 }
 
 impl Stream {
-    /// Begins a connection, whose numbers begin at `first`.
+    /// Opens a connection whose sequence numbers start at `first`.
     pub(super) fn open(
         peers: &Arc<Peers>,
         first: u32,
@@ -104,33 +105,34 @@ impl Stream {
         Ok(stream)
     }
 
-    /// True while `side` can say more.
+    /// True while `side` can send more.
     pub(super) fn is_open(&self, side: Side) -> bool {
         !self.finished[side]
     }
 
-    /// True when the next response would be given to a request that got none.
+    /// True if a reader would pair the next response with a request that has none.
     pub(super) fn has_only_lost_requests(&self) -> bool {
         !self.pending.is_empty() && self.pending.iter().all(|pending| pending.given_up)
     }
 
-    /// The request with this index among the connection's exchanges was written.
+    /// Records that the request with this index on its connection was written.
     pub(super) fn request_written(&mut self, index: u32, started: Timestamp) {
         self.pending.push_back(PendingRequest { index, started, given_up: false });
     }
 
-    /// The request will get no response.
+    /// Records that the request will get no response.
     pub(super) fn give_up(&mut self, index: u32) {
         let pending = self.pending.iter_mut().find(|pending| pending.index == index);
         pending.into_iter().for_each(|pending| pending.given_up = true);
     }
 
-    /// Where a response that started then stands: to a request, or to none that was seen.
+    /// How a reader would pair a response with this start time, whose request is `request` or was
+    /// not captured.
     pub(super) fn response_order(&self, request: Option<u32>, started: Timestamp) -> ResponseOrder {
         let Some(index) = request else {
             return match self.pending.is_empty() {
                 true => ResponseOrder::Next,
-                // Without an order, readers go by time.
+                // Without an order, readers pair by time.
                 false if self.pending.iter().all(|w| w.started > started && !w.given_up) => {
                     ResponseOrder::AfterLost
                 }
@@ -140,7 +142,8 @@ impl Stream {
         let mut behind = self.pending.iter().skip_while(|pending| pending.index != index);
         let Some(request) = behind.next() else { return ResponseOrder::Unreadable };
         let is_oldest = self.pending.front().is_some_and(|pending| pending.index == index);
-        // A cut request is written only when it has ended, and would be taken for the newest.
+        // An incomplete request is written only when it has ended, and would be taken for the
+        // newest.
         let is_out_of_order = behind.any(|pending| pending.started < request.started);
         let mut before = self.pending.iter().take_while(|pending| pending.index != index);
         if is_out_of_order && (self.by_time || !is_oldest) {
@@ -154,7 +157,7 @@ impl Stream {
         }
     }
 
-    /// The request was answered, and those before it will not be.
+    /// Records the response to a request. Those before it will get none.
     pub(super) fn response_written(&mut self, index: u32) {
         if let Some(position) = self.pending.iter().position(|pending| pending.index == index) {
             self.pending.drain(..=position);
@@ -162,13 +165,18 @@ impl Stream {
         }
     }
 
-    /// Nothing more is known of it: it is neither closed nor reset.
+    /// The end of the connection is unknown: it is neither closed nor reset.
     pub(super) fn leave_open(&mut self) {
         self.endless = true;
     }
 
-    /// Makes readers go by time: a hole of one byte from the server, unless they do so already.
-    pub(super) fn add_gap(&mut self, at: Timestamp, writer: &mut PacketWriter) -> anyhow::Result<()> {
+    /// Makes readers pair by time: adds a gap of one byte from the server, unless there is one
+    /// already.
+    pub(super) fn add_gap(
+        &mut self,
+        at: Timestamp,
+        writer: &mut PacketWriter,
+    ) -> anyhow::Result<()> {
         if std::mem::replace(&mut self.by_time, true) {
             return Ok(());
         }
@@ -176,8 +184,8 @@ impl Stream {
         self.segment(Segment { from, flags: Flags::Data, payload: &[], cut: 1 }, at, writer)
     }
 
-    /// Writes a message: its last packet at the time of its last byte, those before at that of its
-    /// first. What is missing is the part of a packet that a snaplen cut off.
+    /// Writes a message: its last packet at the time of its last byte, earlier ones at the time of
+    /// its first byte. Missing bytes look like the part of a packet beyond the snaplen.
     pub(super) fn write_message(
         &mut self,
         from: Side,
@@ -203,7 +211,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Ends one side.
+    /// Closes one side.
     pub(super) fn finish(
         &mut self,
         side: Side,
@@ -216,12 +224,12 @@ impl Stream {
         self.control(side, Flags::Fin, at, writer)
     }
 
-    /// Ends both sides at once.
+    /// Resets the connection.
     pub(super) fn reset(mut self, at: Timestamp, writer: &mut PacketWriter) -> anyhow::Result<()> {
         self.control(Side::Client, Flags::Reset, at, writer)
     }
 
-    /// Ends it, unless its end was not seen.
+    /// Closes the connection, unless its end was not captured.
     pub(super) fn close(mut self, writer: &mut PacketWriter) -> anyhow::Result<()> {
         if self.endless {
             return Ok(());
@@ -272,7 +280,7 @@ impl Stream {
         writer.recorder.write(&packet, &writer.interfaces)
     }
 
-    /// Builds one packet from its IP header on; what is to be cut off is zeros.
+    /// Builds one packet, starting at its IP header. Bytes to be cut off are zeros.
     fn build(&self, segment: &Segment<'_>, out: &mut Vec<u8>) -> Result<(), BuildWriteError> {
         let (sequence, acknowledged) = (self.next[segment.from], self.next[segment.from.other()]);
         let (from, to) = match segment.from {
@@ -304,7 +312,7 @@ impl Stream {
 }
 
 impl<'a> Segment<'a> {
-    /// All but its last byte, and that.
+    /// Splits off the last byte.
     fn before_last(self) -> (Self, Self) {
         if let Some(cut) = self.cut.checked_sub(1) {
             return (Self { cut, ..self }, Self { payload: &[], cut: 1, ..self });
@@ -315,9 +323,9 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// A stretch in packets: the payload of each, and how many bytes are cut off it. What is missing
-/// begins in the packet of the bytes before it, so that a reader who puts packets together knows
-/// that there is no more of them to come.
+/// A stretch as packets: the payload of each, and how many bytes are cut off it. Missing bytes
+/// begin in the packet of the bytes before them, so that a reader that reassembles knows that they
+/// will not arrive.
 fn segments(stretch: &Stretch) -> impl Iterator<Item = (&[u8], usize)> {
     let mut rest = &stretch.bytes[..];
     let mut missing = stretch.missing;

@@ -18,33 +18,33 @@ use crate::source::pcap::FileSource;
 use crate::source::{Next, PacketSource};
 use crate::tcp::{FlowTable, TcpLimits};
 
-/// What is known of an exchange, but for its name.
+/// What a reader sees of an exchange, without its id.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Told {
-    request: Option<ToldMessage>,
-    response: Option<ToldMessage>,
+struct SeenExchange {
+    request: Option<SeenMessage>,
+    response: Option<SeenMessage>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ToldMessage {
+struct SeenMessage {
     started: u64,
     head: Vec<u8>,
-    /// Of those that are whole.
+    /// Only if the message is complete.
     body: Option<Vec<u8>>,
     why: Option<&'static str>,
     flaws: Vec<&'static str>,
 }
 
-fn told(message: &Message) -> ToldMessage {
+fn seen(message: &Message) -> SeenMessage {
     let Body { wire, .. } = &message.body;
     let body = match wire {
         Kept::Memory(bytes) => bytes.to_vec(),
         _ => Vec::new(),
     };
-    // What was left out is a hole.
+    // A body that was not kept appears as a gap.
     let left_out = matches!(wire, Kept::TooLarge).then_some(Incomplete::Gap);
     let incomplete = message.incomplete.or(left_out);
-    ToldMessage {
+    SeenMessage {
         started: message.started.as_nanos(),
         head: message.head.raw.to_vec(),
         body: incomplete.is_none().then_some(body),
@@ -53,8 +53,12 @@ fn told(message: &Message) -> ToldMessage {
     }
 }
 
-/// The exchanges of a capture; each goes to `sink`, too, with its bodies or without.
-fn exchanges(packets: Vec<Packet>, mut sink: Option<&mut Packets>, keeps: bool) -> Vec<Told> {
+/// The exchanges of a capture. Each is also given to `sink`, with or without its bodies.
+fn exchanges(
+    packets: Vec<Packet>,
+    mut sink: Option<&mut Packets>,
+    keeps: bool,
+) -> Vec<SeenExchange> {
     let keep = BodyKeep::Keep(KeepLimits {
         total: if keeps { 1 << 20 } else { 0 },
         ..KeepLimits::default()
@@ -79,9 +83,9 @@ fn exchanges(packets: Vec<Packet>, mut sink: Option<&mut Packets>, keeps: bool) 
         events.drain(..).for_each(|event| http.push(event, &mut found));
         for exchange in found.drain(..) {
             if exchange.moment == Moment::Ended {
-                all.push(Told {
-                    request: exchange.request.as_deref().map(told),
-                    response: exchange.response.as_deref().map(told),
+                all.push(SeenExchange {
+                    request: exchange.request.as_deref().map(seen),
+                    response: exchange.response.as_deref().map(seen),
                 });
             }
             if let Some(sink) = &mut sink {
@@ -103,8 +107,8 @@ fn packets_of(file: &Path) -> Vec<Packet> {
     packets
 }
 
-/// The exchanges of a capture, and those of the file that is written of it.
-fn written_and_read(packets: Vec<Packet>, keeps: bool) -> (Vec<Told>, Vec<Told>) {
+/// The exchanges of a capture, and those of the file that is written from it.
+fn written_and_read(packets: Vec<Packet>, keeps: bool) -> (Vec<SeenExchange>, Vec<SeenExchange>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("out.pcap");
     let mut sink = Packets::new(Recorder::create(&file, SNAPLEN_BYTES).unwrap());
@@ -113,19 +117,19 @@ fn written_and_read(packets: Vec<Packet>, keeps: bool) -> (Vec<Told>, Vec<Told>)
     (seen, exchanges(packets_of(&file), None, keeps))
 }
 
-/// What one end sends at once.
+/// What one side sends at once.
 #[derive(Clone, Debug)]
-struct Say {
+struct Write {
     from: Side,
     bytes: Vec<u8>,
 }
 
-/// What becomes of a packet on its way into the capture.
+/// How a packet is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Capture {
     Seen,
     Lost,
-    /// Cut after so many bytes of its payload.
+    /// Cut after this many bytes of its payload.
     Cut(usize),
 }
 
@@ -136,13 +140,14 @@ enum End {
     Open,
 }
 
-/// The capture of a conversation: one packet for `size` bytes, with the fates of those with payload.
-fn capture(says: &[Say], size: usize, fates: &[Fate], end: End) -> Vec<Packet> {
+/// The capture of a conversation: packets of `size` bytes. `captures` says how those with payload
+/// are captured.
+fn captured(writes: &[Write], size: usize, captures: &[Capture], end: End) -> Vec<Packet> {
     let mut next = [1_000_u32, 900_000];
     let mut at = 1_000_000_000_u64;
     let mut packets = Vec::new();
-    let mut fates = fates.iter().copied();
-    let mut send = |from: Side, flags: &str, payload: &[u8], fate: Fate| {
+    let mut captures = captures.iter().copied();
+    let mut send = |from: Side, flags: &str, payload: &[u8], fate: Capture| {
         let (me, peer) = if from == Side::Client { (0, 1) } else { (1, 0) };
         let (source, target) = ([10, 0, 0, 2 - me as u8], [10, 0, 0, 1 + me as u8]);
         let ports = [40_000_u16, 8080];
@@ -169,9 +174,9 @@ fn capture(says: &[Say], size: usize, fates: &[Fate], end: End) -> Vec<Packet> {
         at += 1_000_000;
         let wire_len = data.len() as u32;
         match fate {
-            Fate::Seen => {}
-            Fate::Lost => return,
-            Fate::Cut(kept) => {
+            Capture::Seen => {}
+            Capture::Lost => return,
+            Capture::Cut(kept) => {
                 let beyond = payload.len().saturating_sub(kept);
                 data.truncate(data.len() - beyond);
             }
@@ -184,22 +189,22 @@ fn capture(says: &[Say], size: usize, fates: &[Fate], end: End) -> Vec<Packet> {
             data: Bytes::from(data),
         });
     };
-    send(Side::Client, "S", &[], Fate::Seen);
-    send(Side::Server, "SA", &[], Fate::Seen);
-    send(Side::Client, "A", &[], Fate::Seen);
-    for say in says {
+    send(Side::Client, "S", &[], Capture::Seen);
+    send(Side::Server, "SA", &[], Capture::Seen);
+    send(Side::Client, "A", &[], Capture::Seen);
+    for say in writes {
         for piece in say.bytes.chunks(size) {
-            send(say.from, "A", piece, fates.next().unwrap_or(Fate::Seen));
+            send(say.from, "A", piece, captures.next().unwrap_or(Capture::Seen));
         }
-        send(say.from.other(), "A", &[], Fate::Seen);
+        send(say.from.other(), "A", &[], Capture::Seen);
     }
     match end {
         End::Fin => {
-            send(Side::Client, "FA", &[], Fate::Seen);
-            send(Side::Server, "FA", &[], Fate::Seen);
-            send(Side::Client, "A", &[], Fate::Seen);
+            send(Side::Client, "FA", &[], Capture::Seen);
+            send(Side::Server, "FA", &[], Capture::Seen);
+            send(Side::Client, "A", &[], Capture::Seen);
         }
-        End::Reset => send(Side::Client, "RA", &[], Fate::Seen),
+        End::Reset => send(Side::Client, "RA", &[], Capture::Seen),
         End::Open => {}
     }
     packets
@@ -242,7 +247,7 @@ impl Content {
     }
 }
 
-/// One turn: a request and what comes back.
+/// One turn: a request and its response.
 #[derive(Clone, Debug)]
 struct Turn {
     request: Content,
@@ -274,8 +279,8 @@ fn turn() -> impl Strategy<Value = Turn> {
     )
 }
 
-fn talk(turns: &[Turn]) -> Vec<Say> {
-    let (mut says, mut owed) = (Vec::new(), Vec::new());
+fn conversation(turns: &[Turn]) -> Vec<Write> {
+    let (mut writes, mut owed) = (Vec::new(), Vec::new());
     for (n, turn) in turns.iter().enumerate() {
         let method = match (turn.is_head, turn.request) {
             (true, _) => "HEAD",
@@ -283,10 +288,10 @@ fn talk(turns: &[Turn]) -> Vec<Say> {
             _ => "POST",
         };
         let request = turn.request.wire(&format!("{method} /{n} HTTP/1.1"));
-        says.push(Say { from: Side::Client, bytes: request });
+        writes.push(Write { from: Side::Client, bytes: request });
         if turn.interim {
             let interim = b"HTTP/1.1 100 Continue\r\n\r\n".to_vec();
-            owed.push(Say { from: Side::Server, bytes: interim });
+            owed.push(Write { from: Side::Server, bytes: interim });
         }
         let mut response = match turn.response {
             Content::None => format!("HTTP/1.1 204 N{n}\r\n\r\n").into_bytes(),
@@ -296,35 +301,36 @@ fn talk(turns: &[Turn]) -> Vec<Say> {
             let end = response.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
             response.truncate(end + 4);
         }
-        owed.push(Say { from: Side::Server, bytes: response });
+        owed.push(Write { from: Side::Server, bytes: response });
         if !turn.pipelined || n + 1 == turns.len() {
-            says.append(&mut owed);
+            writes.append(&mut owed);
         }
     }
-    says
+    writes
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
-    prop_oneof![12 => Just(Fate::Seen), 1 => Just(Fate::Lost), 1 => (0..300_usize).prop_map(Fate::Cut)]
+fn capture_of() -> impl Strategy<Value = Capture> {
+    prop_oneof![12 => Just(Capture::Seen), 1 => Just(Capture::Lost), 1 => (0..300_usize).prop_map(Capture::Cut)]
 }
 
 fn end() -> impl Strategy<Value = End> {
     prop_oneof![Just(End::Fin), Just(End::Reset), Just(End::Open)]
 }
 
-/// True when a request that was cut and got no response comes before one that got it: the file has
-/// the former only once it was given up, behind the latter.
-fn has_late_request(seen: &[Told]) -> bool {
-    let started = |told: &Told| told.request.as_ref().map(|request| request.started);
+/// True if an incomplete request without a response precedes one with a response: the file has the
+/// former after the latter, because it is written only once it is given up.
+fn has_late_request(seen: &[SeenExchange]) -> bool {
+    let started =
+        |exchange: &SeenExchange| exchange.request.as_ref().map(|request| request.started);
     let last_answered =
-        seen.iter().filter(|told| told.response.is_some()).filter_map(started).max();
-    seen.iter().any(|told| {
-        let is_cut = told.request.as_ref().is_some_and(|request| request.why.is_some());
-        is_cut && told.response.is_none() && started(told) < last_answered
+        seen.iter().filter(|exchange| exchange.response.is_some()).filter_map(started).max();
+    seen.iter().any(|exchange| {
+        let is_cut = exchange.request.as_ref().is_some_and(|request| request.why.is_some());
+        is_cut && exchange.response.is_none() && started(exchange) < last_answered
     })
 }
 
-/// A turn whose messages are as short as can be.
+/// A turn whose messages are as short as possible.
 fn short(response: Content, is_head: bool, pipelined: bool) -> Turn {
     Turn { request: Content::None, response, interim: false, is_head, pipelined }
 }
@@ -342,10 +348,10 @@ fn a_response_to_a_head_that_was_not_seen_takes_no_bytes_of_what_follows() {
             (vec![head(content), head(content), pipelined.clone(), get(), get()], vec![0, 2]),
         ];
         for (turns, lost) in turns_and_lost {
-            let mut fates = [Fate::Seen; 12];
-            lost.iter().for_each(|&n: &usize| fates[n] = Fate::Lost);
+            let mut captures = [Capture::Seen; 12];
+            lost.iter().for_each(|&n: &usize| captures[n] = Capture::Lost);
             for keeps in [true, false] {
-                let packets = capture(&talk(&turns), 500, &fates, End::Fin);
+                let packets = captured(&conversation(&turns), 500, &captures, End::Fin);
                 let (seen, read) = written_and_read(packets, keeps);
                 assert_eq!(seen, read, "{turns:?}, lost: {lost:?}");
             }
@@ -360,7 +366,7 @@ proptest! {
     fn the_file_reads_as_what_was_captured(
         turns in prop::collection::vec(turn(), 1..6),
         size in 40..500_usize,
-        fates in prop::collection::vec(fate(), 0..40),
+        captures in prop::collection::vec(capture_of(), 0..40),
         end in end(),
         keeps: bool,
         until_close: bool,
@@ -369,17 +375,17 @@ proptest! {
         if let (true, Some(last)) = (until_close, turns.last_mut()) {
             last.response = Content::UntilClose(300);
         }
-        let (seen, read) = written_and_read(capture(&talk(&turns), size, &fates, end), keeps);
-        let is_lossy = fates.iter().any(|fate| *fate != Fate::Seen);
+        let (seen, read) = written_and_read(captured(&conversation(&turns), size, &captures, end), keeps);
+        let is_lossy = captures.iter().any(|fate| *fate != Capture::Seen);
         let is_guess = is_lossy && turns.iter().any(|turn| turn.pipelined);
         if !is_guess && !has_late_request(&seen) {
             prop_assert_eq!(seen, read);
             return Ok(());
         }
-        // Which response is whose is guessed by readers of such a capture, or cannot be written; no
-        // message is invented, and no request lost.
-        let heads = |all: &[Told]| {
-            let both = |one: &Told| [one.request.clone(), one.response.clone()];
+        // In such a capture readers guess which response belongs to which request, or it cannot be
+        // written. No message is invented and no request is lost.
+        let heads = |all: &[SeenExchange]| {
+            let both = |one: &SeenExchange| [one.request.clone(), one.response.clone()];
             let mut heads: Vec<_> =
                 all.iter().flat_map(both).flatten().map(|message| message.head).collect();
             heads.sort();
@@ -389,11 +395,11 @@ proptest! {
         // A response whose own request was not captured may be lost (docs/guide.md).
         seen_heads.retain(|head| read_heads.contains(head) || !head.starts_with(b"HTTP/"));
         prop_assert_eq!(seen_heads, read_heads);
-        let heads_of_pair = |told: &Told| {
-            Some((told.request.as_ref()?.head.clone(), told.response.as_ref()?.head.clone()))
+        let heads_of_pair = |exchange: &SeenExchange| {
+            Some((exchange.request.as_ref()?.head.clone(), exchange.response.as_ref()?.head.clone()))
         };
         let pairs: Vec<_> = seen.iter().filter_map(heads_of_pair).collect();
-        let is_known = |told: &Told| heads_of_pair(told).is_none_or(|pair| pairs.contains(&pair));
+        let is_known = |exchange: &SeenExchange| heads_of_pair(exchange).is_none_or(|pair| pairs.contains(&pair));
         prop_assert!(is_guess || read.iter().all(is_known), "a response of another request");
     }
 }

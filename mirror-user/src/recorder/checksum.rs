@@ -1,10 +1,9 @@
-//! What the network card would have filled in.
+//! Completes checksums and lengths that the network card would have filled in.
 //!
-//! A packet that was seen before the card, or that GRO put together after it, has in the place of
-//! its TCP checksum the folded sum of its pseudo-header alone (Linux's `CHECKSUM_PARTIAL`), and
-//! sometimes an IPv4 total length of 0. Written so, it would look damaged to every reader that
-//! verifies. Exactly these values are completed; any other wrong checksum was wrong on the wire
-//! and stays as it is.
+//! A packet that was captured before the card, or that GRO assembled after it, has only the folded
+//! sum of its pseudo-header in its TCP checksum field (Linux's `CHECKSUM_PARTIAL`), and sometimes
+//! an IPv4 total length of 0. Readers that verify checksums would take it for damaged. Only these
+//! values are completed; any other wrong checksum was wrong on the wire and stays as it is.
 
 use std::net::IpAddr;
 
@@ -13,11 +12,10 @@ use crate::packet::Packet;
 
 const TCP: u64 = 6;
 
-/// Where in the TCP header its checksum is.
+/// Offset of the checksum in the TCP header.
 const TCP_CHECKSUM: usize = 16;
 
-/// The packet with its checksum and length completed, in `copy`; `None` when there was nothing to
-/// complete.
+/// The completed packet, in `copy`; `None` if there was nothing to complete.
 pub(super) fn complete<'a>(packet: &Packet, copy: &'a mut Vec<u8>) -> Option<&'a [u8]> {
     let plain = Plain::read(packet)?;
     let segment = plain.segment()?;
@@ -25,9 +23,9 @@ pub(super) fn complete<'a>(packet: &Packet, copy: &'a mut Vec<u8>) -> Option<&'a
     let pseudo_header = pseudo_header(plain.addresses(), segment.len());
     let field = segment.get(TCP_CHECKSUM..)?.first_chunk::<2>()?;
     let completed = (u16::from_be_bytes(*field) == fold(pseudo_header))
-        // With the pseudo-header's sum in its place, the segment's sum is the one that is asked for.
+        // The field contains the pseudo-header's sum, so the segment's sum is the final checksum.
         .then(|| !fold(sum(segment)))
-        // One value in 65536 is the partial sum and the right checksum alike.
+        // In one of 65,536 cases the partial sum is already the right checksum.
         .filter(|right| right.to_be_bytes() != *field);
     let total = packet.data.len().checked_sub(network)?;
     let ip = packet.data.get(network..transport)?;
@@ -61,7 +59,7 @@ fn pseudo_header((source, destination): (IpAddr, IpAddr), len: usize) -> u64 {
     addresses.iter().sum::<u64>().saturating_add(TCP).saturating_add(len as u64)
 }
 
-/// RFC 1071, before folding. 2⁴⁸ bytes would be needed to overflow.
+/// RFC 1071, before folding. Overflow would need 2⁴⁸ bytes.
 fn sum(bytes: &[u8]) -> u64 {
     let (words, last) = bytes.as_chunks::<2>();
     let sum: u64 = words.iter().map(|word| u64::from(u16::from_be_bytes(*word))).sum();

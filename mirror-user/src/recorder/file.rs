@@ -1,5 +1,4 @@
-//! The two capture formats, in the byte order of nearly all readers (little-endian) and with
-//! nanoseconds.
+//! The two capture formats, in little-endian byte order and with nanoseconds.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -20,13 +19,13 @@ use crate::files::rotate::Series;
 use crate::files::{self, Destination};
 use crate::packet::{InterfaceId, LinkType, Packet};
 
-/// One write for some hundred packets.
+/// Write buffer in bytes: one system call for some hundred packets.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// `if_tsresol` of nanoseconds.
 const NANOSECONDS: u8 = 9;
 
-/// Counts packets since the last time that the buffer was handed over whole.
+/// A buffered output that counts the packets since the buffer was last emptied.
 struct Output {
     inner: BufWriter<Box<dyn Write + Send>>,
     packets: u64,
@@ -36,7 +35,7 @@ impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let before = self.inner.buffer().len();
         let written = self.inner.write(bytes)?;
-        // It holds less than before: all packets before this one were handed over.
+        // The buffer shrank, so all packets before this one were written out.
         if self.inner.buffer().len() < before {
             self.packets = 0;
         }
@@ -51,9 +50,9 @@ impl Write for Output {
 }
 
 enum Format {
-    /// Its header holds the link type, so it is written with the first packet.
+    /// The header contains the link type, so it is written with the first packet.
     Pcap(Output, Option<LinkType>),
-    /// The interfaces that were described, in the order of their numbers.
+    /// The interfaces that have been described, in the order of their ids.
     PcapNg(PcapNgWriter<Output>, Vec<(InterfaceId, LinkType)>),
 }
 
@@ -62,7 +61,7 @@ pub(super) struct CaptureFile {
     name: String,
     format: Format,
     snaplen: u32,
-    /// The packet whose checksum is being completed.
+    /// Buffer for a packet whose checksum is completed.
     copy: Vec<u8>,
 }
 
@@ -118,7 +117,7 @@ impl CaptureFile {
         &self.name
     }
 
-    /// Packets that were taken and may not be in the file yet.
+    /// Packets that may not be in the file yet.
     pub(super) fn buffered(&self) -> u64 {
         match &self.format {
             Format::Pcap(output, _) => output.packets,
@@ -126,7 +125,7 @@ impl CaptureFile {
         }
     }
 
-    /// False when the file has a link type already, and another one.
+    /// False if the file already has another link type.
     pub(super) fn takes(&self, link: LinkType) -> bool {
         !matches!(self.format, Format::Pcap(_, Some(known)) if known != link)
     }
@@ -148,7 +147,7 @@ impl CaptureFile {
                     write_header(output, packet.link, self.snaplen)?;
                 }
                 let nanos = packet.at.as_nanos();
-                // Seconds are unsigned here, so that they last until 2106.
+                // Seconds are unsigned, so they last until 2106.
                 let seconds = u32::try_from(nanos / 1_000_000_000).unwrap_or(u32::MAX);
                 let fraction = (nanos % 1_000_000_000) as u32;
                 for field in [seconds, fraction, data.len() as u32, packet.wire_len] {
@@ -182,7 +181,7 @@ impl CaptureFile {
         Ok(())
     }
 
-    /// Writes the header of a pcap file that got no packet, so that it can be read.
+    /// Completes the file. A pcap file without packets gets its header, so that it is valid.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         if let Format::Pcap(output, link @ None) = &mut self.format {
             write_header(output, LinkType::Ethernet, self.snaplen)?;
@@ -191,7 +190,7 @@ impl CaptureFile {
         self.flush()
     }
 
-    /// Hands over what is buffered.
+    /// Writes out what is buffered.
     pub(super) fn flush(&mut self) -> anyhow::Result<()> {
         match &mut self.format {
             Format::Pcap(output, _) => output.flush()?,
@@ -201,7 +200,7 @@ impl CaptureFile {
     }
 }
 
-/// The records are written by hand: `pcap-file`'s writer cannot be flushed.
+/// Headers and records are written directly, because `pcap-file`'s writer cannot be flushed.
 fn write_header(output: &mut Output, link: LinkType, snaplen: u32) -> anyhow::Result<()> {
     let header = PcapHeader {
         snaplen,
@@ -228,7 +227,7 @@ fn describe(
     }
 }
 
-/// The operating system's own words, where there are any.
+/// The operating system's error, if there is one.
 fn reason(error: PcapError) -> anyhow::Error {
     match error {
         PcapError::IoError(error) => error.into(),

@@ -1,11 +1,12 @@
-//! Packets as they were seen, written to a capture file that tcpdump and Wireshark read.
+//! Writes packets to capture files that tcpdump and Wireshark can read.
 //!
-//! In come the packets that `decode` made segments of, and the fragments; out goes a `.pcap` or
-//! `.pcapng` file. For `capture --raw` this is at the source, before any rule has looked at them;
-//! without it, the packets are those of [`sink::packets`](crate::sink::packets). What is written is
-//! byte for byte what was seen, except for checksums and lengths that the network card would have
-//! filled in. Refuses packets of two link types in one `.pcap`, which has room for one. A file
-//! that can be written no more, as on a full disk, costs the packets after that, which are counted.
+//! The input is packets that `decode` turned into segments, and fragments; the output is a `.pcap`
+//! or `.pcapng` file. With `capture --raw` the packets come from the source, before any rule has
+//! seen them; otherwise they come from [`sink::packets`](crate::sink::packets). Packets are written
+//! byte for byte as they were captured, except for checksums and lengths that the network card
+//! would have filled in. A second link type in a `.pcap`, which can hold only one, is refused. If a
+//! file cannot be written any more, for example because the disk is full, later packets are dropped
+//! and counted.
 
 mod checksum;
 mod file;
@@ -21,20 +22,21 @@ use crate::files::rotate::Series;
 use crate::packet::{Packet, Timestamp};
 use crate::stats::{Account, Seam, Tally};
 
-/// The longest packet that is written whole, and what files declare: what Wireshark reads at most,
-/// and more than Linux hands over by default (GRO and BIG TCP together below 192 KiB).
+/// The longest packet that is written completely, and the snaplen that files declare. It is the
+/// most that Wireshark reads, and more than Linux delivers by default (GRO and BIG TCP stay below
+/// 192 KiB).
 pub const SNAPLEN_BYTES: u32 = 262_144;
 
-/// What a record takes besides its packet, for `--rotate`: pcap's header.
+/// The size of a pcap record's header in bytes, for `--rotate`.
 const RECORD_BYTES: u64 = 16;
 
-/// Why a packet was not written: "it was …".
+/// Why a packet was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum NotWritten {
-    /// Of another link type than the packets before, in a format that has one for all.
+    /// Its link type differs from that of earlier packets, in a format that allows only one.
     OtherLinkType,
-    /// Refused by the file: the disk is full, the pipe closed.
+    /// Writing failed: the disk is full, or the pipe is closed.
     WriteFailed,
 }
 
@@ -42,7 +44,7 @@ pub enum NotWritten {
 pub struct Recorder {
     destination: Destination,
     snaplen: u32,
-    /// The files, where one follows the other.
+    /// The files, with rotation.
     series: Option<Series>,
     file: CaptureFile,
     written: u64,
@@ -51,12 +53,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates the file: pcapng when its name ends so, else pcap; `-` is the
-    /// standard output, as pcap. Packets longer than `snaplen` bytes are cut.
+    /// Creates the file: pcapng if it has that extension, otherwise pcap; `-` is the standard
+    /// output, as pcap. Packets longer than `snaplen` bytes are truncated.
     ///
     /// # Errors
-    /// When it cannot be created, is there and may not be overwritten, or its name has another
-    /// extension.
+    /// If it cannot be created, exists and may not be overwritten, or has another extension.
     pub fn create(file: impl Into<Destination>, snaplen: u32) -> anyhow::Result<Self> {
         let destination = file.into();
         let mut series = destination.rotation.map(|rotation| Series::new(&destination, rotation));
@@ -65,12 +66,13 @@ impl Recorder {
         Ok(Self { destination, snaplen, series, file, written, lost, failure })
     }
 
-    /// Writes a packet. `interfaces` are the source's, which [`Packet::interface`] counts.
+    /// Writes a packet. `interfaces` are the names of the source that [`Packet::interface`]
+    /// indexes.
     ///
     /// # Errors
-    /// When it could not be written, and why; it is counted. Later ones may be tried again.
+    /// If the packet could not be written; it is counted. Later packets may be given again.
     pub fn write(&mut self, packet: &Packet, interfaces: &[String]) -> anyhow::Result<()> {
-        // What follows half a record would be read as nonsense.
+        // After a partial record the file could not be parsed.
         if self.failure.is_some() {
             self.lost.count(NotWritten::WriteFailed);
             return Ok(());
@@ -95,10 +97,10 @@ impl Recorder {
         Ok(())
     }
 
-    /// Hands over what is buffered.
+    /// Writes out what is buffered.
     ///
     /// # Errors
-    /// When the file takes no more.
+    /// If the file cannot be written.
     pub fn flush(&mut self) -> anyhow::Result<()> {
         if self.failure.is_some() {
             return Ok(());
@@ -107,7 +109,7 @@ impl Recorder {
         self.file.flush().map_err(|error| self.fail(&error))
     }
 
-    /// Goes on to the next file when it is time.
+    /// Switches to the next file if it is due.
     fn rotate(&mut self, at: Option<Timestamp>) -> anyhow::Result<()> {
         let Some(series) = self.series.as_mut().filter(|series| series.is_due(at)) else {
             return Ok(());
@@ -122,10 +124,10 @@ impl Recorder {
         Ok(())
     }
 
-    /// Ends the file: all that was written is in it. A file without packets is readable too.
+    /// Completes the file. A file without packets is valid, too.
     ///
     /// # Errors
-    /// When not all of it could be written.
+    /// If some of it could not be written.
     pub fn finish(&mut self) -> anyhow::Result<()> {
         if let Some(failure) = &self.failure {
             anyhow::bail!("{failure}");
@@ -138,7 +140,7 @@ impl Recorder {
         finished.map_err(|error| self.fail(&error))
     }
 
-    /// Packets given, written, and the others by reason. What is buffered counts as written until
+    /// Packets given, written, and dropped by reason. Buffered packets count as written until
     /// [`flush`](Self::flush) fails.
     #[must_use]
     pub fn account(&self) -> Account {
@@ -152,8 +154,8 @@ impl Recorder {
 
     fn fail(&mut self, error: &anyhow::Error) -> anyhow::Error {
         let failure =
-            format!("{}: {error:#}; the packets from there on are lost", self.file.name());
-        // Those that were still buffered did not arrive either.
+            format!("{}: {error:#}; the packets after that are lost", self.file.name());
+        // Buffered packets were not written either.
         let buffered = self.file.buffered().min(self.written);
         self.written = self.written.saturating_sub(buffered);
         self.lost.add(NotWritten::WriteFailed, buffered);

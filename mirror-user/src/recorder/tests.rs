@@ -68,7 +68,7 @@ fn record(path: &PathBuf, packets: &[Packet]) {
     assert_eq!(recorder.account().delivered, packets.len() as u64);
 }
 
-/// What the tests' own reader must find again.
+/// The properties that must be read back.
 fn essence(packet: &Packet) -> (Timestamp, LinkType, u32, Bytes) {
     (packet.at, packet.link, packet.wire_len, packet.data.clone())
 }
@@ -144,7 +144,7 @@ fn a_partial_checksum_is_completed_and_any_other_stays() {
     make_partial(&mut partial6, 22..54, 54);
     let mut wrong = right.clone();
     wrong[50] ^= 0x55;
-    // As the network card gets it for segmentation: the total is 0.
+    // As the network card gets it for segmentation: the total length is 0.
     let mut large = partial.clone();
     large[16..18].fill(0);
     let sent = [&right, &partial, &right6, &partial6, &wrong, &large];
@@ -161,7 +161,7 @@ fn a_partial_checksum_is_completed_and_any_other_stays() {
 
 #[test]
 fn every_payload_has_its_right_checksum() {
-    // Among 65536 sums are those where a checksum is 0 or equals the partial one.
+    // 65,536 sums include those where the checksum is 0 or equals the partial one.
     for value in (0..=u16::MAX).step_by(7) {
         let right = frame(8080, &value.to_be_bytes());
         let mut partial = right.clone();
@@ -180,7 +180,7 @@ fn every_payload_has_its_right_checksum() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_counted() {
+fn a_full_disk_is_reported_and_counted() {
     for is_pcapng in [false, true] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let file =

@@ -1,4 +1,4 @@
-//! What a run counts between its front and its sinks, and the snapshots of all that it counts.
+//! Counters between the front and the sinks, and snapshots of all counters of a run.
 
 use super::front::Observed;
 use super::outlet::Outlet;
@@ -7,11 +7,11 @@ use crate::rules::NotCleared;
 use crate::stats::{Account, Note, Responses, Seam, Snapshot, Tally};
 use crate::summary::Summary;
 
-/// What is counted between the front and the sinks.
+/// The counters between the front and the sinks.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) requests: u64,
-    /// How production responded.
+    /// Production's responses.
     pub(super) responses: Responses,
     pub(super) cleared: u64,
     pub(super) dropped: Tally<NotCleared>,
@@ -28,7 +28,7 @@ impl Counts {
     }
 }
 
-/// What a sink counted so far.
+/// The counters of a sink.
 pub(super) struct SinkCounts {
     pub(super) account: Account,
     pub(super) notes: Vec<Note>,
@@ -41,8 +41,8 @@ impl SinkCounts {
 }
 
 impl Pipeline {
-    /// Every counter now, between two packets. Stages of this thread stand still meanwhile; those
-    /// with threads of their own see to it that their sums hold.
+    /// A snapshot of all counters, between two packets. Stages of this thread do not run at the
+    /// same time; sinks with their own threads guarantee that their sums hold.
     pub(super) fn snapshot(&self) -> Snapshot {
         let Observed { mut accounts, copies, mut notes } = self.front.observe();
         let Beside { handover, guard, .. } = &self.beside;
@@ -62,8 +62,8 @@ impl Pipeline {
         Snapshot { accounts, notes }
     }
 
-    /// The last snapshot, and what the operator should know. The reports of replays are added by
-    /// whoever started them.
+    /// The last snapshot, with warnings for the operator. The reports of replays are added by
+    /// `run`.
     pub(super) fn summarize(&self) -> Summary {
         let mut warnings = self.front.warnings();
         if self.counts.requests == 0 {

@@ -1,5 +1,5 @@
-//! Where exchanges come from: in front of the rules stands a source of packets with what turns them into
-//! exchanges, or anything else that gives exchanges.
+//! The trait of what provides exchanges to the rules: a packet source with the stages that turn
+//! packets into exchanges, or any other origin.
 
 use std::time::Duration;
 
@@ -7,67 +7,66 @@ use crate::filter::Ports;
 use crate::http::message::Exchange;
 use crate::stats::{Account, Note};
 
-/// Gives the exchanges of a run, in the order in which each connection had them.
+/// Provides the exchanges of a run. Those of one connection are in order.
 pub trait Front: Send {
-    /// Reads on, for at most `wait` where nothing comes, and adds the exchanges that this completed to
-    /// `out`. Returns as soon as there is one.
+    /// Reads further, for at most `wait` if nothing arrives and a bounded number of packets
+    /// otherwise, and adds the exchanges to `out`. Returns as soon as there is one.
     ///
     /// # Errors
-    /// When it cannot go on, or at its end, when not all that was asked for could be read. What was read
-    /// before stands.
+    /// If it cannot continue, or at the end, if some of the input could not be read. What was read
+    /// before is valid.
     fn read(&mut self, wait: Duration, out: &mut Vec<Exchange>) -> anyhow::Result<Reading>;
 
-    /// Takes nothing further in. What was taken is still read; then comes [`Reading::End`].
+    /// Stops taking input. Input that was already taken is still read; then [`Reading::End`]
+    /// follows.
     fn stop(&mut self);
 
-    /// What was open ends here; its exchanges are added to `out`.
+    /// Ends open connections and adds their exchanges to `out`.
     ///
     /// # Errors
-    /// When a copy of what was read could not be written.
+    /// If the recording of packets could not be written.
     fn finish(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()>;
 
-    /// The names of the interfaces that [`Peers::interface`](crate::tcp::event::Peers::interface) counts.
+    /// The interface names that [`Peers::interface`](crate::tcp::event::Peers::interface) indexes.
     fn interfaces(&self) -> &[String];
 
     /// How many packets were read so far.
     fn packets(&self) -> u64;
 
-    /// The ports that servers listen on, as the configuration has them from now on.
+    /// Sets the ports that servers listen on.
     fn server_ports(&mut self, ports: Ports);
 
-    /// What was read so far, and what was lost by reason. Nothing is in flight after
+    /// The counters so far, with losses by reason. Nothing is in flight after
     /// [`finish`](Self::finish).
     fn observe(&self) -> Observed;
 
-    /// What the operator should know at the end.
+    /// Warnings for the operator at the end.
     fn warnings(&self) -> Vec<String>;
 
-    /// What to do where not one request was seen.
+    /// Advice if no request was seen.
     fn when_nothing_was_seen(&self) -> Option<String>;
 }
 
-/// What came of reading. None of them is an error.
+/// The result of reading. None of these is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Exchanges were added; more may be there at once.
-    Exchanges,
-    /// So much was read since the last pause that it is time to look at what other threads want.
-    Pause,
-    /// Nothing came within the wait.
+    /// Something was read; there may be more.
+    Some,
+    /// Nothing arrived within the wait.
     Idle,
-    /// The capture begins anew, after the exchanges that were added: no connection goes on, and times are so
-    /// much later than those recorded.
+    /// After the exchanges that were added, the capture is read again: no connection continues, and
+    /// times are later than recorded by this much.
     Rewound(Duration),
-    /// Nothing will come any more.
+    /// The input has ended.
     End,
 }
 
 /// The counters of a front.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// One account for each seam, in the order in which a packet meets them.
+    /// One account for each seam, in the order in which a packet passes them.
     pub accounts: Vec<Account>,
-    /// Accounts that stand at the end of the list, after those of the sinks.
+    /// Accounts that are listed last, after those of the sinks.
     pub copies: Vec<Account>,
     /// Counts that explain the accounts.
     pub notes: Vec<Note>,

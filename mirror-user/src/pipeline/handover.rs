@@ -1,6 +1,6 @@
-//! What changes while packets pass. Another thread makes it ready and leaves it here; the pipeline
-//! takes it between two exchanges, so that each is judged by what was in force when it was asked,
-//! or by what came after, as a whole.
+//! Hands configuration changes to the running pipeline. Another thread prepares a change and puts
+//! it here. The pipeline takes it between two exchanges, so that each exchange is evaluated by one
+//! configuration as a whole.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -12,19 +12,19 @@ use crate::rules;
 use crate::rules::route::TargetId;
 use crate::stats::{Note, Topic};
 
-/// A change, ready to take effect.
+/// A prepared change.
 pub struct Change {
     /// The ports that servers listen on.
     pub server_ports: Ports,
-    /// What may leave from now on, and how.
+    /// The new rules.
     pub rules: rules::RulesChange,
-    /// The targets to which nothing goes any more; what they were given is still sent.
+    /// Removed targets. What they were given is still sent.
     pub retire: Vec<TargetId>,
-    /// Sinks for new targets, running.
+    /// Running sinks for new targets.
     pub outlets: Vec<Outlet>,
 }
 
-/// Where a change waits.
+/// The queue of changes.
 #[derive(Default)]
 pub struct Handover {
     waits: AtomicBool,
@@ -34,7 +34,7 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// Leaves a change, which is counted.
+    /// Queues a change and counts it.
     pub fn put(&self, next: Change) {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).push(next);
         self.waits.store(true, Release);
@@ -46,7 +46,7 @@ impl Handover {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    /// The changes that wait, in their order: one load of an atomic where none do.
+    /// Takes the queued changes, in order. If there are none, this costs one atomic load.
     pub(super) fn take(&self) -> Vec<Change> {
         if !self.waits.load(Relaxed) {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! A sink, and which of the cleared exchanges it gets.
+//! A sink with a filter: which of the cleared exchanges it gets.
 
 use std::sync::Arc;
 
@@ -7,35 +7,36 @@ use crate::rules::route::TargetId;
 use crate::sink::Sink;
 use crate::stats::{Account, Note};
 
-/// A sink with its place among the targets of the rules.
+/// A sink and its target in the rules.
 pub struct Outlet {
-    /// `None` for a sink that gets everything.
+    /// `None`: the sink gets everything.
     target: Option<Named>,
-    /// Where the exchanges go.
+    /// The sink.
     pub(super) sink: Box<dyn Sink>,
 }
 
 /// One target among several.
 struct Named {
     id: TargetId,
-    /// Its name, which the sink's counts bear.
+    /// Its name, which labels the sink's counters.
     name: Arc<str>,
 }
 
 impl Outlet {
-    /// Everything that was cleared goes to `sink`.
+    /// Gives every cleared exchange to `sink`.
     #[must_use]
     pub fn of_all(sink: Box<dyn Sink>) -> Self {
         Self { target: None, sink }
     }
 
-    /// What the rules send to `id` goes to `sink`. Its counts bear the target's `name`.
+    /// Gives what the rules send to `id` to `sink`. Its counters are labeled with the target's
+    /// `name`.
     #[must_use]
     pub fn of_target(id: TargetId, name: &Arc<str>, sink: Box<dyn Sink>) -> Self {
         Self { target: Some(Named { id, name: Arc::clone(name) }), sink }
     }
 
-    /// True when its target is one of these.
+    /// True if its target is one of these.
     pub(super) fn is_one_of(&self, targets: &[TargetId]) -> bool {
         self.target.as_ref().is_some_and(|target| targets.contains(&target.id))
     }

@@ -1,5 +1,5 @@
-//! Sinks of targets that are targets no more: each ends on a thread of its own, so that what it was
-//! given is still sent and nobody waits for it meanwhile. What it counted stays, the sink does not.
+//! Sinks of removed targets. Each finishes on its own thread, so that what it was given is still
+//! sent and the pipeline does not wait. Its counters are kept after the sink is dropped.
 
 use std::thread::{self, JoinHandle};
 
@@ -9,32 +9,32 @@ use super::counts::SinkCounts;
 use super::outlet::Outlet;
 use crate::privileges::{self, Duty};
 
-/// What is left of a sink that has finished.
+/// The results of a finished sink.
 struct Ended {
     counts: SinkCounts,
     warnings: Vec<String>,
     outcome: anyhow::Result<()>,
 }
 
-/// A sink on its own thread.
+/// A sink that finishes on its own thread.
 struct Retiree {
     /// `None` once it was joined.
     thread: Option<JoinHandle<Ended>>,
-    /// As of when it was retired, until it has finished.
+    /// The counters when it was retired; replaced once it has finished.
     counts: SinkCounts,
     warnings: Vec<String>,
     outcome: anyhow::Result<()>,
 }
 
-/// Sinks that end, and those that have, in the order in which they were retired.
+/// Sinks that are finishing or have finished, in the order in which they were retired.
 #[derive(Default)]
 pub(super) struct Retired(Vec<Retiree>);
 
 impl Retired {
-    /// Lets a sink end.
+    /// Starts to finish a sink.
     ///
     /// # Errors
-    /// When no thread could be started, and what it was given could not be delivered.
+    /// If no thread could be started; then what the sink was given is not delivered.
     pub(super) fn add(&mut self, mut outlet: Outlet) -> anyhow::Result<()> {
         self.join(JoinHandle::is_finished);
         let counts = SinkCounts::of(&outlet);
@@ -50,19 +50,19 @@ impl Retired {
     /// Waits for all of them.
     ///
     /// # Errors
-    /// When what one was given could not be delivered.
+    /// If a sink could not deliver what it was given.
     pub(super) fn finish(&mut self) -> anyhow::Result<()> {
         self.join(|_| true);
         let outcomes = self.0.iter_mut().map(|one| std::mem::replace(&mut one.outcome, Ok(())));
         outcomes.fold(Ok(()), anyhow::Result::and)
     }
 
-    /// What each has counted: in the end, or until it was retired while it still ends.
+    /// The counters of each sink: final ones, or those of its retirement while it still finishes.
     pub(super) fn counts(&self) -> impl Iterator<Item = &SinkCounts> {
         self.0.iter().map(|one| &one.counts)
     }
 
-    /// What the operator should know of those that have ended.
+    /// Warnings of the sinks that have finished.
     pub(super) fn warnings(&self) -> impl Iterator<Item = &String> {
         self.0.iter().flat_map(|one| &one.warnings)
     }
@@ -89,7 +89,7 @@ mod tests {
     use crate::sink::Sink;
     use crate::stats::{Account, Seam};
 
-    /// Has one request, which is settled when its test says so.
+    /// Has one request in flight, which is settled on `release`.
     struct Slow {
         release: Receiver<()>,
         in_flight: u64,

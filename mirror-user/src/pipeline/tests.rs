@@ -21,13 +21,13 @@ use crate::tcp::{FlowTable, TcpLimits};
 use crate::test_target as target;
 use target::{Behaviour, Target};
 
-/// Far more than anything here takes; a test that needs it has failed.
+/// Far longer than anything here takes; a test that reaches it has failed.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How often the captures are read: long enough for many snapshots.
+/// How often the captures are read: enough for many snapshots.
 const PASSES: u32 = 40;
 
-/// All of `pcaps/`, again and again, to a target and to a file.
+/// Reads all of `pcaps/` repeatedly, and sends it to a target and a file.
 fn pipeline(target: &Target, record: &Path, snapshots: Arc<SnapshotSlot>) -> Pipeline {
     let pcaps = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pcaps");
     let keep = BodyKeep::Keep(KeepLimits::default());

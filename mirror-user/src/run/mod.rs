@@ -1,14 +1,16 @@
-//! A run, put together out of what `config` says is meant, in one order:
+//! Starts a run from its configuration, in this order:
 //!
-//! 1. The configuration is there, checked as a whole; nothing is open yet but the files that it names.
-//! 2. [`confine`]: this thread may write where it is to write, and connect to its targets (Landlock). Threads
-//!    inherit that at their start, so no other one runs before.
-//! 3. This thread gives way to production, hides its memory, and keeps the capabilities that opening takes.
-//! 4. Of a live source the outputs are opened first, the targets reached and their threads started, then the
-//!    source is attached: what it copies can be taken at once. Of files the source is opened first, so that
-//!    what cannot be read is said before a file is written or a target reached.
-//! 5. The guard starts, and what follows the configuration file.
-//! 6. This thread keeps the capabilities that reading takes.
+//! 1. The configuration is complete and checked; only the files that it names are open.
+//! 2. [`confine`]: this thread is restricted to its output files and targets (Landlock). Threads
+//! inherit the restriction when they start, so no other thread runs before.
+//! 3. This thread lowers its priority, hides its memory, and keeps only the capabilities for
+//! opening.
+//! 4. With a live source the outputs are opened first: targets are probed and their threads
+//! started. Then the source is attached, so that its packets can be processed at once. With files
+//! the source is opened first, so that unreadable input is reported before a file is written or a
+//! target contacted.
+//! 5. The guard and the watcher of the configuration file start.
+//! 6. This thread keeps only the capabilities for reading.
 //! 7. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
 
 mod reload;
@@ -46,31 +48,31 @@ pub struct Run {
     run_for: Option<Duration>,
 }
 
-/// Confines this thread, and those that it will start, to what this run needs: for interfaces, where
-/// mirror has privileges and strangers choose the bytes. To be called before any thread is started that shall
-/// be confined, too.
+/// Confines this thread, and the threads that it will start, to what this run needs. Only for live
+/// capture, where mirror has privileges and reads untrusted bytes. Must be called before any thread
+/// is started that is to be confined, too.
 ///
 /// # Errors
-/// When the kernel refuses it.
+/// If the kernel refuses it.
 pub fn confine(config: &Config) -> anyhow::Result<()> {
     if !config.source.is_live() {
         return Ok(());
     }
     let mut writes: Vec<_> =
         config.output.file.as_ref().map(Destination::writes).into_iter().collect();
-    // Long bodies wait there.
+    // Large bodies are spooled there.
     writes.push(std::env::temp_dir());
     writes.extend(config.followed.as_ref().and_then(|followed| followed.source.writes()));
     writes.extend(config.report.as_ref().map(ReportFile::writes));
-    // A file that changes may name other targets.
+    // A configuration file that is watched may later name other targets.
     let connects = config.followed.is_none().then(|| config.output.connects.clone());
     crate::confine::confine(&Bounds { writes, connects }).map(drop)
 }
 
-/// Opens the outputs and the source, and joins the stages between them.
+/// Opens the outputs and the source, and connects the stages between them.
 ///
 /// # Errors
-/// When something cannot be opened, attached or reached; the message names it.
+/// If something cannot be opened, attached or reached; the message names it.
 pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let Config { mut source, watch, output, rules, run_for, guard, followed, .. } = config;
     let reading = match &source {
@@ -106,7 +108,8 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     };
     let Opened { outlets, recorder, monitors, prints } = output;
     let source::Opened { source, live } = opened;
-    // Exchanges on the same terminal would tear the line, and show that it runs.
+    // Exchanges on the same terminal would break the progress line, and show that the run is alive
+    // anyway.
     let progress = if prints { Progress::beside_output() } else { Progress::on_terminal() };
     let replays = Replays::new(monitors, progress.clone());
     let (control, meter) = live.unzip();
@@ -139,7 +142,7 @@ impl Run {
     /// Runs until the source ends, `stop` is requested or the time of the run is over.
     ///
     /// # Errors
-    /// When the source or a sink cannot go on. The summary then still holds for what came before.
+    /// If the source or a sink cannot continue. The summary is still valid for what came before.
     pub fn to_end(self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
         let timer = self.run_for.map_or(Ok(()), |time| stop.request_after(time));
         if timer.is_err() {
@@ -151,17 +154,18 @@ impl Run {
     }
 }
 
-/// How targets are opened, at the start and later.
+/// How targets are opened, at the start and after a reload.
 pub(crate) struct Targeting {
     stop: Stop,
-    /// Of a live source: where it captures, whatever its name means by now.
+    /// With a live source: the namespace that it captures in, even if its name has changed its
+    /// meaning.
     namespace: Option<Namespace>,
-    /// Of a live source: the sockets whose packets are not captured.
+    /// With a live source: the sockets whose packets are not captured.
     own: Option<OwnSockets>,
 }
 
 impl Targeting {
-    /// With what a target is opened while these ports are watched.
+    /// The context for opening a target while these ports are captured.
     fn opening(&self, ports: &Ports) -> Opening {
         let on_connect = self.own.clone().map(|own| OnConnect::call(move |socket| own.add(socket)));
         let is_captured =

@@ -1,11 +1,11 @@
-//! The replays of a run, those that came later included: who reports on them and shows them.
+//! The replays of a run, including those that a reload started: their progress and their reports.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::progress::Progress;
 use crate::sink::replay::{ReplayMonitor, ReplayReport};
 
-/// Every replay that a run has started, in that order. Cheap to clone; all clones are the same.
+/// All replays that a run has started, in order. A cheap handle: clones share the list.
 #[derive(Clone)]
 pub(crate) struct Replays {
     monitors: Arc<Mutex<Vec<ReplayMonitor>>>,
@@ -13,22 +13,22 @@ pub(crate) struct Replays {
 }
 
 impl Replays {
-    /// Those of the start, which `progress` shows.
+    /// The replays at the start, which `progress` shows.
     pub(super) fn new(monitors: Vec<ReplayMonitor>, progress: Progress) -> Self {
         progress.show_replays(monitors.clone());
         Self { monitors: Arc::new(Mutex::new(monitors)), progress }
     }
 
-    /// Adds one that was started meanwhile.
+    /// Adds a replay that a reload started.
     pub(super) fn add(&self, monitor: ReplayMonitor) {
         let mut monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
         monitors.push(monitor);
-        // One that has ended is not shown any more.
+        // Replays that have ended are not shown any more.
         let running = monitors.iter().filter(|one| one.report().is_none()).cloned().collect();
         self.progress.show_replays(running);
     }
 
-    /// What those that have ended came to.
+    /// The reports of the replays that have ended.
     pub(super) fn reports(&self) -> Vec<ReplayReport> {
         let monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
         monitors.iter().filter_map(ReplayMonitor::report).collect()

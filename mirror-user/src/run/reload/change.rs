@@ -1,5 +1,5 @@
-//! A changed file as a change of the run: checked, resolved and opened as a whole before any of it
-//! takes effect.
+//! Turns a changed configuration file into a change of the run. It is checked, resolved and opened
+//! completely before any of it takes effect.
 
 use std::sync::Arc;
 
@@ -22,60 +22,60 @@ use crate::settings::SourceSettings;
 use crate::settings::changes::at_next_start;
 use crate::source::live::Control;
 
-/// The parts of a run that can be changed while it runs.
+/// Handles to the parts of a run that can be changed while it runs.
 pub(in crate::run) struct Handles {
     pub(in crate::run) watch: Watch,
-    /// For interfaces.
+    /// With a live source.
     pub(in crate::run) control: Option<Control>,
     pub(in crate::run) redactor: Option<Arc<Redactor>>,
     /// How targets are opened.
     pub(in crate::run) targeting: Targeting,
-    /// Where replays are reported to.
+    /// Where new replays are added.
     pub(in crate::run) replays: Replays,
 }
 
 /// The configuration that is in effect.
 pub(super) struct Active {
     file: File,
-    /// What the run began with: its interfaces stay.
+    /// The source at the start of the run; it cannot be changed.
     source: SourceSettings,
     run: Run,
-    /// A target learns from production's responses, so that their bodies are kept.
+    /// A target correlates production's responses, so their bodies are kept.
     correlates: bool,
     handles: Handles,
-    /// The targets by their [`TargetId`]; one that goes leaves its place free.
-    places: Vec<Option<TargetSpec>>,
+    /// The targets by their [`TargetId`]; the slot of a removed target is `None`.
+    slots: Vec<Option<TargetSpec>>,
 }
 
 impl Active {
     pub(super) fn new(file: File, run: Run, handles: Handles) -> Self {
-        let places = file.targets.iter().cloned().map(Some).collect();
+        let slots = file.targets.iter().cloned().map(Some).collect();
         let correlates = file.correlates();
-        Self { source: file.source.clone(), file, run, correlates, handles, places }
+        Self { source: file.source.clone(), file, run, correlates, handles, slots }
     }
 
-    /// Makes ready what `next` says otherwise. The kernel program is changed here, as the last thing
-    /// that can fail; the pipeline takes the rest.
+    /// Prepares the change from the current file to `next`. The kernel program is reconfigured
+    /// here, as the last step that can fail; the pipeline applies the rest.
     ///
     /// # Errors
-    /// Why the run cannot go on with it; then all is as it was.
+    /// Why the change is refused. Then nothing has changed.
     pub(super) fn change(&mut self, next: &File) -> anyhow::Result<Change> {
-        let (places, fresh) = self.places(next)?;
+        let (slots, added) = self.slots(next)?;
         let names: Vec<Option<&str>> =
-            places.iter().map(|spec| spec.as_ref().map(|spec| spec.name.as_str())).collect();
+            slots.iter().map(|spec| spec.as_ref().map(|spec| spec.name.as_str())).collect();
         let routes = routes(next, &names)?;
         let choice = self.choice(next, &routes)?;
         let redactor = self.redactor(next)?;
-        let outlets = self.open(&places, &fresh, &choice)?;
+        let outlets = self.open(&slots, &added, &choice)?;
         match &self.handles.control {
             Some(control) => control.reconfigure(&choice)?,
             None => self.handles.watch.set(choice.clone().into()),
         }
-        let gone = |place: &usize| {
-            self.places.get(*place).is_some_and(|old| old != places.get(*place).unwrap_or(&None))
+        let is_removed = |slot: &usize| {
+            self.slots.get(*slot).is_some_and(|old| old != slots.get(*slot).unwrap_or(&None))
         };
-        let retire = (0..self.places.len()).filter(gone).filter_map(TargetId::new).collect();
-        self.places = places;
+        let retire = (0..self.slots.len()).filter(is_removed).filter_map(TargetId::new).collect();
+        self.slots = slots;
         self.handles.redactor.clone_from(&redactor);
         self.file = next.clone();
         let noise = |given: Option<Noise>| given.unwrap_or(Noise::Drop);
@@ -84,7 +84,7 @@ impl Active {
         Ok(Change { server_ports: choice.ports, rules, retire, outlets })
     }
 
-    /// What takes effect at the next start alone.
+    /// The changed settings that take effect only at the next start.
     pub(super) fn needs_restart(&self, next: &File) -> Vec<String> {
         let mut changed = at_next_start("source", &self.source, &next.source);
         changed.extend(at_next_start("pace", &self.file.pace, &next.pace));
@@ -95,36 +95,36 @@ impl Active {
         changed
     }
 
-    /// The places of the targets of `next`, and which of them are taken by new ones.
-    fn places(&self, next: &File) -> anyhow::Result<(Vec<Option<TargetSpec>>, Vec<usize>)> {
+    /// The slots of the targets of `next`, and the indexes of new ones.
+    fn slots(&self, next: &File) -> anyhow::Result<(Vec<Option<TargetSpec>>, Vec<usize>)> {
         let same =
             |old: &TargetSpec, new: &TargetSpec| TargetSpec { at: old.at, ..new.clone() } == *old;
-        let mut places: Vec<Option<TargetSpec>> = self
-            .places
+        let mut slots: Vec<Option<TargetSpec>> = self
+            .slots
             .iter()
             .map(|old| old.clone().filter(|old| next.targets.iter().any(|new| same(old, new))))
             .collect();
-        let mut fresh = Vec::new();
+        let mut added = Vec::new();
         for new in &next.targets {
-            if places.iter().flatten().any(|old| same(old, new)) {
+            if slots.iter().flatten().any(|old| same(old, new)) {
                 continue;
             }
-            // Not the place of one that goes: its sink has its number until it has ended.
-            let free = (0..MAX_TARGETS).find(|place| {
+            // Not the slot of a removed target: its sink keeps the id until it has finished.
+            let free = (0..MAX_TARGETS).find(|slot| {
                 let taken =
-                    |places: &[Option<TargetSpec>]| places.get(*place).is_some_and(Option::is_some);
-                !taken(&places) && !taken(&self.places)
+                    |slots: &[Option<TargetSpec>]| slots.get(*slot).is_some_and(Option::is_some);
+                !taken(&slots) && !taken(&self.slots)
             });
-            let place = free.with_context(|| {
-                format!("more than {MAX_TARGETS} targets, with those that go; start again")
+            let slot = free.with_context(|| {
+                format!("more than {MAX_TARGETS} targets, including removed ones that still finish; restart mirror")
             })?;
-            places.resize(places.len().max(place + 1), None);
-            if let Some(slot) = places.get_mut(place) {
-                *slot = Some(new.clone());
-                fresh.push(place);
+            slots.resize(slots.len().max(slot + 1), None);
+            if let Some(entry) = slots.get_mut(slot) {
+                *entry = Some(new.clone());
+                added.push(slot);
             }
         }
-        Ok((places, fresh))
+        Ok((slots, added))
     }
 
     fn choice(&self, next: &File, routes: &Routes) -> anyhow::Result<Choice> {
@@ -149,31 +149,31 @@ impl Active {
         Ok(redactor.map(Arc::new))
     }
 
-    /// The sinks of new targets. One that does not respond gets a warning, which is no reason to refuse the
-    /// change.
+    /// Opens the sinks of new targets. A target that cannot be reached causes a warning; the change
+    /// is not refused.
     fn open(
         &self,
-        places: &[Option<TargetSpec>],
-        fresh: &[usize],
+        slots: &[Option<TargetSpec>],
+        added: &[usize],
         choice: &Choice,
     ) -> anyhow::Result<Vec<Outlet>> {
         let opening: Opening = self.handles.targeting.opening(&choice.ports);
         let mut outlets = Vec::new();
-        for (place, spec) in places.iter().enumerate() {
+        for (slot, spec) in slots.iter().enumerate() {
             let Some(spec) = spec else { continue };
             let mut to = replay_target(spec, &self.run)?;
             to.admit(&opening)?;
-            if fresh.contains(&place) {
+            if added.contains(&slot) {
                 if let Err(why) = to.target.probe(to.options.timeouts.connect) {
                     let (authority, reason) = (to.target.authority(), format!("{why:#}"));
                     emit!(
                         TargetUnreachable,
                         target = authority,
                         reason,
-                        "{why:#}; requests to it are counted until it answers"
+                        "{why:#}; requests to it are counted until it responds"
                     );
                 }
-                let (outlet, monitor) = to.start(TargetId::new(place), &opening)?;
+                let (outlet, monitor) = to.start(TargetId::new(slot), &opening)?;
                 self.handles.replays.add(monitor);
                 outlets.push(outlet);
             }

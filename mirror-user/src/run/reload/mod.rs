@@ -1,9 +1,10 @@
-//! The file of a run while it runs: a valid change takes effect, an invalid one is refused, reported and
-//! counted, and the last valid one stays in effect.
+//! Watches the configuration file of a run. A valid change takes effect. An invalid one is refused,
+//! reported and counted, and the last valid configuration stays in effect.
 //!
-//! The file is looked at four times a second, by its identity, length and time: that sees what
-//! editors rename, what a ConfigMap swaps behind two symbolic links, and what lies on file systems
-//! that announce nothing. It is read when two looks agree, so that half of it is not taken for all.
+//! The file's identity, length and time are checked four times per second. This detects renames by
+//! editors, a ConfigMap that is swapped behind two symbolic links, and changes on file systems
+//! without notifications. The file is read once two checks agree, so that a partial write is not
+//! read.
 
 mod change;
 
@@ -23,21 +24,21 @@ use crate::logging::emit;
 use crate::pipeline::Handover;
 use crate::shutdown::Stop;
 
-/// Between two looks at the file: with two looks and the reading, a change takes effect within a
-/// second.
-const LOOK: Duration = Duration::from_millis(250);
+/// Time between two checks of the file. A change takes effect within a second, after two checks and
+/// a read.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Follows a file and makes changes of it.
+/// Watches a file and applies its changes.
 struct Watcher {
     source: FollowedFile,
     active: Active,
     handover: Arc<Handover>,
 }
 
-/// Follows the file from now on, until the run stops. Changes go to what is given back.
+/// Watches the file until the run stops. Changes are put into the returned handover.
 ///
 /// # Errors
-/// When signals cannot be handled, or no thread could be started.
+/// If signals cannot be handled, or no thread could be started.
 pub(super) fn follow(
     followed: Followed,
     handles: Handles,
@@ -54,14 +55,14 @@ pub(super) fn follow(
     let active = Active::new(file, run, handles);
     let mut watcher = Watcher { source, active, handover: Arc::clone(&handover) };
     let watch = move || {
-        let ticks = crossbeam_channel::tick(LOOK);
+        let ticks = crossbeam_channel::tick(CHECK_INTERVAL);
         let mut last = watcher.source.seen;
         while ticks.recv().is_ok() && !stop.requested() {
-            let asked = hangup.swap(false, Relaxed);
+            let requested = hangup.swap(false, Relaxed);
             let seen = FileIdentity::of(&watcher.source.path);
-            if asked || seen != watcher.source.seen && seen == last {
+            if requested || seen != watcher.source.seen && seen == last {
                 watcher.source.seen = seen;
-                watcher.reload(asked);
+                watcher.reload(requested);
             }
             last = seen;
         }
@@ -74,14 +75,14 @@ pub(super) fn follow(
 }
 
 impl Watcher {
-    fn reload(&mut self, asked: bool) {
+    fn reload(&mut self, requested: bool) {
         let name = self.source.path.display().to_string();
         match self.change() {
             Ok(true) => {
                 emit!(ConfigReloaded, file = name, "{name}: reloaded");
                 self.source.keep();
             }
-            Ok(false) if asked => emit!(ConfigUnchanged, file = name, "{name}: unchanged"),
+            Ok(false) if requested => emit!(ConfigUnchanged, file = name, "{name}: unchanged"),
             Ok(false) => {}
             Err(error) => {
                 self.handover.refuse();
@@ -90,13 +91,13 @@ impl Watcher {
                     ConfigRefused,
                     file = name,
                     reason,
-                    "{name}: refused, the last valid one stays in force:\n{reason}"
+                    "{name}: refused, the last valid one stays in effect:\n{reason}"
                 );
             }
         }
     }
 
-    /// Puts the file into effect; false when it says what is in effect already.
+    /// Applies the file; false if its text has not changed.
     fn change(&mut self) -> anyhow::Result<bool> {
         let text = command::text(&self.source.path)?;
         if text == self.source.text {

@@ -1,4 +1,5 @@
-//! The capabilities of this process, and which of them its threads drop once they are not needed.
+//! The capabilities of this process, and which of them each thread drops when it no longer needs
+//! them.
 
 use anyhow::{Context, bail};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -21,11 +22,11 @@ pub const CAPTURE: [Capability; 3] = [
     Capability { name: "CAP_NET_ADMIN", number: 12, purpose: "to attach it" },
 ];
 
-/// The old capability that includes CAP_BPF and CAP_PERFMON.
+/// CAP_SYS_ADMIN, which includes CAP_BPF and CAP_PERFMON.
 const SYS_ADMIN: u32 = 21;
 
 impl Capability {
-    /// True when this process has it.
+    /// True if this process has it.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let effective = effective();
@@ -37,7 +38,7 @@ impl Capability {
 /// Checks that this process has the capabilities for live capture.
 ///
 /// # Errors
-/// When one is missing; the message names those that are.
+/// If any is missing; the message names all that are.
 pub fn check_capture() -> anyhow::Result<()> {
     let missing: Vec<&str> = CAPTURE
         .iter()
@@ -53,8 +54,8 @@ pub fn check_capture() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Protects the memory of this process, which holds captured bytes: a crash leaves no core file, and
-/// unprivileged processes cannot trace or read it (prctl(2), `PR_SET_DUMPABLE`).
+/// Protects the memory of this process, which contains captured bytes: a crash writes no core file,
+/// and unprivileged processes cannot trace or read it (prctl(2), `PR_SET_DUMPABLE`).
 ///
 /// # Errors
 /// When the kernel refuses, which is not expected.
@@ -62,20 +63,19 @@ pub fn hide_memory() -> anyhow::Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable).context("core files cannot be forbidden")
 }
 
-/// The effective set, one bit for each capability; empty when it cannot be read.
+/// The effective set, one bit for each capability; empty if it cannot be read.
 fn effective() -> u64 {
     capabilities(None).map_or(0, |sets| sets.effective.bits())
 }
 
-/// What a thread does, which decides the capabilities that it keeps.
+/// What a thread does. This decides which capabilities it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Duty {
     /// Opens files and targets, attaches, and starts the threads with other duties.
     Open,
-    /// Reads copied packets, and attaches to interfaces that appear; true: in another network
-    /// namespace.
+    /// Reads captured packets, and attaches to new interfaces; true: in another network namespace.
     Read(bool),
-    /// Measures the kernel program, and changes what it copies.
+    /// Measures the kernel program, and changes what it captures.
     Guard,
     /// Connects to a target, and registers mirror's own sockets with the kernel program; true: to a
     /// unix socket, which may belong to another user.
@@ -89,7 +89,8 @@ impl Duty {
         use CapabilitySet as Set;
         let capture = Set::BPF | Set::PERFMON | Set::NET_ADMIN;
         match self {
-            // Files and sockets may belong to other users, and a namespace may have to be entered.
+            // Files and sockets may belong to other users, and another namespace may have to be
+            // entered.
             Self::Open => capture | Set::SYS_ADMIN | Set::DAC_OVERRIDE | Set::DAC_READ_SEARCH,
             Self::Read(elsewhere) => {
                 capture | if elsewhere { Set::SYS_ADMIN } else { Set::empty() }
@@ -102,8 +103,8 @@ impl Duty {
     }
 }
 
-/// Drops every capability that this duty does not need, for this thread and for those that it will
-/// start. No capability is added.
+/// Drops every capability that this duty does not need, for this thread and the threads that it
+/// will start. Never adds a capability.
 ///
 /// # Errors
 /// When the kernel refuses, which is not expected.

@@ -153,8 +153,7 @@ impl Recorder {
     }
 
     fn fail(&mut self, error: &anyhow::Error) -> anyhow::Error {
-        let failure =
-            format!("{}: {error:#}; the packets after that are lost", self.file.name());
+        let failure = format!("{}: {error:#}; the packets after that are lost", self.file.name());
         // Buffered packets were not written either.
         let buffered = self.file.buffered().min(self.written);
         self.written = self.written.saturating_sub(buffered);

@@ -1,6 +1,6 @@
-//! Captures that are read more than once.
+//! Reads captures several times.
 //!
-//! A packet's time moves on with every pass, so that time runs forwards in the rooms behind.
+//! Times are shifted with every pass, so that time never goes back for later stages.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use super::{Next, PacketSource, folder};
 use crate::packet::Timestamp;
 use crate::stats::{Account, Seam};
 
-/// Between the last packet of one pass and the first of the next: longer than copies of one packet
-/// are apart, so that the next pass is not taken for copies of this one.
+/// Time between the last packet of one pass and the first of the next. Longer than the distance
+/// between duplicates of a packet, so that the next pass is not taken for duplicates.
 const BETWEEN: Duration = Duration::from_secs(1);
 
-/// Files that are read several times, one time after the other.
+/// Files that are read several times, one pass after the other.
 pub struct RepeatedSource {
     paths: Vec<PathBuf>,
     current: Box<dyn PacketSource>,
-    /// How many passes are still to come.
+    /// Remaining passes.
     left: u32,
     /// The times of the first and the last packet of the capture.
     span: Option<(Timestamp, Timestamp)>,
     shift: Duration,
-    /// What the passes before this one counted.
+    /// The counters of earlier passes.
     before: Account,
 }
 
 impl RepeatedSource {
-    /// Opens what `--from` names, to be read `times` times.
+    /// Opens what `--from` names, and reads it `times` times.
     ///
     /// # Errors
     /// As [`folder::open`].

@@ -1,7 +1,7 @@
-//! The front door: packets of live interfaces or of files come in, `Packet`s go out.
+//! Packet sources: live interfaces and capture files.
 //!
-//! Live sources never block the kernel and count what it could not hand over; file sources wait
-//! for the reader and lose nothing. Remembers the chunk that is being filled, nothing else.
+//! Live sources never block the kernel, and count the packets that it could not deliver. File
+//! sources wait for the reader and lose nothing.
 
 pub mod again;
 pub mod folder;
@@ -13,65 +13,66 @@ use std::time::Duration;
 use crate::packet::{Packet, Timestamp};
 use crate::stats::{Account, Note};
 
-/// Where packets come from.
+/// A source of packets.
 pub trait PacketSource: Send {
-    /// The next packet, or why there is none now. Waits at most `wait`, so that a stop is heard.
+    /// The next packet, or why there is none now. Waits at most `wait`, so that a stop is noticed.
     ///
     /// # Errors
-    /// When the source cannot go on: the file became unreadable, the ring is gone. What was read
-    /// before stands.
+    /// If the source cannot continue: the file became unreadable, or the ring buffer is gone. What
+    /// was read before is valid.
     fn next(&mut self, wait: Duration) -> anyhow::Result<Next>;
 
-    /// The names of the interfaces that [`Packet::interface`] counts. Grows while packets come.
+    /// The interface names that [`Packet::interface`] indexes. The list may grow with each packet.
     fn interfaces(&self) -> &[String];
 
-    /// What happened so far: packets seen, handed over, and lost by reason. Nothing is in flight
-    /// after [`Next::End`].
+    /// Packets seen, delivered, and lost (by reason) so far. Nothing is in flight after
+    /// [`Next::End`].
     fn account(&self) -> Account;
 
-    /// What time it is at the source when it answers [`Next::Idle`]; `None` for files, whose time
-    /// moves with their packets alone.
+    /// The source's current time when it returns [`Next::Idle`]; `None` for files, whose time is
+    /// that of their packets.
     fn now(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Takes no further packets in. What was taken is still handed over; then comes [`Next::End`].
+    /// Stops taking packets. Packets that were already taken are still returned; then [`Next::End`]
+    /// follows.
     fn stop(&mut self);
 
-    /// Whether all that was asked for could be read. Complete only after [`Next::End`].
+    /// Whether all input could be read. Final only after [`Next::End`].
     ///
     /// # Errors
-    /// When some of it could not be, while the rest was: the message names it.
+    /// If some of the input could not be read; the message names it.
     fn verdict(&self) -> anyhow::Result<()> {
         Ok(())
     }
 
-    /// Counts that explain the account and are no losses.
+    /// Counts that explain the account and are not losses.
     fn notes(&self) -> Vec<Note> {
         Vec::new()
     }
 
-    /// What to do where not one request was seen.
+    /// Advice if no request was seen.
     fn when_nothing_was_seen(&self) -> Option<String> {
         None
     }
 
-    /// Things the operator should know at the end, such as a file that was cut short.
+    /// Warnings for the operator at the end, such as a truncated file.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// The answer of a source. None of them is an error.
+/// The result of [`PacketSource::next`]. None of these is an error.
 #[derive(Debug)]
 pub enum Next {
     /// A packet.
     Packet(Packet),
-    /// Nothing came within the wait; ask again.
+    /// Nothing arrived within the wait.
     Idle,
-    /// The capture begins anew: no connection goes on. From here on, times are so much later than
-    /// those recorded.
+    /// The capture is read again: no connection continues. From here on, times are later than
+    /// recorded by this much.
     Again(Duration),
-    /// Nothing will come any more.
+    /// The source has ended.
     End,
 }

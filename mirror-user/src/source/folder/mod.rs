@@ -1,12 +1,11 @@
-//! Several capture files as one source: what `tcpdump -C` and `-G` leave, and several taps of the
-//! same traffic.
+//! Several capture files as one source: rotated files of `tcpdump -C` and `-G`, and several taps of
+//! the same traffic.
 //!
-//! Packets come in the order of their times, whichever file they are in (a k-way merge); those of
-//! one file stay in its order. A file is opened when its first packet's turn comes, so that of
-//! files that follow one another one or two are open. A file that cannot be read does not cost
-//! those that can: the run's end says it. Refuses a folder without captures; files of a folder that
-//! are none are left out with a warning. Remembers the names of the files and of the interfaces, and
-//! one packet of each open file.
+//! Packets of all files are merged in the order of their times (a k-way merge); those of one file
+//! keep their order. A file is opened when its first packet is next, so that of consecutive files
+//! only one or two are open. An unreadable file does not affect the others; it is reported at the
+//! end of the run. A folder without captures is refused; other files in a folder are skipped with a
+//! warning. Keeps the names of the files and interfaces, and one packet of each open file.
 
 #[cfg(test)]
 mod tests;
@@ -21,13 +20,13 @@ use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::Account;
 
-/// Files whose packets are put in order at the same time, at most; each holds a chunk or two of
-/// 512 KiB, and a descriptor. Of more that overlap, the later ones come behind the others.
+/// The largest number of files that are merged at the same time. Each holds one or two chunks of
+/// 512 KiB and a descriptor. If more overlap, the packets of the later files come after the others.
 pub const MAX_MERGED: usize = 64;
 
-/// All captures of a folder, or of several files and folders.
+/// The captures of a folder, or of several files and folders.
 pub struct FolderSource {
-    /// Still to be opened; the one that begins next is last.
+    /// Files to be opened; the one that begins next is last.
     waiting: Vec<(Timestamp, PathBuf)>,
     open: Vec<Merged>,
     interfaces: Vec<String>,
@@ -43,15 +42,14 @@ pub struct FolderSource {
 struct Merged {
     file: FileSource,
     next: Packet,
-    /// Where its interfaces stand among all.
+    /// The ids of its interfaces among those of all files.
     places: Vec<InterfaceId>,
 }
 
 /// Opens what `--from` names, each a file, a folder, or `-` for the standard input.
 ///
 /// # Errors
-/// When there is nothing that can be read, or the standard input is not alone. The message names
-/// it.
+/// If nothing can be read, or the standard input is not alone. The message names it.
 pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Box<dyn PacketSource>> {
     if let [path] = paths
         && !path.as_ref().is_dir()
@@ -62,11 +60,10 @@ pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Box<dyn PacketSource>>
 }
 
 impl FolderSource {
-    /// Looks at each of these files, and for captures in each of these folders, not in those
-    /// within it.
+    /// Opens these files, and the captures in these folders (without subfolders).
     ///
     /// # Errors
-    /// When none of the files can be read, or a folder cannot be or holds no capture.
+    /// If none of the files can be read, or a folder cannot be read or contains no capture.
     pub fn open(paths: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
         let mut captures = Vec::new();
         let (mut warnings, mut failures) = (Vec::new(), Vec::new());
@@ -85,9 +82,9 @@ impl FolderSource {
         if let ([], [first, ..]) = (captures.as_slice(), failures.as_slice()) {
             bail!("{first}");
         }
-        // The names decide between files that begin at the same time.
+        // Files that begin at the same time are ordered by name.
         captures.sort_by(|a, b| b.cmp(a));
-        // The same file, named twice or also found in a folder, is read once.
+        // A file that is named twice, or also found in a folder, is read once.
         captures.dedup();
         warnings.sort();
         Ok(Self {
@@ -102,7 +99,7 @@ impl FolderSource {
         })
     }
 
-    /// Opens the files whose first packets come before all of those that are open.
+    /// Opens the files that begin before the next packet of the open ones.
     fn open_due(&mut self) {
         loop {
             let earliest = self.open.iter().map(|merged| merged.next.at).min();
@@ -131,7 +128,7 @@ impl FolderSource {
         }
     }
 
-    /// Says what is to be said of a file at its end.
+    /// Collects the counters, warnings and errors of a file at its end.
     fn close(&mut self, file: FileSource, end: anyhow::Result<Next>) {
         match end {
             Ok(_) if file.is_damaged() => self.failures.extend(file.warnings()),
@@ -141,7 +138,7 @@ impl FolderSource {
         self.account.add(file.account());
     }
 
-    /// The packet that comes first among those of the open files.
+    /// Takes the earliest packet of the open files.
     fn take(&mut self) -> Option<Packet> {
         let (place, _) = self.open.iter().enumerate().min_by_key(|(_, merged)| merged.next.at)?;
         let Merged { file, next, places } = self.open.get_mut(place)?;
@@ -158,7 +155,7 @@ impl FolderSource {
     }
 }
 
-/// What was handed over of an open file: all but its next packet.
+/// What was delivered of an open file: all but its buffered packet.
 fn handed_over(file: &FileSource) -> Account {
     let mut account = file.account();
     account.seen = account.seen.saturating_sub(1);
@@ -166,7 +163,8 @@ fn handed_over(file: &FileSource) -> Account {
     account
 }
 
-/// Gives a packet's interface its place among those of all files; the same name is the same.
+/// Maps a packet's interface to its id among those of all files. The same name is the same
+/// interface.
 fn placed(
     mut packet: Packet,
     names: &[String],
@@ -184,7 +182,7 @@ fn placed(
     packet
 }
 
-/// The captures of one folder with the times of their first packets.
+/// The captures of one folder, with the times of their first packets.
 fn captures_in(
     folder: &Path,
     warnings: &mut Vec<String>,
@@ -209,15 +207,15 @@ fn captures_in(
     Ok(captures)
 }
 
-/// Whether a file that cannot be read says that it is a capture. One that is still empty, as a
-/// writer leaves it for a moment, has lost nothing.
+/// Whether an unreadable file has the name of a capture. An empty file, which a writer may have
+/// just created, has lost nothing.
 fn is_named_so(file: &Path) -> bool {
     let ending = file.extension().and_then(|ending| ending.to_str());
     let is_empty = file.metadata().is_ok_and(|there| there.len() == 0);
     matches!(ending, Some("pcap" | "pcapng" | "cap")) && !is_empty
 }
 
-/// When the first packet of a capture was seen; those without packets come last.
+/// The time of the first packet of a capture; captures without packets come last.
 fn first_time(file: &Path) -> anyhow::Result<Timestamp> {
     match FileSource::open(file)?.next(Duration::ZERO)? {
         Next::Packet(packet) => Ok(packet.at),
@@ -255,7 +253,7 @@ impl PacketSource for FolderSource {
         match self.failures.as_slice() {
             [] => Ok(()),
             failures => bail!(
-                "{failed} of {} captures could not be read whole:\n  {}",
+                "{failed} of {} captures could not be read completely:\n  {}",
                 self.captures,
                 failures.join("\n  ")
             ),

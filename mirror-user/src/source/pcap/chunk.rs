@@ -1,4 +1,4 @@
-//! Bytes of a reader in large chunks, of which records are slices.
+//! Reads large chunks; records are slices of them.
 
 use std::io::{self, ErrorKind, Read};
 
@@ -7,30 +7,30 @@ use bytes::{Bytes, BytesMut};
 use super::Stop;
 use super::unpack::Flaw;
 
-/// How much one read asks for. Large enough that the system call does not show (one for some
-/// hundred packets), small enough that a chunk is still in a cache when its packets are looked at.
-/// Between 256 KiB and 1 MiB no difference could be measured.
+/// Bytes of one read. Large enough that the system call costs little (one for some hundred
+/// packets), small enough that a chunk is still in a CPU cache when its packets are parsed. Between
+/// 256 KiB and 1 MiB no difference could be measured.
 pub(super) const CHUNK_BYTES: usize = 512 * 1024;
 
-/// Used-up chunks that are kept to be filled again once nobody holds a slice of them. A reader
-/// that is one packet ahead needs two; the others are for stages on other threads.
+/// Used chunks that are kept and reused once no slice of them is left. A reader that is one packet
+/// ahead needs two; the others are for stages on other threads.
 const SPARE_CHUNKS: usize = 8;
 
-/// A window into a reader: what was read and not yet taken, always in one piece.
+/// A window into a reader: the bytes that were read and not taken yet, always contiguous.
 pub(super) struct Chunks {
     reader: Box<dyn Read + Send>,
     chunk: Bytes,
-    /// How much of `chunk` was taken.
+    /// How many bytes of `chunk` were taken.
     taken: usize,
-    /// How much of `chunk` was read; the rest is what it held before.
+    /// How many bytes of `chunk` were read; the rest is old content.
     filled: usize,
     spare: Vec<Bytes>,
     ended: bool,
-    /// What the reader itself said was wrong at its end.
+    /// The flaw that the reader reported at its end.
     flaw: Option<Flaw>,
-    /// Bytes that come next and are to be left out.
+    /// How many of the next bytes are to be skipped.
     unwanted: usize,
-    /// Bytes taken or skipped so far: where in the file the window begins.
+    /// Bytes taken or skipped so far: the offset of the window in the file.
     offset: u64,
 }
 
@@ -50,17 +50,17 @@ impl Chunks {
         }
     }
 
-    /// What was read and not yet taken.
+    /// The bytes that were read and not taken yet.
     pub(super) fn window(&self) -> &[u8] {
         self.chunk.get(self.taken..self.filled).unwrap_or_default()
     }
 
-    /// Where in the file the window begins.
+    /// The offset of the window in the file.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// Why there is no further record, when the window was found too small for one.
+    /// Why there is no further record, if the window is too small for one.
     pub(super) fn stop(&self) -> Stop {
         let is_between = self.window().is_empty() && self.unwanted == 0;
         match self.flaw {
@@ -70,16 +70,16 @@ impl Chunks {
         }
     }
 
-    /// What was wrong with the reader at its end.
+    /// The flaw that the reader reported at its end.
     pub(super) fn flaw(&self) -> Option<Flaw> {
         self.flaw
     }
 
-    /// Reads on until the window holds `need` bytes. False when the reader ended before.
+    /// Reads until the window has `need` bytes. False if the reader ended before.
     ///
     /// # Errors
-    /// When the reader fails, or has nothing now (`WouldBlock`). The window stands, so that it can
-    /// be asked again.
+    /// If the reader fails, or has no data yet (`WouldBlock`). The window is unchanged, so that the
+    /// call can be repeated.
     pub(super) fn want(&mut self, need: usize) -> io::Result<bool> {
         while self.unwanted > 0 {
             if self.window().is_empty() && !self.refill(1)? {
@@ -107,7 +107,7 @@ impl Chunks {
             front.copy_from_slice(rest);
         }
         let mut outcome = Ok(());
-        // A pipe gives what it has: what came is handed on at once, not held until a chunk is full.
+        // A pipe returns what it has. It is passed on at once, not held until the chunk is full.
         while filled < need {
             match self.reader.read(next.get_mut(filled..).unwrap_or_default()) {
                 Ok(0) => {
@@ -165,7 +165,7 @@ impl Chunks {
         BytesMut::zeroed(len)
     }
 
-    /// Takes the next `len` bytes of the window, which must hold them.
+    /// Takes the next `len` bytes of the window, which must contain them.
     pub(super) fn take(&mut self, len: usize) -> Bytes {
         let end = self.taken.saturating_add(len).min(self.filled);
         let bytes = self.chunk.slice(self.taken..end);
@@ -173,14 +173,14 @@ impl Chunks {
         bytes
     }
 
-    /// Leaves out the next `len` bytes of the window, which must hold them.
+    /// Skips the next `len` bytes of the window, which must contain them.
     pub(super) fn skip_window(&mut self, len: usize) {
         let len = len.min(self.window().len());
         self.taken = self.taken.saturating_add(len);
         self.offset = self.offset.saturating_add(len as u64);
     }
 
-    /// Leaves out the next `len` bytes, of which no more than a chunk is ever held.
+    /// Skips the next `len` bytes, without holding more than one chunk of them.
     pub(super) fn skip(&mut self, len: usize) {
         self.unwanted = self.unwanted.saturating_add(len);
     }

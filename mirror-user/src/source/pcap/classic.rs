@@ -13,18 +13,18 @@ use crate::packet::Timestamp;
 const FILE_HEADER_BYTES: usize = 24;
 const RECORD_HEADER_BYTES: usize = 16;
 
-/// What the modified format has between the record header and the packet: interface index,
+/// Bytes between the record header and the packet in the modified format: interface index,
 /// protocol, packet type.
 const MODIFIED_EXTRA_BYTES: usize = 8;
 
-/// What a pcap file's own header says.
+/// The header of a pcap file.
 pub(super) struct Classic {
     parser: PcapParser,
     link: u16,
     extra: usize,
 }
 
-/// True when a file that begins so is pcap.
+/// True if this is the magic number of a pcap file.
 pub(super) fn is_pcap(magic: [u8; 4]) -> bool {
     matches!(
         u32::from_le_bytes(magic),
@@ -39,8 +39,8 @@ impl Classic {
             bail!("it ends within its file header");
         }
         let header = chunks.take(FILE_HEADER_BYTES);
-        // The modified format differs in its records only; its magic is written as the usual one
-        // for the parser.
+        // The modified format differs only in its records, so the parser is given the usual magic
+        // number.
         let (header, extra) = match header.first_chunk::<4>() {
             Some([0x34, 0xcd, 0xb2, 0xa1]) => {
                 (with_magic(&header, [0xd4, 0xc3, 0xb2, 0xa1]), MODIFIED_EXTRA_BYTES)
@@ -60,14 +60,14 @@ impl Classic {
         self.link
     }
 
-    /// Takes the next record.
+    /// Reads the next record.
     pub(super) fn next(&self, chunks: &mut Chunks) -> std::io::Result<Step> {
         if self.extra > 0 {
             return self.next_modified(chunks);
         }
         loop {
-            // `PcapPacket` would refuse what real files hold (a packet longer than the snaplen,
-            // 10⁶ µs and more); the raw record is taken as it is.
+            // `PcapPacket` refuses records that real files contain (packets longer than the
+            // snaplen, 10⁶ µs and more), so the raw record is used.
             let (at, len, wire_len) = match self.parser.next_raw_packet(chunks.window()) {
                 Ok((_, record)) => {
                     let at = self.time(record.ts_sec, record.ts_frac);
@@ -85,7 +85,7 @@ impl Classic {
         }
     }
 
-    /// Reads on until the next record is whole in the window, or says why it never will be.
+    /// Reads until the next record is complete in the window, or returns why it never will be.
     fn missing(&self, chunks: &mut Chunks) -> std::io::Result<Option<Step>> {
         let header_bytes = RECORD_HEADER_BYTES.saturating_add(self.extra);
         if !chunks.want(header_bytes)? {
@@ -140,7 +140,7 @@ fn with_magic(header: &[u8], magic: [u8; 4]) -> Vec<u8> {
     magic.iter().chain(header.iter().skip(4)).copied().collect()
 }
 
-/// The upper half of the field tells of frame check sequences, not of the link.
+/// The upper half of the field describes frame check sequences, not the link type.
 fn link_number(header: PcapHeader) -> u16 {
     let number: u32 = DataLink::into(header.datalink);
     (number & 0xffff) as u16

@@ -1,9 +1,9 @@
-//! Packets of capture files: pcap and pcapng, told apart by their first bytes; in gzip or zstd too.
+//! Reads capture files: pcap and pcapng, distinguished by their first bytes; also in gzip or zstd.
 //!
-//! In comes a file or a stream (`-`), read in large chunks; out go packets that are slices of
-//! those chunks. Refuses what is no capture, and one whose packets all have a link type that
-//! `decode` cannot read. A file that ends within a record, or turns to nonsense, gives what it
-//! holds before that and a warning. Remembers one chunk and the names of interfaces.
+//! A file or stream (`-`) is read in large chunks; packets are slices of those chunks. A file that
+//! is not a capture is refused, and so is one in which all packets have a link type that `decode`
+//! does not support. If a file ends within a record or is corrupt, the packets before that are
+//! delivered, with a warning. Keeps one chunk and the names of interfaces.
 
 mod chunk;
 mod classic;
@@ -34,51 +34,52 @@ use super::{Next, PacketSource};
 use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::stats::{Account, Seam, Tally};
 
-/// The longest packet that is believed. Linux's largest is 512 KiB (BIG TCP, `GSO_MAX_SIZE`);
-/// a length beyond this is a file that is damaged there.
+/// The longest valid packet, in bytes. Linux's largest is 512 KiB (BIG TCP, `GSO_MAX_SIZE`); a
+/// larger length means that the file is corrupt there.
 pub const MAX_PACKET_BYTES: usize = 16 * 1024 * 1024;
 
-/// Why a record gave no packet: "it was …".
+/// Why a record gave no packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 enum Lost {
-    /// Of an interface whose link type cannot be decoded.
+    /// The link type of its interface is not supported.
     UnsupportedLink,
-    /// Of an interface that its section does not describe.
+    /// Its section does not describe its interface.
     UnknownInterface,
-    /// Not whole when the file ended.
+    /// The file ended within the record.
     CutShort,
-    /// Not a record: what comes from there on cannot be read.
+    /// The record is invalid; the file cannot be read any further.
     Corrupt,
 }
 
-/// The account of a source that has read no file yet: every reason is there, too.
+/// An empty account with every reason.
 pub(super) fn no_packets() -> Account {
     Account { dropped: Tally::<Lost>::default().counts(), ..Account::new(Seam::Packets) }
 }
 
-/// One packet as a file holds it.
+/// One packet record of a file.
 struct Record {
     interface: u32,
-    /// None for Simple Packet Blocks, which have no time: they take that of the packet before.
+    /// `None` for Simple Packet Blocks, which have no time: they get the time of the previous
+    /// packet.
     at: Option<Timestamp>,
     wire_len: u32,
     data: Bytes,
 }
 
-/// What came next in a file.
+/// The next item of a file.
 enum Step {
     Packet(Record),
-    /// A section began; interfaces count from 0 again.
+    /// A new section; interface numbers start at 0 again.
     Section,
-    /// An interface was described.
+    /// An interface description.
     Interface,
-    /// A packet of an interface that was not described.
+    /// A packet of an undescribed interface.
     UnknownInterface,
     Stop(Stop),
 }
 
-/// Why a file gives no more.
+/// Why a file has no more records.
 #[derive(Clone, Copy)]
 enum Stop {
     End,
@@ -91,19 +92,19 @@ enum Format {
     Ng(Ng),
 }
 
-/// Where packets of one interface go: its place among all names, and how they begin.
+/// One interface: its id among all names, and its link type.
 #[derive(Clone, Copy)]
 struct Known {
     id: InterfaceId,
     link: Option<LinkType>,
 }
 
-/// Packets of one capture file.
+/// The packets of one capture file.
 pub struct FileSource {
     name: String,
     chunks: Chunks,
     format: Format,
-    /// By the numbers that the present section uses.
+    /// Indexed by the interface numbers of the current section.
     known: Vec<Known>,
     interfaces: Vec<String>,
     unsupported: Option<u16>,
@@ -115,15 +116,15 @@ pub struct FileSource {
 }
 
 impl FileSource {
-    /// Opens a capture file; `-` is the standard input, of which the first bytes are waited for.
+    /// Opens a capture file; `-` is the standard input. Waits for the first bytes.
     ///
     /// # Errors
-    /// When it cannot be read, is no capture, or has a link type that cannot be decoded. The
-    /// message names the file.
+    /// If it cannot be read, is not a capture, or has an unsupported link type. The message names
+    /// the file.
     pub fn open(path: impl AsRef<Path>) -> anyhow::Result<Self> {
         let path = path.as_ref();
         if path == Path::new("-") {
-            // Without `Stdin`'s own buffer, which would hold bytes that polling cannot see.
+            // Bypasses `Stdin`'s buffer: poll(2) would not see the bytes in it.
             let stdin = std::io::stdin().as_fd().try_clone_to_owned();
             let stdin = File::from(stdin.context("standard input: it is closed")?);
             return Self::from_reader("standard input", Box::new(Pipe(stdin)));
@@ -132,7 +133,7 @@ impl FileSource {
         Self::from_reader(&path.display().to_string(), Box::new(file))
     }
 
-    /// Reads a capture from a stream; `name` is what messages call it.
+    /// Reads a capture from a stream, which messages call `name`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -181,12 +182,12 @@ impl FileSource {
         Ok(source)
     }
 
-    /// True when it turned to nonsense before its end.
+    /// True if the file is corrupt.
     pub(super) fn is_damaged(&self) -> bool {
         self.lost.get(Lost::Corrupt) > 0
     }
 
-    /// Gives an interface its place. The same name is the same interface, in every section.
+    /// Registers an interface. The same name is the same interface, in every section.
     fn describe(&mut self, number: u16, name: Option<&str>) {
         let link = LinkType::from_number(number);
         if link.is_none() {
@@ -202,7 +203,7 @@ impl FileSource {
         self.known.push(Known { id, link });
     }
 
-    /// An error when nothing of this file can be decoded.
+    /// Returns an error if no packet of this file can be decoded.
     fn refuse_unsupported(&self) -> anyhow::Result<()> {
         let Some(number) = self.unsupported else { return Ok(()) };
         if self.delivered > 0 || self.known.iter().any(|known| known.link.is_some()) {
@@ -239,7 +240,7 @@ impl FileSource {
             return None;
         };
         self.delivered = self.delivered.saturating_add(1);
-        // Some writers forget the length on the wire, or count one header less than they wrote.
+        // Some writers omit the length on the wire, or leave a header out of it.
         let wire_len = record.wire_len.max(u32::try_from(record.data.len()).unwrap_or(u32::MAX));
         self.latest = record.at.unwrap_or(self.latest);
         Some(Packet { at: self.latest, link, interface: known.id, wire_len, data: record.data })
@@ -282,7 +283,7 @@ impl FileSource {
     }
 }
 
-/// What to do about packets of a link type that cannot be decoded.
+/// Advice for an unsupported link type.
 fn remedy(number: u16) -> &'static str {
     match number {
         252 => {

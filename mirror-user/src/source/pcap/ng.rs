@@ -1,10 +1,10 @@
-//! The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks, each section in a byte order
-//! of its own and with its own interfaces.
+//! The pcapng format (draft-ietf-opsawg-pcapng): sections of blocks. Each section has its own byte
+//! order and interfaces.
 //!
-//! Read here and not with `pcap-file`, whose 2.0 takes every timestamp for nanoseconds, whatever
-//! `if_tsresol` says, ignores `if_tsoffset`, swaps the halves of the Packet Block's time in
-//! little-endian files, refuses each file with `if_tzone` or with options that lack their end
-//! mark, and copies options for each packet.
+//! Parsed here and not with `pcap-file`: its version 2.0 takes every timestamp for nanoseconds,
+//! whatever `if_tsresol` says, ignores `if_tsoffset`, swaps the halves of the Packet Block's time
+//! in little-endian files, refuses files with `if_tzone` or without an end-of-options mark, and
+//! copies the options of each packet.
 
 use anyhow::bail;
 
@@ -25,14 +25,14 @@ const ENHANCED_PACKET: u32 = 6;
 /// Type and length before the body, length after it.
 const BLOCK_FRAME_BYTES: usize = 12;
 
-/// Blocks that are not packets are held whole only when they describe interfaces or sections.
-/// Those of Wireshark take some hundred bytes; a comment may take 64 KiB.
+/// The longest block that describes an interface or section, in bytes. Other blocks that are not
+/// packets are skipped. Wireshark's blocks have some hundred bytes; a comment may have 64 KiB.
 const MAX_DESCRIPTION_BYTES: usize = 1024 * 1024;
 
-/// More interfaces than any host has; a section that describes more is not believed.
+/// The largest number of interfaces of a section: more than any host has.
 const MAX_INTERFACES: usize = 65_536;
 
-/// One interface of the present section.
+/// One interface of the current section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
     pub(super) link: u16,
@@ -41,7 +41,7 @@ pub(super) struct Interface {
     clock: Clock,
 }
 
-/// How a section's timestamps are to be read: `if_tsresol` and `if_tsoffset`.
+/// How an interface's timestamps are interpreted: `if_tsresol` and `if_tsoffset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Clock {
     unit: Unit,
@@ -50,9 +50,9 @@ struct Clock {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
-    /// So many nanoseconds.
+    /// This number of nanoseconds.
     Nanos(u64),
-    /// This part of a nanosecond.
+    /// This fraction of a nanosecond.
     PartOfNano(u64),
     /// 2⁻ⁿ seconds.
     BinarySecond(u32),
@@ -97,15 +97,15 @@ impl Clock {
     }
 }
 
-/// Where in a pcapng file we are.
+/// The state of reading a pcapng file.
 #[derive(Default)]
 pub(super) struct Ng {
     big_endian: bool,
-    /// Of the present section.
+    /// The interfaces of the current section.
     interfaces: Vec<Interface>,
 }
 
-/// One block in the window, whole or at least its first `need` bytes.
+/// The type and length of a block.
 struct Block {
     kind: u32,
     len: usize,
@@ -121,12 +121,12 @@ impl Ng {
         }
     }
 
-    /// The interfaces of the present section.
+    /// The interfaces of the current section.
     pub(super) fn interfaces(&self) -> &[Interface] {
         &self.interfaces
     }
 
-    /// Takes the next block that means something here; leaves out the others.
+    /// Reads the next relevant block; skips the others.
     pub(super) fn next(&mut self, chunks: &mut Chunks) -> std::io::Result<Step> {
         loop {
             let block = match self.block(chunks)? {
@@ -156,7 +156,8 @@ impl Ng {
         }
     }
 
-    /// The next block's type and length; turns to its byte order when it opens a section.
+    /// Reads the next block's type and length. At the start of a section, switches to its byte
+    /// order.
     fn block(&mut self, chunks: &mut Chunks) -> std::io::Result<Result<Block, Stop>> {
         if !chunks.want(BLOCK_FRAME_BYTES)? {
             return Ok(Err(chunks.stop()));
@@ -172,7 +173,7 @@ impl Ng {
         let (Some(kind), Some(len)) = (self.u32(window, 0), self.u32(window, 4)) else {
             return Ok(Err(Stop::CutShort));
         };
-        // Some writers forget that lengths are multiples of four; readers round up.
+        // Some writers do not pad lengths to multiples of four; readers round up.
         let len = (len as usize).next_multiple_of(4);
         if len < BLOCK_FRAME_BYTES {
             return Ok(Err(Stop::Corrupt));
@@ -180,7 +181,7 @@ impl Ng {
         Ok(Ok(Block { kind, len }))
     }
 
-    /// Reads a block that is whole in the window, and takes it. `None`: it contradicts itself.
+    /// Reads a complete block from the window. `None`: the block is inconsistent.
     fn read(&mut self, block: &Block, chunks: &mut Chunks) -> Option<Step> {
         let body_len = block.len.checked_sub(BLOCK_FRAME_BYTES)?;
         let body = chunks.window().get(8..)?.get(..body_len)?;
@@ -211,8 +212,9 @@ impl Ng {
         Some(step)
     }
 
-    /// A packet block: with a time it has the layout of the Enhanced Packet Block (§4.3, and the
-    /// obsolete one of appendix A), without one that of the Simple Packet Block (§4.4).
+    /// Reads a packet block. With a time it has the layout of the Enhanced Packet Block (§4.3, or
+    /// the obsolete Packet Block of appendix A), without one that of the Simple Packet Block
+    /// (§4.4).
     fn packet(
         &self,
         chunks: &mut Chunks,
@@ -247,7 +249,7 @@ impl Ng {
         let (link, snaplen) = (self.u16(body, 0)?, self.u32(body, 4)?);
         let mut interface = Interface { link, name: None, snaplen, clock: Clock::DEFAULT };
         let mut options = body.get(8..)?;
-        // The end mark is often forgotten, and a broken option is no reason to lose the packets.
+        // The end mark is often missing, and an invalid option is no reason to lose the packets.
         while let (Some(code @ 1..), Some(len)) = (self.u16(options, 0), self.u16(options, 2)) {
             let len = usize::from(len);
             let Some(value) = options.get(4..).and_then(|rest| rest.get(..len)) else {

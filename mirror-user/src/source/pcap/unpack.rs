@@ -1,7 +1,7 @@
-//! Captures in gzip and zstd, unpacked as they are read; others are refused by name.
+//! Decompresses captures in gzip and zstd while they are read. Other formats are refused by name.
 //!
-//! Both are read frame by frame here, because what stands behind the last one, and a checksum that
-//! does not fit, must not cost what was unpacked before.
+//! Both are read frame by frame, so that trailing data or a wrong checksum does not lose what was
+//! decompressed before.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Cursor, ErrorKind, Read};
@@ -11,13 +11,13 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::pipe::patiently;
 
-/// The largest window of a zstd frame: what `zstd -d` takes unless asked for more.
+/// The largest window of a zstd frame in bytes: the default limit of `zstd -d`.
 const ZSTD_WINDOW_BYTES: u64 = 128 << 20;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Other formats by the bytes that they begin with.
+/// Other formats, by their magic numbers.
 const FOREIGN: [(&[u8], &str); 9] = [
     (b"\xfd7zXZ\0", "compressed with xz; unpack it first, such as by `xz -d`"),
     (b"BZh", "compressed with bzip2; unpack it first, such as by `bzip2 -d`"),
@@ -30,19 +30,19 @@ const FOREIGN: [(&[u8], &str); 9] = [
     (b"\x05VNF", "an EyeSDN or OmniPeek capture; make a pcap of it, such as by `editcap -F pcap`"),
 ];
 
-/// How many of a file's first bytes tell what it is.
+/// How many bytes at the start of a file identify its format.
 pub(super) const MAGIC_BYTES: usize = 16;
 
-/// What is wrong with a file around the captured packets.
+/// What is wrong with a compressed file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// It ends within a frame.
     CutShort,
-    /// What comes next cannot be unpacked.
+    /// The rest cannot be decompressed.
     Damaged,
-    /// All was unpacked, and is not what was packed.
+    /// It was decompressed, but the checksum is wrong.
     Checksum,
-    /// Something else stands behind the last frame.
+    /// There is other data after the last frame.
     Trailing,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Flaw {
 impl std::error::Error for Flaw {}
 
 impl Flaw {
-    /// The flaw that ended a reader, where one did.
+    /// The flaw that caused this error, if any.
     pub(super) fn of(error: &io::Error) -> Option<Self> {
         match error.kind() {
             ErrorKind::UnexpectedEof => Some(Self::CutShort),
@@ -75,7 +75,7 @@ impl From<Flaw> for io::Error {
     }
 }
 
-/// What is in a gzip or zstd file, or the reader as it was.
+/// Wraps the reader of a gzip or zstd file in a decompressor. Other readers are unchanged.
 pub(super) fn unpacked(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn Read + Send>> {
     let mut first = Vec::new();
     patiently(|| {
@@ -99,7 +99,7 @@ pub(super) fn unpacked(mut reader: Box<dyn Read + Send>) -> io::Result<Box<dyn R
     })
 }
 
-/// What a file is that begins so and is no capture that can be read; `None` when nobody knows.
+/// Names the format of a file that cannot be read; `None` if it is unknown.
 pub(super) fn foreign(first: &[u8], name: &str) -> Option<&'static str> {
     let known = FOREIGN.iter().find(|(magic, _)| first.starts_with(magic)).map(|(_, what)| *what);
     known.or_else(|| {
@@ -108,7 +108,8 @@ pub(super) fn foreign(first: &[u8], name: &str) -> Option<&'static str> {
     })
 }
 
-/// ERF files have no magic: their first record is looked at (Endace, "ERF types reference").
+/// ERF files have no magic number, so their first record is checked (Endace, "ERF types
+/// reference").
 fn is_erf(first: &[u8]) -> bool {
     let &[_, _, _, _, s0, s1, s2, s3, kind, _, r0, r1, ..] = first else { return false };
     let seconds = u32::from_le_bytes([s0, s1, s2, s3]);
@@ -117,7 +118,7 @@ fn is_erf(first: &[u8]) -> bool {
     after_1990 && known && record >= 24 && record.is_multiple_of(8)
 }
 
-/// Waits for a pipe: a frame's state cannot be taken up again in its middle.
+/// Waits for a pipe: decompression cannot be resumed within a frame.
 struct Patient<R>(R);
 
 impl<R: Read> Read for Patient<R> {
@@ -126,23 +127,24 @@ impl<R: Read> Read for Patient<R> {
     }
 }
 
-/// Where in a gzip file the reader is.
+/// The reader's position in a gzip file.
 enum Member {
     Head,
     Body(Decompress, Crc),
     Tail(Crc),
 }
 
-/// One gzip member after the other (RFC 1952 §2.2).
+/// Reads one gzip member after the other (RFC 1952 §2.2).
 struct Gzip<R> {
     source: R,
     at: Member,
-    /// A member was read, so that what comes next need not be one.
+    /// A member was read, so further data need not be one.
     is_later: bool,
 }
 
 impl<R: BufRead> Gzip<R> {
-    /// Reads a member's header; false at the end of the file, before which gzip(1) takes zeros.
+    /// Reads a member's header; false at the end of the file, which zeros may precede, as for
+    /// gzip(1).
     fn head(&mut self) -> io::Result<bool> {
         let mut magic = [0; 2];
         if self.is_later {
@@ -236,7 +238,7 @@ impl<R: BufRead> Read for Gzip<R> {
     }
 }
 
-/// One zstd frame after the other (RFC 8878 §3).
+/// Reads one zstd frame after the other (RFC 8878 §3).
 struct Zstd<R> {
     source: R,
     decoder: FrameDecoder,
@@ -244,13 +246,13 @@ struct Zstd<R> {
     is_open: bool,
 }
 
-/// True for what begins a frame that holds nothing for readers (RFC 8878 §3.1.2).
+/// True for the start of a skippable frame (RFC 8878 §3.1.2).
 fn is_skippable(first: &[u8]) -> bool {
     matches!(first, [0x50..=0x5f, 0x2a, 0x4d, 0x18])
 }
 
 impl<R: BufRead> Zstd<R> {
-    /// Begins the next frame that holds something; false at the end of the file.
+    /// Starts the next frame with content; false at the end of the file.
     fn begin(&mut self) -> io::Result<bool> {
         loop {
             if self.source.fill_buf()?.is_empty() {

@@ -23,6 +23,7 @@ mod correlate;
 mod engine;
 mod key;
 mod load;
+mod monitor;
 mod options;
 mod outcome;
 mod schedule;
@@ -43,6 +44,7 @@ use self::key::{ExchangeKey, SessionKey};
 pub use self::load::breaker::BreakerOptions;
 pub use self::load::ramp::RampOptions;
 use self::load::ramp::{Ramp, RampDecision, StopCause};
+pub use self::monitor::ReplayMonitor;
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
@@ -417,27 +419,6 @@ impl Drop for ReplaySink {
             self.queue.abandon();
             let _ = engine.join();
         }
-    }
-}
-
-/// Reads the counters of a running replay, and its report at the end.
-#[derive(Clone)]
-pub struct ReplayMonitor {
-    queue: Arc<Queue>,
-    report: Arc<OnceLock<ReplayReport>>,
-}
-
-impl ReplayMonitor {
-    /// The current counters. Their sums hold while it runs, too.
-    #[must_use]
-    pub fn progress(&self) -> ReplayProgress {
-        self.queue.counters.progress()
-    }
-
-    /// The report; `None` until the sink has finished.
-    #[must_use]
-    pub fn report(&self) -> Option<ReplayReport> {
-        self.report.get().cloned()
     }
 }
 

@@ -76,8 +76,8 @@ pub enum Command {
     /// Run from a configuration file: several targets, rules, sampling
     #[command(after_help = "Examples:\n  \
         mirror run --config mirror.yaml\n\n\
-        docs/configuration.md has every key. Rules that change take effect while it runs, within a second \
-        or at SIGHUP; a file that is not valid is refused, and the last valid one stays in effect.")]
+        docs/configuration.md describes every key. Changes of the file take effect within a second, or at \
+        SIGHUP; an invalid file is rejected, and the last valid one stays in effect.")]
     Run(RunArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),

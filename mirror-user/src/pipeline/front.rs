@@ -1,5 +1,5 @@
-//! The trait of what provides exchanges to the rules: a packet source with the stages that turn
-//! packets into exchanges, or any other origin.
+//! Where exchanges come from: in front of the rules stands a source of packets with what turns them into
+//! exchanges, or anything else that gives exchanges.
 
 use std::time::Duration;
 
@@ -7,66 +7,67 @@ use crate::filter::Ports;
 use crate::http::message::Exchange;
 use crate::stats::{Account, Note};
 
-/// Provides the exchanges of a run. Those of one connection are in order.
+/// Gives the exchanges of a run, in the order in which each connection had them.
 pub trait Front: Send {
-    /// Reads further, for at most `wait` if nothing arrives and a bounded number of packets
-    /// otherwise, and adds the exchanges to `out`. Returns as soon as there is one.
+    /// Reads on, for at most `wait` where nothing comes, and adds the exchanges that this completed to
+    /// `out`. Returns as soon as there is one.
     ///
     /// # Errors
-    /// If it cannot continue, or at the end, if some of the input could not be read. What was read
-    /// before is valid.
+    /// When it cannot go on, or at its end, when not all that was asked for could be read. What was read
+    /// before stands.
     fn read(&mut self, wait: Duration, out: &mut Vec<Exchange>) -> anyhow::Result<Reading>;
 
-    /// Stops taking input. Input that was already taken is still read; then [`Reading::End`]
-    /// follows.
+    /// Takes nothing further in. What was taken is still read; then comes [`Reading::End`].
     fn stop(&mut self);
 
-    /// Ends open connections and adds their exchanges to `out`.
+    /// What was open ends here; its exchanges are added to `out`.
     ///
     /// # Errors
-    /// If the recording of packets could not be written.
+    /// When a copy of what was read could not be written.
     fn finish(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()>;
 
-    /// The interface names that [`Peers::interface`](crate::tcp::event::Peers::interface) indexes.
+    /// The names of the interfaces that [`Peers::interface`](crate::tcp::event::Peers::interface) counts.
     fn interfaces(&self) -> &[String];
 
     /// How many packets were read so far.
     fn packets(&self) -> u64;
 
-    /// Sets the ports that servers listen on.
+    /// The ports that servers listen on, as the configuration has them from now on.
     fn server_ports(&mut self, ports: Ports);
 
-    /// The counters so far, with losses by reason. Nothing is in flight after
+    /// What was read so far, and what was lost by reason. Nothing is in flight after
     /// [`finish`](Self::finish).
     fn observe(&self) -> Observed;
 
-    /// Warnings for the operator at the end.
+    /// What the operator should know at the end.
     fn warnings(&self) -> Vec<String>;
 
-    /// Advice if no request was seen.
+    /// What to do where not one request was seen.
     fn when_nothing_was_seen(&self) -> Option<String>;
 }
 
-/// The result of reading. None of these is an error.
+/// What came of reading. None of them is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Something was read; there may be more.
-    Some,
-    /// Nothing arrived within the wait.
+    /// Exchanges were added; more may be there at once.
+    Exchanges,
+    /// So much was read since the last pause that it is time to look at what other threads want.
+    Pause,
+    /// Nothing came within the wait.
     Idle,
-    /// After the exchanges that were added, the capture is read again: no connection continues, and
-    /// times are later than recorded by this much.
+    /// The capture begins anew, after the exchanges that were added: no connection goes on, and times are so
+    /// much later than those recorded.
     Rewound(Duration),
-    /// The input has ended.
+    /// Nothing will come any more.
     End,
 }
 
 /// The counters of a front.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// One account for each seam, in the order in which a packet passes them.
+    /// One account for each seam, in the order in which a packet meets them.
     pub accounts: Vec<Account>,
-    /// Accounts that are listed last, after those of the sinks.
+    /// Accounts that stand at the end of the list, after those of the sinks.
     pub copies: Vec<Account>,
     /// Counts that explain the accounts.
     pub notes: Vec<Note>,

@@ -1,15 +1,15 @@
-//! Connects the stages of a run: takes exchanges from a front, clears them by the rules, and gives
-//! them to the sinks, in one order and on one thread.
+//! The stages joined: exchanges come in from a front, what may leave goes out to the sinks, in one order
+//! and on one thread.
 //!
-//! One thread reads, reassembles, parses and clears, because passing a packet to another thread
-//! costs more than all of these. In a live run the kernel's ring buffer in front of this thread
-//! absorbs bursts. After it, each sink that waits for a network has its own bounded queue and
-//! thread. So one worker handles all of a connection; with several workers the symmetric flow key
-//! would choose among them.
+//! One thread reads, reassembles, parses and clears, because handing a packet to another thread
+//! costs more than all of it. Live, the ring in front of this thread takes up the bursts; behind
+//! it, each sink that waits for a network has a bounded queue and a thread of its own. A
+//! connection therefore always lies in one worker's hands; with several workers the symmetric flow
+//! key would choose among them.
 //!
-//! A [`Front`] provides the exchanges: a packet source with the stages that turn packets into
-//! exchanges ([`Packets`]). Configuration changes (`handover`) take effect between two exchanges.
-//! Sinks of removed targets finish on their own threads (`retired`).
+//! In front of the rules stands a [`Front`]: packets and the stages that turn them into exchanges
+//! ([`Packets`]). What changes while packets pass (`handover`) takes effect between two exchanges; targets
+//! that go end on threads of their own (`retired`).
 
 mod counts;
 mod front;
@@ -38,44 +38,39 @@ use crate::sink::Event;
 use crate::stats::SnapshotSlot;
 use crate::summary::Summary;
 
-/// How long the front may wait for a packet before it reports that it is idle. Bounds the delay of
-/// a stop and of connection timeouts while the link is idle.
+/// How long the front may wait for a packet before it must say that none came. Bounds how late a
+/// stop is noticed and how long a time-out of a connection is late while the link is idle.
 const IDLE_WAIT: Duration = Duration::from_millis(20);
 
-/// How many packets are read between two checks for requests of other threads: a stop, the progress
-/// line, a snapshot. At the lowest packet rate at which the source is never idle, 250 per second,
-/// this takes about 1 s.
-const PACKETS_PER_CHECK: u32 = 256;
-
-/// All stages of a run.
+/// Every stage of one run.
 pub struct Pipeline {
     front: Box<dyn Front>,
     rules: Rules,
     outlets: Vec<Outlet>,
     beside: Beside,
-    /// Exchanges between the stages; reused.
+    /// What passes between the stages; reused.
     exchanges: Vec<Exchange>,
     counts: Counts,
     retired: Retired,
-    /// How many interfaces the sinks know of.
+    /// How many interfaces the sinks know.
     interfaces: usize,
 }
 
-/// What a run has besides its stages.
+/// What a run has beside its stages.
 #[derive(Default)]
 pub struct Beside {
-    /// The progress line.
+    /// What is shown while it runs.
     pub progress: Progress,
-    /// Configuration changes from another thread.
+    /// Where changes come from while it runs.
     pub handover: Option<Arc<Handover>>,
-    /// Counters of the guard that protects production.
+    /// What was done so that production does not feel it.
     pub guard: Option<Arc<guard::Counts>>,
-    /// Where other threads request snapshots of the counters.
+    /// Where other threads get its counters while it runs.
     pub snapshots: Arc<SnapshotSlot>,
 }
 
 impl Pipeline {
-    /// Gives the exchanges of `front` that `rules` clear to `outlets`.
+    /// What `front` gives and `rules` clear goes to `outlets`.
     #[must_use]
     pub fn new(front: Box<dyn Front>, rules: Rules, outlets: Vec<Outlet>, beside: Beside) -> Self {
         Self {
@@ -93,7 +88,7 @@ impl Pipeline {
     /// Runs until the front ends or `stop` is requested, then finishes every stage.
     ///
     /// # Errors
-    /// If the front or a sink cannot continue. The summary is still valid for what came before.
+    /// When the front or a sink cannot go on. The summary then still holds for what came before.
     pub fn run(mut self, stop: &Stop) -> (Summary, anyhow::Result<()>) {
         self.rules.remember_open(self.needs_responses());
         self.beside.snapshots.publish(self.snapshot());
@@ -106,7 +101,6 @@ impl Pipeline {
     }
 
     fn pump(&mut self, stop: &Stop) -> anyhow::Result<()> {
-        let mut checked = 0;
         loop {
             let reading = self.front.read(IDLE_WAIT, &mut self.exchanges)?;
             self.pass_on()?;
@@ -121,24 +115,22 @@ impl Pipeline {
                 Reading::Rewound(shift) => self.emit(Event::Rewound(shift)),
                 Reading::End => return Ok(()),
             }
-            let packets = self.front.packets();
-            if reading == Reading::Idle
-                || packets.saturating_sub(checked) >= u64::from(PACKETS_PER_CHECK)
-            {
-                checked = packets;
-                self.beside.progress.show(packets, self.counts.requests);
-                self.emit(Event::Production(self.counts.responses));
-                if self.beside.snapshots.take_request() {
-                    self.beside.snapshots.publish(self.snapshot());
-                }
-                if stop.requested() {
-                    self.front.stop();
-                }
-            }
         }
     }
 
-    /// Passes exchanges from the front to the sinks.
+    /// Looks at what other threads want.
+    fn look(&mut self, stop: &Stop) {
+        self.beside.progress.show(self.front.packets(), self.counts.requests);
+        self.emit(Event::Production(self.counts.responses));
+        if self.beside.snapshots.take_request() {
+            self.beside.snapshots.publish(self.snapshot());
+        }
+        if stop.requested() {
+            self.front.stop();
+        }
+    }
+
+    /// From the front to the sinks.
     fn pass_on(&mut self) -> anyhow::Result<()> {
         if self.exchanges.is_empty() {
             return Ok(());
@@ -158,7 +150,7 @@ impl Pipeline {
             {
                 self.counts.responses.count(code);
             }
-            // If no sink needs responses, later moments are not evaluated.
+            // Where requests alone are wanted, what comes later is not even judged.
             if !(counts || self.rules.remembers_open()) {
                 continue;
             }
@@ -185,7 +177,7 @@ impl Pipeline {
         self.outlets.iter().any(|outlet| outlet.sink.needs_responses())
     }
 
-    /// Applies the changes that other threads have queued.
+    /// Lets what was left in the meantime take effect.
     fn take_changes(&mut self) -> anyhow::Result<()> {
         let Some(handover) = &self.beside.handover else { return Ok(()) };
         for Change { server_ports, rules, retire, mut outlets } in handover.take() {
@@ -208,7 +200,7 @@ impl Pipeline {
         let mut outcome = self.pass_on().and(read);
         for outlet in &mut self.outlets {
             outlet.sink.on(Event::Production(self.counts.responses));
-            // Every sink is finished, even if an earlier one failed.
+            // Every sink is finished, whatever happened to the one before it.
             outcome = outcome.and(outlet.sink.finish());
         }
         outcome.and(self.retired.finish())

@@ -1,11 +1,7 @@
-//! The packet front: a source, and the stages that turn its packets into exchanges.
+//! The front of packets: a source, and the stages that turn its packets into exchanges.
 
 use std::time::Duration;
 
-<<<<<<< HEAD
-=======
-use super::PACKETS_PER_CHECK;
->>>>>>> a5971cb (pipeline: comments and names in the field's terms)
 use super::front::{Front, Observed, Reading};
 use crate::decode::{Decoder, Skip};
 use crate::filter::Ports;
@@ -18,24 +14,20 @@ use crate::stats::{Note, Topic};
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
 
-<<<<<<< HEAD
 /// How many packets are read between two pauses, in which the pipeline looks at what other threads
 /// want: a stop, the progress line, a snapshot. So few that it is 1 s where packets come just often
 /// enough that the source is never idle, 250 a second.
 const PACKETS_PER_PAUSE: u64 = 256;
 
 /// From packets to exchanges.
-=======
-/// Turns packets into exchanges.
->>>>>>> a5971cb (pipeline: comments and names in the field's terms)
 pub struct Packets {
     source: Box<dyn PacketSource>,
     decoder: Decoder,
-    /// Records the packets that became segments, as they were captured.
+    /// Writes down the packets that became segments, as they were seen.
     recorder: Option<Recorder>,
     flows: FlowTable,
     http: HttpTable,
-    /// Events from `flows` to `http`; reused for every packet.
+    /// Between `flows` and `http`; reused for every packet.
     events: Vec<StreamEvent>,
     packets: u64,
     /// How many packets will have been read at the next pause.
@@ -43,7 +35,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Connects the stages.
+    /// Joins the stages.
     #[must_use]
     pub fn new(
         source: Box<dyn PacketSource>,
@@ -63,18 +55,18 @@ impl Packets {
         }
     }
 
-    /// Also records the packets that become segments.
+    /// The same, which also writes down the packets that become segments.
     #[must_use]
     pub fn recorded_by(self, recorder: Option<Recorder>) -> Self {
         Self { recorder, ..self }
     }
 
-    /// Passes one packet through the stages.
+    /// The way of a packet.
     fn take(&mut self, packet: &Packet, out: &mut Vec<Exchange>) -> anyhow::Result<()> {
         self.packets += 1;
         let decoded = self.decoder.push(packet);
         if let Some(recorder) = &mut self.recorder
-            // The ports of a fragment are known only once its datagram is complete.
+            // A fragment's ports are known only when all of its datagram has come.
             && matches!(decoded, Ok(_) | Err(Skip::Fragment))
         {
             recorder.write(packet, self.source.interfaces())?;
@@ -97,7 +89,7 @@ impl Packets {
         }
     }
 
-    /// Expires connections while the link is idle.
+    /// Time passes on an idle link, too: what waits for a time-out is let go.
     fn idle(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()> {
         if let Some(now) = self.source.now() {
             self.flows.expire(now, &mut self.events);
@@ -109,13 +101,8 @@ impl Packets {
 
 impl Front for Packets {
     fn read(&mut self, wait: Duration, out: &mut Vec<Exchange>) -> anyhow::Result<Reading> {
-<<<<<<< HEAD
         while self.packets < self.next_pause {
             // Looked at where it was put: to move a packet that was just written makes a CPU wait.
-=======
-        for _ in 0..PACKETS_PER_CHECK {
-            // Matched by reference: moving a packet that was just written stalls the CPU.
->>>>>>> a5971cb (pipeline: comments and names in the field's terms)
             let next = self.source.next(wait);
             match &next {
                 Ok(Next::Packet(packet)) => self.take(packet, out)?,

@@ -94,7 +94,7 @@ pub enum WhenFull {
     Wait,
 }
 
-/// Which request of a live replay is dropped if the queue is full.
+/// Which request is dropped when the queue is full. Applies to live captures; reading a file pauses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Victim {

@@ -311,7 +311,7 @@ fn plain(why: &io::Error) -> String {
 mod tests {
     use std::time::Duration;
 
-    use super::{RequestEdits, Endpoint, Target};
+    use super::{Endpoint, RequestEdits, Target};
 
     /// Far longer than loopback needs.
     const LONGEST: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mirror_user::config::convert::{Fate, Options, Origin, convert};
+use mirror_user::config::convert::{Options, Origin, Outcome, convert};
 use mirror_user::config::file::File;
 use mirror_user::settings::SourceSettings;
 
@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     {
         let source = SourceSettings { from: vec!["any".to_owned()], ..SourceSettings::default() };
         let conversion = convert(origin, text, &Options { source, gateway, subsets: Vec::new() });
-        let refused = conversion.findings.iter().any(|finding| finding.fate == Fate::Refused);
+        let refused = conversion.findings.iter().any(|finding| finding.outcome == Outcome::Refused);
         assert_eq!(refused, conversion.native.is_none(), "converted or refused");
         assert!(conversion.native.is_none_or(|native| File::parse(&native).is_ok()), "valid");
     }

@@ -2,13 +2,13 @@
 //!
 //! 1. The configuration is complete and checked; only the files that it names are open.
 //! 2. [`confine`]: this thread is restricted to its output files and targets (Landlock). Threads
-//! inherit the restriction when they start, so no other thread runs before.
+//!    inherit the restriction when they start, so no other thread runs before.
 //! 3. This thread lowers its priority, hides its memory, and keeps only the capabilities for
-//! opening.
+//!    opening.
 //! 4. With a live source the outputs are opened first: targets are probed and their threads
-//! started. Then the source is attached, so that its packets can be processed at once. With files
-//! the source is opened first, so that unreadable input is reported before a file is written or a
-//! target contacted.
+//!    started. Then the source is attached, so that its packets can be processed at once. With files
+//!    the source is opened first, so that unreadable input is reported before a file is written or a
+//!    target contacted.
 //! 5. The guard and the watcher of the configuration file start.
 //! 6. This thread keeps only the capabilities for reading.
 //! 7. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).

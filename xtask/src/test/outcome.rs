@@ -67,6 +67,7 @@ impl<'a> Line<'a> {
 impl Outcome {
     /// Runs one test program to its end, shows what it says, and adds it up. A program that ends
     /// without a result has failed, however it ended.
+    #[expect(clippy::disallowed_methods, reason = "how long a part took is wall time")]
     pub(super) fn run(&mut self, program: &str, command: &mut Command) -> anyhow::Result<()> {
         let args = command.get_args().map(|arg| format!(" {}", arg.display()));
         let part = format!("{program}{}", args.collect::<String>());
@@ -106,6 +107,7 @@ impl Outcome {
     }
 
     /// Does something beside the test programs, and notes how long it took.
+    #[expect(clippy::disallowed_methods, reason = "how long a part took is wall time")]
     pub(super) fn time<T>(&mut self, part: &str, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let result = work();

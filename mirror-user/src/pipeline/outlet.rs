@@ -32,8 +32,8 @@ impl Outlet {
     /// Gives what the rules send to `id` to `sink`. Its counters are labeled with the target's
     /// `name`.
     #[must_use]
-    pub fn of_target(id: TargetId, name: &Arc<str>, sink: Box<dyn Sink>) -> Self {
-        Self { target: Some(Named { id, name: Arc::clone(name) }), sink }
+    pub fn of_target(id: TargetId, name: Arc<str>, sink: Box<dyn Sink>) -> Self {
+        Self { target: Some(Named { id, name }), sink }
     }
 
     /// True if its target is one of these.

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use super::{Messages, Opened, OutputPlan, keep};
+use super::{Messages, Opened, OutputPlan, both, for_counts, for_redaction};
 use crate::files::rotate::Series;
 use crate::files::{self, Destination};
-use crate::http::{BodyKeep, HttpOptions, KeepLimits};
+use crate::http::{BodyKeep, KeepLimits};
 use crate::recorder::{Recorder, SNAPLEN_BYTES};
-use crate::rules::redact::MAX_BODY_BYTES;
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::{Form, Lines};
 use crate::sink::packets::Packets;
@@ -17,8 +16,7 @@ const MAX_JSON_BODY: u64 = 1 << 20;
 
 /// The original packets.
 pub(crate) fn raw_packets(file: Destination) -> OutputPlan {
-    let http = HttpOptions { heads: false, ..HttpOptions::default() };
-    let plan = OutputPlan::new(http, {
+    let plan = OutputPlan::new(for_counts(), {
         let file = file.clone();
         move |_| {
             let recorder = Some(Recorder::create(file, SNAPLEN_BYTES)?);
@@ -30,10 +28,7 @@ pub(crate) fn raw_packets(file: Destination) -> OutputPlan {
 
 /// Cleared exchanges as packets.
 pub(crate) fn packets(file: Destination) -> OutputPlan {
-    // Redaction reads no more of a body.
-    let keep = keep(MAX_BODY_BYTES as u64);
-    let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
-    let plan = OutputPlan::new(http, {
+    let plan = OutputPlan::new(for_redaction(), {
         let file = file.clone();
         move |_| Ok(Opened::of(Packets::new(Recorder::create(file, SNAPLEN_BYTES)?)))
     });
@@ -48,8 +43,7 @@ pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan 
             BodyKeep::Keep(KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY })
         }
     };
-    let http = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
-    let plan = OutputPlan::new(http, {
+    let plan = OutputPlan::new(both(keep), {
         let file = file.clone();
         move |_| {
             let prints = file.is_none();

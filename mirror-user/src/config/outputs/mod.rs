@@ -12,7 +12,7 @@ use crate::files::Destination;
 use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::pipeline::Outlet;
 use crate::recorder::Recorder;
-use crate::rules::redact::Redactor;
+use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::replay::{OnConnect, ReplayMonitor};
@@ -111,4 +111,19 @@ impl OutputPlan {
 /// Keeps bodies up to `total` bytes.
 fn keep(total: u64) -> BodyKeep {
     BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() })
+}
+
+/// Keeps the same of both messages of an exchange.
+fn both(body: BodyKeep) -> HttpOptions {
+    HttpOptions { request_body: body, response_body: body, ..HttpOptions::default() }
+}
+
+/// Keeps no more of bodies than redaction reads.
+fn for_redaction() -> HttpOptions {
+    both(keep(MAX_BODY_BYTES as u64))
+}
+
+/// Keeps nothing of messages, which are only counted.
+fn for_counts() -> HttpOptions {
+    HttpOptions { heads: false, ..HttpOptions::default() }
 }

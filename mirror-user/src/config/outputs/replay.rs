@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::{Opened, Opening, OutputPlan, keep};
 use crate::descriptors;
-use crate::http::HttpOptions;
+use crate::http::{HttpOptions, KeepLimits};
 use crate::logging::emit;
 use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
@@ -33,7 +33,7 @@ pub(crate) struct Bodies {
 
 impl Default for Bodies {
     fn default() -> Self {
-        let longest = crate::http::KeepLimits::default().total;
+        let longest = KeepLimits::default().total;
         Self { longest, spooled: HttpOptions::default().max_spooled }
     }
 }
@@ -124,7 +124,7 @@ impl ReplayTarget {
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
         let monitor = sink.monitor();
         let outlet = match (self.name, id) {
-            (Some(name), Some(id)) => Outlet::of_target(id, &name, Box::new(sink)),
+            (Some(name), Some(id)) => Outlet::of_target(id, name, Box::new(sink)),
             _ => Outlet::of_all(Box::new(sink)),
         };
         Ok((outlet, monitor))

@@ -20,7 +20,7 @@ use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use crate::support;
-use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::netns::{CABLE, Lab, Mirror, Shadow, patience, succeed, until};
 use crate::support::summary::{account, assert_balance, dropped};
 use crate::support::target::{Behaviour, RawRequest, Target};
 
@@ -502,17 +502,14 @@ fn shadows_arrive_once_whatever_others_do_with_marks_and_addresses() {
                 let mut words = rule.split(' ');
                 succeed(Command::new(words.next().unwrap()).args(words));
             }
-            let mut shadow = lab.client("python3");
-            let shadow = shadow.args(["-m", "http.server", "8080", "--bind", "10.77.0.2"]);
-            let mut shadow = shadow.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-            until("the shadow listens", || TcpStream::connect("10.77.0.2:8080").is_ok());
+            let shadow = Shadow::start(lab);
             let to = ["--to", "http://10.77.0.2:8080", "--json"];
             let flags = ["replay", "--from", CABLE, "--port", "8080"];
             let mirror = Mirror::start(lab, &[&flags[..], &to].concat());
             drop(lab.curl(&[&format!("{URL}/one")]));
+            // What is sent after the filters are gone is not counted as mirror's own.
+            shadow.has_served("/one");
             let summary = mirror.summary();
-            shadow.kill().unwrap();
-            shadow.wait().unwrap();
             assert_balance(&summary);
             assert_eq!(account(&summary, "shadow requests"), (1, 1, vec![]), "{summary:#}");
             assert_eq!(account(&summary, "cleared"), (1, 1, vec![]), "not shadowed again");

@@ -9,7 +9,7 @@ use aya::programs::{SchedClassifier, TcAttachType};
 use serde_json::Value;
 
 use crate::support;
-use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::netns::{CABLE, Lab, Mirror, Shadow, patience, succeed, until};
 use crate::support::summary::{account, assert_balance, dropped};
 use crate::support::target::{Behaviour, RawRequest, Target};
 use crate::support::wire::Talk;
@@ -375,31 +375,19 @@ fn shadows_of_our_own_are_passed_over() {
     Lab::run(|lab| {
         // The target is on the client's host, on the same port: its traffic passes the same cable.
         lab.start_nginx();
-        let mut shadow = lab.client("python3");
-        shadow.args(["-m", "http.server", "8080", "--bind", "10.77.0.2"]);
-        let mut shadow = shadow.stderr(std::process::Stdio::null()).spawn().expect("a server");
-        until("the shadow listens", || std::net::TcpStream::connect("10.77.0.2:8080").is_ok());
+        let shadow = Shadow::start(lab);
         let to = ["--to", "http://10.77.0.2:8080"];
         let mirror = Mirror::start(
             lab,
             &["replay", "--from", CABLE, "--port", "8080", to[0], to[1], "--json"],
         );
         lab.curl(&["http://10.77.0.1:8080/one"]);
-        until("the shadow request went out", || mirror_counts_own(lab));
+        shadow.has_served("/one");
         let summary = mirror.summary();
-        shadow.kill().expect("a child");
-        shadow.wait().expect("a child");
         assert_sums(&summary);
         assert!(dropped(&summary, "kernel", "own_replay") > 0, "{summary:#}");
         assert_eq!(account(&summary, "shadow requests").0, 1, "{summary:#}");
     });
-}
-
-/// The shadow's connection shows among the sockets of the namespace.
-fn mirror_counts_own(_lab: &Lab) -> bool {
-    let sockets =
-        succeed(Command::new("ss").args(["--tcp", "--all", "--numeric", "dst", "10.77.0.2:8080"]));
-    String::from_utf8_lossy(&sockets.stdout).contains("10.77.0.2:8080")
 }
 
 #[test]

@@ -167,6 +167,40 @@ impl Drop for Lab {
     }
 }
 
+/// Another web server, on port 8080 of the client's host: its traffic passes the same cable.
+pub(crate) struct Shadow {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Shadow {
+    /// Starts it and waits until it listens.
+    pub(crate) fn start(lab: &Lab) -> Self {
+        let log = lab.path("shadow.log");
+        let mut python = lab.client("python3");
+        python.args(["-u", "-m", "http.server", "8080", "--bind", "10.77.0.2"]);
+        python.stdout(Stdio::null()).stderr(File::create(&log).expect("a file"));
+        let child = python.spawn().expect("python3 can be run");
+        until("the shadow listens", || std::net::TcpStream::connect("10.77.0.2:8080").is_ok());
+        Self { child, log }
+    }
+
+    /// Waits until it has logged a request for this path.
+    pub(crate) fn has_served(&self, path: &str) {
+        let line = format!("\"GET {path} ");
+        until("the shadow was asked", || {
+            std::fs::read_to_string(&self.log).is_ok_and(|log| log.contains(&line))
+        });
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A running `mirror`, killed when it is dropped.
 pub(crate) struct Mirror {
     child: Option<Child>,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use mirror_user::config::file::File;
 use mirror_user::decode::{Decoder, Limits};
 use mirror_user::http::message::{Exchange, Moment};
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable};
+use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, ResponseProgress, ResponseReader};
 use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use mirror_user::rules::{NotCleared, Rules};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
@@ -233,4 +233,23 @@ fn an_exchange_allocates_a_few_times_however_many_packets_it_has() {
         let info = allocation_counter::measure(|| assert_eq!(stages.take(others), EXCHANGES));
         assert!(info.count_total <= PER_EXCHANGE * EXCHANGES as u64, "{length} bytes: {info:?}");
     }
+}
+
+#[test]
+fn a_response_that_nobody_wants_allocates_nothing() {
+    let mut reader = ResponseReader::default();
+    let wire = b"HTTP/1.1 200 OK\r\nServer: a\r\nContent-Length: 3\r\n\r\nabc";
+    let mut read = |max_body| {
+        reader.expect(false, max_body);
+        let whole = reader.push(wire).unwrap();
+        assert_eq!(whole, ResponseProgress::Complete { status: 200, reusable: true });
+        assert_eq!(
+            reader.take(Timestamp::default(), Timestamp::default()).is_some(),
+            max_body.is_some()
+        );
+    };
+    // The field lines that are kept from one response to the next.
+    read(None);
+    assert_eq!(allocation_counter::measure(|| read(None)).count_total, 0);
+    assert!(allocation_counter::measure(|| read(Some(100))).count_total > 0);
 }

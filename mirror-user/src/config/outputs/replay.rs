@@ -11,7 +11,7 @@ use crate::logging::emit;
 use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
 use crate::sink::replay::{
-    Forbidden, MAX_RESPONSE_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
+    Forbidden, MAX_BODY_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
 };
 
 /// A target and its replay options.
@@ -41,11 +41,11 @@ impl Default for Bodies {
 /// Sends requests to `targets`.
 pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
     let counted = HttpOptions::default();
-    let correlates = targets.iter().any(|to| to.options.correlate);
+    let keeps_responses = targets.iter().any(|to| to.options.keeps_responses());
     let http = HttpOptions {
         request_body: keep(bodies.longest),
-        response_body: match correlates {
-            true => keep(MAX_RESPONSE_BYTES as u64),
+        response_body: match keeps_responses {
+            true => keep(MAX_BODY_BYTES as u64),
             false => counted.response_body,
         },
         max_spooled: bodies.spooled,

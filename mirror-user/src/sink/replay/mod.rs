@@ -37,7 +37,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
-pub(crate) use self::correlate::MAX_RESPONSE_BYTES;
 use self::correlate::{Count, RecordedResponse};
 use self::engine::queue::{MaxWait, Queue, Submission};
 use self::key::{ExchangeKey, SessionKey};
@@ -50,6 +49,8 @@ use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
 use self::outcome::log::{LoggedRequest, RequestLog};
 use self::outcome::misdirected::Misdirected;
+use self::outcome::observer::Observed;
+pub use self::outcome::observer::{OutcomeObserver, ShadowOutcome, ShadowResponse};
 use self::outcome::progress::Observers;
 pub use self::outcome::progress::{Attribution, NotDelivered, ReplayProgress};
 use self::outcome::reasons::Reasons;
@@ -73,6 +74,10 @@ use crate::rules::Cleared;
 use crate::rules::tag::Marks;
 use crate::sink::{Event, Sink};
 use crate::stats::{Account, Note, Responses, Topic};
+
+/// The largest body of a response that is kept, production's or the target's, in bytes. Of a
+/// longer one, the head and the length are.
+pub const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// The largest number of requests whose responses of production are expected; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
@@ -99,6 +104,7 @@ pub struct ReplaySink {
     /// Production's responses so far.
     production: Responses,
     by_rule: ByRule,
+    observer: Option<Arc<dyn OutcomeObserver>>,
     /// Queued requests whose responses of production are needed; `None` without correlation.
     open: Option<HashSet<ExchangeKey>>,
     /// The number of this pass over the capture.
@@ -142,6 +148,7 @@ impl ReplaySink {
             misdirected: Misdirected::new(&options.marks.host),
             production: Responses::default(),
             by_rule: ByRule::default(),
+            observer: options.observer.clone(),
             open: options.correlate.then(HashSet::new),
             pass: 0,
             queue: Arc::clone(&queue),
@@ -204,6 +211,9 @@ impl ReplaySink {
         let observers = Observers {
             log_entry,
             rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
+            observed: self.observer.as_ref().map(|observer| {
+                Box::new(Observed { observer: Arc::clone(observer), exchange: id, copy })
+            }),
         };
         let shadow = match shadow {
             Ok(shadow) => shadow,

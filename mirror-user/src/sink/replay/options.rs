@@ -9,6 +9,7 @@ use strum::{EnumIter, EnumMessage, IntoStaticStr};
 use crate::rules::tag::Marks;
 use crate::sink::replay::load::breaker::BreakerOptions;
 use crate::sink::replay::load::ramp::RampOptions;
+use crate::sink::replay::outcome::observer::OutcomeObserver;
 use crate::sink::replay::outcome::verdict::FailOn;
 use crate::sink::replay::schedule::copies::Copies;
 use crate::sink::replay::schedule::pace::{Pace, Rate};
@@ -54,6 +55,8 @@ pub struct ReplayOptions {
     pub log: Option<Arc<File>>,
     /// When the replay counts as failed.
     pub fail_on: Vec<FailOn>,
+    /// Who is given what became of each request, with the target's response.
+    pub observer: Option<Arc<dyn OutcomeObserver>>,
 }
 
 impl ReplayOptions {
@@ -78,7 +81,14 @@ impl ReplayOptions {
             breaker: None,
             log: None,
             fail_on: Vec::new(),
+            observer: None,
         }
+    }
+
+    /// True if somebody looks at responses, production's and the target's.
+    #[must_use]
+    pub fn keeps_responses(&self) -> bool {
+        self.correlate || self.observer.is_some()
     }
 }
 

@@ -28,7 +28,7 @@ mod stats;
 pub mod target;
 
 pub use content::Content;
-pub use h1::{Chunks, Dechunked, Piece, ResponseHeads, Unreadable, dechunk, whole};
+pub use h1::{Dechunked, InvalidResponse, ResponseProgress, ResponseReader, dechunk, whole};
 pub use keep::{BodyKeep, KeepLimits};
 pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 

@@ -35,14 +35,9 @@ pub(super) use self::counts::{Count, Counts};
 use self::sites::RequestContext;
 use self::state::{Half, State};
 use crate::http::message::{Head, Kept, Message, StartLine};
-use crate::http::whole;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::key::ExchangeKey;
-
-/// The largest content of a response that is searched, in bytes, coded and decoded. Of a longer
-/// response only the head is searched.
-pub(crate) const MAX_RESPONSE_BYTES: usize = 1 << 20;
 
 /// Memory for the pairs of all copies, in bytes.
 const MAX_TABLE_BYTES: usize = 16 << 20;
@@ -119,13 +114,12 @@ impl Correlate {
         &self,
         key: ExchangeKey,
         request: &ShadowRequest,
-        response: Option<Vec<u8>>,
+        response: Option<&Message>,
         counts: &Counts,
     ) {
         let mut state = self.state.borrow_mut();
-        let read = response.and_then(|wire| whole::response(&wire.into(), request.is_head));
-        let shadow = read.map(|(head, body)| match is_usable(&head) {
-            true => state.sites(&context_of(request), &head, &body),
+        let shadow = response.map(|Message { head, body, .. }| match is_usable(head) {
+            true => state.sites(&context_of(request), head, body),
             false => Vec::new(),
         });
         match (state.take_half(&key), shadow) {

@@ -6,7 +6,6 @@ use std::io::Read;
 
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::MAX_RESPONSE_BYTES;
 use super::counts::{Count, Counts};
 use super::sites::{self, RequestContext, Site};
 use super::table::{Learned, Pair, Table};
@@ -14,6 +13,7 @@ use super::translate::{Awaited, Pending, Translator};
 use crate::http::coding;
 use crate::http::message::{Body, Head};
 use crate::rules::tag::ShadowRequest;
+use crate::sink::replay::MAX_BODY_BYTES;
 use crate::sink::replay::key::ExchangeKey;
 
 /// The largest number of values in responses without a counterpart; about 16 MiB.
@@ -193,13 +193,13 @@ impl State {
 
 /// The decoded content; `None` if it is too long or not available.
 fn content(head: &Head, body: &Body) -> Option<Vec<u8>> {
-    let limit = u64::try_from(MAX_RESPONSE_BYTES).unwrap_or(u64::MAX);
+    let limit = u64::try_from(MAX_BODY_BYTES).unwrap_or(u64::MAX);
     let mut content = Vec::new();
     body.content()?.take(limit + 1).read_to_end(&mut content).ok()?;
-    if content.len() > MAX_RESPONSE_BYTES {
+    if content.len() > MAX_BODY_BYTES {
         return None;
     }
     let named = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
     let codings = coding::codings(named.map(|(_, value)| value)).ok()?;
-    Some(coding::undo(&codings, content.into(), MAX_RESPONSE_BYTES).ok()?.into_owned())
+    Some(coding::undo(&codings, content.into(), MAX_BODY_BYTES).ok()?.into_owned())
 }

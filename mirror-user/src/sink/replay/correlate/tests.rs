@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::state::MAX_HALVES;
 use super::*;
 use crate::http::message::{Body, BodyLength, ConnectionId, Flaws};
+use crate::http::whole;
 use crate::packet::Timestamp;
 use crate::rules::tag::Rest;
 use crate::sink::replay::key::SessionKey;
@@ -52,8 +53,9 @@ impl Exchanges {
     }
 
     fn target_responds(&self, key: ExchangeKey, sent: &str, response: Option<&str>) {
-        let response = response.map(|response| response.replace('\n', "\r\n").into_bytes());
-        self.correlate.record_target(key, &request(sent), response, &self.counts);
+        let response = response.map(|response| Bytes::from(response.replace('\n', "\r\n")));
+        let response = response.map(|wire| message(whole::response(&wire, false).unwrap()));
+        self.correlate.record_target(key, &request(sent), response.as_deref(), &self.counts);
     }
 
     /// Adds both responses to one request.

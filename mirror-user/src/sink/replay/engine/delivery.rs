@@ -2,6 +2,7 @@
 //! response, and reports the outcome to the circuit breaker.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
@@ -10,9 +11,10 @@ use super::queue::Job;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::load::breaker::Admission;
+use crate::sink::replay::outcome::observer::ShadowResponse;
 use crate::sink::replay::outcome::progress::{Attribution, Counters, NotDelivered};
 use crate::sink::replay::transport::connections::{Connections, Held};
-use crate::sink::replay::transport::upstream::{DeadlineTimer, Upstream};
+use crate::sink::replay::transport::upstream::{Completed, DeadlineTimer, Upstream};
 
 /// Counts a request as in flight, however its exchange ends.
 struct InFlight<'a>(&'a Counters);
@@ -31,15 +33,6 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// A request whose response was read.
-struct Delivered {
-    status: u16,
-    /// How long the target took.
-    took: Duration,
-    /// The response, if it is kept.
-    response: Option<Vec<u8>>,
-}
-
 /// Sends a request if the circuit breaker allows it, reads the response, and settles the outcome.
 pub(in crate::sink::replay) async fn deliver<'a>(
     job: Job,
@@ -48,9 +41,7 @@ pub(in crate::sink::replay) async fn deliver<'a>(
     timer: &mut DeadlineTimer,
 ) {
     let outcome = attempt(&job, engine, held, timer).await;
-    let status = outcome.as_ref().map(|sent| sent.status).map_err(|why| *why);
-    engine.record_target_response(&job, outcome.ok().and_then(|sent| sent.response));
-    job.ticket.settle(status);
+    engine.settle(job, outcome);
 }
 
 async fn attempt<'a>(
@@ -58,7 +49,7 @@ async fn attempt<'a>(
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
-) -> Result<Delivered, NotDelivered> {
+) -> Result<ShadowResponse, NotDelivered> {
     let admission = engine.admit();
     if admission == Admission::Refused {
         *held = None;
@@ -66,7 +57,7 @@ async fn attempt<'a>(
     }
     let mut report = BreakerReport { engine, admission, pending: true };
     let outcome = send(job, engine, held, timer, admission).await;
-    report.outcome(outcome.as_ref().map(|sent| sent.took).map_err(|why| *why));
+    report.outcome(outcome.as_ref().map(|response| response.service_time).map_err(|why| *why));
     outcome
 }
 
@@ -132,7 +123,7 @@ async fn send<'a>(
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
     admission: Admission,
-) -> Result<Delivered, NotDelivered> {
+) -> Result<ShadowResponse, NotDelivered> {
     let counters = &engine.queue.counters;
     // Translate before a connection is taken, because this may wait and others could use the
     // connection.
@@ -170,7 +161,7 @@ async fn send<'a>(
                     (false, _) => *held = None,
                 }
                 match attempt {
-                    Ok((sent, _)) => return Ok(sent),
+                    Ok((response, _)) => return Ok(response),
                     Err(failed) => failed,
                 }
             }
@@ -218,20 +209,20 @@ async fn exchange(
     upstream: &mut Upstream,
     timer: &mut DeadlineTimer,
     begun: Instant,
-) -> Result<(Delivered, bool), FailedAttempt> {
+) -> Result<(ShadowResponse, bool), FailedAttempt> {
     let counters = &engine.queue.counters;
     let _in_flight = InFlight::begin(counters);
-    upstream.keep_response(engine.correlate.is_some());
     let outcome =
         upstream.exchange(request, &engine.timeouts, &engine.scratch, timer, begun.into()).await;
-    let response = upstream.take_response();
     let ended = now();
     match outcome {
         Ok(completed) => {
             counters.times.completed(job.due, begun, ended);
-            let took = ended.saturating_duration_since(begun);
-            let sent = Delivered { status: completed.status, took, response };
-            Ok((sent, completed.reusable && !job.request.is_last))
+            let Completed { status, reusable, message } = completed;
+            let service_time = ended.saturating_duration_since(begun);
+            let message = message.map(Arc::new);
+            let response = ShadowResponse { status, service_time, message };
+            Ok((response, reusable && !job.request.is_last))
         }
         Err(why) => {
             let (unsent, closing) = (upstream.is_untouched(), upstream.was_closing());

@@ -29,6 +29,7 @@ use crate::sink::replay::correlate::Correlate;
 use crate::sink::replay::key::SessionKey;
 use crate::sink::replay::load::breaker::{Admission, Breaker, Transition};
 use crate::sink::replay::load::recent::FailureCount;
+use crate::sink::replay::outcome::observer::ShadowResponse;
 use crate::sink::replay::outcome::progress::NotDelivered;
 use crate::sink::replay::schedule::timer::{Sleeper, Timer};
 use crate::sink::replay::transport::connections::{Connections, Pool};
@@ -56,6 +57,8 @@ pub(in crate::sink::replay) struct Engine {
     pub(in crate::sink::replay) pool: Pool,
     pub(in crate::sink::replay) timer: Timer,
     pub(in crate::sink::replay) scratch: Scratch,
+    /// Whether the target's responses are kept.
+    pub(in crate::sink::replay) keeps_responses: bool,
     /// Replaces production's values with the target's, if enabled.
     pub(in crate::sink::replay) correlate: Option<Correlate>,
     /// How often a request is retried if no byte of it was sent.
@@ -99,6 +102,7 @@ pub(in crate::sink::replay) fn run(
         pool: Pool::new(options.connections, options.limits.connections),
         timer,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+        keeps_responses: options.keeps_responses(),
         correlate: options.correlate.then(|| Correlate::new(options.copies.count)),
         retry_unsent: options.retry_unsent,
         resend: options.resend,
@@ -263,8 +267,7 @@ impl Engine {
     }
 
     fn drop_job(&self, job: Job, why: NotDelivered) {
-        self.record_target_response(&job, None);
-        job.ticket.settle(Err(why));
+        self.settle(job, Err(why));
     }
 
     fn record_production_response(&self, response: &ProductionResponse) {
@@ -274,20 +277,19 @@ impl Engine {
         }
     }
 
-    /// Passes the target's response to correlation, if enabled. `None`: there was no response.
-    pub(in crate::sink::replay) fn record_target_response(
+    /// Reports what became of a request: to correlation first, so that a request that waits for a
+    /// value of this response can be sent.
+    pub(in crate::sink::replay) fn settle(
         &self,
-        job: &Job,
-        response: Option<Vec<u8>>,
+        job: Job,
+        outcome: Result<ShadowResponse, NotDelivered>,
     ) {
         if let Some(correlate) = &self.correlate {
-            correlate.record_target(
-                job.key,
-                &job.request,
-                response,
-                &self.queue.counters.correlated,
-            );
+            let response = outcome.as_ref().ok().and_then(|response| response.message.as_deref());
+            let counts = &self.queue.counters.correlated;
+            correlate.record_target(job.key, &job.request, response, counts);
         }
+        job.ticket.settle(outcome);
     }
 
     pub(in crate::sink::replay) fn forget(&self, session: &Session) {

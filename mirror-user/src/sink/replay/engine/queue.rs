@@ -17,6 +17,7 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::{Count, RecordedResponse};
 use crate::sink::replay::key::ExchangeKey;
 use crate::sink::replay::key::SessionKey;
+use crate::sink::replay::outcome::observer::ShadowResponse;
 use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Observers};
 use crate::sink::replay::{Limits, Victim};
 
@@ -148,7 +149,7 @@ impl Queue {
         }
         self.outstanding.fetch_add(1, SeqCst);
         self.bytes.fetch_add(bytes, Relaxed);
-        let ticket = Ticket { queue: Arc::clone(self), bytes, outcome: None, observers };
+        let ticket = Ticket { queue: Arc::clone(self), bytes, observers: Some(observers) };
         let key = ExchangeKey { session, index };
         // If the queue is closed, the ticket is dropped, which counts the request as stopped.
         self.enqueue(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
@@ -328,33 +329,39 @@ impl Queue {
     }
 }
 
-/// When dropped, counts the outcome of one request and releases its share of the limits. Without an
-/// outcome the request counts as stopped.
+/// Counts the outcome of one request and then releases its share of the limits. If it is dropped
+/// without an outcome, the request counts as stopped.
 pub(in crate::sink::replay) struct Ticket {
     queue: Arc<Queue>,
     bytes: usize,
-    outcome: Option<Result<u16, NotDelivered>>,
-    observers: Observers,
+    /// `None` once the outcome is counted.
+    observers: Option<Observers>,
 }
 
 impl Ticket {
     /// The request is sent now.
     pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
-        if let Some(entry) = &self.observers.log_entry {
+        let observers = self.observers.as_ref();
+        if let Some(entry) = observers.and_then(|observers| observers.log_entry.as_ref()) {
             entry.sent(begun);
         }
     }
 
-    /// Sets the outcome: the status of the response, or why there was none.
-    pub(in crate::sink::replay) fn settle(mut self, outcome: Result<u16, NotDelivered>) {
-        self.outcome = Some(outcome);
+    /// Counts the outcome: the response, or why there was none.
+    pub(in crate::sink::replay) fn settle(mut self, outcome: Result<ShadowResponse, NotDelivered>) {
+        self.count(outcome);
+    }
+
+    fn count(&mut self, outcome: Result<ShadowResponse, NotDelivered>) {
+        if let Some(observers) = self.observers.take() {
+            self.queue.counters.settle(outcome, observers);
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let outcome = self.outcome.unwrap_or(Err(NotDelivered::Stopped));
-        self.queue.counters.settle(outcome, std::mem::take(&mut self.observers));
+        self.count(Err(NotDelivered::Stopped));
         self.queue.release(self.bytes);
     }
 }

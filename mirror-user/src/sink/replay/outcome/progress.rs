@@ -12,6 +12,7 @@ use strum::IntoStaticStr;
 
 use super::by_rule::RuleCounts;
 use super::log::LogEntry;
+use super::observer::{Observed, ShadowResponse};
 use super::times::{Quantiles, Times};
 use crate::rules::tag::NotSent;
 use crate::sink::replay::clock::now;
@@ -240,6 +241,8 @@ pub(in crate::sink::replay) struct Observers {
     pub(in crate::sink::replay) log_entry: Option<Box<LogEntry>>,
     /// The counters of its rule.
     pub(in crate::sink::replay) rule: Option<Arc<RuleCounts>>,
+    /// Who looks at the response.
+    pub(in crate::sink::replay) observed: Option<Box<Observed>>,
 }
 
 /// Responses by the first digit of their status, from 1xx to 5xx.
@@ -318,18 +321,22 @@ impl Counters {
     /// Counts and logs the outcome of a request.
     pub(in crate::sink::replay) fn settle(
         &self,
-        outcome: Result<u16, NotDelivered>,
+        outcome: Result<ShadowResponse, NotDelivered>,
         observers: Observers,
     ) {
-        match outcome {
+        let status = outcome.as_ref().map(|response| response.status).map_err(|why| *why);
+        match status {
             Ok(status) => self.count_response(status),
             Err(why) => self.count_dropped(why),
         }
         if let Some(entry) = observers.log_entry {
-            entry.settle(outcome);
+            entry.settle(status);
         }
         if let Some(rule) = observers.rule {
-            rule.settle(outcome);
+            rule.settle(status);
+        }
+        if let Some(observed) = observers.observed {
+            observed.settle(outcome);
         }
     }
 

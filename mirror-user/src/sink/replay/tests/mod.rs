@@ -21,6 +21,7 @@ use target::{Behaviour, Target};
 
 mod harmless;
 mod load;
+mod observer;
 
 /// Far longer than anything here takes; a test that reaches it has failed.
 const LONGEST: Duration = Duration::from_secs(60);

@@ -210,7 +210,8 @@ impl Engine {
                 self.pool.backoff.succeeded();
                 counters.connections.fetch_add(1, Relaxed);
                 counters.connected.fetch_add(1, Relaxed);
-                let (upstream, queue) = (Upstream::new(stream), Arc::clone(&self.queue));
+                let (upstream, queue) =
+                    (Upstream::new(stream, self.keeps_responses), Arc::clone(&self.queue));
                 Ok(Held { connection: Connection { upstream, queue }, _permit: permit })
             }
             Err(why) => {

@@ -5,7 +5,6 @@ pub(in crate::sink::replay) mod backoff;
 pub(in crate::sink::replay) mod connections;
 pub(in crate::sink::replay) mod dial;
 pub(in crate::sink::replay) mod proxy;
-pub(in crate::sink::replay) mod response;
 pub(in crate::sink::replay) mod stream;
 pub(in crate::sink::replay) mod target;
 pub(in crate::sink::replay) mod target_url;

@@ -1,4 +1,5 @@
-//! One connection to the target: sends a request, then reads its response and drops it.
+//! One connection to the target: sends a request, then reads its response, and keeps it if somebody
+//! wants it.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -11,38 +12,41 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::response::{MAX_HEAD_BYTES, Progress, ResponseReader};
 use super::stream::Stream;
+use crate::http::message::Message;
+use crate::http::{ResponseProgress, ResponseReader};
+use crate::packet::Timestamp;
 use crate::rules::tag::{Rest, ShadowRequest};
+use crate::sink::replay::MAX_BODY_BYTES;
 use crate::sink::replay::Timeouts;
-use crate::sink::replay::correlate::MAX_RESPONSE_BYTES;
+use crate::sink::replay::clock::wall_time;
 use crate::sink::replay::outcome::progress::NotDelivered;
 
 /// How much is read at once, of a response or of a request body in a file, in bytes. One buffer
 /// serves all connections, because nothing in it is kept between two reads.
 pub(in crate::sink::replay) const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// How much of a response is kept for correlation, in bytes: its heads, and as much of its body as
-/// is searched.
-const MAX_KEPT_BYTES: usize = MAX_RESPONSE_BYTES + MAX_HEAD_BYTES;
-
 /// The read buffer that all connections of the engine's thread share.
 pub(in crate::sink::replay) type Scratch = RefCell<Box<[u8]>>;
 
 /// A response that has been read to its end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(in crate::sink::replay) struct Completed {
     pub(in crate::sink::replay) status: u16,
     /// True if the connection can take another request.
     pub(in crate::sink::replay) reusable: bool,
+    /// The response, if it was to be kept.
+    pub(in crate::sink::replay) message: Option<Message>,
 }
 
 /// An open connection.
 pub(in crate::sink::replay) struct Upstream {
     stream: Stream,
     reader: ResponseReader,
-    /// The first bytes of the response, if they are to be kept.
-    kept: Option<Vec<u8>>,
+    /// Whether responses are kept.
+    keeps: bool,
+    /// When the first byte of the response arrived, if it is kept.
+    started: Option<Timestamp>,
     /// No byte of the last request has been written.
     untouched: bool,
     /// A response was read on this connection before the last request.
@@ -52,11 +56,13 @@ pub(in crate::sink::replay) struct Upstream {
 }
 
 impl Upstream {
-    pub(in crate::sink::replay) fn new(stream: Stream) -> Self {
+    /// `keeps`: whether responses are kept, with bodies of at most [`MAX_BODY_BYTES`].
+    pub(in crate::sink::replay) fn new(stream: Stream, keeps: bool) -> Self {
         Self {
             stream,
-            reader: ResponseReader::new(),
-            kept: None,
+            reader: ResponseReader::default(),
+            keeps,
+            started: None,
             untouched: true,
             used: false,
             heard: false,
@@ -80,16 +86,6 @@ impl Upstream {
         self.stream.has_ended()
     }
 
-    /// Sets whether the next response is kept, up to [`MAX_KEPT_BYTES`].
-    pub(in crate::sink::replay) fn keep_response(&mut self, yes: bool) {
-        self.kept = yes.then(Vec::new);
-    }
-
-    /// Takes what was kept of the response.
-    pub(in crate::sink::replay) fn take_response(&mut self) -> Option<Vec<u8>> {
-        self.kept.take()
-    }
-
     /// True if no byte of the last request was sent, so that the target cannot have acted on it.
     pub(in crate::sink::replay) fn is_untouched(&self) -> bool {
         self.untouched
@@ -111,7 +107,8 @@ impl Upstream {
         timer: &mut DeadlineTimer,
         now: Instant,
     ) -> Result<Completed, NotDelivered> {
-        self.reader.expect(request.is_head);
+        self.reader.expect(request.is_head, self.keeps.then_some(MAX_BODY_BYTES));
+        self.started = None;
         let mut outgoing = Outgoing::new(request);
         self.untouched = true;
         self.heard = false;
@@ -159,10 +156,8 @@ impl Upstream {
             if let Err(why) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 return Poll::Ready(Err(lost(&why)));
             }
-            if let Some(kept) = &mut self.kept {
-                let space = MAX_KEPT_BYTES.saturating_sub(kept.len());
-                let bytes = buffer.filled();
-                kept.extend_from_slice(bytes.get(..space).unwrap_or(bytes));
+            if self.keeps && self.started.is_none() {
+                self.started = Some(wall_time());
             }
             self.heard |= !buffer.filled().is_empty();
             let progress = if buffer.filled().is_empty() {
@@ -171,10 +166,12 @@ impl Upstream {
                 self.reader.push(buffer.filled()).map_err(|_| NotDelivered::InvalidResponse)
             };
             match progress {
-                Ok(Progress::NeedMore) => {}
-                Ok(Progress::Complete { status, reusable }) => {
+                Ok(ResponseProgress::NeedMore) => {}
+                Ok(ResponseProgress::Complete { status, reusable }) => {
                     self.used = true;
-                    return Poll::Ready(Ok(Completed { status, reusable }));
+                    let message =
+                        self.started.and_then(|started| self.reader.take(started, wall_time()));
+                    return Poll::Ready(Ok(Completed { status, reusable, message }));
                 }
                 Err(why) => return Poll::Ready(Err(why)),
             }

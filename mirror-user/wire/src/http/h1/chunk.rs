@@ -11,7 +11,7 @@ const MAX_TRAILER: usize = 64 * 1024;
 
 /// Where a chunked body is being read.
 #[derive(Debug)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     at: At,
     /// In a size: its value so far. In data: how much of the chunk is to come.
     value: u64,
@@ -40,7 +40,7 @@ enum At {
 
 /// What the next bytes of a chunked body are.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     /// Bytes of framing; nothing follows in the input.
     Framing(usize),
     /// Bytes of framing, then bytes of content.
@@ -91,7 +91,7 @@ impl Default for Chunks {
 
 impl Chunks {
     /// Reads on to the next content, the end of the body, or the end of `input`.
-    pub fn next(&mut self, input: &[u8]) -> Piece {
+    pub(crate) fn next(&mut self, input: &[u8]) -> Piece {
         let mut used = 0;
         while let Some(&byte) = input.get(used) {
             match self.at {

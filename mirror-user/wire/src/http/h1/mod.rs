@@ -11,7 +11,7 @@ mod framing;
 mod head;
 mod proxy;
 mod reader;
-mod response_head;
+mod response;
 mod start;
 mod waiting;
 pub mod whole;
@@ -19,5 +19,6 @@ pub mod whole;
 #[cfg(test)]
 mod tests;
 
-pub use chunk::{Chunks, Dechunked, Piece, dechunk};
-pub use response_head::{ResponseHeads, Unreadable};
+pub(super) use chunk::{Chunks, Piece};
+pub use chunk::{Dechunked, dechunk};
+pub use response::{InvalidResponse, ResponseProgress, ResponseReader};

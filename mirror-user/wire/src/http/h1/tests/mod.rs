@@ -8,4 +8,5 @@ mod pairing;
 mod property;
 mod protocol;
 mod recovery;
+mod response;
 mod talk;

@@ -1,0 +1,105 @@
+//! What an observer is given of each request.
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use super::*;
+use crate::sink::replay::{MAX_BODY_BYTES, OutcomeObserver, ShadowOutcome};
+
+#[derive(Debug, Default)]
+struct Outcomes(Mutex<Vec<ShadowOutcome>>);
+
+impl OutcomeObserver for Outcomes {
+    fn observe(&self, outcome: ShadowOutcome) {
+        self.0.lock().unwrap().push(outcome);
+    }
+}
+
+/// The outcomes of the requests that `send` sends, in the order of their exchanges.
+fn outcomes(
+    url: &str,
+    options: ReplayOptions,
+    send: impl FnOnce(&mut Replay),
+) -> Vec<ShadowOutcome> {
+    let outcomes = Arc::new(Outcomes::default());
+    let observer: Arc<dyn OutcomeObserver> = Arc::clone(&outcomes) as _;
+    let mut replay = Replay::to(url, ReplayOptions { observer: Some(observer), ..options });
+    send(&mut replay);
+    let (account, _) = replay.end();
+    let mut outcomes = std::mem::take(&mut *outcomes.0.lock().unwrap());
+    outcomes.sort_by_key(|outcome| (outcome.exchange.connection.number(), outcome.exchange.index));
+    assert_eq!(account.seen, outcomes.len() as u64, "one outcome for each request");
+    outcomes
+}
+
+fn response_to_gets(wire: &[u8]) -> Vec<ShadowOutcome> {
+    let target = Target::start(Behaviour::AnswerWith(wire.to_vec()));
+    outcomes(&target.url(), file(), |replay| replay.gets(1, 2))
+}
+
+#[test]
+fn response_of_the_target_is_a_message() {
+    let wire = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 201 Created\r\nETag: \"a\"\r\n\
+                 Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nDigest: x\r\n\r\n";
+    let outcomes = response_to_gets(wire);
+    for (index, outcome) in outcomes.iter().enumerate() {
+        assert_eq!((outcome.exchange.index as usize, outcome.copy), (index, 0));
+        let response = outcome.result.as_ref().unwrap();
+        assert_eq!(response.status, 201);
+        assert!(response.service_time > Duration::ZERO);
+        let message = response.message.as_ref().unwrap();
+        assert_eq!(message.head.status(), Some(201));
+        assert_eq!(message.head.field("etag"), Some(&b"\"a\""[..]));
+        assert_eq!(message.body.trailer_bytes, &b"Digest: x\r\n"[..]);
+        let mut content = String::new();
+        message.body.content().unwrap().read_to_string(&mut content).unwrap();
+        assert_eq!(content, "abc");
+        assert!(message.started <= message.finished && message.started.as_nanos() > 0);
+    }
+}
+
+#[test]
+fn body_that_is_too_long_is_told_by_its_length() {
+    let length = MAX_BODY_BYTES as u64 + 1;
+    let target = Target::start(Behaviour::AnswerLong(length));
+    let outcomes = outcomes(&target.url(), file(), |replay| replay.gets(1, 1));
+    let message = outcomes[0].result.as_ref().unwrap().message.as_ref().unwrap();
+    assert!(matches!(message.body.wire, Kept::TooLarge));
+    assert_eq!(message.body.length, length);
+}
+
+#[test]
+fn request_without_a_response_has_a_reason() {
+    let reasons = |outcomes: Vec<ShadowOutcome>| -> Vec<NotDelivered> {
+        outcomes.into_iter().map(|outcome| outcome.result.unwrap_err()).collect()
+    };
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = outcomes(&format!("http://{free}"), file(), |replay| {
+        replay.gets(1, 1);
+        // It is never queued.
+        replay.send(with(get(2, 0), |request| request.incomplete = Some(Incomplete::Gap)));
+    });
+    assert_eq!(reasons(refused), [NotDelivered::ConnectRefused, NotDelivered::Incomplete]);
+
+    let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
+    let target = Target::start(Behaviour::AnswerAndClose(part.clone()));
+    let closed = outcomes(&target.url(), file(), |replay| replay.gets(1, 1));
+    assert_eq!(reasons(closed), [NotDelivered::Closed]);
+
+    let target = Target::start(Behaviour::AnswerWith(part));
+    let timeouts = Timeouts { total: Duration::from_millis(50), ..Timeouts::default() };
+    let late = outcomes(&target.url(), ReplayOptions { timeouts, ..file() }, |replay| {
+        replay.gets(1, 1);
+    });
+    assert_eq!(reasons(late), [NotDelivered::ResponseTimeout]);
+
+    let target = Target::start(Behaviour::Hold);
+    let stopped = outcomes(&target.url(), file(), |replay| {
+        replay.gets(1, 1);
+        target.wait_for(1, LONGEST);
+        replay.send(at(get(1, 1), 3_600_000));
+        replay.stop.store(true, Relaxed);
+        target.release();
+    });
+    assert_eq!(stopped.len(), 2);
+}

@@ -20,7 +20,7 @@ use hashbrown::HashMap;
 
 use self::content::{omits_body, stretches};
 use self::stream::{PacketWriter, ResponseOrder, Stream};
-use crate::http::message::{BodyLength, ConnectionId, Exchange, Incomplete, Message, Moment};
+use crate::http::message::{BodyLength, ConnectionId, Exchange, Flaw, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;
 use crate::rules::Cleared;
@@ -126,6 +126,9 @@ impl Packets {
         let writer = &mut self.writer;
         let times = (message.started, message.finished);
         stream.write_message(from, &stretches(message)?, times, writer)?;
+        if from == Side::Server {
+            stream.needs_status_line(message.flaws.contains(Flaw::UnseenHead));
+        }
         let ends_with_side = message.body.framing == BodyLength::UntilClose;
         match message.incomplete {
             Some(Incomplete::Closed) => stream.finish(from, message.finished, writer),

@@ -34,6 +34,8 @@ pub(super) struct Stream {
     pending: VecDeque<PendingRequest>,
     /// Readers pair by time and not by order, until a response is paired.
     by_time: bool,
+    /// Readers know from the status line that follows that the last response has no content.
+    needs_status_line: bool,
 }
 
 struct PendingRequest {
@@ -96,6 +98,7 @@ impl Stream {
             endless: false,
             pending: VecDeque::new(),
             by_time: false,
+            needs_status_line: false,
         };
         for (from, flags) in
             [(Side::Client, Flags::Syn), (Side::Server, Flags::SynAck), (Side::Client, Flags::Ack)]
@@ -165,6 +168,26 @@ impl Stream {
         }
     }
 
+    /// Records whether readers need a status line behind the last response, to know that it has no
+    /// content.
+    pub(super) fn needs_status_line(&mut self, needs: bool) {
+        self.needs_status_line = needs;
+    }
+
+    /// Writes the beginning of a status line if readers need one: that of a response of which no
+    /// more was captured.
+    fn begin_status_line(
+        &mut self,
+        at: Timestamp,
+        writer: &mut PacketWriter,
+    ) -> anyhow::Result<()> {
+        if !std::mem::take(&mut self.needs_status_line) {
+            return Ok(());
+        }
+        let (from, payload) = (Side::Server, &b"HTTP/1."[..]);
+        self.segment(Segment { from, flags: Flags::Data, payload, cut: 1 }, at, writer)
+    }
+
     /// The end of the connection is unknown: it is neither closed nor reset.
     pub(super) fn leave_open(&mut self) {
         self.endless = true;
@@ -221,20 +244,24 @@ impl Stream {
         if std::mem::replace(&mut self.finished[side], true) {
             return Ok(());
         }
+        if side == Side::Server {
+            self.begin_status_line(at, writer)?;
+        }
         self.control(side, Flags::Fin, at, writer)
     }
 
     /// Resets the connection.
     pub(super) fn reset(mut self, at: Timestamp, writer: &mut PacketWriter) -> anyhow::Result<()> {
+        self.begin_status_line(at, writer)?;
         self.control(Side::Client, Flags::Reset, at, writer)
     }
 
     /// Closes the connection, unless its end was not captured.
     pub(super) fn close(mut self, writer: &mut PacketWriter) -> anyhow::Result<()> {
-        if self.endless {
-            return Ok(());
-        }
         let at = writer.latest;
+        if self.endless {
+            return self.begin_status_line(at, writer);
+        }
         self.finish(Side::Client, at, writer)?;
         self.finish(Side::Server, at, writer)?;
         self.control(Side::Client, Flags::Ack, at, writer)

@@ -62,6 +62,9 @@ pub enum Flaw {
     Http09,
     /// It follows bytes of the same side that could not be read, so it may be part of them.
     AfterRefusal,
+    /// It is a response whose request was not seen, and a status line follows its head, although the
+    /// head announces content: it is read as the response to a HEAD (RFC 9110 §9.3.2).
+    UnseenHead,
 }
 
 impl Flaw {

@@ -143,6 +143,8 @@ pub(super) struct Facts {
     pub(super) upgrade: bool,
     /// `Expect: 100-continue`.
     pub(super) expects_leave: bool,
+    /// `Content-Type` says that the content is a message of HTTP, or several (RFC 9112 §10).
+    pub(super) is_http: bool,
     /// A `Host` came before.
     host: bool,
     /// What is wrong with the fields.
@@ -181,6 +183,7 @@ impl Facts {
             }
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => self.connection(value),
+            12 if name.eq_ignore_ascii_case(b"content-type") => self.is_http |= is_http(value),
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value),
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value),
             _ => {}
@@ -237,6 +240,12 @@ impl Facts {
     pub(super) fn has_bad_coding(&self) -> bool {
         self.unknown_coding || self.chunked_before
     }
+}
+
+/// True for `message/http` and `application/http`, with or without parameters.
+fn is_http(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|&b| b == b';').next().map(trim).unwrap_or_default();
+    [&b"message/http"[..], b"application/http"].iter().any(|it| essence.eq_ignore_ascii_case(it))
 }
 
 /// The registered transfer codings but `chunked` (RFC 9112 §7.2), without parameters.

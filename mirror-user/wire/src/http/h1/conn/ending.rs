@@ -13,14 +13,22 @@ impl Conn {
         if self.over {
             return;
         }
+        let gap_bytes = &mut cx.side(side).gap_bytes;
+        *gap_bytes = gap_bytes.saturating_add(missing);
+        self.pass_over(side, missing, cx);
+    }
+
+    /// Reads on behind bytes that were never seen and have been counted.
+    pub(super) fn pass_over(&mut self, side: Side, missing: u64, cx: &mut Context<'_>) {
         // What is released may hold what is behind it again.
-        while let Some(chosen) = self.reader(side).choose_before_gap() {
+        while let Some(chosen) = self.reader(side).choose_before_gap(missing) {
             self.choose(side, &chosen, cx);
         }
-        match self.reader(side).gap(missing, cx) {
+        match self.reader(side).gap(missing, cx.at) {
             Gap::Within => {}
             Gap::End => self.end(side, None, cx),
             Gap::Lost => {
+                cx.side(side).lost_framing += 1;
                 self.end(side, Some(Incomplete::Gap), cx);
                 self.reader(side).lose(Incomplete::Gap, cx);
                 self.doubt(side);

@@ -84,7 +84,9 @@ impl Conn {
         let interim = (100..200).contains(&code) && code != 101;
         self.response_to = if interim { ResponseTo::Interim } else { self.answered(cx) };
         let request = match self.response_to {
-            ResponseTo::Oldest => self.waiting.front().map(|w| (w.asked, w.may_switch)),
+            ResponseTo::Oldest | ResponseTo::Guessed => {
+                self.waiting.front().map(|w| (w.asked, w.may_switch))
+            }
             ResponseTo::Interim | ResponseTo::Nothing(_) => None,
         };
         let (asked_for, may_switch) = request.unwrap_or((Asked::Other, false));
@@ -95,8 +97,8 @@ impl Conn {
         let framing = if lost { BodyLength::None } else { framing };
         // It may be the response to a HEAD that was not seen.
         let absent = match self.response_to {
-            ResponseTo::Nothing(_) => Absent::Perhaps,
-            ResponseTo::Oldest | ResponseTo::Interim => Absent::Never,
+            ResponseTo::Nothing(_) | ResponseTo::Guessed if !facts.is_http => Absent::Perhaps,
+            _ => Absent::Never,
         };
         let flaws = facts.flaws;
         let begin = Begin { start, flaws, len, raw, framing, unless_chunked, absent };

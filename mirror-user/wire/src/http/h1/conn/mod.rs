@@ -56,6 +56,8 @@ pub(in crate::http) struct Conn {
 enum ResponseTo {
     /// The oldest waiting request.
     Oldest,
+    /// The same, by time: it may be that of a request that was not seen.
+    Guessed,
     /// Nothing yet: it is an interim response.
     Interim,
     /// No request that was seen; the index of the exchange.

@@ -15,7 +15,7 @@ impl Conn {
         match self.response_to {
             _ if matches!(code, 100 | 101) => self.client.continued(),
             ResponseTo::Interim => return,
-            ResponseTo::Oldest => {
+            ResponseTo::Oldest | ResponseTo::Guessed => {
                 let Some(waiting) = self.waiting.front() else { return };
                 waiting.answered = true;
                 if waiting.request.is_some() {
@@ -39,7 +39,12 @@ impl Conn {
         let cut = self.reader(side).without_body();
         let held = self.reader(side).chosen(chosen, cx);
         match chosen {
-            Chosen::NextMessage => self.end(side, cut, cx),
+            Chosen::NextMessage => {
+                if side == Side::Server {
+                    self.has_no_content();
+                }
+                self.end(side, cut, cx);
+            }
             Chosen::Body(BodyLength::None | BodyLength::Length(0)) => self.end(side, None, cx),
             Chosen::Body(_) => {}
         }
@@ -49,9 +54,12 @@ impl Conn {
     /// Reads what was held, at its own time.
     pub(super) fn read_held(&mut self, side: Side, held: &Held, cx: &mut Context<'_>) {
         let now = std::mem::replace(&mut cx.at, held.since);
+        if let Some(missing) = held.missing_before {
+            self.pass_over(side, missing, cx);
+        }
         self.read(side, &held.bytes, cx);
         if held.gap {
-            self.gap(side, 0, cx);
+            self.pass_over(side, 0, cx);
         }
         cx.at = now;
     }

@@ -56,7 +56,7 @@ impl Conn {
                     }
                     self.pairing = Pairing::Certain;
                     self.confirm(cx);
-                    return ResponseTo::Oldest;
+                    return ResponseTo::Guessed;
                 }
             }
             Pairing::Lost => {}
@@ -78,6 +78,17 @@ impl Conn {
         cx.stats.requests.flaws.take_back(Flaw::AfterRefusal);
         self.client.recover();
         self.emit(index, Moment::Asked, request, None, cx);
+    }
+
+    /// The response under way has no content although its head announces it: its request is a HEAD
+    /// that was not seen, and not the one that time suggested.
+    pub(super) fn has_no_content(&mut self) {
+        self.server.flaw(Flaw::UnseenHead);
+        if self.response_to == ResponseTo::Guessed {
+            self.waiting.front().into_iter().for_each(|waiting| waiting.answered = false);
+            self.response_to = ResponseTo::Nothing(self.index());
+            self.pairing = Pairing::Uncertain;
+        }
     }
 
     /// True when a waiting request started with the last byte of the one before it.
@@ -186,7 +197,7 @@ impl Conn {
                 });
                 cx.budget.give(charged);
             }
-            ResponseTo::Oldest => {
+            ResponseTo::Oldest | ResponseTo::Guessed => {
                 let Some(oldest) = self.waiting.front() else { return };
                 oldest.response = Some(message);
                 oldest.charged += charged;

@@ -79,6 +79,18 @@ impl Choice {
         Some(Chosen::Body(framing))
     }
 
+    /// True when this many bytes may be missing here and what follows them still shows whether there
+    /// is a body: a status line within what would be the body of a response.
+    fn outlasts(&self, side: Side, missing: u64) -> bool {
+        let is_first = self.held.bytes.is_empty() && self.held.missing_before.is_none();
+        let goes_on = match self.framing {
+            BodyLength::Length(length) => (1..length).contains(&missing),
+            BodyLength::UntilClose => true,
+            BodyLength::None | BodyLength::Chunked => false,
+        };
+        side == Side::Server && is_first && goes_on && self.absent == Absent::Perhaps
+    }
+
     /// The same where nothing more will decide it.
     fn at_last(&self, side: Side, bytes: &[u8]) -> Chosen {
         let next = side == Side::Client
@@ -180,14 +192,28 @@ impl Reader {
         }
     }
 
-    /// What the body is behind whose head bytes are missing; `None` when there is nothing to choose.
-    /// Bytes of a request that may have no body may be missing of the next one: its framing is lost.
-    pub(in crate::http) fn choose_before_gap(&self) -> Option<Chosen> {
+    /// What the body is behind whose head bytes are missing; `None` when there is nothing to choose,
+    /// or when the bytes after them will decide. Bytes of a request that may have no body may be
+    /// missing of the next one: its framing is lost.
+    pub(in crate::http) fn choose_before_gap(&self, missing: u64) -> Option<Chosen> {
         match &self.state {
+            State::Choice(choice) if choice.outlasts(self.side, missing) => None,
             State::Choice(choice) if self.side == Side::Server || !choice.held.bytes.is_empty() => {
                 Some(choice.at_last(self.side, &choice.held.bytes))
             }
             _ => None,
+        }
+    }
+
+    /// Passes over `missing` bytes before the choice is made, if the bytes after them can decide it.
+    pub(super) fn passes_over(&mut self, missing: u64, at: Timestamp) -> bool {
+        match &mut self.state {
+            State::Choice(choice) if choice.outlasts(self.side, missing) => {
+                choice.held.missing_before = Some(missing);
+                choice.held.since = at;
+                true
+            }
+            _ => false,
         }
     }
 

@@ -10,6 +10,8 @@ pub(in crate::http) struct Held {
     pub(in crate::http) bytes: Vec<u8>,
     /// When the first of them were seen.
     pub(in crate::http) since: Timestamp,
+    /// How many bytes before them were never seen; `Some(0)`: an unknown number.
+    pub(in crate::http) missing_before: Option<u64>,
     /// Bytes after them are missing.
     pub(in crate::http) gap: bool,
     /// Bytes taken from the budget.

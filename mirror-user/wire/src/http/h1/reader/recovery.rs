@@ -5,6 +5,7 @@ use crate::http::Context;
 use crate::http::flaws::Flaws;
 use crate::http::message::Incomplete;
 use crate::http::stats::{Refusal, Unread};
+use crate::packet::Timestamp;
 
 /// What a gap did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub(in crate::http::h1) enum Gap {
 }
 
 impl Reader {
-    /// Passes over `n` bytes that were never seen (0: an unknown number). False when that loses
-    /// the framing, and with it the message under way.
-    pub(in crate::http::h1) fn gap(&mut self, n: u64, cx: &mut Context<'_>) -> Gap {
-        let stats = cx.side(self.side);
-        stats.gap_bytes = stats.gap_bytes.saturating_add(n);
+    /// Passes over `n` bytes that were never seen (0: an unknown number), now.
+    pub(in crate::http::h1) fn gap(&mut self, n: u64, at: Timestamp) -> Gap {
+        if self.passes_over(n, at) {
+            return Gap::Within;
+        }
         let kept = match &mut self.state {
             State::Length(left) if n > 0 && n <= *left => {
                 *left -= n;
@@ -45,7 +46,6 @@ impl Reader {
             self.gap = self.message.is_some();
             return if matches!(self.state, State::Length(0)) { Gap::End } else { Gap::Within };
         }
-        stats.lost_framing += 1;
         Gap::Lost
     }
 

@@ -10,3 +10,4 @@ mod protocol;
 mod recovery;
 mod response;
 mod talk;
+mod unseen_head;

@@ -24,7 +24,7 @@ impl Replays {
         let mut monitors = self.monitors.lock().unwrap_or_else(PoisonError::into_inner);
         monitors.push(monitor);
         // Replays that have ended are not shown any more.
-        let running = monitors.iter().filter(|one| one.report().is_none()).cloned().collect();
+        let running = monitors.iter().filter(|one| !one.has_ended()).cloned().collect();
         self.progress.show_replays(running);
     }
 

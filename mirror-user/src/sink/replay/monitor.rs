@@ -19,6 +19,12 @@ impl ReplayMonitor {
         self.queue.counters.progress()
     }
 
+    /// True once the sink has finished, so that there is a report.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.report.get().is_some()
+    }
+
     /// The report; `None` until the sink has finished.
     #[must_use]
     pub fn report(&self) -> Option<ReplayReport> {

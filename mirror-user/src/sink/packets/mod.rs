@@ -12,6 +12,7 @@
 //! written on a new connection with the same addresses and ports.
 
 mod content;
+mod segment;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -19,7 +20,8 @@ mod tests;
 use hashbrown::HashMap;
 
 use self::content::{omits_body, stretches};
-use self::stream::{PacketWriter, ResponseOrder, Stream};
+use self::segment::PacketWriter;
+use self::stream::{ResponseOrder, Stream};
 use crate::http::message::{BodyLength, ConnectionId, Exchange, Flaw, Incomplete, Message, Moment};
 use crate::packet::Timestamp;
 use crate::recorder::Recorder;

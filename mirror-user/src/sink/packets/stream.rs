@@ -1,25 +1,14 @@
-//! One connection in the file, from its handshake to its end, and its packets.
+//! One connection in the file, from its handshake to its end.
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use enum_map::{EnumMap, enum_map};
-use etherparse::PacketBuilder;
-use etherparse::err::packet::BuildWriteError;
 
 use super::content::Stretch;
-use crate::packet::{LinkType, Packet, Timestamp};
-use crate::recorder::Recorder;
+use super::segment::{Flags, PacketWriter, Segment, segments};
+use crate::packet::Timestamp;
 use crate::tcp::event::{Peers, Side};
-
-/// Payload of one packet in bytes: fits every link with IPv6 and options.
-const SEGMENT_BYTES: usize = 1_400;
-/// Payload of one truncated packet in bytes: the limit of the IPv4 and IPv6 length fields, minus
-/// headers.
-const CUT_SEGMENT_BYTES: usize = 65_000;
-const WINDOW: u16 = u16::MAX;
-const TTL: u8 = 64;
 
 /// A synthesized connection in the file.
 pub(super) struct Stream {
@@ -53,34 +42,6 @@ pub(super) enum ResponseOrder {
     AfterLost,
     /// With a wrong request, or its request is not on this connection.
     Unreadable,
-}
-
-/// A segment to be written.
-#[derive(Clone, Copy)]
-struct Segment<'a> {
-    from: Side,
-    flags: Flags,
-    payload: &'a [u8],
-    /// Number of further bytes that were sent and are not in the file.
-    cut: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flags {
-    Syn,
-    SynAck,
-    Ack,
-    Data,
-    Fin,
-    Reset,
-}
-
-/// Writes the packets of all connections.
-pub(super) struct PacketWriter {
-    pub(super) recorder: Recorder,
-    pub(super) interfaces: Vec<String>,
-    pub(super) latest: Timestamp,
-    pub(super) buffer: Vec<u8>,
 }
 
 impl Stream {
@@ -284,95 +245,9 @@ impl Stream {
         at: Timestamp,
         writer: &mut PacketWriter,
     ) -> anyhow::Result<()> {
-        writer.latest = writer.latest.max(at);
-        let length = segment.payload.len().saturating_add(segment.cut);
-        writer.buffer.clear();
-        self.build(&segment, &mut writer.buffer)?;
-        let wire_len = writer.buffer.len();
-        writer.buffer.truncate(wire_len.saturating_sub(segment.cut));
-        let consumed = match segment.flags {
-            Flags::Syn | Flags::SynAck | Flags::Fin => 1,
-            Flags::Ack | Flags::Reset => 0,
-            Flags::Data => length as u32,
-        };
+        writer.write(&segment, &self.peers, &self.next, at)?;
         let next = &mut self.next[segment.from];
-        *next = next.wrapping_add(consumed);
-        let packet = Packet {
-            at,
-            link: LinkType::RawIp,
-            interface: self.peers.interface,
-            wire_len: wire_len as u32,
-            data: bytes::Bytes::copy_from_slice(&writer.buffer),
-        };
-        writer.recorder.write(&packet, &writer.interfaces)
-    }
-
-    /// Builds one packet, starting at its IP header. Bytes to be cut off are zeros.
-    fn build(&self, segment: &Segment<'_>, out: &mut Vec<u8>) -> Result<(), BuildWriteError> {
-        let (sequence, acknowledged) = (self.next[segment.from], self.next[segment.from.other()]);
-        let (from, to) = match segment.from {
-            Side::Client => (self.peers.client, self.peers.server),
-            Side::Server => (self.peers.server, self.peers.client),
-        };
-        let ip = match (from.ip(), to.ip()) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
-                PacketBuilder::ipv4(from.octets(), to.octets(), TTL)
-            }
-            (from, to) => PacketBuilder::ipv6(octets(from), octets(to), TTL),
-        };
-        let tcp = ip.tcp(from.port(), to.port(), sequence, WINDOW);
-        let tcp = match segment.flags {
-            Flags::Syn => tcp.syn(),
-            Flags::SynAck => tcp.syn().ack(acknowledged),
-            Flags::Ack => tcp.ack(acknowledged),
-            Flags::Data => tcp.ack(acknowledged).psh(),
-            Flags::Fin => tcp.ack(acknowledged).fin(),
-            Flags::Reset => tcp.ack(acknowledged).rst(),
-        };
-        if segment.cut == 0 {
-            return tcp.write(out, segment.payload);
-        }
-        let mut payload = segment.payload.to_vec();
-        payload.resize(payload.len().saturating_add(segment.cut), 0);
-        tcp.write(out, &payload)
-    }
-}
-
-impl<'a> Segment<'a> {
-    /// Splits off the last byte.
-    fn before_last(self) -> (Self, Self) {
-        if let Some(cut) = self.cut.checked_sub(1) {
-            return (Self { cut, ..self }, Self { payload: &[], cut: 1, ..self });
-        }
-        let (most, last): (&'a [u8], &'a [u8]) =
-            self.payload.split_at(self.payload.len().saturating_sub(1));
-        (Self { payload: most, ..self }, Self { payload: last, ..self })
-    }
-}
-
-/// A stretch as packets: the payload of each, and how many bytes are cut off it. Missing bytes
-/// begin in the packet of the bytes before them, so that a reader that reassembles knows that they
-/// will not arrive.
-fn segments(stretch: &Stretch) -> impl Iterator<Item = (&[u8], usize)> {
-    let mut rest = &stretch.bytes[..];
-    let mut missing = stretch.missing;
-    std::iter::from_fn(move || {
-        if rest.is_empty() && missing == 0 {
-            return None;
-        }
-        let (payload, behind) = rest.split_at_checked(SEGMENT_BYTES).unwrap_or((rest, &[]));
-        rest = behind;
-        let fits = CUT_SEGMENT_BYTES.saturating_sub(payload.len());
-        let fits = if rest.is_empty() { fits } else { 0 };
-        let cut = usize::try_from(missing).map_or(fits, |missing| missing.min(fits));
-        missing = missing.saturating_sub(cut as u64);
-        Some((payload, cut))
-    })
-}
-
-fn octets(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
+        *next = next.wrapping_add(segment.consumed());
+        Ok(())
     }
 }

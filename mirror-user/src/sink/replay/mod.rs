@@ -15,7 +15,7 @@
 //! breaker (`load`) stops sending for a while if most requests fail. Each target has its own sink.
 //!
 //! There are two threads, and a third one for the request log. The pipeline's thread builds the
-//! requests and queues them (`engine::queue`). The engine's thread runs one task for each captured
+//! requests and queues them (`submit`, `engine::queue`). The engine's thread runs one task for each captured
 //! connection (`engine::session`).
 
 mod clock;
@@ -27,32 +27,31 @@ mod monitor;
 mod options;
 mod outcome;
 mod schedule;
+mod submit;
 mod transport;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use hashbrown::HashSet;
 
-use self::correlate::{Count, RecordedResponse};
-use self::engine::queue::{MaxWait, Queue, Submission};
-use self::key::{ExchangeKey, SessionKey};
+use self::engine::queue::Queue;
+use self::key::ExchangeKey;
 pub use self::load::breaker::BreakerOptions;
+use self::load::ramp::Ramp;
 pub use self::load::ramp::RampOptions;
-use self::load::ramp::{Ramp, RampDecision, StopCause};
 pub use self::monitor::ReplayMonitor;
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
-use self::outcome::log::{LoggedRequest, RequestLog};
+use self::outcome::log::RequestLog;
 use self::outcome::misdirected::Misdirected;
-use self::outcome::observer::Observed;
+pub use self::outcome::not_delivered::{Attribution, NotDelivered};
 pub use self::outcome::observer::{OutcomeObserver, ShadowOutcome, ShadowResponse};
-use self::outcome::progress::Observers;
-pub use self::outcome::progress::{Attribution, NotDelivered, ReplayProgress};
+pub use self::outcome::progress::ReplayProgress;
 use self::outcome::reasons::Reasons;
 pub use self::outcome::report::ReplayReport;
 pub(crate) use self::outcome::report::short;
@@ -67,7 +66,7 @@ pub use self::transport::connections::Connections;
 pub use self::transport::target::{Forbidden, OnConnect, Target};
 pub use self::transport::target_url::{Credentials, TargetUrl};
 pub use self::transport::tls::TlsOptions;
-use crate::http::message::{Exchange, Message, Moment, StartLine};
+use crate::http::message::Moment;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
@@ -78,9 +77,6 @@ use crate::stats::{Account, Note, Responses, Topic};
 /// The largest body of a response that is kept, production's or the target's, in bytes. Of a
 /// longer one, the head and the length are.
 pub const MAX_BODY_BYTES: usize = 1 << 20;
-
-/// The largest number of requests whose responses of production are expected; 3 MiB.
-const MAX_OPEN: usize = 64 * 1024;
 
 /// Replays to one target.
 pub struct ReplaySink {
@@ -176,104 +172,6 @@ impl ReplaySink {
         ReplayMonitor { queue: Arc::clone(&self.queue), report: Arc::clone(&self.report) }
     }
 
-    fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
-        let Some(marks) = self.marks.get(copy as usize) else { return };
-        let id = cleared.exchange().id;
-        let connection = id.connection;
-        let inside = self.window.contains(request.started.earlier(self.shift));
-        let shadow = match inside {
-            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
-            false => Err(NotDelivered::OutsideTime),
-        };
-        let due = shadow.as_ref().ok().and_then(|_| {
-            let offset = self.copies.offset(connection.number(), copy);
-            self.schedule.due(request.started, offset, clock::now)
-        });
-        let shadow = match &mut self.ramp {
-            None => shadow,
-            Some(ramp) => {
-                let decision =
-                    ramp_decision(ramp, &self.queue, &self.target, connection.number(), due);
-                shadow.and_then(|shadow| decision.map(|()| shadow))
-            }
-        };
-        let shadow = match &mut self.cap {
-            Some(cap) if shadow.is_ok() => {
-                let admits = cap.admits(connection.number(), id.index == 0, request.finished);
-                shadow.and_then(|shadow| admits.then_some(shadow).ok_or(NotDelivered::OverRate))
-            }
-            _ => shadow,
-        };
-        let log_entry = self.log.as_ref().map(|log| {
-            let request = LoggedRequest::new(format!("{}-{id}", marks.run), &self.target, request);
-            log.entry(request, due)
-        });
-        let observers = Observers {
-            log_entry,
-            rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
-            observed: self.observer.as_ref().map(|observer| {
-                Box::new(Observed { observer: Arc::clone(observer), exchange: id, copy })
-            }),
-        };
-        let shadow = match shadow {
-            Ok(shadow) => shadow,
-            Err(why) => {
-                self.reasons.count(why, request);
-                return self.queue.counters.settle(Err(why), observers);
-            }
-        };
-        let host_missing = u64::from(shadow.host_missing);
-        self.queue.counters.host_missing.fetch_add(host_missing, Relaxed);
-        let max_wait = match (self.when_full, due) {
-            (WhenFull::Drop(victim), _) => MaxWait::None(victim),
-            (WhenFull::Wait, Some(due)) => MaxWait::Until(due + self.late),
-            (WhenFull::Wait, None) => MaxWait::Forever,
-        };
-        let (session, index) = (SessionKey { connection, copy }, id.index);
-        let priority = cleared.priority();
-        let submission = Submission { session, due, request: shadow, priority, index, observers };
-        let taken = self.queue.push(submission, max_wait);
-        if let Some(open) = &mut self.open
-            && taken
-        {
-            // Some may never end, because their connections were evicted.
-            if open.len() >= MAX_OPEN {
-                let unseen = open.len() as u64;
-                self.queue.counters.correlated.add(Count::ResponsesDropped, unseen);
-                open.clear();
-            }
-            open.insert(ExchangeKey { session, index });
-        }
-    }
-
-    /// Reports production's responses to the ramp.
-    fn watch_production(&mut self, exchange: &Exchange) {
-        let (Some(ramp), Some(response)) = (&mut self.ramp, &exchange.response) else { return };
-        if let StartLine::Status { code, .. } = response.head.start {
-            report_stop(&self.target, ramp.production(code >= 500, clock::now()));
-        }
-    }
-
-    /// Queues production's responses to requests that were queued.
-    fn queue_response(&mut self, exchange: &Exchange) {
-        let (Some(open), Some(request)) = (&mut self.open, &exchange.request) else { return };
-        let max_wait = match self.when_full {
-            WhenFull::Drop(victim) => MaxWait::None(victim),
-            WhenFull::Wait => MaxWait::Forever,
-        };
-        for copy in 0..self.copies.count {
-            let session = SessionKey { connection: exchange.id.connection, copy };
-            let key = ExchangeKey { session, index: exchange.id.index };
-            if let Some(response) = &exchange.response
-                && open.remove(&key)
-            {
-                let (request, response) = (Arc::clone(request), Arc::clone(response));
-                let recorded = RecordedResponse { key, request, response, pass: self.pass };
-                self.queue.push_response(recorded, max_wait);
-            }
-        }
-    }
-
     /// Warns if the target refuses requests that production does not refuse.
     fn compare_refusals(&mut self, is_end: bool) {
         let target = self.queue.counters.responses();
@@ -294,31 +192,6 @@ impl ReplaySink {
         (host_missing > 0).then(|| {
             format!("{host_missing} requests have no host to mark; they were sent without one")
         })
-    }
-}
-
-/// Whether the ramp admits a request of this connection that is due at `due`.
-fn ramp_decision(
-    ramp: &mut Ramp,
-    queue: &Queue,
-    target: &str,
-    connection: u64,
-    due: Option<Instant>,
-) -> Result<(), NotDelivered> {
-    let now = clock::now();
-    if ramp.is_check_due(now) {
-        report_stop(target, ramp.outcomes(queue.counters.outcomes(), now));
-    }
-    match ramp.decide(connection, due.unwrap_or(now)) {
-        RampDecision::Admitted => Ok(()),
-        RampDecision::NotYet => Err(NotDelivered::Ramping),
-        RampDecision::Stopped => Err(NotDelivered::RampStopped),
-    }
-}
-
-fn report_stop(target: &str, cause: Option<StopCause>) {
-    if let Some(cause) = cause {
-        emit!(RampStopped, target, "{target}: {cause}");
     }
 }
 

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering::{Relaxed, Release};
 use std::time::{Duration, Instant};
 
 use super::Engine;
-use super::queue::Job;
+use super::job::Job;
 use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::load::breaker::Admission;
+use crate::sink::replay::outcome::not_delivered::{Attribution, NotDelivered};
 use crate::sink::replay::outcome::observer::ShadowResponse;
-use crate::sink::replay::outcome::progress::{Attribution, Counters, NotDelivered};
+use crate::sink::replay::outcome::progress::Counters;
 use crate::sink::replay::transport::connections::{Connections, Held};
 use crate::sink::replay::transport::upstream::{Completed, DeadlineTimer, Upstream};
 

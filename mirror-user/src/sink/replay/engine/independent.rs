@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use super::Engine;
 use super::delivery::deliver;
-use super::queue::Job;
+use super::job::Job;
 use super::session::poll_ended;
 use super::waiting::QueuedRequest;
 use crate::sink::replay::clock::now;

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::job::{Item, Job, ProductionResponse, Submission, Ticket};
 use crate::rules::route::Priority;
-use crate::rules::tag::ShadowRequest;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::{Count, RecordedResponse};
 use crate::sink::replay::key::ExchangeKey;
-use crate::sink::replay::key::SessionKey;
-use crate::sink::replay::outcome::observer::ShadowResponse;
-use crate::sink::replay::outcome::progress::{Counters, NotDelivered, Observers};
+use crate::sink::replay::outcome::not_delivered::NotDelivered;
+use crate::sink::replay::outcome::progress::Counters;
 use crate::sink::replay::{Limits, Victim};
 
 /// Memory of a waiting request besides its own bytes: queue entries and its share of a session.
@@ -29,55 +28,6 @@ const OVERFLOW: usize = 8;
 
 /// How often a thread that waits for space checks whether it was stopped.
 const STOP_CHECK: Duration = Duration::from_millis(20);
-
-/// A request that is to be replayed.
-pub(in crate::sink::replay) struct Submission {
-    /// The session it belongs to.
-    pub(in crate::sink::replay) session: SessionKey,
-    /// When it is to be sent; `None`: at once.
-    pub(in crate::sink::replay) due: Option<Instant>,
-    pub(in crate::sink::replay) request: ShadowRequest,
-    /// Whether it is kept if there is not space for all.
-    pub(in crate::sink::replay) priority: Priority,
-    /// Its index on its connection.
-    pub(in crate::sink::replay) index: u32,
-    /// What else records its outcome.
-    pub(in crate::sink::replay) observers: Observers,
-}
-
-/// An entry of the queue. Entries leave it in the order in which they entered.
-pub(in crate::sink::replay) enum Item {
-    Job(Job),
-    Response(ProductionResponse),
-}
-
-/// A response of production, with its position among all queue entries. Counts against the queue's
-/// bytes while it waits.
-pub(in crate::sink::replay) struct ProductionResponse {
-    pub(in crate::sink::replay) recorded: RecordedResponse,
-    pub(in crate::sink::replay) arrived: u64,
-    bytes: usize,
-    queue: Arc<Queue>,
-}
-
-impl Drop for ProductionResponse {
-    fn drop(&mut self) {
-        self.queue.release_bytes(self.bytes);
-    }
-}
-
-/// A request on its way to the target.
-pub(in crate::sink::replay) struct Job {
-    pub(in crate::sink::replay) key: ExchangeKey,
-    /// Its position among all queue entries.
-    pub(in crate::sink::replay) arrived: u64,
-    /// When it is to be sent; `None`: at once.
-    pub(in crate::sink::replay) due: Option<Instant>,
-    pub(in crate::sink::replay) request: ShadowRequest,
-    /// Which requests are dropped before it.
-    pub(in crate::sink::replay) priority: Priority,
-    pub(in crate::sink::replay) ticket: Ticket,
-}
 
 /// How long the producer may wait for space in the queue.
 #[derive(Clone, Copy, Debug)]
@@ -304,14 +254,16 @@ impl Queue {
             || (outstanding < most_requests && held.saturating_add(bytes) <= most_bytes)
     }
 
-    fn release(&self, bytes: usize) {
+    /// Releases the share of one request with an outcome.
+    pub(super) fn release(&self, bytes: usize) {
         if self.outstanding.fetch_sub(1, SeqCst) == 1 {
             self.wake.notify_one();
         }
         self.release_bytes(bytes);
     }
 
-    fn release_bytes(&self, bytes: usize) {
+    /// Releases bytes of the limits.
+    pub(super) fn release_bytes(&self, bytes: usize) {
         self.bytes.fetch_sub(bytes, Relaxed);
         // Wake the producer only at half the limits, so that it is woken once for many requests.
         if self.producer_waits.load(SeqCst)
@@ -329,50 +281,15 @@ impl Queue {
     }
 }
 
-/// Counts the outcome of one request and then releases its share of the limits. If it is dropped
-/// without an outcome, the request counts as stopped.
-pub(in crate::sink::replay) struct Ticket {
-    queue: Arc<Queue>,
-    bytes: usize,
-    /// `None` once the outcome is counted.
-    observers: Option<Observers>,
-}
-
-impl Ticket {
-    /// The request is sent now.
-    pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
-        let observers = self.observers.as_ref();
-        if let Some(entry) = observers.and_then(|observers| observers.log_entry.as_ref()) {
-            entry.sent(begun);
-        }
-    }
-
-    /// Counts the outcome: the response, or why there was none.
-    pub(in crate::sink::replay) fn settle(mut self, outcome: Result<ShadowResponse, NotDelivered>) {
-        self.count(outcome);
-    }
-
-    fn count(&mut self, outcome: Result<ShadowResponse, NotDelivered>) {
-        if let Some(observers) = self.observers.take() {
-            self.queue.counters.settle(outcome, observers);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.count(Err(NotDelivered::Stopped));
-        self.queue.release(self.bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
 
     use super::*;
     use crate::http::message::ConnectionId;
-    use crate::rules::tag::Rest;
+    use crate::rules::tag::{Rest, ShadowRequest};
+    use crate::sink::replay::key::SessionKey;
+    use crate::sink::replay::outcome::progress::Observers;
 
     #[test]
     fn what_cannot_wait_is_shed_by_its_class() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::Engine;
 use super::delivery::deliver;
-use super::queue::Job;
+use super::job::Job;
 use crate::sink::replay::clock::now;
 use crate::sink::replay::key::SessionKey;
 use crate::sink::replay::schedule::timer::Sleeper;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::progress::{NotDelivered, StatusClasses};
+use super::not_delivered::NotDelivered;
+use super::progress::StatusClasses;
 
 /// The outcomes of one rule's requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

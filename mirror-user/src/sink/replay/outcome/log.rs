@@ -15,7 +15,7 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
-use super::progress::NotDelivered;
+use super::not_delivered::NotDelivered;
 use crate::http::message::{Message, StartLine};
 use crate::logging::emit;
 use crate::packet::Timestamp;

@@ -4,6 +4,7 @@
 pub(in crate::sink::replay) mod by_rule;
 pub(in crate::sink::replay) mod log;
 pub(in crate::sink::replay) mod misdirected;
+pub(in crate::sink::replay) mod not_delivered;
 pub(in crate::sink::replay) mod observer;
 pub(in crate::sink::replay) mod progress;
 pub(in crate::sink::replay) mod reasons;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::progress::NotDelivered;
+use super::not_delivered::NotDelivered;
 use crate::http::message::{ExchangeId, Message};
 
 /// What became of one shadow request.

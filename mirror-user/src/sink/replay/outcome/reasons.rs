@@ -1,6 +1,6 @@
 //! Details of why captured requests were not sent, for reasons that have several kinds.
 
-use super::progress::NotDelivered;
+use super::not_delivered::NotDelivered;
 use crate::http::message::{Flaw, Incomplete, Message, StartLine};
 use crate::stats::{Note, Tally, Topic};
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::progress::{Attribution, ReplayProgress};
+use super::not_delivered::Attribution;
+use super::progress::ReplayProgress;
 use super::report::short;
 
 /// A measure and a bound; the replay fails if the comparison is true.

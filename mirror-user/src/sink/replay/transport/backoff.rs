@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::sink::replay::outcome::progress::NotDelivered;
+use crate::sink::replay::outcome::not_delivered::NotDelivered;
 
 /// The delay after the first failure. Short, because most failures are a restart or a full backlog.
 const FIRST_WAIT: Duration = Duration::from_millis(50);

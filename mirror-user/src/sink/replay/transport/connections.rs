@@ -19,7 +19,7 @@ use crate::sink::replay::clock::now;
 use crate::sink::replay::engine::Engine;
 use crate::sink::replay::engine::queue::Queue;
 use crate::sink::replay::engine::session::Session;
-use crate::sink::replay::outcome::progress::NotDelivered;
+use crate::sink::replay::outcome::not_delivered::NotDelivered;
 
 /// Which connection a request is sent over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

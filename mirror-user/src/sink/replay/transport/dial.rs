@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::target::{Endpoint, Target};
 use crate::descriptors;
 use crate::sink::replay::clock::now;
-use crate::sink::replay::outcome::progress::NotDelivered;
+use crate::sink::replay::outcome::not_delivered::NotDelivered;
 
 /// How old the addresses of a name may be. The system's resolver, which reads /etc/hosts and the
 /// search list as curl does, reports no TTL. Cluster DNS usually uses this value.

@@ -4,6 +4,7 @@
 pub(in crate::sink::replay) mod backoff;
 pub(in crate::sink::replay) mod connections;
 pub(in crate::sink::replay) mod dial;
+mod probe;
 pub(in crate::sink::replay) mod proxy;
 pub(in crate::sink::replay) mod stream;
 pub(in crate::sink::replay) mod target;

@@ -20,7 +20,7 @@ use crate::rules::tag::{Rest, ShadowRequest};
 use crate::sink::replay::MAX_BODY_BYTES;
 use crate::sink::replay::Timeouts;
 use crate::sink::replay::clock::wall_time;
-use crate::sink::replay::outcome::progress::NotDelivered;
+use crate::sink::replay::outcome::not_delivered::NotDelivered;
 
 /// How much is read at once, of a response or of a request body in a file, in bytes. One buffer
 /// serves all connections, because nothing in it is kept between two reads.

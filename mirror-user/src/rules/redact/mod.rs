@@ -18,6 +18,7 @@ mod head;
 mod inside;
 mod json;
 mod multipart;
+mod named;
 mod names;
 mod options;
 mod paths;

@@ -98,7 +98,7 @@ fn ipv6_addresses_are_looked_up_too() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn requests_without_their_answers_are_shadowed() {
+fn requests_without_their_responses_are_shadowed() {
     Lab::run(|lab| {
         lab.start_nginx();
         let target = Target::start(Behaviour::Answer);
@@ -190,7 +190,7 @@ fn a_file_gives_what_the_kernel_gives() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn cut_answers_cost_only_themselves() {
+fn cut_responses_cost_only_themselves() {
     Lab::run(|lab| {
         lab.start_nginx();
         let flags = ["--port", "8080", "--snaplen", "responses=1000"];

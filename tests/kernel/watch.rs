@@ -89,7 +89,7 @@ fn send(lab: &Lab, port: u16, bytes: &'static [u8]) {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn requests_and_answers_are_well() {
+fn requests_and_responses_are_well() {
     Lab::run(|lab| {
         lab.start_nginx();
         let report = watch(lab, &[CABLE, "--port", "8080"], true, || {
@@ -149,7 +149,7 @@ fn http2_is_known_by_its_preface() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn another_protocol_and_no_answer_are_told_apart() {
+fn another_protocol_and_no_response_are_told_apart() {
     Lab::run(|lab| {
         serve(8080, b"+OK\r\n");
         let flags = [CABLE, "--port", "8080"];
@@ -277,7 +277,7 @@ fn a_server_elsewhere_is_noted() {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn connections_begun_before_are_told() {
+fn connections_begun_before_are_reported() {
     Lab::run(|lab| {
         let listener = TcpListener::bind("10.77.0.1:8080").unwrap();
         let mut client = in_client(lab, || TcpStream::connect("10.77.0.1:8080").unwrap());
@@ -302,7 +302,7 @@ fn segments_in() -> u64 {
 
 #[test]
 #[ignore = "needs root: cargo xtask test"]
-fn idle_connections_are_told() {
+fn idle_connections_are_reported() {
     Lab::run(|lab| {
         let listener = TcpListener::bind("10.77.0.1:8080").unwrap();
         let _client = in_client(lab, || {

@@ -72,7 +72,7 @@ fn each_request_goes_where_the_first_matching_rule_sends_it() {
 }
 
 #[test]
-fn a_file_that_is_not_valid_starts_nothing_and_all_that_is_wrong_is_told() {
+fn a_file_that_is_not_valid_starts_nothing_and_all_that_is_wrong_is_reported() {
     let workspace = Workspace::new();
     let bad = "version: 1\nsource: { from: lo, ports: 8080 }\ntargets:\n  here: { url: http://127.0.0.1:8080, hots: x }\n";
     let config = workspace.file("mirror.yaml", bad.as_bytes());

@@ -74,7 +74,7 @@ fn redaction_comes_first_and_its_tokens_are_correlated() {
 }
 
 #[test]
-fn answers_that_are_not_copied_teach_nothing() {
+fn responses_that_are_not_copied_teach_nothing() {
     mirror(&[
         "replay",
         "--from",

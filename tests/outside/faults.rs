@@ -78,7 +78,7 @@ fn a_target_that_refuses() {
 }
 
 #[test]
-fn a_target_that_resets_in_the_middle_of_an_answer() {
+fn a_target_that_resets_in_the_middle_of_a_response() {
     let part = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_vec();
     let target = Target::start(Behaviour::AnswerAndReset(part));
     let (answered, dropped) = beside_a_good_one(&target.url(), &MAX);
@@ -88,20 +88,20 @@ fn a_target_that_resets_in_the_middle_of_an_answer() {
 }
 
 #[test]
-fn a_target_that_never_answers() {
+fn a_target_that_never_responds() {
     let target = Target::start(Behaviour::Silence);
     let flags = [&MAX[..], &["--answer-timeout", "200ms"]].concat();
     assert_eq!(beside_a_good_one(&target.url(), &flags), all("answer_timeout"));
 }
 
 #[test]
-fn a_target_that_answers_garbage() {
+fn a_target_that_responds_with_garbage() {
     let target = Target::start(Behaviour::AnswerAndClose(b"SSH-2.0-none\r\n".to_vec()));
     assert_eq!(beside_a_good_one(&target.url(), &MAX), all("bad_answer"));
 }
 
 #[test]
-fn a_target_that_answers_100_mb() {
+fn a_target_that_responds_with_100_mb() {
     let target = Target::start(Behaviour::AnswerLong(100_000_000));
     assert_eq!(beside_a_good_one(&target.url(), &MAX), (ALL, vec![]));
 }
@@ -148,7 +148,7 @@ fn a_target_without_an_address() {
 }
 
 #[test]
-fn a_target_that_answers_before_the_request_is_whole() {
+fn a_target_that_responds_before_the_request_is_complete() {
     let target = Target::start(Behaviour::AnswerEarly);
     let body = vec![b'x'; 3 << 20];
     let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());

@@ -21,7 +21,7 @@ use crate::support::scenes;
 static CAPTURES: LazyLock<Vec<Vec<u8>>> =
     LazyLock::new(|| scenes::all().into_iter().map(|scene| scene.pcap).collect());
 
-/// What the rooms counted for one file; `None` for a file that is refused.
+/// What the stages counted for one file; `None` for a file that is refused.
 fn accounts(file: Vec<u8>) -> Option<Vec<Account>> {
     let mut source = FileSource::from_reader("damaged", Box::new(Cursor::new(file))).ok()?;
     let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });

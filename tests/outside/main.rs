@@ -17,5 +17,5 @@ mod memory;
 mod pipeline;
 mod redaction;
 mod replay;
-mod rooms;
+mod stages;
 mod targets;

@@ -46,7 +46,7 @@ fn every_scene_gives_its_golden_capture_and_exchanges() {
 }
 
 #[test]
-fn the_readme_of_the_captures_tells_every_story() {
+fn the_readme_of_the_captures_has_every_story() {
     let mut text = String::from(
         "# Captures\n\nMade from `tests/support/scenes.rs` by `cargo xtask bless`; beside each, its exchanges as JSON \
          lines.\n\n| capture | what it shows |\n|---|---|\n",

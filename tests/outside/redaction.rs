@@ -153,7 +153,7 @@ fn nothing_planted_is_in_any_output() {
 }
 
 #[test]
-fn a_packet_file_tells_the_redacted_streams() {
+fn a_packet_file_has_the_redacted_streams() {
     let workspace = Workspace::new();
     let (file, key) = (workspace.file("day.pcap", &session()), key_file(&workspace));
     let pii = ["--redact", "pii", "--redact-key-file", &key];
@@ -234,7 +234,7 @@ fn files_and_reports_are_without_credentials_by_default_and_replay_is_exact() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_not_sent_and_told() {
+fn a_body_that_cannot_be_read_is_not_sent_and_is_reported() {
     let workspace = Workspace::new();
     let talk = Talk::new()
         .open()
@@ -279,7 +279,7 @@ fn discovery_lists_places_detectors_and_counts() {
 }
 
 #[test]
-fn flags_that_contradict_or_mean_nothing_are_told() {
+fn flags_that_contradict_or_mean_nothing_are_reported() {
     let workspace = Workspace::new();
     let file = workspace.file("day.pcap", &session());
     let short = workspace.file("short", b"too short\n");

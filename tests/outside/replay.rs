@@ -123,7 +123,7 @@ fn recorded_time_is_kept_and_can_be_divided() {
 }
 
 #[test]
-fn a_target_that_never_answers_costs_counted_requests() {
+fn a_target_that_never_responds_costs_counted_requests() {
     let target = Target::start(Behaviour::Silence);
     let talk = Talk::new().open().client(get("/1")).server(OK).client(get("/2")).server(OK).close();
     let run =
@@ -318,7 +318,7 @@ fn long_pauses_of_a_capture_can_be_cut() {
 }
 
 #[test]
-fn what_was_not_sent_is_told_by_flaw_and_cause() {
+fn what_was_not_sent_is_reported_by_flaw_and_cause() {
     let target = Target::start(Behaviour::Answer);
     let twice = "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     let upgrade = "GET /w HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n";
@@ -400,7 +400,7 @@ fn bounds_decide_the_exit_code() {
 }
 
 #[test]
-fn report_and_log_tell_every_request() {
+fn report_and_log_have_every_request() {
     let target = Target::start(Behaviour::Answer);
     let workspace = Workspace::new();
     let (report, log) = (workspace.path("report.json"), workspace.path("log.jsonl"));
@@ -500,7 +500,7 @@ fn where_descriptors_are_few_there_are_fewer_connections_and_no_request_is_lost(
 const FILE_HEADER: usize = 24;
 
 #[test]
-fn want_of_descriptors_is_told_once_and_is_not_the_targets_failure() {
+fn want_of_descriptors_is_reported_once_and_is_not_the_targets_failure() {
     let target = Target::start(Behaviour::Hold);
     let workspace = Workspace::new();
     let said = workspace.path("said");

@@ -226,7 +226,7 @@ fn a_url_can_have_a_path_and_a_password_that_is_printed_nowhere() {
 }
 
 #[test]
-fn what_is_no_url_is_answered_with_one() {
+fn what_is_no_url_gets_an_example_of_one() {
     for (to, meant) in
         [("localhost:80", "http://localhost:80"), ("/run/a.sock", "unix:/run/a.sock")]
     {

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn many_objects_take_no_more_room_than_some() {
+    fn many_objects_take_no_more_space_than_some() {
         let mut repeats = Repeats::default();
         let now = now();
         let gone = |repeats: &mut Repeats, n: usize| {

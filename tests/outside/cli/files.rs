@@ -106,7 +106,7 @@ fn two_taps_of_the_same_hosts_are_one_capture() {
 }
 
 #[test]
-fn one_unreadable_capture_of_several_is_told_at_the_end() {
+fn one_unreadable_capture_of_several_is_reported_at_the_end() {
     let workspace = Workspace::new();
     let file = workspace.file("day.pcap", &one_get());
     let notes = workspace.file("notes.pcap", b"these are my notes, not packets");

@@ -21,7 +21,7 @@ const OTHER: &str = "other";
 
 /// Which devices are wanted.
 #[derive(Debug)]
-pub(super) struct Wanted(Vec<Name>);
+pub(super) struct Selection(Vec<Name>);
 
 #[derive(Debug)]
 enum Name {
@@ -30,7 +30,7 @@ enum Name {
     Exact(String),
 }
 
-impl Wanted {
+impl Selection {
     /// Reads names, patterns and `any`.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Wanted {
+impl fmt::Display for Selection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self
             .0
@@ -179,21 +179,21 @@ mod tests {
         Device { name: name.to_owned(), index, up, loopback: false, link: Link::Ethernet }
     }
 
-    fn wanted(names: &[&str]) -> Wanted {
-        Wanted::new(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
+    fn selection(names: &[&str]) -> Selection {
+        Selection::new(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).unwrap()
     }
 
     #[test]
     fn names_patterns_and_any() {
-        let some = wanted(&["eth0", "veth*"]);
+        let some = selection(&["eth0", "veth*"]);
         for (name, included) in [("eth0", true), ("veth12", true), ("eth01", false), ("lo", false)]
         {
             assert_eq!(some.includes(&device(name, 1, false)), included, "{name}");
         }
         assert!(some.names("eth0") && !some.names("veth12"));
-        assert!(wanted(&["any"]).includes(&device("x", 1, true)));
-        assert!(!wanted(&["any"]).includes(&device("x", 1, false)));
-        assert!(Wanted::new(&["veth[".to_owned()]).is_err());
+        assert!(selection(&["any"]).includes(&device("x", 1, true)));
+        assert!(!selection(&["any"]).includes(&device("x", 1, false)));
+        assert!(Selection::new(&["veth[".to_owned()]).is_err());
     }
 
     #[test]

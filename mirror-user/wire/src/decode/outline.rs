@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_outermost_transport_is_told() {
+    fn the_outermost_transport_is_reported() {
         let mut tcp = Vec::new();
         let builder = PacketBuilder::ipv6([1; 16], [2; 16], 64).tcp(1, 2, 3, 4);
         builder.write(&mut tcp, b"x").unwrap();

@@ -134,7 +134,7 @@ impl Choice {
         })
     }
 
-    /// As the kernel program is told, without what is not of the choice.
+    /// As the kernel program gets it, without what is not of the choice.
     #[must_use]
     #[inline]
     pub fn settings(&self) -> Settings {

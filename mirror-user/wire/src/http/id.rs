@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_of_another_host_is_no_local_one_and_takes_no_more_room() {
+    fn an_id_of_another_host_is_no_local_one_and_takes_no_more_space() {
         let here = ConnectionId::local(7);
         let there = ConnectionId::new(Origin(0x1f), 7);
         assert_ne!(here, there);

@@ -34,7 +34,7 @@ pub enum Refusal {
     AfterClose,
     /// A header of the PROXY protocol that breaks its rules.
     ProxyHeader,
-    /// A head for which there was no room
+    /// A head for which there was no space
     /// ([`HttpOptions::max_held`](super::HttpOptions::max_held)).
     NoRoom,
 }
@@ -72,7 +72,7 @@ pub enum Unread {
     Refused,
     /// In a head that never ended.
     CutHead,
-    /// On a connection for whose state there was no room.
+    /// On a connection for whose state there was no space.
     NoRoom,
 }
 
@@ -144,7 +144,7 @@ impl SideStats {
     }
 }
 
-/// What [`HttpStats::notes`] counts beside reasons.
+/// What [`HttpStats::notes`] counts besides reasons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum HttpCount {

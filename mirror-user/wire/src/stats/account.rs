@@ -47,7 +47,7 @@ pub enum Seam {
     /// Exchanges into a sink that writes them.
     #[strum(serialize = "exchanges")]
     Exchanges,
-    /// Requests into a replay, those that were answered out of it.
+    /// Requests into a replay; out of it, those that got a response.
     #[strum(serialize = "shadow requests")]
     ShadowRequests,
     /// Packets into a capture file.

@@ -124,7 +124,7 @@ fn bits(ip: IpAddr) -> u128 {
 }
 
 /// Where each connection's flow is. hashbrown's default hasher (foldhash) has a random seed for
-/// each table, so that a sender who does not see our answers cannot choose keys that collide; the
+/// each table, so that a sender who does not see our replies cannot choose keys that collide; the
 /// table is bounded as well, so that the worst case stays small. It is never iterated, because its
 /// order differs from run to run.
 #[derive(Debug, Default)]

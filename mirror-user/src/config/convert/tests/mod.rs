@@ -352,7 +352,7 @@ fn portions_of_the_gateway_api_are_kept() {
 }
 
 #[test]
-fn what_the_gateway_api_says_beyond_is_refused_or_told() {
+fn what_the_gateway_api_says_beyond_is_refused_or_reported() {
     for given in [
         "kind: GRPCRoute\nspec: {}\n".to_owned(),
         http_route("r", &mirrored("a", "{}").replace("port: 80", "kind: Bucket, port: 80")),

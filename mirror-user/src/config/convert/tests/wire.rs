@@ -121,7 +121,7 @@ fn what_cannot_be_told_apart_behind_rewrites_is_refused() {
 }
 
 #[test]
-fn what_a_gateways_proxy_answers_is_not_mirrored() {
+fn what_a_gateways_proxy_responds_to_itself_is_not_mirrored() {
     for answered in ["redirect: {uri: /b}", "directResponse: {status: 200}"] {
         let text = virtual_service(&format!("  - {{{answered}, {MIRROR}}}\n"));
         assert_eq!(refusals(Origin::Istio, &text), [(1, "file".to_owned())], "{answered}");

@@ -59,7 +59,7 @@ fn response_of_the_target_is_a_message() {
 }
 
 #[test]
-fn body_that_is_too_long_is_told_by_its_length() {
+fn body_that_is_too_long_is_reported_by_its_length() {
     let length = MAX_BODY_BYTES as u64 + 1;
     let target = Target::start(Behaviour::AnswerLong(length));
     let outcomes = outcomes(&target.url(), file(), |replay| replay.gets(1, 1));

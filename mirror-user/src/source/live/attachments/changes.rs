@@ -74,7 +74,7 @@ impl Attachments {
     ) {
         for device in present {
             let known = self.devices.iter().any(|other| other.index == device.index);
-            if known || !self.wanted.includes(&device) {
+            if known || !self.selection.includes(&device) {
                 continue;
             }
             let name = device.name.clone();

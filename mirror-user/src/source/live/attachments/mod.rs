@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use super::cgroup::Cgroup;
 use super::device::Device;
-use super::follow::{Interfaces, Wanted};
+use super::follow::{Interfaces, Selection};
 use super::kernel::{Kernel, Path};
 use super::namespace::Namespace;
 use super::netlink::Events;
@@ -19,7 +19,7 @@ use crate::stats::Note;
 
 /// What the run is attached to now.
 pub(super) struct Attachments {
-    wanted: Wanted,
+    selection: Selection,
     namespace: Namespace,
     cgroup: Option<Cgroup>,
     order: Order,
@@ -50,7 +50,7 @@ impl Attachments {
     /// When a pattern is not valid.
     pub(super) fn new(options: &LiveOptions, path: Path) -> anyhow::Result<Self> {
         Ok(Self {
-            wanted: Wanted::new(&options.interfaces)?,
+            selection: Selection::new(&options.interfaces)?,
             namespace: options.namespace.clone(),
             cgroup: options.cgroup.clone(),
             order: options.order,
@@ -73,15 +73,15 @@ impl Attachments {
         interfaces: &mut Interfaces,
     ) -> anyhow::Result<()> {
         let present = self.enter()?;
-        self.wanted.check_present(&present)?;
+        self.selection.check_present(&present)?;
         self.remove_leftovers(kernel, &present)?;
         if let Some(cgroup) = &self.cgroup {
             kernel.attach_cgroup(cgroup)?;
             self.in_cgroup = true;
         }
         for device in present {
-            if self.wanted.includes(&device) {
-                let named = self.wanted.names(&device.name);
+            if self.selection.includes(&device) {
+                let named = self.selection.names(&device.name);
                 match self.attach_device(kernel, interfaces, device) {
                     // A device that only matched a pattern must not prevent the capture of others.
                     Err(error) if !named => self.warnings.push(format!("left out: {error:#}")),
@@ -90,7 +90,7 @@ impl Attachments {
             }
         }
         ensure!(
-            !self.devices.is_empty() || self.wanted.waits() || self.in_cgroup,
+            !self.devices.is_empty() || self.selection.waits() || self.in_cgroup,
             "no interface could be attached to: {}",
             self.warnings.join("; ")
         );
@@ -182,7 +182,7 @@ impl Attachments {
 
     /// The command that finds out why nothing was seen.
     pub(super) fn doctor(&self, ports: &str) -> String {
-        let interface = self.wanted.first_named().unwrap_or("IFACE");
+        let interface = self.selection.first_named().unwrap_or("IFACE");
         let within = self.namespace.command_prefix();
         format!("{within}mirror doctor --watch {interface} --port {ports}")
     }
@@ -206,7 +206,7 @@ impl fmt::Display for Attachments {
         let (path, namespace) = (self.path.name(), &self.namespace);
         let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();
         match names.as_slice() {
-            [] => write!(f, "{} when there is one{namespace}, by {path}", self.wanted),
+            [] => write!(f, "{} when there is one{namespace}, by {path}", self.selection),
             names => write!(f, "{}{namespace} by {path}", names.join(", ")),
         }
     }

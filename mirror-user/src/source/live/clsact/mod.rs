@@ -1,4 +1,4 @@
-//! Attaches the program as filters of clsact qdiscs, beside the filters of others.
+//! Attaches the program as filters of clsact qdiscs, next to the filters of others.
 //!
 //! It never changes what is not mirror's: a filter is removed only if its program is mirror's. Filters
 //! share a priority with those of other programs, under handles that nobody else uses, because Cilium and

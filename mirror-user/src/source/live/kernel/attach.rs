@@ -134,7 +134,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Attaches the program to what the sockets of a cgroup send and receive, beside the programs that
+    /// Attaches the program to what the sockets of a cgroup send and receive, next to the programs that
     /// others have attached there.
     pub(in crate::source::live) fn attach_cgroup(&mut self, cgroup: &Cgroup) -> anyhow::Result<()> {
         for (name, direction) in [
@@ -147,7 +147,7 @@ impl Kernel {
                     .load()
                     .with_context(|| format!("{name}: refused by the kernel's verifier"))?;
             }
-            // A link always allows others beside it, and the kernel rejects a flag that says so.
+            // A link always allows others next to it, and the kernel rejects a flag that says so.
             let mode = CgroupAttachMode::Single;
             let link = program.attach(cgroup, direction, mode).with_context(|| {
                 format!("{cgroup}: cannot be attached to; one above it may allow no others below")

@@ -54,7 +54,7 @@ impl Request {
         self
     }
 
-    /// Sends it, and passes the type and the payload of each message of the answer to `each`.
+    /// Sends it, and passes the type and the payload of each message of the response to `each`.
     ///
     /// # Errors
     /// The error number of the kernel, if it refuses.

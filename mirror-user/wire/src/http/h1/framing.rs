@@ -49,7 +49,7 @@ pub(super) fn response(facts: &mut Facts, version: Version, code: u16, asked: As
 }
 
 /// How else the body of a response may be framed that says `chunked` in a way that not every server
-/// means and not every client heeds: in HTTP/1.0, with a space before the colon, or beside a
+/// means and not every client heeds: in HTTP/1.0, with a space before the colon, or with a
 /// length. Its first bytes decide. `None` also where there are lengths and none can be read.
 pub(super) fn unless_chunked(facts: &Facts) -> Option<BodyLength> {
     const DOUBTS: [Flaw; 3] =

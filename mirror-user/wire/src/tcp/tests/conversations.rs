@@ -37,7 +37,7 @@ fn a_segment_that_comes_early_waits() {
 }
 
 #[test]
-fn repeated_bytes_are_told_once_and_the_first_ones_stay() {
+fn repeated_bytes_are_emitted_once_and_the_first_ones_stay() {
     let (mut talk, mut observer) = begun(100, 500);
     let a = talk.client(b"abcd");
     let mut overlap = talk.client(b"xxxxef");
@@ -123,7 +123,7 @@ fn a_request_that_was_lost_whole_is_a_gap_before_its_response() {
 }
 
 #[test]
-fn an_answer_waits_for_its_request() {
+fn a_response_waits_for_its_request() {
     let (mut talk, mut observer) = begun(100, 500);
     let ask = talk.client(b"ask");
     observer.push([talk.server(b"answer")]);
@@ -278,7 +278,7 @@ fn one_direction_alone_is_reported() {
     assert_eq!(
         observer.end(),
         "s-10 s:here I am end_of_input",
-        "the last answer was not acknowledged yet"
+        "the last response was not acknowledged yet"
     );
 }
 
@@ -334,7 +334,7 @@ fn the_held_limit_gives_up_the_first_gap() {
 }
 
 #[test]
-fn the_longest_idle_connection_makes_room() {
+fn the_longest_idle_connection_is_evicted() {
     let limits = TcpLimits { connections: 2, ..TcpLimits::default() };
     let mut observer = Observer::new(limits);
     let mut talks = [1, 2, 3].map(|port| {

@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_never_comes_before_what_it_acknowledges(
+    fn a_response_never_comes_before_what_it_acknowledges(
         isns in any::<[u32; 2]>(), turns in turns(), order in prop::collection::vec(any::<u32>(), 30),
     ) {
         let (mut segments, _) = conversation(isns, &turns);

@@ -61,7 +61,7 @@ fn packets_without_tags_find_the_tenant_that_they_fit() {
     let one = conversation([100, 500], [b"one", b"1"]);
     let two = conversation([77_000_000, 99_000_000], [b"two", b"2"]);
     for (i, (one, two)) in one.into_iter().zip(two).enumerate() {
-        // As of the host's own side: answers are seen first without their tags.
+        // As of the host's own side: responses are seen first without their tags.
         let is_answer = matches!(i, 1 | 4);
         let [first, second] =
             if is_answer { [Tag::NONE; 2] } else { [Tag::vlan(10), Tag::vlan(20)] };

@@ -4,7 +4,7 @@
 //! gets the next response. Where messages may have been lost (after a gap that lost the framing, or
 //! when the connection is seen from its middle) that count is of no use, but time is: a client that
 //! does not pipeline waits, so the newest request that started before a response is the one that is
-//! answered, and the older ones lost theirs; unless its own response and a request after it may both
+//! responded to, and the older ones lost theirs; unless its own response and a request after it may both
 //! be among what was lost: then it comes out unpaired, as does that response. On a connection that does pipeline, nothing can be
 //! known until it was quiet; its messages come out unpaired until then.
 

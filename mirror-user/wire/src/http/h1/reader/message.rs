@@ -12,7 +12,7 @@ use crate::http::keep::{self, Keeper};
 use crate::http::message::{Body, BodyLength, Flaw, Head, Incomplete, Message, StartLine};
 use crate::packet::Timestamp;
 
-/// What a message costs beside its bytes, for the budget.
+/// What a message costs besides its bytes, for the budget.
 const MESSAGE_COST: u64 = 512;
 
 /// A head that was read, and how its body is framed.

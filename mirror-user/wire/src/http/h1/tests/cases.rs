@@ -174,7 +174,8 @@ fn judge(case: &Case, talk: &Talk) -> Result<String, String> {
     let exact = case
         .expected()
         .map_or(Err("an error is expected".into()), |expected| as_expected(&messages, &expected));
-    let reported = || if reasons.is_empty() { Err("nothing is told".to_owned()) } else { Ok(()) };
+    let reported =
+        || if reasons.is_empty() { Err("nothing is reported".to_owned()) } else { Ok(()) };
     let refused = || if clean > 0 { Err("a message passed".to_owned()) } else { reported() };
     let not_http = || match talk.table.stats().not_http.total() {
         0 => Err("taken as HTTP/1".to_owned()),
@@ -195,7 +196,7 @@ fn judge(case: &Case, talk: &Talk) -> Result<String, String> {
                 Ok("read")
             } else if case.json["expect"]["error"].is_string() && clean == 0 {
                 let whole = messages.iter().any(|message| message.incomplete.is_none());
-                if whole && !case.also("accept") { Err("accepted".into()) } else { Ok("told") }
+                if whole && !case.also("accept") { Err("accepted".into()) } else { Ok("reported") }
             } else if case.also("reject") && refused().is_ok() {
                 Ok("refused")
             } else if case.also("not-http1") && not_http().is_ok() {
@@ -223,7 +224,7 @@ fn every_case_ends_as_its_expectation_says() {
     assert!(wrong.is_empty(), "{} cases are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Everything that is told of a case but times, and but what was guessed after a refusal.
+/// Everything that is reported of a case but times, and but what was guessed after a refusal.
 fn reported(case: &Case, talk: &Talk) -> String {
     let messages = case.messages(talk);
     let parts = messages.iter().map(|message| {

@@ -85,7 +85,7 @@ fn all_that_waits_on_disk_stays_within_the_limit_until_it_is_dropped() {
     assert_eq!(kept(&talk), [true, true, false]);
     assert_eq!(talk.table.stats().requests.not_kept.get(NotKept::SpoolFull), 1);
     assert_eq!(talk.table.spooled(), 40_000);
-    // The table itself remembers the requests that wait for answers.
+    // The table itself remembers the requests that wait for responses.
     for _ in 0..3 {
         talk.server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     }
@@ -155,7 +155,7 @@ fn a_head_may_come_byte_by_byte() {
 }
 
 #[test]
-fn a_hundred_thousand_requests_in_one_segment_are_all_told() {
+fn a_hundred_thousand_requests_in_one_segment_are_all_emitted() {
     let mut talk = Talk::new();
     talk.client("GET /a HTTP/1.1\r\nHost: a.test\r\n\r\n".repeat(100_000));
     talk.server("HTTP/1.1 204 Fine\r\n\r\n".repeat(100_000)).closed(CloseReason::Fin);
@@ -242,7 +242,7 @@ fn a_connection_beyond_the_limit_is_counted_and_not_read() {
     assert!((9..=11).contains(&unread), "{unread}");
     table.push(event(19, get()), &mut out);
     assert_eq!(table.stats().requests.unread.get(Unread::NoRoom), 18);
-    // What ends makes room for the next.
+    // What ends makes space for the next.
     for slot in 0..10 {
         table.push(event(slot, Change::Closed(CloseReason::Fin)), &mut out);
     }

@@ -13,7 +13,7 @@ fn ok(status: u16, body: &str) -> String {
 }
 
 #[test]
-fn a_request_comes_out_when_it_is_whole_and_again_when_it_is_answered() {
+fn a_request_comes_out_when_it_is_whole_and_again_with_its_response() {
     let mut talk = Talk::new();
     talk.client("POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\nab");
     assert!(talk.out.is_empty());
@@ -26,7 +26,7 @@ fn a_request_comes_out_when_it_is_whole_and_again_when_it_is_answered() {
 }
 
 #[test]
-fn pipelined_requests_are_answered_in_their_order() {
+fn pipelined_requests_get_their_responses_in_their_order() {
     let mut talk = Talk::new();
     talk.client(get("/1") + &get("/2") + &get("/3"));
     talk.server(ok(201, "x") + &ok(202, "") + &ok(203, "yz"));
@@ -124,7 +124,7 @@ fn a_gap_over_the_end_of_a_response_costs_the_messages_it_touched() {
 }
 
 #[test]
-fn a_request_is_not_given_the_answer_of_the_lost_one_after_it() {
+fn a_request_is_not_given_the_response_of_the_lost_one_after_it() {
     let mut talk = Talk::new();
     talk.client(get("/1")).gap(Side::Server, 60).gap(Side::Client, 40).server(ok(202, ""));
     talk.client(get("/3")).server(ok(203, ""));
@@ -188,7 +188,7 @@ fn a_response_until_close_is_whole_after_fin_and_not_after_reset() {
 }
 
 #[test]
-fn requests_without_an_answer_end_when_the_server_has_finished() {
+fn requests_without_a_response_end_when_the_server_has_finished() {
     let mut talk = Talk::new();
     talk.client(get("/1")).finished(Side::Server);
     assert_eq!(talk.ended(), ["/1 -> -"]);
@@ -198,7 +198,7 @@ fn requests_without_an_answer_end_when_the_server_has_finished() {
 }
 
 #[test]
-fn a_second_answer_to_a_request_under_way_is_unsolicited() {
+fn a_second_response_to_a_request_under_way_is_unsolicited() {
     let mut talk = Talk::midstream();
     talk.client("POST /a HTTP/1.1\r\nContent-Length: 3\r\n\r\na");
     talk.server(ok(413, "")).gap(Side::Server, 0).server(ok(400, "")).client("bc");

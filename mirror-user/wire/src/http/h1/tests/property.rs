@@ -196,7 +196,7 @@ proptest! {
         heads in any::<bool>(),
         most in 0..20_000_u64,
     ) {
-        // Some of them have no room for the connection.
+        // Some of them have no space for the connection.
         let max_held = most + CONN_BYTES / 2;
         let options = HttpOptions { heads, max_held, max_waiting: 3, ..everything() };
         let mut talk = Talk::with(options, midstream);

@@ -11,7 +11,7 @@ const UPGRADE: &str =
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn other_protocols_are_told_by_their_first_bytes() {
+fn other_protocols_are_recognised_by_their_first_bytes() {
     let cases: [(&[u8], NotHttp); 5] = [
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", NotHttp::Tls),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", NotHttp::Http2),
@@ -35,7 +35,7 @@ fn other_protocols_are_told_by_their_first_bytes() {
 }
 
 #[test]
-fn an_answer_in_http_to_another_protocol_is_read() {
+fn a_response_in_http_to_another_protocol_is_read() {
     let mut talk = Talk::new();
     talk.client(b"\x16\x03\x01\x02\x00").server("HTTP/1.1 400 Bad\r\nContent-Length: 0\r\n\r\n");
     talk.closed(CloseReason::Fin);
@@ -44,7 +44,7 @@ fn an_answer_in_http_to_another_protocol_is_read() {
 }
 
 #[test]
-fn an_http_0_9_request_is_told_and_refused() {
+fn an_http_0_9_request_is_reported_and_refused() {
     for piece in [1, 100] {
         let mut talk = Talk::new();
         for bytes in b"GET /old\r\n".chunks(piece) {
@@ -99,7 +99,7 @@ fn a_declined_upgrade_leaves_http() {
 }
 
 #[test]
-fn without_an_answer_the_looks_of_the_bytes_decide() {
+fn without_a_response_the_looks_of_the_bytes_decide() {
     let mut talk = Talk::new();
     talk.client(UPGRADE.to_owned() + GET).closed(CloseReason::Fin);
     assert_eq!(talk.asked(), ["/ws", "/1"]);
@@ -134,7 +134,7 @@ fn responses_to_head_have_no_body_whatever_they_say() {
 }
 
 #[test]
-fn a_refused_request_comes_out_refused_and_is_answered() {
+fn a_refused_request_comes_out_refused_with_its_response() {
     let mut talk = Talk::new();
     talk.client("GET /a HTTP/1.1\r\nHost: a.test\r\nX : 1\r\n\r\n");
     talk.server("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").closed(CloseReason::Fin);

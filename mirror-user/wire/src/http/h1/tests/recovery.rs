@@ -32,7 +32,7 @@ const UNREADABLE: [&str; 6] = [
 ];
 
 #[test]
-fn requests_behind_an_unreadable_one_are_requests_when_each_is_answered() {
+fn requests_behind_an_unreadable_one_are_requests_when_each_gets_a_response() {
     for unreadable in UNREADABLE {
         for answer in [BAD, OK] {
             let mut talk = Talk::new();
@@ -54,7 +54,7 @@ fn requests_behind_an_unreadable_one_are_requests_when_each_is_answered() {
 fn a_body_behind_an_unreadable_head_is_no_request() {
     let mut talk = Talk::new();
     talk.client("POST /b ad HTTP/1.1\r\nContent-Length: 40\r\n\r\n").server(BAD);
-    // It looks like one, and is not answered.
+    // It looks like one, and gets no response.
     talk.client(get(1)).client(get(2)).server(OK).client(get(3)).server(OK);
     talk.closed(CloseReason::Fin);
     assert_eq!(clear(&talk), ["/3"]);
@@ -62,7 +62,7 @@ fn a_body_behind_an_unreadable_head_is_no_request() {
 }
 
 #[test]
-fn what_was_refused_and_not_answered_keeps_what_follows_in_doubt() {
+fn what_was_refused_and_got_no_response_keeps_what_follows_in_doubt() {
     let mut talk = Talk::new();
     talk.client("GET /b ad HTTP/1.1\r\n\r\n").client(get(1)).server(BAD).server(OK);
     talk.client(get(2)).closed(CloseReason::Fin);
@@ -71,7 +71,7 @@ fn what_was_refused_and_not_answered_keeps_what_follows_in_doubt() {
 }
 
 #[test]
-fn requests_behind_connection_close_are_requests_when_each_is_answered() {
+fn requests_behind_connection_close_are_requests_when_each_gets_a_response() {
     let closing = "GET /0 HTTP/1.1\r\nConnection: close\r\n\r\n";
     let mut talk = Talk::new();
     talk.client(closing).server(OK).client(get(1)).server(OK).client(get(2)).server(OK);
@@ -129,7 +129,7 @@ fn the_rest_of_a_body_or_of_a_method_is_no_method() {
 }
 
 #[test]
-fn a_line_without_a_version_is_told_for_every_method() {
+fn a_line_without_a_version_is_reported_for_every_method() {
     for method in ["GET", "POST", "HEAD", "QUERY"] {
         for piece in [1, 100] {
             let mut talk = Talk::new();

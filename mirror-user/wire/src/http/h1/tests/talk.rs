@@ -1,4 +1,4 @@
-//! A conversation on one connection, told event by event.
+//! A conversation on one connection, event by event.
 
 use std::sync::Arc;
 

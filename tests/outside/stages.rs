@@ -1,5 +1,5 @@
 //! From packets to exchanges: however a conversation is cut, reordered and repeated on the wire,
-//! the three rooms together read the same exchanges from it.
+//! the three stages together read the same exchanges from it.
 
 use bytes::Bytes;
 use etherparse::PacketBuilder;
@@ -44,7 +44,7 @@ impl Content {
 
 /// What must come out of an exchange.
 #[derive(Debug, PartialEq, Eq)]
-struct Told {
+struct SeenExchange {
     target: Vec<u8>,
     status: Option<u16>,
     /// As on the wire.
@@ -115,10 +115,10 @@ impl Wire {
     }
 }
 
-fn read(packets: &[Bytes]) -> Vec<Told> {
+fn read(packets: &[Bytes]) -> Vec<SeenExchange> {
     let timed: Vec<_> = (1..).map(|n| n * STEP_NANOS).zip(packets.iter().cloned()).collect();
     let exchanges = ended(&timed, TcpLimits::default());
-    exchanges.iter().map(told).collect()
+    exchanges.iter().map(seen).collect()
 }
 
 /// The exchanges in the order in which they ended, from packets with their times in nanoseconds.
@@ -157,10 +157,10 @@ fn ended(packets: &[(u64, Bytes)], limits: TcpLimits) -> Vec<Exchange> {
     exchanges
 }
 
-fn told(exchange: &Exchange) -> Told {
-    let request = exchange.request.as_deref().expect("every request is told");
+fn seen(exchange: &Exchange) -> SeenExchange {
+    let request = exchange.request.as_deref().expect("every request is emitted");
     let response = exchange.response.as_deref().expect("every request is answered");
-    Told {
+    SeenExchange {
         target: request.head.target().to_vec(),
         status: response.head.status(),
         bodies: [request, response].map(whole_body),
@@ -202,7 +202,7 @@ proptest! {
                 let n = expected.len();
                 let request = asked.message(&format!("POST /{n} HTTP/1.1"));
                 let response = answered.message(&format!("HTTP/1.1 {} Fine", 220 + n));
-                expected.push(Told {
+                expected.push(SeenExchange {
                     target: format!("/{n}").into_bytes(),
                     status: u16::try_from(220 + n).ok(),
                     bodies: [body_of(&request), body_of(&response)],
@@ -276,7 +276,7 @@ proptest! {
                 losses.extend(lost.next());
             }
             if !touched {
-                expected.push(Told {
+                expected.push(SeenExchange {
                     target: format!("/{n}").into_bytes(),
                     status: u16::try_from(220 + n).ok(),
                     bodies: [body_of(&request), body_of(&response)],
@@ -293,14 +293,14 @@ proptest! {
         }
         let limits = if files { TcpLimits::for_files() } else { TcpLimits::default() };
         let exchanges = ended(&packets, limits);
-        let whole: Vec<Told> = exchanges
+        let whole: Vec<SeenExchange> = exchanges
             .iter()
             .filter(|exchange| {
                 [&exchange.request, &exchange.response]
                     .iter()
                     .all(|m| m.as_ref().is_some_and(|m| m.incomplete.is_none()))
             })
-            .map(told)
+            .map(seen)
             .collect();
         for exchange in &expected {
             prop_assert!(whole.contains(exchange), "{exchange:?} is not in {whole:?}");

@@ -8,6 +8,7 @@ mod custom;
 mod email;
 mod fold;
 mod iban;
+mod keywords;
 mod number;
 mod secret;
 mod words;

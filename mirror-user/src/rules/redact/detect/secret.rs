@@ -7,7 +7,8 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use enum_map::EnumMap;
 
-use super::words::{self, Class, Hit, Shape, Word};
+use super::keywords::{Class, Shape, Word};
+use super::words::{self, Hit};
 use super::{Detection, Detector, What, before, is_word, run};
 use crate::rules::redact::tokens;
 
@@ -50,11 +51,7 @@ pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<De
 fn secret(text: &[u8], range: Range<usize>, word: &Word) -> Option<Range<usize>> {
     let (start, behind) = (range.start, range.end);
     let of = |class: Class| move |byte: &u8| class.has(byte);
-    let start = match word.text {
-        // `dop_v1_`, `doo_v1_`, `dor_v1_`
-        "_v1_" => start.checked_sub(3).filter(|at| text.get(*at) == Some(&b'd'))?,
-        _ => start,
-    };
+    let start = start_of(text, start, word)?;
     if !may_begin(text, start) {
         return None;
     }
@@ -83,6 +80,23 @@ fn secret(text: &[u8], range: Range<usize>, word: &Word) -> Option<Range<usize>>
             (n == exactly && !is_word(text.get(behind + n))).then_some(start..behind + n)
         }
     }
+}
+
+/// Where the secret starts whose keyword is at `at`. Some keywords stand within their secret.
+fn start_of(text: &[u8], at: usize, word: &Word) -> Option<usize> {
+    let length = match word.text {
+        // `dop_v1_`, `doo_v1_`, `dor_v1_`
+        "_v1_" => 3,
+        ".atlasv1." => 14,
+        _ => return Some(at),
+    };
+    let start = at.checked_sub(length)?;
+    let lead = text.get(start..at)?;
+    let fits = match word.text {
+        "_v1_" => lead.starts_with(b"d"),
+        _ => lead.iter().all(u8::is_ascii_alphanumeric),
+    };
+    fits.then_some(start)
 }
 
 /// True if a word starts at `at`.

@@ -73,7 +73,7 @@ pub(super) const LISTS: &[List] = &[
         "password",
         Word,
         "pass passw passwrd passwrds pswd psw pw pws userpass dbpass mysqlpass contrasena senha \
-         motdepasse mdp wachtwoord crypt salt authpw",
+         motdepasse mdp wachtwoord crypt salt authpw upass psk wpapsk wifikey",
     ),
     // Secrets.
     secret(
@@ -94,7 +94,8 @@ pub(super) const LISTS: &[List] = &[
          servicekey webhookkey unlockkey activationkey vaultkey integrationkey ingestkey ingestionkey \
          writekey readkey adminkey botkey userkey tokenkey verificationkey hostkey clientkey \
          customerkey publickey publickeys publickeyid secretkeyid privatekeyid clientprincipal \
-         kubeconfig saslpassword",
+         kubeconfig saslpassword secretquestion securityquestion walletkey pkcs12 webhookurl slackwebhook \
+         discordwebhook kerberosticket",
     ),
     // Tokens.
     secret(
@@ -107,7 +108,7 @@ pub(super) const LISTS: &[List] = &[
     secret(
         "bearer",
         Word,
-        "jwt jwts bearer dpop appcheck jwtassertion accessjwt refreshjwt tkn tok",
+        "jwt jwts bearer dpop appcheck oidcdata jwtassertion accessjwt refreshjwt tkn tok",
     ),
     secret("refresh-token", End, "refreshtoken"),
     secret(
@@ -137,7 +138,11 @@ pub(super) const LISTS: &[List] = &[
         "sessionid sessionids sessid sessids jsessionid phpsessid aspsessionid sessionidentifier \
          sessionhash sessionstate",
     ),
-    secret("session", Word, "sid sids sess session usersession websession symfony cfduid"),
+    secret(
+        "session",
+        Word,
+        "sid sids sess session phpsession cftoken cfid usersession websession symfony cfduid",
+    ),
     secret("cookie", End, "cookie cookies cookie2 setcookie setcookies setcookie2 cookiejar"),
     // Signatures.
     secret("signature", End, "signature signatures xamzcredential xgoogcredential"),
@@ -149,7 +154,7 @@ pub(super) const LISTS: &[List] = &[
         "otpcode totpcode mfacode onetimepassword onetimepasscode onetimecode verificationcode \
          verifycode activationcode resetcode authcode authorizationcode accesscode recoverycode \
          recoverycodes backupcode backupcodes smscode logincode invitecode invitationcode devicecode \
-         usercode pairingcode unlockcode twofactorcode securitycode confirmationcode codeverifier \
+         usercode pairingcode emailcode phonecode unlockcode twofactorcode securitycode confirmationcode codeverifier \
          codechallenge oauthverifier mfatoken oneuse",
     ),
     secret("otp", Word, "otp otps totp hotp mfa tfa 2fa 2facode otpsecret otac"),
@@ -157,7 +162,7 @@ pub(super) const LISTS: &[List] = &[
     secret(
         "cvv",
         Word,
-        "cvv cvvs cvv2 cvc cvcs cvc2 cvn csc cav2 cardsecuritycode cardverificationvalue",
+        "cvv cvvs cvv2 cvc cvcs cvc2 cvn csc cv2 cav2 cardsecuritycode cardverificationvalue",
     ),
     secret("cvv", End, "cvvcode cvccode cvv cvv2 cvc2"),
     // Schemes.
@@ -258,14 +263,14 @@ pub(super) const LISTS: &[List] = &[
          expirydate expirationdate expdate expmonth expyear expirymonth expiryyear expirationmonth \
          expirationyear ccexp ccexpiry ccexpmonth ccexpyear cardlast4 last4 lastfour last4digits \
          lastfourdigits cardlastfour cardbin first6 first6digits track1 track2 track3 track1data \
-         track2data trackdata magstripe magneticstripe emvdata iccdata",
+         track2data trackdata validthru validthrough magstripe magneticstripe emvdata iccdata",
     ),
-    personal("iban", Word, "iban ibans ibannumber bankiban"),
+    personal("iban", Word, "iban ibans ibannumber ibancode bankiban"),
     personal(
         "account",
         Word,
         "accountnumber accountno accountnum acctnumber acctno acctnum bankaccount bankaccountnumber \
-         bankaccountno routingnumber sortcode abarouting swiftcode bic clabe cbu kontonummer",
+         bankaccountno routingnumber sortcode abarouting swiftcode biccode bic abanumber transitnumber clabe cbu kontonummer",
     ),
     personal(
         "email",
@@ -297,9 +302,9 @@ pub(super) const LISTS: &[List] = &[
         "firstname firstnames lastname lastnames fullname fullnames givenname givennames familyname \
          surname surnames middlename middlenames maidenname mothersmaidenname mothermaidenname \
          legalname realname cardholder cardholders cardholdername nameoncard accountholder \
-         accountholdername patientname customername contactname recipientname beneficiaryname \
+         accountholdername patientname customername clientname employeename passengername guestname holdername contactname recipientname beneficiaryname \
          billingname shippingname personname fname lname mname forename forenames secondname \
-         vorname nachname familienname prenom nomdefamille apellido apellidos sobrenome",
+         vorname nachname familienname prenom nomdefamille apellido apellidos sobrenome cognome",
     ),
     personal(
         "address",
@@ -307,7 +312,7 @@ pub(super) const LISTS: &[List] = &[
         "address addresses addr street streets streetaddress streetname streetnumber streetline \
          addressline addresslines homeaddress billingaddress shippingaddress postaladdress \
          mailingaddress deliveryaddress residentialaddress postcode postcodes postalcode postalcodes \
-         zip zipcode zipcodes housenumber houseno apartmentnumber anschrift plz direccion endereco \
+         postal zip zipcode zipcodes housenumber houseno apartmentnumber anschrift plz direccion endereco \
          indirizzo adresse domicilio",
     ),
     personal(
@@ -348,11 +353,14 @@ pub(super) const LISTS: &[List] = &[
          pancard voterid voteridnumber gstin shenfenzheng residentidentitycard mynumber \
          individualnumber kojinbango rrn residentregistrationnumber jumin juminnumber nik ktp npwp \
          snils iqama iqamanumber saidnumber tckn tckimlik tckimlikno kimlikno tfn taxfilenumber bsn \
-         personnummer pesel vatid vatnumber",
+         personnummer personnumber pesel vatid vatnumber cedula jmbg emso hetu fodselsnummer kennitala \
+         ppsn ninumber medicalrecordnumber mrn patientid healthid hkid nric mykad icnumber ahvnummer \
+         ahvnumber licenseplate licenceplate numberplate",
     ),
     personal(
         "id",
         Whole,
-        "sin nir nif nie rg rfc inn tin ein pis cnh ine abn uan nin medicare said oib cpr",
+        "sin nir nif nie rg rfc inn tin ein pis cnh ine abn uan nin medicare said oib cpr rut \
+         ruc egn amka afm cnp pps ahv avs fin nuip nom nombre",
     ),
 ];

@@ -5,14 +5,16 @@
 //! a word. The longest matching entry decides, so `max_tokens` is a counter and `page_token` a position in
 //! a list.
 //!
-//! For most names, the last three letters suffice to rule out all known words.
+//! For most names, the last letters suffice to rule out all known words.
 
+mod endings;
 mod glob;
 mod lists;
 mod word;
 
 use std::borrow::Cow;
 
+use self::endings::Endings;
 use self::glob::Glob;
 use self::word::Folded;
 pub(super) use self::word::MAX_NAME_BYTES;
@@ -93,18 +95,15 @@ const MAX_CARRIERS: usize = 4;
 pub(super) struct Names {
     /// By the last two letters.
     buckets: Vec<Vec<Entry>>,
-    /// One bit for each ending of three letters.
-    endings: Vec<u64>,
+    endings: Endings,
     globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
     all_cookies: bool,
-    is_empty: bool,
     /// True if there are entries given by the user.
     has_own: bool,
 }
 
 const BUCKETS: usize = 1 << 10;
-const ENDINGS: usize = BUCKETS * 32;
 
 /// Letters without case fall into 31 classes.
 fn class(byte: Option<&u8>) -> usize {
@@ -123,10 +122,9 @@ impl Default for Names {
         let buckets = (0..BUCKETS).map(|_| Vec::new()).collect();
         Self {
             buckets,
-            endings: vec![0; ENDINGS / 64],
+            endings: Endings::default(),
             globs: Vec::new(),
             all_cookies: false,
-            is_empty: true,
             has_own: false,
         }
     }
@@ -156,16 +154,8 @@ impl Names {
     }
 
     fn insert(&mut self, entry: Entry) {
-        self.is_empty = false;
         let bucket = bucket(&entry.text);
-        let third = entry.text.len().checked_sub(3).and_then(|at| entry.text.get(at));
-        // Any letter may precede an entry of two letters.
-        let thirds = third.map_or(0..32, |_| class(third)..class(third) + 1);
-        for ending in thirds.map(|third| third << 10 | bucket) {
-            if let Some(bits) = self.endings.get_mut(ending / 64) {
-                *bits |= 1 << (ending % 64);
-            }
-        }
+        self.endings.add(&entry.text);
         if let Some(bucket) = self.buckets.get_mut(bucket) {
             bucket.push(entry);
         }
@@ -185,7 +175,6 @@ impl Names {
         check(name, places)?;
         self.has_own = true;
         if Glob::is(name) {
-            self.is_empty = false;
             let glob = Glob::new(name).ok_or_else(|| BadOption::Name(name.to_owned()))?;
             self.globs.push((glob, places, role));
             return Ok(());
@@ -247,20 +236,9 @@ impl Names {
         treatment
     }
 
-    /// False for most names that are not listed.
-    pub(super) fn may_be_known(&self, name: &[u8]) -> bool {
-        !self.is_empty && (!self.globs.is_empty() || self.may_end_known(name))
-    }
-
-    /// False for most names that match no entry.
-    fn may_end_known(&self, name: &[u8]) -> bool {
-        let [.., third, before, last] = name else { return true };
-        let plain = |byte: &u8| byte.is_ascii_alphabetic();
-        if !plain(third) || !plain(before) || !plain(last) {
-            return true;
-        }
-        let ending = class(Some(third)) << 10 | bucket(&[*before, *last]);
-        self.endings.get(ending / 64).is_some_and(|bits| bits >> (ending % 64) & 1 != 0)
+    /// False for most texts that do not end in a listed name.
+    pub(super) fn may_be_known(&self, text: &[u8]) -> bool {
+        !self.globs.is_empty() || !self.endings.is_empty() && self.endings.may_end(text)
     }
 
     fn listed(&self, name: &Folded, place: Places) -> Treatment<'_> {

@@ -24,7 +24,7 @@ const HEADERS: &str = "Authorization Proxy-Authorization X-Session-Token DD-API-
     PayPal-Transmission-Sig Kong-Admin-Token X-License-Key X-Honeycomb-Team X-Sentry-Auth \
     X-Hasura-Admin-Secret X-TrackerToken X-CSRFToken RequestVerificationToken X-WP-Nonce \
     Ocp-Apim-Subscription-Key X-Functions-Key X-aws-ec2-metadata-token X-IDENTITY-HEADER DPoP PHP_AUTH_PW \
-    X-Amz-Security-Token X-Firebase-AppCheck X-Ms-Client-Principal";
+    X-Amz-Security-Token X-Firebase-AppCheck X-Ms-Client-Principal X-Amzn-Oidc-Data X-Kerberos-Ticket";
 
 const FIELDS: &str = "password passwd userPassword password2 db_password oauth_token SAMLResponse sid \
     JSESSIONID PHPSESSID connect.sid ASP.NET_SessionId newPassword confirm_password password_confirmation \
@@ -34,7 +34,8 @@ const FIELDS: &str = "password passwd userPassword password2 db_password oauth_t
     api_keys apiTokens otp otp_code totp mfa_code verification_code pin pinCode cvv cvv2 card_cvc \
     X-Amz-Signature X-Amz-Credential sig signature Signature hmac session session_id sessionToken auth \
     mysql_pwd passphrase jwt id_token_hint_token pass pwd recovery_codes seed_phrase connectionString tokens \
-    password_hash passwordValue token_v2 code_verifier client_assertion assertion";
+    password_hash passwordValue token_v2 code_verifier client_assertion assertion psk wpa_psk upass \
+    kerberos_ticket secretQuestion wallet_key slack_webhook webhookUrl email_code";
 
 /// What Rails, Django, Sentry, Datadog and Cloudflare's HAR sanitizer look for, and what the
 /// OpenTelemetry collector's examples block.
@@ -94,7 +95,9 @@ fn names_of_persons_and_accounts_are_known_by_their_words() {
         cardNumber card_number cc-number cardholderName exp_month expiryDate last4 track2 ssn \
         social_security_number tax_id cpf cnpj curp dni cuit aadhaar pan passport_no nationalId driversLicense \
         nino nhs_number sin steuer_id codice_fiscale my_number rrn nik snils inn iqama_number tckn tfn iban \
-        accountNumber bank_account_number x_forwarded_for x_real_ip ip_address remote_addr";
+        accountNumber bank_account_number x_forwarded_for x_real_ip ip_address remote_addr \
+        cedula amka jmbg hetu kennitala ppsn mrn patient_id nric licensePlate clientName card_holder_name \
+        holderName cv2 valid_thru iban_code bic_code transit_number";
     assert_eq!(missed(Preset::Pii, personal, field), Vec::<&str>::new());
 }
 

@@ -54,6 +54,12 @@ pub fn check_capture() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// True if this process may open the kernel programs of others (CAP_SYS_ADMIN).
+#[must_use]
+pub fn is_admin() -> bool {
+    effective() >> SYS_ADMIN & 1 == 1
+}
+
 /// Protects the memory of this process, which contains captured bytes: a crash writes no core file,
 /// and unprivileged processes cannot trace or read it (prctl(2), `PR_SET_DUMPABLE`).
 ///

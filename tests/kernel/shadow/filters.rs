@@ -1,6 +1,11 @@
 //! Filters of mirror beside those of other programs on one clsact qdisc: nobody's but mirror's are ever
 //! removed, and mirror sees to its own.
 
+use aya::EbpfLoader;
+use aya::programs::tc::TcAttachOptions;
+use aya::programs::{LinkOrder, ProgramInfo};
+use mirror_common::names;
+
 use super::*;
 
 /// What other programs put, by `replace`, at the place that they take for theirs.
@@ -87,6 +92,48 @@ fn what_others_put_by_replace_stays_and_hides_nothing() {
             }
         });
     }
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_tcx_program_that_goes_before_mirrors_is_noticed_and_is_first_no_more() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let mirror = Mirror::start(lab, &[&count_by("tc")[..], &["--order", "first"]].concat());
+        // Another mirror may be before it, and is left there.
+        let second = Mirror::start(lab, &[&count_by("tc")[..], &["--order", "first"]].concat());
+        let ids = || -> Vec<u32> {
+            let programs = SchedClassifier::query_tcx(CABLE, TcAttachType::Ingress).unwrap().1;
+            programs.iter().map(ProgramInfo::id).collect()
+        };
+        let mirrors = ids();
+        assert_eq!(mirrors.len(), 2);
+        // A program that passes every packet on, of nobody that mirror knows.
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../mirror-ebpf/mirror-ebpf.o");
+        let mut object = EbpfLoader::new()
+            .map_max_entries(names::PACKETS, 512 * 1024)
+            .map_max_entries(names::SCRATCH, 64)
+            .load(&std::fs::read(file).unwrap())
+            .unwrap();
+        let theirs: &mut SchedClassifier =
+            object.program_mut(names::INGRESS).unwrap().try_into().unwrap();
+        theirs.load().unwrap();
+        let first = TcAttachOptions::TcxOrder(LinkOrder::first());
+        theirs.attach_with_options(CABLE, TcAttachType::Ingress, first).unwrap();
+        assert_eq!(ids().len(), 3);
+        until("both mirrors are before it again", || {
+            let now = ids();
+            now.len() == 3 && !mirrors.contains(&now[2])
+        });
+        says_once(&mirror, "another program put a filter before mirror's; attached again");
+        ask(lab);
+        for mirror in [mirror, second] {
+            let summary = mirror.summary();
+            assert_eq!(account(&summary, "requests").1, 1, "{summary:#}");
+            assert_eq!(attached_again(&summary, "overtaken"), 1, "{summary:#}");
+        }
+        assert_eq!(ids().len(), 1, "theirs alone");
+    });
 }
 
 #[test]

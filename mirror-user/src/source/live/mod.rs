@@ -24,6 +24,7 @@ mod meter;
 mod namespace;
 mod netlink;
 mod options;
+mod order;
 mod own;
 mod parts;
 mod presence;

@@ -9,6 +9,7 @@ use super::super::device::Device;
 use super::super::follow::Interfaces;
 use super::super::kernel::{Kernel, Path};
 use super::super::netlink::{Changes, Events};
+use super::super::order::OrderWatch;
 use super::super::presence::Presence;
 use super::{Attachments, Followed};
 use crate::logging::emit;
@@ -38,6 +39,9 @@ impl Attachments {
         if let Some(changes) = changes.as_ref().filter(|it| it.devices || it.missed) {
             self.follow_devices(kernel, interfaces, &changes.removed)?;
         }
+        if self.watch.is_some() {
+            self.keep_first(kernel, now)?;
+        }
         if self.path == Path::Clsact && (due || changes.is_some()) {
             self.repair(kernel, &changes.unwrap_or_default(), due, now)?;
         }
@@ -62,6 +66,35 @@ impl Attachments {
             emit!(InterfaceGone, interface = gone.name, "{}: gone", gone.name);
         }
         self.attach_new(kernel, interfaces, present);
+        self.watch_order(kernel)
+    }
+
+    /// Has the order of programs watched on the devices that are attached to now.
+    pub(super) fn watch_order(&self, kernel: &mut Kernel) -> anyhow::Result<()> {
+        let Some(watch) = &self.watch else { return Ok(()) };
+        let sides = self.devices.iter().map(|device| kernel.tcx_sides(device));
+        watch.set(sides.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect());
+        Ok(())
+    }
+
+    /// Goes before the TCX programs that others put before mirror's.
+    fn keep_first(&mut self, kernel: &mut Kernel, now: Timestamp) -> anyhow::Result<()> {
+        let found = self.watch.as_ref().map(OrderWatch::take).unwrap_or_default();
+        for (index, interference) in found {
+            let Some(device) = self.devices.iter().find(|device| device.index == index) else {
+                continue;
+            };
+            match kernel.attach_first(device) {
+                // The device is going away, which has an event of its own.
+                Err(error) if is_no_device(&error) => {}
+                // The next look finds no link, so that this is tried again.
+                Err(error) => self.recovery.mark_lost(&device.name, error)?,
+                Ok(()) => {
+                    self.recovery.repaired(device, interference, now);
+                    self.recovery.mark_found(&device.name);
+                }
+            }
+        }
         Ok(())
     }
 

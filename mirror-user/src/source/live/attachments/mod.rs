@@ -12,6 +12,7 @@ use super::follow::{Interfaces, Selection};
 use super::kernel::{Kernel, Path};
 use super::namespace::Namespace;
 use super::netlink::Events;
+use super::order::OrderWatch;
 use super::recovery::Recovery;
 use super::{LiveOptions, Order};
 use crate::logging::emit;
@@ -30,6 +31,8 @@ pub(super) struct Attachments {
     events: Option<Events>,
     /// Whether the cgroup is attached to.
     in_cgroup: bool,
+    /// Watches the order of TCX programs, with `--order first`.
+    watch: Option<OrderWatch>,
     recovery: Recovery,
     warnings: Vec<String>,
 }
@@ -58,6 +61,7 @@ impl Attachments {
             devices: Vec::new(),
             events: None,
             in_cgroup: false,
+            watch: None,
             recovery: Recovery::new(options.persists),
             warnings: Vec::new(),
         })
@@ -94,7 +98,11 @@ impl Attachments {
             "no interface could be attached to: {}",
             self.warnings.join("; ")
         );
-        Ok(())
+        // A thread cannot follow the reader into another namespace.
+        if self.path == Path::Tcx && self.order == Order::First && !self.namespace.is_other() {
+            self.watch = OrderWatch::start()?;
+        }
+        self.watch_order(kernel)
     }
 
     /// Subscribes to events, then lists the devices.

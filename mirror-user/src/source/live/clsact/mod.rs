@@ -32,7 +32,7 @@ pub(super) struct Program {
     pub(super) descriptor: OwnedFd,
 }
 
-/// What another program did to one of mirror's filters.
+/// What another program did to one of mirror's filters, or of its TCX links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub(super) enum Interference {

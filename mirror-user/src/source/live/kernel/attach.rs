@@ -15,9 +15,11 @@ use mirror_common::names;
 
 use super::super::Order;
 use super::super::cgroup::Cgroup;
+use super::super::claim::Claim;
 use super::super::clsact::{Clsact, ForeignFilter, Leftover, Program, Repair};
 use super::super::device::Device;
 use super::super::netlink::Side;
+use super::super::order::TcxSide;
 use super::{Kernel, Path};
 
 /// Bytes of a program's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, without the zero).
@@ -41,6 +43,8 @@ pub(super) struct Attached {
     clsact: Clsact,
     /// To a cgroup, by links.
     of_cgroup: Vec<(&'static str, CgroupSkbLinkId)>,
+    /// By which mirrors know each other's programs at TCX.
+    claims: Vec<Claim>,
 }
 
 impl Kernel {
@@ -97,6 +101,10 @@ impl Kernel {
             Order::Last => LinkOrder::last(),
         };
         let options = TcAttachOptions::TcxOrder(order);
+        let id = self.tc_program(name)?.info()?.id();
+        if !self.attached.claims.iter().any(|claim| claim.is_on(id)) {
+            self.attached.claims.push(Claim::on(id)?);
+        }
         let attached = self.tc_program(name)?.attach_with_options(&device.name, direction, options);
         let link = attached.context("cannot be attached to")?;
         self.attached.links.entry(device.index).or_default().push(Link::Tcx(name, link));
@@ -187,11 +195,44 @@ impl Kernel {
         let devices: Vec<u32> = self.attached.links.keys().copied().collect();
         devices.into_iter().for_each(|device| self.release(device));
         self.attached.clsact.release_all();
+        // They belong to a network namespace, and would keep it alive.
+        self.attached.claims.clear();
     }
 
     fn program(&mut self, name: &str) -> anyhow::Result<&mut aya::programs::Program> {
         let object = self.object.as_mut().context("detached already")?;
         object.program_mut(name).with_context(|| format!("{name}: not in the kernel object"))
+    }
+
+    /// The sides of a device that are attached to by TCX.
+    pub(in crate::source::live) fn tcx_sides(
+        &mut self,
+        device: &Device,
+    ) -> anyhow::Result<Vec<TcxSide>> {
+        let links = self.attached.links.get(&device.index).into_iter().flatten();
+        let names: Vec<&'static str> = links
+            .filter_map(|link| match link {
+                Link::Tcx(name, _) => Some(*name),
+                Link::Xdp(_) => None,
+            })
+            .collect();
+        let side = |name: &'static str| {
+            let program = self.tc_program(name)?.info()?.id();
+            let is_egress = [names::EGRESS, names::EGRESS_IP].contains(&name);
+            let direction = if is_egress { TcAttachType::Egress } else { TcAttachType::Ingress };
+            Ok(TcxSide { device: device.index, name: device.name.clone(), direction, program })
+        };
+        names.into_iter().map(side).collect()
+    }
+
+    /// Attaches to a device by TCX anew, before all others. The kernel does not take a program twice on
+    /// one side, so for a moment there is none.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub(in crate::source::live) fn attach_first(&mut self, device: &Device) -> anyhow::Result<()> {
+        self.release(device.index);
+        self.attach(device, Order::First).map(drop)
     }
 
     /// Checks the filters of a device, and attaches those again that were removed or overtaken.
@@ -242,5 +283,6 @@ impl Kernel {
         self.object = None;
         self.attached.links.clear();
         self.attached.of_cgroup.clear();
+        self.attached.claims.clear();
     }
 }

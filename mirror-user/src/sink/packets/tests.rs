@@ -360,7 +360,7 @@ fn a_response_to_a_head_that_was_not_seen_takes_no_bytes_of_what_follows() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::default())]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn the_file_reads_as_what_was_captured(

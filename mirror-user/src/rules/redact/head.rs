@@ -215,7 +215,7 @@ fn field(
     let long = |name: &[u8]| {
         name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
     };
-    if !context.is_quiet(name) && long(name) {
+    if !context.plan.names.is_ordinary(name) && !context.is_quiet(name) && long(name) {
         replacements.replace(raw, &line.name, |text, out| context.text(at, text, out));
     }
     replacements.replace(raw, &line.value, |value, out| self::value(context, name, at, value, out));
@@ -230,6 +230,12 @@ pub(super) fn is_listed(context: &Context<'_>, name: &[u8]) -> bool {
         || matches!(Role::of(name), Role::Cookie | Role::SetCookie)
 }
 
+/// True for a field whose value has a syntax that is known here.
+#[cfg(test)]
+pub(super) fn has_syntax(name: &[u8]) -> bool {
+    Role::of(name) != Role::Other
+}
+
 /// Rewrites one field's value.
 pub(super) fn value(
     context: &mut Context<'_>,
@@ -238,7 +244,9 @@ pub(super) fn value(
     value: &[u8],
     out: &mut Vec<u8>,
 ) -> bool {
-    let role = Role::of(name);
+    let names = &context.plan.names;
+    let is_ordinary = names.is_ordinary(name);
+    let role = if is_ordinary { Role::Other } else { Role::of(name) };
     if role == Role::Framing {
         return false;
     }
@@ -246,7 +254,8 @@ pub(super) fn value(
         // A value on several lines (RFC 9112 §5.2): some parsers read the second as a separate field.
         return context.named("folded", at, value, out);
     }
-    match (context.plan.names.header(name), role) {
+    let treatment = if is_ordinary { Treatment::Look } else { names.header(name) };
+    match (treatment, role) {
         (Treatment::Keep, _) => false,
         (_, Role::Cookie) => cookie::sent(context, value, out),
         (_, Role::SetCookie) => cookie::set(context, value, out),

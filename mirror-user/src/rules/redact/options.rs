@@ -111,6 +111,7 @@ impl RedactOptions {
         for name in &self.keep {
             names.keep(name)?;
         }
+        names.note_ordinary();
         Ok(names)
     }
 

@@ -2,18 +2,25 @@
 
 /// Maximum number of letters that are compared.
 const LETTERS: usize = 6;
-/// The set has one bit for each hash. At some 1,500 names, about one other name in ten passes.
+/// There is one slot for each hash. Some 1,500 names have about 4,000 endings.
 const HASH_BITS: u32 = 16;
 
-/// A set of the last letters of names. It may hold more than what was added, never less.
+/// A set of the last letters of names, read from the last one on. It may hold more than what was added,
+/// never less.
 pub(super) struct Endings {
-    bits: Vec<u64>,
+    /// Two bits for each hash.
+    slots: Vec<u64>,
     is_empty: bool,
 }
 
+/// The names that end so may have more letters.
+const GOES_ON: u64 = 1;
+/// A name has no more letters, or no more that are compared.
+const ENDS: u64 = 2;
+
 impl Default for Endings {
     fn default() -> Self {
-        Self { bits: vec![0; (1 << HASH_BITS) / 64], is_empty: true }
+        Self { slots: vec![0; (1 << HASH_BITS) / 32], is_empty: true }
     }
 }
 
@@ -27,10 +34,10 @@ impl Ending {
         Self(self.0 | u32::from(byte & 31) << (5 * letters))
     }
 
-    /// The word and the bit of this ending. The multiplier is 2^32 divided by the golden ratio.
+    /// The word of this ending, and the position in it. The multiplier is 2^32 divided by the golden ratio.
     fn place(self) -> (usize, u32) {
         let hash = self.0.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS);
-        ((hash / 64) as usize, hash % 64)
+        ((hash / 32) as usize, hash % 32 * 2)
     }
 }
 
@@ -38,11 +45,15 @@ impl Endings {
     /// Adds a name in its folded form.
     pub(super) fn add(&mut self, name: &[u8]) {
         self.is_empty = false;
-        let last = name.iter().rev().take(LETTERS).enumerate();
-        let ending = last.fold(Ending::default(), |ending, (n, byte)| ending.before(*byte, n));
-        let (word, bit) = ending.place();
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= 1 << bit;
+        let compared = name.len().min(LETTERS);
+        let mut ending = Ending::default();
+        for (letters, byte) in name.iter().rev().take(LETTERS).enumerate() {
+            ending = ending.before(*byte, letters);
+            let (word, at) = ending.place();
+            let what = if letters + 1 == compared { ENDS } else { GOES_ON };
+            if let Some(word) = self.slots.get_mut(word) {
+                *word |= what << at;
+            }
         }
     }
 
@@ -60,12 +71,12 @@ impl Endings {
                 b'a'..=b'z' | b'A'..=b'Z' => {
                     ending = ending.before(*byte, letters);
                     letters += 1;
-                    let (word, bit) = ending.place();
-                    let known = self.bits.get(word).is_some_and(|word| word >> bit & 1 != 0);
-                    if known {
+                    let (word, at) = ending.place();
+                    let slot = self.slots.get(word).map_or(0, |word| word >> at);
+                    if slot & ENDS != 0 {
                         return true;
                     }
-                    if letters == LETTERS {
+                    if slot & GOES_ON == 0 {
                         return false;
                     }
                 }

@@ -10,12 +10,14 @@
 mod endings;
 mod glob;
 mod lists;
+mod ordinary;
 mod word;
 
 use std::borrow::Cow;
 
 use self::endings::Endings;
 use self::glob::Glob;
+use self::ordinary::Ordinary;
 use self::word::Folded;
 pub(super) use self::word::MAX_NAME_BYTES;
 use super::options::{BadOption, Preset};
@@ -85,6 +87,13 @@ struct Entry {
     own: bool,
 }
 
+impl Entry {
+    /// Of the entries that match a name, the one of the highest rank decides.
+    fn rank(&self) -> (usize, bool, bool) {
+        (self.text.len(), self.own, matches!(self.role, Role::Keep))
+    }
+}
+
 /// A kind whose values are secrets if they are texts, and counts if they are numbers: `"tokens": 17`.
 pub(super) const COUNTED: &str = "tokens";
 
@@ -93,9 +102,10 @@ const MAX_CARRIERS: usize = 4;
 
 /// The set of listed names.
 pub(super) struct Names {
-    /// By the last two letters.
+    /// By the last two letters, those of the highest rank first.
     buckets: Vec<Vec<Entry>>,
     endings: Endings,
+    ordinary: Ordinary,
     globs: Vec<(Glob, Places, Role)>,
     /// Every cookie is listed.
     all_cookies: bool,
@@ -123,6 +133,7 @@ impl Default for Names {
         Self {
             buckets,
             endings: Endings::default(),
+            ordinary: Ordinary::default(),
             globs: Vec::new(),
             all_cookies: false,
             has_own: false,
@@ -157,7 +168,9 @@ impl Names {
         let bucket = bucket(&entry.text);
         self.endings.add(&entry.text);
         if let Some(bucket) = self.buckets.get_mut(bucket) {
-            bucket.push(entry);
+            // The first that fits decides.
+            let at = bucket.partition_point(|other| other.rank() > entry.rank());
+            bucket.insert(at, entry);
         }
     }
 
@@ -186,6 +199,16 @@ impl Names {
         let text = folded.as_bytes().to_owned().into();
         self.insert(Entry { text, anchor: Anchor::Whole, places, role, own: true });
         Ok(())
+    }
+
+    /// Notes which common headers are not listed. Names that are added later are not regarded.
+    pub(super) fn note_ordinary(&mut self) {
+        self.ordinary = Ordinary::new(|name| self.header(name) == Treatment::Look);
+    }
+
+    /// True for a common header that is not listed and has no syntax of its own.
+    pub(super) fn is_ordinary(&self, header: &[u8]) -> bool {
+        self.ordinary.has(header)
     }
 
     /// How the value of a header is treated.
@@ -267,7 +290,6 @@ impl Names {
     /// The longest entry that matches the end of the first `end` letters.
     fn longest(&self, name: &Folded, end: usize, place: Places) -> Option<&Entry> {
         let text = name.as_bytes().get(..end)?;
-        let entries = self.buckets.get(bucket(text))?.iter();
         let fits = |entry: &&Entry| {
             if !entry.places.meet(place) || !text.ends_with(&entry.text) {
                 return false;
@@ -282,9 +304,7 @@ impl Names {
                 Anchor::End => true,
             }
         };
-        entries
-            .filter(fits)
-            .max_by_key(|entry| (entry.text.len(), entry.own, matches!(entry.role, Role::Keep)))
+        self.buckets.get(bucket(text))?.iter().find(fits)
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::{Beside, Outlet, Packets, Pipeline};
 use crate::decode::{self, Decoder};
 use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
@@ -64,10 +66,12 @@ fn every_snapshot_of_a_run_balances_and_the_last_one_is_the_summary() {
     let ended = Arc::new(AtomicBool::new(false));
     let reader = thread::spawn({
         let (slot, ended) = (Arc::clone(&slot), Arc::clone(&ended));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         move || {
             let mut snapshots = Vec::new();
             while !ended.load(Relaxed) {
-                snapshots.push(slot.request(LONGEST).expect("the pipeline goes on"));
+                let asked = runtime.block_on(async { timeout(LONGEST, slot.request()).await });
+                snapshots.push(asked.expect("the pipeline goes on"));
             }
             snapshots
         }

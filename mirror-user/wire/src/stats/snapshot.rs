@@ -1,8 +1,9 @@
 //! The counters of a running pipeline, for other threads.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
 
@@ -38,7 +39,6 @@ impl Snapshot {
 pub struct SnapshotSlot {
     wanted: AtomicBool,
     slot: Mutex<Published>,
-    published: Condvar,
 }
 
 #[derive(Default)]
@@ -48,6 +48,9 @@ struct Published {
     count: u64,
     /// None will come any more.
     ended: bool,
+    /// Those that wait for the next one, by the number of their request.
+    waiting: Vec<(u64, Waker)>,
+    requests: u64,
 }
 
 impl SnapshotSlot {
@@ -58,18 +61,17 @@ impl SnapshotSlot {
         Arc::clone(&self.slot().latest)
     }
 
-    /// Asks for a snapshot, and waits for it; after the end of the run, that is the last one.
-    /// `None` when the pipeline does not come to it within `patience`: it waits for a target that
-    /// is slower than a capture file, or is stuck.
-    #[must_use]
-    pub fn request(&self, patience: Duration) -> Option<Arc<Snapshot>> {
-        let slot = self.slot();
-        let before = slot.count;
-        self.wanted.store(true, Relaxed);
-        let waits = |slot: &mut Published| slot.count == before && !slot.ended;
-        let waited = self.published.wait_timeout_while(slot, patience, waits);
-        let (slot, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        (!timeout.timed_out()).then(|| Arc::clone(&slot.latest))
+    /// Asks for a snapshot, and waits for it; after the end of the run, that is the last one. It does
+    /// not come while the pipeline waits for a target that is slower than a capture file, or is
+    /// stuck: whoever asks bounds the wait, and may drop it at any time.
+    pub async fn request(&self) -> Arc<Snapshot> {
+        let request = {
+            let mut slot = self.slot();
+            self.wanted.store(true, Relaxed);
+            slot.requests = slot.requests.wrapping_add(1);
+            Request { slot: self, number: slot.requests, before: slot.count }
+        };
+        poll_fn(|context| request.poll(context)).await
     }
 
     /// True once for whoever publishes, when somebody asked.
@@ -93,8 +95,9 @@ impl SnapshotSlot {
         slot.latest = Arc::new(snapshot);
         slot.count = slot.count.wrapping_add(1);
         slot.ended = ended;
+        let waiting = std::mem::take(&mut slot.waiting);
         drop(slot);
-        self.published.notify_all();
+        waiting.into_iter().for_each(|(_, waker)| waker.wake());
     }
 
     fn slot(&self) -> MutexGuard<'_, Published> {
@@ -102,9 +105,37 @@ impl SnapshotSlot {
     }
 }
 
+/// Somebody who waits for the next snapshot.
+struct Request<'a> {
+    slot: &'a SnapshotSlot,
+    number: u64,
+    /// How many had been published when it was made.
+    before: u64,
+}
+
+impl Request<'_> {
+    fn poll(&self, context: &Context<'_>) -> Poll<Arc<Snapshot>> {
+        let mut slot = self.slot.slot();
+        if slot.count != self.before || slot.ended {
+            return Poll::Ready(Arc::clone(&slot.latest));
+        }
+        slot.waiting.retain(|(number, _)| *number != self.number);
+        slot.waiting.push((self.number, context.waker().clone()));
+        Poll::Pending
+    }
+}
+
+/// One that is given up leaves nothing behind, so that those who ask a stuck pipeline again and again
+/// take no more memory than one.
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.slot.slot().waiting.retain(|(number, _)| *number != self.number);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::pin::pin;
 
     use super::*;
 
@@ -115,27 +146,40 @@ mod tests {
 
     #[test]
     fn a_reader_gets_what_was_published_after_it_asked() {
-        let slot = Arc::new(SnapshotSlot::default());
+        let slot = SnapshotSlot::default();
+        let mut context = Context::from_waker(Waker::noop());
         slot.publish(snapshot(1));
         assert!(!slot.take_request(), "nobody asked");
-        assert!(slot.request(Duration::ZERO).is_none(), "nobody publishes");
-        assert!(slot.take_request());
-        let reader = thread::spawn({
-            let slot = Arc::clone(&slot);
-            move || slot.request(Duration::from_secs(60))
-        });
-        while !slot.take_request() {
-            thread::yield_now();
-        }
+        let mut asked = pin!(slot.request());
+        assert!(asked.as_mut().poll(&mut context).is_pending(), "nobody publishes");
+        assert!(slot.take_request() && !slot.take_request());
         slot.publish(snapshot(2));
-        assert_eq!(*reader.join().unwrap().unwrap(), snapshot(2));
+        let Poll::Ready(got) = asked.as_mut().poll(&mut context) else {
+            panic!("it was published")
+        };
+        assert_eq!(*got, snapshot(2));
+    }
+
+    #[test]
+    fn those_who_gave_up_are_forgotten() {
+        let slot = SnapshotSlot::default();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..3 {
+            let mut asked = pin!(slot.request());
+            assert!(asked.as_mut().poll(&mut context).is_pending());
+            assert!(asked.as_mut().poll(&mut context).is_pending());
+            assert_eq!(slot.slot().waiting.len(), 1);
+        }
+        assert_eq!(slot.slot().waiting.len(), 0);
     }
 
     #[test]
     fn after_the_end_nobody_waits() {
         let slot = SnapshotSlot::default();
         slot.publish_last(snapshot(3));
-        assert_eq!(*slot.request(Duration::ZERO).unwrap(), snapshot(3));
+        let mut context = Context::from_waker(Waker::noop());
+        let Poll::Ready(last) = pin!(slot.request()).poll(&mut context) else { panic!("it ended") };
+        assert_eq!(*last, snapshot(3));
         assert_eq!(slot.latest().account(Seam::Packets).unwrap().seen, 3);
     }
 }

@@ -149,7 +149,7 @@ impl Run {
             stop.request();
         }
         let (mut summary, outcome) = self.pipeline.run(stop);
-        summary.replays = self.replays.reports();
+        summary.replays = self.replays.monitors.reports();
         (summary, timer.and(outcome))
     }
 }

@@ -122,7 +122,7 @@ impl ReplayTarget {
             );
         }
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
-        let monitor = sink.monitor();
+        let monitor = sink.monitor().named(self.name.clone());
         let outlet = match (self.name, id) {
             (Some(name), Some(id)) => Outlet::of_target(id, name, Box::new(sink)),
             _ => Outlet::of_all(Box::new(sink)),

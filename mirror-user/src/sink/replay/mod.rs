@@ -40,13 +40,15 @@ use hashbrown::HashSet;
 
 use self::engine::queue::Queue;
 use self::key::ExchangeKey;
-pub use self::load::breaker::BreakerOptions;
+pub use self::load::breaker::{BreakerOptions, BreakerState};
 use self::load::ramp::Ramp;
 pub use self::load::ramp::RampOptions;
-pub use self::monitor::ReplayMonitor;
+pub use self::monitor::{ReplayMonitor, ReplayMonitors};
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
+pub use self::outcome::buckets::{BOUNDS_MICROS, Distribution};
 use self::outcome::by_rule::ByRule;
 pub use self::outcome::by_rule::RuleReport;
+pub use self::outcome::figures::{ReplayFigures, RuleFigures};
 use self::outcome::log::RequestLog;
 use self::outcome::misdirected::Misdirected;
 pub use self::outcome::not_delivered::{Attribution, NotDelivered};
@@ -169,7 +171,12 @@ impl ReplaySink {
     /// A monitor through which other threads read its counters and, at the end, its report.
     #[must_use]
     pub fn monitor(&self) -> ReplayMonitor {
-        ReplayMonitor { queue: Arc::clone(&self.queue), report: Arc::clone(&self.report) }
+        ReplayMonitor {
+            target: Arc::clone(&self.target),
+            queue: Arc::clone(&self.queue),
+            rules: self.by_rule.rules(),
+            report: Arc::clone(&self.report),
+        }
     }
 
     /// Warns if the target refuses requests that production does not refuse.
@@ -183,7 +190,7 @@ impl ReplaySink {
     fn make_report(&self) -> ReplayReport {
         let end = self.monitor().progress();
         let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
-        let rules = self.by_rule.report();
+        let rules = self.by_rule.rules().report();
         ReplayReport { target: self.target.to_string(), end, rules, verdicts }
     }
 

@@ -134,7 +134,9 @@ fn ramp_decision(
     if ramp.is_check_due(now) {
         report_stop(target, ramp.outcomes(queue.counters.outcomes(), now));
     }
-    match ramp.decide(connection, due.unwrap_or(now)) {
+    let decision = ramp.decide(connection, due.unwrap_or(now));
+    queue.counters.set_ramp(ramp.share());
+    match decision {
         RampDecision::Admitted => Ok(()),
         RampDecision::NotYet => Err(NotDelivered::Ramping),
         RampDecision::Stopped => Err(NotDelivered::RampStopped),

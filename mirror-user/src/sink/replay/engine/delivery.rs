@@ -218,7 +218,7 @@ async fn exchange(
     let ended = now();
     match outcome {
         Ok(completed) => {
-            counters.times.completed(job.due, begun, ended);
+            job.ticket.completed(job.due, begun, ended);
             let Completed { status, reusable, message } = completed;
             let service_time = ended.saturating_duration_since(begun);
             let message = message.map(Arc::new);

@@ -79,6 +79,19 @@ impl Ticket {
         }
     }
 
+    /// Its response was read to its end at `ended`; it was sent at `begun`.
+    pub(in crate::sink::replay) fn completed(
+        &self,
+        due: Option<Instant>,
+        begun: Instant,
+        ended: Instant,
+    ) {
+        self.queue.counters.times.completed(due, begun, ended);
+        if let Some(rule) = self.observers.as_ref().and_then(|observers| observers.rule.as_ref()) {
+            rule.completed(ended.saturating_duration_since(due.unwrap_or(begun)));
+        }
+    }
+
     /// Counts the outcome: the response, or why there was none.
     pub(in crate::sink::replay) fn settle(mut self, outcome: Result<ShadowResponse, NotDelivered>) {
         self.count(outcome);

@@ -225,9 +225,10 @@ impl Engine {
 
     /// Asks the circuit breaker whether a request may be sent now.
     pub(in crate::sink::replay) fn admit(&self) -> Admission {
-        self.breaker
-            .as_ref()
-            .map_or(Admission::Allowed, |breaker| breaker.borrow_mut().admit(now()))
+        let Some(breaker) = &self.breaker else { return Admission::Allowed };
+        let admission = breaker.borrow_mut().admit(now());
+        self.show_breaker();
+        admission
     }
 
     /// True while the circuit breaker is open.
@@ -245,6 +246,7 @@ impl Engine {
     ) {
         let Some(breaker) = &self.breaker else { return };
         let transition = breaker.borrow_mut().record(admission, response_time, now);
+        self.show_breaker();
         match transition {
             Some(Transition::Opened(FailureCount { failed, all })) => {
                 self.queue.counters.breaker_opened.fetch_add(1, Relaxed);
@@ -269,6 +271,14 @@ impl Engine {
     pub(in crate::sink::replay) fn abandon_probe(&self, now: std::time::Instant) {
         if let Some(breaker) = &self.breaker {
             breaker.borrow_mut().abandon_probe(now);
+        }
+        self.show_breaker();
+    }
+
+    /// Shows the state of the circuit breaker to other threads.
+    fn show_breaker(&self) {
+        if let Some(breaker) = &self.breaker {
+            self.queue.counters.set_breaker(breaker.borrow().state());
         }
     }
 

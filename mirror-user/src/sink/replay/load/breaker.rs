@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+
 use super::recent::{FailureCount, RecentOutcomes};
 
 /// When the circuit breaker opens, and for how long.
@@ -36,6 +38,27 @@ pub(in crate::sink::replay) enum Transition {
     StillOpen,
     /// The probe succeeded: everything is sent again.
     Closed,
+}
+
+/// The state of a circuit breaker, in the words that Envoy and others use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+#[repr(u8)]
+pub enum BreakerState {
+    /// Requests are sent.
+    #[default]
+    Closed,
+    /// Nothing is sent.
+    Open,
+    /// One request is sent to find out whether the target responds again.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// The state of this number; closed if there is none.
+    pub(in crate::sink::replay) fn numbered(number: u8) -> Self {
+        Self::iter().find(|state| *state as u8 == number).unwrap_or_default()
+    }
 }
 
 /// Whether a request may be sent.
@@ -86,6 +109,15 @@ impl Breaker {
     /// connection.
     pub(in crate::sink::replay) fn is_open(&self) -> bool {
         !matches!(self.state, State::Closed)
+    }
+
+    /// Its state, as it is shown.
+    pub(in crate::sink::replay) fn state(&self) -> BreakerState {
+        match self.state {
+            State::Closed => BreakerState::Closed,
+            State::Open { .. } => BreakerState::Open,
+            State::Probing => BreakerState::HalfOpen,
+        }
     }
 
     /// Records the outcome of a request that was admitted with `admission`: the response time, or

@@ -69,6 +69,8 @@ pub(in crate::sink::replay) struct Ramp {
     counted: Outcomes,
     checked: Option<Instant>,
     production: RecentOutcomes,
+    /// The share of connections that was last admitted.
+    share: f64,
     stopped: bool,
 }
 
@@ -81,8 +83,14 @@ impl Ramp {
             counted: Outcomes::default(),
             checked: None,
             production: RecentOutcomes::default(),
+            share: FIRST_SHARE,
             stopped: false,
         }
+    }
+
+    /// The share of connections that is admitted, from 0 to 1.
+    pub(in crate::sink::replay) fn share(&self) -> f64 {
+        if self.stopped { 0.0 } else { self.share }
     }
 
     /// Decides about a request of this connection that is due at `due`.
@@ -97,8 +105,12 @@ impl Ramp {
         let began = *self.began.get_or_insert(due);
         let done =
             due.saturating_duration_since(began).as_secs_f64() / self.options.over.as_secs_f64();
-        let share = FIRST_SHARE + (1.0 - FIRST_SHARE) * done;
-        if position(connection) < share { RampDecision::Admitted } else { RampDecision::NotYet }
+        self.share = (FIRST_SHARE + (1.0 - FIRST_SHARE) * done).min(1.0);
+        if position(connection) < self.share {
+            RampDecision::Admitted
+        } else {
+            RampDecision::NotYet
+        }
     }
 
     /// True if it needs production's responses.

@@ -1,11 +1,14 @@
 //! The outcomes of one target's requests, by rule.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use serde::Serialize;
 
+use super::buckets::Buckets;
+use super::figures::RuleFigures;
 use super::not_delivered::NotDelivered;
 use super::progress::StatusClasses;
 
@@ -30,6 +33,7 @@ pub(in crate::sink::replay) struct RuleCounts {
     offered: AtomicU64,
     dropped: AtomicU64,
     classes: StatusClasses,
+    response: Buckets,
 }
 
 impl RuleCounts {
@@ -42,42 +46,70 @@ impl RuleCounts {
             }
         }
     }
+
+    /// Counts how long a response took, from when its request was due.
+    pub(in crate::sink::replay) fn completed(&self, response: Duration) {
+        self.response.record(response);
+    }
 }
 
 /// The counters of all rules that sent a request, in the order of their first request.
 #[derive(Debug, Default)]
 pub(in crate::sink::replay) struct ByRule {
-    indexes: HashMap<Arc<str>, usize>,
-    counts: Vec<(Arc<str>, Arc<RuleCounts>)>,
+    counts: HashMap<Arc<str>, Arc<RuleCounts>>,
+    rules: Rules,
 }
 
 impl ByRule {
     /// Counts another request of this rule and returns the rule's counters.
     pub(in crate::sink::replay) fn offered(&mut self, rule: &Arc<str>) -> Arc<RuleCounts> {
-        let next = self.counts.len();
-        let index = *self.indexes.entry(Arc::clone(rule)).or_insert(next);
-        if index == next {
-            self.counts.push((Arc::clone(rule), Arc::default()));
-        }
-        let counts =
-            self.counts.get(index).map(|(_, counts)| Arc::clone(counts)).unwrap_or_default();
+        let counts = match self.counts.get(rule) {
+            Some(counts) => Arc::clone(counts),
+            None => {
+                let counts = Arc::<RuleCounts>::default();
+                self.counts.insert(Arc::clone(rule), Arc::clone(&counts));
+                self.rules.list().push((Arc::clone(rule), Arc::clone(&counts)));
+                counts
+            }
+        };
         counts.offered.fetch_add(1, Relaxed);
         counts
     }
 
-    /// The counts so far.
+    /// The same counters, for other threads.
+    pub(in crate::sink::replay) fn rules(&self) -> Rules {
+        self.rules.clone()
+    }
+}
+
+/// The counters of each rule. A cheap handle; the list is locked for a new rule only, so that nobody
+/// waits for those who read it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::sink::replay) struct Rules(Arc<Mutex<Vec<(Arc<str>, Arc<RuleCounts>)>>>);
+
+impl Rules {
+    /// The counts so far, for the report.
     pub(in crate::sink::replay) fn report(&self) -> Vec<RuleReport> {
-        let report = |(rule, counts): &(Arc<str>, Arc<RuleCounts>)| {
-            let classes = counts.classes.now();
-            RuleReport {
-                rule: rule.to_string(),
-                offered: counts.offered.load(Relaxed),
-                answered: classes.iter().sum(),
-                classes,
-                dropped: counts.dropped.load(Relaxed),
-            }
+        let report = |RuleFigures { rule, offered, classes, dropped, .. }: RuleFigures| {
+            RuleReport { rule, offered, answered: classes.iter().sum(), classes, dropped }
         };
-        self.counts.iter().map(report).collect()
+        self.figures().into_iter().map(report).collect()
+    }
+
+    /// The counts so far.
+    pub(in crate::sink::replay) fn figures(&self) -> Vec<RuleFigures> {
+        let figures = |(rule, counts): &(Arc<str>, Arc<RuleCounts>)| RuleFigures {
+            rule: rule.to_string(),
+            offered: counts.offered.load(Relaxed),
+            classes: counts.classes.now(),
+            dropped: counts.dropped.load(Relaxed),
+            response: counts.response.now(),
+        };
+        self.list().iter().map(figures).collect()
+    }
+
+    fn list(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<RuleCounts>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,7 +125,7 @@ mod tests {
         by_rule.offered(&rest).settle(Err(NotDelivered::Reset));
         by_rule.offered(&checkout).settle(Ok(503));
         by_rule.offered(&checkout);
-        let reports = by_rule.report();
+        let reports = by_rule.rules().report();
         let wanted = |rule: &str, offered, answered, classes, dropped| RuleReport {
             rule: rule.to_owned(),
             offered,

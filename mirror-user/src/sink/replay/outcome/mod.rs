@@ -1,7 +1,9 @@
 //! The outcome of each request, while the replay runs and at its end: counts by reason, times,
 //! verdicts, and the request log.
 
+pub(in crate::sink::replay) mod buckets;
 pub(in crate::sink::replay) mod by_rule;
+pub(in crate::sink::replay) mod figures;
 pub(in crate::sink::replay) mod log;
 pub(in crate::sink::replay) mod misdirected;
 pub(in crate::sink::replay) mod not_delivered;

@@ -3,19 +3,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64};
 use std::time::{Duration, Instant};
 
 use enum_map::EnumMap;
 use serde::Serialize;
 
 use super::by_rule::RuleCounts;
+use super::figures::ReplayFigures;
 use super::log::LogEntry;
 use super::not_delivered::{Attribution, NotDelivered};
 use super::observer::{Observed, ShadowResponse};
 use super::times::{Quantiles, Times};
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Counts;
+use crate::sink::replay::load::breaker::BreakerState;
 use crate::stats::{Account, Responses, Seam};
 
 /// A snapshot of a running replay: offered = answered + in flight + queued + the sum over dropped.
@@ -76,6 +78,16 @@ impl RequestCounts {
     /// Every reason, zeros included.
     fn dropped(&self) -> Vec<(&'static str, u64)> {
         self.dropped.iter().map(|(why, n)| (why.into(), *n)).collect()
+    }
+
+    fn account(&self) -> Account {
+        Account {
+            seen: self.offered,
+            delivered: self.answered,
+            in_flight: self.outstanding(),
+            dropped: self.dropped(),
+            ..Account::new(Seam::ShadowRequests)
+        }
     }
 
     fn attribution(&self) -> EnumMap<Attribution, u64> {
@@ -141,6 +153,10 @@ pub(in crate::sink::replay) struct Counters {
     pub(in crate::sink::replay) behind: AtomicU64,
     /// How often the circuit breaker opened.
     pub(in crate::sink::replay) breaker_opened: AtomicU64,
+    /// The state of the circuit breaker, as a number.
+    breaker: AtomicU8,
+    /// The bits of the share of connections that the ramp admits.
+    ramp: AtomicU64,
     /// True once a connection failed because no descriptor was left.
     pub(in crate::sink::replay) short_of_descriptors: AtomicBool,
     classes: StatusClasses,
@@ -169,6 +185,8 @@ impl Counters {
             resent: AtomicU64::default(),
             behind: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
+            breaker: AtomicU8::new(BreakerState::Closed as u8),
+            ramp: AtomicU64::new(1.0_f64.to_bits()),
             short_of_descriptors: AtomicBool::default(),
             classes: StatusClasses::default(),
             refused: AtomicU64::default(),
@@ -213,6 +231,16 @@ impl Counters {
     /// The target's responses so far.
     pub(in crate::sink::replay) fn responses(&self) -> Responses {
         Responses { all: self.answered.load(Relaxed), refused: self.refused.load(Relaxed) }
+    }
+
+    /// Shows the state of the circuit breaker to other threads.
+    pub(in crate::sink::replay) fn set_breaker(&self, state: BreakerState) {
+        self.breaker.store(state as u8, Relaxed);
+    }
+
+    /// Shows the share of connections that the ramp admits to other threads.
+    pub(in crate::sink::replay) fn set_ramp(&self, share: f64) {
+        self.ramp.store(share.to_bits(), Relaxed);
     }
 
     /// Sets when the next request is due; `None` if that is soon.
@@ -263,6 +291,28 @@ impl Counters {
         }
     }
 
+    /// The counters so far, without those by rule.
+    pub(in crate::sink::replay) fn figures(&self) -> ReplayFigures {
+        let of = |counter: &AtomicU64| counter.load(Relaxed);
+        let [late, service, response] = self.times.distributions();
+        let counts = self.request_counts();
+        ReplayFigures {
+            failed: counts.attribution()[Attribution::Target],
+            sent: of(&self.sent),
+            classes: self.classes.now(),
+            connections: of(&self.connections),
+            connected: of(&self.connected),
+            retried: of(&self.retried).saturating_add(of(&self.resent)),
+            breaker_opened: of(&self.breaker_opened),
+            breaker: BreakerState::numbered(self.breaker.load(Relaxed)),
+            ramp: f64::from_bits(of(&self.ramp)),
+            late,
+            service,
+            response,
+            ..ReplayFigures::new(counts.account())
+        }
+    }
+
     fn attribution(&self) -> EnumMap<Attribution, u64> {
         self.request_counts().attribution()
     }
@@ -277,13 +327,6 @@ impl Counters {
     }
 
     pub(in crate::sink::replay) fn account(&self) -> Account {
-        let now = self.request_counts();
-        Account {
-            seen: now.offered,
-            delivered: now.answered,
-            in_flight: now.outstanding(),
-            dropped: now.dropped(),
-            ..Account::new(Seam::ShadowRequests)
-        }
+        self.request_counts().account()
     }
 }

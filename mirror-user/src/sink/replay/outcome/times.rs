@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::{Serialize, Serializer};
 
+use super::buckets::{Buckets, Distribution};
+
 /// Longer times are recorded as this. Longer than any timeout.
 const LONGEST_MICROS: u64 = 3_600_000_000;
 
@@ -42,7 +44,12 @@ fn as_micros(time: Duration) -> u64 {
 }
 
 /// The histograms of one target, written by its engine and read by other threads.
-pub(in crate::sink::replay) struct Times(Mutex<Histograms>);
+pub(in crate::sink::replay) struct Times {
+    histograms: Mutex<Histograms>,
+    late: Buckets,
+    service: Buckets,
+    response: Buckets,
+}
 
 struct Histograms {
     late: Histogram<u64>,
@@ -65,14 +72,20 @@ impl Times {
                 .expect("the bounds are in order and three digits are allowed")
         };
         let (late, service, response) = (empty(), empty(), empty());
-        Self(Mutex::new(Histograms { late, service, response }))
+        Self {
+            histograms: Mutex::new(Histograms { late, service, response }),
+            late: Buckets::default(),
+            service: Buckets::default(),
+            response: Buckets::default(),
+        }
     }
 
     /// A request is sent at `begun`.
     pub(in crate::sink::replay) fn sent(&self, due: Option<Instant>, begun: Instant) {
         if let Some(due) = due {
-            let late = as_micros(begun.saturating_duration_since(due));
-            self.histograms().late.saturating_record(late);
+            let late = begun.saturating_duration_since(due);
+            self.histograms().late.saturating_record(as_micros(late));
+            self.late.record(late);
         }
     }
 
@@ -85,10 +98,19 @@ impl Times {
         begun: Instant,
         ended: Instant,
     ) {
-        let since = |start| as_micros(ended.saturating_duration_since(start));
+        let since = |start| ended.saturating_duration_since(start);
+        let (service, response) = (since(begun), since(due.unwrap_or(begun)));
         let mut histograms = self.histograms();
-        histograms.service.saturating_record(since(begun));
-        histograms.response.saturating_record(since(due.unwrap_or(begun)));
+        histograms.service.saturating_record(as_micros(service));
+        histograms.response.saturating_record(as_micros(response));
+        drop(histograms);
+        self.service.record(service);
+        self.response.record(response);
+    }
+
+    /// The times so far in buckets: late, service, response.
+    pub(in crate::sink::replay) fn distributions(&self) -> [Distribution; 3] {
+        [&self.late, &self.service, &self.response].map(Buckets::now)
     }
 
     pub(in crate::sink::replay) fn now(&self) -> TimesNow {
@@ -101,7 +123,7 @@ impl Times {
     }
 
     fn histograms(&self) -> MutexGuard<'_, Histograms> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.histograms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,9 @@
-//! Confines a live run with Landlock: it can write its output files, connect to its targets, and nothing
-//! else. The only file that names `landlock`.
+//! Confines a live run with Landlock: it can write its output files, connect to its targets, listen on its
+//! admin port, and nothing else. The only file that names `landlock`.
 //!
 //! An attacker who exploits a parser of captured bytes can change no other file, run no program and
-//! connect to no other port. The kernel enforces this (Landlock, Linux 5.13 and later; connections
-//! from 6.7 on) for the calling thread and for all threads that it starts, and it cannot be undone. On
+//! connect to or listen on no other port. The kernel enforces this (Landlock, Linux 5.13 and later;
+//! ports from 6.7 on) for the calling thread and for all threads that it starts, and it cannot be undone. On
 //! a kernel without Landlock the run continues unconfined.
 
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct Bounds {
     pub writes: Vec<PathBuf>,
     /// TCP ports that may be connected to; `None`: all, as more may be needed later.
     pub connects: Option<Vec<u16>>,
+    /// TCP ports that may be listened on; 0: any free one.
+    pub listens: Vec<u16>,
 }
 
 /// How much of it the kernel enforces.
@@ -48,6 +50,7 @@ pub fn confine(bounds: &Bounds) -> anyhow::Result<Confined> {
     let refused = "Landlock: this process cannot be confined";
     let mut rules = Ruleset::default()
         .handle_access(AccessFs::from_write(NEWEST) | AccessFs::Execute)
+        .and_then(|rules| rules.handle_access(AccessNet::BindTcp))
         .context(refused)?;
     if bounds.connects.is_some() {
         rules = rules.handle_access(AccessNet::ConnectTcp).context(refused)?;
@@ -60,6 +63,9 @@ pub fn confine(bounds: &Bounds) -> anyhow::Result<Confined> {
         if bounds.connects.is_some() {
             rules = rules.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).context(refused)?;
         }
+    }
+    for port in &bounds.listens {
+        rules = rules.add_rule(NetPort::new(*port, AccessNet::BindTcp)).context(refused)?;
     }
     let status = rules.restrict_self().context(refused)?;
     Ok(match status.ruleset {
@@ -98,9 +104,11 @@ mod tests {
         fs::write(&file, "old").unwrap();
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
         let [target, elsewhere] = listeners.each_ref().map(|one| one.local_addr().unwrap());
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let bounds = Bounds {
             writes: vec![named.path().join("new/folder"), file.clone()],
             connects: Some(vec![target.port()]),
+            listens: vec![free.port()],
         };
         // A thread of its own, as confinement cannot be undone.
         let test = move || {
@@ -110,6 +118,8 @@ mod tests {
                 Confined::Partly => {}
                 Confined::Wholly => {
                     assert!(refused(TcpStream::connect(elsewhere).unwrap_err().kind()));
+                    assert!(refused(TcpListener::bind("127.0.0.1:0").unwrap_err().kind()));
+                    TcpListener::bind(free).unwrap();
                 }
             }
             fs::create_dir_all(named.path().join("new/folder")).unwrap();

@@ -17,6 +17,7 @@
 // attached. Events go through `logging`.
 #![cfg_attr(not(test), deny(clippy::print_stderr))]
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod pipeline;
@@ -37,8 +38,11 @@ pub mod doctor;
 pub mod files;
 pub mod guard;
 pub mod logging;
+pub mod metrics;
+mod pem;
 pub mod priority;
 pub mod privileges;
+pub mod process;
 pub mod progress;
 pub mod recorder;
 pub mod report;

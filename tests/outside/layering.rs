@@ -24,6 +24,8 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("shutdown", &["privileges"], "it says that the run is to end, and not how"),
     ("priority", &[], "it asks the kernel, and nobody else"),
     ("descriptors", &[], "it asks the kernel, and nobody else"),
+    ("process", &[], "it asks the kernel, and nobody else"),
+    ("pem", &[], "it reads files of certificates, whoever shows or checks them"),
     ("confine", &[], "it asks the kernel, and nobody else"),
     ("yaml", &[], "it reads and writes maps, whatever their keys mean"),
     ("files", &[], "it opens files; what is written there is above it"),
@@ -48,7 +50,17 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sink",
-        &["rules", "http", "tcp", "segment", "recorder", "files", "privileges", "descriptors"],
+        &[
+            "rules",
+            "http",
+            "tcp",
+            "segment",
+            "recorder",
+            "files",
+            "privileges",
+            "descriptors",
+            "pem",
+        ],
         "a sink knows no source; what both need is below them, such as `recorder` or `files`",
     ),
     (
@@ -59,7 +71,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     // What joins them.
     (
         "guard",
-        &["source", "filter", "privileges", "shutdown"],
+        &["source", "filter", "privileges", "process", "shutdown"],
         "it slows a source down, whatever it feeds",
     ),
     ("progress", &["sink"], "it shows counters"),
@@ -83,6 +95,16 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
             "shutdown",
         ],
         "it joins stages that somebody else has opened",
+    ),
+    (
+        "metrics",
+        &["pipeline", "source", "sink", "guard", "process", "summary", "shutdown"],
+        "it shows what others count; they know nothing of it",
+    ),
+    (
+        "admin",
+        &["metrics", "pem", "privileges"],
+        "it carries metrics and health over HTTP, whatever they say",
     ),
 ];
 

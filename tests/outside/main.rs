@@ -14,6 +14,7 @@ mod faults;
 mod hostile;
 mod layering;
 mod memory;
+mod metrics;
 mod pipeline;
 mod redaction;
 mod replay;

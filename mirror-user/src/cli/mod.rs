@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::files::rotate::Rotation;
-use crate::settings::{FilterSettings, RedactSettings};
+use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
@@ -124,6 +124,9 @@ pub struct CaptureArgs {
     /// What is redacted.
     #[command(flatten)]
     pub redact: RedactSettings,
+    /// Metrics and health.
+    #[command(flatten)]
+    pub admin: AdminSettings,
     /// How the result is reported.
     #[command(flatten)]
     pub report: ReportArgs,

@@ -3,7 +3,9 @@
 use clap::Args;
 
 use super::{OutcomeArgs, SourceArgs};
-use crate::settings::{BodySettings, NoiseSettings, PaceSettings, RedactSettings, TargetSettings};
+use crate::settings::{
+    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, TargetSettings,
+};
 
 /// `mirror replay`.
 #[derive(Debug, Args)]
@@ -29,6 +31,9 @@ pub struct ReplayArgs {
     /// Limits on waiting request bodies.
     #[command(flatten)]
     pub bodies: BodySettings,
+    /// Metrics and health.
+    #[command(flatten)]
+    pub admin: AdminSettings,
     /// The report, and when the replay counts as failed.
     #[command(flatten)]
     pub outcome: OutcomeArgs,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ConvertArgs, ReportArgs};
+use crate::settings::AdminSettings;
 
 /// `mirror run`.
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub struct RunArgs {
     /// [default: mirror.yaml in $STATE_DIRECTORY, if systemd sets it]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Metrics and health.
+    #[command(flatten)]
+    pub admin: AdminSettings,
     /// How the result is reported.
     #[command(flatten)]
     pub report: ReportArgs,

@@ -8,7 +8,7 @@ use super::file::{File, TargetSpec, TargetUse};
 use super::{Config, source};
 use crate::files::apart::Apart;
 use crate::rules::sample::Portion;
-use crate::settings::{TargetSettings, over};
+use crate::settings::{AdminSettings, TargetSettings, over};
 
 impl File {
     /// Reads the file given by `--config`; `None` if there is none.
@@ -34,6 +34,7 @@ impl File {
             noise: over(self.noise, &file.noise),
             bodies: over(self.bodies, &file.bodies),
             redact: over(self.redact, &file.redact),
+            admin: over(self.admin, &file.admin),
             targets,
             rules,
         }
@@ -77,8 +78,15 @@ impl File {
             let tls = &how.tls;
             [("--tls-ca", &tls.ca), ("--tls-cert", &tls.cert), ("--tls-key", &tls.key)]
         });
-        let key = [("--redact-key-file", &self.redact.key_file)];
-        for (flag, path) in tls.chain(key) {
+        let AdminSettings { token_file, tls: admin, .. } = &self.admin;
+        let alone = [
+            ("--redact-key-file", &self.redact.key_file),
+            ("--admin-token-file", token_file),
+            ("--admin-tls-cert", &admin.cert),
+            ("--admin-tls-key", &admin.key),
+            ("--admin-tls-client-ca", &admin.client_ca),
+        ];
+        for (flag, path) in tls.chain(alone) {
             path.iter().for_each(|path| apart.reads(flag, path));
         }
         apart

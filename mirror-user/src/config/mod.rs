@@ -1,6 +1,7 @@
 //! Turns the command line and the configuration file into a [`Config`], checked as a whole before
 //! anything is opened or attached. `run` executes it.
 
+pub(crate) mod admin;
 mod beside;
 pub mod command;
 pub mod convert;
@@ -34,7 +35,7 @@ use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::rules::tag::Marks;
-use crate::settings::{RedactSettings, SourceSettings, over};
+use crate::settings::{AdminSettings, RedactSettings, SourceSettings, over};
 use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
 
 /// The checked configuration of one run.
@@ -52,6 +53,8 @@ pub struct Config {
     pub(crate) report: Option<ReportFile>,
     /// The configuration file, watched for changes.
     pub(crate) followed: Option<Followed>,
+    /// Where metrics and health are served.
+    pub(crate) admin: Option<crate::admin::Options>,
 }
 
 /// How the summary is printed.
@@ -99,7 +102,8 @@ impl Config {
             (false, true) => SummaryForm::TextOnStderr,
             (false, false) => SummaryForm::Text,
         };
-        Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
+        let (source, redact) = (&args.source, &args.redact);
+        Self::shown(source, output, summary, (redact, Preset::Credentials), Some(&args.admin))
     }
 
     /// The configuration of `mirror inspect`.
@@ -110,7 +114,7 @@ impl Config {
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextOnStderr } else { SummaryForm::Text };
             let output = outputs::shown::findings(args.json);
-            return Self::shown(&args.source, output, form, &args.redact, Preset::Pii);
+            return Self::shown(&args.source, output, form, (&args.redact, Preset::Pii), None);
         }
         let (output, summary) = match (args.summary, args.json) {
             (true, true) => (outputs::shown::counts(), SummaryForm::Json),
@@ -120,7 +124,7 @@ impl Config {
             }
             (false, false) => (outputs::shown::table(), SummaryForm::Text),
         };
-        Self::shown(&args.source, output, summary, &args.redact, Preset::Credentials)
+        Self::shown(&args.source, output, summary, (&args.redact, Preset::Credentials), None)
     }
 
     /// The configuration of `mirror doctor --watch`, which counts what passes the filters; `None` without
@@ -153,6 +157,7 @@ impl Config {
             summary: SummaryForm::Text,
             report: None,
             followed: None,
+            admin: None,
         }))
     }
 
@@ -161,14 +166,15 @@ impl Config {
         args: &SourceArgs,
         output: OutputPlan,
         summary: SummaryForm,
-        redact: &RedactSettings,
-        preset: Preset,
+        (redact, preset): (&RedactSettings, Preset),
+        admin: Option<&AdminSettings>,
     ) -> anyhow::Result<Self> {
         let file = file::File::beside(args.config.as_deref())?;
         let beside = file.clone().unwrap_or_default();
         let source = over(args.settings.clone(), &beside.source);
         let redact = over(redact.clone(), &beside.redact);
-        let run = file::File { source, redact, ..file::File::default() };
+        let admin = admin.map(|admin| over(admin.clone(), &beside.admin)).unwrap_or_default();
+        let run = file::File { source, redact, admin, ..file::File::default() };
         let mut apart = run.reads();
         args.reads(&mut apart);
         output.file.iter().for_each(|file| apart.writes("--to", &file.path));
@@ -177,6 +183,7 @@ impl Config {
         if let Some(file) = &file {
             config = config.ruled_by(file)?;
         }
+        config.admin = admin::options(&run, &config.ports())?;
         config.redacting(run.redact, preset)
     }
 
@@ -227,6 +234,7 @@ impl Config {
             summary,
             report: None,
             followed: None,
+            admin: None,
         })
     }
 
@@ -272,6 +280,7 @@ impl Config {
             summary: SummaryForm::Text,
             report: None,
             followed: None,
+            admin: None,
         })
     }
 

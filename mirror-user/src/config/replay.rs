@@ -6,7 +6,7 @@ use anyhow::Error;
 
 use super::file::{File, TargetSpec};
 use super::target::Run;
-use super::{Config, SummaryForm};
+use super::{Config, SummaryForm, admin};
 use crate::cli::{OutcomeArgs, ReplayArgs, SourceArgs};
 use crate::files::apart::Apart;
 use crate::files::{self, Existing};
@@ -37,6 +37,7 @@ impl Config {
         if has_rules {
             config.route(file.routes()?);
         }
+        config.admin = admin::options(&file, &config.ports())?;
         let report = args.outcome.report.as_deref();
         config.report = report.map(ReportFile::prepare).transpose()?;
         Ok(config)
@@ -62,6 +63,7 @@ impl TryFrom<&ReplayArgs> for File {
             noise: args.noise.clone(),
             bodies: args.bodies.clone(),
             redact: args.redact.clone(),
+            admin: args.admin.clone(),
             targets,
             rules: Vec::new(),
         })

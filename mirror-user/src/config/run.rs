@@ -10,12 +10,12 @@ use super::routes::narrowed;
 use super::source::Source;
 use super::start::Start;
 use super::target::{Run, replay_target};
-use super::{Config, SummaryForm, run_name};
+use super::{Config, SummaryForm, admin, run_name};
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
 use crate::rules::redact::Preset;
 use crate::rules::route::Routes;
-use crate::settings::PaceSettings;
+use crate::settings::{PaceSettings, over};
 
 /// Default of the longest request body that is replayed. A body of 4 GiB must pass, including its chunk
 /// framing; twice that leaves a margin and still bounds the disk space of one request.
@@ -33,6 +33,8 @@ impl Config {
         let run = Run::of(file)?;
         let mut config = Self::sending(file, &run, true, summary)?;
         config.route(file.routes()?);
+        let admin = over(args.admin.clone(), &file.admin);
+        config.admin = admin::options(&File { admin, ..file.clone() }, &config.ports())?;
         config.followed = Some(start.followed(run));
         Ok(config)
     }

@@ -10,7 +10,7 @@ use crate::logging::emit;
 use crate::settings::SourceSettings;
 use crate::source::again::RepeatedSource;
 use crate::source::live::{
-    Cgroup, Control, DEFAULT_RING_BYTES, Hook, KernelLog, LiveOptions, LiveSource, Meter,
+    Cgroup, Control, DEFAULT_RING_BYTES, Health, Hook, KernelLog, LiveOptions, LiveSource, Meter,
     Namespace, Order, OwnSockets,
 };
 use crate::source::pcap::FileSource;
@@ -43,8 +43,15 @@ pub(crate) enum Source {
 /// An open source.
 pub(crate) struct Opened {
     pub(crate) source: Box<dyn PacketSource>,
-    /// For interfaces: controls and measures the capture while it runs.
-    pub(crate) live: Option<(Control, Meter)>,
+    /// For interfaces.
+    pub(crate) live: Option<Live>,
+}
+
+/// What controls, measures and shows a live capture while it runs.
+pub(crate) struct Live {
+    pub(crate) control: Control,
+    pub(crate) meter: Meter,
+    pub(crate) health: Health,
 }
 
 impl Source {
@@ -142,7 +149,8 @@ impl Source {
                 };
                 let source = LiveSource::attach(&options)?;
                 emit!(Attached, source = %source, "attached to {source}; Ctrl-C ends it");
-                let live = (source.control(), source.meter()?);
+                let (control, health) = (source.control(), source.health());
+                let live = Live { control, meter: source.meter()?, health };
                 return Ok(Opened { source: Box::new(source), live: Some(live) });
             }
             Self::Files { paths, passes: 1 } => folder::open(&paths)?,

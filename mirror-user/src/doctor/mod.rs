@@ -132,7 +132,7 @@ fn btf() -> Finding {
 
 /// Tested on a thread of its own, as a thread stays confined until it ends.
 fn confinement() -> Finding {
-    let bounds = Bounds { writes: Vec::new(), connects: Some(Vec::new()) };
+    let bounds = Bounds { writes: Vec::new(), connects: Some(Vec::new()), listens: Vec::new() };
     let confined = std::thread::spawn(move || confine(&bounds)).join();
     let (found, verdict, advice) = match confined {
         Ok(Ok(Confined::Wholly)) => ("Landlock: files, programs, connections", Verdict::Good, None),

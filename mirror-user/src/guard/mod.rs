@@ -51,9 +51,38 @@ pub struct Counts {
     raised: AtomicU64,
     /// The smallest share of connections that was ever copied, out of 2³²; 0 if it was never lowered.
     smallest: AtomicU64,
+    limits: Limits,
+}
+
+/// What the guard has done so far, and within which limits.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Figures {
+    /// How often copying was paused.
+    pub pauses: u64,
+    /// How often the sample was lowered.
+    pub lowered: u64,
+    /// How often it was raised again.
+    pub raised: u64,
+    /// Its limits.
+    pub limits: Limits,
 }
 
 impl Counts {
+    fn within(limits: Limits) -> Self {
+        Self { limits, ..Self::default() }
+    }
+
+    /// The counts so far.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        Figures {
+            pauses: self.pauses.load(Relaxed),
+            lowered: self.lowered.load(Relaxed),
+            raised: self.raised.load(Relaxed),
+            limits: self.limits.clone(),
+        }
+    }
+
     /// The counts for the summary.
     #[must_use]
     pub fn note(&self) -> Option<Note> {
@@ -82,10 +111,10 @@ impl Guard {
     pub fn new(limits: Limits, control: Control, meter: Meter) -> Self {
         Self {
             governor: Governor::new(limits.cpu, limits.memory),
+            counts: Arc::new(Counts::within(limits.clone())),
             limits,
             control,
             usage: Usage::new(meter),
-            counts: Arc::default(),
             paused: false,
         }
     }

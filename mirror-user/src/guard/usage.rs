@@ -1,10 +1,10 @@
 //! How much of the host mirror uses.
 
-use std::fs;
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
+use crate::process::{cpu_time, resident_bytes};
 use crate::source::live::Meter;
 
 /// What was used in the span of one measurement.
@@ -43,23 +43,12 @@ impl Usage {
         let used = own.saturating_sub(last_own) + kernel;
         let span = wall.saturating_sub(last_wall).as_secs_f64();
         let cpu = if span > 0.0 { used.as_secs_f64() / span } else { 0.0 };
-        Used { cpu, memory: resident() }
+        Used { cpu, memory: resident_bytes() }
     }
 }
 
 fn now() -> [Duration; 2] {
-    let time = |clock| {
-        let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
-        let seconds = u64::try_from(tv_sec).unwrap_or(0);
-        Duration::new(seconds, u32::try_from(tv_nsec).unwrap_or(0))
-    };
-    [ClockId::Monotonic, ClockId::ProcessCPUTime].map(time)
-}
-
-/// `VmRSS` of `/proc/self/status` (proc(5)).
-fn resident() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0).saturating_mul(1024)
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(tv_sec).unwrap_or(0);
+    [Duration::new(seconds, u32::try_from(tv_nsec).unwrap_or(0)), cpu_time()]
 }

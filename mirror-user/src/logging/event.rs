@@ -46,6 +46,9 @@ pub enum Event {
     SampleLowered,
     SampleRaised,
     GuardFailed,
+    // The admin endpoint.
+    AdminListening,
+    AdminFailed,
     // Targets.
     TargetUnreachable,
     TargetUnverified,
@@ -71,9 +74,11 @@ impl Event {
     #[must_use]
     pub(crate) const fn level(self) -> Level {
         match self {
-            Self::RunFailed | Self::ConfigInvalid | Self::ConfigRefused | Self::CaptureLost => {
-                Level::ERROR
-            }
+            Self::RunFailed
+            | Self::ConfigInvalid
+            | Self::ConfigRefused
+            | Self::CaptureLost
+            | Self::AdminFailed => Level::ERROR,
             Self::RunWarning
             | Self::RepeatsLeftOut
             | Self::PrivilegesKept
@@ -109,6 +114,7 @@ impl Event {
             | Self::CopyingResumed
             | Self::SampleRaised
             | Self::BreakerClosed
+            | Self::AdminListening
             | Self::ReplayPauses => Level::INFO,
             Self::KernelPacket => Level::DEBUG,
             Self::KernelPacketIgnored => Level::TRACE,

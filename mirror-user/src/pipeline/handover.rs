@@ -31,6 +31,19 @@ pub struct Handover {
     next: Mutex<Vec<Change>>,
     reloaded: AtomicU64,
     refused: AtomicU64,
+    /// The file as it is now was refused.
+    is_invalid: AtomicBool,
+}
+
+/// What became of the changes of the file so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloads {
+    /// Changes that took effect.
+    pub reloaded: u64,
+    /// Changes that were refused.
+    pub refused: u64,
+    /// The file as it is now was refused: an earlier one is in effect.
+    pub is_invalid: bool,
 }
 
 impl Handover {
@@ -38,12 +51,29 @@ impl Handover {
     pub fn put(&self, next: Change) {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).push(next);
         self.waits.store(true, Release);
+        self.valid();
         self.reloaded.fetch_add(1, Relaxed);
     }
 
     /// Counts a change that was not valid.
     pub fn refuse(&self) {
         self.refused.fetch_add(1, Relaxed);
+        self.is_invalid.store(true, Relaxed);
+    }
+
+    /// The file is what is in effect.
+    pub fn valid(&self) {
+        self.is_invalid.store(false, Relaxed);
+    }
+
+    /// What became of changes so far.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        Reloads {
+            reloaded: self.reloaded.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            is_invalid: self.is_invalid.load(Relaxed),
+        }
     }
 
     /// Takes the queued changes, in order. If there are none, this costs one atomic load.
@@ -56,7 +86,7 @@ impl Handover {
     }
 
     pub(super) fn note(&self) -> Option<Note> {
-        let counts = [("reloaded", &self.reloaded), ("refused", &self.refused)];
-        Note::new(Topic::Configuration, counts.map(|(name, n)| (name, n.load(Relaxed))))
+        let Reloads { reloaded, refused, .. } = self.reloads();
+        Note::new(Topic::Configuration, [("reloaded", reloaded), ("refused", refused)])
     }
 }

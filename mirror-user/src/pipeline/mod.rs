@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use self::counts::Counts;
 pub use self::front::{Front, Observed, Reading};
-pub use self::handover::{Change, Handover};
+pub use self::handover::{Change, Handover, Reloads};
 pub use self::outlet::Outlet;
 pub use self::packets::Packets;
 use self::retired::Retired;
@@ -198,6 +198,8 @@ impl Pipeline {
     fn finish(&mut self) -> anyhow::Result<()> {
         let read = self.front.finish(&mut self.exchanges);
         let mut outcome = self.pass_on().and(read);
+        // Sinks may take long to deliver what waits; others see meanwhile what was read.
+        self.beside.snapshots.publish(self.snapshot());
         for outlet in &mut self.outlets {
             outlet.sink.on(Event::Production(self.counts.responses));
             // Every sink is finished, whatever happened to the one before it.

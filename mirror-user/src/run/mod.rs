@@ -3,33 +3,37 @@
 //! 1. The configuration is complete and checked; only the files that it names are open.
 //! 2. [`confine`]: this thread is restricted to its output files and targets (Landlock). Threads
 //!    inherit the restriction when they start, so no other thread runs before.
-//! 3. This thread lowers its priority, hides its memory, and keeps only the capabilities for
+//! 3. The admin port is taken, so that one that is taken already is reported before anything else.
+//! 4. This thread lowers its priority, hides its memory, and keeps only the capabilities for
 //!    opening.
-//! 4. With a live source the outputs are opened first: targets are probed and their threads
+//! 5. With a live source the outputs are opened first: targets are probed and their threads
 //!    started. Then the source is attached, so that its packets can be processed at once. With files
 //!    the source is opened first, so that unreadable input is reported before a file is written or a
 //!    target contacted.
-//! 5. The guard and the watcher of the configuration file start.
-//! 6. This thread keeps only the capabilities for reading.
-//! 7. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
+//! 6. The guard, the watcher of the configuration file and the admin endpoint start.
+//! 7. This thread keeps only the capabilities for reading.
+//! 8. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
 
 mod reload;
 mod replays;
 mod self_capture;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::reload::Handles;
 pub(crate) use self::replays::Replays;
+use crate::admin::{Admin, Serving};
 use crate::config::Config;
 use crate::config::outputs::{Opened, Opening};
-use crate::config::source::{self, Source};
+use crate::config::source::{self, Live, Source};
 use crate::confine::Bounds;
 use crate::decode::{self, Decoder};
 use crate::files::Destination;
 use crate::filter::Ports;
 use crate::guard::Guard;
 use crate::http::HttpTable;
+use crate::metrics::Sources;
 use crate::pipeline::{Beside, Packets, Pipeline};
 use crate::priority;
 use crate::privileges::{self, Duty};
@@ -38,6 +42,7 @@ use crate::report::ReportFile;
 use crate::shutdown::Stop;
 use crate::sink::replay::OnConnect;
 use crate::source::live::{Namespace, OwnSockets};
+use crate::stats::SnapshotSlot;
 use crate::summary::Summary;
 use crate::tcp::{FlowTable, TcpLimits};
 
@@ -46,6 +51,8 @@ pub struct Run {
     pipeline: Pipeline,
     replays: Replays,
     run_for: Option<Duration>,
+    /// The admin endpoint, which answers until the end.
+    _admin: Option<Serving>,
 }
 
 /// Confines this thread, and the threads that it will start, to what this run needs. Only for live
@@ -66,7 +73,8 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
     writes.extend(config.report.as_ref().map(ReportFile::writes));
     // A configuration file that is watched may later name other targets.
     let connects = config.followed.is_none().then(|| config.output.connects.clone());
-    crate::confine::confine(&Bounds { writes, connects }).map(drop)
+    let listens = config.admin.iter().map(|admin| admin.listen.port()).collect();
+    crate::confine::confine(&Bounds { writes, connects, listens }).map(drop)
 }
 
 /// Opens the outputs and the source, and connects the stages between them.
@@ -74,7 +82,9 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
 /// # Errors
 /// If something cannot be opened, attached or reached; the message names it.
 pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
-    let Config { mut source, watch, output, rules, run_for, guard, followed, .. } = config;
+    let Config { mut source, watch, output, rules, run_for, guard, followed, admin, .. } = config;
+    let config_text = admin.as_ref().map(|admin| admin.config.clone()).unwrap_or_default();
+    let admin = admin.map(Admin::bind).transpose()?;
     let reading = match &source {
         Source::Live { namespace, .. } => {
             // Before any thread is started.
@@ -112,30 +122,42 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     // anyway.
     let progress = if prints { Progress::beside_output() } else { Progress::on_terminal() };
     let replays = Replays::new(monitors, progress.clone());
-    let (control, meter) = live.unzip();
-    let guard = match (&control, meter) {
-        (Some(control), Some(meter)) => {
-            Some(Guard::new(guard, control.clone(), meter).start(stop.clone())?)
+    let (guard, live) = match live {
+        Some(Live { control, meter, health }) => {
+            let guard = Guard::new(guard, control.clone(), meter).start(stop.clone())?;
+            (Some(guard), Some((health, control)))
         }
-        _ => None,
+        None => (None, None),
     };
+    let control = live.as_ref().map(|(_, control)| control.clone());
     let handover = match followed {
         Some(followed) => {
             let (watch, redactor) = (watch.clone(), rules.redactor.clone());
-            let handles = Handles { watch, control, redactor, targeting, replays: replays.clone() };
+            let replays = replays.clone();
+            let handles = Handles { watch, control, redactor, targeting, replays, config_text };
             Some(reload::follow(followed, handles, stop.clone())?)
         }
         None => None,
     };
+    let snapshots = Arc::<SnapshotSlot>::default();
+    let sources = Sources {
+        snapshots: Arc::clone(&snapshots),
+        targets: replays.monitors.clone(),
+        live,
+        guard: guard.clone(),
+        handover: handover.clone(),
+        stop: stop.clone(),
+    };
+    let admin = admin.map(|admin| admin.serve(sources)).transpose()?;
     if let Some(reading) = reading {
         privileges::keep_for(reading)?;
     }
     let decoder = Decoder::new(decode::Limits::default()).watching(watch);
     let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
     let front = Packets::new(source, decoder, flows, HttpTable::new(http)).recorded_by(recorder);
-    let beside = Beside { progress, handover, guard, ..Beside::default() };
+    let beside = Beside { progress, handover, guard, snapshots };
     let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
-    Ok(Run { pipeline, replays, run_for })
+    Ok(Run { pipeline, replays, run_for, _admin: admin })
 }
 
 impl Run {

@@ -15,6 +15,8 @@ pub(crate) struct Setting {
     pub(crate) flag: &'static str,
     /// A former name, still accepted as a flag and as a key; empty: none.
     pub(crate) alias: &'static str,
+    /// An environment variable that stands for the flag; empty: none.
+    pub(crate) env: &'static str,
     /// True if there is no flag, only a key in the file.
     pub(crate) file_only: bool,
     /// Heading in `--help`, shared by the struct.
@@ -61,6 +63,7 @@ impl Setting {
         key: "",
         flag: "",
         alias: "",
+        env: "",
         file_only: false,
         heading: "",
         under: "",

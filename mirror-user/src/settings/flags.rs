@@ -40,6 +40,9 @@ impl Visit for Define {
         if !setting.alias.is_empty() {
             arg = arg.alias(setting.alias);
         }
+        if !setting.env.is_empty() {
+            arg = arg.env(setting.env).hide_env_values(true);
+        }
         let mut arg = S::define(setting, arg);
         for other in &self.map {
             if let (true, Some(other)) = (setting.conflicts.contains(&other.key), other.flag()) {

@@ -10,6 +10,7 @@
 //! To add a setting, add an entry here and the code that uses its field. To use a new value type, add it
 //! to `value`.
 
+mod admin;
 pub(crate) mod changes;
 pub(crate) mod define;
 mod fields;
@@ -33,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use self::admin::{AdminSettings, AdminTlsSettings};
 pub use self::fields::FieldLines;
 pub use self::load::{LoadSettings, RampSettings};
 pub use self::marks::{MarkSettings, NoiseSettings};

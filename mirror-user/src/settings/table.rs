@@ -2,7 +2,8 @@
 
 use super::define::{Setting, Settings, Slot, Takes, Visit};
 use super::{
-    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
+    TargetSettings,
 };
 
 /// All settings as a Markdown table, by their keys in a file.
@@ -14,6 +15,7 @@ pub(crate) fn all() -> String {
         &rows::<NoiseSettings>(""),
         &rows::<BodySettings>(""),
         &rows::<RedactSettings>("redact"),
+        &rows::<AdminSettings>("admin"),
         &rows::<TargetSettings>("targets.NAME"),
     ]
     .concat()

@@ -6,7 +6,8 @@ use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
 use crate::settings::{
-    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
+    TargetSettings,
 };
 use crate::sink::replay::Credentials;
 
@@ -26,6 +27,8 @@ pub struct File {
     pub bodies: BodySettings,
     /// What is redacted before anything is sent.
     pub redact: RedactSettings,
+    /// Where metrics and health are served.
+    pub admin: AdminSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go where; without rules, all requests go to all targets.

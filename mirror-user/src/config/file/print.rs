@@ -18,7 +18,7 @@ impl File {
     }
 }
 
-fn file(File { source, pace, noise, bodies, redact, targets, rules }: &File) -> Map {
+fn file(File { source, pace, noise, bodies, redact, admin, targets, rules }: &File) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
@@ -27,6 +27,7 @@ fn file(File { source, pace, noise, bodies, redact, targets, rules }: &File) -> 
         .and(print(noise))
         .and(print(bodies))
         .with("redact", print(redact).0)
+        .with("admin", print(admin).0)
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
         .0

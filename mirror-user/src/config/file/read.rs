@@ -6,7 +6,7 @@ use crate::settings::{BodySettings, NoiseSettings, PaceSettings, read};
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
 /// Top-level keys, except settings that are not in a group.
-const KEYS: [&str; 6] = ["version", "source", "pace", "redact", "targets", "rules"];
+const KEYS: [&str; 7] = ["version", "source", "pace", "redact", "admin", "targets", "rules"];
 
 /// The root of an empty file.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
@@ -73,12 +73,14 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let targets = targets.collect();
     let pace = fields.get("pace").and_then(|node| pace(reader, node));
     let redact = fields.get("redact").and_then(|node| read::map(reader, node));
+    let admin = fields.get("admin").and_then(|node| read::map(reader, node));
     Some(File {
         source: source.unwrap_or_default(),
         pace: pace.unwrap_or_default(),
         noise: read::settings(reader, &fields),
         bodies: read::settings(reader, &fields),
         redact: redact.map(|(redact, _)| redact).unwrap_or_default(),
+        admin: admin.map(|(admin, _)| admin).unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })

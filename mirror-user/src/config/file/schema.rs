@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::settings::schema::{map, properties_of};
 use crate::settings::{
-    BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings, TargetSettings,
+    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
+    TargetSettings,
 };
 
 /// The file, its targets and its rules, without the settings.
@@ -26,6 +27,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     add("file", "source", map::<SourceSettings>());
     add("file", "pace", optional(map::<PaceSettings>()));
     add("file", "redact", optional(map::<RedactSettings>()));
+    add("file", "admin", optional(map::<AdminSettings>()));
     let alone = properties_of::<NoiseSettings>().into_iter().chain(properties_of::<BodySettings>());
     for (key, value) in alone {
         add("file", &key, value);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
+use crate::admin::ConfigText;
+use crate::config::admin;
 use crate::config::file::{File, TargetSpec};
 use crate::config::filter;
 use crate::config::outputs::Opening;
@@ -32,6 +34,8 @@ pub(in crate::run) struct Handles {
     pub(in crate::run) targeting: Targeting,
     /// Where new replays are added.
     pub(in crate::run) replays: Replays,
+    /// What the admin endpoint shows of the configuration.
+    pub(in crate::run) config_text: ConfigText,
 }
 
 /// The configuration that is in effect.
@@ -78,6 +82,7 @@ impl Active {
         self.slots = slots;
         self.handles.redactor.clone_from(&redactor);
         self.file = next.clone();
+        self.handles.config_text.set(admin::shown(next));
         let noise = |given: Option<Noise>| given.unwrap_or(Noise::Drop);
         let (probes, retries) = (noise(next.noise.probes), noise(next.noise.retries));
         let rules = rules::RulesChange { probes, retries, redactor, routes };
@@ -89,6 +94,7 @@ impl Active {
         let mut changed = at_next_start("source", &self.source, &next.source);
         changed.extend(at_next_start("pace", &self.file.pace, &next.pace));
         changed.extend(at_next_start("", &self.file.bodies, &next.bodies));
+        changed.extend(at_next_start("admin", &self.file.admin, &next.admin));
         if !self.correlates && next.correlates() {
             changed.push("correlate, the first time".to_owned());
         }
@@ -131,6 +137,7 @@ impl Active {
         let choice = narrowed(filter::choice(&next.source.filter)?, routes);
         if self.run.is_live {
             ensure!(!choice.ports.is_empty(), "source.ports: none; name some");
+            admin::ensure_apart(&next.admin, &choice.ports)?;
         } else {
             filter::ensure_of_files(&choice)?;
         }

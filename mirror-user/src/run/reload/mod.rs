@@ -101,6 +101,7 @@ impl Watcher {
     fn change(&mut self) -> anyhow::Result<bool> {
         let text = command::text(&self.source.path)?;
         if text == self.source.text {
+            self.handover.valid();
             return Ok(false);
         }
         let next = command::parse(&self.source.path, &text)?;

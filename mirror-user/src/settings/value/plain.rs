@@ -1,5 +1,6 @@
 //! Value types whose `FromStr` and `Display` do not fit settings.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -27,6 +28,24 @@ impl Value for Duration {
 
     fn schema() -> Json {
         pattern(r"^\s*([0-9]+\s*[a-z]+\s*)+$")
+    }
+}
+
+impl Value for SocketAddr {
+    const NAME: &'static str = "ADDRESS:PORT";
+    const UNIT: &'static str = "address and port";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let wanted = || format!("{text:?} is no address with a port, such as 127.0.0.1:9600");
+        text.parse().map_err(|_| wanted())
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn schema() -> Json {
+        pattern(r"^.+:[0-9]+$")
     }
 }
 

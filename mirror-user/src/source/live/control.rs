@@ -90,6 +90,15 @@ impl Control {
         Ok(())
     }
 
+    /// What is copied now.
+    #[must_use]
+    pub fn copying(&self) -> Copying {
+        let state = self.state();
+        let sample = self.watch.choice().settings().sample.min(state.sample_limit.threshold());
+        let sample = sample as f64 / Sample::ALL.threshold() as f64;
+        Copying { sample, paused: state.paused }
+    }
+
     /// The sockets whose packets are not copied.
     #[must_use]
     pub fn own_sockets(&self) -> Option<OwnSockets> {
@@ -99,6 +108,15 @@ impl Control {
     fn state(&self) -> MutexGuard<'_, ProgramState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the kernel program copies of the connections that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Copying {
+    /// The share of them that is in the sample, from 0 to 1.
+    pub sample: f64,
+    /// True while nothing is copied.
+    pub paused: bool,
 }
 
 /// The maps that hold the settings.

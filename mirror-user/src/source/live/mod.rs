@@ -18,6 +18,7 @@ mod clsact;
 mod control;
 mod device;
 mod follow;
+mod health;
 mod kernel;
 mod log;
 mod meter;
@@ -50,8 +51,9 @@ use crate::filter::{Choice, Watch};
 use crate::packet::{LinkType, Packet, Timestamp};
 use crate::stats::{Account, Note, Topic};
 pub use cgroup::Cgroup;
-pub use control::Control;
+pub use control::{Control, Copying};
 pub use device::Device;
+pub use health::Health;
 pub use kernel::has_tcx;
 pub use log::KernelLog;
 pub use meter::Meter;
@@ -72,10 +74,14 @@ const WAKE_BYTES: u32 = 256 * 1024;
 /// How often changes of devices are checked while the ring is never empty.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 
+/// What an entry of the ring takes beside its packet: the ring's own header (8 bytes) and the record.
+const ENTRY_HEADER_BYTES: u64 = 8 + size_of::<PacketRecord>() as u64;
+
 /// Packets of live interfaces.
 pub struct LiveSource {
     kernel: Kernel,
     control: Control,
+    health: Health,
     attachments: Attachments,
     watch: Watch,
     interfaces: Interfaces,
@@ -89,6 +95,8 @@ pub struct LiveSource {
     /// The reader is marked as asleep, and the kernel program has not woken it since.
     asleep: bool,
     handed_over: u64,
+    /// Bytes of the packets that were handed over.
+    taken_bytes: u64,
     /// Entries of the ring that are not packet records; none, unless kernel program and binary differ.
     unreadable: u64,
     stopping: bool,
@@ -116,6 +124,7 @@ impl LiveSource {
             asleep: false,
             kernel,
             control,
+            health: Health::new(path.name(), u64::from(options.ring_bytes)),
             attachments,
             watch: options.watch.clone(),
             interfaces: cgroup.map_or_else(Interfaces::default, |cgroup| {
@@ -127,18 +136,22 @@ impl LiveSource {
             clock_offset: nanos(ClockId::Realtime).saturating_sub(nanos(ClockId::Monotonic)),
             empty_polls: 0,
             handed_over: 0,
+            taken_bytes: 0,
             unreadable: 0,
             stopping: false,
         };
         source.attachments.begin(&mut source.kernel, &mut source.interfaces)?;
+        source.attachments.show(&source.health);
         Ok(source)
     }
 
     /// Follows changes: devices appear and disappear, other programs change filters.
     fn follow(&mut self) -> anyhow::Result<()> {
         let now = self.time();
-        let Self { attachments, kernel, interfaces, .. } = self;
-        if attachments.follow(kernel, interfaces, now)? == Followed::Ended {
+        let Self { attachments, kernel, interfaces, health, .. } = self;
+        let followed = attachments.follow(kernel, interfaces, now)?;
+        attachments.show(health);
+        if followed == Followed::Ended {
             self.stop();
         }
         Ok(())
@@ -152,6 +165,12 @@ impl LiveSource {
     #[must_use]
     pub fn control(&self) -> Control {
         self.control.clone()
+    }
+
+    /// Whether it is attached, and how full its ring is, for any thread.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.health.clone()
     }
 
     /// Measures the CPU time of the kernel programs.
@@ -201,12 +220,14 @@ impl LiveSource {
             drop(entry);
             self.handed_over = self.handed_over.saturating_add(1);
             self.empty_polls = 0;
+            let data = self.chunk.split().freeze();
+            self.taken_bytes = self.taken_bytes.saturating_add(data.len() as u64);
             return Ok(Some(Packet {
                 at: Timestamp::from_nanos(record.at.saturating_add(self.clock_offset)),
                 link,
                 interface: self.interfaces.of(record.interface),
                 wire_len: record.wire_len.saturating_add(tag_len),
-                data: self.chunk.split().freeze(),
+                data,
             }));
         }
         Ok(None)
@@ -322,6 +343,11 @@ impl PacketSource for LiveSource {
     }
 
     fn account(&self) -> Account {
-        account::account(&self.kernel.outcomes(), self.handed_over, self.unreadable)
+        let account = account::account(&self.kernel.outcomes(), self.handed_over, self.unreadable);
+        let copied = self.kernel.counters().get(BYTES).copied().unwrap_or(0);
+        let headers = account.in_flight.saturating_mul(ENTRY_HEADER_BYTES);
+        let packets = copied.saturating_sub(self.taken_bytes);
+        self.health.set_waiting_bytes(packets.saturating_add(headers));
+        account
     }
 }

@@ -122,6 +122,11 @@ impl Recovery {
         }
     }
 
+    /// The names of what is lost.
+    pub(super) fn lost(&self) -> impl ExactSizeIterator<Item = &String> + Clone {
+        self.lost.iter()
+    }
+
     pub(super) fn is_lost(&self, name: &str) -> bool {
         self.lost.contains(name)
     }

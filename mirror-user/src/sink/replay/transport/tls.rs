@@ -1,6 +1,6 @@
-//! TLS to a target. The only file that uses rustls.
+//! TLS to a target. Beside it, only `pem` and `admin::tls`, the other side of TLS, use rustls.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use tokio_rustls::rustls::client::danger::{
 };
 use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme,
 };
+
+use crate::pem;
 
 /// A TLS connection.
 pub(in crate::sink::replay) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
@@ -60,12 +61,7 @@ impl Tls {
         let mut config = match (&options.certificate, &options.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(certificate), Some(key)) => builder
-                .with_client_auth_cert(
-                    certificates(certificate)?,
-                    PrivateKeyDer::from_pem_file(key).with_context(|| {
-                        format!("{}: contains no PEM private key", key.display())
-                    })?,
-                )
+                .with_client_auth_cert(pem::certificates(certificate)?, pem::key(key)?)
                 .with_context(|| format!("{}: does not match its key", certificate.display()))?,
             _ => return Err(anyhow!("--tls-cert and --tls-key: give both or neither")),
         };
@@ -130,7 +126,7 @@ fn verifier(options: &TlsOptions, provider: &Arc<CryptoProvider>) -> anyhow::Res
     let mut named = Vec::new();
     match &options.authorities {
         Some(file) => {
-            for certificate in certificates(file)? {
+            for certificate in pem::certificates(file)? {
                 roots.add(certificate.clone()).with_context(|| {
                     format!("{}: contains an invalid certificate", file.display())
                 })?;
@@ -308,14 +304,6 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     };
     let (value, rest) = rest.split_at_checked(length)?;
     Some((*tag, value, rest))
-}
-
-fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<Vec<_>, _>>();
-    let certificates =
-        read().with_context(|| format!("{}: cannot be read as PEM", file.display()))?;
-    ensure!(!certificates.is_empty(), "{}: contains no certificate", file.display());
-    Ok(certificates)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use anyhow::{Context, ensure};
 use super::cgroup::Cgroup;
 use super::device::Device;
 use super::follow::{Interfaces, Selection};
+use super::health::Health;
 use super::kernel::{Kernel, Path};
 use super::namespace::Namespace;
 use super::netlink::Events;
@@ -181,6 +182,14 @@ impl Attachments {
         if self.namespace.run(|| kernel.detach()).is_err() {
             kernel.detach();
         }
+    }
+
+    /// Shows what is attached to, and what is lost, to other threads.
+    pub(super) fn show(&self, health: &Health) {
+        let attached = self.devices.len().saturating_add(usize::from(self.in_cgroup));
+        let lost = self.recovery.lost();
+        // A device whose filters are lost is known, and not captured.
+        health.set_attached(attached.saturating_sub(lost.len()), lost);
     }
 
     /// The events that wake a reader which waits for packets.

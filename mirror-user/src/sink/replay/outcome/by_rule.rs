@@ -85,7 +85,10 @@ impl ByRule {
 /// The counters of each rule. A cheap handle; the list is locked for a new rule only, so that nobody
 /// waits for those who read it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::sink::replay) struct Rules(Arc<Mutex<Vec<(Arc<str>, Arc<RuleCounts>)>>>);
+pub(in crate::sink::replay) struct Rules(Arc<Mutex<Vec<Rule>>>);
+
+/// The name of a rule and its counters.
+type Rule = (Arc<str>, Arc<RuleCounts>);
 
 impl Rules {
     /// The counts so far, for the report.
@@ -98,7 +101,7 @@ impl Rules {
 
     /// The counts so far.
     pub(in crate::sink::replay) fn figures(&self) -> Vec<RuleFigures> {
-        let figures = |(rule, counts): &(Arc<str>, Arc<RuleCounts>)| RuleFigures {
+        let figures = |(rule, counts): &Rule| RuleFigures {
             rule: rule.to_string(),
             offered: counts.offered.load(Relaxed),
             classes: counts.classes.now(),
@@ -108,7 +111,7 @@ impl Rules {
         self.list().iter().map(figures).collect()
     }
 
-    fn list(&self) -> MutexGuard<'_, Vec<(Arc<str>, Arc<RuleCounts>)>> {
+    fn list(&self) -> MutexGuard<'_, Vec<Rule>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

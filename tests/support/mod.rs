@@ -6,6 +6,7 @@ pub mod memory;
 pub mod netns;
 pub mod postgres;
 pub mod scenes;
+pub mod scrape;
 pub mod shop;
 pub mod shopping;
 pub mod summary;

@@ -27,10 +27,14 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "python3", package: "python3" },
     Tool { program: "tcpreplay", package: "tcpreplay" },
     Tool { program: "setcap", package: "libcap2-bin" },
+    Tool { program: "prometheus", package: "prometheus" },
 ];
 
 /// The judge of the tests whose names begin with `tshark_`.
 pub(crate) const TSHARK: &[Tool] = &[Tool { program: "tshark", package: "tshark" }];
+
+/// The judge of the tests whose names begin with `promtool_`.
+pub(crate) const PROMTOOL: &[Tool] = &[Tool { program: "promtool", package: "prometheus" }];
 
 /// The server of the tests whose names begin with `openssl_`.
 pub(crate) const OPENSSL: &[Tool] = &[Tool { program: "openssl", package: "openssl" }];

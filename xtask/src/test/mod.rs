@@ -20,9 +20,10 @@ struct Judged {
     tools: &'static [setup::Tool],
 }
 
-const JUDGED: [Judged; 4] = [
+const JUDGED: [Judged; 5] = [
     Judged { program: "mirror_user", filter: "tshark_", tools: setup::TSHARK },
     Judged { program: "outside", filter: "::tshark_", tools: setup::TSHARK },
+    Judged { program: "outside", filter: "::promtool_", tools: setup::PROMTOOL },
     Judged { program: "outside", filter: "::openssl_", tools: setup::OPENSSL },
     Judged { program: "outside", filter: "contract::", tools: setup::CONTRACT_TOOLS },
 ];

@@ -268,21 +268,29 @@ fn promtool_tests_the_alert_rules() {
 fn openssl_needs_a_client_certificate_where_the_endpoint_wants_one() {
     let workspace = Workspace::new();
     let path = |name: &str| workspace.path(name).to_str().unwrap().to_owned();
-    let certificate = |name: &str| {
+    // Signed by itself, or by an authority.
+    let certificate = |name: &str, authority: Option<&(String, String)>| {
         let (cert, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));
         let args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
         let names = ["-nodes", "-days", "2", "-subj", "/CN=localhost"];
         let extra = ["-addext", "subjectAltName=DNS:localhost"];
         let files = ["-out", &*cert, "-keyout", &*key];
-        succeed(Command::new("openssl").args(args).args(names).args(extra).args(files));
+        let mut openssl = Command::new("openssl");
+        openssl.args(args).args(names).args(extra).args(files);
+        if let Some((cert, key)) = authority {
+            openssl.args(["-CA", cert, "-CAkey", key]);
+            openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        }
+        succeed(&mut openssl);
         (cert, key)
     };
-    let (server, client, stranger) =
-        (certificate("server"), certificate("client"), certificate("stranger"));
+    let (server, authority) = (certificate("server", None), certificate("authority", None));
+    let client = certificate("client", Some(&authority));
+    let stranger = certificate("stranger", Some(&server));
     let target = Target::start(Behaviour::Answer);
     let tls = ["--admin-tls-cert", &server.0, "--admin-tls-key", &server.1];
     let (_running, endpoint) =
-        replay(&target, &[&tls[..], &["--admin-tls-client-ca", &client.0]].concat());
+        replay(&target, &[&tls[..], &["--admin-tls-client-ca", &authority.0]].concat());
     let ask = |own: Option<&(String, String)>| {
         let mut command = Command::new("openssl");
         command.args(["s_client", "-quiet", "-connect", &endpoint.0.to_string()]);

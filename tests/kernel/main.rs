@@ -11,6 +11,7 @@ mod cgroup;
 mod choose;
 mod faults;
 mod guards;
+mod metrics;
 mod placement;
 mod privileges;
 mod reload;

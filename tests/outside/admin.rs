@@ -236,6 +236,44 @@ fn the_endpoint_of_a_file_is_read_and_a_target_that_is_down_is_a_reason() {
 }
 
 #[test]
+fn a_target_that_is_removed_and_comes_back_goes_on_counting_where_it_was() {
+    let workspace = Workspace::new();
+    let target = Target::start(Behaviour::Answer);
+    let with = |settings: &str| {
+        format!(
+            "version: 1\nsource: {{ from: '-' }}\npace: {{ speed: max }}\nadmin: {{ listen: '127.0.0.1:0' }}\n\
+             targets: {{ staging: {{ url: '{}'{settings} }} }}\n",
+            target.url()
+        )
+    };
+    let config = workspace.file("mirror.yaml", with("").as_bytes());
+    let (mut running, endpoint) = Running::start(&["run", "--config", &config, "--json"]);
+    let labels = [("seam", "shadow_requests"), ("target", "staging")];
+    let delivered = || endpoint.scrape().sum("mirror_delivered_total", &labels);
+    until("requests are answered", || delivered() > 0.0);
+    let before = endpoint.scrape();
+    let count = before.sum("mirror_delivered_total", &labels);
+
+    // Another setting of the same target is another sink for it.
+    fs::write(&config, with(", response-timeout: 7s")).unwrap();
+    let reloaded = [("result", "reloaded")];
+    until("the change is taken", || {
+        endpoint.scrape().sum("mirror_config_reloads_total", &reloaded) == 1.0
+    });
+    let input = running.child.stdin.as_mut().unwrap();
+    // Packets of other connections, without the header of their file, which is the same.
+    let capture = fs::read(pcaps().join("shopping.pcap")).unwrap();
+    input.write_all(&capture[24..]).unwrap();
+    until("they go on from there", || delivered() > count);
+    let after = endpoint.scrape();
+    after.assert_sums_hold();
+    let opened = |samples: &Samples| samples.sum("mirror_target_connections_opened_total", &[]);
+    assert!(opened(&after) > opened(&before));
+    assert!(endpoint.get("/debug/config").body.contains("7s"));
+    drop(running);
+}
+
+#[test]
 #[ignore = "needs promtool: cargo xtask test"]
 fn promtool_finds_nothing_to_complain_of() {
     let target = Target::start(Behaviour::Answer);

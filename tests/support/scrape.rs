@@ -1,7 +1,7 @@
 //! Asks the admin endpoint as a scraper does, and reads metrics in Prometheus' text format. Shares no code
 //! with what it tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -67,7 +67,10 @@ pub(crate) struct Samples(Vec<(String, BTreeMap<String, String>, f64)>);
 impl Samples {
     pub(crate) fn read(text: &str) -> Self {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        Self(lines.map(sample).collect())
+        let samples: Vec<_> = lines.map(sample).collect();
+        let series: BTreeSet<_> = samples.iter().map(|(name, labels, _)| (name, labels)).collect();
+        assert_eq!(series.len(), samples.len(), "a series is there twice:\n{text}");
+        Self(samples)
     }
 
     /// The sum over all samples of this name with these labels.

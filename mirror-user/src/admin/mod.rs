@@ -1,7 +1,7 @@
 //! The admin endpoint: metrics for Prometheus, health for an orchestrator, and the summary and the
 //! configuration for an operator, by HTTP.
 //!
-//! In come requests of scrapers and probes; out go answers that are made of [`Figures`] at that moment.
+//! In come requests of scrapers and probes; out go answers that are made of [`Figures`](crate::metrics::Figures) at that moment.
 //! It has a thread of its own with an event loop, and nothing that captures or sends waits for it: the
 //! pipeline gives its counters between two packets, when it was asked. The thread keeps no capability,
 //! and Landlock's rules hold for it.
@@ -35,8 +35,6 @@ pub use self::access::Access;
 use self::routes::Routes;
 pub use self::tls::ServerTls;
 use crate::logging::emit;
-#[cfg(doc)]
-use crate::metrics::Figures;
 use crate::metrics::Sources;
 use crate::privileges::{self, Duty};
 

@@ -3,6 +3,11 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mirror_common::PacketRecord;
+
+/// What an entry of the ring takes beside its packet: the ring's own header (8 bytes) and the record.
+const ENTRY_HEADER_BYTES: u64 = 8 + size_of::<PacketRecord>() as u64;
+
 /// The state of a live source. A cheap handle, which the source writes and others read.
 #[derive(Clone, Debug)]
 pub struct Health(Arc<State>);
@@ -72,8 +77,11 @@ impl Health {
         }
     }
 
-    pub(super) fn set_waiting_bytes(&self, bytes: u64) {
-        self.0.waiting_bytes.store(bytes.min(self.0.ring_bytes), Relaxed);
+    /// So many packets wait in the ring, of so many bytes together.
+    pub(super) fn set_waiting(&self, packets: u64, bytes: u64) {
+        let headers = packets.saturating_mul(ENTRY_HEADER_BYTES);
+        let waiting = bytes.saturating_add(headers).min(self.0.ring_bytes);
+        self.0.waiting_bytes.store(waiting, Relaxed);
     }
 
     fn lost_names(&self) -> MutexGuard<'_, Vec<String>> {
@@ -96,7 +104,9 @@ mod tests {
         assert_eq!(health.lost(), ["eth0", "eth2"]);
         health.set_attached(3, [].iter());
         assert!(health.lost().is_empty());
-        health.set_waiting_bytes(2048);
+        health.set_waiting(2, 100);
+        assert_eq!(health.waiting_bytes(), 100 + 2 * ENTRY_HEADER_BYTES);
+        health.set_waiting(0, 2048);
         assert_eq!(health.waiting_bytes(), 1024, "a ring holds no more than its size");
     }
 }

@@ -74,9 +74,6 @@ const WAKE_BYTES: u32 = 256 * 1024;
 /// How often changes of devices are checked while the ring is never empty.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What an entry of the ring takes beside its packet: the ring's own header (8 bytes) and the record.
-const ENTRY_HEADER_BYTES: u64 = 8 + size_of::<PacketRecord>() as u64;
-
 /// Packets of live interfaces.
 pub struct LiveSource {
     kernel: Kernel,
@@ -345,9 +342,7 @@ impl PacketSource for LiveSource {
     fn account(&self) -> Account {
         let account = account::account(&self.kernel.outcomes(), self.handed_over, self.unreadable);
         let copied = self.kernel.counters().get(BYTES).copied().unwrap_or(0);
-        let headers = account.in_flight.saturating_mul(ENTRY_HEADER_BYTES);
-        let packets = copied.saturating_sub(self.taken_bytes);
-        self.health.set_waiting_bytes(packets.saturating_add(headers));
+        self.health.set_waiting(account.in_flight, copied.saturating_sub(self.taken_bytes));
         account
     }
 }

@@ -23,7 +23,7 @@ pub mod config;
 pub mod pipeline;
 
 // What needs no host: a crate of its own, which knows neither files nor sockets nor clocks.
-pub use mirror_wire::{decode, filter, http, packet, segment, stats, syntax, tcp};
+pub use mirror_wire::{decode, filter, http, json_path, packet, segment, stats, syntax, tcp};
 
 pub mod source;
 

@@ -18,6 +18,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("stats", &[], "it is the vocabulary of all"),
     ("units", &[], "it is the vocabulary of all"),
     ("syntax", &[], "it says which characters HTTP knows, wherever they stand"),
+    (
+        "json_path",
+        &[],
+        "it says which values of a document a path selects; what is done with them is above",
+    ),
     ("filter", &[], "it says which connections are wanted; who asks is above it"),
     ("segment", &[], "it is what `decode` and `tcp` have in common"),
     ("privileges", &[], "it asks the kernel, and nobody else"),
@@ -45,7 +50,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("http", &["tcp", "syntax"], "messages are read without knowing who wants them"),
     (
         "rules",
-        &["http", "tcp", "syntax"],
+        &["http", "tcp", "syntax", "json_path"],
         "what may leave is decided without knowing where it goes",
     ),
     (

@@ -11,5 +11,6 @@ pub mod tcp;
 pub mod http;
 
 pub mod filter;
+pub mod json_path;
 pub mod stats;
 pub mod syntax;

@@ -6,11 +6,11 @@ use super::assign;
 use super::detect::{self, Detection, Detectors, What, write_token};
 use super::json;
 use super::names::Names;
-use super::paths::Paths;
 use super::report::{Report, Where};
 use super::segments::Segments;
 use super::tokens::Tokens;
 use super::url;
+use crate::json_path::Paths;
 use crate::tcp::event::Side;
 
 /// Compiled options: what is redacted.

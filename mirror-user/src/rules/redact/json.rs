@@ -11,9 +11,9 @@ use std::ops::Range;
 use self::escapes::{escape, unescape};
 use super::context::Context;
 use super::names::Treatment;
-use super::paths::States;
 use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
+use crate::json_path::States;
 
 /// Maximum nesting of values; serde_json and other parsers refuse more, too.
 pub const MAX_JSON_DEPTH: usize = 128;

@@ -21,7 +21,6 @@ mod multipart;
 mod named;
 mod names;
 mod options;
-mod paths;
 mod replacer;
 mod report;
 mod segments;

@@ -5,9 +5,9 @@ use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use super::detect::{Custom, Detector};
 use super::names::{self, MAX_NAME_BYTES, Names, Places};
-use super::paths::Paths;
 use super::segments::Segments;
 use super::tokens::Key;
+use crate::json_path::{BadPath, Paths};
 
 /// What to redact before anything is sent or written. Everything else stays byte for byte.
 #[derive(Clone, Debug, Default)]
@@ -115,7 +115,7 @@ impl RedactOptions {
         Ok(names)
     }
 
-    pub(super) fn paths(&self) -> Result<Paths, BadOption> {
+    pub(super) fn paths(&self) -> Result<Paths, BadPath> {
         Paths::new(&self.json_paths)
     }
 
@@ -161,7 +161,7 @@ pub fn check_name(name: &str) -> Result<(), BadOption> {
 /// # Errors
 /// If it is invalid.
 pub fn check_path(path: &str) -> Result<(), BadOption> {
-    Paths::new(&[path.to_owned()]).map(|_| ())
+    Ok(Paths::new(&[path.to_owned()]).map(|_| ())?)
 }
 
 /// The kind in tokens of a listed name: the name, as far as it is valid in a token.
@@ -185,10 +185,8 @@ pub enum BadOption {
     Segments(String),
     /// An invalid regular expression, or an invalid name of one.
     Custom(String),
-    /// A path that is not of the form of [`RedactOptions::json_paths`].
-    Path(String),
-    /// JSON paths with more than 64 steps in total.
-    ManyPaths,
+    /// A path that is not of the form of [`RedactOptions::json_paths`], or too many of them.
+    Path(BadPath),
 }
 
 impl std::fmt::Display for BadOption {
@@ -213,16 +211,15 @@ impl std::fmt::Display for BadOption {
                 )
             }
             Self::Custom(why) => f.write_str(why),
-            Self::Path(path) => write!(
-                f,
-                "{path:?}: a JSON path looks like $.user.ssn, $.cards[*].number or $..secret"
-            ),
-            Self::ManyPaths => write!(
-                f,
-                "the JSON paths have more than 64 steps in total; `$..name` or a field's name needs one"
-            ),
+            Self::Path(why) => why.fmt(f),
         }
     }
 }
 
 impl std::error::Error for BadOption {}
+
+impl From<BadPath> for BadOption {
+    fn from(bad: BadPath) -> Self {
+        Self::Path(bad)
+    }
+}

@@ -1,9 +1,11 @@
-//! Paths into JSON documents: the subset of RFC 9535 that can be decided member by member.
+//! Paths into JSON documents: the subset of RFC 9535 that can be decided member by member. Redaction
+//! and comparison read them here, so that a path selects the same values in both.
+//!
+//! `$.user.ssn`, `user.ssn`, `$.cards[*].number`, `$..secret`, `$['a b'].*`. An index stands for every element.
+//! As reports print them, `[]` is `[*]`, and `{}` behind a name is `.*`.
 //!
 //! All paths form one automaton whose states are bits: the states of a value follow from those of its
 //! container, so a document costs one step per member.
-
-use super::options::BadOption;
 
 /// One bit per step.
 const MAX_STEPS: usize = 64;
@@ -23,24 +25,28 @@ enum Step {
 }
 
 /// The position of a value in all paths.
-pub(super) type States = u64;
+pub type States = u64;
 
 /// The paths.
-#[derive(Default)]
-pub(super) struct Paths {
+#[derive(Clone, Debug, Default)]
+pub struct Paths {
     steps: Vec<Step>,
     begin: States,
 }
 
 impl Paths {
-    pub(super) fn new(paths: &[String]) -> Result<Self, BadOption> {
+    /// Parses paths into one automaton.
+    ///
+    /// # Errors
+    /// The first path that is none, or too many steps in total.
+    pub fn new(paths: &[String]) -> Result<Self, BadPath> {
         let mut all = Self::default();
         for path in paths {
             let place = all.steps.len();
-            all.steps.extend(parse(path).ok_or_else(|| BadOption::Path(path.clone()))?);
+            all.steps.extend(parse(path).ok_or_else(|| BadPath::Syntax(path.clone()))?);
             all.steps.push(Step::End);
             if all.steps.len() > MAX_STEPS {
-                return Err(BadOption::ManyPaths);
+                return Err(BadPath::TooMany);
             }
             all.begin |= 1 << place;
         }
@@ -48,12 +54,14 @@ impl Paths {
     }
 
     /// The states of a document.
-    pub(super) fn begin(&self) -> States {
+    #[must_use]
+    pub fn begin(&self) -> States {
         self.begin
     }
 
     /// The states of a member (`name`) or an element of what has `states`.
-    pub(super) fn step(&self, states: States, name: Option<&[u8]>) -> States {
+    #[must_use]
+    pub fn step(&self, states: States, name: Option<&[u8]>) -> States {
         let mut left = states;
         let mut next = 0;
         while left != 0 {
@@ -79,7 +87,8 @@ impl Paths {
     }
 
     /// True when a path ends here.
-    pub(super) fn is_end(&self, states: States) -> bool {
+    #[must_use]
+    pub fn is_end(&self, states: States) -> bool {
         let mut left = states;
         while left != 0 {
             let at = left.trailing_zeros() as usize;
@@ -91,6 +100,32 @@ impl Paths {
         false
     }
 }
+
+/// Why paths are refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadPath {
+    /// This is no path.
+    Syntax(String),
+    /// The paths have more than 64 steps in total.
+    TooMany,
+}
+
+impl std::fmt::Display for BadPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Syntax(path) => write!(
+                f,
+                "{path:?}: a JSON path looks like $.user.ssn, $.cards[*].number or $..secret"
+            ),
+            Self::TooMany => write!(
+                f,
+                "the JSON paths have more than {MAX_STEPS} steps in total; `$..name` or a field's name needs one"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BadPath {}
 
 fn parse(path: &str) -> Option<Vec<Step>> {
     let mut rest = path.strip_prefix('$').unwrap_or(path);
@@ -105,6 +140,9 @@ fn parse(path: &str) -> Option<Vec<Step>> {
             if after.starts_with('[') { after } else { member(after, &mut steps)? }
         } else if let Some(after) = rest.strip_prefix('.') {
             member(after, &mut steps)?
+        } else if let Some(after) = rest.strip_prefix("{}") {
+            steps.push(Step::Any);
+            after
         } else {
             let (inside, after) = rest.strip_prefix('[')?.split_once(']')?;
             let quoted = inside
@@ -113,10 +151,8 @@ fn parse(path: &str) -> Option<Vec<Step>> {
                 .or_else(|| inside.strip_prefix('"').and_then(|name| name.strip_suffix('"')));
             steps.push(match quoted {
                 Some(name) => Step::Member(name.as_bytes().into()),
-                None if inside == "*" => Step::Element,
-                None if !inside.is_empty() && inside.bytes().all(|b| b.is_ascii_digit()) => {
-                    Step::Element
-                }
+                None if inside == "*" || inside.is_empty() => Step::Element,
+                None if inside.bytes().all(|b| b.is_ascii_digit()) => Step::Element,
                 None => return None,
             });
             after
@@ -127,7 +163,8 @@ fn parse(path: &str) -> Option<Vec<Step>> {
 }
 
 fn member<'a>(text: &'a str, steps: &mut Vec<Step>) -> Option<&'a str> {
-    let end = text.find(['.', '[']).unwrap_or(text.len());
+    let ends = [text.find(['.', '[']), text.find("{}")];
+    let end = ends.into_iter().flatten().min().unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(end)?;
     steps.push(match name {
         "" => return None,
@@ -161,15 +198,18 @@ mod tests {
         assert!(ends("$..ssn", &[Some("a"), None, Some("b"), Some("ssn")]));
         assert!(ends("$..a..b", &[Some("x"), Some("a"), Some("y"), Some("b")]));
         assert!(!ends("$..a..b", &[Some("b"), Some("a")]));
+        assert!(ends("cards[].number", &[Some("cards"), None, Some("number")]));
+        assert!(ends("users{}.name", &[Some("users"), Some("5001"), Some("name")]));
+        assert!(!ends("users{}", &[Some("users")]));
     }
 
     #[test]
     fn what_is_no_path_is_refused() {
         for bad in ["", "$", "$.", "$..", "$[", "$[x]", "$.a[", "a..", "$.a.[b]"] {
             let path = Paths::new(&[bad.to_owned()]).err();
-            assert_eq!(path, Some(BadOption::Path(bad.to_owned())), "{bad}");
+            assert_eq!(path, Some(BadPath::Syntax(bad.to_owned())), "{bad}");
         }
         let many = vec!["$.a.b.c".to_owned(); 17];
-        assert_eq!(Paths::new(&many).err(), Some(BadOption::ManyPaths));
+        assert_eq!(Paths::new(&many).err(), Some(BadPath::TooMany));
     }
 }

@@ -1,0 +1,260 @@
+//! What was counted of one endpoint: pairs, failures, times, and each field's differences.
+
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
+
+use crate::difference::{Class, Forgiven, Hint};
+use crate::pair::Failure;
+use crate::samples::Samples;
+use crate::verdict::latency::Times;
+use crate::verdict::{Evidence, Repeated, Thresholds, Verdict};
+
+/// Fields of one endpoint; differences of others are counted together.
+pub const MAX_FIELDS: usize = 2_000;
+/// Combinations of fields of one endpoint in one pair, by which failing pairs are counted exactly.
+const MAX_COMBINATIONS: usize = 4_096;
+
+/// A field: a place and a class. A noisy value does not hide that its type changed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// As [`Difference::path`](crate::difference::Difference::path).
+    pub path: Box<str>,
+    /// How it differs.
+    pub class: Class,
+}
+
+/// What forgave differences of a field, and how often.
+#[derive(Clone, Debug, Default)]
+pub struct ForgivenBy {
+    /// By rule.
+    pub rules: BTreeMap<u16, u64>,
+    /// By a default.
+    pub defaults: u64,
+    /// By shape.
+    pub shapes: BTreeMap<&'static str, u64>,
+}
+
+impl ForgivenBy {
+    fn add(&mut self, forgiven: Forgiven) {
+        *match forgiven {
+            Forgiven::Rule(rule) => self.rules.entry(rule).or_default(),
+            Forgiven::Default => &mut self.defaults,
+            Forgiven::Shape(shape) => self.shapes.entry(shape.into()).or_default(),
+        } += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        other
+            .rules
+            .into_iter()
+            .for_each(|(rule, count)| *self.rules.entry(rule).or_default() += count);
+        other
+            .shapes
+            .into_iter()
+            .for_each(|(shape, count)| *self.shapes.entry(shape).or_default() += count);
+        self.defaults += other.defaults;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.rules.values().sum::<u64>() + self.shapes.values().sum::<u64>() + self.defaults
+    }
+}
+
+/// One field's differences.
+#[derive(Clone, Debug)]
+pub struct Field {
+    /// Which.
+    pub key: Key,
+    /// Pairs that differ here and that nothing forgave.
+    pub raw: u64,
+    /// What was forgiven.
+    pub forgiven: ForgivenBy,
+    /// Pairs of production and control that differ here.
+    pub noise: u64,
+    /// Pairs with a control that differ here with the candidate alone.
+    pub only_raw: u64,
+    /// And with the control alone.
+    pub only_noise: u64,
+    /// Fields of the pairs that differ here.
+    pub weight: u64,
+    /// Repeated requests whose two responses differ here: at the candidate, at production.
+    pub repeated: [u64; 2],
+    /// What the values suggest.
+    pub hints: BTreeMap<Hint, u64>,
+    /// Sample pairs.
+    pub samples: Samples,
+}
+
+impl Field {
+    fn new(key: Key) -> Self {
+        Self {
+            key,
+            raw: 0,
+            forgiven: ForgivenBy::default(),
+            noise: 0,
+            only_raw: 0,
+            only_noise: 0,
+            weight: 0,
+            repeated: [0; 2],
+            hints: BTreeMap::new(),
+            samples: Samples::default(),
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.raw += other.raw;
+        self.noise += other.noise;
+        self.only_raw += other.only_raw;
+        self.only_noise += other.only_noise;
+        self.weight += other.weight;
+        self.repeated.iter_mut().zip(other.repeated).for_each(|(mine, more)| *mine += more);
+        self.forgiven.merge(other.forgiven);
+        other
+            .hints
+            .into_iter()
+            .for_each(|(hint, count)| *self.hints.entry(hint).or_default() += count);
+        self.samples.merge(other.samples);
+    }
+
+    /// True if the candidate never differed here: only noise did.
+    #[must_use]
+    pub fn is_noise_alone(&self) -> bool {
+        self.raw == 0 && self.forgiven.total() == 0
+    }
+}
+
+/// One endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoint {
+    /// Pairs.
+    pub total: u64,
+    /// Pairs with a difference that nothing forgave.
+    pub differing: u64,
+    /// Requests that the candidate did not respond to, by reason.
+    pub failures: BTreeMap<Failure, u64>,
+    /// Pairs with a response of the control.
+    pub control: u64,
+    /// Those of them where production and control differ.
+    pub control_differing: u64,
+    /// Repeated requests: at the candidate, at production.
+    pub repeated: [u64; 2],
+    /// Repeated requests at production that showed a state, and therefore no noise.
+    pub stateful: u64,
+    /// Times of production, candidate and control.
+    pub times: [Times; 3],
+    /// The fields with differences.
+    pub fields: Vec<Field>,
+    /// Differences in fields beyond [`MAX_FIELDS`].
+    pub beyond: u64,
+    index: HashMap<Key, u32>,
+    combinations: HashMap<Box<[u32]>, u64>,
+}
+
+impl Endpoint {
+    /// The field for a difference; `None` if there are too many.
+    pub(crate) fn field(&mut self, path: &str, class: Class) -> Option<(u32, &mut Field)> {
+        let key = Key { path: path.into(), class };
+        let at = match self.index.get(&key) {
+            Some(at) => *at,
+            None if self.fields.len() >= MAX_FIELDS => {
+                self.beyond += 1;
+                return None;
+            }
+            None => {
+                let at = self.fields.len() as u32;
+                self.fields.push(Field::new(key.clone()));
+                self.index.insert(key, at);
+                at
+            }
+        };
+        self.fields.get_mut(at as usize).map(|field| (at, field))
+    }
+
+    pub(crate) fn forgive(&mut self, path: &str, class: Class, forgiven: Forgiven) {
+        if let Some((_, field)) = self.field(path, class) {
+            field.forgiven.add(forgiven);
+        }
+    }
+
+    /// Counts which fields of one pair differ.
+    pub(crate) fn combination(&mut self, mut fields: Vec<u32>) {
+        fields.sort_unstable();
+        fields.dedup();
+        if self.combinations.len() < MAX_COMBINATIONS || self.combinations.contains_key(&*fields) {
+            *self.combinations.entry(fields.into()).or_default() += 1;
+        }
+    }
+
+    /// What is known of a field.
+    #[must_use]
+    pub fn evidence(&self, field: &Field) -> Evidence {
+        let [candidate, production] = self.repeated;
+        let [of_candidate, of_production] = field.repeated;
+        Evidence {
+            total: self.total,
+            raw: field.raw,
+            control: self.control,
+            noise: field.noise,
+            only_raw: field.only_raw,
+            only_noise: field.only_noise,
+            repeated: [
+                Repeated { trials: candidate, differing: of_candidate },
+                Repeated { trials: production, differing: of_production },
+            ],
+        }
+    }
+
+    /// Pairs that differ in a field which is a regression. With very many combinations of fields it may be too low, but
+    /// never lower than the pairs of any one field.
+    #[must_use]
+    pub fn failing(&self, thresholds: &Thresholds) -> u64 {
+        let fails: Vec<bool> = self
+            .fields
+            .iter()
+            .map(|field| self.evidence(field).verdict(thresholds) == Verdict::Regression)
+            .collect();
+        let is_failing = |field: &u32| fails.get(*field as usize).copied().unwrap_or(false);
+        let exact: u64 = self
+            .combinations
+            .iter()
+            .filter(|(fields, _)| fields.iter().any(is_failing))
+            .map(|(_, count)| *count)
+            .sum();
+        let most =
+            self.fields.iter().zip(&fails).filter(|(_, fails)| **fails).map(|(field, _)| field.raw);
+        most.max().unwrap_or_default().max(exact)
+    }
+
+    /// Adds what was counted under an earlier name.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.differing += other.differing;
+        self.control += other.control;
+        self.control_differing += other.control_differing;
+        self.stateful += other.stateful;
+        self.beyond += other.beyond;
+        self.repeated.iter_mut().zip(other.repeated).for_each(|(mine, more)| *mine += more);
+        other
+            .failures
+            .into_iter()
+            .for_each(|(why, count)| *self.failures.entry(why).or_default() += count);
+        self.times.iter_mut().zip(&other.times).for_each(|(mine, more)| mine.add(more));
+        let mut places = Vec::new();
+        for field in other.fields {
+            let Key { path, class } = field.key.clone();
+            places.push(self.field(&path, class).map(|(at, mine)| {
+                mine.merge(field);
+                at
+            }));
+        }
+        for (fields, count) in other.combinations {
+            let place = |at: &u32| places.get(*at as usize).copied().flatten();
+            let mut fields: Vec<u32> = fields.iter().filter_map(place).collect();
+            fields.sort_unstable();
+            *self.combinations.entry(fields.into()).or_default() += count;
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Lists: which elements belong together, and what their order means.
+//!
+//! By a key, if both lists have one; as a set, if a rule says so; else the longest common part in their order. The same
+//! elements in another order are one difference, not one for each.
+
+use hashbrown::HashMap;
+use similar::{Algorithm, DiffOp, capture_diff_slices};
+
+use super::{At, Differ};
+use crate::difference::{Class, Forgiven, Hint};
+use crate::rules::{ArraySpec, Effect, Ignore};
+use crate::tree::Value;
+
+/// Members that identify an element where no rule says which do.
+const KEYS: [&str; 5] = ["id", "key", "uuid", "code", "name"];
+/// What aligning two lists costs for each pair of elements, as a part of a step.
+const ALIGN_COST: u64 = 16;
+
+impl Differ<'_> {
+    pub(super) fn lists(&mut self, rule: Option<(u16, &Effect)>, left: At<'_>, right: At<'_>) {
+        let left: Vec<At<'_>> = left.children().collect();
+        let right: Vec<At<'_>> = right.children().collect();
+        if self.types_only.is_some() {
+            return self.by_position(&left, &right);
+        }
+        let how = match rule {
+            Some((at, Effect::Array(how))) => {
+                self.found.applied.push(at);
+                how
+            }
+            _ => &self.how.defaults.arrays,
+        };
+        match how {
+            ArraySpec::Auto => match auto_key(&left, &right) {
+                Some(key) => self.keyed(&[key.to_owned()], true, &left, &right),
+                None => self.ordered(&left, &right),
+            },
+            ArraySpec::Ordered => self.ordered(&left, &right),
+            ArraySpec::Set => self.set(&left, &right),
+            ArraySpec::Key(names) => self.keyed(names, false, &left, &right),
+        }
+    }
+
+    /// Compares elements that have the same key. Those without one are compared by position.
+    fn keyed(&mut self, names: &[String], order_counts: bool, left: &[At<'_>], right: &[At<'_>]) {
+        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, element) in right.iter().enumerate() {
+            places.entry(key_of(*element, names)).or_default().push(at);
+        }
+        places.values_mut().for_each(|places| places.reverse());
+        let mut missing = Vec::new();
+        let mut found = Vec::new();
+        for (at, element) in left.iter().enumerate() {
+            let place = places.get_mut(&key_of(*element, names)).and_then(Vec::pop);
+            match place.and_then(|place| Some((place, right.get(place)?))) {
+                Some((place, other)) => {
+                    found.push(place);
+                    self.below(None, at, |it| it.values(*element, *other));
+                }
+                None => missing.push((at, *element)),
+            }
+        }
+        let mut extra: Vec<usize> = places.into_values().flatten().collect();
+        extra.sort_unstable();
+        let extra: Vec<_> =
+            extra.into_iter().filter_map(|at| Some((at, *right.get(at)?))).collect();
+        if order_counts && !found.is_sorted() {
+            self.order(left, right);
+        }
+        self.alone_each(Class::Missing, &missing, left, right);
+        self.alone_each(Class::Extra, &extra, left, right);
+    }
+
+    /// The same elements on both sides, in two orders.
+    fn order(&mut self, left: &[At<'_>], right: &[At<'_>]) {
+        let list = |elements: &[At<'_>]| {
+            let shown = elements.iter().take(8).map(|one| super::show(*one, 32));
+            let rest = if elements.len() > 8 { ", …" } else { "" };
+            Some(self.cut(&format!("[{}{rest}]", shown.collect::<Vec<_>>().join(", "))))
+        };
+        let sides = [list(left), list(right)];
+        let forgiven = match self.rule() {
+            Some((at, Effect::Ignore(Ignore::All | Ignore::Value))) => Some(Forgiven::Rule(at)),
+            _ => None,
+        };
+        self.emit(Class::Order, sides, None, forgiven);
+    }
+
+    fn ordered(&mut self, left: &[At<'_>], right: &[At<'_>]) {
+        if left.len() == right.len() && self.is_shuffled(left, right) {
+            return self.order(left, right);
+        }
+        let hashes =
+            |elements: &[At<'_>]| elements.iter().map(|one| one.hash()).collect::<Vec<_>>();
+        let (a, b) = (hashes(left), hashes(right));
+        let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+        let tail = |list: &[u64]| list.len().saturating_sub(same) as u64;
+        let cost = tail(&a).saturating_mul(tail(&b)) / ALIGN_COST;
+        if a.len().max(b.len()) - same > self.how.limits.aligned || !self.work.spend(cost) {
+            return self.by_position(left, right);
+        }
+        let (mut missing, mut extra) = (Vec::new(), Vec::new());
+        for op in capture_diff_slices(Algorithm::Myers, &a, &b) {
+            let (old, new) = match op {
+                // Equal hashes; `values` verifies.
+                DiffOp::Equal { old_index, new_index, len } => {
+                    (old_index..old_index + len, new_index..new_index + len)
+                }
+                DiffOp::Delete { old_index, old_len, new_index } => {
+                    (old_index..old_index + old_len, new_index..new_index)
+                }
+                DiffOp::Insert { old_index, new_index, new_len } => {
+                    (old_index..old_index, new_index..new_index + new_len)
+                }
+                DiffOp::Replace { old_index, old_len, new_index, new_len } => {
+                    (old_index..old_index + old_len, new_index..new_index + new_len)
+                }
+            };
+            let both = old.len().min(new.len());
+            for (i, j) in old.clone().zip(new.clone()) {
+                if let (Some(a), Some(b)) = (left.get(i), right.get(j)) {
+                    self.below(None, i, |it| it.values(*a, *b));
+                }
+            }
+            missing.extend(old.skip(both).filter_map(|i| Some((i, *left.get(i)?))));
+            extra.extend(new.skip(both).filter_map(|j| Some((j, *right.get(j)?))));
+        }
+        self.alone_each(Class::Missing, &missing, left, right);
+        self.alone_each(Class::Extra, &extra, left, right);
+    }
+
+    fn is_shuffled(&mut self, left: &[At<'_>], right: &[At<'_>]) -> bool {
+        let by_hash = |elements: &[At<'_>]| {
+            let mut sorted: Vec<(u64, usize)> =
+                elements.iter().enumerate().map(|(at, one)| (one.hash(), at)).collect();
+            sorted.sort_unstable();
+            sorted
+        };
+        let (a, b) = (by_hash(left), by_hash(right));
+        a.iter().zip(&b).all(|((a, _), (b, _))| a == b)
+            && a.iter().zip(&b).all(|((_, i), (_, j))| match (left.get(*i), right.get(*j)) {
+                (Some(a), Some(b)) => self.same(*a, *b),
+                _ => false,
+            })
+    }
+
+    /// In any order: what both have is the same; of what is left, elements are compared in their order.
+    fn set(&mut self, left: &[At<'_>], right: &[At<'_>]) {
+        let (left_rest, right_rest) = (beyond(left, right), beyond(right, left));
+        for ((at, a), (_, b)) in left_rest.iter().zip(&right_rest) {
+            self.below(None, *at, |it| it.values(*a, *b));
+        }
+        let both = left_rest.len().min(right_rest.len());
+        self.alone_each(Class::Missing, left_rest.get(both..).unwrap_or_default(), left, right);
+        self.alone_each(Class::Extra, right_rest.get(both..).unwrap_or_default(), left, right);
+    }
+
+    fn by_position(&mut self, left: &[At<'_>], right: &[At<'_>]) {
+        for (at, (a, b)) in left.iter().zip(right).enumerate() {
+            self.below(None, at, |it| it.values(*a, *b));
+        }
+        if self.types_only.is_some() {
+            return;
+        }
+        let both = left.len().min(right.len());
+        let missing: Vec<_> = left.iter().copied().enumerate().skip(both).collect();
+        let extra: Vec<_> = right.iter().copied().enumerate().skip(both).collect();
+        self.alone_each(Class::Missing, &missing, left, right);
+        self.alone_each(Class::Extra, &extra, left, right);
+    }
+
+    /// Elements that one side has: one difference for all of them, which shows the first.
+    fn alone_each(
+        &mut self,
+        class: Class,
+        alone: &[(usize, At<'_>)],
+        left: &[At<'_>],
+        right: &[At<'_>],
+    ) {
+        let Some((at, first)) = alone.first() else { return };
+        let short = left.len().min(right.len());
+        // What is left is the start of the longer list.
+        let cut = alone.len() == left.len().abs_diff(right.len()) && *at == short;
+        let hint = if short == 0 { Some(Hint::Empty) } else { cut.then_some(Hint::Truncated) };
+        let count = alone.len();
+        self.below(None, *at, |it| {
+            let ignored = match it.rule() {
+                Some((at, Effect::Ignore(Ignore::All | Ignore::Presence))) => {
+                    Some(Forgiven::Rule(at))
+                }
+                _ => None,
+            };
+            it.emit_alone(class, *first, hint, ignored);
+            if count > 1
+                && let Some(last) = it.found.differences.last_mut()
+            {
+                let side = if class == Class::Missing { &mut last.left } else { &mut last.right };
+                if let Some(text) = side {
+                    text.push_str(&format!(" and {} more", count - 1));
+                }
+            }
+        });
+    }
+}
+
+/// The elements that `other` has not, or less often, with their places.
+fn beyond<'t>(elements: &[At<'t>], other: &[At<'_>]) -> Vec<(usize, At<'t>)> {
+    let mut counts: HashMap<u64, usize> = HashMap::new();
+    other.iter().for_each(|one| *counts.entry(one.hash()).or_default() += 1);
+    let mut is_beyond = |one: &At<'_>| match counts.get_mut(&one.hash()) {
+        Some(count) if *count > 0 => {
+            *count -= 1;
+            false
+        }
+        _ => true,
+    };
+    elements.iter().copied().enumerate().filter(|(_, one)| is_beyond(one)).collect()
+}
+
+/// The values of these members, as one text.
+fn key_of(element: At<'_>, names: &[String]) -> String {
+    let mut key = String::new();
+    for name in names {
+        match element.member(name).map(At::value) {
+            Some(Value::Text(text)) => {
+                key.push('"');
+                key.push_str(text);
+            }
+            Some(Value::Number(text)) => key.push_str(text),
+            Some(Value::Bool(yes)) => key.push_str(if yes { "true" } else { "false" }),
+            _ => {}
+        }
+        key.push('\0');
+    }
+    key
+}
+
+/// A member that all elements of both lists have, each with another scalar, most of which both lists have: with keys
+/// that the candidate made anew, nothing would belong together.
+fn auto_key(left: &[At<'_>], right: &[At<'_>]) -> Option<&'static str> {
+    if left.is_empty() || right.is_empty() {
+        return None;
+    }
+    let keys = |elements: &[At<'_>], name: &str| {
+        let mut seen = hashbrown::HashSet::with_capacity(elements.len());
+        let unique = elements.iter().all(|element| {
+            matches!(element.member(name).map(At::value), Some(Value::Text(_) | Value::Number(_)))
+                && seen.insert(key_of(*element, &[name.to_owned()]))
+        });
+        unique.then_some(seen)
+    };
+    KEYS.into_iter().find(|name| {
+        let (Some(a), Some(b)) = (keys(left, name), keys(right, name)) else { return false };
+        a.intersection(&b).count() * 2 >= a.len().min(b.len()).max(1)
+    })
+}

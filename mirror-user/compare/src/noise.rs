@@ -1,0 +1,148 @@
+//! Production's own noise: what differs between its answers to equal requests, without sending anything.
+//!
+//! A response is remembered for a minute under its request's method, target, body and credentials. The next equal one's
+//! response is compared with it, unless a request that is not safe went to the same part of the site in between. Values
+//! and orders that differ are noise; members that come and go show that the endpoint has a state, and are not.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, Hash, Hasher};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::difference::Class;
+use crate::headers::Field;
+use crate::lift::Lifted;
+use crate::pair::{Request, Response};
+
+/// How long a response is remembered, in nanoseconds.
+const WINDOW: i64 = 60_000_000_000;
+/// Responses that are remembered.
+const MAX_RESPONSES: usize = 2_048;
+/// Bytes that they take together, about.
+const MAX_BYTES: usize = 32 << 20;
+/// Parts of the site for which it is remembered when they were written to.
+const MAX_PARTS: usize = 10_000;
+
+/// A response without its lifetime.
+pub(crate) struct Earlier {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) lifted: Lifted,
+    pub(crate) at: i64,
+}
+
+impl Earlier {
+    fn size(&self) -> usize {
+        let fields =
+            self.fields.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
+        self.lifted.tree.size() + fields
+    }
+
+    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
+        self.fields.iter().map(|(name, value)| (&**name, &**value)).collect()
+    }
+}
+
+/// Responses of production that may be asked for again.
+#[derive(Default)]
+pub(crate) struct OwnNoise {
+    responses: HashMap<u64, Earlier>,
+    order: VecDeque<(i64, u64)>,
+    bytes: usize,
+    /// When each part of the site was written to.
+    written: HashMap<u64, i64>,
+    hasher: FixedState,
+}
+
+impl OwnNoise {
+    /// The earlier response to an equal request, if the two can be compared; this one is remembered in its place.
+    pub(crate) fn exchange(
+        &mut self,
+        request: &Request<'_>,
+        response: &Response<'_>,
+        lifted: &Lifted,
+    ) -> Option<Earlier> {
+        let at = response.at?;
+        let part = self.part(request);
+        if !request.is_safe() {
+            if self.written.len() < MAX_PARTS || self.written.contains_key(&part) {
+                self.written.insert(part, at);
+            } else {
+                // Without room to remember what was written to, nothing earlier can be trusted.
+                self.forget_all();
+            }
+            return None;
+        }
+        self.forget(at.saturating_sub(WINDOW));
+        let key = self.key(request);
+        let own = |(name, value): &Field<'_>| (name.to_vec(), value.to_vec());
+        let fields = response.fields.iter().map(own).collect();
+        let now = Earlier { status: response.status, fields, lifted: lifted.clone(), at };
+        self.bytes += now.size();
+        let earlier = self.responses.insert(key, now);
+        self.order.push_back((at, key));
+        self.bytes -= earlier.as_ref().map_or(0, Earlier::size).min(self.bytes);
+        let written = self.written.get(&part).copied().unwrap_or(i64::MIN);
+        earlier.filter(|earlier| earlier.at > written && at.saturating_sub(earlier.at) <= WINDOW)
+    }
+
+    /// True for a class that noise can have.
+    pub(crate) fn is_noise(class: Class) -> bool {
+        matches!(class, Class::Value | Class::Order)
+    }
+
+    fn forget(&mut self, before: i64) {
+        let is_old = |it: &Self| {
+            it.order.front().is_some_and(|(at, _)| *at < before)
+                || it.responses.len() >= MAX_RESPONSES
+                || it.bytes > MAX_BYTES
+        };
+        while is_old(self) {
+            let Some((at, key)) = self.order.pop_front() else { break };
+            if self.responses.get(&key).is_some_and(|earlier| earlier.at == at)
+                && let Some(gone) = self.responses.remove(&key)
+            {
+                self.bytes -= gone.size().min(self.bytes);
+            }
+        }
+    }
+
+    fn forget_all(&mut self) {
+        (self.bytes, _) = (0, self.written.clear());
+        self.responses.clear();
+        self.order.clear();
+    }
+
+    /// Method, path, query in any order, body, and who asks.
+    fn key(&self, request: &Request<'_>) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        let (path, query) = request.target.split_once('?').unwrap_or((request.target, ""));
+        let mut query: Vec<&str> = query.split('&').collect();
+        query.sort_unstable();
+        (request.method, path, query, request.body).hash(&mut hasher);
+        for (name, value) in request.fields {
+            let matters = [
+                &b"authorization"[..],
+                b"cookie",
+                b"accept",
+                b"accept-encoding",
+                b"accept-language",
+                b"range",
+            ]
+            .iter()
+            .any(|one| name.eq_ignore_ascii_case(one));
+            if matters {
+                (name.to_ascii_lowercase(), value).hash(&mut hasher);
+            }
+        }
+        hasher.finish()
+    }
+
+    /// The first segment of the path: what is below it may hang together.
+    fn part(&self, request: &Request<'_>) -> u64 {
+        let path = request.target.split('?').next().unwrap_or_default();
+        self.hasher
+            .hash_one(path.split('/').find(|segment| !segment.is_empty()).unwrap_or_default())
+    }
+}

@@ -1,0 +1,143 @@
+//! Two answers to one request in, their differences out: status, fields, body.
+
+use serde::Serialize;
+use strum::IntoStaticStr;
+
+use crate::diff::{Differ, Found, How};
+use crate::difference::Class;
+use crate::headers::{self, Field};
+use crate::lift::{Content, Format, Lifted, lift};
+use crate::limits::Limits;
+use crate::rules::{Active, Correlations};
+
+/// A response, as far as it is compared.
+#[derive(Clone, Debug)]
+pub struct Response<'a> {
+    /// The status code.
+    pub status: u16,
+    /// The header fields, in their order.
+    pub fields: Vec<Field<'a>>,
+    /// The trailer fields.
+    pub trailers: Vec<Field<'a>>,
+    /// The body.
+    pub content: Content<'a>,
+    /// When it was made, in nanoseconds since 1970.
+    pub at: Option<i64>,
+    /// From the request's first byte to its own last one, in microseconds.
+    pub latency_us: Option<u64>,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug)]
+pub enum Answer<'a> {
+    /// A response.
+    Response(Response<'a>),
+    /// None.
+    Failed(Failure),
+}
+
+/// Why there is no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, Serialize)]
+#[strum(serialize_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// It took too long.
+    Timeout,
+    /// The connection was refused, or the name was not found.
+    NotConnected,
+    /// The connection was reset before the response was whole.
+    Reset,
+    /// It was closed before.
+    Closed,
+    /// What came is no HTTP.
+    NotHttp,
+}
+
+/// The request that both were asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The request target.
+    pub target: &'a str,
+    /// The header fields.
+    pub fields: &'a [Field<'a>],
+    /// The body, without chunk framing.
+    pub body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// True if it changes nothing (RFC 9110 §9.2.1).
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS")
+    }
+}
+
+/// A response with its body read.
+pub(crate) struct Read<'a> {
+    pub(crate) response: &'a Response<'a>,
+    pub(crate) lifted: Lifted,
+}
+
+impl<'a> Read<'a> {
+    pub(crate) fn new(response: &'a Response<'a>, limits: &Limits) -> Self {
+        Self { response, lifted: lift(&response.fields, &response.content, limits) }
+    }
+}
+
+/// Compares two answers; the moments of `how` are set here.
+pub(crate) fn compare(
+    how: How<'_>,
+    rules: Active<'_>,
+    ids: &mut Correlations,
+    method: &str,
+    left: &Read<'_>,
+    right: Result<&Read<'_>, Failure>,
+) -> Found {
+    let moments = [left.response.at, right.as_ref().ok().and_then(|right| right.response.at)];
+    let mode = how.defaults.compare_headers;
+    let mut differ = Differ::new(How { moments, ..how }, rules, ids);
+    let right = match right {
+        Ok(right) => right,
+        Err(failure) => {
+            let name: &'static str = failure.into();
+            differ.note(
+                &format!("failure.{name}"),
+                Class::Failure,
+                &left.response.status.to_string(),
+                name,
+            );
+            return differ.found;
+        }
+    };
+    let (a, b) = (left.response, right.response);
+    differ.outside("status", Some(&a.status.to_string()), Some(&b.status.to_string()));
+    // What a page of an error does not have is no finding of its own.
+    if differ.found.differences.iter().any(|one| one.counts()) {
+        return differ.found;
+    }
+    bodies(&mut differ, &left.lifted, &right.lifted);
+    let same_body = differ.found.differences.iter().all(|one| !one.path.starts_with("body"));
+    let head_only = method == "HEAD" || a.status == 304;
+    let context = headers::Context { mode, same_body, head_only };
+    headers::compare(&mut differ, "header", context, &a.fields, &b.fields);
+    headers::compare(&mut differ, "trailer", context, &a.trailers, &b.trailers);
+    differ.found
+}
+
+fn bodies(differ: &mut Differ<'_>, left: &Lifted, right: &Lifted) {
+    let name = |lifted: &Lifted| match lifted.flaw {
+        Some(why) => <&str>::from(why),
+        None => <&str>::from(lifted.format),
+    };
+    match (left.flaw, right.flaw) {
+        (a, b) if a != b => differ.note("body", Class::Unreadable, name(left), name(right)),
+        _ => match (left.format, right.format) {
+            (a, b) if a == b => differ.bodies(&left.tree, &right.tree),
+            (_, Format::Empty) => differ.outside("body", Some(name(left)), None),
+            (Format::Empty, _) => differ.outside("body", None, Some(name(right))),
+            _ => differ.note("body", Class::Format, name(left), name(right)),
+        },
+    }
+}

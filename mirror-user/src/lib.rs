@@ -31,6 +31,7 @@ pub mod rules;
 
 pub mod sink;
 
+pub mod compare;
 pub mod confine;
 pub mod demo;
 pub mod descriptors;

@@ -11,7 +11,7 @@ use mirror_user::config::{Config, SummaryForm};
 use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{config, demo, doctor, logging, run};
+use mirror_user::{compare, config, demo, doctor, logging, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -21,8 +21,7 @@ fn main() -> ExitCode {
     let options = Options::new(log.log_format, log.log_level);
     let log = Log::start(options.as_ref().map(Options::clone).unwrap_or_default());
     match options.and_then(|_| carry_out(command, &log)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         // Whoever read standard output has seen enough, as with `mirror inspect … | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,8 +31,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// True when all went well; false when it was done, and what was asked for does not hold.
-fn carry_out(command: Command, log: &Log) -> anyhow::Result<bool> {
+/// The exit code: success when all went well, another one when it was done, and what was asked for does not hold.
+fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
     // A run that follows its file reads it again at SIGHUP.
     let reloads = matches!(command, Command::Run(_));
     let config = match &command {
@@ -41,11 +40,16 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<bool> {
         Command::Capture(args) => Config::for_capture(args)?,
         Command::Inspect(args) => Config::for_inspect(args)?,
         Command::Config(args) => {
-            return config::command::run(&args.command, &mut io::stdout()).map(|()| true);
+            return config::command::run(&args.command, &mut io::stdout()).map(|()| code(true));
         }
         Command::Run(args) => Config::for_run(args)?,
-        Command::Doctor(args) => return run_doctor(args),
-        Command::Demo(args) => return demo::run(args.offline, &mut io::stdout()).map(|()| true),
+        Command::Compare(args) => {
+            return compare::run(args, &mut io::stdout()).map(ExitCode::from);
+        }
+        Command::Doctor(args) => return run_doctor(args).map(code),
+        Command::Demo(args) => {
+            return demo::run(args.offline, &mut io::stdout()).map(|()| code(true));
+        }
     };
     let stop = Stop::on_signals()?;
     if !reloads {
@@ -60,7 +64,11 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<bool> {
         logging::failed(&error);
     }
     outcome.and(tell(&summary, form))?;
-    Ok(!summary.failed())
+    Ok(code(!summary.failed()))
+}
+
+fn code(holds: bool) -> ExitCode {
+    if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn run_doctor(args: &DoctorArgs) -> anyhow::Result<bool> {

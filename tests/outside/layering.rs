@@ -114,7 +114,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Those at the top, which put a run together out of everything: each may import all but those after it.
-const TOP: &[&str] = &["cli", "config", "run", "doctor", "demo"];
+const TOP: &[&str] = &["cli", "config", "run", "compare", "doctor", "demo"];
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

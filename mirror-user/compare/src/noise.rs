@@ -1,8 +1,9 @@
 //! Production's own noise: what differs between its answers to equal requests, without sending anything.
 //!
 //! A response is remembered for a minute under its request's method, target, body and credentials. The next equal one's
-//! response is compared with it, unless a request that is not safe went to the same part of the site in between. Values
-//! and orders that differ are noise; members that come and go show that the endpoint has a state, and are not.
+//! response is compared with it, unless a request that is not safe went to the same part of the site in between. Values,
+//! orders and elements of lists that differ are noise; members that come and go show that the endpoint has a state, and
+//! are not.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -87,9 +88,13 @@ impl OwnNoise {
         earlier.filter(|earlier| earlier.at > written && at.saturating_sub(earlier.at) <= WINDOW)
     }
 
-    /// True for a class that noise can have.
-    pub(crate) fn is_noise(class: Class) -> bool {
-        matches!(class, Class::Value | Class::Order)
+    /// True for a difference that noise can be: other values, and other elements of lists.
+    pub(crate) fn is_noise(path: &str, class: Class) -> bool {
+        match class {
+            Class::Value | Class::Order => true,
+            Class::Missing | Class::Extra => path.ends_with("[]"),
+            _ => false,
+        }
     }
 
     fn forget(&mut self, before: i64) {

@@ -1,5 +1,6 @@
 //! The command line. [`config`](crate::config) turns it into a configuration.
 
+mod compare;
 mod convert;
 mod log;
 mod outcome;
@@ -16,6 +17,7 @@ use crate::files::rotate::Rotation;
 use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 
+pub use self::compare::CompareArgs;
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::log::LogArgs;
 pub use self::outcome::OutcomeArgs;
@@ -57,6 +59,14 @@ pub enum Command {
         mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
         tcpdump -U --immediate-mode -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
+    /// Compare production's responses with a candidate's, by endpoint and field
+    #[command(after_help = "Examples:\n  \
+        mirror compare --from prod.pcap --with candidate.pcap\n  \
+        mirror compare --from prod.pcap --with candidate.pcap --rules rules.yaml --gate 'failing_fields=0,min_requests=50'\n  \
+        mirror compare --from prod.pcap --with candidate.pcap --html report.html --junit report.xml\n\n\
+        docs/compare.md describes rules, noise and verdicts. \
+        Exit codes: 0 passed, 1 the gate failed, 2 error, 3 not enough data.")]
+    Compare(CompareArgs),
     /// Write captured traffic to a file: .pcap, .pcapng or .jsonl
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \

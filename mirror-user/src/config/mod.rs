@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod beside;
 pub mod command;
+pub(crate) mod compare;
 pub mod convert;
 pub mod file;
 pub(crate) mod filter;

@@ -15,6 +15,7 @@ pub mod edit;
 pub mod host;
 mod lines;
 mod open;
+pub mod pair;
 mod probe;
 pub mod redact;
 mod repeat;
@@ -47,6 +48,8 @@ pub struct Cleared {
     exchange: Exchange,
     /// `None` without rules: it goes everywhere.
     route: Option<Route>,
+    /// What redacted it.
+    redactor: Option<Arc<Redactor>>,
 }
 
 impl Cleared {
@@ -213,7 +216,7 @@ impl Rules {
             let request = exchange.request.as_ref().filter(|_| redacted).map(Arc::clone);
             open.remember(id, Decision { verdict: verdict.clone(), request });
         }
-        Ok(Cleared { exchange, route: verdict? })
+        Ok(Cleared { exchange, route: verdict?, redactor: self.redactor.clone() })
     }
 
     fn decide(&mut self, exchange: &Exchange) -> Result<Option<Route>, NotCleared> {

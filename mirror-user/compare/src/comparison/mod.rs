@@ -274,7 +274,7 @@ impl Comparison {
         for (which, found) in [&counted.again, &counted.own].into_iter().enumerate() {
             let Some(found) = found else { continue };
             let keys = keys(found);
-            if which == 1 && keys.iter().any(|(_, class)| !OwnNoise::is_noise(*class)) {
+            if which == 1 && keys.iter().any(|(path, class)| !OwnNoise::is_noise(path, *class)) {
                 endpoint.stateful += 1;
                 continue;
             }

@@ -1,0 +1,49 @@
+//! Arguments of `mirror compare`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use mirror_compare::gate::Gate;
+
+use super::SourceArgs;
+use crate::settings::RedactSettings;
+
+/// `mirror compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// Where production's packets come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// The candidate's recording: a capture file, or a directory of them; repeat for more. Requests are matched with production's by method, target and body; nothing is sent
+    #[arg(long = "with", value_name = "FILE|DIR", required = true, help_heading = "Candidate")]
+    pub with: Vec<String>,
+    /// Rules about endpoints, fields and noise, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Judgement")]
+    pub rules: Option<PathBuf>,
+    /// Exit with code 1 unless all of these hold, and with code 3 if there is not enough data to say; replaces the gate of --rules
+    #[arg(long, value_name = "CONDITION,…", help_heading = "Judgement")]
+    pub gate: Option<Gate>,
+    /// URL of the candidate in the curl commands of findings
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://localhost:8080",
+        help_heading = "Output"
+    )]
+    pub curl_url: String,
+    /// Print the report as JSON
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// Write one line of JSON for each pair that differs
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub findings: Option<PathBuf>,
+    /// Write the report as JUnit XML, for CI systems
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<PathBuf>,
+    /// Write the report as one HTML file
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+    /// What is redacted.
+    #[command(flatten)]
+    pub redact: RedactSettings,
+}

@@ -1,0 +1,77 @@
+//! `mirror compare`: production's responses against a candidate's.
+//!
+//! Two recordings are read one after the other: the candidate's into memory, then production's, whose exchanges are
+//! compared as they come. The report goes to the terminal and to the files that were asked for; the gate decides the
+//! exit code.
+
+use std::io::{BufWriter, Write};
+
+use anyhow::Context;
+use mirror_compare::gate::Outcome;
+use mirror_compare::report::html::Page;
+use mirror_compare::report::table::Table;
+use mirror_compare::report::{Report, junit};
+
+use crate::cli::CompareArgs;
+use crate::config::compare::{CompareConfig, Reports};
+use crate::logging;
+use crate::run;
+use crate::shutdown::Stop;
+
+/// Runs it; the exit code.
+///
+/// # Errors
+/// What is wrong with the command line or the recordings, and what cannot be written.
+pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let CompareConfig { candidate, production, comparison, gate, reports } =
+        CompareConfig::new(args)?;
+    let stop = Stop::on_signals()?;
+    for config in [candidate, production] {
+        let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
+        summary.warnings.iter().for_each(|warning| logging::warning(warning));
+        outcome?;
+    }
+    let report = comparison.lock().report();
+    write(&report, reports, out)?;
+    let outcome = gate.map(|gate| gate.judge(&report));
+    if let Some(outcome) = &outcome {
+        tell(outcome);
+    }
+    Ok(outcome.map_or(0, |outcome| outcome.exit_code()))
+}
+
+fn write(report: &Report, to: Reports, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(file) = to.junit {
+        let mut file = BufWriter::new(file);
+        junit::write(report, &mut file)
+            .and_then(|()| file.flush())
+            .context("--junit: it takes no more")?;
+    }
+    if let Some(file) = to.html {
+        let mut file = BufWriter::new(file);
+        write!(file, "{}", Page(report))
+            .and_then(|()| file.flush())
+            .context("--html: it takes no more")?;
+    }
+    if to.json {
+        writeln!(out, "{}", serde_json::to_string(report)?)?;
+    } else {
+        write!(out, "{}", Table(report))?;
+    }
+    Ok(())
+}
+
+/// On standard error, beside what a program reads.
+fn tell(outcome: &Outcome) {
+    match outcome {
+        Outcome::Passed => {}
+        Outcome::Failed(reasons) => {
+            reasons.iter().for_each(|why| logging::warning(&format!("gate: {why}")))
+        }
+        Outcome::NotEnough(reasons) => {
+            reasons
+                .iter()
+                .for_each(|why| logging::warning(&format!("gate: not enough data: {why}")));
+        }
+    }
+}

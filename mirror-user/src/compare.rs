@@ -1,7 +1,7 @@
 //! `mirror compare`: production's responses against a candidate's.
 //!
 //! Two recordings are read one after the other: the candidate's into memory, then production's, whose exchanges are
-//! compared as they come. The report goes to the terminal and to the files that were asked for; the gate decides the
+//! compared as they come. Or requests are replayed to the candidate, and its responses compared. The report goes to the terminal and to the files that were asked for; the gate decides the
 //! exit code.
 
 use std::io::{BufWriter, Write};
@@ -23,10 +23,11 @@ use crate::shutdown::Stop;
 /// # Errors
 /// What is wrong with the command line or the recordings, and what cannot be written.
 pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let CompareConfig { candidate, production, comparison, gate, reports } =
-        CompareConfig::new(args)?;
+    let CompareConfig { runs, comparison, gate, reports } = CompareConfig::new(args)?;
     let stop = Stop::on_signals()?;
-    for config in [candidate, production] {
+    stop.on_hangup()?;
+    for config in runs {
+        run::confine(&config)?;
         let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
         summary.warnings.iter().for_each(|warning| logging::warning(warning));
         outcome?;

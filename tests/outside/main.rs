@@ -7,6 +7,7 @@ mod support;
 
 mod admin;
 mod cli;
+mod compare;
 mod config;
 mod contract;
 mod correlate;

@@ -15,22 +15,23 @@ pub struct CompareArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// The candidate's recording: a capture file, or a directory of them; repeat for more. Requests are matched with production's by method, target and body; nothing is sent
-    #[arg(long = "with", value_name = "FILE|DIR", required = true, help_heading = "Candidate")]
+    #[arg(long = "with", value_name = "FILE|DIR", required_unless_present = "to", conflicts_with_all = ["to", "control"], help_heading = "Candidate")]
     pub with: Vec<String>,
+    /// URL of the candidate, which gets a shadow of every request; --with compares without sending
+    #[arg(long, value_name = "URL", help_heading = "Candidate")]
+    pub to: Option<String>,
+    /// URL of a second instance of production's version. What differs there, too, is noise
+    #[arg(long, value_name = "URL", requires = "to", help_heading = "Candidate")]
+    pub control: Option<String>,
     /// Rules about endpoints, fields and noise, as YAML
     #[arg(long, value_name = "FILE", help_heading = "Judgement")]
     pub rules: Option<PathBuf>,
     /// Exit with code 1 unless all of these hold, and with code 3 if there is not enough data to say; replaces the gate of --rules
     #[arg(long, value_name = "CONDITION,…", help_heading = "Judgement")]
     pub gate: Option<Gate>,
-    /// URL of the candidate in the curl commands of findings
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://localhost:8080",
-        help_heading = "Output"
-    )]
-    pub curl_url: String,
+    /// URL of the candidate in the curl commands of findings [default: that of --to, or http://localhost:8080]
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    pub curl_url: Option<String>,
     /// Print the report as JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,

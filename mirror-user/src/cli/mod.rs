@@ -62,6 +62,8 @@ pub enum Command {
     /// Compare production's responses with a candidate's, by endpoint and field
     #[command(after_help = "Examples:\n  \
         mirror compare --from prod.pcap --with candidate.pcap\n  \
+        mirror compare --from eth0 --port 8080 --to http://candidate:8080 --control http://control:8080 --for 10m\n  \
+        mirror compare --from day.pcap --to http://candidate:8080 --html report.html\n  \
         mirror compare --from prod.pcap --with candidate.pcap --rules rules.yaml --gate 'failing_fields=0,min_requests=50'\n  \
         mirror compare --from prod.pcap --with candidate.pcap --html report.html --junit report.xml\n\n\
         docs/compare.md describes rules, noise and verdicts. \

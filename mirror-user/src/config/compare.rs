@@ -3,29 +3,33 @@
 use std::fs::File as Opened;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, Error, anyhow, bail, ensure};
 use mirror_compare::comparison::{Comparison, Options, Spec};
 use mirror_compare::gate::Gate;
 
+use super::file::{File, TargetSpec};
 use super::outputs::compare as outputs;
-use super::{Config, SummaryForm, command, file};
+use super::outputs::replay::ReplayTarget;
+use super::run::bodies;
+use super::target::{Run, replay_target};
+use super::{Config, SummaryForm, command, redact, source};
 use crate::cli::CompareArgs;
 use crate::files::{self, Existing};
-use crate::rules::redact::Preset;
+use crate::rules::redact::{Preset, Redactor};
 use crate::settings::{SourceSettings, over};
-use crate::sink::compare::{Recording, Shared};
+use crate::sink::compare::{Judge, Meeting, Recording, Role, Shared};
+use crate::sink::replay::TargetUrl;
 use crate::yaml::{self, Limits, Node, Value};
 
 /// Limits on a file of rules.
 const LIMITS: Limits = Limits { bytes: 1 << 20, values: 20_000, aliases: false };
 
-/// A comparison of two recordings, which is made in two runs with one key.
+/// A comparison.
 pub(crate) struct CompareConfig {
-    /// Reads the candidate's recording.
-    pub(crate) candidate: Config,
-    /// Reads production's and compares.
-    pub(crate) production: Config,
+    /// What is run, in this order: with two recordings, the candidate's is read first.
+    pub(crate) runs: Vec<Config>,
     /// What they add to.
     pub(crate) comparison: Shared,
     /// What the report must fulfil.
@@ -34,68 +38,126 @@ pub(crate) struct CompareConfig {
     pub(crate) reports: Reports,
 }
 
-/// Files with the report.
+/// Where the report goes.
 pub(crate) struct Reports {
     pub(crate) json: bool,
     pub(crate) junit: Option<Opened>,
     pub(crate) html: Option<Opened>,
 }
 
+/// The form of the runs' summaries, beside the report on standard output.
+const SUMMARY: SummaryForm = SummaryForm::TextOnStderr;
+
 impl CompareConfig {
     /// # Errors
     /// What is wrong with the command line, and how to fix it.
     pub(crate) fn new(args: &CompareArgs) -> anyhow::Result<Self> {
-        let beside = file::File::beside(args.source.config.as_deref())?.unwrap_or_default();
+        let beside = File::beside(args.source.config.as_deref())?.unwrap_or_default();
         let source = over(args.source.settings.clone(), &beside.source);
         let redact = over(args.redact.clone(), &beside.redact);
-        let with = SourceSettings { from: args.with.clone(), ..SourceSettings::default() };
-        for from in [&source, &with] {
-            let missing = from.from.iter().find(|from| !super::source::is_file(from));
-            if let Some(name) = missing {
-                bail!(
-                    "{name}: not a capture file; mirror compare reads two recordings, --from and --with"
-                );
-            }
-        }
-        ensure!(
-            !source.from.is_empty(),
-            "--from: which recording of production's? give a capture file"
-        );
-        let run = file::File { source, redact, ..file::File::default() };
-        let mut apart = run.reads();
-        args.source.reads(&mut apart);
-        args.with.iter().for_each(|path| apart.reads("--with", path.as_ref()));
-        args.rules.iter().for_each(|path| apart.reads("--rules", path));
-        let written =
-            [("--findings", &args.findings), ("--junit", &args.junit), ("--html", &args.html)];
-        for (flag, path) in written {
-            path.iter().for_each(|path| apart.writes(flag, path));
-        }
-        apart.ensure()?;
-        let base = Options { base_url: args.curl_url.clone(), ..Options::default() };
+        let run = File { source, redact, ..File::default() };
+        ensure!(!run.source.from.is_empty(), "--from: where does production's traffic come from?");
+        apart(args, &run)?;
+        let url = args.curl_url.as_ref().or(args.to.as_ref());
+        let base_url = url.map_or("http://localhost:8080", |url| url).to_owned();
+        let base = Options { base_url, ..Options::default() };
         let (mut options, gate) = match &args.rules {
             Some(path) => read(path)?.options(base).with_context(|| path.display().to_string())?,
             None => (base, None),
         };
-        // Both recordings were chosen by hand, to be compared.
-        options.latency.against_production = true;
-        let create = |path: &Option<_>| -> anyhow::Result<Option<Opened>> {
-            path.as_deref().map(|path| files::create(path, Existing::Overwrite)).transpose()
+        // Two recordings were chosen by hand, to be compared; a target runs on other hardware.
+        options.latency.against_production = args.to.is_none();
+        let comparison = Shared::new(Comparison::new(options));
+        let findings = create(args.findings.as_deref())?;
+        let findings = findings.map(|file| Box::new(BufWriter::new(file)) as Findings);
+        let runs = match &args.to {
+            Some(to) => vec![live(to, args.control.as_deref(), run, &comparison, findings)?],
+            None => recorded(&args.with, run, &comparison, findings)?,
         };
-        let findings = create(&args.findings)?;
-        let findings = findings.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
-        let (recording, comparison) = (Recording::default(), Shared::new(Comparison::new(options)));
-        let form = SummaryForm::TextOnStderr;
-        let mut candidate = Config::new(&with, outputs::record(recording.clone()), form)?;
-        let compare = outputs::compare(recording, comparison.clone(), findings);
-        let production =
-            Config::new(&run.source, compare, form)?.redacting(run.redact, Preset::Credentials)?;
-        // One key, so that what is equal still is.
-        candidate.rules.redactor.clone_from(&production.rules.redactor);
-        let reports =
-            Reports { json: args.json, junit: create(&args.junit)?, html: create(&args.html)? };
-        Ok(Self { candidate, production, comparison, gate: args.gate.clone().or(gate), reports })
+        let (junit, html) = (create(args.junit.as_deref())?, create(args.html.as_deref())?);
+        let reports = Reports { json: args.json, junit, html };
+        Ok(Self { runs, comparison, gate: args.gate.clone().or(gate), reports })
     }
+}
+
+/// Where pairs that differ are written.
+type Findings = Box<dyn Write + Send>;
+
+fn create(path: Option<&Path>) -> anyhow::Result<Option<Opened>> {
+    path.map(|path| files::create(path, Existing::Overwrite)).transpose()
+}
+
+/// Refuses files that are written and also read or written elsewhere.
+fn apart(args: &CompareArgs, run: &File) -> anyhow::Result<()> {
+    let mut apart = run.reads();
+    args.source.reads(&mut apart);
+    args.with.iter().for_each(|path| apart.reads("--with", path.as_ref()));
+    args.rules.iter().for_each(|path| apart.reads("--rules", path));
+    let written =
+        [("--findings", &args.findings), ("--junit", &args.junit), ("--html", &args.html)];
+    for (flag, path) in written {
+        path.iter().for_each(|path| apart.writes(flag, path));
+    }
+    apart.ensure()
+}
+
+/// Two recordings, read one after the other.
+fn recorded(
+    with: &[String],
+    run: File,
+    comparison: &Shared,
+    findings: Option<Findings>,
+) -> anyhow::Result<Vec<Config>> {
+    let other = SourceSettings { from: with.to_vec(), ..SourceSettings::default() };
+    for from in [&run.source, &other] {
+        if let Some(name) = from.from.iter().find(|from| !source::is_file(from)) {
+            bail!(
+                "{name}: not a capture file; --with compares two recordings, and --to sends to a candidate"
+            );
+        }
+    }
+    let recording = Recording::default();
+    let mut candidate = Config::new(&other, outputs::record(recording.clone()), SUMMARY)?;
+    let compare = outputs::compare(recording, comparison.clone(), findings);
+    let production = Config::new(&run.source, compare, SUMMARY)?;
+    let production = production.redacting(run.redact, Preset::Credentials)?;
+    // One key, so that what is equal still is.
+    candidate.rules.redactor.clone_from(&production.rules.redactor);
+    Ok(vec![candidate, production])
+}
+
+/// A replay to the candidate, and perhaps to a control.
+fn live(
+    to: &str,
+    control: Option<&str>,
+    mut file: File,
+    comparison: &Shared,
+    findings: Option<Findings>,
+) -> anyhow::Result<Config> {
+    let meeting = Meeting::new(control.is_some());
+    for (name, url) in [("candidate", Some(to)), ("control", control)] {
+        let Some(url) = url else { continue };
+        let TargetUrl { text, credentials } = TargetUrl::read(url).map_err(Error::msg)?;
+        file.targets.push(TargetSpec { credentials, ..TargetSpec::new(name.to_owned(), text) });
+    }
+    let run = Run::of(&file)?;
+    let roles = [Role::Candidate, Role::Control];
+    let targets = file.targets.iter().zip(roles).map(|(spec, role)| {
+        let ReplayTarget { name, target, mut options } = replay_target(spec, &run)?;
+        options.observer = Some(meeting.observer(role));
+        Ok(ReplayTarget { name, target, options })
+    });
+    let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
+    // A candidate gets what production got, unless redaction was asked for; reports never show credentials.
+    let options = redact::options(file.redact.clone(), Preset::Credentials)?;
+    let redactor = Redactor::new(options)?.map(Arc::new);
+    let judge = Judge { comparison: comparison.clone(), redactor: redactor.clone(), findings };
+    let output = outputs::live(targets, bodies(&file), meeting, judge);
+    let mut config = Config::sending_by(&file, output, SUMMARY)?;
+    if config.rules.redactor.is_some() {
+        config.rules.redactor = redactor;
+    }
+    Ok(config)
 }
 
 /// Reads a file of rules.
@@ -104,7 +166,7 @@ fn read(path: &Path) -> anyhow::Result<Spec> {
     let text = command::text(path)?;
     let documents = yaml::parse(&text, LIMITS);
     let documents =
-        documents.map_err(|problem| anyhow::anyhow!("{name}: {}: {}", problem.at, problem.text))?;
+        documents.map_err(|problem| anyhow!("{name}: {}: {}", problem.at, problem.text))?;
     let [document] = documents.as_slice() else { bail!("{name}: one document is expected") };
     serde_json::from_value(json(document)).with_context(|| format!("{name}: invalid"))
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use anyhow::ensure;
 
 use super::file::File;
+use super::outputs::OutputPlan;
 use super::outputs::replay::{Bodies, ReplayTarget, replay};
 use super::routes::narrowed;
 use super::source::Source;
@@ -65,11 +66,15 @@ impl Config {
             Ok(if named { target } else { ReplayTarget { name: None, ..target } })
         };
         let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
-        let bodies = Bodies {
-            longest: file.bodies.max_body.map_or(MAX_BODY, |bytes| bytes.0),
-            spooled: file.bodies.max_spool.map_or(Bodies::default().spooled, |bytes| bytes.0),
-        };
-        let output = replay(targets?, bodies);
+        Self::sending_by(file, replay(targets?, bodies(file)), summary)
+    }
+
+    /// A run whose `output` sends to the targets of `file`.
+    pub(super) fn sending_by(
+        file: &File,
+        output: OutputPlan,
+        summary: SummaryForm,
+    ) -> anyhow::Result<Self> {
         let passes = file.pace.passes.map_or(1, NonZeroU32::get);
         let mut config = Self::with_passes(&file.source, passes, output, summary)?;
         if let Some(probes) = file.noise.probes {
@@ -87,6 +92,14 @@ impl Config {
     pub(super) fn route(&mut self, routes: Routes) {
         self.watch = Watch::new(narrowed(Choice::clone(&self.watch.choice()), &routes));
         self.rules.routes = Some(routes);
+    }
+}
+
+/// The limits on bodies that a file sets.
+pub(super) fn bodies(file: &File) -> Bodies {
+    Bodies {
+        longest: file.bodies.max_body.map_or(MAX_BODY, |bytes| bytes.0),
+        spooled: file.bodies.max_spool.map_or(Bodies::default().spooled, |bytes| bytes.0),
     }
 }
 

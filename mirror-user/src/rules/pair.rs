@@ -29,18 +29,26 @@ impl ClearedPair {
         same.then_some(Self { production, candidate: response, control: None })
     }
 
-    /// Of an exchange and the live responses of the candidate and of a control, which are redacted here.
+    /// Of an exchange and the live responses of the candidate and of a control. `redactor` redacts all of them, whatever
+    /// was sent: a candidate may need credentials that no report shows.
     #[must_use]
     pub fn answered(
-        production: Cleared,
+        production: &Cleared,
         candidate: Option<Arc<Message>>,
         control: Option<Arc<Message>>,
+        redactor: Option<Arc<Redactor>>,
     ) -> Self {
-        let redact = |response: Option<Arc<Message>>| match (&production.redactor, response) {
-            (Some(redactor), Some(response)) => redacted(redactor, &production, response),
-            (_, response) => response,
-        };
-        let (candidate, control) = (redact(candidate), redact(control));
+        let known = production.exchange();
+        let (mut exchange, mut sides) = (known.clone(), [candidate, control]);
+        if let Some(redactor) = &redactor {
+            exchange = redactor.redact(exchange, None);
+            for side in &mut sides {
+                let answered = Exchange { response: side.take(), ..known.clone() };
+                *side = redactor.redact(answered, exchange.request.clone()).response;
+            }
+        }
+        let [candidate, control] = sides;
+        let production = Cleared { exchange, redactor, ..production.clone() };
         Self { production, candidate, control }
     }
 
@@ -61,15 +69,4 @@ impl ClearedPair {
     pub fn control(&self) -> Option<&Message> {
         self.control.as_deref()
     }
-}
-
-/// A response to the request of `production`, redacted as production's own was.
-fn redacted(
-    redactor: &Redactor,
-    production: &Cleared,
-    response: Arc<Message>,
-) -> Option<Arc<Message>> {
-    let known = production.exchange().request.clone();
-    let exchange = Exchange { response: Some(response), ..production.exchange().clone() };
-    redactor.redact(exchange, known).response
 }

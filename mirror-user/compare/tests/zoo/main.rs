@@ -74,8 +74,11 @@ fn run(requests: usize, control: bool) -> Said {
             again: None,
         });
         let lift = |reply: &Reply| message(&response(reply).ok()?, true, Mode::Twitter);
-        // Diffy drops what it cannot lift.
-        if let (Some(p), Some(c), Some(s)) = (lift(&production), lift(&candidate), lift(&second)) {
+        // Diffy always has a secondary. It drops what it cannot lift.
+        if control
+            && let (Some(p), Some(c), Some(s)) =
+                (lift(&production), lift(&candidate), lift(&second))
+        {
             let of = |other| differences(&p, other, Mode::Twitter);
             diffy.add(path, &of(&c), &of(&s));
         }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mirror_compare::comparison::{Comparison, Pair as Compared};
 use mirror_compare::lift::Content;
@@ -11,6 +12,7 @@ use mirror_compare::report::Finding;
 
 use crate::http::message::{Body, Exchange, HeaderLine, Incomplete, Kept, Message};
 use crate::rules::pair::ClearedPair;
+use crate::sink::replay::ShadowResponse;
 
 /// A pair, with its bodies read.
 pub(super) struct Pair<'p> {
@@ -19,6 +21,7 @@ pub(super) struct Pair<'p> {
     body: Vec<u8>,
     production: Side<'p>,
     candidate: Result<Side<'p>, Failure>,
+    control: Option<Result<Side<'p>, Failure>>,
 }
 
 /// A response and how long it took.
@@ -30,8 +33,11 @@ struct Side<'p> {
 
 impl<'p> Side<'p> {
     fn new(request: &Message, message: &'p Message) -> Self {
-        let latency = message.finished.since(request.started).as_micros();
-        let latency_us = u64::try_from(latency).unwrap_or(u64::MAX);
+        Self::timed(message, message.finished.since(request.started))
+    }
+
+    fn timed(message: &'p Message, took: Duration) -> Self {
+        let latency_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         Self { message, content: content(&message.body), latency_us }
     }
 
@@ -53,23 +59,43 @@ impl<'p> Pair<'p> {
     /// Of two recordings; `candidate` is the other exchange. `None` if one has no request or response.
     pub(super) fn of_recordings(pair: &'p ClearedPair, candidate: &'p Exchange) -> Option<Self> {
         let exchange = pair.production();
-        let request = exchange.request.as_deref()?;
         let response = pair.candidate()?;
         let candidate = match response.incomplete {
             Some(Incomplete::Reset) => Err(Failure::Reset),
             Some(_) => Err(Failure::Closed),
             None => Ok(Side::new(candidate.request.as_deref()?, response)),
         };
-        Some(Self {
-            id: exchange.id.to_string(),
-            request,
-            body: match content(&request.body) {
-                Content::Bytes(bytes) => bytes.into_owned(),
-                _ => Vec::new(),
-            },
-            production: Side::new(request, exchange.response.as_deref()?),
-            candidate,
-        })
+        Self::new(exchange, candidate, None)
+    }
+
+    /// Of an exchange and what its targets did; `None` if it has no request or response.
+    pub(super) fn of_live(
+        pair: &'p ClearedPair,
+        candidate: Option<&Result<ShadowResponse, Failure>>,
+        control: Option<&Result<ShadowResponse, Failure>>,
+    ) -> Option<Self> {
+        let side = |message: Option<&'p Message>, told: &Result<ShadowResponse, Failure>| match told
+        {
+            Ok(response) => Some(Ok(Side::timed(message?, response.service_time))),
+            Err(failure) => Some(Err(*failure)),
+        };
+        let candidate = side(pair.candidate(), candidate?)?;
+        let control = control.and_then(|told| side(pair.control(), told));
+        Self::new(pair.production(), candidate, control)
+    }
+
+    fn new(
+        exchange: &'p Exchange,
+        candidate: Result<Side<'p>, Failure>,
+        control: Option<Result<Side<'p>, Failure>>,
+    ) -> Option<Self> {
+        let request = exchange.request.as_deref()?;
+        let body = match content(&request.body) {
+            Content::Bytes(bytes) => bytes.into_owned(),
+            _ => Vec::new(),
+        };
+        let production = Side::new(request, exchange.response.as_deref()?);
+        Some(Self { id: exchange.id.to_string(), request, body, production, candidate, control })
     }
 
     /// Compares it.
@@ -87,13 +113,17 @@ impl<'p> Pair<'p> {
                 body: &self.body,
             },
             production: self.production.response(),
-            candidate: match &self.candidate {
-                Ok(side) => Answer::Response(side.response()),
-                Err(failure) => Answer::Failed(*failure),
-            },
-            control: None,
+            candidate: answer(&self.candidate),
+            control: self.control.as_ref().map(answer),
             again: None,
         })
+    }
+}
+
+fn answer<'s>(side: &'s Result<Side<'_>, Failure>) -> Answer<'s> {
+    match side {
+        Ok(side) => Answer::Response(side.response()),
+        Err(failure) => Answer::Failed(*failure),
     }
 }
 

@@ -4,8 +4,11 @@
 //! production's and compares each with the next one of the recording that answered an equal request. Requests are equal
 //! if method, target and body are. Nothing is sent.
 //!
+//! With a replay, the other side is live ([`LiveSink`]).
+//!
 //! Refuses exchanges that were not captured whole: a packet that the capture lost is no fault of the candidate.
 
+mod live;
 mod message;
 mod recording;
 
@@ -15,8 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use enum_map::{Enum, EnumMap};
 use mirror_compare::comparison::Comparison;
+use mirror_compare::report::Finding;
 use strum::{IntoEnumIterator, IntoStaticStr};
 
+pub use self::live::{Judge, LiveSink, Meeting, Role};
 use self::message::Pair;
 pub use self::recording::{MAX_RECORDING_BYTES, RecordSink, Recording};
 use crate::http::message::{Exchange, Incomplete, Message, Moment};
@@ -54,6 +59,10 @@ pub enum NotCompared {
     NotCaptured,
     /// Beyond the memory that a recording may take.
     NoRoom,
+    /// Not sent to the candidate, which the replay's account explains.
+    NotSent,
+    /// One too many: comparisons go first where there is too much to do.
+    Shed,
 }
 
 /// The reasons with their counts.
@@ -74,6 +83,17 @@ fn unfit(exchange: &Exchange) -> Option<NotCompared> {
 /// True if the capture, and not the sender, left a message incomplete.
 fn was_lost(message: &Message) -> bool {
     !matches!(message.incomplete, None | Some(Incomplete::Closed | Incomplete::Reset))
+}
+
+/// Writes a pair that differs.
+fn write(out: &mut Option<Box<dyn Write + Send>>, finding: &Finding) -> anyhow::Result<()> {
+    let Some(out) = out.as_mut().filter(|_| finding.counts()) else { return Ok(()) };
+    let written = serde_json::to_writer(&mut *out, finding).map_err(anyhow::Error::from);
+    written.and_then(|()| Ok(out.write_all(b"\n")?)).context("--findings: it takes no more")
+}
+
+fn flush(out: &mut Option<Box<dyn Write + Send>>) -> anyhow::Result<()> {
+    out.as_mut().map_or(Ok(()), |out| out.flush().context("--findings: it takes no more"))
 }
 
 /// Compares production's exchanges with a recording.
@@ -117,12 +137,7 @@ impl CompareSink {
             return Ok(Err(NotCompared::Incomplete));
         };
         let finding = pair.compare(&mut self.comparison.lock());
-        if let Some(out) = self.findings.as_mut().filter(|_| finding.counts()) {
-            let written = serde_json::to_writer(&mut *out, &*finding).map_err(anyhow::Error::from);
-            written
-                .and_then(|()| Ok(out.write_all(b"\n")?))
-                .context("--findings: it takes no more")?;
-        }
+        write(&mut self.findings, &finding)?;
         Ok(Ok(()))
     }
 }
@@ -141,9 +156,7 @@ impl Sink for CompareSink {
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        self.findings
-            .as_mut()
-            .map_or(Ok(()), |out| out.flush().context("--findings: it takes no more"))
+        flush(&mut self.findings)
     }
 
     fn account(&self) -> Account {

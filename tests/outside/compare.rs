@@ -1,0 +1,207 @@
+//! `mirror compare`: two recordings, and a replay whose responses are compared.
+
+use std::fs;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::support::target::{Behaviour, Target};
+use crate::support::wire::Talk;
+use crate::support::{Workspace, mirror};
+
+/// Requests of a recording.
+const REQUESTS: usize = 20;
+
+/// A response with a JSON body.
+fn json(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// What a shop says about a product, at a price, to a customer with a secret.
+fn product(path: &str, price: &str) -> String {
+    let id = path.rsplit('/').next().unwrap();
+    json(&format!(r#"{{"id":{id},"price":{price},"access_token":"s3cr3t-for-{id}"}}"#))
+}
+
+/// One connection that asks for products.
+fn recording(price: &str) -> Vec<u8> {
+    let asked = |n: usize| format!("/products/{}", 100 + n);
+    let ask = |talk: Talk, n: usize| {
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer s3cr3t\r\n\r\n",
+            asked(n)
+        );
+        talk.client(request).server(product(&asked(n), price))
+    };
+    (0..REQUESTS).fold(Talk::new().open(), ask).close().pcap()
+}
+
+fn fields(report: &Value) -> Vec<(String, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let fields = report["endpoints"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|one| one["fields"].as_array().unwrap());
+    fields
+        .map(|field| (text(&field["path"]), text(&field["verdict"]), text(&field["cause"])))
+        .collect()
+}
+
+#[test]
+fn two_recordings_of_the_same_are_the_same() {
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.99"));
+    let candidate = workspace.file("candidate.pcap", &recording("19.99"));
+    let gate = "failing_fields=0,failing_rate<0.5%,min_requests=20";
+    let args = ["compare", "--from", &production, "--with", &candidate, "--gate", gate, "--json"];
+    let report: Value = serde_json::from_str(&mirror(&args).exits_with(0).stdout()).unwrap();
+    assert_eq!(report["pairs"], REQUESTS);
+    assert_eq!(fields(&report), []);
+    // More would be needed than there are.
+    let args =
+        ["compare", "--from", &production, "--with", &candidate, "--gate", "min_requests=21"];
+    let _ = mirror(&args).exits_with(3).complains(&["not enough data", "20 of at least 21"]);
+}
+
+#[test]
+fn a_regression_is_told_with_its_cause_and_without_secrets() {
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.994"));
+    let candidate = workspace.file("candidate.pcap", &recording("19.99"));
+    let path = |name: &str| workspace.path(name).to_str().unwrap().to_owned();
+    let (html, junit, findings) = (path("r.html"), path("r.xml"), path("f.jsonl"));
+    let args = [
+        "compare",
+        "--from",
+        &production,
+        "--with",
+        &candidate,
+        "--gate",
+        "failing_fields=0",
+        "--html",
+        &html,
+        "--junit",
+        &junit,
+        "--findings",
+        &findings,
+    ];
+    let run = mirror(&args).exits_with(1).complains(&["1 fields fail"]);
+    let told = run.stdout();
+    assert!(told.contains("GET /products/{id}  20 requests, 100.00 % failing"), "{told}");
+    assert!(told.contains("body.price  20 of 20: another value: rounded"), "{told}");
+    let files = [&html, &junit, &findings].map(|file| fs::read_to_string(file).unwrap());
+    for text in files.iter().chain([&told]) {
+        assert!(text.contains("body.price") && !text.contains("s3cr3t"), "{text}");
+    }
+    assert!(
+        files[1].contains("<failure message=\"20 of 20 requests: another value: rounded\">"),
+        "{}",
+        files[1]
+    );
+    let first: Value = serde_json::from_str(files[2].lines().next().unwrap()).unwrap();
+    assert_eq!(first["diffs"][0]["path"], "body.price", "{first:#}");
+    assert_eq!(
+        (&first["diffs"][0]["p"], &first["diffs"][0]["c"]),
+        (&"19.994".into(), &"19.99".into())
+    );
+    assert!(
+        first["curl"].as_str().unwrap().ends_with(" http://localhost:8080/products/100"),
+        "{first:#}"
+    );
+    assert_eq!(files[2].lines().count(), REQUESTS);
+}
+
+#[test]
+fn rules_come_from_a_file() {
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.994"));
+    let candidate = workspace.file("candidate.pcap", &recording("19.99"));
+    let rules = b"version: 1\nrules:\n  - {path: body.price, tolerance: {abs: 0.01}}\n  - {path: body.typo, ignore: all}\n\
+        gate: failing_fields=0\n";
+    let rules = workspace.file("rules.yaml", rules);
+    let args = ["compare", "--from", &production, "--with", &candidate, "--rules", &rules];
+    let told = mirror(&args).exits_with(0).stdout();
+    assert!(told.contains("forgiven: body.price"), "{told}");
+    assert!(told.contains("A rule decided nothing") && told.contains("body.typo"), "{told}");
+    for (text, why) in [
+        ("version: 2\n", "version 2 is not known"),
+        ("version: 1\nrulez: []\n", "unknown field `rulez`"),
+        ("version: 1\nrules:\n  - {path: body.a, ignore: some}\n", "unknown variant `some`"),
+        ("version: 1\nrules:\n  - {path: body..., ignore: all}\n", "rule 1"),
+        ("version: [\n", "line"),
+    ] {
+        let rules = workspace.file("bad.yaml", text.as_bytes());
+        let args = ["compare", "--from", &production, "--with", &candidate, "--rules", &rules];
+        let _ = mirror(&args).exits_with(2).complains(&["bad.yaml", why]);
+    }
+}
+
+#[test]
+fn what_has_no_counterpart_is_told() {
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.99"));
+    let other = Talk::new()
+        .open()
+        .client("GET /other HTTP/1.1\r\nHost: a\r\n\r\n")
+        .server(json("{}"))
+        .close();
+    let candidate = workspace.file("candidate.pcap", &other.pcap());
+    let args = ["compare", "--from", &production, "--with", &candidate];
+    let _ = mirror(&args).exits_with(0).complains(&[
+        "20 requests of --from have no equal one",
+        "1 requests of --with have no equal one",
+    ]);
+}
+
+#[test]
+fn requests_are_replayed_to_a_candidate_and_a_control_and_their_responses_compared() {
+    let shop = |price: &'static str| {
+        let answer = move |wire: &str| product(wire.split(' ').nth(1).unwrap(), price);
+        Target::start(Behaviour::Serve(Arc::new(answer)))
+    };
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.994"));
+    let (candidate, control) = (shop("19.99"), shop("19.994"));
+    let (to, second) = (candidate.url(), control.url());
+    let args = [
+        "compare",
+        "--from",
+        &production,
+        "--to",
+        &to,
+        "--control",
+        &second,
+        "--gate",
+        "failing_fields=0",
+        "--json",
+    ];
+    let run = mirror(&args).exits_with(1);
+    let report: Value = serde_json::from_str(&run.stdout()).unwrap();
+    assert_eq!(report["pairs"], REQUESTS, "{report:#}");
+    let told =
+        ("body.price".to_owned(), "regression".to_owned(), "another value: rounded".to_owned());
+    assert_eq!(fields(&report), [told]);
+    assert_eq!(
+        (&report["endpoints"][0]["control"], &report["endpoints"][0]["control_differing"]),
+        (&20.into(), &0.into())
+    );
+    assert!(!run.stdout().contains("s3cr3t"), "{report:#}");
+    // The candidate got what production got.
+    let received = String::from_utf8_lossy(&candidate.received()[0].wire()).into_owned();
+    assert!(received.contains("Authorization: Bearer s3cr3t"), "{received}");
+}
+
+#[test]
+fn a_candidate_that_does_not_answer_is_a_class_of_its_own() {
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.99"));
+    let target = Target::start(Behaviour::Close);
+    let url = target.url();
+    let run = mirror(&["compare", "--from", &production, "--to", &url, "--json"]).exits_with(0);
+    let report: Value = serde_json::from_str(&run.stdout()).unwrap();
+    assert_eq!(fields(&report)[0].0, "failure.closed", "{report:#}");
+}

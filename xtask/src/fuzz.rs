@@ -12,10 +12,14 @@ use crate::{cargo, root, run_command, setup};
 const SMOKE_SECONDS: u32 = 10;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 7] = [
+const TARGETS: [(&str, u32); 11] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
+    ("lift", 16_384),
+    ("diff", 16_384),
+    ("compare-rules", 4_096),
+    ("templates", 4_096),
     ("redact", 16_384),
     ("pipeline", 262_144),
     ("config", 8_192),

@@ -2,6 +2,7 @@
 //! figures speak of this machine and this moment; only ratios of one run mean something.
 
 mod capture;
+mod compare;
 mod lab;
 mod live;
 mod load;
@@ -36,10 +37,11 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["offline"] => offline::run(None),
         ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
         ["rules"] => rules::run(),
+        ["compare"] => compare::run(),
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, rules, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

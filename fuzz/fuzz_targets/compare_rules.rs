@@ -1,0 +1,38 @@
+//! Any text as a file of rules, and what it says of any two JSON documents.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mirror_compare::comparison::{Comparison, Options, Pair, Spec};
+use mirror_compare::gate::Gate;
+use mirror_compare::lift::Content;
+use mirror_compare::pair::{Answer, Request, Response};
+
+fn response<'a>(kind: &'a [u8], body: &'a [u8]) -> Response<'a> {
+    Response {
+        status: 200,
+        fields: vec![(b"Content-Type", kind)],
+        trailers: Vec::new(),
+        content: Content::Bytes(body.into()),
+        at: Some(1_796_000_000_000_000_000),
+        latency_us: Some(1),
+    }
+}
+
+fuzz_target!(|input: (&str, &[u8], &[u8], &str)| {
+    let (spec, left, right, gate) = input;
+    let _ = gate.parse::<Gate>();
+    let Ok(spec) = serde_json::from_str::<Spec>(spec) else { return };
+    let Ok((options, gate)) = spec.options(Options::default()) else { return };
+    let mut comparison = Comparison::new(options);
+    let kind = b"application/json";
+    comparison.push(&Pair {
+        id: "1".into(),
+        request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
+        production: response(kind, left),
+        candidate: Answer::Response(response(kind, right)),
+        control: None,
+        again: None,
+    });
+    let report = comparison.report();
+    let _ = gate.map(|gate| gate.judge(&report));
+});

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use enum_map::EnumMap;
 use hashbrown::HashMap;
 use mirror_compare::pair::Failure;
@@ -160,8 +160,7 @@ impl Meeting {
             return self.counts.count(NotCompared::NotSent);
         }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = queue.as_ref().map(|queue| queue.try_send(complete));
-        if let None | Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) = sent {
+        if !queue.as_ref().is_some_and(|queue| queue.try_send(complete).is_ok()) {
             self.counts.count(NotCompared::Shed);
         }
     }

@@ -117,6 +117,24 @@ fn what_keeps_a_live_run_from_being_ready_is_told() {
     });
 }
 
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_run_that_stands_still_is_not_ready_and_can_still_be_asked() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        // Nobody reads its standard output, so that writing there waits for ever.
+        let args = ["capture", "--from", CABLE, "--port", "8080", "--raw", "--to", "-"];
+        let mirror = Mirror::start(lab, &[&args[..], &["--admin", ADMIN]].concat());
+        drop(lab.curl(&["--output", "/dev/null", "http://10.77.0.1:8080/big"]));
+        until("the ring is not read", || endpoint().not_ready() == ["ring_unread"]);
+        assert_eq!(endpoint().get("/livez").status, 200);
+        let samples = endpoint().scrape();
+        samples.assert_sums_hold();
+        assert_eq!(samples.sum("mirror_not_ready", &[("reason", "ring_unread")]), 1.0);
+        mirror.kill();
+    });
+}
+
 /// Runs a query of PromQL, and counts the series of its result.
 fn series(query: &str) -> usize {
     let query = format!("query={query}");

@@ -274,6 +274,23 @@ fn a_target_that_is_removed_and_comes_back_goes_on_counting_where_it_was() {
 }
 
 #[test]
+fn a_run_that_is_to_end_says_so_while_it_delivers_what_waits() {
+    let target = Target::start(Behaviour::Hold);
+    let (running, endpoint) = replay(&target, &["--speed", "max"]);
+    let at_target = [("seam", "shadow_requests")];
+    target.wait_for(1, patience());
+    succeed(Command::new("kill").args(["-TERM", &running.child.id().to_string()]));
+    until("it says that it ends", || endpoint.not_ready() == ["stopping"]);
+    let samples = endpoint.scrape();
+    samples.assert_sums_hold();
+    assert!(samples.sum("mirror_in_flight", &at_target) > 0.0);
+    target.release();
+    let summary = running.summary();
+    let replay = &summary["replays"][0];
+    assert_eq!(replay["answered"], replay["offered"], "{summary:#}");
+}
+
+#[test]
 #[ignore = "needs promtool: cargo xtask test"]
 fn promtool_finds_nothing_to_complain_of() {
     let target = Target::start(Behaviour::Answer);

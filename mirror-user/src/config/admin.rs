@@ -1,6 +1,6 @@
 //! The admin endpoint as it is configured, and what it shows of the configuration.
 
-use anyhow::ensure;
+use anyhow::{anyhow, bail, ensure};
 
 use super::file::File;
 use crate::admin::{Access, ConfigText, Options, ServerTls};
@@ -25,41 +25,31 @@ pub(super) fn options(file: &File, ports: &Ports) -> anyhow::Result<Option<Optio
         );
         return Ok(None);
     };
-    ensure_apart(&file.admin, ports)?;
+    ensure_sound(&file.admin, ports)?;
     let tls = match tls {
         AdminTlsSettings { cert: Some(cert), key: Some(key), client_ca } => {
             Some((ServerTls::open(cert, key, client_ca.as_deref())?, client_ca.is_some()))
         }
-        _ => None,
+        AdminTlsSettings { cert: None, key: None, client_ca: None } => None,
+        _ => bail!("admin.tls: give both cert and key"),
     };
     let access = match (token_file, &tls) {
         (Some(path), _) => Access::by_token(path)?,
         (None, Some((_, true))) => Access::Certified,
-        (None, _) => {
-            ensure!(
-                listen.ip().is_loopback(),
-                "admin {listen}: other hosts could read what is captured and configured; listen on 127.0.0.1, \
-                 or add a token file (admin.token-file) or client certificates (admin.tls.client-ca)"
-            );
-            Access::Local
-        }
+        (None, _) => Access::Local,
     };
     let config = ConfigText::default();
     config.set(shown(file));
     Ok(Some(Options { listen, access, tls: tls.map(|(tls, _)| tls), config }))
 }
 
-/// Refuses an endpoint on a captured port: its own scrapes would be shadowed.
+/// Refuses an address that others could reach without proof of who they are, or that is captured.
 ///
 /// # Errors
-/// If it is.
-pub(crate) fn ensure_apart(admin: &AdminSettings, ports: &Ports) -> anyhow::Result<()> {
-    let Some(listen) = admin.listen.filter(|_| !ports.is_empty()) else { return Ok(()) };
-    ensure!(
-        listen.port() == 0 || !ports.contains(listen.port()),
-        "admin {listen}: this port is captured, so requests to it would be shadowed; choose another one"
-    );
-    Ok(())
+/// What is wrong with it.
+pub(crate) fn ensure_sound(admin: &AdminSettings, ports: &Ports) -> anyhow::Result<()> {
+    let is_captured = |port| !ports.is_empty() && ports.contains(port);
+    admin.problem(is_captured).map_or(Ok(()), |problem| Err(anyhow!(problem)))
 }
 
 /// The file as YAML, with everything hidden that may be a secret: passwords of targets, and the values of
@@ -107,10 +97,14 @@ mod tests {
         File::parse(&text).unwrap_or_else(|problems| panic!("{}", problems.render("it")))
     }
 
-    fn refused(admin: &str) -> String {
-        let ports = Ports::new(vec![8080]);
-        let refused = options(&file(admin), &ports).err();
-        format!("{:#}", refused.unwrap_or_else(|| panic!("{admin}: is accepted")))
+    /// Why these settings are refused when they are given by flags.
+    fn refused(admin: AdminSettings) -> String {
+        let refused = options(&File { admin, ..file("{}") }, &Ports::new(vec![8080])).err();
+        format!("{:#}", refused.expect("it is refused"))
+    }
+
+    fn listening(listen: &str) -> AdminSettings {
+        AdminSettings { listen: Some(listen.parse().unwrap()), ..AdminSettings::default() }
     }
 
     #[test]
@@ -129,14 +123,31 @@ mod tests {
             assert!(options(&file(local), &ports).unwrap().is_some());
         }
         assert!(options(&file("{}"), &ports).unwrap().is_none());
-        assert!(refused("{ listen: '0.0.0.0:9600' }").contains("admin.token-file"));
-        let missing = refused("{ listen: '0.0.0.0:9600', token-file: /nowhere }");
+        assert!(refused(listening("0.0.0.0:9600")).contains("admin.token-file"));
+        let token_file = Some("/nowhere".into());
+        let missing = refused(AdminSettings { token_file, ..listening("0.0.0.0:9600") });
         assert!(missing.starts_with("/nowhere: the token cannot be read"), "{missing}");
-        assert!(refused("{ token-file: /nowhere }").contains("--admin 127.0.0.1:9600"));
+        let token_file = Some("/nowhere".into());
+        let nowhere = refused(AdminSettings { token_file, ..AdminSettings::default() });
+        assert!(nowhere.contains("--admin 127.0.0.1:9600"), "{nowhere}");
+    }
+
+    #[test]
+    fn a_file_is_checked_for_the_same_with_the_place() {
+        for (listen, problem) in
+            [("'0.0.0.0:9600'", "admin.token-file"), ("'127.0.0.1:8080'", "this port is captured")]
+        {
+            let text = format!(
+                "version: 1\nsource: {{ from: eth0, ports: 8080 }}\nadmin: {{ listen: {listen} }}\n\
+                 targets: {{ staging: {{ url: http://staging:8081 }} }}\n"
+            );
+            let problems = File::parse(&text).unwrap_err().render("it");
+            assert!(problems.starts_with("it:3:18: ") && problems.contains(problem), "{problems}");
+        }
     }
 
     #[test]
     fn an_endpoint_on_a_captured_port_is_refused() {
-        assert!(refused("{ listen: 127.0.0.1:8080 }").contains("this port is captured"));
+        assert!(refused(listening("127.0.0.1:8080")).contains("this port is captured"));
     }
 }

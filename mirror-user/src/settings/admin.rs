@@ -36,3 +36,24 @@ settings! {
         }
     }
 }
+
+impl AdminSettings {
+    /// What is wrong with the address, for flags and file alike; `None` if nothing is. `is_captured` tells
+    /// whether a port is.
+    #[must_use]
+    pub fn problem(&self, is_captured: impl Fn(u16) -> bool) -> Option<String> {
+        let listen = self.listen?;
+        let proves = self.token_file.is_some() || self.tls.client_ca.is_some();
+        if !listen.ip().is_loopback() && !proves {
+            return Some(format!(
+                "admin {listen}: other hosts could read what is captured and configured; listen on 127.0.0.1, \
+                 or add a token file (admin.token-file) or client certificates (admin.tls.client-ca)"
+            ));
+        }
+        (listen.port() != 0 && is_captured(listen.port())).then(|| {
+            format!(
+                "admin {listen}: this port is captured, so requests to it would be shadowed; choose another one"
+            )
+        })
+    }
+}

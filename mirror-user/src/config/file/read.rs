@@ -2,7 +2,9 @@
 
 use super::model::{File, VERSION};
 use super::{LIMITS, check, read_rules, read_target};
-use crate::settings::{BodySettings, NoiseSettings, PaceSettings, read};
+use crate::settings::{
+    AdminSettings, BodySettings, NoiseSettings, PaceSettings, SourceSettings, read,
+};
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
 /// Top-level keys, except settings that are not in a group.
@@ -53,6 +55,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let advice = "where packets come from; write source: { from: eth0, ports: 8080 }";
     let source = reader.required(&fields, "source", advice);
     let source = source.and_then(|node| read::map(reader, node)).map(|(source, _)| source);
+    let admin = fields.get("admin").and_then(|node| admin(reader, node, source.as_ref()));
     let advice = "where requests go; write targets: { staging: { url: http://staging:8080 } }";
     let targets = reader.required(&fields, "targets", advice);
     let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
@@ -73,17 +76,32 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let targets = targets.collect();
     let pace = fields.get("pace").and_then(|node| pace(reader, node));
     let redact = fields.get("redact").and_then(|node| read::map(reader, node));
-    let admin = fields.get("admin").and_then(|node| read::map(reader, node));
     Some(File {
         source: source.unwrap_or_default(),
         pace: pace.unwrap_or_default(),
         noise: read::settings(reader, &fields),
         bodies: read::settings(reader, &fields),
         redact: redact.map(|(redact, _)| redact).unwrap_or_default(),
-        admin: admin.map(|(admin, _)| admin).unwrap_or_default(),
+        admin: admin.unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })
+}
+
+fn admin(
+    reader: &mut Reader,
+    node: &Node,
+    source: Option<&SourceSettings>,
+) -> Option<AdminSettings> {
+    let (admin, fields) = read::map::<AdminSettings>(reader, node)?;
+    let ports = source.map(|source| source.filter.ports.as_slice()).unwrap_or_default();
+    let is_captured = |port| ports.iter().any(|range| range.contains(port));
+    if let Some(listen) = fields.get("listen")
+        && let Some(problem) = admin.problem(is_captured)
+    {
+        reader.wrong(listen.at, problem);
+    }
+    Some(admin)
 }
 
 fn pace(reader: &mut Reader, node: &Node) -> Option<PaceSettings> {

@@ -137,7 +137,7 @@ impl Active {
         let choice = narrowed(filter::choice(&next.source.filter)?, routes);
         if self.run.is_live {
             ensure!(!choice.ports.is_empty(), "source.ports: none; name some");
-            admin::ensure_apart(&next.admin, &choice.ports)?;
+            admin::ensure_sound(&next.admin, &choice.ports)?;
         } else {
             filter::ensure_of_files(&choice)?;
         }

@@ -52,6 +52,7 @@ pub mod settings;
 pub mod shutdown;
 pub mod summary;
 pub mod units;
+pub mod version;
 mod yaml;
 
 // A server that tests of several modules send to.

@@ -11,7 +11,7 @@ use mirror_user::config::{Config, SummaryForm};
 use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{compare, config, demo, doctor, logging, run};
+use mirror_user::{cli, compare, config, demo, doctor, logging, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -50,6 +50,10 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => {
             return demo::run(args.offline, &mut io::stdout()).map(|()| code(true));
         }
+        Command::Completions(args) => {
+            return Ok(cli::completions(args, &mut io::stdout()).map(|()| code(true))?);
+        }
+        Command::Man(args) => return cli::man(args, &mut io::stdout()).map(|()| code(true)),
     };
     let stop = Stop::on_signals()?;
     if !reloads {

@@ -3,6 +3,7 @@
 mod files;
 mod help;
 mod log;
+mod packaged;
 
 use crate::support::wire::Talk;
 use crate::support::{self, Workspace, mirror, mirror_with_input};

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("descriptors", &[], "it asks the kernel, and nobody else"),
     ("process", &[], "it asks the kernel, and nobody else"),
     ("pem", &[], "it reads files of certificates, whoever shows or checks them"),
+    ("version", &["source"], "it says which build this is"),
     ("confine", &[], "it asks the kernel, and nobody else"),
     ("yaml", &[], "it reads and writes maps, whatever their keys mean"),
     ("files", &[], "it opens files; what is written there is above it"),

@@ -2,6 +2,7 @@
 
 mod compare;
 mod convert;
+mod generate;
 mod log;
 mod outcome;
 mod replay;
@@ -16,9 +17,11 @@ use clap::{Args, Parser, Subcommand};
 use crate::files::rotate::Rotation;
 use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
+use crate::version;
 
 pub use self::compare::CompareArgs;
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
+pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;
 pub use self::outcome::OutcomeArgs;
 pub use self::replay::ReplayArgs;
@@ -30,6 +33,7 @@ pub use self::source::SourceArgs;
 #[command(
     name = "mirror",
     version,
+    long_version = version::long(),
     about = "Shadows production HTTP traffic without standing in its path",
     long_about = "Shadows production HTTP traffic without standing in its path.\n\n\
         A small kernel program copies the packets of chosen TCP ports. mirror reassembles the streams, \
@@ -102,6 +106,16 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Self-contained demonstration: a small production server, a shadow, and real packets between them
     Demo(DemoArgs),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = "Examples:\n  \
+        mirror completions bash > /usr/share/bash-completion/completions/mirror\n  \
+        source <(mirror completions zsh)")]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write those of all commands into a directory
+    #[command(after_help = "Examples:\n  \
+        mirror man | man -l -\n  \
+        mirror man --to /usr/share/man/man1")]
+    Man(ManArgs),
 }
 
 /// How the result is reported.

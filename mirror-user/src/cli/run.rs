@@ -11,7 +11,7 @@ use crate::settings::AdminSettings;
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The configuration, as YAML; `mirror config check FILE` validates it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MIRROR_CONFIG", hide_env_values = true)]
     pub config: PathBuf,
     /// Where the last valid configuration is kept, used if FILE is invalid at the next start
     /// [default: mirror.yaml in $STATE_DIRECTORY, if systemd sets it]

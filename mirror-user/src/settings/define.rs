@@ -125,6 +125,11 @@ pub(crate) trait Slot: Clone + Default + PartialEq {
         }
     }
 
+    /// Parses the text of the setting's environment variable, which is of one value.
+    fn parse(_: &Setting, _: &str) -> Result<Self, String> {
+        Err("a setting of one value: no environment variable gives others".to_owned())
+    }
+
     /// Adds value name, parser and arity to the flag.
     fn define(setting: &'static Setting, arg: Arg) -> Arg;
 

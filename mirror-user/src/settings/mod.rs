@@ -3,7 +3,8 @@
 //! An entry of a `settings!` block gives a setting's field and type, help, flag, key, default, conflicts,
 //! and when a change takes effect. Derived from it are the flags (`flags`), the reader and the printer of
 //! the file (`read`, `print`), its JSON Schema (`schema`), the table in `docs/configuration.md` (`table`),
-//! the overlay of flags over a file (`overlay`), and the list of changes that need a restart (`changes`).
+//! the overlay of flags over a file (`overlay`), the layer of environment variables below both
+//! (`environment`), and the list of changes that need a restart (`changes`).
 //! The structs are plain data: a setting that was not given is `None`, empty or `false`, and the module
 //! that uses it applies the default.
 //!
@@ -13,6 +14,7 @@
 mod admin;
 pub(crate) mod changes;
 pub(crate) mod define;
+mod environment;
 mod fields;
 pub(crate) mod flags;
 mod load;
@@ -35,6 +37,7 @@ mod value;
 mod tests;
 
 pub use self::admin::{AdminSettings, AdminTlsSettings};
+pub(crate) use self::environment::environment;
 pub use self::fields::FieldLines;
 pub use self::load::{LoadSettings, RampSettings};
 pub use self::marks::{MarkSettings, NoiseSettings};

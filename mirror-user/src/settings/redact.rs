@@ -18,7 +18,11 @@ settings! {
             default: "none for replay, credentials for files and reports",
         }
         /// File with the key that tokens are derived from, 16 bytes or more [default: the environment variable MIRROR_REDACT_KEY, or else a random key for this run]
-        setting key_file: Option<PathBuf> { key: "key-file", flag: "redact-key-file" }
+        setting key_file: Option<PathBuf> {
+            key: "key-file",
+            flag: "redact-key-file",
+            env: "MIRROR_REDACT_KEY_FILE",
+        }
         /// Also replace the value of this header; patterns such as `x-*-token` are allowed
         setting headers: Vec<String> {
             key: "headers",

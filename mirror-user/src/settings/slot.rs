@@ -13,6 +13,10 @@ impl<T: Value> Slot for Option<T> {
         self.is_some()
     }
 
+    fn parse(setting: &Setting, text: &str) -> Result<Self, String> {
+        parse(setting, text).map(Some)
+    }
+
     fn define(setting: &'static Setting, arg: Arg) -> Arg {
         valued::<T>(setting, arg, "")
     }
@@ -106,13 +110,17 @@ impl Slot for bool {
     }
 }
 
-/// The help of a flag: the setting's help, a suffix for lists, and the default.
+/// The help of a flag: the setting's help, a suffix for lists, the default, and the environment variable.
 pub(super) fn help(setting: &Setting, more: &str) -> String {
     let default = match setting.default {
         "" => String::new(),
         default => format!(" [default: {default}]"),
     };
-    format!("{}{more}{default}", setting.help())
+    let variable = match setting.env {
+        "" => String::new(),
+        variable => format!(" [env: {variable}]"),
+    };
+    format!("{}{more}{default}{variable}", setting.help())
 }
 
 /// Parses a text; both the setting's check and the type may refuse it.

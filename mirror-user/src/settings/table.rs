@@ -21,8 +21,7 @@ pub(crate) fn all() -> String {
     .concat()
 }
 
-const HEAD: &str =
-    "| key | flag | value | default | a change takes effect |\n|---|---|---|---|---|\n";
+const HEAD: &str = "| key | flag, environment variable | value | default | a change takes effect |\n|---|---|---|---|---|\n";
 
 fn rows<G: Settings>(path: &str) -> String {
     let mut table = Table { path: path.to_owned(), rows: String::new() };
@@ -43,14 +42,17 @@ impl Table {
 
 impl Visit for Table {
     fn setting<S: Slot>(&mut self, setting: &'static Setting, _: &mut S, _: &S) {
-        let flag = setting.flag().map(|flag| format!("`--{flag}`")).unwrap_or_default();
+        let flag = setting.flag().map(|flag| format!("`--{flag}`"));
+        let variable = (!setting.env.is_empty()).then(|| format!("`{}`", setting.env));
+        let ways: Vec<String> = flag.into_iter().chain(variable).collect();
+        let ways = ways.join(", ");
         let takes = match setting.takes {
             Takes::AtOnce => "at once",
             Takes::WithItsTarget => "with its target",
             Takes::AtNextStart => "at the next start",
         };
         let (key, value, default) = (self.name(setting.key), S::unit(), setting.default);
-        let row = format!("| `{key}` | {flag} | {value} | {default} | {takes} |\n");
+        let row = format!("| `{key}` | {ways} | {value} | {default} | {takes} |\n");
         self.rows.push_str(&row);
     }
 

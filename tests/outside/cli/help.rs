@@ -6,8 +6,18 @@ use std::process::Command;
 use crate::support::binary;
 
 /// Every command that has flags or arguments.
-const COMMANDS: [&str; 8] =
-    ["replay", "compare", "capture", "inspect", "run", "doctor", "config", "config convert"];
+const COMMANDS: [&str; 10] = [
+    "replay",
+    "compare",
+    "capture",
+    "inspect",
+    "run",
+    "doctor",
+    "config",
+    "config convert",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_says_what_it_said() {

@@ -54,7 +54,7 @@ pub use cgroup::Cgroup;
 pub use control::{Control, Copying};
 pub use device::Device;
 pub use health::Health;
-pub use kernel::has_tcx;
+pub use kernel::{has_tcx, object_digest};
 pub use log::KernelLog;
 pub use meter::Meter;
 pub use namespace::Namespace;

@@ -12,10 +12,12 @@ use anyhow::{Context, anyhow};
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf, SkStorage};
 use aya::{Ebpf, EbpfLoader, include_bytes_aligned};
+use bytes::Bytes;
 use mirror_common::counter::COUNTERS;
 use mirror_common::settings::{SLOTS, Slot};
 use mirror_common::{Outcome, SCRATCH_BYTES, SCRATCH_PLACES, names};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sha2::{Digest, Sha256};
 
 use self::attach::Attached;
 pub(super) use self::counters::Counters;
@@ -31,6 +33,12 @@ use crate::privileges;
 
 /// Made by `cargo xtask ebpf`; see `mirror-ebpf`.
 static OBJECT: &[u8] = include_bytes_aligned!("../../../../../mirror-ebpf/mirror-ebpf.o");
+
+/// The SHA-256 of the kernel object in this binary, in hexadecimal.
+#[must_use]
+pub fn object_digest() -> String {
+    format!("{:x}", Bytes::from_owner(Sha256::digest(OBJECT)))
+}
 
 /// The loaded program.
 pub(super) struct Kernel {

@@ -17,6 +17,7 @@ mod hostile;
 mod layering;
 mod memory;
 mod metrics;
+mod packages;
 mod pipeline;
 mod redaction;
 mod replay;

@@ -39,6 +39,9 @@ pub(crate) const PROMTOOL: &[Tool] = &[Tool { program: "promtool", package: "pro
 /// The server of the tests whose names begin with `openssl_`.
 pub(crate) const OPENSSL: &[Tool] = &[Tool { program: "openssl", package: "openssl" }];
 
+/// The judge of the tests whose names begin with `systemd_`.
+pub(crate) const SYSTEMD: &[Tool] = &[Tool { program: "systemd-analyze", package: "systemd" }];
+
 /// What the sample services of the shadow contract work with.
 pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
     Tool { program: "pg_createcluster", package: "postgresql" },

@@ -25,6 +25,7 @@ const JUDGED: [Judged; 5] = [
     Judged { program: "outside", filter: "::tshark_", tools: setup::TSHARK },
     Judged { program: "outside", filter: "::promtool_", tools: setup::PROMTOOL },
     Judged { program: "outside", filter: "::openssl_", tools: setup::OPENSSL },
+    Judged { program: "outside", filter: "::systemd_", tools: setup::SYSTEMD },
     Judged { program: "outside", filter: "contract::", tools: setup::CONTRACT_TOOLS },
 ];
 

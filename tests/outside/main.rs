@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod chart;
 mod cli;
 mod compare;
 mod config;

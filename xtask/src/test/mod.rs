@@ -10,6 +10,7 @@ use anyhow::ensure;
 use self::outcome::Outcome;
 use self::programs::doc_tests;
 pub(crate) use self::programs::{build_all, kernel_test};
+use crate::setup::ensure_tools;
 use crate::{cargo_command, ebpf, root, run_command, setup};
 
 /// Tests that are ignored where their judge or server is missing.
@@ -17,7 +18,8 @@ struct Judged {
     program: &'static str,
     /// What the names of these tests contain.
     filter: &'static str,
-    tools: &'static [setup::Tool],
+    /// Installs its tools; true when they are there.
+    are_there: fn() -> bool,
 }
 
 const JUDGED: [Judged; 5] = [
@@ -27,12 +29,23 @@ const JUDGED: [Judged; 5] = [
     Judged { program: "outside", filter: "::openssl_", tools: setup::OPENSSL },
     Judged { program: "outside", filter: "::systemd_", tools: setup::SYSTEMD },
     Judged { program: "outside", filter: "contract::", tools: setup::CONTRACT_TOOLS },
+const JUDGED: [Judged; 6] = [
+    Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
+    Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
+    Judged { program: "outside", filter: "::openssl_", are_there: || ensure_tools(setup::OPENSSL) },
+    Judged { program: "outside", filter: "::systemd_", are_there: || ensure_tools(setup::SYSTEMD) },
+    Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },
+    Judged {
+        program: "outside",
+        filter: "contract::",
+        are_there: || ensure_tools(setup::CONTRACT_TOOLS),
+    },
 ];
 
 /// Everything that can run here, each program whatever became of the one before. All failures, what
 /// was left out and why, and the sums stand at the end.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let tools = setup::ensure_tools(setup::TEST_TOOLS);
+    let tools = ensure_tools(setup::TEST_TOOLS);
     let mut outcome = Outcome::default();
     match outcome.time("kernel object", ebpf::check) {
         // Everything else can be tested without its toolchain: the object is checked in.
@@ -47,8 +60,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outcome.run(&program.name, &mut program.command())?;
     }
     outcome.run("documentation", &mut doc_tests())?;
-    for Judged { program: name, filter, tools } in JUDGED {
-        if setup::ensure_tools(tools) {
+    for Judged { program: name, filter, are_there } in JUDGED {
+        if are_there() {
             for program in programs.iter().filter(|program| program.name == name) {
                 outcome.takes_up(name, filter);
                 outcome.run(name, program.command().args(["--ignored", filter]))?;

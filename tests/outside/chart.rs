@@ -94,7 +94,8 @@ fn no_preset_is_privileged_and_the_default_shares_nothing_with_the_node() {
 #[test]
 #[ignore = "needs helm and kubernetes-validate: cargo xtask test"]
 fn chart_is_without_complaint() {
-    succeeds(tool("helm").args(["lint", "--strict"]).arg(chart()));
+    let values = chart().join("examples/default/values.yaml");
+    succeeds(tool("helm").args(["lint", "--strict"]).arg(chart()).arg("--values").arg(values));
 }
 
 #[test]
@@ -128,6 +129,14 @@ fn chart_refuses_values_that_it_does_not_know() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(named), "{wrong}: {said}");
     }
+}
+
+#[test]
+#[ignore = "needs helm and kubernetes-validate: cargo xtask test"]
+fn chart_sends_nowhere_that_was_not_named() {
+    let output = tool("helm").args(["template", "mirror"]).arg(chart()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("targets"), "{said}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "memory-limit" (printf "%dMiB" (add (int .Values.memory.ring) $budget))
   "cpu-limit" (printf "%d%%" (div (int .Values.cpu.limit) 10))
   "pause-file" "/etc/mirror-switch/pause") -}}
-{{- $file := dict "source" $source "max-spool" (printf "%dMiB" (int .Values.spool)) -}}
+{{- $file := dict "version" 1 "source" $source "max-spool" (printf "%dMiB" (int .Values.spool)) -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $file) -}}
 {{- end -}}
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -11,14 +11,19 @@ use crate::support;
 use crate::support::netns::{Lab, Mirror, until};
 use crate::support::summary::{account, assert_balance};
 
+/// Where the cgroup hierarchy of version 2 is.
+pub(crate) fn hierarchy() -> PathBuf {
+    let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(PathBuf::from);
+    let mount = mounts.into_iter().find(|mount| mount.join("cgroup.controllers").exists());
+    mount.expect("a cgroup2 file system")
+}
+
 /// A cgroup of the test's own, removed when it is dropped.
-struct Group(PathBuf);
+pub(crate) struct Group(PathBuf);
 
 impl Group {
-    fn new(lab: &Lab) -> Self {
-        let mounts = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"].map(Path::new);
-        let mount = mounts.into_iter().find(|mount| mount.join("cgroup.controllers").exists());
-        let folder = mount.expect("a cgroup2 file system").join(lab.server());
+    pub(crate) fn new(lab: &Lab) -> Self {
+        let folder = hierarchy().join(lab.server());
         fs::create_dir(&folder).unwrap();
         Self(folder)
     }
@@ -35,12 +40,12 @@ impl Group {
     }
 
     /// Asks for these URLs with curl, which is in it.
-    fn curl(&self, lab: &Lab, args: &[&str]) -> Child {
+    pub(crate) fn curl(&self, lab: &Lab, args: &[&str]) -> Child {
         let mut curl = lab.client("curl");
         self.start(curl.args(["--silent", "--max-time", "60"]).args(args))
     }
 
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.0.file_name().unwrap().to_str().unwrap()
     }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask dist`: the static binary, and with it a tarball, a `.deb`, an `.rpm`, a list of what is
-//! inside (SBOM) and checksums, all in `target/dist`.
+//! inside (SBOM), checksums, and what an image is built from, all in `target/dist`.
 //!
 //! The binary is linked with glibc's static libraries, so that it needs nothing of the host or image
 //! that it gets into. `mirror-user/Cargo.toml` lists the files of the packages.
@@ -29,6 +29,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     fs::copy(&binary, stage.join("mirror"))?;
     generate(&stage)?;
     let name = format!("mirror-{}-{target}", env!("CARGO_PKG_VERSION"));
+    image_context(&folder)?;
     tarball(&folder, &name)?;
     for (tool, version) in TOOLS {
         install(tool, version)?;
@@ -46,8 +47,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The static binary, without any symbols that a backtrace does not need.
-pub(crate) fn build(target: &str) -> anyhow::Result<PathBuf> {
+/// The static binary.
+fn build(target: &str) -> anyhow::Result<PathBuf> {
     let mut command = cargo_command();
     command.args(["build", "--release", "--package", "mirror-user", "--bin", "mirror"]);
     // With a target, the flags are not those of build scripts and macros, which must be dynamic.
@@ -83,6 +84,18 @@ fn generate(stage: &Path) -> anyhow::Result<()> {
     run_command(Command::new(&mirror).args(["man", "--to"]).arg(&man))?;
     // Without a name and a time inside, so that the same pages give the same bytes.
     run_command(Command::new("gzip").args(["-9", "-n", "-r"]).arg(&man))
+}
+
+/// What `deploy/container/Containerfile` copies: the binary, and the authorities that this machine trusts.
+fn image_context(folder: &Path) -> anyhow::Result<()> {
+    let image = folder.join("image");
+    fs::create_dir_all(&image)?;
+    let authorities = Path::new("/etc/ssl/certs/ca-certificates.crt");
+    fs::copy(authorities, image.join("ca-certificates.crt"))
+        .with_context(|| format!("{}: install ca-certificates", authorities.display()))?;
+    fs::copy(folder.join("stage/mirror"), image.join("mirror"))?;
+    fs::copy(root().join("deploy/container/Containerfile"), image.join("Containerfile"))?;
+    Ok(())
 }
 
 /// The tarball: the binary, what was generated, and what packages have beside them.

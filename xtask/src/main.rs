@@ -24,7 +24,7 @@ cargo xtask ebpf [--check]    build the kernel object; --check compares it with 
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
 cargo xtask fuzz SECONDS [TARGET]
                               fuzz these parsers, or every one, for so long each; or --smoke
-cargo xtask dist              static binary, tarball, .deb, .rpm, SBOM and checksums in target/dist
+cargo xtask dist              static binary, packages, SBOM, checksums, and what an image is built from
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules

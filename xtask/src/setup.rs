@@ -28,6 +28,7 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "tcpreplay", package: "tcpreplay" },
     Tool { program: "setcap", package: "libcap2-bin" },
     Tool { program: "prometheus", package: "prometheus" },
+    Tool { program: "runc", package: "runc" },
 ];
 
 /// The judge of the tests whose names begin with `tshark_`.

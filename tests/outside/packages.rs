@@ -25,6 +25,16 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn the_book_has_every_document() {
+    let docs = deploy().join("../docs");
+    let summary = fs::read_to_string(docs.join("SUMMARY.md")).unwrap();
+    for file in fs::read_dir(docs).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(name == "SUMMARY.md" || summary.contains(&format!("]({name})")), "{name}");
+    }
+}
+
+#[test]
 fn the_unit_has_the_capabilities_that_doctor_asks_for() {
     let unit = unit();
     for key in ["AmbientCapabilities", "CapabilityBoundingSet"] {

@@ -42,6 +42,12 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         Command::Config(args) => {
             return config::command::run(&args.command, &mut io::stdout()).map(|()| code(true));
         }
+        Command::Run(args) if args.plan.plan.is_some() => {
+            let report = run::plan::run(args)?;
+            let json = args.report.json.then(|| serde_json::to_string(&report)).transpose()?;
+            let text = json.map_or_else(|| report.to_string(), |json| json + "\n");
+            return Ok(io::stdout().write_all(text.as_bytes()).map(|()| true)?);
+        }
         Command::Run(args) => Config::for_run(args)?,
         Command::Compare(args) => {
             return compare::run(args, &mut io::stdout()).map(ExitCode::from);

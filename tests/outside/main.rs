@@ -20,6 +20,7 @@ mod memory;
 mod metrics;
 mod packages;
 mod pipeline;
+mod plan;
 mod redaction;
 mod replay;
 mod stages;

@@ -25,7 +25,7 @@ pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;
 pub use self::outcome::OutcomeArgs;
 pub use self::replay::ReplayArgs;
-pub use self::run::{ConfigArgs, ConfigCommand, RunArgs};
+pub use self::run::{ConfigArgs, ConfigCommand, PlanArgs, RunArgs};
 pub use self::source::SourceArgs;
 
 /// The whole command line.
@@ -91,7 +91,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Run from a configuration file: several targets, rules, sampling
     #[command(after_help = "Examples:\n  \
-        mirror run --config mirror.yaml\n\n\
+        mirror run --config mirror.yaml\n  \
+        mirror run --config mirror.yaml --plan new.yaml --against day.pcap\n\n\
         docs/configuration.md describes every key. Changes of the file take effect within a second, or at \
         SIGHUP; an invalid file is rejected, and the last valid one stays in effect.")]
     Run(RunArgs),

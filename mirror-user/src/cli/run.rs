@@ -20,9 +20,24 @@ pub struct RunArgs {
     /// Metrics and health.
     #[command(flatten)]
     pub admin: AdminSettings,
+    /// What a new file would do.
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// How the result is reported.
     #[command(flatten)]
     pub report: ReportArgs,
+}
+
+/// `mirror run --plan`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Plan")]
+pub struct PlanArgs {
+    /// Send nothing; tell what this file would send that --config does not, and what differs between them
+    #[arg(long, value_name = "NEW", requires = "against")]
+    pub plan: Option<PathBuf>,
+    /// The capture files, or directories of them, whose requests --plan looks at
+    #[arg(long, value_name = "FILE|DIR", requires = "plan", num_args = 1..)]
+    pub against: Vec<PathBuf>,
 }
 
 /// `mirror config`.

@@ -98,8 +98,15 @@ impl Config {
 /// The limits on bodies that a file sets.
 pub(super) fn bodies(file: &File) -> Bodies {
     Bodies {
-        longest: file.bodies.max_body.map_or(MAX_BODY, |bytes| bytes.0),
+        longest: file.longest_body(),
         spooled: file.bodies.max_spool.map_or(Bodies::default().spooled, |bytes| bytes.0),
+    }
+}
+
+impl File {
+    /// The longest request body that is sent, in bytes.
+    pub(crate) fn longest_body(&self) -> u64 {
+        self.bodies.max_body.map_or(MAX_BODY, |bytes| bytes.0)
     }
 }
 

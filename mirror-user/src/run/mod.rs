@@ -14,6 +14,7 @@
 //! 7. This thread keeps only the capabilities for reading.
 //! 8. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
 
+pub mod plan;
 mod reload;
 mod replays;
 mod self_capture;

@@ -1,17 +1,23 @@
-//! Differences between two files that need a restart.
+//! Differences between two files, and when they take effect.
 
 use super::define::{Setting, Settings, Slot, Takes, Visit};
 
+/// The keys, below `path`, of settings that differ, and when a change of each takes effect.
+pub(crate) fn differences<G: Settings>(path: &str, old: &G, new: &G) -> Vec<(String, Takes)> {
+    let mut differ = Differ { path: path.to_owned(), found: Vec::new() };
+    old.clone().visit(new, &mut differ);
+    differ.found
+}
+
 /// The keys, below `path`, of settings that differ and take effect only at the next start.
 pub(crate) fn at_next_start<G: Settings>(path: &str, old: &G, new: &G) -> Vec<String> {
-    let mut differ = Differ { path: path.to_owned(), names: Vec::new() };
-    old.clone().visit(new, &mut differ);
-    differ.names
+    let found = differences(path, old, new).into_iter();
+    found.filter(|(_, takes)| *takes == Takes::AtNextStart).map(|(key, _)| key).collect()
 }
 
 struct Differ {
     path: String,
-    names: Vec<String>,
+    found: Vec<(String, Takes)>,
 }
 
 impl Differ {
@@ -22,13 +28,13 @@ impl Differ {
 
 impl Visit for Differ {
     fn setting<S: Slot>(&mut self, setting: &'static Setting, own: &mut S, other: &S) {
-        if setting.takes == Takes::AtNextStart && own != other {
-            self.names.push(self.name(setting.key));
+        if own != other {
+            self.found.push((self.name(setting.key), setting.takes));
         }
     }
 
     fn group<G: Settings>(&mut self, key: Option<&'static str>, own: &mut G, other: &G) {
         let path = key.map_or_else(|| self.path.clone(), |key| self.name(key));
-        self.names.extend(at_next_start(&path, own, other));
+        self.found.extend(differences(&path, own, other));
     }
 }

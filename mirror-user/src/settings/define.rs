@@ -1,5 +1,7 @@
 //! The definition of a setting, and the macro that turns definitions into structs.
 
+use std::fmt;
+
 use clap::{Arg, ArgMatches};
 
 use crate::yaml::{Node, Reader, write};
@@ -54,6 +56,16 @@ pub(crate) enum Takes {
     WithItsTarget,
     /// When mirror is restarted.
     AtNextStart,
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::AtOnce => "at once",
+            Self::WithItsTarget => "with its target",
+            Self::AtNextStart => "at the next start",
+        })
+    }
 }
 
 impl Setting {

@@ -1,6 +1,6 @@
 //! The table of all settings, for `mirror config settings` and `docs/configuration.md`.
 
-use super::define::{Setting, Settings, Slot, Takes, Visit};
+use super::define::{Setting, Settings, Slot, Visit};
 use super::{
     AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
     TargetSettings,
@@ -46,11 +46,7 @@ impl Visit for Table {
         let variable = (!setting.env.is_empty()).then(|| format!("`{}`", setting.env));
         let ways: Vec<String> = flag.into_iter().chain(variable).collect();
         let ways = ways.join(", ");
-        let takes = match setting.takes {
-            Takes::AtOnce => "at once",
-            Takes::WithItsTarget => "with its target",
-            Takes::AtNextStart => "at the next start",
-        };
+        let takes = setting.takes;
         let (key, value, default) = (self.name(setting.key), S::unit(), setting.default);
         let row = format!("| `{key}` | {ways} | {value} | {default} | {takes} |\n");
         self.rows.push_str(&row);

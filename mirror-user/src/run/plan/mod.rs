@@ -1,0 +1,84 @@
+//! `mirror run --plan`: what a new configuration file would send that the present one does not, against a
+//! capture. Nothing is attached, opened for writing or sent, and no privileges are needed.
+//!
+//! In: two files, both valid, and capture files. Out: a [`Report`]: the settings that differ, and for each
+//! target how many requests it gets by either file. Both files judge the same exchanges, as a run would
+//! after a reload: the new rules keep the seed of random samples, and the new redactor the key. What
+//! depends on time and load is not looked at: ramps, breakers, queues, limits of rates and connections. Nor
+//! is what captures do not tell: directions, snap lengths.
+//!
+//! It remembers counts by target and rule, and what reassembly remembers.
+
+mod differences;
+mod judge;
+mod report;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use self::judge::Judge;
+pub use self::report::Report;
+use crate::cli::{PlanArgs, RunArgs};
+use crate::config::command;
+use crate::config::file::File;
+use crate::decode::{Decoder, Limits};
+use crate::filter::Ports;
+use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use crate::pipeline::{Front, Packets, Reading};
+use crate::source::folder;
+use crate::tcp::{FlowTable, TcpLimits};
+
+/// A file's reader never waits; what is passed on is what it has.
+const WAIT: Duration = Duration::from_millis(20);
+
+/// Compares the two files against the capture.
+///
+/// # Errors
+/// All problems of a file, or a capture that cannot be read.
+pub fn run(args: &RunArgs) -> anyhow::Result<Report> {
+    let plan = &args.plan;
+    let new = plan.plan.as_deref().context("--plan: which file?")?;
+    let (present, next) = (read(&args.config)?, read(new)?);
+    let mut now = Judge::new(&present, None)?;
+    let mut then = Judge::new(&next, Some(&now))?;
+    let mut report = Report::new(&present, &next);
+    let mut front = front(&present, &next, plan)?;
+    let mut exchanges = Vec::new();
+    loop {
+        let reading = front.read(WAIT, &mut exchanges)?;
+        if reading == Reading::End {
+            front.finish(&mut exchanges)?;
+        }
+        for exchange in exchanges.drain(..).filter(|exchange| exchange.is_first_moment()) {
+            report.count(&now.sends(&exchange), &then.sends(&exchange));
+        }
+        if reading == Reading::End {
+            return Ok(report);
+        }
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<File> {
+    command::parse(path, &command::text(path)?)
+}
+
+/// Everything in the capture that either file could want.
+fn front(present: &File, next: &File, plan: &PlanArgs) -> anyhow::Result<Packets> {
+    let files = [present, next];
+    let ports = files.map(|file| &file.source.filter.ports);
+    let server_ports = match ports.iter().any(|ports| ports.is_empty()) {
+        true => Ports::default(),
+        false => {
+            let ranges = ports.into_iter().flatten();
+            Ports::of_ranges(ranges.map(|range| range.first..=range.last))
+        }
+    };
+    let total = files.map(File::longest_body).into_iter().max().unwrap_or_default();
+    let request_body = BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
+    let http = HttpTable::new(HttpOptions { request_body, ..HttpOptions::default() });
+    let source = folder::open(&plan.against)?;
+    let flows = FlowTable::new(TcpLimits { server_ports, ..TcpLimits::for_files() });
+    Ok(Packets::new(source, Decoder::new(Limits::default()), flows, http))
+}

@@ -51,6 +51,7 @@ impl<F: Fn(&str) -> Option<String>> Visit for Given<F> {
 }
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public structs")]
 mod tests {
     use std::path::PathBuf;
     use std::time::Duration;

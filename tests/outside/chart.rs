@@ -133,6 +133,14 @@ fn chart_refuses_values_that_it_does_not_know() {
 
 #[test]
 #[ignore = "needs helm and kubernetes-validate: cargo xtask test"]
+fn chart_has_the_dashboard() {
+    let values = chart().join("examples/default/values.yaml");
+    let rendered = succeeds(template(&values).args(["--set", "dashboard.enabled=true"]));
+    assert!(rendered.contains("  mirror.json: |\n    {"), "{rendered}");
+}
+
+#[test]
+#[ignore = "needs helm and kubernetes-validate: cargo xtask test"]
 fn chart_sends_nowhere_that_was_not_named() {
     let output = tool("helm").args(["template", "mirror"]).arg(chart()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

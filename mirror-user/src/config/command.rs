@@ -9,7 +9,7 @@ use anyhow::{Context, bail};
 use super::convert;
 use super::file::{File, MAX_FILE_BYTES, schema};
 use crate::cli::ConfigCommand;
-use crate::settings::table;
+use crate::settings::{environment, over, table};
 
 /// Runs a subcommand of `mirror config`.
 ///
@@ -49,6 +49,13 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
         .read_to_end(&mut bytes)
         .with_context(|| format!("{name}: cannot be read"))?;
     String::from_utf8(bytes).with_context(|| format!("{name}: not UTF-8; is this the right file?"))
+}
+
+/// Reads the file of a run: what the environment gives goes before it.
+pub(crate) fn parse_for_run(path: &Path, text: &str) -> anyhow::Result<File> {
+    let file = parse(path, text)?;
+    let redact = over(environment()?, &file.redact);
+    Ok(File { redact, ..file })
 }
 
 pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {

@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow};
 use super::Config;
 use super::outputs::Messages;
 use crate::rules::redact::{Key, Preset, RedactOptions, Redactor};
-use crate::settings::{RedactSettings, environment, over};
+use crate::settings::RedactSettings;
 
 /// Environment variable with the key of the tokens, if no file is given.
 const KEY_VARIABLE: &str = "MIRROR_REDACT_KEY";
@@ -40,7 +40,6 @@ impl Config {
 /// # Errors
 /// If the key cannot be read.
 pub(crate) fn options(spec: RedactSettings, default: Preset) -> anyhow::Result<RedactOptions> {
-    let spec = over(spec, &environment()?);
     Ok(RedactOptions {
         preset: spec.preset.unwrap_or(default),
         key: key(spec.key_file.as_deref())?,

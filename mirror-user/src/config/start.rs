@@ -72,13 +72,13 @@ impl Start {
         });
         let seen = FileIdentity::of(&args.config);
         let read = command::text(&args.config)
-            .and_then(|text| Ok((command::parse(&args.config, &text)?, text)));
+            .and_then(|text| Ok((command::parse_for_run(&args.config, &text)?, text)));
         let (file, text, fell_back) = match (read, &state) {
             (Ok((file, text)), _) => (file, text, false),
             (Err(error), Some(state)) if state.exists() => {
                 emit!(ConfigInvalid, file = %args.config.display(), "{error:#}");
                 let text = command::text(state)?;
-                let file = command::parse(state, &text)?;
+                let file = command::parse_for_run(state, &text)?;
                 let (config, last) = (args.config.display(), state.display());
                 emit!(
                     ConfigFellBack,

@@ -1,4 +1,6 @@
-//! Settings that the environment gives, as in a container: the layer below flags and file.
+//! Settings that the environment gives, as in a container. A variable stands for a flag and goes before the
+//! file. Flags read theirs themselves; this is for files whose command has not got the flag, such as that of
+//! `mirror run`.
 
 use std::env;
 

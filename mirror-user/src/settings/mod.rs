@@ -3,7 +3,7 @@
 //! An entry of a `settings!` block gives a setting's field and type, help, flag, key, default, conflicts,
 //! and when a change takes effect. Derived from it are the flags (`flags`), the reader and the printer of
 //! the file (`read`, `print`), its JSON Schema (`schema`), the table in `docs/configuration.md` (`table`),
-//! the overlay of flags over a file (`overlay`), the layer of environment variables below both
+//! the overlay of flags over a file (`overlay`), environment variables over a file
 //! (`environment`), and the list of changes that need a restart (`changes`).
 //! The structs are plain data: a setting that was not given is `None`, empty or `false`, and the module
 //! that uses it applies the default.

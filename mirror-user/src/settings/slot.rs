@@ -110,17 +110,13 @@ impl Slot for bool {
     }
 }
 
-/// The help of a flag: the setting's help, a suffix for lists, the default, and the environment variable.
+/// The help of a flag: the setting's help, a suffix for lists, and the default.
 pub(super) fn help(setting: &Setting, more: &str) -> String {
     let default = match setting.default {
         "" => String::new(),
         default => format!(" [default: {default}]"),
     };
-    let variable = match setting.env {
-        "" => String::new(),
-        variable => format!(" [env: {variable}]"),
-    };
-    format!("{}{more}{default}{variable}", setting.help())
+    format!("{}{more}{default}", setting.help())
 }
 
 /// Parses a text; both the setting's check and the type may refuse it.

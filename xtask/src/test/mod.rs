@@ -22,16 +22,14 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 5] = [
-    Judged { program: "mirror_user", filter: "tshark_", tools: setup::TSHARK },
-    Judged { program: "outside", filter: "::tshark_", tools: setup::TSHARK },
-    Judged { program: "outside", filter: "::promtool_", tools: setup::PROMTOOL },
-    Judged { program: "outside", filter: "::openssl_", tools: setup::OPENSSL },
-    Judged { program: "outside", filter: "::systemd_", tools: setup::SYSTEMD },
-    Judged { program: "outside", filter: "contract::", tools: setup::CONTRACT_TOOLS },
-const JUDGED: [Judged; 6] = [
+const JUDGED: [Judged; 7] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
+    Judged {
+        program: "outside",
+        filter: "::promtool_",
+        are_there: || ensure_tools(setup::PROMTOOL),
+    },
     Judged { program: "outside", filter: "::openssl_", are_there: || ensure_tools(setup::OPENSSL) },
     Judged { program: "outside", filter: "::systemd_", are_there: || ensure_tools(setup::SYSTEMD) },
     Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },

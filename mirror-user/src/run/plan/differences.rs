@@ -13,6 +13,7 @@ pub(super) fn between(old: &File, new: &File) -> Vec<Difference> {
     keys.extend(differences("", &old.noise, &new.noise));
     keys.extend(differences("", &old.bodies, &new.bodies));
     keys.extend(differences("redact", &old.redact, &new.redact));
+    keys.extend(differences("admin", &old.admin, &new.admin));
     let changed = |(key, takes)| (key, format!("changed; takes effect {takes}"));
     let mut all: Vec<Difference> = keys.into_iter().map(changed).collect();
     all.extend(targets(old, new));

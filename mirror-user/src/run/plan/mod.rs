@@ -61,7 +61,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Report> {
 }
 
 fn read(path: &Path) -> anyhow::Result<File> {
-    command::parse(path, &command::text(path)?)
+    command::parse_for_run(path, &command::text(path)?)
 }
 
 /// Everything in the capture that either file could want.

@@ -104,7 +104,7 @@ impl Watcher {
             self.handover.valid();
             return Ok(false);
         }
-        let next = command::parse(&self.source.path, &text)?;
+        let next = command::parse_for_run(&self.source.path, &text)?;
         let later = self.active.needs_restart(&next);
         self.handover.put(self.active.change(&next)?);
         for part in later {

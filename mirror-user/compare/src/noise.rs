@@ -7,13 +7,14 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::difference::Class;
 use crate::headers::Field;
-use crate::lift::Lifted;
+use crate::lift::{Content, Lifted};
 use crate::pair::{Request, Response};
 
 /// How long a response is remembered, in nanoseconds.
@@ -27,10 +28,10 @@ const MAX_PARTS: usize = 10_000;
 
 /// A response without its lifetime.
 pub(crate) struct Earlier {
-    pub(crate) status: u16,
-    pub(crate) fields: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) lifted: Lifted,
-    pub(crate) at: i64,
+    status: u16,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) lifted: Arc<Lifted>,
+    at: i64,
 }
 
 impl Earlier {
@@ -40,8 +41,16 @@ impl Earlier {
         self.lifted.tree.size() + fields
     }
 
-    pub(crate) fn fields(&self) -> Vec<Field<'_>> {
-        self.fields.iter().map(|(name, value)| (&**name, &**value)).collect()
+    /// The response, without its body, which was read.
+    pub(crate) fn response(&self) -> Response<'_> {
+        Response {
+            status: self.status,
+            fields: self.fields.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            trailers: Vec::new(),
+            content: Content::Unknown("read already"),
+            at: Some(self.at),
+            latency_us: None,
+        }
     }
 }
 
@@ -62,7 +71,7 @@ impl OwnNoise {
         &mut self,
         request: &Request<'_>,
         response: &Response<'_>,
-        lifted: &Lifted,
+        lifted: &Arc<Lifted>,
     ) -> Option<Earlier> {
         let at = response.at?;
         let part = self.part(request);
@@ -79,7 +88,7 @@ impl OwnNoise {
         let key = self.key(request);
         let own = |(name, value): &Field<'_>| (name.to_vec(), value.to_vec());
         let fields = response.fields.iter().map(own).collect();
-        let now = Earlier { status: response.status, fields, lifted: lifted.clone(), at };
+        let now = Earlier { status: response.status, fields, lifted: Arc::clone(lifted), at };
         self.bytes += now.size();
         let earlier = self.responses.insert(key, now);
         self.order.push_back((at, key));

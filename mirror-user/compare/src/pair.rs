@@ -1,5 +1,7 @@
 //! Two answers to one request in, their differences out: status, fields, body.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use strum::IntoStaticStr;
 
@@ -77,12 +79,12 @@ impl Request<'_> {
 /// A response with its body read.
 pub(crate) struct Read<'a> {
     pub(crate) response: &'a Response<'a>,
-    pub(crate) lifted: Lifted,
+    pub(crate) lifted: Arc<Lifted>,
 }
 
 impl<'a> Read<'a> {
     pub(crate) fn new(response: &'a Response<'a>, limits: &Limits) -> Self {
-        Self { response, lifted: lift(&response.fields, &response.content, limits) }
+        Self { response, lifted: Arc::new(lift(&response.fields, &response.content, limits)) }
     }
 }
 

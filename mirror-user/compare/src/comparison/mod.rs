@@ -5,23 +5,24 @@
 
 mod curl;
 mod spec;
+mod tally;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::spec::{BadSpec, NoiseSpec, Spec};
+use self::tally::{Counted, keys};
 use crate::count::Endpoint;
 use crate::diff::{Found, How};
-use crate::difference::{Class, Difference};
+use crate::difference::{Difference, Forgiven};
 use crate::endpoint::Endpoints;
 use crate::lift::Content;
 use crate::limits::Limits;
-use crate::noise::{Earlier, OwnNoise};
+use crate::noise::OwnNoise;
 use crate::pair::{Answer, Failure, Read, Request, Response, compare};
 use crate::report::{self, Finding, Report, Sides};
 use crate::rules::{Correlations, Defaults, Rules};
-use crate::samples::number;
 use crate::verdict::Thresholds;
 
 /// Bytes that sample pairs take together, about; with more, only fields without a sample get one.
@@ -121,12 +122,6 @@ impl Comparison {
         let Options { limits, defaults, rules, noise, .. } = &self.options;
         let method = pair.request.method;
         let how = How { limits, defaults, shapes: noise.shapes, moments: [None, None] };
-        let read = |answer: &Answer<'_>| -> Option<Failure> {
-            match answer {
-                Answer::Failed(failure) => Some(*failure),
-                Answer::Response(_) => None,
-            }
-        };
         let production = Read::new(&pair.production, limits);
         let candidate = Side::new(&pair.candidate, limits);
         let found = compare(
@@ -159,23 +154,17 @@ impl Comparison {
             .own
             .then(|| self.own.exchange(&pair.request, &pair.production, &production.lifted));
         let own = earlier.flatten().map(|earlier| {
-            let Earlier { lifted, status, at, .. } = &earlier;
-            let response = Response {
-                status: *status,
-                fields: earlier.fields(),
-                trailers: Vec::new(),
-                content: Content::Unknown("read already"),
-                at: Some(*at),
-                latency_us: None,
-            };
-            let without_trailers = Response { trailers: Vec::new(), ..pair.production.clone() };
-            let first = Read { response: &response, lifted: lifted.clone() };
-            let second = Read { response: &without_trailers, lifted: production.lifted.clone() };
+            let (first, second) = (earlier.response(), without_body(&pair.production));
+            let first = Read { response: &first, lifted: Arc::clone(&earlier.lifted) };
+            let second = Read { response: &second, lifted: Arc::clone(&production.lifted) };
             compare(how, rules.of(&name), &mut self.ids.none, method, &first, Ok(&second))
         });
-        let failure = read(&pair.candidate);
+        let failure = match pair.candidate {
+            Answer::Failed(failure) => Some(failure),
+            Answer::Response(_) => None,
+        };
         for difference in &found.differences {
-            if let Some(crate::difference::Forgiven::Rule(rule)) = difference.forgiven {
+            if let Some(Forgiven::Rule(rule)) = difference.forgiven {
                 self.options.rules.hit(rule);
             }
         }
@@ -197,98 +186,6 @@ impl Comparison {
             endpoints.take_renamed();
         }
         name
-    }
-
-    fn count(
-        &mut self,
-        name: &str,
-        pair: &Pair<'_>,
-        failure: Option<Failure>,
-        counted: &Counted,
-        finding: &Arc<Finding>,
-    ) {
-        let endpoint = self.endpoints.entry(name.to_owned()).or_default();
-        endpoint.total += 1;
-        if let Some(failure) = failure {
-            *endpoint.failures.entry(failure).or_default() += 1;
-        }
-        let times = [
-            Some(&pair.production),
-            response(&pair.candidate),
-            pair.control.as_ref().and_then(response),
-        ];
-        for (times, response) in endpoint.times.iter_mut().zip(times) {
-            if let Some(micros) = response.and_then(|response| response.latency_us) {
-                times.record(micros);
-            }
-        }
-        let raw = keys(&counted.found);
-        let noise = counted.control.as_ref().map(keys);
-        endpoint.differing += u64::from(!raw.is_empty());
-        let number = number(&pair.id);
-        let mut combination = Vec::with_capacity(raw.len());
-        for (path, class) in &raw {
-            let Some((at, field)) = endpoint.field(path, *class) else { continue };
-            combination.push(at);
-            field.raw += 1;
-            field.weight += raw.len() as u64;
-            field.only_raw +=
-                u64::from(noise.as_ref().is_some_and(|noise| !noise.contains(&(*path, *class))));
-            if field.samples.wants(number)
-                && (self.sample_bytes < SAMPLE_BYTES || field.samples.is_empty())
-            {
-                if Arc::strong_count(finding) == 1 {
-                    self.sample_bytes += finding.size();
-                }
-                if let Some(gone) = field.samples.offer(number, finding)
-                    && Arc::strong_count(&gone) == 1
-                {
-                    self.sample_bytes -= gone.size().min(self.sample_bytes);
-                }
-            }
-        }
-        endpoint.combination(combination);
-        for difference in &counted.found.differences {
-            match (difference.forgiven, difference.hint) {
-                (Some(forgiven), _) => {
-                    endpoint.forgive(&difference.path, difference.class, forgiven)
-                }
-                (None, Some(hint)) => {
-                    if let Some((_, field)) = endpoint.field(&difference.path, difference.class) {
-                        *field.hints.entry(hint).or_default() += 1;
-                    }
-                }
-                (None, None) => {}
-            }
-        }
-        if let Some(noise) = &noise {
-            endpoint.control += 1;
-            endpoint.control_differing += u64::from(!noise.is_empty());
-            for (path, class) in noise {
-                if let Some((_, field)) = endpoint.field(path, *class) {
-                    field.noise += 1;
-                    field.only_noise += u64::from(!raw.contains(&(*path, *class)));
-                }
-            }
-        }
-        for (which, found) in [&counted.again, &counted.own].into_iter().enumerate() {
-            let Some(found) = found else { continue };
-            let keys = keys(found);
-            if which == 1 && keys.iter().any(|(path, class)| !OwnNoise::is_noise(path, *class)) {
-                endpoint.stateful += 1;
-                continue;
-            }
-            if let Some(trials) = endpoint.repeated.get_mut(which) {
-                *trials += 1;
-            }
-            for (path, class) in keys {
-                if let Some((_, field)) = endpoint.field(path, class)
-                    && let Some(differing) = field.repeated.get_mut(which)
-                {
-                    *differing += 1;
-                }
-            }
-        }
     }
 
     fn finding(
@@ -341,14 +238,6 @@ impl Comparison {
     }
 }
 
-/// What was found in one pair.
-struct Counted {
-    found: Found,
-    control: Option<Found>,
-    again: Option<Found>,
-    own: Option<Found>,
-}
-
 /// One side, read.
 enum Side<'a> {
     Response(Read<'a>),
@@ -371,18 +260,21 @@ impl<'a> Side<'a> {
     }
 }
 
+/// A response whose body was read already, and whose trailers are not compared.
+fn without_body<'a>(response: &Response<'a>) -> Response<'a> {
+    Response {
+        status: response.status,
+        fields: response.fields.clone(),
+        trailers: Vec::new(),
+        content: Content::Unknown("read already"),
+        at: response.at,
+        latency_us: None,
+    }
+}
+
 fn response<'r, 'a>(answer: &'r Answer<'a>) -> Option<&'r Response<'a>> {
     match answer {
         Answer::Response(response) => Some(response),
         Answer::Failed(_) => None,
     }
-}
-
-/// The fields that count, each once.
-fn keys(found: &Found) -> Vec<(&str, Class)> {
-    let counted = found.differences.iter().filter(|difference| difference.counts());
-    let mut keys: Vec<(&str, Class)> = counted.map(|one| (&*one.path, one.class)).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    keys
 }

@@ -32,6 +32,18 @@ pub enum Content<'a> {
     Unknown(&'static str),
 }
 
+impl Content<'_> {
+    /// The same, without its own bytes.
+    #[must_use]
+    pub fn borrowed(&self) -> Content<'_> {
+        match self {
+            Self::Bytes(bytes) => Content::Bytes(Cow::Borrowed(bytes)),
+            Self::Digest(length, digest) => Content::Digest(*length, *digest),
+            Self::Unknown(why) => Content::Unknown(why),
+        }
+    }
+}
+
 /// What a body was read as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]

@@ -48,7 +48,7 @@ impl<'p> Side<'p> {
             status: head.status().unwrap_or_default(),
             fields: head.fields().collect(),
             trailers: body.trailers.iter().map(|line| trailer(&body.trailer_bytes, line)).collect(),
-            content: self.content.clone(),
+            content: self.content.borrowed(),
             at: i64::try_from(self.message.started.as_nanos()).ok(),
             latency_us: Some(self.latency_us),
         }

@@ -146,14 +146,17 @@ impl Target {
 
     /// Waits until `n` requests have come; panics with those that did when that takes longer.
     pub(crate) fn wait_for(&self, n: usize, longest: Duration) -> Vec<RawRequest> {
-        let deadline = now() + longest;
-        let mut state = self.shared.state();
-        while state.received.len() < n {
-            let left = deadline.saturating_duration_since(now());
-            assert!(!left.is_zero(), "{n} requests wanted, got {:#?}", state.received);
-            state = self.shared.changed.wait_timeout(state, left).unwrap().0;
-        }
-        state.received.clone()
+        let received = self.wait_up_to(n, longest);
+        assert!(received.len() >= n, "{n} requests wanted, got {received:#?}");
+        received
+    }
+
+    /// Waits until `n` requests have come, or so long; returns those that did.
+    pub(crate) fn wait_up_to(&self, n: usize, longest: Duration) -> Vec<RawRequest> {
+        let state = self.shared.state();
+        let too_few = |state: &mut State| state.received.len() < n;
+        let waited = self.shared.changed.wait_timeout_while(state, longest, too_few);
+        waited.unwrap().0.received.clone()
     }
 
     /// Lets every [`Behaviour::Hold`] wait again.

@@ -101,8 +101,16 @@ impl Flow {
         let peer_end = from.other();
         let mut own = self.belief(from, seq, cx);
         let mut peer = self.belief(peer_end, ack, cx);
-        if !self.is_exact(own, from, seq) {
-            let overflowed = self.contenders().is_some_and(|contenders| contenders.overflowed);
+        let overflowed = self.contenders().is_some_and(|contenders| contenders.overflowed);
+        if self.is_exact(own, from, seq) {
+            let vouched = self.answered(from, seq, own).is_some_and(|answered| {
+                self.is_exact(peer, peer_end, answered) || self.awaits(peer_end)
+            });
+            if overflowed && !vouched && !self.is_exact(peer, peer_end, ack) {
+                // The right one may be among the forgotten ones.
+                peer = Belief::Refuted;
+            }
+        } else {
             let refuted = matches!(own, Belief::Refuted);
             if refuted && self.answered(peer_end, ack, peer) == Some(seq) {
                 own = Belief::Other(Syn::before(from, seq, None));
@@ -143,7 +151,7 @@ impl Flow {
         }
     }
 
-    /// Which SYN of `end` the number belongs to.
+    /// Which SYN of `end` the number belongs to. None that was seen has numbers before it.
     fn belief(&self, end: End, number: SeqNumber, cx: &Context<'_>) -> Belief {
         let half = &self.halves[end];
         let window = cx.limits.window.cast_signed();
@@ -153,7 +161,10 @@ impl Flow {
         if let Some(syn) = self.contenders().and_then(|c| c.exact(end, number)) {
             return Belief::Other(syn);
         }
-        if !half.known || (-window..=window).contains(&number.distance_from(half.next)) {
+        let follows =
+            half.opening == Opening::Unseen || number.distance_from(half.isn.advanced_by(1)) >= 0;
+        let near = (-window..=window).contains(&number.distance_from(half.next));
+        if !half.known || follows && near {
             return Belief::Present;
         }
         let near = |syn: &&Syn| {

@@ -38,6 +38,35 @@ fn of_two_syn_acks_the_acknowledged_one_counts() {
 }
 
 #[test]
+fn a_syn_ack_cannot_be_meant_by_a_number_before_it() {
+    // The right SYN-ACK was lost by the capture, the stray one is less than a window away.
+    let mut talk = Talk::new(100, 500);
+    let syn = talk.segment(Side::Client, Flags::SYN, b"");
+    let stray = syn_ack(&mut talk, 543);
+    talk.segment(Side::Server, SYN_ACK, b"");
+    let rest = [talk.client(b""), talk.client(b"ask"), talk.server(b"answer")];
+    let segments = [syn, stray].into_iter().chain(rest);
+    assert_eq!(story(segments), "open c:ask s:answer end_of_input");
+}
+
+#[test]
+fn a_syn_ack_that_was_forgotten_counts_when_it_is_acknowledged() {
+    for near in [457, 543] {
+        let mut talk = Talk::new(100, 500);
+        let syn = talk.segment(Side::Client, Flags::SYN, b"");
+        let stray = Segment { ack: SeqNumber(1300), ..syn_ack(&mut talk, near) };
+        let right = talk.segment(Side::Server, SYN_ACK, b"");
+        // More than are remembered.
+        let others = (0..10_u32).map(|n| {
+            Talk::new(700_000_000 + n * 1_000_000, 0).segment(Side::Client, Flags::SYN, b"")
+        });
+        let rest = [talk.client(b""), talk.client(b"ask"), talk.server(b"answer")];
+        let segments = [syn, stray, right].into_iter().chain(others).chain(rest);
+        assert_eq!(story(segments), "open c:ask s:answer end_of_input", "{near}");
+    }
+}
+
+#[test]
 fn a_stray_syn_before_the_first_payload_changes_nothing() {
     let mut talk = Talk::new(100, 500);
     let handshake = talk.handshake();

@@ -42,7 +42,9 @@ impl Flow {
         let syn = Syn { end: from, isn: segment.seq, answers };
         if half.opening == Opening::Unseen {
             let late = half.known && half.next == first || self.is_acknowledged(&syn);
-            if !late && (half.seen || self.state != State::HalfOpen) {
+            // Its peer has said where it begins, by more than a SYN-ACK.
+            let placed = half.known && !self.awaits(from);
+            if !late && (placed || self.state != State::HalfOpen) {
                 return self.refuse_syn(&segment, syn, cx);
             }
             self.start(syn);

@@ -67,6 +67,20 @@ fn a_syn_ack_that_was_forgotten_counts_when_it_is_acknowledged() {
 }
 
 #[test]
+fn a_stray_syn_of_an_end_that_only_its_peer_has_placed_changes_nothing() {
+    for isn in [457, 543, 900_000_000] {
+        let mut talk = Talk::new(100, 500);
+        let syn = talk.segment(Side::Client, Flags::SYN, b"");
+        talk.segment(Side::Server, SYN_ACK, b"");
+        let acknowledgment = talk.client(b"");
+        let stray = Talk::new(0, isn).segment(Side::Server, Flags::SYN, b"");
+        let rest = [talk.client(b"ask"), talk.server(b"answer")];
+        let segments = [syn, acknowledgment, stray].into_iter().chain(rest);
+        assert_eq!(story(segments), "open c:ask s:answer end_of_input", "{isn}");
+    }
+}
+
+#[test]
 fn a_stray_syn_before_the_first_payload_changes_nothing() {
     let mut talk = Talk::new(100, 500);
     let handshake = talk.handshake();

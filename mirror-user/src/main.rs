@@ -46,7 +46,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
             let report = run::plan::run(args)?;
             let json = args.report.json.then(|| serde_json::to_string(&report)).transpose()?;
             let text = json.map_or_else(|| report.to_string(), |json| json + "\n");
-            return Ok(io::stdout().write_all(text.as_bytes()).map(|()| true)?);
+            return Ok(io::stdout().write_all(text.as_bytes()).map(|()| code(true))?);
         }
         Command::Run(args) => Config::for_run(args)?,
         Command::Compare(args) => {

@@ -293,7 +293,10 @@ impl Sink for ReplaySink {
         };
         let behind = Note::new(Topic::Late, [(cause, behind)]);
         let correlated = Note::new(Topic::Correlated, self.queue.counters.correlated.non_zero());
-        let notes = [log, breaker, retried, resent, behind, correlated];
+        let no_room = self.queue.counters.no_room.load(Relaxed);
+        let not_kept =
+            Note::new(Topic::ResponsesNotKept, (no_room > 0).then_some(("no_room", no_room)));
+        let notes = [log, breaker, retried, resent, behind, correlated, not_kept];
         self.reasons.notes().chain(notes.into_iter().flatten()).collect()
     }
 

@@ -54,6 +54,9 @@ pub enum Topic {
     /// Why bodies were not kept.
     #[strum(serialize = "bodies not kept")]
     BodiesNotKept,
+    /// Why bodies of a target's responses were not kept.
+    #[strum(serialize = "target's bodies not kept")]
+    ResponsesNotKept,
     /// What each rule did.
     #[strum(serialize = "rules")]
     Rules,

@@ -37,6 +37,7 @@ use crate::sink::replay::outcome::observer::ShadowResponse;
 use crate::sink::replay::schedule::timer::{Sleeper, Timer};
 use crate::sink::replay::transport::connections::{Connections, Pool};
 use crate::sink::replay::transport::dial::Dialer;
+use crate::sink::replay::transport::room::Room;
 use crate::sink::replay::transport::target::Target;
 use crate::sink::replay::transport::upstream::{SCRATCH_BYTES, Scratch};
 use crate::sink::replay::{Pace, ReplayOptions, Timeouts, WhenFull};
@@ -56,8 +57,8 @@ pub(in crate::sink::replay) struct Engine {
     pub(in crate::sink::replay) pool: Pool,
     pub(in crate::sink::replay) timer: Timer,
     pub(in crate::sink::replay) scratch: Scratch,
-    /// Whether the target's responses are kept.
-    pub(in crate::sink::replay) keeps_responses: bool,
+    /// Memory for the target's responses; `None` if these are not kept.
+    pub(in crate::sink::replay) room: Option<Rc<Room>>,
     /// Replaces production's values with the target's, if enabled.
     pub(in crate::sink::replay) correlate: Option<Correlate>,
     /// How often a request is retried if no byte of it was sent.
@@ -101,7 +102,7 @@ pub(in crate::sink::replay) fn run(
         pool: Pool::new(options.connections, options.limits.connections),
         timer,
         scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
-        keeps_responses: options.keeps_responses(),
+        room: options.keeps_responses().then(|| Rc::new(Room::new(Arc::clone(queue)))),
         correlate: options.correlate.then(|| Correlate::new(options.copies.count)),
         retry_unsent: options.retry_unsent,
         resend: options.resend,

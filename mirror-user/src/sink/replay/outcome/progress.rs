@@ -151,6 +151,8 @@ pub(in crate::sink::replay) struct Counters {
     pub(in crate::sink::replay) resent: AtomicU64,
     /// Requests that were late because of the one before them.
     pub(in crate::sink::replay) behind: AtomicU64,
+    /// Responses whose body was not kept, because those of others took the memory.
+    pub(in crate::sink::replay) no_room: AtomicU64,
     /// How often the circuit breaker opened.
     pub(in crate::sink::replay) breaker_opened: AtomicU64,
     /// The state of the circuit breaker, as a number.
@@ -184,6 +186,7 @@ impl Counters {
             retried: AtomicU64::default(),
             resent: AtomicU64::default(),
             behind: AtomicU64::default(),
+            no_room: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),
             breaker: AtomicU8::new(BreakerState::Closed as u8),
             ramp: AtomicU64::new(1.0_f64.to_bits()),

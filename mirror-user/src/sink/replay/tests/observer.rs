@@ -1,6 +1,7 @@
 //! What an observer is given of each request.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::sync::Mutex;
 
 use super::*;
@@ -66,6 +67,46 @@ fn body_that_is_too_long_is_reported_by_its_length() {
     let message = outcomes[0].result.as_ref().unwrap().message.as_ref().unwrap();
     assert!(matches!(message.body.wire, Kept::TooLarge));
     assert_eq!(message.body.length, length);
+}
+
+#[test]
+fn bodies_that_find_no_room_are_counted_and_reported_by_their_length() {
+    // More than there is room for, each but for its last byte.
+    const CONNECTIONS: u64 = 70;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (go_on, told) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let streams = listener.incoming().take(CONNECTIONS as usize).map(|stream| {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {MAX_BODY_BYTES}\r\n\r\n").unwrap();
+            stream.write_all(&vec![b'x'; MAX_BODY_BYTES - 1]).unwrap();
+            stream
+        });
+        let streams: Vec<_> = streams.collect();
+        told.recv().unwrap();
+        streams.into_iter().for_each(|mut stream| stream.write_all(b"x").unwrap());
+    });
+    let mut not_kept = 0;
+    let outcomes = outcomes(&url, file(), |replay| {
+        (0..CONNECTIONS).for_each(|connection| replay.gets(connection, 1));
+        let queue = Arc::clone(&replay.sink.queue);
+        let no_room = || queue.counters.no_room.load(Relaxed);
+        replay.wait_until("without room", |_| no_room() >= CONNECTIONS - 64);
+        go_on.send(()).unwrap();
+        replay.wait_until("answered", |progress| progress.answered == CONNECTIONS);
+        not_kept = no_room();
+    });
+    server.join().unwrap();
+    let bodies = outcomes.iter().map(|outcome| {
+        let response = outcome.result.as_ref().unwrap();
+        &response.message.as_ref().unwrap().body
+    });
+    assert!(bodies.clone().all(|body| body.length == MAX_BODY_BYTES as u64));
+    let too_large = bodies.filter(|body| matches!(body.wire, Kept::TooLarge)).count();
+    assert_eq!(too_large as u64, not_kept);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::backoff::{Attempt, ConnectBackoff};
+use super::room::Share;
 use super::upstream::Upstream;
 use crate::logging::emit;
 use crate::sink::replay::clock::now;
@@ -210,8 +211,8 @@ impl Engine {
                 self.pool.backoff.succeeded();
                 counters.connections.fetch_add(1, Relaxed);
                 counters.connected.fetch_add(1, Relaxed);
-                let (upstream, queue) =
-                    (Upstream::new(stream, self.keeps_responses), Arc::clone(&self.queue));
+                let share = self.room.clone().map(Share::new);
+                let (upstream, queue) = (Upstream::new(stream, share), Arc::clone(&self.queue));
                 Ok(Held { connection: Connection { upstream, queue }, _permit: permit })
             }
             Err(why) => {

@@ -6,6 +6,7 @@ pub(in crate::sink::replay) mod connections;
 pub(in crate::sink::replay) mod dial;
 mod probe;
 pub(in crate::sink::replay) mod proxy;
+pub(in crate::sink::replay) mod room;
 pub(in crate::sink::replay) mod stream;
 pub(in crate::sink::replay) mod target;
 pub(in crate::sink::replay) mod target_url;

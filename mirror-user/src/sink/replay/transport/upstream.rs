@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::room::Share;
 use super::stream::Stream;
 use crate::http::message::Message;
 use crate::http::{ResponseProgress, ResponseReader};
@@ -43,8 +44,8 @@ pub(in crate::sink::replay) struct Completed {
 pub(in crate::sink::replay) struct Upstream {
     stream: Stream,
     reader: ResponseReader,
-    /// Whether responses are kept.
-    keeps: bool,
+    /// The memory for the bodies of responses; `None` if these are not kept.
+    share: Option<Share>,
     /// When the first byte of the response arrived, if it is kept.
     started: Option<Timestamp>,
     /// No byte of the last request has been written.
@@ -56,12 +57,12 @@ pub(in crate::sink::replay) struct Upstream {
 }
 
 impl Upstream {
-    /// `keeps`: whether responses are kept, with bodies of at most [`MAX_BODY_BYTES`].
-    pub(in crate::sink::replay) fn new(stream: Stream, keeps: bool) -> Self {
+    /// `share`: what keeps responses, with bodies of at most [`MAX_BODY_BYTES`].
+    pub(in crate::sink::replay) fn new(stream: Stream, share: Option<Share>) -> Self {
         Self {
             stream,
             reader: ResponseReader::default(),
-            keeps,
+            share,
             started: None,
             untouched: true,
             used: false,
@@ -107,7 +108,7 @@ impl Upstream {
         timer: &mut DeadlineTimer,
         now: Instant,
     ) -> Result<Completed, NotDelivered> {
-        self.reader.expect(request.is_head, self.keeps.then_some(MAX_BODY_BYTES));
+        self.reader.expect(request.is_head, self.share.as_ref().map(|_| MAX_BODY_BYTES));
         self.started = None;
         let mut outgoing = Outgoing::new(request);
         self.untouched = true;
@@ -156,7 +157,7 @@ impl Upstream {
             if let Err(why) = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 return Poll::Ready(Err(lost(&why)));
             }
-            if self.keeps && self.started.is_none() {
+            if self.share.is_some() && self.started.is_none() {
                 self.started = Some(wall_time());
             }
             self.heard |= !buffer.filled().is_empty();
@@ -165,12 +166,18 @@ impl Upstream {
             } else {
                 self.reader.push(buffer.filled()).map_err(|_| NotDelivered::InvalidResponse)
             };
+            if let Some(share) = &mut self.share
+                && !share.hold(self.reader.held())
+            {
+                self.reader.forget_body();
+            }
             match progress {
                 Ok(ResponseProgress::NeedMore) => {}
                 Ok(ResponseProgress::Complete { status, reusable }) => {
                     self.used = true;
                     let message =
                         self.started.and_then(|started| self.reader.take(started, wall_time()));
+                    self.share.as_mut().map(|share| share.hold(0));
                     return Poll::Ready(Ok(Completed { status, reusable, message }));
                 }
                 Err(why) => return Poll::Ready(Err(why)),

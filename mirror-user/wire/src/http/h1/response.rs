@@ -179,6 +179,21 @@ impl ResponseReader {
         Some(Message { started, finished, head, body, incomplete: None, flaws: all_flaws })
     }
 
+    /// The memory that the kept part of the body takes, in bytes.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        let wire = self.kept.as_ref().and_then(|kept| kept.wire.as_ref());
+        wire.map_or(0, Vec::capacity)
+    }
+
+    /// Gives up the body of the response that is being read, because there is no space for it: its
+    /// head and length are kept, as of one that is too long.
+    pub fn forget_body(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.wire = None;
+        }
+    }
+
     fn complete(&self, reusable: bool) -> ResponseProgress {
         ResponseProgress::Complete { status: self.status, reusable }
     }

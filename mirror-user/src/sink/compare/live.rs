@@ -160,7 +160,7 @@ impl Meeting {
             return self.counts.count(NotCompared::NotSent);
         }
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if !queue.as_ref().is_some_and(|queue| queue.try_send(complete).is_ok()) {
+        if queue.as_ref().is_none_or(|queue| queue.try_send(complete).is_err()) {
             self.counts.count(NotCompared::Shed);
         }
     }

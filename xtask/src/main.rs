@@ -26,7 +26,8 @@ cargo xtask fuzz SECONDS [TARGET]
                               fuzz these parsers, or every one, for so long each; or --smoke
 cargo xtask dist              static binary, packages, SBOM, checksums, and what an image is built from
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
-cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM
+cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM,
+                              and only tests of these names after --
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
 ";
 

@@ -68,6 +68,8 @@ pub(super) struct Guest<'a> {
     pub(super) files: &'a Files,
     pub(super) accelerator: Accelerator,
     pub(super) test: &'a Path,
+    /// What the names of tests that are run contain; all, if empty.
+    pub(super) filters: &'a [&'a str],
     /// What the names of tests that are left out contain.
     pub(super) skip: &'a [&'a str],
 }
@@ -127,10 +129,11 @@ impl Guest<'_> {
     }
 
     fn command(&self) -> String {
+        let filters: String = self.filters.iter().map(|name| format!(" {name}")).collect();
         let skip: String = self.skip.iter().map(|name| format!(" --skip {name}")).collect();
         format!(
             "export PATH=/usr/sbin:/usr/bin:/sbin:/bin MIRROR_TEST_SLOWNESS={} TERM=dumb\n\
-             cd {}/mirror-user; {} --include-ignored --test-threads=1{skip}",
+             cd {}/mirror-user; {} --include-ignored --test-threads=1{filters}{skip}",
             self.accelerator.slowness(),
             root().display(),
             self.test.display()

@@ -16,9 +16,12 @@ use self::package::{KERNELS, Release};
 use crate::setup;
 use crate::test::kernel_test;
 
-/// Runs the tests on the kernels named, such as `6.1`; on all that are known when none is.
-/// `--emulate` leaves KVM aside.
+/// Runs the tests on the kernels named, such as `6.1`; on all that are known when none is. What follows
+/// `--` are parts of the names of tests. `--emulate` leaves KVM aside.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
+    let end = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
+    let (args, filters) = args.split_at(end);
+    let filters = filters.get(1..).unwrap_or_default();
     let (flags, names): (Vec<&str>, Vec<&str>) =
         args.iter().copied().partition(|arg| arg.starts_with("--"));
     let accelerator = match flags.as_slice() {
@@ -42,7 +45,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     for release in releases {
         let files = release.fetch()?;
         println!("\n== {} ({}), {accelerator}", release.name, files.version);
-        let guest = Guest { files: &files, accelerator, test: &test, skip: release.lacks };
+        let guest = Guest { files: &files, accelerator, test: &test, filters, skip: release.lacks };
         let outcome = guest.run().with_context(|| files.version.clone())?;
         rows.push((files.version, outcome));
     }

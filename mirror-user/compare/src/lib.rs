@@ -4,6 +4,7 @@
 pub mod comparison;
 pub mod count;
 mod decimal;
+pub mod details;
 pub mod diff;
 pub mod difference;
 pub mod diffy;

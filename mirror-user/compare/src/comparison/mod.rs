@@ -4,16 +4,18 @@
 //! responses; all within limits.
 
 mod curl;
+mod look;
 mod spec;
 mod tally;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use self::spec::{BadSpec, NoiseSpec, Spec};
 use self::tally::{Counted, keys};
 use crate::count::Endpoint;
+use crate::details::Details;
 use crate::diff::{Found, How};
 use crate::difference::{Difference, Forgiven};
 use crate::endpoint::Endpoints;
@@ -29,6 +31,10 @@ use crate::verdict::Thresholds;
 pub const SAMPLE_BYTES: usize = 64 << 20;
 /// Differences of one pair that its finding lists.
 const LISTED: usize = 100;
+/// The last pairs that are kept with their messages.
+pub const RECENT: usize = 200;
+/// Bytes that they take together, about.
+const RECENT_BYTES: usize = 16 << 20;
 
 /// How pairs are compared and judged.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +55,8 @@ pub struct Options {
     pub latency: LatencyOptions,
     /// Where findings' curl commands send to: the candidate's URL.
     pub base_url: String,
+    /// Keep the messages of samples and of the last pairs, for people who look at them.
+    pub details: bool,
 }
 
 /// How latencies are judged.
@@ -91,6 +99,25 @@ pub struct Comparison {
     ids: Ids,
     pairs: u64,
     sample_bytes: usize,
+    recent: Recent,
+}
+
+/// The last pairs, whatever was found.
+#[derive(Default)]
+struct Recent {
+    findings: VecDeque<Arc<Finding>>,
+    bytes: usize,
+}
+
+impl Recent {
+    fn push(&mut self, finding: &Arc<Finding>) {
+        self.bytes += finding.size();
+        self.findings.push_back(Arc::clone(finding));
+        while self.findings.len() > RECENT || self.bytes > RECENT_BYTES {
+            let Some(gone) = self.findings.pop_front() else { break };
+            self.bytes = self.bytes.saturating_sub(gone.size());
+        }
+    }
 }
 
 /// Correspondences of production's identifiers with each other side's.
@@ -113,6 +140,7 @@ impl Comparison {
             ids: Ids::default(),
             pairs: 0,
             sample_bytes: 0,
+            recent: Recent::default(),
         }
     }
 
@@ -172,6 +200,9 @@ impl Comparison {
         let finding = Arc::new(self.finding(&name, pair, &found, control.as_ref()));
         self.pairs += 1;
         self.count(&name, pair, failure, &Counted { found, control, again, own }, &finding);
+        if self.options.details {
+            self.recent.push(&finding);
+        }
         finding
     }
 
@@ -213,7 +244,7 @@ impl Comparison {
             endpoint: endpoint.to_owned(),
             method: pair.request.method.to_owned(),
             target: pair.request.target.to_owned(),
-            curl: if found.differences.iter().any(Difference::counts) {
+            curl: if self.options.details || found.differences.iter().any(Difference::counts) {
                 curl::command(&pair.request, &self.options.base_url)
             } else {
                 String::new()
@@ -222,6 +253,7 @@ impl Comparison {
             latency_us: sides(|response| response.latency_us),
             differences: listed.map(show).collect(),
             more: found.more + found.differences.len().saturating_sub(LISTED) as u64,
+            details: self.options.details.then(|| Details::new(pair, &self.options.limits)),
         }
     }
 
@@ -234,6 +266,8 @@ impl Comparison {
     /// Starts over with the same options; correspondences of identifiers stay.
     pub fn reset(&mut self) {
         self.endpoints.clear();
+        self.recent = Recent::default();
+        self.options.rules.forget_hits();
         (self.pairs, self.sample_bytes) = (0, 0);
     }
 }

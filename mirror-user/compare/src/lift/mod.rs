@@ -118,19 +118,51 @@ pub fn lift(fields: &[(&[u8], &[u8])], content: &Content<'_>, limits: &Limits) -
     if bytes.is_empty() {
         return Lifted { format: Format::Empty, tree: Builder::new(limits).finish(), flaw: None };
     }
-    let values = |name: &'static str| {
-        let wanted = move |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
-        fields.iter().filter(wanted).map(|(_, value)| *value)
+    let decoded = match decoded(fields, bytes, limits) {
+        Ok(decoded) => decoded,
+        Err(why) => return digest(bytes, Some(why), limits),
     };
-    let decoded = coding::codings(values("content-encoding"))
-        .and_then(|codings| coding::undo(&codings, Cow::Borrowed(&**bytes), limits.body_bytes));
-    let decoded = match decoded {
-        Ok(decoded) if decoded.len() <= limits.body_bytes => decoded,
-        Ok(_) => return digest(bytes, Some(Unreadable::TooLarge), limits),
-        Err(why) => return digest(bytes, Some(why.into()), limits),
-    };
-    let media = Media::new(values("content-type").next(), &decoded);
+    let media = Media::new(values(fields, "content-type").next(), &decoded);
     plain(&media, &decoded, limits)
+}
+
+/// A body as text, and what it would be read as; `None` if it is no text.
+#[must_use]
+pub fn text(
+    fields: &[(&[u8], &[u8])],
+    content: &Content<'_>,
+    limits: &Limits,
+) -> (Format, Option<String>) {
+    let Content::Bytes(bytes) = content else { return (Format::Binary, None) };
+    if bytes.is_empty() {
+        return (Format::Empty, None);
+    }
+    let Ok(decoded) = decoded(fields, bytes, limits) else { return (Format::Binary, None) };
+    let media = Media::new(values(fields, "content-type").next(), &decoded);
+    match media.format {
+        Format::Binary => (Format::Binary, None),
+        format => (format, media.text(&decoded).map(|text| text.to_string())),
+    }
+}
+
+/// The values of a field.
+fn values<'f>(
+    fields: &'f [(&'f [u8], &'f [u8])],
+    name: &'static str,
+) -> impl Iterator<Item = &'f [u8]> {
+    let wanted = move |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
+    fields.iter().filter(wanted).map(|(_, value)| *value)
+}
+
+/// A body without its codings.
+fn decoded<'b>(
+    fields: &[(&[u8], &[u8])],
+    bytes: &'b [u8],
+    limits: &Limits,
+) -> Result<Cow<'b, [u8]>, Unreadable> {
+    let codings = coding::codings(values(fields, "content-encoding"))?;
+    let decoded = coding::undo(&codings, Cow::Borrowed(bytes), limits.body_bytes)?;
+    if decoded.len() <= limits.body_bytes { Ok(decoded) } else { Err(Unreadable::TooLarge) }
 }
 
 /// Reads a body without codings.

@@ -13,6 +13,7 @@ use serde::{Serialize, Serializer};
 pub use self::sentence::cause;
 use crate::comparison::Options;
 use crate::count::{Endpoint, Field};
+use crate::details::Details;
 use crate::difference::{Class, Difference, Forgiven, Hint};
 use crate::pair::Failure;
 use crate::rules::{RuleHits, Rules};
@@ -64,6 +65,9 @@ pub struct Finding {
     pub differences: Vec<Shown>,
     /// Differences that are not listed.
     pub more: u64,
+    /// The messages, where somebody may look at them.
+    #[serde(skip)]
+    pub details: Option<Details>,
 }
 
 impl Finding {
@@ -82,7 +86,8 @@ impl Finding {
             one.path.len() + one.pointer.len() + sides.sum::<usize>() + size_of::<Shown>()
         };
         let own = self.id.len() + self.endpoint.len() + self.target.len() + self.curl.len();
-        own + self.differences.iter().map(texts).sum::<usize>() + size_of::<Self>()
+        let details = self.details.as_ref().map_or(0, Details::size);
+        own + details + self.differences.iter().map(texts).sum::<usize>() + size_of::<Self>()
     }
 }
 
@@ -281,7 +286,9 @@ impl Report {
 }
 
 impl EndpointReport {
-    fn new(name: &str, counted: &Endpoint, options: &Options) -> Self {
+    /// Judges what was counted.
+    #[must_use]
+    pub fn new(name: &str, counted: &Endpoint, options: &Options) -> Self {
         let thresholds = &options.thresholds;
         let fields = counted.fields.iter().filter(|field| !field.is_noise_alone());
         let mut fields: Vec<FieldReport> =

@@ -160,6 +160,11 @@ impl Rules {
         }
     }
 
+    /// Counts from zero again.
+    pub(crate) fn forget_hits(&mut self) {
+        self.hits.fill(0);
+    }
+
     /// The text of a rule.
     #[must_use]
     pub fn text(&self, rule: u16) -> &str {

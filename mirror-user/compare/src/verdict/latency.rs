@@ -9,6 +9,8 @@ use super::stats::{MannWhitney, mann_whitney};
 const LONGEST: u64 = 3_600_000_000;
 /// Significant digits: an error of 1 % at most, and 13 KiB for a side of an endpoint.
 const DIGITS: u8 = 2;
+/// A step of a distribution that is shown: a fifth more.
+pub const STEP: f64 = 1.2;
 /// Samples that each side needs.
 pub const MIN_SAMPLES: u64 = 50;
 /// Below this p the candidate is slower.
@@ -66,6 +68,22 @@ impl Times {
             p95_us: at(0.95),
             p99_us: at(0.99),
         }
+    }
+
+    /// How many took how long, in steps of a factor of [`STEP`]: the upper end of each step that is not empty, in
+    /// microseconds, and its responses.
+    #[must_use]
+    pub fn distribution(&self) -> Vec<(u64, u64)> {
+        let mut steps: Vec<(u64, u64)> = Vec::new();
+        for (value, count) in self.values() {
+            let step = (value.max(1) as f64).log(STEP).ceil();
+            let end = STEP.powf(step).ceil() as u64;
+            match steps.last_mut() {
+                Some((last, responses)) if *last == end => *responses += count,
+                _ => steps.push((end, count)),
+            }
+        }
+        steps
     }
 
     fn values(&self) -> Vec<(u64, u64)> {
@@ -142,5 +160,15 @@ mod tests {
         let judged = Slower::new(&base, &few).unwrap();
         assert!(!judged.enough && !judged.is_slower(1.2));
         assert!(Slower::new(&base, &Times::default()).is_none());
+    }
+
+    #[test]
+    fn a_distribution_has_every_response_once_in_rising_steps() {
+        let times = times((0..1_000).map(|n| n * n));
+        let steps = times.distribution();
+        assert_eq!(steps.iter().map(|(_, count)| count).sum::<u64>(), 1_000);
+        assert!(steps.windows(2).all(|two| two[0].0 < two[1].0), "{steps:?}");
+        assert!(steps.len() < 80, "{}", steps.len());
+        assert_eq!(Times::default().distribution(), []);
     }
 }

@@ -1,10 +1,14 @@
 //! `mirror compare`: production's responses against a candidate's.
 //!
 //! Two recordings are read one after the other: the candidate's into memory, then production's, whose exchanges are
-//! compared as they come. Or requests are replayed to the candidate, and its responses compared. The report goes to the terminal and to the files that were asked for; the gate decides the
-//! exit code.
+//! compared as they come. Or requests are replayed to the candidate, and its responses compared. A dashboard shows it
+//! meanwhile, and stays at the end. The report goes to the terminal and to the files that were asked for; the gate decides
+//! the exit code.
 
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use mirror_compare::gate::Outcome;
@@ -14,31 +18,61 @@ use mirror_compare::report::{Report, junit};
 
 use crate::cli::CompareArgs;
 use crate::config::compare::{CompareConfig, Reports};
-use crate::logging;
+use crate::dashboard::{Dashboard, Serving, Watched};
+use crate::logging::{self, emit};
 use crate::run;
 use crate::shutdown::Stop;
+
+/// How late Ctrl-C is noticed when there is nothing else to do.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs it; the exit code.
 ///
 /// # Errors
 /// What is wrong with the command line or the recordings, and what cannot be written.
 pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let CompareConfig { runs, comparison, gate, reports } = CompareConfig::new(args)?;
+    let CompareConfig { runs, comparison, gate, reports, dashboard } = CompareConfig::new(args)?;
     let stop = Stop::on_signals()?;
     stop.on_hangup()?;
+    // Before it is confined, so that a port that is taken is told before anything else.
+    let mut dashboard = dashboard.map(Dashboard::bind).transpose()?;
+    let (watched, mut serving) = (Watched::new(comparison.clone()), None);
     for config in runs {
         run::confine(&config)?;
-        let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
+        let run = run::start(config, &stop)?;
+        watched.run(run.counters());
+        if let Some(dashboard) = dashboard.take() {
+            serving = Some(dashboard.serve(Arc::clone(&watched))?);
+        }
+        let (summary, outcome) = run.to_end(&stop);
         summary.warnings.iter().for_each(|warning| logging::warning(warning));
         outcome?;
     }
+    watched.end();
     let report = comparison.lock().report();
     write(&report, reports, out)?;
+    out.flush()?;
     let outcome = gate.map(|gate| gate.judge(&report));
     if let Some(outcome) = &outcome {
         tell(outcome);
     }
+    if let Some(serving) = serving.filter(|_| !stop.requested()) {
+        stay(&serving, &stop);
+    }
     Ok(outcome.map_or(0, |outcome| outcome.exit_code()))
+}
+
+/// Keeps the dashboard until the stop is requested.
+fn stay(serving: &Serving, stop: &Stop) {
+    let address = serving.address();
+    emit!(
+        DashboardStays,
+        address = %address,
+        "dashboard: all is compared; http://{address}/ stays until Ctrl-C"
+    );
+    while !stop.requested() {
+        thread::park_timeout(LOOK);
+    }
 }
 
 fn write(report: &Report, to: Reports, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -33,6 +33,7 @@ pub mod sink;
 
 pub mod compare;
 pub mod confine;
+pub mod dashboard;
 pub mod demo;
 pub mod descriptors;
 pub mod doctor;

@@ -81,6 +81,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "it slows a source down, whatever it feeds",
     ),
     ("progress", &["sink"], "it shows counters"),
+    (
+        "dashboard",
+        &["sink", "admin", "metrics", "privileges"],
+        "it shows a comparison, and does not know how that came about",
+    ),
     ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),
     ("report", &["summary", "files"], "it writes the summary"),
     (

@@ -12,6 +12,7 @@ mod compare;
 mod config;
 mod contract;
 mod correlate;
+mod dashboard;
 mod exact;
 mod faults;
 mod hostile;

@@ -43,6 +43,12 @@ pub(crate) const OPENSSL: &[Tool] = &[Tool { program: "openssl", package: "opens
 /// The judge of the tests whose names begin with `systemd_`.
 pub(crate) const SYSTEMD: &[Tool] = &[Tool { program: "systemd-analyze", package: "systemd" }];
 
+/// The browser of the tests whose names begin with `chromium_`.
+pub(crate) const CHROMIUM: &[Tool] = &[
+    Tool { program: "chromium", package: "chromium" },
+    Tool { program: "chromedriver", package: "chromium-driver" },
+];
+
 /// What the sample services of the shadow contract work with.
 pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
     Tool { program: "pg_createcluster", package: "postgresql" },

@@ -60,7 +60,7 @@ impl Access {
     ///
     /// # Errors
     /// Why it is refused.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         authorization: Option<&[u8]>,
         host: Option<&str>,

@@ -1,5 +1,6 @@
 //! Arguments of `mirror compare`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -44,7 +45,22 @@ pub struct CompareArgs {
     /// Write the report as one HTML file
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
+    /// The dashboard.
+    #[command(flatten)]
+    pub dashboard: DashboardArgs,
     /// What is redacted.
     #[command(flatten)]
     pub redact: RedactSettings,
+}
+
+/// A page in a browser that shows a comparison.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dashboard")]
+pub struct DashboardArgs {
+    /// Show the comparison in a browser, at this address; port 0 takes a free one. After the end of recordings it stays until Ctrl-C
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dashboard: Option<SocketAddr>,
+    /// File with the token that a browser must show; needed where others than this host reach the address. A new one takes effect at once
+    #[arg(long, value_name = "FILE", requires = "dashboard")]
+    pub dashboard_token_file: Option<PathBuf>,
 }

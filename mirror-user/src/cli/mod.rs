@@ -19,7 +19,7 @@ use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 use crate::version;
 
-pub use self::compare::CompareArgs;
+pub use self::compare::{CompareArgs, DashboardArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;

@@ -16,6 +16,7 @@ use super::run::bodies;
 use super::target::{Run, replay_target};
 use super::{Config, SummaryForm, command, redact, source};
 use crate::cli::CompareArgs;
+use crate::dashboard;
 use crate::files::{self, Existing};
 use crate::rules::redact::{Preset, Redactor};
 use crate::settings::{SourceSettings, over};
@@ -36,6 +37,8 @@ pub(crate) struct CompareConfig {
     pub(crate) gate: Option<Gate>,
     /// Where it is written.
     pub(crate) reports: Reports,
+    /// Where it is shown.
+    pub(crate) dashboard: Option<dashboard::Options>,
 }
 
 /// Where the report goes.
@@ -60,7 +63,8 @@ impl CompareConfig {
         apart(args, &run)?;
         let url = args.curl_url.as_ref().or(args.to.as_ref());
         let base_url = url.map_or("http://localhost:8080", |url| url).to_owned();
-        let base = Options { base_url, ..Options::default() };
+        let details = args.dashboard.dashboard.is_some();
+        let base = Options { base_url, details, ..Options::default() };
         let (mut options, gate) = match &args.rules {
             Some(path) => read(path)?.options(base).with_context(|| path.display().to_string())?,
             None => (base, None),
@@ -76,7 +80,9 @@ impl CompareConfig {
         };
         let (junit, html) = (create(args.junit.as_deref())?, create(args.html.as_deref())?);
         let reports = Reports { json: args.json, junit, html };
-        Ok(Self { runs, comparison, gate: args.gate.clone().or(gate), reports })
+        let ports = runs.first().map(Config::ports).unwrap_or_default();
+        let dashboard = super::dashboard::options(&args.dashboard, &ports)?;
+        Ok(Self { runs, comparison, gate: args.gate.clone().or(gate), reports, dashboard })
     }
 }
 
@@ -93,6 +99,8 @@ fn apart(args: &CompareArgs, run: &File) -> anyhow::Result<()> {
     args.source.reads(&mut apart);
     args.with.iter().for_each(|path| apart.reads("--with", path.as_ref()));
     args.rules.iter().for_each(|path| apart.reads("--rules", path));
+    let token = &args.dashboard.dashboard_token_file;
+    token.iter().for_each(|path| apart.reads("--dashboard-token-file", path));
     let written =
         [("--findings", &args.findings), ("--junit", &args.junit), ("--html", &args.html)];
     for (flag, path) in written {

@@ -6,6 +6,7 @@ mod beside;
 pub mod command;
 pub(crate) mod compare;
 pub mod convert;
+mod dashboard;
 pub mod file;
 pub(crate) mod filter;
 pub(crate) mod outputs;

@@ -14,6 +14,10 @@ pub enum Event {
     RunWarning,
     RepeatsLeftOut,
     PrivilegesKept,
+    // The dashboard.
+    DashboardListening,
+    DashboardStays,
+    DashboardFailed,
     // The configuration file.
     ConfigInvalid,
     ConfigFellBack,
@@ -78,7 +82,8 @@ impl Event {
             | Self::ConfigInvalid
             | Self::ConfigRefused
             | Self::CaptureLost
-            | Self::AdminFailed => Level::ERROR,
+            | Self::AdminFailed
+            | Self::DashboardFailed => Level::ERROR,
             Self::RunWarning
             | Self::RepeatsLeftOut
             | Self::PrivilegesKept
@@ -99,7 +104,9 @@ impl Event {
             | Self::ConnectionsReduced
             | Self::DescriptorsExhausted
             | Self::RequestsLate => Level::WARN,
-            Self::ConfigReloaded
+            Self::DashboardListening
+            | Self::DashboardStays
+            | Self::ConfigReloaded
             | Self::ConfigUnchanged
             | Self::Attached
             | Self::CaptureRecovered

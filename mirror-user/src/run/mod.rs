@@ -54,6 +54,7 @@ pub struct Run {
     run_for: Option<Duration>,
     /// The admin endpoint, which answers until the end.
     _admin: Option<Serving>,
+    counters: Arc<SnapshotSlot>,
 }
 
 /// Confines this thread, and the threads that it will start, to what this run needs. Only for live
@@ -156,12 +157,19 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let decoder = Decoder::new(decode::Limits::default()).watching(watch);
     let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
     let front = Packets::new(source, decoder, flows, HttpTable::new(http)).recorded_by(recorder);
+    let counters = Arc::clone(&snapshots);
     let beside = Beside { progress, handover, guard, snapshots };
     let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
-    Ok(Run { pipeline, replays, run_for, _admin: admin })
+    Ok(Run { pipeline, replays, run_for, _admin: admin, counters })
 }
 
 impl Run {
+    /// Where its counters can be asked for while it runs, and afterwards.
+    #[must_use]
+    pub fn counters(&self) -> Arc<SnapshotSlot> {
+        Arc::clone(&self.counters)
+    }
+
     /// Runs until the source ends, `stop` is requested or the time of the run is over.
     ///
     /// # Errors

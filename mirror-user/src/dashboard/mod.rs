@@ -1,0 +1,115 @@
+//! The dashboard of `mirror compare`: a page in a browser that shows a comparison while it goes on, and afterwards.
+//!
+//! In come requests of browsers; out go one page of plain modules and CSS, which is compiled in and asks nobody else,
+//! and JSON that is made of the comparison at that moment. It has a thread of its own with an event loop. A comparison is
+//! locked for as long as it takes to copy one endpoint; what that means is worked out from the copy. All that it shows
+//! has been through the rules: a comparison knows nothing else.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `/`, `/app.js`, … | the page |
+//! | `/api/v1/overview` | the endpoints, and what the capture saw and dropped |
+//! | `/api/v1/endpoints/{id}` | one endpoint with its fields and times |
+//! | `/api/v1/endpoints/{id}/fields/{path}/{class}` | one field with its sample pairs, and the rule that ignores it |
+//! | `/api/v1/requests` | the last pairs, those without a difference, too |
+//! | `/api/v1/requests/{id}` | both sides of one pair |
+//! | `/api/v1/rules` | what is forgiven, why, and how often |
+//! | `/api/v1/events` | server-sent events: there is something new |
+//! | `POST /api/v1/reset` | counts from zero |
+//!
+//! It refuses other routes and methods, requests without the token where there is one, hosts that are names where there
+//! is none, and requests that another site's page makes. A connection carries one request. It is closed when that takes
+//! too long, so that a browser that never reads costs a descriptor and a few KiB for some seconds.
+
+mod access;
+mod events;
+mod page;
+mod routes;
+mod rule;
+mod serve;
+mod view;
+mod watched;
+
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use tokio::sync::oneshot;
+
+use self::routes::Routes;
+use self::view::View;
+pub use self::watched::Watched;
+use crate::admin::Access;
+use crate::logging::emit;
+use crate::privileges::{self, Duty};
+
+/// How the dashboard is served.
+pub struct Options {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Who may ask.
+    pub access: Access,
+}
+
+/// A dashboard that listens and does not answer yet: connections wait.
+pub struct Dashboard {
+    listener: TcpListener,
+    access: Access,
+}
+
+/// A dashboard that answers, until this is dropped.
+pub struct Serving {
+    address: SocketAddr,
+    _end: oneshot::Sender<()>,
+}
+
+impl Dashboard {
+    /// Takes the port.
+    ///
+    /// # Errors
+    /// If it is taken, or may not be used.
+    pub fn bind(options: Options) -> anyhow::Result<Self> {
+        let Options { listen, access } = options;
+        let listener = TcpListener::bind(listen).map_err(|error| match error.kind() {
+            ErrorKind::AddrInUse => anyhow!(
+                "--dashboard {listen}: another program listens there; choose another port, or port 0 for a free one"
+            ),
+            _ => anyhow!(error).context(format!("--dashboard {listen}: cannot listen there")),
+        })?;
+        Ok(Self { listener, access })
+    }
+
+    /// Answers, on a thread of its own. Call it once this thread is confined.
+    ///
+    /// # Errors
+    /// If no thread could be started.
+    pub fn serve(self, watched: Arc<Watched>) -> anyhow::Result<Serving> {
+        let Self { listener, access } = self;
+        let address = listener.local_addr().context("--dashboard: the socket has no address")?;
+        listener.set_nonblocking(true).context("--dashboard: the socket blocks")?;
+        let (end, ended) = oneshot::channel();
+        let serve = move || {
+            let confined = privileges::keep_for(Duty::Nothing);
+            let routes = Routes::new(access, View::new(watched));
+            if let Err(error) = confined.and_then(|()| serve::run(listener, routes, ended)) {
+                emit!(DashboardFailed, "dashboard: {error:#}");
+            }
+        };
+        thread::Builder::new()
+            .name("dashboard".into())
+            .spawn(serve)
+            .context("--dashboard: no thread could be started")?;
+        emit!(DashboardListening, address = %address, "dashboard: http://{address}/");
+        Ok(Serving { address, _end: end })
+    }
+}
+
+impl Serving {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}

@@ -1,0 +1,67 @@
+//! What the dashboard watches: a comparison, the counters of the run that feeds it, and whether it has ended.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::timeout;
+
+use crate::sink::compare::Shared;
+use crate::stats::{Snapshot, SnapshotSlot};
+
+/// How long a run may take to give its counters; after that, those that it gave last are shown.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// What is watched; shared by the command, the page and its streams of events.
+pub struct Watched {
+    pub(super) comparison: Shared,
+    resets: AtomicU64,
+    ended: AtomicBool,
+    counters: Mutex<Arc<SnapshotSlot>>,
+}
+
+/// Differs whenever there is something new to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct State {
+    pairs: u64,
+    resets: u64,
+    ended: bool,
+}
+
+impl Watched {
+    /// Watches a comparison.
+    #[must_use]
+    pub fn new(comparison: Shared) -> Arc<Self> {
+        let (resets, ended, counters) = Default::default();
+        Arc::new(Self { comparison, resets, ended, counters })
+    }
+
+    /// Another run feeds the comparison from now on.
+    pub fn run(&self, counters: Arc<SnapshotSlot>) {
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = counters;
+    }
+
+    /// Nothing more comes.
+    pub fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+
+    pub(super) fn reset(&self) {
+        self.comparison.lock().reset();
+        self.resets.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn state(&self) -> State {
+        State {
+            pairs: self.comparison.lock().pairs(),
+            resets: self.resets.load(Relaxed),
+            ended: self.ended.load(Relaxed),
+        }
+    }
+
+    pub(super) async fn health(&self) -> Arc<Snapshot> {
+        let counters = Arc::clone(&self.counters.lock().unwrap_or_else(PoisonError::into_inner));
+        timeout(PATIENCE, counters.request()).await.unwrap_or_else(|_| counters.latest())
+    }
+}

@@ -1,22 +1,13 @@
 //! Any text as a file of rules, and what it says of any two JSON documents.
 #![no_main]
 
+mod common;
+
+use common::response;
 use libfuzzer_sys::fuzz_target;
 use mirror_compare::comparison::{Comparison, Options, Pair, Spec};
 use mirror_compare::gate::Gate;
-use mirror_compare::lift::Content;
-use mirror_compare::pair::{Answer, Request, Response};
-
-fn response<'a>(kind: &'a [u8], body: &'a [u8]) -> Response<'a> {
-    Response {
-        status: 200,
-        fields: vec![(b"Content-Type", kind)],
-        trailers: Vec::new(),
-        content: Content::Bytes(body.into()),
-        at: Some(1_796_000_000_000_000_000),
-        latency_us: Some(1),
-    }
-}
+use mirror_compare::pair::{Answer, Request};
 
 fuzz_target!(|input: (&str, &[u8], &[u8], &str)| {
     let (spec, left, right, gate) = input;

@@ -1,26 +1,17 @@
 //! Any two bodies, compared: never a panic, a body is the same as itself, and every report can be written.
 #![no_main]
 
+mod common;
+
+use common::response;
 use libfuzzer_sys::fuzz_target;
 use mirror_compare::comparison::{Comparison, Options, Pair};
-use mirror_compare::lift::Content;
-use mirror_compare::pair::{Answer, Request, Response};
+use mirror_compare::pair::{Answer, Request};
 use mirror_compare::report::html::Page;
 use mirror_compare::report::junit;
 use mirror_compare::report::table::Table;
 
 const TYPES: [&[u8]; 4] = [b"application/json", b"text/html", b"application/xml", b"text/plain"];
-
-fn response<'a>(kind: &'a [u8], body: &'a [u8]) -> Response<'a> {
-    Response {
-        status: 200,
-        fields: vec![(b"Content-Type", kind)],
-        trailers: Vec::new(),
-        content: Content::Bytes(body.into()),
-        at: Some(1_796_000_000_000_000_000),
-        latency_us: Some(1),
-    }
-}
 
 fuzz_target!(|input: (u8, &[u8], &[u8])| {
     let (how, left, right) = input;

@@ -215,7 +215,7 @@ fn field(
     let long = |name: &[u8]| {
         name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
     };
-    if !context.plan.names.is_ordinary(name) && !context.is_quiet(name) && long(name) {
+    if long(name) && !context.plan.names.is_ordinary(name) && !context.is_quiet(name) {
         replacements.replace(raw, &line.name, |text, out| context.text(at, text, out));
     }
     replacements.replace(raw, &line.value, |value, out| self::value(context, name, at, value, out));

@@ -39,6 +39,7 @@ pub mod descriptors;
 pub mod doctor;
 pub mod files;
 pub mod guard;
+mod listener;
 pub mod logging;
 pub mod metrics;
 mod pem;

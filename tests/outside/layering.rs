@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("priority", &[], "it asks the kernel, and nobody else"),
     ("descriptors", &[], "it asks the kernel, and nobody else"),
     ("process", &[], "it asks the kernel, and nobody else"),
+    ("listener", &["privileges"], "it hands connections to whoever serves them"),
     ("pem", &[], "it reads files of certificates, whoever shows or checks them"),
     ("version", &["source"], "it says which build this is"),
     ("confine", &[], "it asks the kernel, and nobody else"),
@@ -83,7 +84,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("progress", &["sink"], "it shows counters"),
     (
         "dashboard",
-        &["sink", "admin", "metrics", "privileges"],
+        &["sink", "admin", "metrics", "listener"],
         "it shows a comparison, and does not know how that came about",
     ),
     ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),
@@ -114,7 +115,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "admin",
-        &["metrics", "pem", "privileges"],
+        &["metrics", "pem", "listener"],
         "it carries metrics and health over HTTP, whatever they say",
     ),
 ];

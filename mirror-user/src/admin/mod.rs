@@ -23,20 +23,15 @@ mod routes;
 mod serve;
 mod tls;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-
-use anyhow::{Context, anyhow};
-use tokio::sync::oneshot;
 
 pub use self::access::Access;
 use self::routes::Routes;
 pub use self::tls::ServerTls;
+use crate::listener::{self, Listener};
 use crate::logging::emit;
 use crate::metrics::Sources;
-use crate::privileges::{self, Duty};
 
 /// How the endpoint is served.
 pub struct Options {
@@ -68,13 +63,13 @@ impl ConfigText {
 
 /// An endpoint that listens and does not answer yet: connections wait.
 pub struct Admin {
-    listener: TcpListener,
+    listener: Listener,
     options: Options,
 }
 
 /// An endpoint that answers, until this is dropped.
 pub struct Serving {
-    _end: oneshot::Sender<()>,
+    _serving: listener::Serving,
 }
 
 impl Admin {
@@ -83,13 +78,7 @@ impl Admin {
     /// # Errors
     /// If it is taken, or may not be used.
     pub fn bind(options: Options) -> anyhow::Result<Self> {
-        let listen = options.listen;
-        let listener = TcpListener::bind(listen).map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => anyhow!(
-                "admin {listen}: another program listens there; choose another port, or port 0 for a free one"
-            ),
-            _ => anyhow!(error).context(format!("admin {listen}: cannot listen there")),
-        })?;
+        let listener = Listener::bind("admin", options.listen)?;
         Ok(Self { listener, options })
     }
 
@@ -100,26 +89,19 @@ impl Admin {
     /// If no thread could be started.
     pub fn serve(self, sources: Sources) -> anyhow::Result<Serving> {
         let Self { listener, options: Options { access, tls, config, .. } } = self;
-        let address = listener.local_addr().context("admin: the socket has no address")?;
-        listener.set_nonblocking(true).context("admin: the socket blocks")?;
+        let address = listener.address();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let routes = Routes::new(access, config, sources);
-        let (end, ended) = oneshot::channel();
-        let serve = move || {
-            let confined = privileges::keep_for(Duty::Nothing);
-            if let Err(error) = confined.and_then(|()| serve::run(listener, tls, routes, ended)) {
-                emit!(AdminFailed, "admin: {error:#}");
-            }
-        };
-        thread::Builder::new()
-            .name("admin".into())
-            .spawn(serve)
-            .context("admin: no thread could be started")?;
+        let handler =
+            move || async move |stream| serve::connection(stream, tls.as_ref(), &routes).await;
+        let serving = listener.serve("admin", serve::MAX_CONNECTIONS, handler, |error| {
+            emit!(AdminFailed, "admin: {error:#}");
+        })?;
         emit!(
             AdminListening,
             address = %address,
             "admin: {scheme}://{address}/metrics, /livez, /readyz, /debug/summary, /debug/config"
         );
-        Ok(Serving { _end: end })
+        Ok(Serving { _serving: serving })
     }
 }

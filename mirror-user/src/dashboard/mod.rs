@@ -30,20 +30,15 @@ mod serve;
 mod view;
 mod watched;
 
-use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
-
-use anyhow::{Context, anyhow};
-use tokio::sync::oneshot;
 
 use self::routes::Routes;
 use self::view::View;
 pub use self::watched::Watched;
 use crate::admin::Access;
+use crate::listener::{self, Listener};
 use crate::logging::emit;
-use crate::privileges::{self, Duty};
 
 /// How the dashboard is served.
 pub struct Options {
@@ -55,14 +50,14 @@ pub struct Options {
 
 /// A dashboard that listens and does not answer yet: connections wait.
 pub struct Dashboard {
-    listener: TcpListener,
+    listener: Listener,
     access: Access,
 }
 
 /// A dashboard that answers, until this is dropped.
 pub struct Serving {
     address: SocketAddr,
-    _end: oneshot::Sender<()>,
+    _serving: listener::Serving,
 }
 
 impl Dashboard {
@@ -72,12 +67,7 @@ impl Dashboard {
     /// If it is taken, or may not be used.
     pub fn bind(options: Options) -> anyhow::Result<Self> {
         let Options { listen, access } = options;
-        let listener = TcpListener::bind(listen).map_err(|error| match error.kind() {
-            ErrorKind::AddrInUse => anyhow!(
-                "--dashboard {listen}: another program listens there; choose another port, or port 0 for a free one"
-            ),
-            _ => anyhow!(error).context(format!("--dashboard {listen}: cannot listen there")),
-        })?;
+        let listener = Listener::bind("--dashboard", listen)?;
         Ok(Self { listener, access })
     }
 
@@ -87,22 +77,16 @@ impl Dashboard {
     /// If no thread could be started.
     pub fn serve(self, watched: Arc<Watched>) -> anyhow::Result<Serving> {
         let Self { listener, access } = self;
-        let address = listener.local_addr().context("--dashboard: the socket has no address")?;
-        listener.set_nonblocking(true).context("--dashboard: the socket blocks")?;
-        let (end, ended) = oneshot::channel();
-        let serve = move || {
-            let confined = privileges::keep_for(Duty::Nothing);
+        let address = listener.address();
+        let handler = move || {
             let routes = Routes::new(access, View::new(watched));
-            if let Err(error) = confined.and_then(|()| serve::run(listener, routes, ended)) {
-                emit!(DashboardFailed, "dashboard: {error:#}");
-            }
+            async move |stream| serve::connection(stream, &routes).await
         };
-        thread::Builder::new()
-            .name("dashboard".into())
-            .spawn(serve)
-            .context("--dashboard: no thread could be started")?;
+        let serving = listener.serve("dashboard", serve::MAX_CONNECTIONS, handler, |error| {
+            emit!(DashboardFailed, "dashboard: {error:#}");
+        })?;
         emit!(DashboardListening, address = %address, "dashboard: http://{address}/");
-        Ok(Serving { address, _end: end })
+        Ok(Serving { address, _serving: serving })
     }
 }
 

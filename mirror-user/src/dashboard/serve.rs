@@ -1,14 +1,10 @@
-//! HTTP/1 for the dashboard. The only file, beside the body of `events`, that names `hyper`.
+//! The dashboard's connections: a request becomes a question for the routes, a reply becomes a response.
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::TcpListener;
 use std::pin::pin;
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
@@ -16,24 +12,19 @@ use hyper::header::{
     ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderName,
     HeaderValue, ORIGIN, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::access::Asker;
 use super::events::{Events, LONGEST};
 use super::routes::{Asked, Content, Reply, Routes};
+use crate::listener;
 
 /// Connections at the same time; others wait in the kernel's queue. A browser opens six.
-const MAX_CONNECTIONS: usize = 32;
-
-/// For the head of a request to arrive.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const MAX_CONNECTIONS: usize = 32;
 
 /// For a whole connection, other than a stream of events.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
@@ -41,57 +32,12 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest head of a request: a token of the largest size, and the longest path.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
 
-/// After a connection could not be accepted, as where no descriptor is left.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
 /// The page loads nothing that this server does not serve, runs no inline script, and stands in no other page.
 const POLICY: &str =
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// Answers until `ended`.
-///
-/// # Errors
-/// If no event loop can be started.
-pub(super) fn run(
-    listener: TcpListener,
-    routes: Routes,
-    ended: oneshot::Receiver<()>,
-) -> anyhow::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build_local(LocalOptions::default())
-        .context("no event loop could be started")?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)
-            .context("the socket cannot be waited for")?;
-        tokio::select! {
-            () = accept(&listener, Rc::new(routes)) => {}
-            _ = ended => {}
-        }
-        Ok(())
-    })
-}
-
-/// Accepts connections for ever.
-async fn accept(listener: &tokio::net::TcpListener, routes: Rc<Routes>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    // The semaphore is never closed.
-    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(ACCEPT_RETRY).await;
-            continue;
-        };
-        let routes = Rc::clone(&routes);
-        tokio::task::spawn_local(async move {
-            connection(stream, &routes).await;
-            drop(place);
-        });
-    }
-}
-
 /// Answers one request. Whoever breaks off or takes too long has seen enough.
-async fn connection(stream: TcpStream, routes: &Routes) {
+pub(super) async fn connection(stream: TcpStream, routes: &Routes) {
     let is_stream = Cell::new(false);
     let service = service_fn(async |request: Request<Incoming>| {
         let header =
@@ -110,14 +56,8 @@ async fn connection(stream: TcpStream, routes: &Routes) {
         is_stream.set(matches!(reply.content, Content::Events(_)));
         Ok::<_, Infallible>(response(reply))
     });
-    let mut served = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .keep_alive(false)
-            .serve_connection(TokioIo::new(stream), service)
-    );
+    let mut served =
+        pin!(listener::one_request(MAX_HEAD_BYTES).serve_connection(TokioIo::new(stream), service));
     if timeout(CONNECTION_TIMEOUT, served.as_mut()).await.is_err() && is_stream.get() {
         let _ = timeout(LONGEST, served).await;
     }

@@ -98,8 +98,8 @@ impl Lab {
         succeed(self.client("tcpreplay").args(["--quiet", "--topspeed", "--intf1=cli"]).arg(file));
     }
 
-    /// Starts nginx on port 8080 of every address of the server. `/post` takes any body, `/big` is
-    /// 8 MiB, everything else is a small page.
+    /// Starts nginx on port 8080 of every address of the server. `/post` takes any body and responds when
+    /// it has all of it, `/big` is 8 MiB, everything else is a small page.
     pub(crate) fn start_nginx(&mut self) {
         self.start_nginx_by(|nginx| nginx.spawn().expect("nginx can be run"));
     }
@@ -109,6 +109,9 @@ impl Lab {
         let folder = self.folder.path().display().to_string();
         let config = self.folder.path().join("nginx.conf");
         std::fs::write(self.folder.path().join("big"), vec![b'y'; 8 << 20]).expect("a file");
+        let socket = format!("{folder}/posted");
+        // One that was killed leaves it.
+        drop(std::fs::remove_file(&socket));
         std::fs::write(
             &config,
             format!(
@@ -118,8 +121,10 @@ impl Lab {
                  proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;\n\
                  scgi_temp_path {folder}/s; keepalive_requests 1000000;\n\
                  server {{ listen 8080; listen [::]:8080; root {folder};\n\
-                 location / {{ return 200 \"hello\\n\"; }} location /post {{ return 200 \"posted\\n\"; }}\n\
-                 location /big {{ }} }} }}\n"
+                 location / {{ return 200 \"hello\\n\"; }} location /big {{ }}\n\
+                 location /post {{ proxy_pass http://unix:{socket}:/; proxy_pass_request_body off;\n\
+                 proxy_set_header Content-Length \"\"; }} }}\n\
+                 server {{ listen unix:{socket}; return 200 \"posted\\n\"; }} }}\n"
             ),
         )
         .expect("a configuration");

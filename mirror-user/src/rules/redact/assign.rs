@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::detect::{Detection, What};
+use super::detect::{Detection, Signs, What, each_separator};
 use super::names::{Names, Treatment};
 use super::tokens;
 
@@ -16,8 +16,16 @@ const MAX_GAP: usize = 16;
 /// Maximum number of bytes that are read of an XML or HTML tag.
 const MAX_TAG: usize = 1024;
 
-/// Adds the values of listed names in `text` to `found`.
-pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Detection<'a>>) {
+/// Adds the values of listed names in `text`, which has these signs, to `found`.
+pub(super) fn find<'a>(
+    names: &'a Names,
+    text: &[u8],
+    signs: Signs,
+    found: &mut Vec<Detection<'a>>,
+) {
+    if !signs.meet(Signs::SEPARATOR | Signs::OPENING) {
+        return;
+    }
     let mut from = 0;
     separators(text, |separator| {
         if separator.range.start < from {
@@ -33,14 +41,20 @@ pub(super) fn find<'a>(names: &'a Names, text: &[u8], found: &mut Vec<Detection<
     }
 }
 
-/// Reports each range in `text` that may separate a listed name from its value.
-pub(super) fn places(names: &Names, text: &[u8], mut hit: impl FnMut(Range<usize>)) {
-    separators(text, |separator| {
-        let before = text.get(..separator.range.start).unwrap_or_default();
-        if names.may_be_known(before) {
-            hit(separator.range);
+/// Reports each range in `text` that may separate a listed name from its value, or belong to an escape;
+/// `is_passed_over`: colons that are no such separators, asked in order.
+pub(super) fn places(
+    names: &Names,
+    text: &[u8],
+    mut is_passed_over: impl FnMut(usize) -> bool,
+    mut hit: impl FnMut(Range<usize>),
+) {
+    for at in each_separator(text) {
+        let before = text.get(..at).unwrap_or_default();
+        if text.get(at) == Some(&b'%') || !is_passed_over(at) && names.may_be_known(before) {
+            hit(at..at + 1);
         }
-    });
+    }
     for tag in memchr::memchr_iter(b'<', text) {
         hit(tag..tag + 1);
     }
@@ -56,7 +70,7 @@ struct Separator {
 }
 
 fn separators(text: &[u8], mut with: impl FnMut(Separator)) {
-    for at in memchr::memchr3_iter(b'=', b':', b'%', text) {
+    for at in each_separator(text) {
         let separator = match text.get(at) {
             Some(b'%') => {
                 let digits = skip_25(text, at + 1);

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::assign;
-use super::detect::{self, Detection, Detectors, What, write_token};
+use super::detect::{self, Detection, Detectors, Signs, What, write_token};
 use super::json;
 use super::names::Names;
 use super::report::{Report, Where};
 use super::segments::Segments;
 use super::tokens::Tokens;
 use super::url;
+use crate::http::message::Head;
 use crate::json_path::Paths;
 use crate::tcp::event::Side;
 
@@ -43,8 +44,11 @@ pub(super) struct Context<'a> {
     pub(super) identifier: bool,
 }
 
-/// A text with the positions where a match may start. One scan of a whole head costs less than one scan
-/// per value.
+/// Room for the hits of most heads.
+const COMMON_HITS: usize = 16;
+
+/// A text with the positions where a match or an escape may start. One scan of a whole head costs less than
+/// one scan per value.
 struct Prescan<'a> {
     text: &'a [u8],
     hits: Vec<Range<usize>>,
@@ -68,11 +72,18 @@ impl<'a> Context<'a> {
         Self { plan, report, side, found: Vec::new(), prescan: None, nested: 0, identifier: false }
     }
 
-    /// Prescans a text whose slices will be scanned later, if only keywords are searched for.
-    pub(super) fn prescan(&mut self, text: &'a [u8]) {
-        let mut hits = Vec::new();
+    /// Prescans a head whose slices will be scanned later, if only keywords are searched for.
+    pub(super) fn prescan(&mut self, head: &'a Head) {
+        let text = &head.raw[..];
+        let mut hits = Vec::with_capacity(COMMON_HITS);
         if self.plan.detectors.words(text, |hit| hits.push(hit)) {
-            assign::places(&self.plan.names, text, |hit| hits.push(hit));
+            // What ends a field's name is in no slice that is scanned.
+            let mut ends = head.headers.iter().map(|line| line.name.end as usize).peekable();
+            let is_end = |at| {
+                while ends.next_if(|end| *end < at).is_some() {}
+                ends.peek() == Some(&at)
+            };
+            assign::places(&self.plan.names, text, is_end, |hit| hits.push(hit));
             self.prescan = Some(Prescan { text, hits });
         }
     }
@@ -82,28 +93,45 @@ impl<'a> Context<'a> {
         self.prescan.as_ref().is_some_and(|prescan| prescan.is_quiet(text))
     }
 
-    fn scan(&mut self, text: &[u8]) {
-        self.found.clear();
-        self.plan.detectors.scan(text, self.identifier, &mut self.found);
-        assign::find(&self.plan.names, text, &mut self.found);
+    fn scan(&mut self, text: &[u8], signs: Signs) {
+        self.patterns(text, signs);
+        assign::find(&self.plan.names, text, signs, &mut self.found);
         detect::join(&mut self.found);
+    }
+
+    fn patterns(&mut self, text: &[u8], signs: Signs) {
+        self.found.clear();
+        self.plan.detectors.scan(text, signs, self.identifier, &mut self.found);
     }
 
     /// Writes `text` with all findings replaced; returns false, with nothing written, if there are none.
     pub(super) fn text(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
-        if self.is_quiet(text) || self.plan.detectors.is_plain(text) {
+        !self.is_quiet(text) && self.text_with(Signs::of(text), at, text, out)
+    }
+
+    /// The same for a text with these signs.
+    fn text_with(&mut self, signs: Signs, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
+        if self.plan.detectors.is_plain(text, signs) {
             return false;
         }
-        self.scan(text);
+        self.scan(text, signs);
+        if self.found.is_empty() {
+            return false;
+        }
+        // A token next to other characters may create new matches.
+        let is_alone = matches!(&self.found[..], [one] if one.range == (0..text.len()));
         let start = out.len();
         if !self.write_found(at, text, out) {
             out.truncate(start);
             return false;
         }
-        // A token next to other characters may create new matches.
-        for _ in 1..MAX_PASSES {
+        for _ in 1..if is_alone { 1 } else { MAX_PASSES } {
+            let written = out.get(start..).unwrap_or_default();
+            self.scan(written, Signs::of(written));
+            if self.found.is_empty() {
+                break;
+            }
             let written = out.split_off(start);
-            self.scan(&written);
             if !self.write_found(at, &written, out) {
                 out.truncate(start);
                 out.extend_from_slice(&written);
@@ -115,16 +143,14 @@ impl<'a> Context<'a> {
 
     /// The same for source code, in which `token=` is no secret: only patterns count, not names.
     pub(super) fn code(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
-        self.found.clear();
-        self.plan.detectors.scan(text, self.identifier, &mut self.found);
+        self.patterns(text, Signs::of(text));
         detect::join(&mut self.found);
         self.write_found(at, text, out)
     }
 
     /// True if a detector finds something in `text`.
     pub(super) fn knows(&mut self, text: &[u8]) -> bool {
-        self.found.clear();
-        self.plan.detectors.scan(text, self.identifier, &mut self.found);
+        self.patterns(text, Signs::of(text));
         !self.found.is_empty()
     }
 
@@ -165,7 +191,11 @@ impl<'a> Context<'a> {
 
     /// The same for a value that may be a JSON document.
     pub(super) fn value(&mut self, at: &Where<'_>, text: &[u8], out: &mut Vec<u8>) -> bool {
-        if self.plan.detectors.is_plain(text) {
+        if self.is_quiet(text) && !json::may_be(text) {
+            return false;
+        }
+        let signs = Signs::of(text);
+        if self.plan.detectors.is_plain(text, signs) {
             return false;
         }
         if json::may_be(text) && self.nested < MAX_NESTED {
@@ -177,7 +207,7 @@ impl<'a> Context<'a> {
             }
         }
         // A value that is percent-encoded itself, such as a URL in a URL.
-        if self.nested < MAX_NESTED && url::is_encoded(text) {
+        if signs.meet(Signs::SEPARATOR) && self.nested < MAX_NESTED && url::is_encoded(text) {
             self.nested += 1;
             let changed = url::encoded(text, out, |text, out| self.value(at, text, out));
             self.nested -= 1;
@@ -185,6 +215,6 @@ impl<'a> Context<'a> {
                 return true;
             }
         }
-        self.text(at, text, out)
+        self.text_with(signs, at, text, out)
     }
 }

@@ -91,7 +91,8 @@ fn pair(context: &mut Context<'_>, edits: &mut Replacer<'_, '_>, start: usize, p
     let (before, value) = pair.split_at_checked(value_at).unwrap_or((pair, &[]));
     let name = before.strip_suffix(b"=").unwrap_or(before).trim_ascii();
     let at = Where::Cookie(name);
-    edits.edit(start..start + before.len(), |text, out| context.text(&at, text, out));
+    let name_end = start + value_at.saturating_sub(1);
+    edits.edit(start..name_end, |text, out| context.text(&at, text, out));
     let bare = value.trim_ascii();
     let bare = bare.strip_prefix(b"\"").and_then(|bare| bare.strip_suffix(b"\"")).unwrap_or(bare);
     // `bare` is a part of `value`.

@@ -24,9 +24,6 @@ pub(super) struct Replacements {
     with: Vec<u8>,
 }
 
-/// The longest common token: `redacted-`, a kind, 16 characters, and some context.
-const TOKEN_BYTES: usize = 64;
-
 impl Replacements {
     /// Replaces a range by what `write` writes, if it returns true.
     fn replace(
@@ -35,8 +32,6 @@ impl Replacements {
         range: &Range<u32>,
         write: impl FnOnce(&[u8], &mut Vec<u8>) -> bool,
     ) {
-        // Enough for one or two tokens.
-        self.with.reserve(TOKEN_BYTES);
         let start = self.with.len();
         let text = raw.get(range.start as usize..range.end as usize).unwrap_or_default();
         if write(text, &mut self.with) {
@@ -114,7 +109,8 @@ pub(super) fn rewrite(
             Some(body)
                 if describes_body(head.bytes(&line.name), body, raw, line, &mut replacements) => {}
             _ => {
-                field(context, raw, line, &Where::Header(head.bytes(&line.name)), &mut replacements)
+                let at = Where::Header(head.bytes(&line.name));
+                field(context, raw, line, &at, &mut replacements);
             }
         }
     }
@@ -211,11 +207,17 @@ fn field(
     let part =
         |range: &Range<u32>| raw.get(range.start as usize..range.end as usize).unwrap_or_default();
     let name = part(&line.name);
+    if context.plan.names.is_ordinary(name) {
+        return replacements.replace(raw, &line.value, |value, out| {
+            is_folded(value) && context.named("folded", at, value, out)
+                || context.value(at, value, out)
+        });
+    }
     // A short name without a digit can only contain an e-mail address, which has an `@`.
     let long = |name: &[u8]| {
         name.len() >= LONG_NAME || name.iter().any(|byte| byte.is_ascii_digit() || *byte == b'@')
     };
-    if long(name) && !context.plan.names.is_ordinary(name) && !context.is_quiet(name) {
+    if long(name) && !context.is_quiet(name) {
         replacements.replace(raw, &line.name, |text, out| context.text(at, text, out));
     }
     replacements.replace(raw, &line.value, |value, out| self::value(context, name, at, value, out));
@@ -236,6 +238,11 @@ pub(super) fn has_syntax(name: &[u8]) -> bool {
     Role::of(name) != Role::Other
 }
 
+/// True for a value on several lines (RFC 9112 §5.2): some parsers read the second as a separate field.
+fn is_folded(value: &[u8]) -> bool {
+    memchr::memchr(b'\n', value).is_some()
+}
+
 /// Rewrites one field's value.
 pub(super) fn value(
     context: &mut Context<'_>,
@@ -244,18 +251,14 @@ pub(super) fn value(
     value: &[u8],
     out: &mut Vec<u8>,
 ) -> bool {
-    let names = &context.plan.names;
-    let is_ordinary = names.is_ordinary(name);
-    let role = if is_ordinary { Role::Other } else { Role::of(name) };
+    let role = Role::of(name);
     if role == Role::Framing {
         return false;
     }
-    if memchr::memchr(b'\n', value).is_some() {
-        // A value on several lines (RFC 9112 §5.2): some parsers read the second as a separate field.
+    if is_folded(value) {
         return context.named("folded", at, value, out);
     }
-    let treatment = if is_ordinary { Treatment::Look } else { names.header(name) };
-    match (treatment, role) {
+    match (context.plan.names.header(name), role) {
         (Treatment::Keep, _) => false,
         (_, Role::Cookie) => cookie::sent(context, value, out),
         (_, Role::SetCookie) => cookie::set(context, value, out),

@@ -173,7 +173,7 @@ impl Redactor {
                 Content::Withheld(why)
             }
         };
-        context.prescan(&message.head.raw);
+        context.prescan(&message.head);
         let trailers =
             head::trailers(&mut context, &message.body.trailer_bytes, &message.body.trailers);
         let new_body = match &content {

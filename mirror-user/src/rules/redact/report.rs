@@ -8,7 +8,7 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::context::Plan;
-use super::detect::{Detection, Detector};
+use super::detect::{Detection, Detector, Signs};
 use crate::http::coding::Undecodable;
 use crate::stats::Tally;
 use crate::tcp::event::Side;
@@ -168,7 +168,7 @@ fn place(plan: &Plan, at: &Where<'_>) -> String {
 
 fn shown(plan: &Plan, name: &[u8]) -> String {
     let mut found: Vec<Detection<'_>> = Vec::new();
-    plan.detectors.scan(name, false, &mut found);
+    plan.detectors.scan(name, Signs::of(name), false, &mut found);
     if let Some(Detection { what, .. }) = found.first() {
         return format!("<{}>", plan.detectors.name(*what));
     }

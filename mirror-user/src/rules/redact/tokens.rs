@@ -104,6 +104,7 @@ impl Tokens {
 
     /// `redacted-KIND-` and 16 characters of base32.
     pub(super) fn plain(&self, kind: &str, value: &[u8], out: &mut Vec<u8>) {
+        out.reserve(PREFIX.len() + kind.len() + 1 + CODE_CHARS);
         out.extend_from_slice(PREFIX);
         out.extend_from_slice(kind.as_bytes());
         out.push(b'-');
@@ -255,10 +256,10 @@ fn is_code(code: &[u8]) -> bool {
 fn base32(code: &[u8; 32], out: &mut Vec<u8>) {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let bits = u128::from_be_bytes(*code.first_chunk().expect("32 bytes have 16"));
-    for place in 0..CODE_CHARS {
+    out.extend((0..CODE_CHARS).map(|place| {
         let value = (bits >> (123 - 5 * place)) & 31;
-        out.push(ALPHABET.get(value as usize).copied().unwrap_or_default());
-    }
+        ALPHABET.get(value as usize).copied().unwrap_or_default()
+    }));
 }
 
 /// The digits among the characters.

@@ -11,6 +11,7 @@ mod iban;
 mod keywords;
 mod number;
 mod secret;
+mod signs;
 mod words;
 
 use std::ops::Range;
@@ -144,7 +145,10 @@ impl Detectors {
             return false;
         }
         if self.secrets {
-            words::each(text, |range, _| {
+            // A head has the other kinds.
+            let at = memchr::memchr(b'@', text).map_or(Signs::MARK, |_| Signs::AT);
+            let signs = Signs::MARK | Signs::SEPARATOR | Signs::DIGIT | at;
+            words::each(text, signs, |range, _| {
                 let end = range.end;
                 hit(range);
                 end
@@ -153,16 +157,23 @@ impl Detectors {
         true
     }
 
-    /// Adds findings in `text` to `found`; `identifier`: not numbers, because random digits may look like them.
-    pub(super) fn scan(&self, text: &[u8], identifier: bool, found: &mut Vec<Detection<'_>>) {
+    /// Adds findings in `text`, which has these signs, to `found`; `identifier`: not numbers, because random
+    /// digits may look like them.
+    pub(super) fn scan(
+        &self,
+        text: &[u8],
+        signs: Signs,
+        identifier: bool,
+        found: &mut Vec<Detection<'_>>,
+    ) {
         if self.secrets && text.len() >= SHORTEST_SECRET {
-            secret::find(&self.on, text, found);
+            secret::find(&self.on, text, signs, found);
         }
         if text.len() >= SHORTEST_VALUE {
-            if self.on[Detector::Email] {
+            if self.on[Detector::Email] && signs.meet(Signs::AT) {
                 email::find(text, found);
             }
-            if self.numbers && !identifier {
+            if self.numbers && !identifier && signs.meet(Signs::DIGIT | Signs::BEYOND) {
                 self.numbers(text, found);
             }
         }
@@ -176,12 +187,8 @@ impl Detectors {
     }
 
     /// True for a short text without any byte that a finding needs, like most strings in documents.
-    pub(super) fn is_plain(&self, text: &[u8]) -> bool {
-        let needed = |byte: &u8| match byte {
-            b'0'..=b'9' | b'@' | b'=' | b':' | b'%' | b'<' | b'{' | b'[' => true,
-            byte => !byte.is_ascii(),
-        };
-        text.len() < SHORTEST_SECRET && self.custom.is_empty() && !text.iter().any(needed)
+    pub(super) fn is_plain(&self, text: &[u8], signs: Signs) -> bool {
+        text.len() < SHORTEST_SECRET && self.custom.is_empty() && !signs.meet(Signs::NEEDED)
     }
 
     fn numbers(&self, text: &[u8], found: &mut Vec<Detection<'_>>) {
@@ -278,3 +285,4 @@ fn run(text: &[u8], from: usize, most: usize, is_such: impl Fn(&u8) -> bool) -> 
 pub use custom::Custom;
 pub(super) use fold::folded;
 pub(super) use number::card_digits;
+pub(super) use signs::{Signs, each_separator};

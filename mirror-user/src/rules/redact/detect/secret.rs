@@ -8,6 +8,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use enum_map::EnumMap;
 
 use super::keywords::{Class, Shape, Word};
+use super::signs::Signs;
 use super::words::{self, Hit};
 use super::{Detection, Detector, What, before, is_word, run};
 use crate::rules::redact::tokens;
@@ -29,8 +30,13 @@ const fn tolerant() -> GeneralPurposeConfig {
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, tolerant());
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, tolerant());
 
-pub(super) fn find(on: &EnumMap<Detector, bool>, text: &[u8], found: &mut Vec<Detection<'_>>) {
-    words::each(text, |range, hit| {
+pub(super) fn find(
+    on: &EnumMap<Detector, bool>,
+    text: &[u8],
+    signs: Signs,
+    found: &mut Vec<Detection<'_>>,
+) {
+    words::each(text, signs, |range, hit| {
         let behind = range.end;
         let (what, secret) = match hit {
             Hit::Word(word) => (word.what, secret(text, range, word)),

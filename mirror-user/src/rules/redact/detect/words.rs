@@ -12,6 +12,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::keywords::{MARKED, PLAIN, TWILIO, Word};
 use super::secret::{is_base64url, is_jwt_head};
+use super::signs::{self, Signs};
 
 /// A possible start of a secret.
 #[derive(Clone, Copy)]
@@ -23,9 +24,9 @@ pub(super) enum Hit {
     Url,
 }
 
-/// Calls `hit` with each possible start of a secret in `text`: its range and kind. `hit` returns the position
-/// from which that search continues.
-pub(super) fn each(text: &[u8], mut hit: impl FnMut(Range<usize>, Hit) -> usize) {
+/// Calls `hit` with each possible start of a secret in `text`, which has these signs: its range and kind.
+/// `hit` returns the position from which that search continues.
+pub(super) fn each(text: &[u8], signs: Signs, mut hit: impl FnMut(Range<usize>, Hit) -> usize) {
     let mut from = 0;
     while let Some(found) = text.get(from..).and_then(|rest| PLAIN_SEARCH.find(rest)) {
         let range = from + found.start()..from + found.end();
@@ -34,23 +35,27 @@ pub(super) fn each(text: &[u8], mut hit: impl FnMut(Range<usize>, Hit) -> usize)
             from = from.max(hit(range, Hit::Word(word)));
         }
     }
-    let mut from = 0;
-    for mark in memchr::memchr3_iter(b'_', b'-', b'.', text) {
-        if mark < from {
-            continue;
-        }
-        if let Some((range, word)) = marked(text, mark) {
-            from = hit(range, Hit::Word(word));
-        } else if text.get(mark) == Some(&b'.')
-            && let Some(start) = jwt_start(text, mark)
-        {
-            from = hit(start..mark, Hit::Jwt);
+    if signs.meet(Signs::MARK) {
+        let mut from = 0;
+        for mark in signs::each_mark(text) {
+            if mark < from {
+                continue;
+            }
+            if let Some((range, word)) = marked(text, mark) {
+                from = hit(range, Hit::Word(word));
+            } else if text.get(mark) == Some(&b'.')
+                && let Some(start) = jwt_start(text, mark)
+            {
+                from = hit(start..mark, Hit::Jwt);
+            }
         }
     }
-    for start in TWILIO_SEARCH.find_iter(text) {
-        hit(start..start + TWILIO.text.len(), Hit::Word(&TWILIO));
+    if signs.meet(Signs::DIGIT) && text.len() >= TWILIO_BYTES {
+        for start in TWILIO_SEARCH.find_iter(text) {
+            hit(start..start + TWILIO.text.len(), Hit::Word(&TWILIO));
+        }
     }
-    if memchr::memchr(b'@', text).is_some() {
+    if signs.meet(Signs::AT) && signs.meet(Signs::SEPARATOR) {
         for start in memchr::memmem::find_iter(text, b"://") {
             hit(start..start + 3, Hit::Url);
         }
@@ -66,6 +71,9 @@ static PLAIN_SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 static TWILIO_SEARCH: LazyLock<memchr::memmem::Finder<'static>> =
     LazyLock::new(|| memchr::memmem::Finder::new(TWILIO.text));
+
+/// `SK` and 32 digits.
+const TWILIO_BYTES: usize = 34;
 
 /// The words with a rare byte, each with the offset of its last one.
 struct Marked {
@@ -169,7 +177,7 @@ mod tests {
             let Some(invented) = invented(word) else { continue };
             let text = format!("a {invented}, b");
             let mut found = Vec::new();
-            secret::find(&on, text.as_bytes(), &mut found);
+            secret::find(&on, text.as_bytes(), Signs::of(text.as_bytes()), &mut found);
             let ranges: Vec<_> =
                 found.iter().map(|Detection { range, .. }| range.clone()).collect();
             assert_eq!(ranges, std::slice::from_ref(&(2..2 + invented.len())), "{invented}");

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::super::detect::{self, Detector, Detectors, What};
+use super::super::detect::{self, Detector, Detectors, Signs, What};
 use super::super::options::{Preset, RedactOptions};
 use super::super::tokens::{Tokens, luhn};
 use super::*;
@@ -14,7 +14,7 @@ fn found(text: &str) -> Vec<(Detector, &str)> {
     });
     let detectors = &*DETECTORS;
     let mut found = Vec::new();
-    detectors.scan(text.as_bytes(), false, &mut found);
+    detectors.scan(text.as_bytes(), Signs::of(text.as_bytes()), false, &mut found);
     detect::join(&mut found);
     let known = |found: detect::Detection<'_>| match found.what {
         What::Known(what) => (what, &text[found.range]),

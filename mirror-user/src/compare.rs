@@ -2,10 +2,11 @@
 //!
 //! Two recordings are read one after the other: the candidate's into memory, then production's, whose exchanges are
 //! compared as they come. Or requests are replayed to the candidate, and its responses compared. A dashboard shows it
-//! meanwhile, and stays at the end. The report goes to the terminal and to the files that were asked for; the gate decides
-//! the exit code.
+//! meanwhile, and stays at the end. What was compared may be kept in a store, and judged again later without sending
+//! anything. The report goes to the terminal and to the files that were asked for; the gate decides the exit code.
 
 use std::io::{BufWriter, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -17,11 +18,13 @@ use mirror_compare::report::table::Table;
 use mirror_compare::report::{Report, junit};
 
 use crate::cli::CompareArgs;
-use crate::config::compare::{CompareConfig, Reports};
+use crate::config::compare::{CompareConfig, Reports, Stored};
 use crate::dashboard::{Dashboard, Serving, Watched};
 use crate::logging::{self, emit};
 use crate::run;
 use crate::shutdown::Stop;
+use crate::sink::compare::store::Store;
+use crate::sink::compare::{self as sink, Shared};
 
 /// How late Ctrl-C is noticed when there is nothing else to do.
 const LOOK: Duration = Duration::from_millis(100);
@@ -31,7 +34,8 @@ const LOOK: Duration = Duration::from_millis(100);
 /// # Errors
 /// What is wrong with the command line or the recordings, and what cannot be written.
 pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let CompareConfig { runs, comparison, gate, reports, dashboard } = CompareConfig::new(args)?;
+    let CompareConfig { runs, comparison, stored, gate, reports, dashboard } =
+        CompareConfig::new(args)?;
     let stop = Stop::on_signals()?;
     stop.on_hangup()?;
     // Before it is confined, so that a port that is taken is told before anything else.
@@ -48,6 +52,13 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
         summary.warnings.iter().for_each(|warning| logging::warning(warning));
         outcome?;
     }
+    if let Some(stored) = stored {
+        stored.store.start()?;
+        if let Some(dashboard) = dashboard.take() {
+            serving = Some(dashboard.serve(Arc::clone(&watched))?);
+        }
+        judge(stored, &comparison, &stop)?;
+    }
     watched.end();
     let report = comparison.lock().report();
     write(&report, reports, out)?;
@@ -59,7 +70,19 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     if let Some(serving) = serving.filter(|_| !stop.requested()) {
         stay(&serving, &stop);
     }
+    // What could not be stored is no reason to lose the report.
+    comparison.store().map_or(Ok(()), Store::close)?;
     Ok(outcome.map_or(0, |outcome| outcome.exit_code()))
+}
+
+/// Judges what is stored.
+fn judge(stored: Stored, comparison: &Shared, stop: &Stop) -> anyhow::Result<()> {
+    let Stored { mut anew, mut findings, .. } = stored;
+    anew.pass(comparison, |finding| {
+        sink::write(&mut findings, finding)?;
+        Ok(if stop.requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    })?;
+    sink::flush(&mut findings)
 }
 
 /// Keeps the dashboard until the stop is requested.

@@ -84,7 +84,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("progress", &["sink"], "it shows counters"),
     (
         "dashboard",
-        &["sink", "admin", "metrics", "listener"],
+        &["sink", "admin", "metrics", "listener", "privileges"],
         "it shows a comparison, and does not know how that came about",
     ),
     ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),

@@ -25,4 +25,5 @@ mod plan;
 mod redaction;
 mod replay;
 mod stages;
+mod store;
 mod targets;

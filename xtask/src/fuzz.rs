@@ -12,7 +12,7 @@ use crate::{cargo, root, run_command, setup};
 const SMOKE_SECONDS: u32 = 10;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 11] = [
+const TARGETS: [(&str, u32); 13] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
@@ -20,6 +20,8 @@ const TARGETS: [(&str, u32); 11] = [
     ("diff", 16_384),
     ("compare-rules", 4_096),
     ("templates", 4_096),
+    ("kept", 16_384),
+    ("page", 4_096),
     ("redact", 16_384),
     ("pipeline", 262_144),
     ("config", 8_192),

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use crate::difference::{Class, Forgiven, Hint};
 use crate::pair::Failure;
 use crate::samples::Samples;
+use crate::trend::{Point, Trend};
 use crate::verdict::latency::Times;
 use crate::verdict::{Evidence, Repeated, Thresholds, Verdict};
 
@@ -36,12 +37,12 @@ pub struct ForgivenBy {
 }
 
 impl ForgivenBy {
-    fn add(&mut self, forgiven: Forgiven) {
+    fn add(&mut self, forgiven: Forgiven, pairs: u64) {
         *match forgiven {
             Forgiven::Rule(rule) => self.rules.entry(rule).or_default(),
             Forgiven::Default => &mut self.defaults,
             Forgiven::Shape(shape) => self.shapes.entry(shape.into()).or_default(),
-        } += 1;
+        } += pairs;
     }
 
     fn merge(&mut self, other: Self) {
@@ -131,6 +132,8 @@ impl Field {
 pub struct Endpoint {
     /// Pairs.
     pub total: u64,
+    /// Pairs that were compared here: fewer than [`total`](Self::total) if some stand for others that are not stored.
+    pub judged: u64,
     /// Pairs with a difference that nothing forgave.
     pub differing: u64,
     /// Requests that the candidate did not respond to, by reason.
@@ -150,7 +153,11 @@ pub struct Endpoint {
     /// Differences in fields beyond [`MAX_FIELDS`].
     pub beyond: u64,
     index: HashMap<Key, u32>,
-    combinations: HashMap<Box<[u32]>, u64>,
+    /// Their numbers.
+    combinations: HashMap<Box<[u32]>, u32>,
+    /// The pairs of each.
+    combined: Vec<u64>,
+    trend: Trend,
 }
 
 impl Endpoint {
@@ -173,19 +180,40 @@ impl Endpoint {
         self.fields.get_mut(at as usize).map(|field| (at, field))
     }
 
-    pub(crate) fn forgive(&mut self, path: &str, class: Class, forgiven: Forgiven) {
+    pub(crate) fn forgive(&mut self, path: &str, class: Class, forgiven: Forgiven, pairs: u64) {
         if let Some((_, field)) = self.field(path, class) {
-            field.forgiven.add(forgiven);
+            field.forgiven.add(forgiven, pairs);
         }
     }
 
-    /// Counts which fields of one pair differ.
-    pub(crate) fn combination(&mut self, mut fields: Vec<u32>) {
+    /// Counts which fields of so many pairs differ, and when that was, in nanoseconds since 1970.
+    pub(crate) fn combination(&mut self, fields: Vec<u32>, at: Option<i64>, pairs: u64) {
+        let combination = self.number(fields);
+        if let Some(count) = combination.and_then(|one| self.combined.get_mut(one as usize)) {
+            *count += pairs;
+        }
+        if let Some(at) = at {
+            self.trend.count(at, combination, pairs);
+        }
+    }
+
+    /// The number of a combination; `None` for none, and if there are too many.
+    fn number(&mut self, mut fields: Vec<u32>) -> Option<u32> {
+        if fields.is_empty() {
+            return None;
+        }
         fields.sort_unstable();
         fields.dedup();
-        if self.combinations.len() < MAX_COMBINATIONS || self.combinations.contains_key(&*fields) {
-            *self.combinations.entry(fields.into()).or_default() += 1;
+        if let Some(known) = self.combinations.get(&*fields) {
+            return Some(*known);
         }
+        let number = u32::try_from(self.combined.len()).ok()?;
+        if self.combined.len() >= MAX_COMBINATIONS {
+            return None;
+        }
+        self.combined.push(0);
+        self.combinations.insert(fields.into(), number);
+        Some(number)
     }
 
     /// What is known of a field.
@@ -211,26 +239,44 @@ impl Endpoint {
     /// never lower than the pairs of any one field.
     #[must_use]
     pub fn failing(&self, thresholds: &Thresholds) -> u64 {
-        let fails: Vec<bool> = self
-            .fields
-            .iter()
-            .map(|field| self.evidence(field).verdict(thresholds) == Verdict::Regression)
-            .collect();
-        let is_failing = |field: &u32| fails.get(*field as usize).copied().unwrap_or(false);
-        let exact: u64 = self
-            .combinations
-            .iter()
-            .filter(|(fields, _)| fields.iter().any(is_failing))
-            .map(|(_, count)| *count)
-            .sum();
+        let fails = self.failing_fields(thresholds);
+        let failing = self.failing_combinations(&fails);
+        let counts = self.combined.iter().zip(&failing);
+        let exact: u64 = counts.filter(|(_, fails)| **fails).map(|(count, _)| *count).sum();
         let most =
             self.fields.iter().zip(&fails).filter(|(_, fails)| **fails).map(|(field, _)| field.raw);
         most.max().unwrap_or_default().max(exact)
     }
 
+    /// The same over time, of pairs whose time is known.
+    #[must_use]
+    pub fn trend(&self, thresholds: &Thresholds) -> Vec<Point> {
+        let failing = self.failing_combinations(&self.failing_fields(thresholds));
+        self.trend.points(|one| failing.get(one as usize).copied().unwrap_or(false))
+    }
+
+    /// Which fields are regressions, by place.
+    fn failing_fields(&self, thresholds: &Thresholds) -> Vec<bool> {
+        let fails = |field: &Field| self.evidence(field).verdict(thresholds) == Verdict::Regression;
+        self.fields.iter().map(fails).collect()
+    }
+
+    /// Which combinations have one of them, by number.
+    fn failing_combinations(&self, fields: &[bool]) -> Vec<bool> {
+        let is_failing = |field: &u32| fields.get(*field as usize).copied().unwrap_or(false);
+        let mut failing = vec![false; self.combined.len()];
+        for (combination, number) in &self.combinations {
+            if let Some(one) = failing.get_mut(*number as usize) {
+                *one = combination.iter().any(is_failing);
+            }
+        }
+        failing
+    }
+
     /// Adds what was counted under an earlier name.
     pub(crate) fn merge(&mut self, other: Self) {
         self.total += other.total;
+        self.judged += other.judged;
         self.differing += other.differing;
         self.control += other.control;
         self.control_differing += other.control_differing;
@@ -250,11 +296,18 @@ impl Endpoint {
                 at
             }));
         }
-        for (fields, count) in other.combinations {
+        let mut numbers = vec![None; other.combined.len()];
+        for (fields, number) in other.combinations {
             let place = |at: &u32| places.get(*at as usize).copied().flatten();
-            let mut fields: Vec<u32> = fields.iter().filter_map(place).collect();
-            fields.sort_unstable();
-            *self.combinations.entry(fields.into()).or_default() += count;
+            let here = self.number(fields.iter().filter_map(place).collect());
+            let count = other.combined.get(number as usize).copied().unwrap_or_default();
+            if let Some(mine) = here.and_then(|here| self.combined.get_mut(here as usize)) {
+                *mine += count;
+            }
+            if let Some(slot) = numbers.get_mut(number as usize) {
+                *slot = here;
+            }
         }
+        self.trend.merge(other.trend, |one| numbers.get(one as usize).copied().flatten());
     }
 }

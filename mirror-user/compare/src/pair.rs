@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use crate::diff::{Differ, Found, How};
@@ -13,15 +13,18 @@ use crate::limits::Limits;
 use crate::rules::{Active, Correlations};
 
 /// A response, as far as it is compared.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Response<'a> {
     /// The status code.
     pub status: u16,
     /// The header fields, in their order.
+    #[serde(borrow)]
     pub fields: Vec<Field<'a>>,
     /// The trailer fields.
+    #[serde(borrow)]
     pub trailers: Vec<Field<'a>>,
     /// The body.
+    #[serde(borrow)]
     pub content: Content<'a>,
     /// When it was made, in nanoseconds since 1970.
     pub at: Option<i64>,
@@ -29,17 +32,43 @@ pub struct Response<'a> {
     pub latency_us: Option<u64>,
 }
 
+impl Response<'_> {
+    /// The same, without its own bytes.
+    #[must_use]
+    pub fn borrowed(&self) -> Response<'_> {
+        Response {
+            fields: self.fields.clone(),
+            trailers: self.trailers.clone(),
+            content: self.content.borrowed(),
+            ..*self
+        }
+    }
+}
+
 /// What came of a request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Answer<'a> {
     /// A response.
-    Response(Response<'a>),
+    Response(#[serde(borrow)] Response<'a>),
     /// None.
     Failed(Failure),
 }
 
+impl Answer<'_> {
+    /// The same, without its own bytes.
+    #[must_use]
+    pub fn borrowed(&self) -> Answer<'_> {
+        match self {
+            Self::Response(response) => Answer::Response(response.borrowed()),
+            Self::Failed(failure) => Answer::Failed(*failure),
+        }
+    }
+}
+
 /// Why there is no response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, Serialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, Serialize, Deserialize,
+)]
 #[strum(serialize_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Failure {

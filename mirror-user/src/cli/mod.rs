@@ -19,7 +19,7 @@ use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 use crate::version;
 
-pub use self::compare::{CompareArgs, DashboardArgs};
+pub use self::compare::{CompareArgs, DashboardArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;
@@ -69,6 +69,7 @@ pub enum Command {
         mirror compare --from eth0 --port 8080 --to http://candidate:8080 --control http://control:8080 --for 10m\n  \
         mirror compare --from day.pcap --to http://candidate:8080 --html report.html\n  \
         mirror compare --from prod.pcap --with candidate.pcap --rules rules.yaml --gate 'failing_fields=0,min_requests=50'\n  \
+        mirror compare --store day.db --report --rules other.yaml --gate failing_fields=0\n  \
         mirror compare --from prod.pcap --with candidate.pcap --html report.html --junit report.xml\n\n\
         docs/compare.md describes rules, noise and verdicts. \
         Exit codes: 0 passed, 1 the gate failed, 2 error, 3 not enough data.")]

@@ -14,12 +14,13 @@ use super::outputs::compare as outputs;
 use super::outputs::replay::ReplayTarget;
 use super::run::bodies;
 use super::target::{Run, replay_target};
-use super::{Config, SummaryForm, command, redact, source};
+use super::{Config, SummaryForm, command, redact, source, store};
 use crate::cli::CompareArgs;
 use crate::dashboard;
 use crate::files::{self, Existing};
 use crate::rules::redact::{Preset, Redactor};
 use crate::settings::{SourceSettings, over};
+use crate::sink::compare::store::{Anew, RunFacts, Store};
 use crate::sink::compare::{Judge, Meeting, Recording, Role, Shared};
 use crate::sink::replay::TargetUrl;
 use crate::yaml::{self, Limits, Node, Value};
@@ -33,12 +34,22 @@ pub(crate) struct CompareConfig {
     pub(crate) runs: Vec<Config>,
     /// What they add to.
     pub(crate) comparison: Shared,
+    /// Instead of runs: what is stored is judged anew.
+    pub(crate) stored: Option<Stored>,
     /// What the report must fulfil.
     pub(crate) gate: Option<Gate>,
     /// Where it is written.
     pub(crate) reports: Reports,
     /// Where it is shown.
     pub(crate) dashboard: Option<dashboard::Options>,
+}
+
+/// Judging what is stored.
+pub(crate) struct Stored {
+    pub(crate) store: Store,
+    pub(crate) anew: Anew,
+    /// Where pairs that differ are written.
+    pub(crate) findings: Option<Findings>,
 }
 
 /// Where the report goes.
@@ -55,26 +66,44 @@ impl CompareConfig {
     /// # Errors
     /// What is wrong with the command line, and how to fix it.
     pub(crate) fn new(args: &CompareArgs) -> anyhow::Result<Self> {
+        let reports_stored = args.store.report;
         let beside = File::beside(args.source.config.as_deref())?.unwrap_or_default();
         let source = over(args.source.settings.clone(), &beside.source);
         let redact = over(args.redact.clone(), &beside.redact);
         let run = File { source, redact, ..File::default() };
-        ensure!(!run.source.from.is_empty(), "--from: where does production's traffic come from?");
+        ensure!(
+            reports_stored || !run.source.from.is_empty(),
+            "--from: where does production's traffic come from? (--report judges what --store holds)"
+        );
         apart(args, &run)?;
         let url = args.curl_url.as_ref().or(args.to.as_ref());
-        let base_url = url.map_or("http://localhost:8080", |url| url).to_owned();
-        let details = args.dashboard.dashboard.is_some();
-        let base = Options { base_url, details, ..Options::default() };
+        let facts = RunFacts {
+            base_url: url.map_or("http://localhost:8080", |url| url).to_owned(),
+            // Two recordings were chosen by hand, to be compared; a target runs on other hardware.
+            against_production: args.to.is_none(),
+        };
+        let shown = args.dashboard.dashboard.is_some();
+        let store = store::open(&args.store, shown, facts.clone(), args.to.is_none())?;
+        let facts = store.as_ref().map_or(facts, |store| store.facts().clone());
+        let base_url = args.curl_url.clone().unwrap_or(facts.base_url);
+        let diffy = args.dashboard.diffy_compatible.then(|| sides(args, &run));
+        let base = Options { base_url, details: shown, diffy, ..Options::default() };
         let (mut options, gate) = match &args.rules {
             Some(path) => read(path)?.options(base).with_context(|| path.display().to_string())?,
             None => (base, None),
         };
-        // Two recordings were chosen by hand, to be compared; a target runs on other hardware.
-        options.latency.against_production = args.to.is_none();
-        let comparison = Shared::new(Comparison::new(options));
-        let findings = create(args.findings.as_deref())?;
-        let findings = findings.map(|file| Box::new(BufWriter::new(file)) as Findings);
+        options.latency.against_production = facts.against_production;
+        let comparison = Shared::new(Comparison::new(options), store.clone());
+        let mut findings = create(args.findings.as_deref())?
+            .map(|file| Box::new(BufWriter::new(file)) as Findings);
+        let range = store::range(&args.store)?;
+        let stored = store.filter(|_| reports_stored).map(|store| Stored {
+            anew: Anew::new(store.clone(), range),
+            store,
+            findings: findings.take(),
+        });
         let runs = match &args.to {
+            _ if stored.is_some() => Vec::new(),
             Some(to) => vec![live(to, args.control.as_deref(), run, &comparison, findings)?],
             None => recorded(&args.with, run, &comparison, findings)?,
         };
@@ -82,12 +111,18 @@ impl CompareConfig {
         let reports = Reports { json: args.json, junit, html };
         let ports = runs.first().map(Config::ports).unwrap_or_default();
         let dashboard = super::dashboard::options(&args.dashboard, &ports)?;
-        Ok(Self { runs, comparison, gate: args.gate.clone().or(gate), reports, dashboard })
+        Ok(Self { runs, comparison, stored, gate: args.gate.clone().or(gate), reports, dashboard })
     }
 }
 
+/// The names of production, candidate and control, as Diffy tells them.
+fn sides(args: &CompareArgs, run: &File) -> [String; 3] {
+    let candidate = args.to.clone().unwrap_or_else(|| args.with.join(","));
+    [run.source.from.join(","), candidate, args.control.clone().unwrap_or_default()]
+}
+
 /// Where pairs that differ are written.
-type Findings = Box<dyn Write + Send>;
+pub(crate) type Findings = Box<dyn Write + Send>;
 
 fn create(path: Option<&Path>) -> anyhow::Result<Option<Opened>> {
     path.map(|path| files::create(path, Existing::Overwrite)).transpose()
@@ -101,6 +136,11 @@ fn apart(args: &CompareArgs, run: &File) -> anyhow::Result<()> {
     args.rules.iter().for_each(|path| apart.reads("--rules", path));
     let token = &args.dashboard.dashboard_token_file;
     token.iter().for_each(|path| apart.reads("--dashboard-token-file", path));
+    let store = &args.store;
+    match store.report {
+        true => store.store.iter().for_each(|path| apart.reads("--store", path)),
+        false => store.store.iter().for_each(|path| apart.writes("--store", path)),
+    }
     let written =
         [("--findings", &args.findings), ("--junit", &args.junit), ("--html", &args.html)];
     for (flag, path) in written {

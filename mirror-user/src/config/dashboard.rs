@@ -13,7 +13,7 @@ use crate::filter::Ports;
 /// If others than this host could ask without proof of who they are, the token cannot be read, or the dashboard's own
 /// requests would be captured.
 pub(super) fn options(args: &DashboardArgs, ports: &Ports) -> anyhow::Result<Option<Options>> {
-    let DashboardArgs { dashboard: Some(listen), dashboard_token_file } = args else {
+    let DashboardArgs { dashboard: Some(listen), dashboard_token_file, .. } = args else {
         return Ok(None);
     };
     let listen = *listen;
@@ -43,6 +43,7 @@ mod tests {
         let args = DashboardArgs {
             dashboard: Some(listen.parse().unwrap()),
             dashboard_token_file: token.map(Into::into),
+            diffy_compatible: false,
         };
         match options(&args, &Ports::new(vec![8080])) {
             Ok(_) => String::new(),

@@ -16,6 +16,7 @@ pub(crate) mod routes;
 mod run;
 pub(crate) mod source;
 pub(crate) mod start;
+mod store;
 pub(crate) mod target;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

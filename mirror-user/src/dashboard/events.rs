@@ -41,10 +41,10 @@ impl Events {
 
     fn line(&mut self, now: Instant) -> Option<String> {
         let state = self.watched.state();
-        if self.told != Some(state) {
+        if self.told.as_ref() != Some(&state) {
+            let text = serde_json::to_string(&state).unwrap_or_default();
             (self.told, self.last) = (Some(state), now);
-            let state = serde_json::to_string(&state).unwrap_or_default();
-            return Some(format!("event: change\ndata: {state}\n\n"));
+            return Some(format!("event: change\ndata: {text}\n\n"));
         }
         if now.duration_since(self.last) >= SIGN_OF_LIFE {
             self.last = now;

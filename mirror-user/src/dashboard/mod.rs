@@ -11,11 +11,18 @@
 //! | `/api/v1/overview` | the endpoints, and what the capture saw and dropped |
 //! | `/api/v1/endpoints/{id}` | one endpoint with its fields and times |
 //! | `/api/v1/endpoints/{id}/fields/{path}/{class}` | one field with its sample pairs, and the rule that ignores it |
+//! | `/api/v1/endpoints/{id}/fields/{path}/{class}/pairs` | the last stored pairs in which it differs |
+//! | `/api/v1/pairs/{place}` | both sides of a stored pair |
 //! | `/api/v1/requests` | the last pairs, those without a difference, too |
 //! | `/api/v1/requests/{id}` | both sides of one pair |
 //! | `/api/v1/rules` | what is forgiven, why, and how often |
 //! | `/api/v1/events` | server-sent events: there is something new |
 //! | `POST /api/v1/reset` | counts from zero |
+//! | `POST /api/v1/ignore/{endpoint}/{path}/{class}` | judges anew what is stored, with a rule that ignores a field |
+//! | `POST /api/v1/range/{from}/{to}` | judges anew what is stored of a part of the time: seconds since 1970, or `-` |
+//! | `POST /api/v1/live` | shows the run's own comparison again |
+//!
+//! With `--diffy-compatible`, the routes of Diffy's API below `/api/1/` are answered, too.
 //!
 //! It refuses other routes and methods, requests without the token where there is one, hosts that are names where there
 //! is none, and requests that another site's page makes. A connection carries one request. It is closed when that takes
@@ -23,10 +30,13 @@
 
 mod access;
 mod events;
+mod judgement;
 mod page;
+mod requests;
 mod routes;
 mod rule;
 mod serve;
+mod trend;
 mod view;
 mod watched;
 
@@ -87,6 +97,24 @@ impl Dashboard {
         })?;
         emit!(DashboardListening, address = %address, "dashboard: http://{address}/");
         Ok(Serving { address, _serving: serving })
+    }
+}
+
+/// Answers a request as the dashboard does, without a connection: the status and what is in the answer. For those who
+/// try any request.
+pub async fn answer(
+    watched: Arc<Watched>,
+    access: Access,
+    method: &str,
+    path: &str,
+    query: &str,
+) -> (u16, bytes::Bytes) {
+    let routes = Routes::new(access, View::new(watched));
+    let asker = access::Asker { host: Some("localhost"), ..access::Asker::default() };
+    let reply = routes.answer(routes::Asked { method, path, query, asker }).await;
+    match reply.content {
+        routes::Content::Text(_, text) => (reply.status, text),
+        routes::Content::Events(_) => (reply.status, bytes::Bytes::new()),
     }
 }
 

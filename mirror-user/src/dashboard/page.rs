@@ -32,6 +32,7 @@ const FILES: &[File] = files! {
     "/overview.js": SCRIPT, "overview.js";
     "/endpoint.js": SCRIPT, "endpoint.js";
     "/latency.js": SCRIPT, "latency.js";
+    "/trend.js": SCRIPT, "trend.js";
     "/field.js": SCRIPT, "field.js";
     "/request.js": SCRIPT, "request.js";
     "/message.js": SCRIPT, "message.js";

@@ -6,15 +6,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use enum_map::{Enum, EnumMap};
+use mirror_compare::diffy::Told;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
+use tokio::task::spawn_blocking;
 
 use super::access::Asker;
 use super::events::Events;
 use super::page;
+use super::requests::Stored;
 use super::view::View;
 use crate::admin::Access;
+use crate::sink::compare::store::FieldName;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -46,6 +50,7 @@ pub(super) struct Asked<'a> {
     pub(super) method: &'a str,
     /// Without a query.
     pub(super) path: &'a str,
+    pub(super) query: &'a str,
     pub(super) asker: Asker<'a>,
 }
 
@@ -76,11 +81,18 @@ enum Route {
     Overview,
     Endpoint(String),
     Field(String, String, String),
+    /// Stored pairs of a field, and one at its place.
+    Pairs(FieldName),
+    Pair(i64),
     Requests,
     Request(String),
     Rules,
     Events,
+    /// These change what is shown.
     Reset,
+    Ignore(String, String, String),
+    Range(Option<i64>, Option<i64>),
+    Live,
 }
 
 impl Route {
@@ -94,14 +106,34 @@ impl Route {
             ["endpoints", id, "fields", path, class] => {
                 Self::Field(name(id)?, name(path)?, name(class)?)
             }
+            ["endpoints", id, "fields", path, class, "pairs"] => Self::Pairs(FieldName {
+                endpoint: name(id)?,
+                path: name(path)?,
+                class: name(class)?,
+            }),
+            ["pairs", place] => Self::Pair(place.parse().ok()?),
             ["requests"] => Self::Requests,
             ["requests", id] => Self::Request(name(id)?),
             ["rules"] => Self::Rules,
             ["events"] => Self::Events,
             ["reset"] => Self::Reset,
+            ["ignore", id, path, class] => Self::Ignore(name(id)?, name(path)?, name(class)?),
+            ["range", from, to] => Self::Range(second(from)?, second(to)?),
+            ["live"] => Self::Live,
             _ => return None,
         })
     }
+}
+
+impl Route {
+    fn changes(&self) -> bool {
+        matches!(self, Self::Reset | Self::Ignore(..) | Self::Range(..) | Self::Live)
+    }
+}
+
+/// A second since 1970, or `-` for no bound.
+fn second(text: &str) -> Option<Option<i64>> {
+    if text == "-" { Some(None) } else { text.parse().ok().map(Some) }
 }
 
 /// Answers requests, and counts those that it refuses.
@@ -125,14 +157,17 @@ impl Routes {
 
     /// Answers a request.
     pub(super) async fn answer(&self, asked: Asked<'_>) -> Reply {
-        let answered = match asked.path.strip_prefix("/api/v1/") {
-            Some(rest) => self.api(asked, rest).await,
-            None => self.page(asked),
+        let below = |start| asked.path.strip_prefix(start);
+        let answered = match (below("/api/v1/"), below("/api/1/")) {
+            (Some(rest), _) => self.api(asked, rest).await,
+            (None, Some(rest)) => self.diffy(asked, rest),
+            (None, None) => self.page(asked),
         };
         answered.unwrap_or_else(|why| {
             let count = &self.refused[why];
             count.set(count.get() + 1);
-            let allow = if asked.path.ends_with("/reset") { "POST" } else { READ };
+            let route = asked.path.strip_prefix("/api/v1/").and_then(Route::read);
+            let allow = if route.is_some_and(|route| route.changes()) { "POST" } else { READ };
             Reply { allow, ..refusal(why) }
         })
     }
@@ -144,18 +179,45 @@ impl Routes {
         Ok(Reply::new(200, file.content_type, file.text))
     }
 
+    /// What Diffy would answer, where that was asked for.
+    fn diffy(&self, asked: Asked<'_>, rest: &str) -> Result<Reply, Refused> {
+        asked.asker.may_read(&self.access)?;
+        reads(asked)?;
+        let names = rest.split('/').map(|name| percent_decode_str(name).decode_utf8());
+        let names = names.collect::<Result<Vec<_>, _>>().map_err(|_| Refused::NotFound)?;
+        let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+        let watched = self.view.borrow().watched();
+        let told = match watched.comparison.lock().diffy() {
+            Some(diffy) => diffy.answer(&names, asked.query),
+            None => Told::NoRoute,
+        };
+        match told {
+            Told::Json(told) => Ok(json(&told)),
+            Told::Cleared(told) => {
+                self.view.borrow_mut().reset();
+                Ok(json(&told))
+            }
+            Told::NoRoute => Err(Refused::NotFound),
+        }
+    }
+
     async fn api(&self, asked: Asked<'_>, rest: &str) -> Result<Reply, Refused> {
         // Who may not ask does not learn which routes there are.
         asked.asker.may_read(&self.access)?;
         let route = Route::read(rest).ok_or(Refused::NotFound)?;
-        if route == Route::Reset {
+        if route.changes() {
             if asked.method != "POST" {
                 return Err(Refused::Method);
             }
-            self.view.borrow_mut().reset();
-            return Ok(Reply::new(204, PLAIN, ""));
+            return self.change(route);
         }
         reads(asked)?;
+        self.view.borrow_mut().follow();
+        match route {
+            Route::Pairs(field) => return self.stored(|stored| stored.of_field(field)).await,
+            Route::Pair(place) => return self.stored(move |stored| stored.pair(place)).await,
+            _ => {}
+        }
         let watched = self.view.borrow().watched();
         let health = if route == Route::Overview { Some(watched.health().await) } else { None };
         let mut view = self.view.borrow_mut();
@@ -171,7 +233,41 @@ impl Routes {
                 let events = Events::new(watched, Rc::clone(&self.streams));
                 Ok(Reply { status: 200, content: Content::Events(events), allow: READ })
             }
-            Route::Reset => Err(Refused::Method),
+            Route::Pairs(_) | Route::Pair(_) => Err(Refused::NotFound),
+            Route::Reset | Route::Ignore(..) | Route::Range(..) | Route::Live => {
+                Err(Refused::Method)
+            }
+        }
+    }
+
+    /// Answers from the store, without making others wait for the disk.
+    async fn stored<T: Serialize + Send + 'static>(
+        &self,
+        find: impl FnOnce(Stored) -> Option<T> + Send + 'static,
+    ) -> Result<Reply, Refused> {
+        let stored = self.view.borrow().stored().ok_or(Refused::NotFound)?;
+        let answered = spawn_blocking(move || find(stored)).await;
+        found(answered.ok().flatten())
+    }
+
+    fn change(&self, route: Route) -> Result<Reply, Refused> {
+        let mut view = self.view.borrow_mut();
+        let done = Ok(Reply::new(204, PLAIN, ""));
+        match route {
+            Route::Ignore(name, path, class) => {
+                let rule = view.ignore(&name, &path, &class).ok_or(Refused::NotFound)?;
+                Ok(Reply::new(200, "application/yaml", rule))
+            }
+            Route::Range(from, to) if view.of(from, to) => done,
+            Route::Range(..) => Err(Refused::NotFound),
+            Route::Live => {
+                view.live();
+                done
+            }
+            _ => {
+                view.reset();
+                done
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 use mirror_compare::difference::Class;
 use mirror_compare::rules::{ArraySpec, Ignore, RuleSpec, Rules};
 
-/// The file as YAML; `None` if no rule can name the field.
-pub(super) fn ignoring(endpoint: &str, path: &str, class: Class) -> Option<String> {
+/// The rule; `None` if no rule can name the field.
+pub(super) fn ignoring(endpoint: &str, path: &str, class: Class) -> Option<RuleSpec> {
     let rule = RuleSpec { endpoint: Some(endpoint.to_owned()), ..RuleSpec::default() };
     let rule = match class {
         Class::Order => RuleSpec {
@@ -22,8 +22,12 @@ pub(super) fn ignoring(endpoint: &str, path: &str, class: Class) -> Option<Strin
         }
     };
     Rules::new(std::slice::from_ref(&rule)).ok()?;
-    // A rule is printed as JSON, which is YAML, too.
-    Some(format!("version: 1\nrules:\n- {rule}\n"))
+    Some(rule)
+}
+
+/// A file with the rule, as YAML. A rule is printed as JSON, which is YAML, too.
+pub(super) fn file(rule: &RuleSpec) -> String {
+    format!("version: 1\nrules:\n- {rule}\n")
 }
 
 #[cfg(test)]
@@ -32,14 +36,14 @@ mod tests {
 
     #[test]
     fn a_field_becomes_a_rule_where_a_rule_can_name_it() {
-        let yaml = ignoring("GET /a/{id}", "body.items[].price", Class::Value).unwrap();
+        let yaml = |endpoint, path, class| file(&ignoring(endpoint, path, class).unwrap());
         assert_eq!(
-            yaml,
+            yaml("GET /a/{id}", "body.items[].price", Class::Value),
             "version: 1\nrules:\n- {\"endpoint\":\"GET /a/{id}\",\"path\":\"body.items[].price\",\"ignore\":\"value\"}\n"
         );
-        let order = ignoring("e", "body.items[]", Class::Order).unwrap();
+        let order = yaml("e", "body.items[]", Class::Order);
         assert!(order.contains(r#""path":"body.items","array":"set""#), "{order}");
-        assert!(ignoring("e", "header.etag", Class::Missing).unwrap().contains("presence"));
+        assert!(yaml("e", "header.etag", Class::Missing).contains("presence"));
         assert_eq!(ignoring("e", "cookie.a", Class::Value), None);
     }
 }

@@ -45,6 +45,7 @@ pub(super) async fn connection(stream: TcpStream, routes: &Routes) {
         let asked = Asked {
             method: request.method().as_str(),
             path: request.uri().path(),
+            query: request.uri().query().unwrap_or_default(),
             asker: Asker {
                 authorization: request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes),
                 host: header(HOST),

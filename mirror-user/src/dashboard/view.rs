@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirror_compare::comparison::Options;
-use mirror_compare::details::Details;
-use mirror_compare::report::{EndpointReport, FieldReport, Finding, Sides};
+use mirror_compare::difference::Class;
+use mirror_compare::report::{self, EndpointReport, FieldReport, Sides};
 use mirror_compare::rules::RuleHits;
 use mirror_compare::verdict::Verdict;
 use mirror_compare::verdict::latency::Quantiles;
 use serde::Serialize;
+use strum::IntoEnumIterator;
 use tokio::time::Instant;
 
+use super::requests::{Line, RequestView, Stored};
 use super::rule;
+use super::trend::{Share, Trend};
 use super::watched::{State, Watched};
+use crate::sink::compare::Shared;
 use crate::stats::Snapshot;
 
 /// Working out all endpoints again waits this long at least, and [`SHARE`] times as long as it took the last time, so that
@@ -27,6 +31,9 @@ const MAX_ROWS: usize = 1_000;
 /// A comparison, as far as it was looked at.
 pub(super) struct View {
     watched: Arc<Watched>,
+    /// What is shown: the run's own comparison, or what is stored, judged anew.
+    shown: Shared,
+    turn: u64,
     /// Its rules, thresholds and so on, which stay.
     options: Options,
     /// Each endpoint without its samples, with the pairs that it had then.
@@ -41,6 +48,11 @@ pub(super) struct Overview<'v> {
     #[serde(flatten)]
     state: State,
     endpoints: Vec<Row<'v>>,
+    trend: Trend,
+    /// What figures from stored pairs rest on.
+    basis: Option<String>,
+    /// Pairs are stored, so that they can be judged anew.
+    stores: bool,
     /// What the capture saw and dropped.
     health: Arc<Snapshot>,
     /// Requests that the dashboard refused.
@@ -63,6 +75,7 @@ struct Row<'v> {
     p95_us: Sides<Option<u64>>,
     is_slower: bool,
     verdicts: BTreeMap<&'static str, usize>,
+    trend: Vec<Share>,
 }
 
 /// `/endpoints/{id}`.
@@ -73,6 +86,7 @@ pub(super) struct EndpointView {
     failing_rate: f64,
     /// The upper ends of steps, in microseconds, and the responses in each.
     distribution: Sides<Vec<(u64, u64)>>,
+    trend: Trend,
 }
 
 /// `/endpoints/{id}/fields/{path}/{class}`.
@@ -84,26 +98,8 @@ pub(super) struct FieldView {
     field: FieldReport,
     /// A file of rules that ignores it.
     rule: Option<String>,
-}
-
-/// `/requests/{id}`.
-#[derive(Serialize)]
-pub(super) struct RequestView {
-    #[serde(flatten)]
-    finding: Arc<Finding>,
-    details: Option<Details>,
-}
-
-/// One line of `/requests`.
-#[derive(Serialize)]
-pub(super) struct Line {
-    id: String,
-    endpoint: String,
-    request: String,
-    status: Sides<Option<u64>>,
-    latency_us: Sides<Option<u64>>,
-    differences: u64,
-    forgiven: usize,
+    /// What is stored can be judged anew with it.
+    stores: bool,
 }
 
 /// `/rules`.
@@ -129,8 +125,45 @@ struct Quiet<'v> {
 
 impl View {
     pub(super) fn new(watched: Arc<Watched>) -> Self {
-        let options = watched.comparison.lock().options().clone();
-        Self { watched, options, endpoints: BTreeMap::new(), seen: None, next: Instant::now() }
+        let (turn, shown) = watched.shown();
+        let options = shown.lock().options().clone();
+        let (endpoints, seen, next) = (BTreeMap::new(), None, Instant::now());
+        Self { watched, shown, turn, options, endpoints, seen, next }
+    }
+
+    /// What is shown may be something else now.
+    pub(super) fn follow(&mut self) {
+        let (turn, shown) = self.watched.shown();
+        if turn != self.turn {
+            self.options = shown.lock().options().clone();
+            (self.turn, self.shown) = (turn, shown);
+            self.forget();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.endpoints.clear();
+        (self.seen, self.next) = (None, Instant::now());
+    }
+
+    /// Judges anew what is stored, with a rule that ignores a field; the rule as YAML, unless that is not possible.
+    pub(super) fn ignore(&mut self, name: &str, path: &str, class: &str) -> Option<String> {
+        let class = Class::iter().find(|one| <&str>::from(one) == class)?;
+        let rule = rule::ignoring(name, path, class)?;
+        let yaml = rule::file(&rule);
+        let options = self.watched.comparison.lock().options().clone();
+        self.watched.judgement.add(rule, &options).then_some(yaml)
+    }
+
+    /// Judges anew what is stored of a part of the time; false if nothing is.
+    pub(super) fn of(&mut self, from: Option<i64>, to: Option<i64>) -> bool {
+        let options = self.watched.comparison.lock().options().clone();
+        self.watched.judgement.of(from, to, &options)
+    }
+
+    /// Shows the run's own comparison again.
+    pub(super) fn live(&mut self) {
+        self.watched.judgement.end();
     }
 
     pub(super) fn watched(&self) -> Arc<Watched> {
@@ -140,17 +173,19 @@ impl View {
     /// Counts from zero.
     pub(super) fn reset(&mut self) {
         self.watched.reset();
-        self.endpoints.clear();
-        (self.seen, self.next) = (None, Instant::now());
+        self.forget();
     }
 
-    /// Looks at the endpoints that have new pairs, one after the other.
-    fn refresh(&mut self) {
+    /// Looks at the endpoints that have new pairs, one after the other; the state in which they were looked at.
+    fn refresh(&mut self) -> State {
         let (state, begun) = (self.watched.state(), Instant::now());
-        if self.seen == Some(state) || begun < self.next {
-            return;
+        // Nobody asks again after the end.
+        let may_wait = begun < self.next && !state.is_final();
+        match &self.seen {
+            Some(seen) if *seen == state || may_wait => return seen.clone(),
+            _ => {}
         }
-        let totals = self.watched.comparison.lock().totals();
+        let totals = self.shown.lock().totals();
         let mut before = std::mem::take(&mut self.endpoints);
         for (name, total) in totals {
             let known = before.remove(&name).filter(|(then, _)| *then == total);
@@ -158,12 +193,13 @@ impl View {
                 self.endpoints.insert(name, now);
             }
         }
-        self.seen = Some(state);
+        self.seen = Some(state.clone());
         self.next = begun + PAUSE.max(begun.elapsed() * SHARE);
+        state
     }
 
     fn look(&self, name: &str) -> Option<(u64, EndpointReport)> {
-        let counted = self.watched.comparison.lock().counted(name)?;
+        let counted = self.shown.lock().counted(name)?;
         let mut report = EndpointReport::new(name, &counted, &self.options);
         report.fields.iter_mut().for_each(|field| field.samples = Vec::new());
         Some((counted.total, report))
@@ -174,46 +210,56 @@ impl View {
         health: Arc<Snapshot>,
         refused: BTreeMap<&'static str, u64>,
     ) -> Overview<'_> {
-        self.refresh();
-        let rows = self.endpoints.values().map(|(_, report)| Row::new(report));
+        let state = self.refresh();
+        let trend = Trend::new(self.endpoints.values().map(|(_, report)| report));
+        let rows = self.endpoints.values().map(|(_, report)| Row::new(report, &trend));
         let mut endpoints: Vec<Row<'_>> = rows.collect();
         endpoints.sort_by(|a, b| b.failing_rate.total_cmp(&a.failing_rate).then(a.id.cmp(b.id)));
-        let state = self.watched.state();
-        Overview { state, endpoints, health, refused }
+        let basis = self.shown.lock().basis().map(|basis| report::basis(&basis));
+        let stores = self.watched.judgement.is_possible();
+        Overview { state, endpoints, trend, basis, stores, health, refused }
     }
 
     pub(super) fn endpoint(&self, name: &str) -> Option<EndpointView> {
-        let counted = self.watched.comparison.lock().counted(name)?;
+        let counted = self.shown.lock().counted(name)?;
         let mut report = EndpointReport::new(name, &counted, &self.options);
         report.fields.iter_mut().for_each(|field| field.samples = Vec::new());
         let [production, candidate, control] =
             counted.times.each_ref().map(|one| one.distribution());
         let distribution = Sides { production, candidate, control };
-        Some(EndpointView { failing_rate: report.failing_rate(), report, distribution })
+        let trend = Trend::new(std::iter::once(&report));
+        Some(EndpointView { failing_rate: report.failing_rate(), report, distribution, trend })
     }
 
     pub(super) fn field(&self, name: &str, path: &str, class: &str) -> Option<FieldView> {
-        let counted = self.watched.comparison.lock().counted(name)?;
+        let counted = self.shown.lock().counted(name)?;
         let report = EndpointReport::new(name, &counted, &self.options);
         let is_it = |field: &FieldReport| field.path == path && <&str>::from(field.class) == class;
         let field = report.fields.into_iter().find(is_it)?;
-        let rule = rule::ignoring(name, path, field.class);
-        Some(FieldView { endpoint: name.to_owned(), total: counted.total, field, rule })
+        let rule = rule::ignoring(name, path, field.class).map(|rule| rule::file(&rule));
+        let stores = self.watched.judgement.is_possible();
+        Some(FieldView { endpoint: name.to_owned(), total: counted.total, field, rule, stores })
     }
 
     pub(super) fn requests(&self) -> Vec<Line> {
-        let recent = self.watched.comparison.lock().recent();
+        let recent = self.shown.lock().recent();
         recent.iter().map(|finding| Line::new(finding)).collect()
     }
 
     pub(super) fn request(&self, id: &str) -> Option<RequestView> {
-        let finding = self.watched.comparison.lock().kept(id)?;
-        Some(RequestView { details: finding.details.clone(), finding })
+        let finding = self.shown.lock().kept(id)?;
+        Some(RequestView::new(finding))
+    }
+
+    /// What finds stored pairs, on a thread that may wait for the disk.
+    pub(super) fn stored(&self) -> Option<Stored> {
+        let (store, range) = self.watched.judgement.store()?;
+        Some(Stored::new(store, range, &self.options))
     }
 
     pub(super) fn rules(&mut self) -> RulesView<'_> {
         self.refresh();
-        let rules = self.watched.comparison.lock().hits();
+        let rules = self.shown.lock().hits();
         let fields = self.endpoints.values().flat_map(|(_, report)| {
             report.fields.iter().map(|field| (report.name.as_str(), field))
         });
@@ -241,7 +287,7 @@ impl View {
 }
 
 impl<'v> Row<'v> {
-    fn new(report: &'v EndpointReport) -> Self {
+    fn new(report: &'v EndpointReport, trend: &Trend) -> Self {
         let mut verdicts = BTreeMap::new();
         for field in &report.fields {
             *verdicts.entry(field.verdict.into()).or_default() += 1;
@@ -265,21 +311,7 @@ impl<'v> Row<'v> {
             },
             is_slower: report.is_slower,
             verdicts,
-        }
-    }
-}
-
-impl Line {
-    fn new(finding: &Finding) -> Self {
-        let forgiven = finding.differences.iter().filter(|one| one.forgiven_by.is_some()).count();
-        Self {
-            id: finding.id.clone(),
-            endpoint: finding.endpoint.clone(),
-            request: format!("{} {}", finding.method, finding.target),
-            status: finding.status,
-            latency_us: finding.latency_us,
-            differences: finding.more + (finding.differences.len() - forgiven) as u64,
-            forgiven,
+            trend: trend.shares(report),
         }
     }
 }

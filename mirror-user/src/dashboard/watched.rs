@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::time::timeout;
 
+use super::judgement::{Judged, Judgement};
 use crate::sink::compare::Shared;
 use crate::stats::{Snapshot, SnapshotSlot};
 
@@ -16,17 +17,27 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// What is watched; shared by the command, the page and its streams of events.
 pub struct Watched {
     pub(super) comparison: Shared,
+    pub(super) judgement: Arc<Judgement>,
     resets: AtomicU64,
     ended: AtomicBool,
     counters: Mutex<Arc<SnapshotSlot>>,
 }
 
 /// Differs whenever there is something new to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct State {
     pairs: u64,
     resets: u64,
     ended: bool,
+    /// What is shown instead of the run's own comparison.
+    judged: Option<Judged>,
+}
+
+impl State {
+    /// True if nothing more comes.
+    pub(super) fn is_final(&self) -> bool {
+        self.ended && self.judged.as_ref().is_none_or(Judged::is_final)
+    }
 }
 
 impl Watched {
@@ -34,7 +45,8 @@ impl Watched {
     #[must_use]
     pub fn new(comparison: Shared) -> Arc<Self> {
         let (resets, ended, counters) = Default::default();
-        Arc::new(Self { comparison, resets, ended, counters })
+        let judgement = Judgement::new(comparison.store().cloned());
+        Arc::new(Self { comparison, judgement, resets, ended, counters })
     }
 
     /// Another run feeds the comparison from now on.
@@ -48,6 +60,7 @@ impl Watched {
     }
 
     pub(super) fn reset(&self) {
+        self.judgement.end();
         self.comparison.lock().reset();
         self.resets.fetch_add(1, Relaxed);
     }
@@ -57,7 +70,14 @@ impl Watched {
             pairs: self.comparison.lock().pairs(),
             resets: self.resets.load(Relaxed),
             ended: self.ended.load(Relaxed),
+            judged: self.judgement.judged(),
         }
+    }
+
+    /// The comparison that is shown, and a number that is another one for each.
+    pub(super) fn shown(&self) -> (u64, Shared) {
+        let (turn, shown) = self.judgement.shown();
+        (turn, shown.unwrap_or_else(|| self.comparison.clone()))
     }
 
     pub(super) async fn health(&self) -> Arc<Snapshot> {

@@ -18,6 +18,8 @@ pub enum Event {
     DashboardListening,
     DashboardStays,
     DashboardFailed,
+    // The store of compared pairs.
+    StoreFailed,
     // The configuration file.
     ConfigInvalid,
     ConfigFellBack,
@@ -83,7 +85,8 @@ impl Event {
             | Self::ConfigRefused
             | Self::CaptureLost
             | Self::AdminFailed
-            | Self::DashboardFailed => Level::ERROR,
+            | Self::DashboardFailed
+            | Self::StoreFailed => Level::ERROR,
             Self::RunWarning
             | Self::RepeatsLeftOut
             | Self::PrivilegesKept

@@ -69,6 +69,7 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
     }
     let mut writes: Vec<_> =
         config.output.file.as_ref().map(Destination::writes).into_iter().collect();
+    writes.extend(config.output.folder.clone());
     // Large bodies are spooled there.
     writes.push(std::env::temp_dir());
     writes.extend(config.followed.as_ref().and_then(|followed| followed.source.writes()));

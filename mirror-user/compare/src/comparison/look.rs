@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::{Comparison, Options};
 use crate::count::Endpoint;
-use crate::report::Finding;
+use crate::diffy::Collector;
+use crate::report::{Basis, Finding};
 use crate::rules::RuleHits;
 
 impl Comparison {
@@ -21,6 +22,12 @@ impl Comparison {
     #[must_use]
     pub fn pairs(&self) -> u64 {
         self.pairs
+    }
+
+    /// What it rests on, if it was made from stored pairs.
+    #[must_use]
+    pub fn basis(&self) -> Option<Basis> {
+        self.basis
     }
 
     /// The endpoints' names, and how many pairs each has.
@@ -45,6 +52,11 @@ impl Comparison {
     #[must_use]
     pub fn recent(&self) -> Vec<Arc<Finding>> {
         self.recent.findings.iter().rev().cloned().collect()
+    }
+
+    /// What Diffy would have counted, with [`Options::diffy`].
+    pub fn diffy(&mut self) -> Option<&mut Collector> {
+        self.diffy.as_mut()
     }
 
     /// A pair that is a sample or among the last ones.

@@ -18,12 +18,13 @@ use crate::count::Endpoint;
 use crate::details::Details;
 use crate::diff::{Found, How};
 use crate::difference::{Difference, Forgiven};
+use crate::diffy::Collector;
 use crate::endpoint::Endpoints;
 use crate::lift::Content;
 use crate::limits::Limits;
 use crate::noise::OwnNoise;
 use crate::pair::{Answer, Failure, Read, Request, Response, compare};
-use crate::report::{self, Finding, Report, Sides};
+use crate::report::{self, Basis, Finding, Report, Sides};
 use crate::rules::{Correlations, Defaults, Rules};
 use crate::verdict::Thresholds;
 
@@ -57,6 +58,8 @@ pub struct Options {
     pub base_url: String,
     /// Keep the messages of samples and of the last pairs, for people who look at them.
     pub details: bool,
+    /// Count as Diffy does, too, for programs that ask by its API: the names of primary, candidate and secondary.
+    pub diffy: Option<[String; 3]>,
 }
 
 /// How latencies are judged.
@@ -100,6 +103,8 @@ pub struct Comparison {
     pairs: u64,
     sample_bytes: usize,
     recent: Recent,
+    basis: Option<Basis>,
+    diffy: Option<Collector>,
 }
 
 /// The last pairs, whatever was found.
@@ -133,19 +138,28 @@ impl Comparison {
     /// Begins one.
     #[must_use]
     pub fn new(options: Options) -> Self {
+        let diffy = options.diffy.clone();
+        let diffy = diffy.map(|targets| Collector::new(options.thresholds, targets));
         Self {
             options,
+            diffy,
             endpoints: BTreeMap::new(),
             own: OwnNoise::default(),
             ids: Ids::default(),
             pairs: 0,
             sample_bytes: 0,
             recent: Recent::default(),
+            basis: None,
         }
     }
 
     /// Compares a pair and counts it.
     pub fn push(&mut self, pair: &Pair<'_>) -> Arc<Finding> {
+        self.push_for(pair, 1)
+    }
+
+    /// Compares a pair, and counts it as so many: it stands for others of its kind, which are not there any more.
+    pub fn push_for(&mut self, pair: &Pair<'_>, pairs: u64) -> Arc<Finding> {
         let name = self.endpoint(&pair.request);
         let Options { limits, defaults, rules, noise, .. } = &self.options;
         let method = pair.request.method;
@@ -198,8 +212,12 @@ impl Comparison {
         }
         found.applied.iter().for_each(|rule| self.options.rules.hit(*rule));
         let finding = Arc::new(self.finding(&name, pair, &found, control.as_ref()));
-        self.pairs += 1;
-        self.count(&name, pair, failure, &Counted { found, control, again, own }, &finding);
+        self.pairs += pairs;
+        if let Some(diffy) = &mut self.diffy {
+            diffy.push(pair);
+        }
+        let counted = Counted { found, control, again, own, pairs };
+        self.count(&name, pair, failure, &counted, &finding);
         if self.options.details {
             self.recent.push(&finding);
         }
@@ -254,13 +272,25 @@ impl Comparison {
             differences: listed.map(show).collect(),
             more: found.more + found.differences.len().saturating_sub(LISTED) as u64,
             details: self.options.details.then(|| Details::new(pair, &self.options.limits)),
+            kind: tally::kind(found, control),
         }
     }
 
     /// What all pairs so far mean.
     #[must_use]
     pub fn report(&self) -> Report {
-        Report::new(self.pairs, &self.endpoints, &self.options)
+        Report::new(self.pairs, self.basis, &self.endpoints, &self.options)
+    }
+
+    /// What follows is of another run: its responses say nothing about the noise of those before.
+    pub fn begin_run(&mut self) {
+        self.own = OwnNoise::default();
+        self.ids = Ids::default();
+    }
+
+    /// Says what it rests on.
+    pub fn rest_on(&mut self, basis: Basis) {
+        self.basis = Some(basis);
     }
 
     /// Starts over with the same options; correspondences of identifiers stay.
@@ -268,7 +298,10 @@ impl Comparison {
         self.endpoints.clear();
         self.recent = Recent::default();
         self.options.rules.forget_hits();
-        (self.pairs, self.sample_bytes) = (0, 0);
+        (self.pairs, self.sample_bytes, self.basis) = (0, 0, None);
+        if let Some(diffy) = &mut self.diffy {
+            diffy.clear();
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! What was found in one pair, added to the counts of its endpoint.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
+
+use foldhash::fast::FixedState;
 
 use super::{Comparison, Pair, SAMPLE_BYTES, response};
 use crate::diff::Found;
@@ -16,6 +19,8 @@ pub(super) struct Counted {
     pub(super) control: Option<Found>,
     pub(super) again: Option<Found>,
     pub(super) own: Option<Found>,
+    /// Pairs that it stands for.
+    pub(super) pairs: u64,
 }
 
 impl Comparison {
@@ -27,10 +32,12 @@ impl Comparison {
         counted: &Counted,
         finding: &Arc<Finding>,
     ) {
+        let pairs = counted.pairs;
         let endpoint = self.endpoints.entry(name.to_owned()).or_default();
-        endpoint.total += 1;
+        endpoint.total += pairs;
+        endpoint.judged += 1;
         if let Some(failure) = failure {
-            *endpoint.failures.entry(failure).or_default() += 1;
+            *endpoint.failures.entry(failure).or_default() += pairs;
         }
         let times = [
             Some(&pair.production),
@@ -39,21 +46,21 @@ impl Comparison {
         ];
         for (times, response) in endpoint.times.iter_mut().zip(times) {
             if let Some(micros) = response.and_then(|response| response.latency_us) {
-                times.record(micros);
+                times.record(micros, pairs);
             }
         }
         let raw = keys(&counted.found);
         let noise = counted.control.as_ref().map(keys);
-        endpoint.differing += u64::from(!raw.is_empty());
+        endpoint.differing += pairs * u64::from(!raw.is_empty());
         let number = number(&pair.id);
         let mut combination = Vec::with_capacity(raw.len());
         for (path, class) in &raw {
             let Some((at, field)) = endpoint.field(path, *class) else { continue };
             combination.push(at);
-            field.raw += 1;
-            field.weight += raw.len() as u64;
-            field.only_raw +=
-                u64::from(noise.as_ref().is_some_and(|noise| !noise.contains(&(*path, *class))));
+            field.raw += pairs;
+            field.weight += pairs * raw.len() as u64;
+            field.only_raw += pairs
+                * u64::from(noise.as_ref().is_some_and(|noise| !noise.contains(&(*path, *class))));
             if field.samples.wants(number)
                 && (self.sample_bytes < SAMPLE_BYTES || field.samples.is_empty())
             {
@@ -67,27 +74,27 @@ impl Comparison {
                 }
             }
         }
-        endpoint.combination(combination);
+        endpoint.combination(combination, pair.production.at, pairs);
         for difference in &counted.found.differences {
             match (difference.forgiven, difference.hint) {
                 (Some(forgiven), _) => {
-                    endpoint.forgive(&difference.path, difference.class, forgiven)
+                    endpoint.forgive(&difference.path, difference.class, forgiven, pairs);
                 }
                 (None, Some(hint)) => {
                     if let Some((_, field)) = endpoint.field(&difference.path, difference.class) {
-                        *field.hints.entry(hint).or_default() += 1;
+                        *field.hints.entry(hint).or_default() += pairs;
                     }
                 }
                 (None, None) => {}
             }
         }
         if let Some(noise) = &noise {
-            endpoint.control += 1;
-            endpoint.control_differing += u64::from(!noise.is_empty());
+            endpoint.control += pairs;
+            endpoint.control_differing += pairs * u64::from(!noise.is_empty());
             for (path, class) in noise {
                 if let Some((_, field)) = endpoint.field(path, *class) {
-                    field.noise += 1;
-                    field.only_noise += u64::from(!raw.contains(&(*path, *class)));
+                    field.noise += pairs;
+                    field.only_noise += pairs * u64::from(!raw.contains(&(*path, *class)));
                 }
             }
         }
@@ -119,4 +126,17 @@ pub(super) fn keys(found: &Found) -> Vec<(&str, Class)> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+/// The same number for pairs in which the same fields differ, whatever forgave them, with the candidate and the control.
+pub(super) fn kind(found: &Found, control: Option<&Found>) -> u64 {
+    FixedState::with_seed(0x4b49_4e44).hash_one((places(found), control.map(places)))
+}
+
+fn places(found: &Found) -> Vec<(&str, Class)> {
+    let each = found.differences.iter().map(|one| (&*one.path, one.class));
+    let mut places: Vec<(&str, Class)> = each.collect();
+    places.sort_unstable();
+    places.dedup();
+    places
 }

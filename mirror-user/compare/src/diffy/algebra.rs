@@ -2,22 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
 use super::value::{Mode, Value};
 
 /// The end of a path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Terminal {
     /// `PrimitiveDifference`, `TypeDifference`, `MissingField`, …
+    #[serde(rename = "type")]
     pub kind: &'static str,
     /// What the left side has.
-    pub left: String,
+    pub left: Json,
     /// What the right side has.
-    pub right: String,
+    pub right: Json,
 }
 
 impl Terminal {
-    fn new(kind: &'static str, left: impl std::fmt::Debug, right: impl std::fmt::Debug) -> Self {
-        Self { kind, left: format!("{left:?}"), right: format!("{right:?}") }
+    fn new(kind: &'static str, left: impl Into<Json>, right: impl Into<Json>) -> Self {
+        Self { kind, left: left.into(), right: right.into() }
     }
 }
 
@@ -50,12 +54,15 @@ fn flatten(
                 let places = |list: &[Value]| -> Vec<usize> {
                     list.iter().filter_map(|one| a.iter().position(|other| other == one)).collect()
                 };
-                add(path, Terminal::new("OrderingDifference", places(a), places(b)));
+                add(path, Terminal::new("OrderingDifference", json!(places(a)), json!(places(b))));
             } else if a.len() == b.len() {
                 // The place is not in the path: of several, the last one counts.
                 a.iter().zip(b).for_each(|(a, b)| flatten(a, b, mode, path, found));
             } else {
-                add(path, Terminal::new("SeqSizeDifference", only_a, only_b));
+                let list = |values| Value::Seq(values).render();
+                let left = format!("missing elements: {}", list(only_a));
+                let right = format!("unexpected elements: {}", list(only_b));
+                add(path, Terminal::new("SeqSizeDifference", left, right));
             }
         }
         (Value::Struct(a), Value::Struct(b)) => {
@@ -86,10 +93,16 @@ fn flatten(
             }
         }
         _ if std::mem::discriminant(left) != std::mem::discriminant(right) => {
-            add(path, Terminal::new("TypeDifference", left, right));
+            let typed = |value: &Value| format!("{}: {}", value.class(), value.render());
+            add(path, Terminal::new("TypeDifference", typed(left), typed(right)));
         }
         (left, right) if is_primitive(left) => {
-            add(path, Terminal::new("PrimitiveDifference", left, right))
+            // As text, because a browser's numbers hold 53 bits.
+            let shown = |value: &Value| match value {
+                Value::Int(number) => number.to_string().into(),
+                value => value.to_json(),
+            };
+            add(path, Terminal::new("PrimitiveDifference", shown(left), shown(right)))
         }
         _ => {}
     }

@@ -6,6 +6,10 @@ use super::algebra::Terminal;
 use super::api::{Endpoint, Joined, Stats};
 use crate::verdict::{Figures, Thresholds};
 
+/// Endpoints, and fields of each on either side, that are counted; others are not.
+const MAX_ENDPOINTS: usize = 500;
+const MAX_FIELDS: usize = 2_000;
+
 /// Counts per endpoint and path.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -30,6 +34,9 @@ impl Side {
     fn count(&mut self, found: &BTreeMap<String, Terminal>) {
         self.differing += u64::from(!found.is_empty());
         for path in found.keys() {
+            if self.fields.len() >= MAX_FIELDS && !self.fields.contains_key(path) {
+                continue;
+            }
             let (count, weight) = self.fields.entry(path.clone()).or_default();
             *count += 1;
             *weight += found.len() as u64;
@@ -45,6 +52,9 @@ impl Counters {
         raw: &BTreeMap<String, Terminal>,
         noise: &BTreeMap<String, Terminal>,
     ) {
+        if self.endpoints.len() >= MAX_ENDPOINTS && !self.endpoints.contains_key(endpoint) {
+            return;
+        }
         let both = self.endpoints.entry(endpoint.to_owned()).or_default();
         both.total += 1;
         both.raw.count(raw);
@@ -79,7 +89,7 @@ impl Counters {
                 noise,
                 relative_difference: figures.relative,
                 absolute_difference: figures.absolute,
-                weight: *weight,
+                weight: Some(*weight),
             };
             if !exclude_noise || figures.reported(*count, noise, thresholds) {
                 fields.insert(path.clone(), joined);

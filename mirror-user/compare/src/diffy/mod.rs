@@ -7,11 +7,13 @@
 
 mod algebra;
 mod api;
+mod collector;
 mod counters;
 mod value;
 
 pub use self::algebra::{Terminal, differences};
-pub use self::api::{Endpoint, Joined, Stats};
+pub use self::api::{Endpoint, Joined, Stats, Told};
+pub use self::collector::Collector;
 pub use self::counters::Counters;
 pub use self::value::{Mode, Value, message};
 

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::*;
+use crate::comparison::Pair;
 use crate::lift::Content;
-use crate::pair::Response;
+use crate::pair::{Answer, Request, Response};
 use crate::verdict::Thresholds;
 
 #[derive(Deserialize)]
@@ -100,6 +101,92 @@ fn messages_have_diffys_paths() {
         message(&response(500, &[("Content-Type", "text/plain")], "oops"), false, Mode::Twitter)
             .is_none()
     );
+    // Without content, or a type of it, the headers alone are compared: a status that changes is not seen.
+    let empty = |status| response(status, &[JSON, ("Content-Length", "0")], "");
+    assert_eq!(message_paths(&empty(200), &empty(500), true), [""; 0]);
+    assert_eq!(
+        message_paths(&response(200, &[("X", "1")], "a"), &response(200, &[("X", "2")], "b"), true),
+        ["result.headers.X.PrimitiveDifference"]
+    );
+}
+
+fn asked(collector: &mut Collector, path: &str) -> serde_json::Value {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let path: Vec<&str> = path.split(' ').collect();
+    match collector.answer(&path, query) {
+        Told::Json(json) | Told::Cleared(json) => json,
+        Told::NoRoute => panic!("{path:?}"),
+    }
+}
+
+#[test]
+fn the_api_answers_as_diffys() {
+    let mut collector = Collector::new(Thresholds::default(), ["p", "c", "s"].map(str::to_owned));
+    for i in 0..100 {
+        let body = |ts: u32, plan: &str, flaky: u32| {
+            format!(r#"{{"ts":{ts},"plan":"{plan}","flaky":{flaky}}}"#)
+        };
+        let bodies = [
+            body(i, "pro", 0),
+            body(i + 2_000, if i < 10 { "free" } else { "pro" }, u32::from(i < 4)),
+            body(i + 1_000, "pro", u32::from(i < 3)),
+        ];
+        let [p, c, s] = bodies.each_ref().map(|body| response(200, &[JSON], body));
+        collector.push(&Pair {
+            id: i.to_string().into(),
+            request: Request {
+                method: "GET",
+                target: "/json?i",
+                fields: &[(b"Canonical-Resource", b"a/json")],
+                body: b"",
+            },
+            production: Response { at: Some(5_000_000), ..p },
+            candidate: Answer::Response(c),
+            control: Some(Answer::Response(s)),
+            again: None,
+        });
+    }
+    let plan = "result.200.values.plan.PrimitiveDifference";
+    let totals = serde_json::json!({"total": 100, "differences": 100});
+    assert_eq!(asked(&mut collector, "endpoints"), serde_json::json!({"a-json": totals}));
+    let stats = serde_json::json!({
+        "endpoint": totals,
+        "fields": {plan: {"differences": 10, "noise": 0, "relative_difference": 100.0, "absolute_difference": 10.0}},
+    });
+    assert_eq!(asked(&mut collector, "overview"), serde_json::json!({"a-json": stats}));
+    assert_eq!(asked(&mut collector, "endpoints a-json stats"), stats);
+    let all =
+        asked(&mut collector, "endpoints a-json stats?exclude_noise=false&include_weights=true");
+    assert_eq!(all["fields"].as_object().unwrap().len(), 3, "{all:#}");
+    assert_eq!(all["fields"][plan]["weight"], 24);
+    let none = asked(&mut collector, "endpoints other stats");
+    assert_eq!(none, serde_json::json!({"error": "key not found: other"}));
+
+    let results = asked(&mut collector, "endpoints a-json fields result.200.values.plan results");
+    assert_eq!(results["requests"].as_array().unwrap().len(), 5, "{results:#}");
+    let first = &results["requests"][0];
+    assert_eq!(
+        first["differences"][plan],
+        serde_json::json!({"type": "PrimitiveDifference", "left": "pro", "right": "free"})
+    );
+    assert_eq!((&first["timestamp_msec"], &first["trace_id"]), (&5.into(), &().into()));
+    assert!(first.get("left").is_none());
+    let id = first["id"].as_str().unwrap().to_owned();
+    let whole = asked(&mut collector, &format!("requests {id}"));
+    assert_eq!(whole["left"]["200"]["content"]["plan"], "pro", "{whole:#}");
+    let ts = &whole["differences"]["result.200.values.ts.PrimitiveDifference"];
+    assert!(ts["left"].is_string(), "{ts}");
+    assert!(whole["request"]["request"].as_str().unwrap().starts_with("GET /json?i HTTP/1.1"));
+    let by_index = format!("endpoints a-json fields {plan} results ");
+    assert_eq!(asked(&mut collector, &format!("{by_index}0"))["id"], id.as_str());
+    let beyond = asked(&mut collector, &format!("{by_index}5"));
+    assert_eq!(beyond, serde_json::json!({"error": "Request index out of bounds"}));
+    assert_eq!(asked(&mut collector, "info")["candidate"]["target"], "c");
+    assert_eq!(asked(&mut collector, "clear"), serde_json::json!({"success": "Diffs cleared"}));
+    assert_eq!(asked(&mut collector, "overview"), serde_json::json!({}));
+    let purged = asked(&mut collector, &format!("requests {id}"));
+    assert_eq!(purged, serde_json::json!({"error": "Request purged"}));
+    assert_eq!(collector.answer(&["report"], ""), Told::NoRoute);
 }
 
 #[test]
@@ -127,7 +214,7 @@ fn the_aggregate_vector() {
             it.noise,
             (it.relative_difference * 1e4).round() / 1e4,
             it.absolute_difference,
-            it.weight,
+            it.weight.unwrap(),
         )
     };
     assert_eq!(figures("ts"), (100, 100, 0.0, 0.0, 114));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde_json::{Map, Value as Json};
 
 use crate::lift::{Format, Lifted, lift};
 use crate::limits::Limits;
@@ -72,8 +73,39 @@ impl Value {
         self.clone()
     }
 
+    /// The name of its class in Scala, near enough to tell types apart.
+    pub(super) fn class(&self) -> &'static str {
+        match self {
+            Self::Null => "JsonNull$",
+            Self::Bool(_) => "Boolean",
+            Self::Int(_) => "Long",
+            Self::Double(_) => "Double",
+            Self::Text(_) => "String",
+            Self::Seq(_) => "ArrayBuffer",
+            Self::Struct(_) => "FieldMap",
+            Self::Map(_) => "Map",
+        }
+    }
+
+    /// As JSON.
+    #[must_use]
+    pub fn to_json(&self) -> Json {
+        match self {
+            Self::Null => Json::Null,
+            Self::Bool(yes) => (*yes).into(),
+            Self::Int(number) => (*number).into(),
+            Self::Double(number) => (*number).into(),
+            Self::Text(text) => text.as_str().into(),
+            Self::Seq(values) => values.iter().map(Self::to_json).collect(),
+            Self::Struct(fields) | Self::Map(fields) => {
+                let fields = fields.iter().map(|(name, value)| (name.clone(), value.to_json()));
+                Json::Object(fields.collect::<Map<_, _>>())
+            }
+        }
+    }
+
     /// As Scala prints it, near enough to sort by.
-    fn render(&self) -> String {
+    pub(super) fn render(&self) -> String {
         let join = |parts: Vec<String>| parts.join(", ");
         match self {
             Self::Null => "JsonNull".to_owned(),
@@ -193,36 +225,52 @@ fn element(tree: &Tree, at: NodeId) -> Option<Value> {
     ])))
 }
 
-/// A response as Twitter's Diffy lifts it: `{result: {<status>: {content, chunked, headers}}}`; `None` if it would drop the
-/// pair.
+/// A response as Twitter's Diffy lifts it: `{result: {<status>: {content, chunked, headers}}}`, or without content
+/// `{result: {headers}}`; `None` if it would drop the pair.
 #[must_use]
 pub fn message(response: &Response<'_>, headers: bool, mode: Mode) -> Option<Value> {
+    let field = |name: &str| {
+        let mut fields = response.fields.iter();
+        let found = fields.find(|(have, _)| have.eq_ignore_ascii_case(name.as_bytes()));
+        found.map(|(_, value)| String::from_utf8_lossy(value).trim().to_ascii_lowercase())
+    };
+    let mut inner = BTreeMap::new();
+    if headers {
+        inner.insert("headers".to_owned(), Value::Struct(by_name(response)));
+    }
+    let is_empty = field("content-length").is_some_and(|length| length == "0");
+    let Some(media) = field("content-type").filter(|_| !is_empty) else {
+        return Some(result(Value::Struct(inner)));
+    };
     let Lifted { format, tree, flaw } =
         lift(&response.fields, &response.content, &Limits::default());
-    let mut inner = BTreeMap::new();
-    match (format, flaw) {
-        (Format::Empty, None) => {}
-        (Format::Json, None) => {
-            drop(inner.insert("content".to_owned(), of_json(&tree, tree.root(), mode)))
-        }
-        (Format::Html, None) => drop(inner.insert("content".to_owned(), of_html(&tree))),
+    let content = match (media.split(';').next().unwrap_or_default().trim(), format, flaw) {
+        ("application/json", Format::Json, None) => of_json(&tree, tree.root(), mode),
+        ("text/html", Format::Html, None) => of_html(&tree),
         _ => return None,
-    }
+    };
+    inner.insert("content".to_owned(), content);
     inner.insert("chunked".to_owned(), Value::Bool(false));
-    if headers {
-        let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in &response.fields {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            by_name.entry(text(name)).or_default().push(text(value));
-        }
-        let fields = by_name.into_iter().map(|(name, mut values)| {
-            values.sort();
-            (name, Value::Seq(values.into_iter().map(Value::Text).collect()))
-        });
-        inner.insert("headers".to_owned(), Value::Struct(fields.collect()));
-    }
     // "chunked", "content" and "headers" are keys of a map, which leave no trace in paths: body and header fields
     // share one prefix.
     let status = BTreeMap::from([(response.status.to_string(), Value::Map(inner))]);
-    Some(Value::Struct(BTreeMap::from([("result".to_owned(), Value::Struct(status))])))
+    Some(result(Value::Struct(status)))
+}
+
+fn result(value: Value) -> Value {
+    Value::Struct(BTreeMap::from([("result".to_owned(), value)]))
+}
+
+/// The header fields, the values of each sorted.
+fn by_name(response: &Response<'_>) -> BTreeMap<String, Value> {
+    let mut by_name: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, value) in &response.fields {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        by_name.entry(text(name)).or_default().push(text(value));
+    }
+    let fields = by_name.into_iter().map(|(name, mut values)| {
+        values.sort();
+        (name, Value::Seq(values.into_iter().map(Value::Text).collect()))
+    });
+    fields.collect()
 }

@@ -13,6 +13,7 @@ mod xml;
 use std::borrow::Cow;
 
 use mirror_wire::http::coding::{self, Undecodable};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use strum::IntoStaticStr;
 
@@ -22,14 +23,14 @@ use crate::limits::Limits;
 use crate::tree::{Builder, Tree};
 
 /// What was kept of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Content<'a> {
     /// All of it, without chunk framing and with its content codings.
-    Bytes(Cow<'a, [u8]>),
+    Bytes(#[serde(borrow)] Cow<'a, [u8]>),
     /// Its length, and its digest if that is known: it was longer than what is kept.
     Digest(u64, Option<[u8; 32]>),
     /// Nothing, for a reason.
-    Unknown(&'static str),
+    Unknown(&'a str),
 }
 
 impl Content<'_> {

@@ -47,6 +47,9 @@ impl Display for Page<'_> {
             low * 100.0,
             high * 100.0
         )?;
+        if let Some(basis) = &report.basis {
+            writeln!(f, "<p>{}</p>", Text(&sentence::basis(basis)))?;
+        }
         report.endpoints.iter().try_for_each(|endpoint| section(f, endpoint))?;
         if !report.rules.is_empty() {
             writeln!(f, "<h2>Rules</h2>\n<table><tr><th>hits</th><th>rule</th></tr>")?;

@@ -10,13 +10,14 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-pub use self::sentence::cause;
+pub use self::sentence::{basis, cause};
 use crate::comparison::Options;
 use crate::count::{Endpoint, Field};
 use crate::details::Details;
 use crate::difference::{Class, Difference, Forgiven, Hint};
 use crate::pair::Failure;
 use crate::rules::{RuleHits, Rules};
+use crate::trend::Point;
 use crate::verdict::latency::{Quantiles, Slower, Times};
 use crate::verdict::stats::wilson;
 use crate::verdict::{Figures, Verdict};
@@ -68,6 +69,9 @@ pub struct Finding {
     /// The messages, where somebody may look at them.
     #[serde(skip)]
     pub details: Option<Details>,
+    /// The same for pairs of an endpoint in which the same fields differ, forgiven or not, and with the control.
+    #[serde(skip)]
+    pub kind: u64,
 }
 
 impl Finding {
@@ -157,6 +161,9 @@ pub struct Report {
     pub v: u32,
     /// Pairs.
     pub pairs: u64,
+    /// What it rests on, if it was made from stored pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// Pairs with a regression, as a part of all.
     pub failing_rate: f64,
     /// The interval of 95 % for it.
@@ -167,6 +174,28 @@ pub struct Report {
     pub rules: Vec<RuleHits>,
 }
 
+/// What was stored of what was compared, and judged anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Basis {
+    /// Runs that the store has.
+    pub runs: u64,
+    /// Pairs that they compared.
+    pub compared: u64,
+    /// Stored pairs that were judged anew; each stands for itself, or also for others of its kind: those of its
+    /// endpoint in which the same fields differed.
+    pub judged: u64,
+    /// Pairs that none of them stands for.
+    pub missing: u64,
+}
+
+impl Basis {
+    /// True if every pair was judged anew.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.judged == self.compared
+    }
+}
+
 /// What one endpoint's pairs mean.
 #[derive(Clone, Debug, Serialize)]
 pub struct EndpointReport {
@@ -174,6 +203,8 @@ pub struct EndpointReport {
     pub name: String,
     /// Pairs.
     pub total: u64,
+    /// Pairs that were compared; the others are of the same kinds and were not stored.
+    pub judged: u64,
     /// Pairs with a regression.
     pub failing: u64,
     /// The interval of 95 % for their part of all.
@@ -198,6 +229,9 @@ pub struct EndpointReport {
     pub fields: Vec<FieldReport>,
     /// Differences in fields beyond the limit.
     pub beyond: u64,
+    /// The failing pairs over time.
+    #[serde(skip)]
+    pub trend: Vec<Point>,
 }
 
 /// What one field's differences mean.
@@ -251,6 +285,7 @@ pub struct SampleReport {
 impl Report {
     pub(crate) fn new(
         pairs: u64,
+        basis: Option<Basis>,
         endpoints: &BTreeMap<String, Endpoint>,
         options: &Options,
     ) -> Self {
@@ -265,6 +300,7 @@ impl Report {
         Self {
             v: VERSION,
             pairs,
+            basis,
             failing_rate,
             failing_rate_95: wilson(failing, pairs),
             endpoints,
@@ -302,12 +338,14 @@ impl EndpointReport {
             (0, true) => Some(production),
             _ => Some(control),
         };
-        let slower = other.and_then(|other| Slower::new(other, candidate));
+        let measured = counted.judged as f64 / counted.total.max(1) as f64;
+        let slower = other.and_then(|other| Slower::new(other, candidate, measured));
         let quantiles = Times::quantiles;
         let failing = counted.failing(thresholds);
         Self {
             name: name.to_owned(),
             total: counted.total,
+            judged: counted.judged,
             failing,
             failing_rate_95: wilson(failing, counted.total),
             differing: counted.differing,
@@ -324,6 +362,7 @@ impl EndpointReport {
             is_slower: slower.is_some_and(|slower| slower.is_slower(options.latency.tolerance)),
             fields,
             beyond: counted.beyond,
+            trend: counted.trend(thresholds),
         }
     }
 

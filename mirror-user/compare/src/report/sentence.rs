@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::Basis;
 use crate::difference::{Class, Hint};
 use crate::verdict::Verdict;
 
@@ -55,4 +56,27 @@ pub(crate) fn verdict(verdict: Verdict) -> &'static str {
         Verdict::OwnNoise => "noise (production repeated)",
         Verdict::Forgiven => "forgiven",
     }
+}
+
+/// What figures from stored pairs rest on: what is exact, and what is not.
+#[must_use]
+pub fn basis(basis: &Basis) -> String {
+    let Basis { runs, compared, judged, missing } = *basis;
+    let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+    if basis.is_whole() {
+        return format!(
+            "Judged anew: all {compared} pairs of {runs} are stored, so that all figures are exact."
+        );
+    }
+    let mut text = format!(
+        "Judged anew: {judged} of {compared} pairs of {runs} are stored; each stands for those of its endpoint in which the same \
+         fields differed. Totals, and counts of fields that a rule forgives or not as a whole, are exact; what depends on \
+         values, and times, rest on the stored pairs."
+    );
+    if missing > 0 {
+        text.push_str(&format!(
+            " No stored pair stands for {missing} others, which are not counted."
+        ));
+    }
+    text
 }

@@ -24,6 +24,9 @@ impl Display for Table<'_> {
             percent(low),
             percent(high)
         )?;
+        if let Some(basis) = &report.basis {
+            writeln!(f, "{}", sentence::basis(basis))?;
+        }
         for endpoint in &report.endpoints {
             writeln!(f)?;
             write_endpoint(f, endpoint)?;
@@ -46,6 +49,9 @@ fn write_endpoint(f: &mut fmt::Formatter<'_>, endpoint: &EndpointReport) -> fmt:
         endpoint.total,
         percent(endpoint.failing_rate())
     )?;
+    if endpoint.judged < endpoint.total {
+        write!(f, ", {} of them stored", endpoint.judged)?;
+    }
     if endpoint.control > 0 {
         let noise = endpoint.control_differing as f64 / endpoint.control as f64;
         write!(f, ", {} noise", percent(noise))?;

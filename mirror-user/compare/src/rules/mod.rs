@@ -141,6 +141,20 @@ impl Rules {
         Ok(Self { rules, hits })
     }
 
+    /// The same behind others, which decide first; nothing is counted yet.
+    ///
+    /// # Errors
+    /// The first of the others that is invalid, or that they are too many together.
+    pub fn behind(&self, first: &[RuleSpec]) -> Result<Self, BadRule> {
+        let Self { mut rules, .. } = Self::new(first)?;
+        rules.extend(self.rules.iter().cloned());
+        if rules.len() > MAX_RULES {
+            return Err(BadRule::TooMany);
+        }
+        let hits = vec![0; rules.len()];
+        Ok(Self { rules, hits })
+    }
+
     /// Those that apply to an endpoint.
     pub(crate) fn of<'r>(&'r self, endpoint: &str) -> Active<'r> {
         let applies = |rule: &&Rule| rule.endpoint.as_deref().is_none_or(|name| name == endpoint);

@@ -46,10 +46,11 @@ pub struct Quantiles {
 }
 
 impl Times {
-    /// Adds one, in microseconds.
-    pub fn record(&mut self, micros: u64) {
+    /// Adds one, in microseconds, which stands for so many responses.
+    pub fn record(&mut self, micros: u64, responses: u64) {
         // It resizes itself, and no time is above the longest.
-        let _ = self.0.record(micros.clamp(1, LONGEST));
+        let responses = u32::try_from(responses).unwrap_or(u32::MAX);
+        let _ = self.0.record_n(micros.clamp(1, LONGEST), responses);
     }
 
     /// Adds those of another one.
@@ -110,13 +111,18 @@ pub struct Slower {
 }
 
 impl Slower {
-    /// Compares the candidate's times with another side's; `None` if one has none.
+    /// Compares the candidate's times with another side's; `None` if one has none. `measured` is the part of them that
+    /// was measured: what stands for others makes nothing more certain.
     #[must_use]
-    pub fn new(other: &Times, candidate: &Times) -> Option<Self> {
-        let MannWhitney { a12, p, .. } = mann_whitney(&other.values(), &candidate.values())?;
+    pub fn new(other: &Times, candidate: &Times, measured: f64) -> Option<Self> {
+        let values = |times: &Times| -> Vec<(u64, f64)> {
+            let each = times.values().into_iter();
+            each.map(|(value, count)| (value, count as f64 * measured)).collect()
+        };
+        let MannWhitney { a12, p, .. } = mann_whitney(&values(other), &values(candidate))?;
         let (a, b) = (other.quantiles(), candidate.quantiles());
         let ratio = |a: u64, b: u64| b as f64 / (a.max(1)) as f64;
-        let enough = a.count.min(b.count) >= MIN_SAMPLES;
+        let enough = a.count.min(b.count) as f64 * measured >= MIN_SAMPLES as f64;
         Some(Self {
             median_ratio: ratio(a.p50_us, b.p50_us),
             p95_ratio: ratio(a.p95_us, b.p95_us),
@@ -145,7 +151,7 @@ mod tests {
 
     fn times(values: impl Iterator<Item = u64>) -> Times {
         let mut times = Times::default();
-        values.for_each(|value| times.record(value));
+        values.for_each(|value| times.record(value, 1));
         times
     }
 
@@ -154,12 +160,15 @@ mod tests {
         let base = times((0..200).map(|n| 10_000 + n * 37 % 4_000));
         let slower = times((0..200).map(|n| 15_000 + n * 53 % 6_000));
         let same = times((0..200).map(|n| 10_000 + n * 41 % 4_000));
-        assert!(Slower::new(&base, &slower).unwrap().is_slower(1.2));
-        assert!(!Slower::new(&base, &same).unwrap().is_slower(1.2));
+        assert!(Slower::new(&base, &slower, 1.0).unwrap().is_slower(1.2));
+        assert!(!Slower::new(&base, &same, 1.0).unwrap().is_slower(1.2));
         let few = times((0..20).map(|n| 30_000 + n));
-        let judged = Slower::new(&base, &few).unwrap();
+        let judged = Slower::new(&base, &few, 1.0).unwrap();
         assert!(!judged.enough && !judged.is_slower(1.2));
-        assert!(Slower::new(&base, &Times::default()).is_none());
+        assert!(Slower::new(&base, &Times::default(), 1.0).is_none());
+        // A tenth of the responses, each standing for ten.
+        let judged = Slower::new(&base, &slower, 0.1).unwrap();
+        assert!(!judged.enough && judged.median_ratio > 1.2);
     }
 
     #[test]

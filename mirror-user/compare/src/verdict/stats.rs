@@ -56,8 +56,8 @@ pub struct MannWhitney {
 
 /// Tests whether the second sample lies above the first. Values come with their counts, in rising order.
 #[must_use]
-pub fn mann_whitney(first: &[(u64, u64)], second: &[(u64, u64)]) -> Option<MannWhitney> {
-    let count = |sample: &[(u64, u64)]| sample.iter().map(|(_, count)| count).sum::<u64>() as f64;
+pub fn mann_whitney(first: &[(u64, f64)], second: &[(u64, f64)]) -> Option<MannWhitney> {
+    let count = |sample: &[(u64, f64)]| sample.iter().map(|(_, count)| count).sum::<f64>();
     let (n, m) = (count(first), count(second));
     if n == 0.0 || m == 0.0 {
         return None;
@@ -67,8 +67,8 @@ pub fn mann_whitney(first: &[(u64, u64)], second: &[(u64, u64)]) -> Option<MannW
     while let Some(value) =
         [a.peek(), b.peek()].into_iter().flatten().map(|(value, _)| *value).min()
     {
-        let of_a = a.next_if(|(have, _)| *have == value).map_or(0, |(_, count)| *count) as f64;
-        let of_b = b.next_if(|(have, _)| *have == value).map_or(0, |(_, count)| *count) as f64;
+        let of_a = a.next_if(|(have, _)| *have == value).map_or(0.0, |(_, count)| *count);
+        let of_b = b.next_if(|(have, _)| *have == value).map_or(0.0, |(_, count)| *count);
         let tied = of_a + of_b;
         ranks += of_b * (below + (tied + 1.0) / 2.0);
         ties += tied * tied * tied - tied;
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_vectors_of_the_test_of_latency() {
-        let sample = |from: u64| (from..from + 10).map(|value| (value, 1)).collect::<Vec<_>>();
+        let sample = |from: u64| (from..from + 10).map(|value| (value, 1.0)).collect::<Vec<_>>();
         let test = mann_whitney(&sample(10), &sample(12)).unwrap();
         near(test.u, 68.0);
         near(test.a12, 0.68);
@@ -125,7 +125,7 @@ mod tests {
         let same = mann_whitney(&sample(10), &sample(10)).unwrap();
         near(same.a12, 0.5);
         near(same.p, 0.515_132);
-        let tied = mann_whitney(&[(1, 10)], &[(1, 10)]).unwrap();
+        let tied = mann_whitney(&[(1, 10.0)], &[(1, 10.0)]).unwrap();
         near(tied.p, 0.5);
         assert_eq!(mann_whitney(&[], &sample(1)), None);
     }

@@ -7,6 +7,7 @@ pub(crate) mod replay;
 pub(crate) mod shown;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::files::Destination;
@@ -30,6 +31,8 @@ pub(crate) struct OutputPlan {
     pub(crate) keeps_pace: bool,
     /// The file that it writes.
     pub(crate) file: Option<Destination>,
+    /// A folder in which it makes and removes files meanwhile.
+    pub(crate) folder: Option<PathBuf>,
     /// The ports that it connects to.
     pub(crate) connects: Vec<u16>,
     open: Open,
@@ -95,6 +98,7 @@ impl OutputPlan {
             sends: false,
             keeps_pace: false,
             file: None,
+            folder: None,
             connects: Vec::new(),
             open: Box::new(open),
         }

@@ -23,7 +23,18 @@ async function ask(path, options = {}) {
 /** JSON of a path of names, each of which may hold anything. */
 export const get = async (...names) => (await ask(names.map(encodeURIComponent).join("/"))).json();
 
-export const reset = () => ask("reset", { method: "POST" });
+const post = (...names) => ask(names.map(encodeURIComponent).join("/"), { method: "POST" });
+
+export const reset = () => post("reset");
+
+/** Judges anew what is stored, with a rule that ignores a field; the rule as YAML. */
+export const ignore = async (...names) => (await post("ignore", ...names)).text();
+
+/** Shows what the run itself compares. */
+export const live = () => post("live");
+
+/** Judges anew what is stored of a part of the time, in seconds since 1970; without it, shows what the run compares. */
+export const range = (from, to) => (from === undefined ? live() : post("range", from ?? "-", to ?? "-"));
 
 const wait = (millis) => new Promise((done) => { setTimeout(done, millis); });
 

@@ -1,12 +1,12 @@
 // Which page is shown, and when it is shown again.
 
-import { keepToken, listen, NeedsToken, reset } from "./api.js";
+import { keepToken, listen, live, NeedsToken, reset } from "./api.js";
 import { h, say } from "./dom.js";
-import { count } from "./format.js";
+import { count, moment } from "./format.js";
 import { overview } from "./overview.js";
 import { endpoint } from "./endpoint.js";
 import { field } from "./field.js";
-import { request, requests } from "./request.js";
+import { pair, request, requests, stored } from "./request.js";
 import { rules } from "./rules.js";
 import { health } from "./health.js";
 
@@ -20,6 +20,8 @@ const PAGES = {
   field: ["overview", field, false],
   requests: ["requests", requests, true],
   request: ["requests", request, false],
+  stored: ["overview", stored, false],
+  pair: ["requests", pair, false],
   rules: ["rules", rules, true],
   health: ["health", health, true],
 };
@@ -84,7 +86,21 @@ function tokenForm() {
     h("button", { type: "submit" }, "Open"));
 }
 
+// What is shown instead of the run's own comparison.
+const judged = document.getElementById("judged");
+
+function tellJudged(state) {
+  judged.hidden = state === null;
+  if (state === null) return;
+  const rules = state.rules.length === 0 ? "" : ` with ${state.rules.length === 1 ? "a rule" : `${state.rules.length} rules`} made here`;
+  const time = [["from", state.from], ["to", state.to]].filter(([, at]) => at !== null).map(([word, at]) => ` ${word} ${moment(at)}`).join("");
+  const text = state.failed ? `Judging anew ended early: ${state.failed}` : `Judged anew${rules}${time}: ${count(state.pairs)} of ${count(state.compared)} pairs`;
+  if (judged.firstChild?.textContent === text) return;
+  judged.replaceChildren(h("span", null, text), h("button", { type: "button", class: "small", id: "live", "data-key": "live", onclick: live }, "Show the run's own"));
+}
+
 function changed(state) {
+  tellJudged(state.judged);
   const ended = state.ended ? "all compared" : "live";
   status.replaceChildren(h("span", { class: `dot ${state.ended ? "ended" : "live"}` }), `${count(state.pairs)} pairs, ${ended}`);
   const [word = ""] = location.hash.replace(/^#\/?/, "").split("/");

@@ -4,6 +4,7 @@ import { get } from "./api.js";
 import { h, trail } from "./dom.js";
 import { badge, count, failureName, interval, isTold, percent } from "./format.js";
 import { latency } from "./latency.js";
+import { plot } from "./trend.js";
 
 const state = { text: "", quiet: false };
 
@@ -39,7 +40,8 @@ export async function endpoint(id) {
       h("div", { class: "tools" }, search, h("label", { class: "check" }, quiet, "noise and forgiven, too"), shown),
       tree,
       data.beyond > 0 && h("p", { class: "note" }, `${count(data.beyond)} differences are in fields beyond the limit.`)),
-    latency(data));
+    latency(data),
+    plot(data.trend) && h("section", { "aria-labelledby": "trend" }, h("h2", { id: "trend" }, "Trend"), plot(data.trend)));
 }
 
 // The steps of a path: names, and the brackets behind them.

@@ -1,6 +1,6 @@
 // One field: what its differences mean, sample pairs, and the rule that ignores it.
 
-import { get } from "./api.js";
+import { get, ignore as judgeWithout } from "./api.js";
 import { copyButton, h, say, trail } from "./dom.js";
 import { apart, badge, count, interval, percent, withTokens } from "./format.js";
 import { keep } from "./rules.js";
@@ -24,20 +24,23 @@ export async function field(id, path, kind) {
       h("h2", { id: "samples" }, "Sample pairs"),
       data.samples.length === 0
         ? h("p", { class: "note" }, "None is kept: samples are of differences that nothing forgave.")
-        : data.samples.map(sample)));
+        : data.samples.map(sample),
+      data.stores && h("p", null, h("a", { href: `#/stored/${[id, path, kind].map(encodeURIComponent).join("/")}`, id: "stored" }, "More stored pairs of this field"))));
 }
 
 function ignore(data) {
   const place = h("div");
   if (!data.rule) return h("p", { class: "quiet" }, "No rule can name this field.");
-  const show = () => {
+  const show = async () => {
     keep(data.rule);
+    if (data.stores) await judgeWithout(data.endpoint, data.path, data.class);
     const yaml = h("pre", { id: "rule", tabindex: "0", "aria-label": "The rule as YAML" }, data.rule);
     place.replaceChildren(h("div", { class: "card" },
+      data.stores && h("p", null, "What is stored is judged anew with this rule, on all pages here; the run's own report is not."),
       h("p", null, "Keep this in a file and give it with ", h("code", null, "--rules"), ". The page ", h("a", { href: "#/rules" }, "Rules and noise"), " collects the rules that you make."),
       yaml, copyButton("Copy YAML", data.rule)));
     yaml.focus();
-    say("the rule is shown");
+    say(data.stores ? "judged anew; the rule is shown" : "the rule is shown");
   };
   place.append(h("button", { type: "button", id: "ignore", onclick: show }, "Ignore this field"));
   return place;

@@ -21,6 +21,9 @@ export function time(micros) {
   return `${(millis / 1000).toFixed(2)} s`;
 }
 
+/** A moment, from seconds since 1970, in the time zone of whoever looks. */
+export const moment = (seconds) => new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+
 const VERDICTS = {
   regression: ["Regression", "bad"],
   insufficient: ["Not enough data", "open"],

@@ -3,6 +3,7 @@
 import { get } from "./api.js";
 import { h } from "./dom.js";
 import { count, interval, percent, time } from "./format.js";
+import { choice, plot, spark } from "./trend.js";
 
 const state = { text: "", failing: false, by: "failing" };
 
@@ -45,14 +46,17 @@ export async function overview() {
   fill();
   return h("div", null,
     h("h1", null, "Endpoints"),
+    data.stores && choice(data.judged, data.trend.from + data.trend.steps.length * data.trend.width),
     cards(data),
+    data.basis && h("p", { class: "quiet", id: "basis" }, data.basis),
+    plot(data.trend),
     data.endpoints.length === 0
       ? h("p", { class: "note" }, "Nothing is compared yet.")
       : [
         h("div", { class: "tools" }, search, h("label", { class: "check" }, only, "only failing or slower"), shownCount),
         h("div", { class: "scroll" }, h("table", { class: "endpoints" },
           h("caption", { class: "hidden" }, "Endpoints with their requests, failures, noise and times"),
-          h("thead", null, h("tr", null, columns.map(([, th]) => th), h("th", { scope: "col", class: "number" }, "p95 candidate"))),
+          h("thead", null, h("tr", null, columns.map(([, th]) => th), h("th", { scope: "col", class: "number" }, "p95 candidate"), h("th", { scope: "col" }, "Trend"))),
           body)),
       ]);
 }
@@ -88,5 +92,6 @@ function line(row) {
     h("td", { class: "number failing", "data-label": "Failing", title: `95 % interval ${interval([low, high])}` }, bar, h("span", { class: "share" }, percent(row.failing_rate))),
     h("td", { class: "number", "data-label": "Noise" }, percent(row.noise_rate)),
     h("td", { class: "number", "data-label": "p95 production" }, time(row.p95_us.p)),
-    h("td", { class: `number${row.is_slower ? " worse" : ""}`, "data-label": "p95 candidate" }, time(row.p95_us.c)));
+    h("td", { class: `number${row.is_slower ? " worse" : ""}`, "data-label": "p95 candidate" }, time(row.p95_us.c)),
+    h("td", { "data-label": "Trend" }, spark(row.trend)));
 }

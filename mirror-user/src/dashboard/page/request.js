@@ -7,6 +7,20 @@ import { message } from "./message.js";
 
 const state = { text: "", which: "all" };
 
+/** The stored pairs in which a field differs. */
+export async function stored(id, path, kind) {
+  const data = await get("endpoints", id, "fields", path, kind, "pairs");
+  const body = h("tbody", null, data.map(line));
+  return h("div", null,
+    trail(["Endpoints", "#/"], [id, `#/endpoint/${encodeURIComponent(id)}`], [path, `#/field/${[id, path, kind].map(encodeURIComponent).join("/")}`], ["Stored pairs"]),
+    h("h1", { class: "name" }, "Stored pairs"),
+    h("p", { class: "quiet" }, data.length === 0 ? "None." : `The last ${count(data.length)} in which `, data.length > 0 && h("code", null, path), data.length > 0 && " differs."),
+    data.length > 0 && table(body));
+}
+
+/** A stored pair. */
+export const pair = async (place) => whole(await get("pairs", place));
+
 export async function requests() {
   const data = await get("requests");
   const body = h("tbody");
@@ -27,17 +41,19 @@ export async function requests() {
     h("h1", null, "Requests"),
     h("p", { class: "quiet" }, `The last ${count(data.length)}; samples of each field are kept longer.`),
     h("div", { class: "tools" }, search, which),
-    h("div", { class: "scroll" }, h("table", null,
-      h("caption", { class: "hidden" }, "The last requests"),
-      h("thead", null, h("tr", null, ["Request", "Status", "Production", "Candidate", "Differences"].map((name, at) =>
-        h("th", { scope: "col", class: at > 0 ? "number" : "" }, name)))),
-      body)));
+    table(body));
 }
+
+const table = (body) => h("div", { class: "scroll" }, h("table", null,
+  h("caption", { class: "hidden" }, "Requests"),
+  h("thead", null, h("tr", null, ["Request", "Status", "Production", "Candidate", "Differences"].map((name, at) =>
+    h("th", { scope: "col", class: at > 0 ? "number" : "" }, name)))),
+  body));
 
 function line(one) {
   const status = one.status.p === one.status.c ? one.status.p : `${one.status.p} → ${one.status.c ?? "none"}`;
   return h("tr", { class: one.differences > 0 ? "fails" : "" },
-    h("th", { scope: "row" }, h("a", { href: `#/request/${encodeURIComponent(one.id)}`, "data-key": one.id }, withTokens(one.request))),
+    h("th", { scope: "row" }, h("a", { href: one.place === null ? `#/request/${encodeURIComponent(one.id)}` : `#/pair/${one.place}`, "data-key": one.place ?? one.id }, withTokens(one.request))),
     h("td", { class: "number", "data-label": "Status" }, status),
     h("td", { class: "number", "data-label": "Production" }, time(one.latency_us.p)),
     h("td", { class: "number", "data-label": "Candidate" }, time(one.latency_us.c)),
@@ -45,8 +61,9 @@ function line(one) {
       one.forgiven > 0 && h("span", { class: "quiet" }, ` ${one.forgiven} forgiven`)));
 }
 
-export async function request(id) {
-  const data = await get("requests", id);
+export const request = async (id) => whole(await get("requests", id));
+
+function whole(data) {
   const { details } = data;
   const counted = data.diffs.filter((one) => one.forgiven_by === null);
   const answer = (name, told, of, other) => told.failed

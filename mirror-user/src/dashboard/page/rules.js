@@ -31,7 +31,7 @@ export async function rules() {
       h("h2", { id: "made" }, "Rules made here"),
       own.length === 0
         ? h("p", { class: "quiet" }, "A field's page has a button that makes one.")
-        : [h("p", { class: "quiet" }, "They hold from the next start with ", h("code", null, "--rules FILE"), "."),
+        : [h("p", { class: "quiet" }, "Keep them: give this file with ", h("code", null, "--rules FILE"), "."),
           h("pre", { id: "made-rules", tabindex: "0" }, file), copyButton("Copy YAML", file)]),
     h("section", { "aria-labelledby": "forgiven" },
       h("h2", { id: "forgiven" }, "Forgiven, and noise"),

@@ -264,7 +264,7 @@ impl Judge {
                 counts.count(NotCompared::Incomplete);
                 continue;
             };
-            let finding = pair.compare(&mut self.comparison.lock());
+            let finding = pair.compare(&self.comparison);
             counts.compared.fetch_add(1, Relaxed);
             if outcome.is_ok() {
                 outcome = super::write(&mut self.findings, &finding);

@@ -4,12 +4,13 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mirror_compare::comparison::{Comparison, Pair as Compared};
+use mirror_compare::comparison::Pair as Compared;
 use mirror_compare::lift::Content;
 use mirror_compare::limits::Limits;
 use mirror_compare::pair::{Answer, Failure, Request, Response};
 use mirror_compare::report::Finding;
 
+use super::Shared;
 use crate::http::message::{Body, Exchange, HeaderLine, Incomplete, Kept, Message};
 use crate::rules::pair::ClearedPair;
 use crate::sink::replay::ShadowResponse;
@@ -99,7 +100,7 @@ impl<'p> Pair<'p> {
     }
 
     /// Compares it.
-    pub(super) fn compare(&self, comparison: &mut Comparison) -> Arc<Finding> {
+    pub(super) fn compare(&self, comparison: &Shared) -> Arc<Finding> {
         let head = &self.request.head;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let (method, target) = (text(head.method()), text(head.target()));

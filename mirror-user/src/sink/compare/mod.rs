@@ -6,24 +6,28 @@
 //!
 //! With a replay, the other side is live ([`LiveSink`]).
 //!
+//! What was compared may be kept ([`store`]), and judged anew.
+//!
 //! Refuses exchanges that were not captured whole: a packet that the capture lost is no fault of the candidate.
 
 mod live;
 mod message;
 mod recording;
+pub mod store;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use enum_map::{Enum, EnumMap};
-use mirror_compare::comparison::Comparison;
+use mirror_compare::comparison::{Comparison, Pair as Compared};
 use mirror_compare::report::Finding;
 use strum::{IntoEnumIterator, IntoStaticStr};
 
 pub use self::live::{Judge, LiveSink, Meeting, Role};
 use self::message::Pair;
 pub use self::recording::{MAX_RECORDING_BYTES, RecordSink, Recording};
+use self::store::Store;
 use crate::http::message::{Exchange, Incomplete, Message, Moment};
 use crate::rules::Cleared;
 use crate::rules::pair::ClearedPair;
@@ -32,18 +36,36 @@ use crate::stats::{Account, Seam};
 
 /// A comparison that a sink adds to and whoever started the run reads.
 #[derive(Clone)]
-pub struct Shared(Arc<Mutex<Comparison>>);
+pub struct Shared {
+    comparison: Arc<Mutex<Comparison>>,
+    store: Option<Store>,
+}
 
 impl Shared {
-    /// Shares it.
+    /// Shares it; what is compared is kept in `store`.
     #[must_use]
-    pub fn new(comparison: Comparison) -> Self {
-        Self(Arc::new(Mutex::new(comparison)))
+    pub fn new(comparison: Comparison, store: Option<Store>) -> Self {
+        Self { comparison: Arc::new(Mutex::new(comparison)), store }
     }
 
     /// The comparison.
     pub fn lock(&self) -> MutexGuard<'_, Comparison> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.comparison.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where its pairs are kept.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Compares a pair and keeps it. Only [`Pair`] has one, of what was cleared.
+    fn push(&self, pair: &Compared<'_>) -> Arc<Finding> {
+        let finding = self.lock().push(pair);
+        if let Some(store) = &self.store {
+            store.offer(pair, &finding);
+        }
+        finding
     }
 }
 
@@ -86,13 +108,20 @@ fn was_lost(message: &Message) -> bool {
 }
 
 /// Writes a pair that differs.
-fn write(out: &mut Option<Box<dyn Write + Send>>, finding: &Finding) -> anyhow::Result<()> {
+///
+/// # Errors
+/// If it takes no more.
+pub fn write(out: &mut Option<Box<dyn Write + Send>>, finding: &Finding) -> anyhow::Result<()> {
     let Some(out) = out.as_mut().filter(|_| finding.counts()) else { return Ok(()) };
     let written = serde_json::to_writer(&mut *out, finding).map_err(anyhow::Error::from);
     written.and_then(|()| Ok(out.write_all(b"\n")?)).context("--findings: it takes no more")
 }
 
-fn flush(out: &mut Option<Box<dyn Write + Send>>) -> anyhow::Result<()> {
+/// Writes what is buffered.
+///
+/// # Errors
+/// If it takes no more.
+pub fn flush(out: &mut Option<Box<dyn Write + Send>>) -> anyhow::Result<()> {
     out.as_mut().map_or(Ok(()), |out| out.flush().context("--findings: it takes no more"))
 }
 
@@ -136,7 +165,7 @@ impl CompareSink {
         let Some(pair) = Pair::of_recordings(&pair, candidate.exchange()) else {
             return Ok(Err(NotCompared::Incomplete));
         };
-        let finding = pair.compare(&mut self.comparison.lock());
+        let finding = pair.compare(&self.comparison);
         write(&mut self.findings, &finding)?;
         Ok(Ok(()))
     }

@@ -50,6 +50,9 @@ pub enum Seam {
     /// Requests into a replay; out of it, those that got a response.
     #[strum(serialize = "shadow requests")]
     ShadowRequests,
+    /// Compared pairs into a store.
+    #[strum(serialize = "stored pairs")]
+    StoredPairs,
     /// Packets into a capture file.
     #[strum(serialize = "recorded packets")]
     RecordedPackets,

@@ -111,6 +111,9 @@ pub enum Topic {
     /// Messages of the run that were left out as repeats.
     #[strum(serialize = "log")]
     Log,
+    /// Stored pairs that were deleted again.
+    #[strum(serialize = "store")]
+    Store,
     /// Packets that a sink wrote.
     #[strum(serialize = "packets")]
     WrittenPackets,

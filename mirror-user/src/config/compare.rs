@@ -73,7 +73,7 @@ impl CompareConfig {
         let run = File { source, redact, ..File::default() };
         ensure!(
             reports_stored || !run.source.from.is_empty(),
-            "--from: where does production's traffic come from? (--report judges what --store holds)"
+            "--from: where does production's traffic come from?"
         );
         apart(args, &run)?;
         let url = args.curl_url.as_ref().or(args.to.as_ref());

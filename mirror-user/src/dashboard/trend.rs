@@ -24,14 +24,18 @@ pub(super) type Share = Option<u16>;
 impl Trend {
     /// Of these endpoints.
     pub(super) fn new<'r>(reports: impl Iterator<Item = &'r EndpointReport> + Clone) -> Self {
-        let points = reports.flat_map(|report| &report.trend);
+        Self::of(reports.flat_map(|report| &report.trend))
+    }
+
+    fn of<'p>(points: impl Iterator<Item = &'p Point> + Clone) -> Self {
         let from = points.clone().map(|point| point.at).min().unwrap_or_default();
         let end = |point: &Point| point.at.saturating_add(point.width);
         let end = points.clone().map(end).max().unwrap_or_default();
-        let width = end.saturating_sub(from).div_euclid(STEPS as i64).saturating_add(1);
-        let steps = (end.saturating_sub(from) / width).clamp(0, STEPS as i64) as usize + 1;
+        let (span, most) = (end.saturating_sub(from), STEPS as i64);
+        let width = span.saturating_add(most - 1).div_euclid(most).max(1);
+        let steps = span.saturating_add(width - 1).div_euclid(width).clamp(1, most) as usize;
         let mut trend = Self { from, width, steps: Vec::new() };
-        trend.steps = trend.sums(points, steps.min(STEPS));
+        trend.steps = trend.sums(points, steps);
         trend
     }
 
@@ -57,5 +61,28 @@ impl Trend {
             }
         }
         sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trend(points: &[(i64, i64)]) -> Trend {
+        let point =
+            |(at, width): &(i64, i64)| Point { at: *at, width: *width, total: 4, failing: 1 };
+        let points: Vec<Point> = points.iter().map(point).collect();
+        Trend::of(points.iter())
+    }
+
+    #[test]
+    fn an_axis_holds_every_point_and_no_more() {
+        assert_eq!(trend(&[]).steps, [(0, 0)]);
+        assert_eq!(trend(&[(100, 1), (102, 1)]).steps, [(4, 1), (0, 0), (4, 1)]);
+        let long = trend(&[(0, 64), (64 * 59, 64), (64 * 30, 64)]);
+        assert_eq!((long.steps.len(), long.width), (STEPS, 128));
+        assert_eq!(long.steps.iter().map(|(total, _)| total).sum::<u64>(), 12);
+        let wide = trend(&[(i64::MIN, 1), (i64::MAX, 1)]);
+        assert_eq!(wide.steps.iter().map(|(total, _)| total).sum::<u64>(), 8);
     }
 }

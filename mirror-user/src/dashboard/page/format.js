@@ -22,7 +22,8 @@ export function time(micros) {
 }
 
 /** A moment, from seconds since 1970, in the time zone of whoever looks. */
-export const moment = (seconds) => new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+export const moment = (seconds, exactly = false) =>
+  new Date(seconds * 1000).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: exactly ? "medium" : "short" });
 
 const VERDICTS = {
   regression: ["Regression", "bad"],

@@ -4,7 +4,7 @@ import { range } from "./api.js";
 import { h, svg } from "./dom.js";
 import { count, moment, percent } from "./format.js";
 
-const WIDTH = 640, HEIGHT = 90, GROUND = 70;
+const HEIGHT = 60;
 
 /** A line of a table's row: shares of a thousand, or null where there is nothing. */
 export function spark(shares) {
@@ -12,34 +12,32 @@ export function spark(shares) {
   const last = shares.findLast((one) => one !== null);
   const bars = shares.map((share, at) => share > 0 && svg("rect", {
     class: "fails", x: at * 3, width: 2, y: 18 - Math.max(1, share / most * 16), height: Math.max(1, share / most * 16) }));
-  return svg("svg", { class: "spark", viewBox: `0 0 ${shares.length * 3} 20`, role: "img",
+  const width = Math.max(30, shares.length) * 3;
+  return svg("svg", { class: "spark", viewBox: `0 0 ${width} 20`, role: "img",
     "aria-label": last === undefined ? "no time is known" : `${percent(last / 1000)} failing at the end, ${percent(most / 1000)} at most` },
-    svg("line", { class: "axis", x1: 0, x2: shares.length * 3, y1: 18.5, y2: 18.5 }), bars);
+    svg("line", { class: "axis", x1: 0, x2: width, y1: 18.5, y2: 18.5 }), bars);
 }
 
 /** All of it: the failing part of each step as a bar, with its ends named. */
-export function plot(trend) {
-  const total = trend.steps.reduce((sum, [pairs]) => sum + pairs, 0);
-  if (total === 0) return null;
-  const rates = trend.steps.map(([pairs, failing]) => (pairs > 0 ? failing / pairs : null));
+export function plot({ from, width, steps }) {
+  if (!steps.some(([pairs]) => pairs > 0)) return null;
+  const rates = steps.map(([pairs, failing]) => (pairs > 0 ? failing / pairs : null));
   const most = Math.max(0.001, ...rates.map((rate) => rate ?? 0));
-  const step = WIDTH / rates.length;
-  const bar = (rate, at) => {
-    const [pairs, failing] = trend.steps[at];
-    if (pairs === 0) return null;
-    const high = Math.max(rate > 0 ? 2 : 0.5, rate / most * (GROUND - 14));
-    return svg("rect", { class: rate > 0 ? "fails" : "passes", x: at * step + 1, width: Math.max(1, step - 2), y: GROUND - high, height: high },
-      svg("title", null, `${moment(trend.from + at * trend.width)}: ${count(failing)} of ${count(pairs)} failing`));
+  const at = (step) => moment(from + step * width, width < 60);
+  const bar = (rate, step) => {
+    if (rate === null) return null;
+    const high = Math.max(rate > 0 ? 2 : 1, rate / most * HEIGHT);
+    const [pairs, failing] = steps[step];
+    return svg("rect", { class: rate > 0 ? "fails" : "passes", x: step * 10 + 1, width: 8, y: HEIGHT - high, height: high },
+      svg("title", null, `${at(step)}: ${count(failing)} of ${count(pairs)} failing`));
   };
   const label = `${percent(rates[0] ?? 0)} failing at the start, ${percent(rates.at(-1) ?? 0)} at the end, ${percent(most)} at most`;
+  const ends = Math.max(12, steps.length);
   return h("figure", { class: "trend" },
-    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label },
-      svg("text", { x: 0, y: 10 }, percent(most)),
-      svg("line", { class: "axis", x1: 0, x2: WIDTH, y1: GROUND, y2: GROUND }),
-      rates.map(bar),
-      svg("text", { x: 0, y: HEIGHT - 4 }, moment(trend.from)),
-      svg("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }, moment(trend.from + rates.length * trend.width))),
-    h("figcaption", { class: "quiet" }, "failing part of the requests, by the time of production's response"));
+    h("figcaption", { class: "quiet" }, `Failing part of the requests by the time of production's response, ${percent(most)} at most`),
+    svg("svg", { viewBox: `0 0 ${ends * 10} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": label },
+      rates.map(bar), svg("line", { class: "axis", x1: 0, x2: ends * 10, y1: HEIGHT, y2: HEIGHT })),
+    h("p", { class: "quiet ends" }, h("span", null, at(0)), h("span", null, at(ends))));
 }
 
 const RANGES = [["", "as it is compared"], ["300", "last 5 minutes"], ["3600", "last hour"], ["86400", "last day"], ["all", "all that is stored"], ["own", "from … to …"]];

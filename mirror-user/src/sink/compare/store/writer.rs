@@ -18,7 +18,7 @@ use crate::privileges::{self, Duty};
 /// Pairs of one transaction.
 const MAX_BATCH: usize = 512;
 /// Bytes of them before they are compressed; with them it ends, and the last pair may be longer.
-const MAX_BATCH_BYTES: usize = 1 << 20;
+const MAX_BATCH_BYTES: usize = 512 << 10;
 
 pub(super) struct Writer {
     database: Database,

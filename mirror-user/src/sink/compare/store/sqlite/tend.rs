@@ -16,7 +16,7 @@ const PART: i64 = 2_000;
 /// A kind with no more pairs than this is thinned only where all are so small.
 const FEW: [i64; 3] = [50, 5, 1];
 /// The part of the limit above which pairs go; the rest is for the next batch.
-const FULL: f64 = 0.9;
+const FULL: f64 = 0.85;
 
 impl Database {
     /// Deletes what is too old, or too much.

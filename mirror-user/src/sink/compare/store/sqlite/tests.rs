@@ -34,7 +34,7 @@ fn finding(id: usize, endpoint: &str, kind: u64, minute: i64) -> Arc<Finding> {
 fn fill(database: &mut Database, findings: &[Arc<Finding>], bytes: usize) -> u64 {
     let row = |finding| Row { finding, data: vec![7; bytes] };
     findings
-        .chunks(200)
+        .chunks(50)
         .map(|part| {
             let stored = database.insert(&part.iter().map(row).collect::<Vec<_>>(), 0).unwrap();
             database.tend().unwrap();
@@ -252,7 +252,7 @@ fn a_process_that_was_killed_leaves_a_store_that_can_be_read_and_added_to() {
     drop(database);
     let read = Database::open(&Place::ReadOnly(copy.clone()), Limits::default()).unwrap();
     let (contents, pairs) = all(&read);
-    assert!(pairs > 0 && pairs % 100 == 0, "whole batches: {pairs}");
+    assert!(pairs > 0 && pairs % 50 == 0, "whole batches: {pairs}");
     assert_eq!(contents.kinds[0].seen, pairs as u64);
     drop(read);
     let mut database = open(&Place::File(copy), Limits::default());

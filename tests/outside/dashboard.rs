@@ -538,7 +538,7 @@ fn chromium_ignores_a_field_and_chooses_a_time_and_goes_back() {
     let browser = Browser::start();
     browser.open(&running.url(""));
     browser.wait_for("GET /products/{id}");
-    assert_eq!(browser.count("figure.trend rect.fails") > 0, true);
+    assert!(browser.count("figure.trend rect.fails") > 0);
     assert_eq!(browser.count("table.endpoints svg.spark"), 5);
     assert_eq!(browser.count("#judged:not([hidden])"), 0);
     let regressed = |browser: &Browser| browser.count("table.endpoints tr.fails");

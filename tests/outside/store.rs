@@ -183,6 +183,8 @@ fn other_rules_gates_and_reports_hold_for_what_was_stored() {
     let rules = stored.workspace.file("rules.yaml", b"version: 1\nnoise: {alpha: 0.05}\n");
     let report = json(&stored.report(&["--rules", &rules, "--json"]).exits_with(0));
     assert_eq!(verdicts(&report)[1], ("body.name".into(), "regression".into()));
+    let redact = ["--redact", "none"];
+    let _ = stored.report(&redact).exits_with(2).complains(&["--redact", "stays so"]);
     // What the store holds stays as it is.
     assert_eq!(json(&stored.report(&["--json"]))["endpoints"], stored.live["endpoints"]);
 }

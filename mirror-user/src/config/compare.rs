@@ -19,7 +19,7 @@ use crate::cli::CompareArgs;
 use crate::dashboard;
 use crate::files::{self, Existing};
 use crate::rules::redact::{Preset, Redactor};
-use crate::settings::{SourceSettings, over};
+use crate::settings::{RedactSettings, SourceSettings, over};
 use crate::sink::compare::store::{Anew, RunFacts, Store};
 use crate::sink::compare::{Judge, Meeting, Recording, Role, Shared};
 use crate::sink::replay::TargetUrl;
@@ -70,6 +70,10 @@ impl CompareConfig {
         let beside = File::beside(args.source.config.as_deref())?.unwrap_or_default();
         let source = over(args.source.settings.clone(), &beside.source);
         let redact = over(args.redact.clone(), &beside.redact);
+        ensure!(
+            !reports_stored || args.redact == key_alone(&args.redact),
+            "--redact: what --store holds was redacted when it was stored, and stays so"
+        );
         let run = File { source, redact, ..File::default() };
         ensure!(
             reports_stored || !run.source.from.is_empty(),
@@ -113,6 +117,11 @@ impl CompareConfig {
         let dashboard = super::dashboard::options(&args.dashboard, &ports)?;
         Ok(Self { runs, comparison, stored, gate: args.gate.clone().or(gate), reports, dashboard })
     }
+}
+
+/// The same without anything but a key, which the environment may name for all runs.
+fn key_alone(redact: &RedactSettings) -> RedactSettings {
+    RedactSettings { key_file: redact.key_file.clone(), ..RedactSettings::default() }
 }
 
 /// The names of production, candidate and control, as Diffy tells them.

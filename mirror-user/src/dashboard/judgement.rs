@@ -7,11 +7,12 @@
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mirror_compare::comparison::{Comparison, Options};
 use mirror_compare::rules::RuleSpec;
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::logging::emit;
 use crate::privileges::{self, Duty};

@@ -126,7 +126,7 @@ struct Inner {
 
 /// What the thread is asked to do.
 enum Order {
-    Store(Box<Offered>),
+    Store(Offered),
     /// Looks into the database.
     Look(Box<dyn FnOnce(&Database) + Send>),
     /// All that came before is written, or counted.
@@ -222,7 +222,7 @@ impl Store {
         if !counts.room.take(size, self.0.waits) {
             return counts.lose(NotStored::Shed);
         }
-        let order = Order::Store(Box::new(Offered { finding: Arc::clone(finding), bytes }));
+        let order = Order::Store(Offered { finding: Arc::clone(finding), bytes });
         let sent = match self.0.waits {
             true => self.0.orders.send(order).is_ok(),
             false => self.0.orders.try_send(order).is_ok(),

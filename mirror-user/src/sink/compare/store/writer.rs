@@ -89,7 +89,7 @@ impl Writer {
     }
 
     /// Writes a batch, and makes space for the next one.
-    fn write(&mut self, batch: &mut Vec<Box<Offered>>) {
+    fn write(&mut self, batch: &mut Vec<Offered>) {
         if batch.is_empty() {
             return;
         }
@@ -116,7 +116,7 @@ impl Writer {
         }
     }
 
-    fn try_write(&mut self, batch: &[Box<Offered>]) -> anyhow::Result<u64> {
+    fn try_write(&mut self, batch: &[Offered]) -> anyhow::Result<u64> {
         let rows =
             batch.iter().map(|one| Ok(Row { finding: &one.finding, data: packed(&one.bytes)? }));
         let rows = rows.collect::<anyhow::Result<Vec<_>>>()?;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 
 use crate::difference::{Class, Forgiven, Hint};
+use crate::noise;
 use crate::pair::Failure;
 use crate::samples::Samples;
+use crate::systematic::Systematic;
 use crate::trend::{Point, Trend};
 use crate::verdict::latency::Times;
 use crate::verdict::{Evidence, Repeated, Thresholds, Verdict};
@@ -23,6 +25,13 @@ pub struct Key {
     pub path: Box<str>,
     /// How it differs.
     pub class: Class,
+}
+
+/// A key is looked up without one of its own, by a pair whose hash is the same.
+impl Equivalent<Key> for (&str, Class) {
+    fn equivalent(&self, key: &Key) -> bool {
+        (self.0, self.1) == (&*key.path, key.class)
+    }
 }
 
 /// What forgave differences of a field, and how often.
@@ -85,6 +94,8 @@ pub struct Field {
     pub repeated: [u64; 2],
     /// What the values suggest.
     pub hints: BTreeMap<Hint, u64>,
+    /// Whether the candidate's values follow from production's.
+    pub systematic: Systematic,
     /// Sample pairs.
     pub samples: Samples,
 }
@@ -101,6 +112,7 @@ impl Field {
             weight: 0,
             repeated: [0; 2],
             hints: BTreeMap::new(),
+            systematic: Systematic::default(),
             samples: Samples::default(),
         }
     }
@@ -117,6 +129,7 @@ impl Field {
             .hints
             .into_iter()
             .for_each(|(hint, count)| *self.hints.entry(hint).or_default() += count);
+        self.systematic.merge(other.systematic);
         self.samples.merge(other.samples);
     }
 
@@ -163,8 +176,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The field for a difference; `None` if there are too many.
     pub(crate) fn field(&mut self, path: &str, class: Class) -> Option<(u32, &mut Field)> {
-        let key = Key { path: path.into(), class };
-        let at = match self.index.get(&key) {
+        let at = match self.index.get(&(path, class)) {
             Some(at) => *at,
             None if self.fields.len() >= MAX_FIELDS => {
                 self.beyond += 1;
@@ -172,6 +184,7 @@ impl Endpoint {
             }
             None => {
                 let at = self.fields.len() as u32;
+                let key = Key { path: path.into(), class };
                 self.fields.push(Field::new(key.clone()));
                 self.index.insert(key, at);
                 at
@@ -232,6 +245,8 @@ impl Endpoint {
                 Repeated { trials: candidate, differing: of_candidate },
                 Repeated { trials: production, differing: of_production },
             ],
+            may_be_noise: noise::may_be(&field.key.path, field.key.class),
+            followed: field.systematic.followed(),
         }
     }
 

@@ -35,20 +35,33 @@ impl std::hash::Hash for Digits<'_> {
     }
 }
 
+/// The two sides of the first such byte. Quicker than a search for a character, and numbers are many.
+fn split(text: &str, at: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+    let place = text.bytes().position(at)?;
+    Some((text.get(..place)?, text.get(place + 1..)?))
+}
+
+/// An exponent of more than 18 digits is taken as the largest.
+fn exponent_of(text: &str) -> i64 {
+    let given = text.trim_start_matches('+').parse().unwrap_or(match text.as_bytes() {
+        [b'-', ..] => i64::MIN / 4,
+        _ => i64::MAX / 4,
+    });
+    given.clamp(i64::MIN / 4, i64::MAX / 4)
+}
+
 impl<'t> Decimal<'t> {
-    /// Of a number in JSON's grammar. An exponent of more than 18 digits is taken as the largest.
+    /// Of a number in JSON's grammar.
     pub(crate) fn new(text: &'t str) -> Self {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-        let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let given = exponent.trim_start_matches('+').parse().unwrap_or(match exponent.as_bytes() {
-            [b'-', ..] => i64::MIN / 4,
-            _ => i64::MAX / 4,
-        });
-        let given: i64 = given.clamp(i64::MIN / 4, i64::MAX / 4);
+        let (mantissa, given) = match split(text, |byte| matches!(byte, b'e' | b'E')) {
+            Some((mantissa, exponent)) => (mantissa, exponent_of(exponent)),
+            None => (text, 0),
+        };
+        let (whole, part) = split(mantissa, |byte| byte == b'.').unwrap_or((mantissa, ""));
         let whole = whole.trim_start_matches('0');
         let part = part.trim_end_matches('0');
         let (whole, part) = match (whole.is_empty(), part.is_empty()) {

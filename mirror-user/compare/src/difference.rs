@@ -108,6 +108,12 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Its field: noise in a field's values does not hide that their type changed.
+    #[must_use]
+    pub fn key(&self) -> (&str, Class) {
+        (&self.path, self.class)
+    }
+
     /// True if nothing forgave it.
     #[must_use]
     pub fn counts(&self) -> bool {

@@ -104,43 +104,61 @@ pub(crate) fn compare(
     if context.mode == HeaderMode::None {
         return;
     }
+    if left == right {
+        return;
+    }
     let (left, right) = (by_name(left), by_name(right));
-    let names: Vec<&String> =
-        left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))).collect();
+    let names = left.keys().chain(right.keys().filter(|name| !left.contains_key(*name)));
     for name in names {
-        let policy = match (context.mode, policy(name)) {
-            (HeaderMode::All, Policy::Cookies) | (_, Policy::Cookies) => Policy::Cookies,
-            (HeaderMode::All, _) => Policy::Exact,
-            (_, Policy::Validator) if context.same_body => Policy::Exact,
-            (_, Policy::Validator) => Policy::Presence,
-            (_, Policy::Length) if context.head_only => Policy::Exact,
-            (_, Policy::Length) => Policy::Never,
-            (_, policy) => policy,
-        };
-        let path = format!("{section}.{name}");
         let (a, b) = (left.get(name), right.get(name));
-        let texts = |each: fn(&str) -> String| {
-            [a, b].map(|values| values.map(|values| each(&values.join(", "))))
-        };
-        let [a, b] = match policy {
-            Policy::Never => continue,
-            Policy::Cookies => {
-                cookies(differ, &path, a, b);
-                continue;
-            }
-            Policy::Presence if a.is_some() && b.is_some() => continue,
-            Policy::Set => texts(as_set),
-            Policy::Media => texts(as_media),
-            _ => texts(str::to_owned),
-        };
-        differ.outside(&path, a.as_deref(), b.as_deref());
+        if a != b {
+            field(differ, section, context, name, [a, b]);
+        }
     }
 }
 
-fn by_name<'a>(fields: &[Field<'a>]) -> BTreeMap<String, Vec<Cow<'a, str>>> {
-    let mut all: BTreeMap<String, Vec<Cow<'a, str>>> = BTreeMap::new();
+/// The values of a field on one side.
+type Values<'a> = Vec<Cow<'a, str>>;
+
+/// Compares a field whose lines are not the same.
+fn field(
+    differ: &mut Differ<'_>,
+    section: &str,
+    context: Context,
+    name: &str,
+    sides: [Option<&Values<'_>>; 2],
+) {
+    let policy = match (context.mode, policy(name)) {
+        (_, Policy::Cookies) => Policy::Cookies,
+        (HeaderMode::All, _) => Policy::Exact,
+        (_, Policy::Validator) if context.same_body => Policy::Exact,
+        (_, Policy::Validator) => Policy::Presence,
+        (_, Policy::Length) if context.head_only => Policy::Exact,
+        (_, Policy::Length) => Policy::Never,
+        (_, policy) => policy,
+    };
+    let path = format!("{section}.{name}");
+    let texts = |each: fn(&str) -> String| {
+        sides.map(|values| values.map(|values| each(&values.join(", "))))
+    };
+    let [a, b] = match policy {
+        Policy::Never => return,
+        Policy::Cookies => return cookies(differ, &path, sides),
+        Policy::Presence if sides.iter().all(Option::is_some) => return,
+        Policy::Set => texts(as_set),
+        Policy::Media => texts(as_media),
+        _ => texts(str::to_owned),
+    };
+    differ.outside(&path, a.as_deref(), b.as_deref());
+}
+
+fn by_name<'a>(fields: &[Field<'a>]) -> BTreeMap<Cow<'a, str>, Values<'a>> {
+    let mut all: BTreeMap<Cow<'a, str>, Values<'a>> = BTreeMap::new();
     for (name, value) in fields {
-        all.entry(text(name).to_ascii_lowercase()).or_default().push(text(value));
+        let name = text(name);
+        let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+        let name = if is_lower { name } else { name.to_ascii_lowercase().into() };
+        all.entry(name).or_default().push(text(value));
     }
     all
 }
@@ -172,13 +190,8 @@ fn as_media(value: &str) -> String {
 }
 
 /// RFC 6265 §4.1: the value is the session, the attributes are the contract.
-fn cookies(
-    differ: &mut Differ<'_>,
-    path: &str,
-    left: Option<&Vec<Cow<'_, str>>>,
-    right: Option<&Vec<Cow<'_, str>>>,
-) {
-    let parse = |lines: Option<&Vec<Cow<'_, str>>>| -> BTreeMap<String, BTreeMap<String, String>> {
+fn cookies(differ: &mut Differ<'_>, path: &str, sides: [Option<&Values<'_>>; 2]) {
+    let parse = |lines: Option<&Values<'_>>| -> BTreeMap<String, BTreeMap<String, String>> {
         let cookie = |line: &Cow<'_, str>| {
             let mut parts = line.split(';');
             let name = parts.next()?.split('=').next()?.trim().to_owned();
@@ -193,7 +206,7 @@ fn cookies(
         };
         lines.into_iter().flatten().filter_map(cookie).collect()
     };
-    let (left, right) = (parse(left), parse(right));
+    let [left, right] = sides.map(parse);
     let names: Vec<&String> =
         left.keys().chain(right.keys().filter(|name| !left.contains_key(*name))).collect();
     for name in names {

@@ -21,6 +21,7 @@ pub mod report;
 pub mod rules;
 pub mod samples;
 pub mod shape;
+pub mod systematic;
 pub mod tree;
 pub mod trend;
 pub mod verdict;

@@ -15,7 +15,7 @@ use hashbrown::HashMap;
 use crate::difference::Class;
 use crate::headers::Field;
 use crate::lift::{Content, Lifted};
-use crate::pair::{Request, Response};
+use crate::pair::{Read, Request, Response};
 
 /// How long a response is remembered, in nanoseconds.
 const WINDOW: i64 = 60_000_000_000;
@@ -26,11 +26,24 @@ const MAX_BYTES: usize = 32 << 20;
 /// Parts of the site for which it is remembered when they were written to.
 const MAX_PARTS: usize = 10_000;
 
+/// True for a difference that noise can make: another value, another order, other elements of a list. Another status is
+/// none that happens by itself.
+pub(crate) fn may_be(path: &str, class: Class) -> bool {
+    match class {
+        Class::Value | Class::Order => path != "status",
+        Class::Missing | Class::Extra => path.ends_with("[]"),
+        _ => false,
+    }
+}
+
 /// A response without its lifetime.
 pub(crate) struct Earlier {
     status: u16,
     fields: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(crate) lifted: Arc<Lifted>,
+    /// The body, if it was not read.
+    content: Content<'static>,
+    /// The body, if it was.
+    pub(crate) lifted: Option<Arc<Lifted>>,
     at: i64,
 }
 
@@ -38,16 +51,20 @@ impl Earlier {
     fn size(&self) -> usize {
         let fields =
             self.fields.iter().map(|(name, value)| name.len() + value.len() + 48).sum::<usize>();
-        self.lifted.tree.size() + fields
+        let content = match &self.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Digest(..) | Content::Unknown(_) => 0,
+        };
+        content + self.lifted.as_ref().map_or(0, |lifted| lifted.tree.size()) + fields
     }
 
-    /// The response, without its body, which was read.
+    /// The response.
     pub(crate) fn response(&self) -> Response<'_> {
         Response {
             status: self.status,
             fields: self.fields.iter().map(|(name, value)| (&**name, &**value)).collect(),
             trailers: Vec::new(),
-            content: Content::Unknown("read already"),
+            content: self.content.borrowed(),
             at: Some(self.at),
             latency_us: None,
         }
@@ -67,12 +84,8 @@ pub(crate) struct OwnNoise {
 
 impl OwnNoise {
     /// The earlier response to an equal request, if the two can be compared; this one is remembered in its place.
-    pub(crate) fn exchange(
-        &mut self,
-        request: &Request<'_>,
-        response: &Response<'_>,
-        lifted: &Arc<Lifted>,
-    ) -> Option<Earlier> {
+    pub(crate) fn exchange(&mut self, request: &Request<'_>, read: &Read<'_>) -> Option<Earlier> {
+        let response = read.response;
         let at = response.at?;
         let part = self.part(request);
         if !request.is_safe() {
@@ -88,22 +101,18 @@ impl OwnNoise {
         let key = self.key(request);
         let own = |(name, value): &Field<'_>| (name.to_vec(), value.to_vec());
         let fields = response.fields.iter().map(own).collect();
-        let now = Earlier { status: response.status, fields, lifted: Arc::clone(lifted), at };
+        let lifted = read.known().cloned();
+        let content = match lifted {
+            Some(_) => Content::Unknown("read already"),
+            None => response.content.clone().into_owned(),
+        };
+        let now = Earlier { status: response.status, fields, content, lifted, at };
         self.bytes += now.size();
         let earlier = self.responses.insert(key, now);
         self.order.push_back((at, key));
         self.bytes -= earlier.as_ref().map_or(0, Earlier::size).min(self.bytes);
         let written = self.written.get(&part).copied().unwrap_or(i64::MIN);
         earlier.filter(|earlier| earlier.at > written && at.saturating_sub(earlier.at) <= WINDOW)
-    }
-
-    /// True for a difference that noise can be: other values, and other elements of lists.
-    pub(crate) fn is_noise(path: &str, class: Class) -> bool {
-        match class {
-            Class::Value | Class::Order => true,
-            Class::Missing | Class::Extra => path.ends_with("[]"),
-            _ => false,
-        }
     }
 
     fn forget(&mut self, before: i64) {

@@ -1,5 +1,6 @@
 //! Two answers to one request in, their differences out: status, fields, body.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use strum::IntoStaticStr;
 use crate::diff::{Differ, Found, How};
 use crate::difference::Class;
 use crate::headers::{self, Field};
-use crate::lift::{Content, Format, Lifted, lift};
+use crate::lift::{Content, Format, Lifted, lift, values};
 use crate::limits::Limits;
 use crate::rules::{Active, Correlations};
 
@@ -105,15 +106,38 @@ impl Request<'_> {
     }
 }
 
-/// A response with its body read.
+/// A response, whose body is read once that is needed.
 pub(crate) struct Read<'a> {
     pub(crate) response: &'a Response<'a>,
-    pub(crate) lifted: Arc<Lifted>,
+    limits: &'a Limits,
+    lifted: OnceCell<Arc<Lifted>>,
 }
 
 impl<'a> Read<'a> {
-    pub(crate) fn new(response: &'a Response<'a>, limits: &Limits) -> Self {
-        Self { response, lifted: Arc::new(lift(&response.fields, &response.content, limits)) }
+    pub(crate) fn new(response: &'a Response<'a>, limits: &'a Limits) -> Self {
+        Self { response, limits, lifted: OnceCell::new() }
+    }
+
+    /// One whose body may have been read before.
+    pub(crate) fn again(self, lifted: Option<Arc<Lifted>>) -> Self {
+        Self { lifted: lifted.map(OnceCell::from).unwrap_or_default(), ..self }
+    }
+
+    /// The body, if it was read.
+    pub(crate) fn known(&self) -> Option<&Arc<Lifted>> {
+        self.lifted.get()
+    }
+
+    fn lifted(&self) -> &Lifted {
+        let Response { fields, content, .. } = self.response;
+        self.lifted.get_or_init(|| Arc::new(lift(fields, content, self.limits)))
+    }
+
+    /// True if both have the same bytes and say the same of them: then nothing in them differs.
+    fn has_same_body(&self, other: &Self) -> bool {
+        let (a, b) = (self.response, other.response);
+        let says_same = |name| values(&a.fields, name).eq(values(&b.fields, name));
+        a.content == b.content && says_same("content-type") && says_same("content-encoding")
     }
 }
 
@@ -148,7 +172,9 @@ pub(crate) fn compare(
     if differ.found.differences.iter().any(|one| one.counts()) {
         return differ.found;
     }
-    bodies(&mut differ, &left.lifted, &right.lifted);
+    if !left.has_same_body(right) {
+        bodies(&mut differ, left.lifted(), right.lifted());
+    }
     let same_body = differ.found.differences.iter().all(|one| !one.path.starts_with("body"));
     let head_only = method == "HEAD" || a.status == 304;
     let context = headers::Context { mode, same_body, head_only };

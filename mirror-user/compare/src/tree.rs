@@ -18,6 +18,9 @@ pub struct NodeId(u32);
 
 const NONE: NodeId = NodeId(u32::MAX);
 
+/// Bytes of a JSON text for each of its values, about.
+const BYTES_PER_VALUE: usize = 12;
+
 /// Where a text is in [`Tree::text`].
 #[derive(Clone, Copy, Debug, Default)]
 struct Span {
@@ -53,7 +56,7 @@ struct Node {
 }
 
 /// A value, as it is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Value<'t> {
     /// `null`
     Null,
@@ -169,8 +172,14 @@ pub(crate) struct Builder {
 
 impl Builder {
     pub(crate) fn new(limits: &Limits) -> Self {
+        Self::for_text(limits, 0)
+    }
+
+    /// With room for the values of a text of so many bytes.
+    pub(crate) fn for_text(limits: &Limits, bytes: usize) -> Self {
+        let values = (bytes / BYTES_PER_VALUE).min(limits.nodes);
         Self {
-            tree: Tree { nodes: Vec::new(), text: String::new() },
+            tree: Tree { nodes: Vec::with_capacity(values), text: String::with_capacity(bytes) },
             open: Vec::new(),
             name: Span::default(),
             depth: limits.depth,

@@ -13,14 +13,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use self::spec::{BadSpec, NoiseSpec, Spec};
-use self::tally::{Counted, keys};
+use self::tally::Counted;
 use crate::count::Endpoint;
 use crate::details::Details;
-use crate::diff::{Found, How};
+use crate::diff::How;
 use crate::difference::{Difference, Forgiven};
 use crate::diffy::Collector;
 use crate::endpoint::Endpoints;
-use crate::lift::Content;
 use crate::limits::Limits;
 use crate::noise::OwnNoise;
 use crate::pair::{Answer, Failure, Read, Request, Response, compare};
@@ -192,32 +191,27 @@ impl Comparison {
             }
             _ => None,
         };
-        let earlier = noise
-            .own
-            .then(|| self.own.exchange(&pair.request, &pair.production, &production.lifted));
+        let earlier = noise.own.then(|| self.own.exchange(&pair.request, &production));
         let own = earlier.flatten().map(|earlier| {
-            let (first, second) = (earlier.response(), without_body(&pair.production));
-            let first = Read { response: &first, lifted: Arc::clone(&earlier.lifted) };
-            let second = Read { response: &second, lifted: Arc::clone(&production.lifted) };
+            let (first, second) = (earlier.response(), without_trailers(&pair.production));
+            let first = Read::new(&first, limits).again(earlier.lifted.clone());
+            let second = Read::new(&second, limits).again(production.known().cloned());
             compare(how, rules.of(&name), &mut self.ids.none, method, &first, Ok(&second))
         });
-        let failure = match pair.candidate {
-            Answer::Failed(failure) => Some(failure),
-            Answer::Response(_) => None,
-        };
         for difference in &found.differences {
             if let Some(Forgiven::Rule(rule)) = difference.forgiven {
                 self.options.rules.hit(rule);
             }
         }
         found.applied.iter().for_each(|rule| self.options.rules.hit(*rule));
-        let finding = Arc::new(self.finding(&name, pair, &found, control.as_ref()));
+        let counted = Counted { found, control, again, own, pairs };
         self.pairs += pairs;
         if let Some(diffy) = &mut self.diffy {
             diffy.push(pair);
         }
-        let counted = Counted { found, control, again, own, pairs };
-        self.count(&name, pair, failure, &counted, &finding);
+        let wanted = self.count(&name, pair, &counted);
+        let finding = Arc::new(self.finding(&name, pair, counted));
+        self.sample(&name, &wanted, &finding);
         if self.options.details {
             self.recent.push(&finding);
         }
@@ -237,23 +231,24 @@ impl Comparison {
         name
     }
 
-    fn finding(
-        &self,
-        endpoint: &str,
-        pair: &Pair<'_>,
-        found: &Found,
-        control: Option<&Found>,
-    ) -> Finding {
-        let noise = control.map(keys).unwrap_or_default();
-        let listed = found.differences.iter().take(LISTED);
+    fn finding(&self, endpoint: &str, pair: &Pair<'_>, mut counted: Counted) -> Finding {
+        let kind = tally::kind(&counted.found, counted.control.as_ref());
+        let found = std::mem::take(&mut counted.found);
+        let sources = counted.noise();
         let sides = |of: fn(&Response<'_>) -> Option<u64>| Sides {
             production: of(&pair.production),
             candidate: response(&pair.candidate).and_then(of),
             control: pair.control.as_ref().and_then(response).and_then(of),
         };
-        let show = |difference: &Difference| {
-            let is_noise = noise.contains(&(&*difference.path, difference.class));
-            report::Shown::new(difference, is_noise, &self.options.rules)
+        let curl = match self.options.details || found.differences.iter().any(Difference::counts) {
+            true => curl::command(&pair.request, &self.options.base_url),
+            false => String::new(),
+        };
+        let more = found.more + found.differences.len().saturating_sub(LISTED) as u64;
+        let show = |difference: Difference| {
+            let is_noise = |(_, keys): &&(_, Vec<_>)| keys.binary_search(&difference.key()).is_ok();
+            let noise = sources.iter().find(is_noise).map(|(source, _)| *source);
+            report::Shown::new(difference, noise, &self.options.rules)
         };
         Finding {
             v: report::VERSION,
@@ -262,17 +257,13 @@ impl Comparison {
             endpoint: endpoint.to_owned(),
             method: pair.request.method.to_owned(),
             target: pair.request.target.to_owned(),
-            curl: if self.options.details || found.differences.iter().any(Difference::counts) {
-                curl::command(&pair.request, &self.options.base_url)
-            } else {
-                String::new()
-            },
+            curl,
             status: sides(|response| Some(u64::from(response.status))),
             latency_us: sides(|response| response.latency_us),
-            differences: listed.map(show).collect(),
-            more: found.more + found.differences.len().saturating_sub(LISTED) as u64,
+            differences: found.differences.into_iter().take(LISTED).map(show).collect(),
+            more,
             details: self.options.details.then(|| Details::new(pair, &self.options.limits)),
-            kind: tally::kind(found, control),
+            kind,
         }
     }
 
@@ -312,7 +303,7 @@ enum Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    fn new(answer: &'a Answer<'a>, limits: &Limits) -> Self {
+    fn new(answer: &'a Answer<'a>, limits: &'a Limits) -> Self {
         match answer {
             Answer::Response(response) => Self::Response(Read::new(response, limits)),
             Answer::Failed(failure) => Self::Failed(*failure),
@@ -327,13 +318,13 @@ impl<'a> Side<'a> {
     }
 }
 
-/// A response whose body was read already, and whose trailers are not compared.
-fn without_body<'a>(response: &Response<'a>) -> Response<'a> {
+/// A response whose trailers are not compared.
+fn without_trailers<'r>(response: &'r Response<'_>) -> Response<'r> {
     Response {
         status: response.status,
         fields: response.fields.clone(),
         trailers: Vec::new(),
-        content: Content::Unknown("read already"),
+        content: response.content.borrowed(),
         at: response.at,
         latency_us: None,
     }

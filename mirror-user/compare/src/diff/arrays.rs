@@ -3,7 +3,7 @@
 //! By a key, if both lists have one; as a set, if a rule says so; else the longest common part in their order. The same
 //! elements in another order are one difference, not one for each.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use super::{At, Differ};
@@ -32,39 +32,54 @@ impl Differ<'_> {
         };
         match how {
             ArraySpec::Auto => match auto_key(&left, &right) {
-                Some(key) => self.keyed(&[key.to_owned()], true, &left, &right),
+                Some(key) => self.keyed(&[key], true, &left, &right),
                 None => self.ordered(&left, &right),
             },
             ArraySpec::Ordered => self.ordered(&left, &right),
             ArraySpec::Set => self.set(&left, &right),
-            ArraySpec::Key(names) => self.keyed(names, false, &left, &right),
+            ArraySpec::Key(names) => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.keyed(&names, false, &left, &right);
+            }
         }
     }
 
     /// Compares elements that have the same key. Those without one are compared by position.
-    fn keyed(&mut self, names: &[String], order_counts: bool, left: &[At<'_>], right: &[At<'_>]) {
-        let mut places: HashMap<String, Vec<usize>> = HashMap::new();
-        for (at, element) in right.iter().enumerate() {
-            places.entry(key_of(*element, names)).or_default().push(at);
+    fn keyed(&mut self, names: &[&str], order_counts: bool, left: &[At<'_>], right: &[At<'_>]) {
+        // By key: the first place of an element with it, and for each place the next one with the same key.
+        let mut places: HashMap<Key<'_>, usize> = HashMap::with_capacity(right.len());
+        let mut later: Vec<Option<usize>> = vec![None; right.len()];
+        for (at, element) in right.iter().enumerate().rev() {
+            let next = places.insert(key_of(*element, names), at);
+            if let Some(slot) = later.get_mut(at) {
+                *slot = next;
+            }
         }
-        places.values_mut().for_each(|places| places.reverse());
+        let mut taken = vec![false; right.len()];
         let mut missing = Vec::new();
-        let mut found = Vec::new();
+        let (mut last, mut in_order) = (0, true);
         for (at, element) in left.iter().enumerate() {
-            let place = places.get_mut(&key_of(*element, names)).and_then(Vec::pop);
+            let key = key_of(*element, names);
+            let place = places.get(&key).copied();
             match place.and_then(|place| Some((place, right.get(place)?))) {
                 Some((place, other)) => {
-                    found.push(place);
+                    match later.get(place).copied().flatten() {
+                        Some(next) => places.insert(key, next),
+                        None => places.remove(&key),
+                    };
+                    if let Some(slot) = taken.get_mut(place) {
+                        *slot = true;
+                    }
+                    in_order &= last <= place;
+                    last = place;
                     self.below(None, at, |it| it.values(*element, *other));
                 }
                 None => missing.push((at, *element)),
             }
         }
-        let mut extra: Vec<usize> = places.into_values().flatten().collect();
-        extra.sort_unstable();
-        let extra: Vec<_> =
-            extra.into_iter().filter_map(|at| Some((at, *right.get(at)?))).collect();
-        if order_counts && !found.is_sorted() {
+        let extra = right.iter().copied().enumerate().zip(&taken);
+        let extra: Vec<_> = extra.filter(|(_, taken)| !**taken).map(|(one, _)| one).collect();
+        if order_counts && !in_order {
             self.order(left, right);
         }
         self.alone_each(Class::Missing, &missing, left, right);
@@ -217,22 +232,16 @@ fn beyond<'t>(elements: &[At<'t>], other: &[At<'_>]) -> Vec<(usize, At<'t>)> {
     elements.iter().copied().enumerate().filter(|(_, one)| is_beyond(one)).collect()
 }
 
-/// The values of these members, as one text.
-fn key_of(element: At<'_>, names: &[String]) -> String {
-    let mut key = String::new();
-    for name in names {
-        match element.member(name).map(At::value) {
-            Some(Value::Text(text)) => {
-                key.push('"');
-                key.push_str(text);
-            }
-            Some(Value::Number(text)) => key.push_str(text),
-            Some(Value::Bool(yes)) => key.push_str(if yes { "true" } else { "false" }),
-            _ => {}
-        }
-        key.push('\0');
-    }
-    key
+/// The values of some members of an element: the first, and the others. `None` for what is no scalar.
+type Key<'t> = (Option<Value<'t>>, Vec<Option<Value<'t>>>);
+
+fn key_of<'t>(element: At<'t>, names: &[&str]) -> Key<'t> {
+    let scalar = |name: &&str| match element.member(name).map(At::value) {
+        Some(value @ (Value::Text(_) | Value::Number(_) | Value::Bool(_))) => Some(value),
+        _ => None,
+    };
+    let mut values = names.iter().map(scalar);
+    (values.next().flatten(), values.collect())
 }
 
 /// A member that all elements of both lists have, each with another scalar, most of which both lists have: with keys
@@ -241,16 +250,18 @@ fn auto_key(left: &[At<'_>], right: &[At<'_>]) -> Option<&'static str> {
     if left.is_empty() || right.is_empty() {
         return None;
     }
-    let keys = |elements: &[At<'_>], name: &str| {
-        let mut seen = hashbrown::HashSet::with_capacity(elements.len());
-        let unique = elements.iter().all(|element| {
-            matches!(element.member(name).map(At::value), Some(Value::Text(_) | Value::Number(_)))
-                && seen.insert(key_of(*element, &[name.to_owned()]))
-        });
-        unique.then_some(seen)
-    };
     KEYS.into_iter().find(|name| {
         let (Some(a), Some(b)) = (keys(left, name), keys(right, name)) else { return false };
         a.intersection(&b).count() * 2 >= a.len().min(b.len()).max(1)
     })
+}
+
+/// The members of this name, if all elements have one and each has another.
+fn keys<'t>(elements: &[At<'t>], name: &str) -> Option<HashSet<Value<'t>>> {
+    let mut seen = HashSet::with_capacity(elements.len());
+    let is_new = |element: &At<'t>| match element.member(name).map(At::value) {
+        Some(value @ (Value::Text(_) | Value::Number(_))) => seen.insert(value),
+        _ => false,
+    };
+    elements.iter().all(is_new).then_some(seen)
 }

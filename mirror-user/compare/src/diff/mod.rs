@@ -272,7 +272,7 @@ impl<'r> Differ<'r> {
                     _ if is_typed => self.forgive(rule, values),
                     _ => None,
                 };
-                let hint = hint::of(values.0, values.1);
+                let hint = if forgiven.is_none() { hint::of(values.0, values.1) } else { None };
                 self.emit(class, [self.shown(left), self.shown(right)], hint, forgiven);
             }
         }

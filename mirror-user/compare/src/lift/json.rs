@@ -21,7 +21,7 @@ struct Reader<'s> {
     plain: String,
 }
 
-impl Reader<'_> {
+impl<'s> Reader<'s> {
     /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
         let rest = self.text.as_bytes().get(self.at..)?;
@@ -79,8 +79,8 @@ impl Reader<'_> {
                 return Ok(true);
             }
             Some(b'"') => {
-                self.string()?;
-                builder.text(&self.plain)?;
+                let text = self.string()?;
+                builder.text(text.unwrap_or(&self.plain))?;
             }
             Some(b'-' | b'0'..=b'9') => {
                 let number = self.number()?;
@@ -110,8 +110,8 @@ impl Reader<'_> {
         if self.peek() != Some(b'"') {
             return Err(Unreadable::BadJson);
         }
-        self.string()?;
-        builder.name(&self.plain)?;
+        let name = self.string()?;
+        builder.name(name.unwrap_or(&self.plain))?;
         if self.take(b':') { Ok(()) } else { Err(Unreadable::BadJson) }
     }
 
@@ -128,7 +128,7 @@ impl Reader<'_> {
         count
     }
 
-    fn number(&mut self) -> Result<&str, Unreadable> {
+    fn number(&mut self) -> Result<&'s str, Unreadable> {
         let start = self.at;
         let byte = |at: usize| self.text.as_bytes().get(at).copied();
         self.at += usize::from(byte(self.at) == Some(b'-'));
@@ -151,24 +151,35 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads a string into `plain`; the quote is next.
-    fn string(&mut self) -> Result<(), Unreadable> {
-        self.plain.clear();
+    /// Reads a string; the quote is next. One with escapes, `None`, is in `plain`.
+    fn string(&mut self) -> Result<Option<&'s str>, Unreadable> {
         self.at += 1;
-        loop {
-            let rest = self.text.get(self.at..).ok_or(Unreadable::BadJson)?;
-            let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).ok_or(Unreadable::BadJson)?;
-            let (part, tail) = rest.split_at_checked(end).ok_or(Unreadable::BadJson)?;
-            if part.bytes().any(|byte| byte < 0x20) {
-                return Err(Unreadable::BadJson);
-            }
-            self.plain.push_str(part);
-            self.at += end + 1;
-            if tail.starts_with('"') {
-                return Ok(());
-            }
-            self.escape()?;
+        let (part, is_end) = self.part()?;
+        if is_end {
+            return Ok(Some(part));
         }
+        self.plain.clear();
+        self.plain.push_str(part);
+        loop {
+            self.escape()?;
+            let (part, is_end) = self.part()?;
+            self.plain.push_str(part);
+            if is_end {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// The part of a string up to a quote, where it ends, or up to a backslash; that is passed over.
+    fn part(&mut self) -> Result<(&'s str, bool), Unreadable> {
+        let rest = self.text.get(self.at..).ok_or(Unreadable::BadJson)?;
+        let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).ok_or(Unreadable::BadJson)?;
+        let (part, tail) = rest.split_at_checked(end).ok_or(Unreadable::BadJson)?;
+        if part.bytes().any(|byte| byte < 0x20) {
+            return Err(Unreadable::BadJson);
+        }
+        self.at += end + 1;
+        Ok((part, tail.starts_with('"')))
     }
 
     fn escape(&mut self) -> Result<(), Unreadable> {

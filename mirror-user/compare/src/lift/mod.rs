@@ -34,6 +34,16 @@ pub enum Content<'a> {
 }
 
 impl Content<'_> {
+    /// The same with its own bytes.
+    #[must_use]
+    pub fn into_owned(self) -> Content<'static> {
+        match self {
+            Self::Bytes(bytes) => Content::Bytes(Cow::Owned(bytes.into_owned())),
+            Self::Digest(length, digest) => Content::Digest(length, digest),
+            Self::Unknown(why) => Content::Unknown(why),
+        }
+    }
+
     /// The same, without its own bytes.
     #[must_use]
     pub fn borrowed(&self) -> Content<'_> {
@@ -147,7 +157,7 @@ pub fn text(
 }
 
 /// The values of a field.
-fn values<'f>(
+pub(crate) fn values<'f>(
     fields: &'f [(&'f [u8], &'f [u8])],
     name: &'static str,
 ) -> impl Iterator<Item = &'f [u8]> {
@@ -174,7 +184,7 @@ fn plain(media: &Media, bytes: &[u8], limits: &Limits) -> Lifted {
     let Some(text) = media.text(bytes) else {
         return digest(bytes, Some(Unreadable::BadText), limits);
     };
-    let mut builder = Builder::new(limits);
+    let mut builder = Builder::for_text(limits, text.len());
     let read = match media.format {
         Format::Json => json::document(&text, &mut builder),
         Format::JsonLines => text::json_lines(&text, &mut builder),

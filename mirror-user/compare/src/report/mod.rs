@@ -20,7 +20,7 @@ use crate::rules::{RuleHits, Rules};
 use crate::trend::Point;
 use crate::verdict::latency::{Quantiles, Slower, Times};
 use crate::verdict::stats::wilson;
-use crate::verdict::{Figures, Verdict};
+use crate::verdict::{Figures, Repeated, Verdict};
 
 /// The version of findings and reports as JSON.
 pub const VERSION: u32 = 1;
@@ -115,8 +115,8 @@ pub struct Shown {
     /// The candidate's.
     #[serde(rename = "c")]
     pub candidate: Option<String>,
-    /// The control differs from production here, too, for this request.
-    pub noise: bool,
+    /// What shows for this very request that it is noise: `control`, `double_send` or `own_noise` differs here, too.
+    pub noise: Option<&'static str>,
     /// What forgave it.
     pub forgiven_by: Option<&'static str>,
     /// The rule that forgave it.
@@ -125,8 +125,8 @@ pub struct Shown {
 }
 
 impl Shown {
-    pub(crate) fn new(difference: &Difference, noise: bool, rules: &Rules) -> Self {
-        let Difference { path, pointer, class, hint, left, right, forgiven } = difference.clone();
+    pub(crate) fn new(difference: Difference, noise: Option<&'static str>, rules: &Rules) -> Self {
+        let Difference { path, pointer, class, hint, left, right, forgiven } = difference;
         let rule = match forgiven {
             Some(Forgiven::Rule(rule)) => Some(rules.text(rule).to_owned()),
             _ => None,
@@ -249,6 +249,8 @@ pub struct FieldReport {
     pub raw: u64,
     /// Pairs of production and control that differ here.
     pub noise: u64,
+    /// What each source of noise showed here: `control`, `double_send`, `own_noise`.
+    pub sources: BTreeMap<&'static str, Repeated>,
     /// Diffy's figures.
     pub figures: Figures,
     /// How likely that is by chance.
@@ -401,6 +403,7 @@ impl FieldReport {
             cause: cause(field.key.class, &field.hints, field.raw),
             raw: field.raw,
             noise: field.noise,
+            sources: evidence.sources().collect(),
             figures: evidence.figures(),
             p: evidence.p(),
             rate_95: wilson(field.raw, endpoint.total),

@@ -8,6 +8,9 @@ use strum::IntoStaticStr;
 
 use self::stats::{fisher, mcnemar};
 
+/// A field differs always if it does in 19 of 20 pairs: some have no such field.
+const ALWAYS: (u64, u64) = (19, 20);
+
 /// When a field is judged to be a regression.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -44,6 +47,21 @@ pub struct Evidence {
     pub only_noise: u64,
     /// The same request twice at the candidate, or at production: how often, and how often the two differ here.
     pub repeated: [Repeated; 2],
+    /// Noise can make such a difference: another value, another order, other elements of a list.
+    pub may_be_noise: bool,
+    /// Whether the candidate's values follow from production's.
+    pub followed: Followed,
+}
+
+/// How often the candidate's value followed from production's, as that of noise does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// The two values show the cause.
+    pub by_cause: u64,
+    /// The same value of production had the same value of the candidate before.
+    pub by_value: u64,
+    /// It had another one before.
+    pub not: u64,
 }
 
 /// One request twice at one side.
@@ -108,15 +126,52 @@ impl Evidence {
         Figures::new(self.raw, self.noise, self.total)
     }
 
+    /// What each source of noise showed: how often it was asked, and how often it differed.
+    pub fn sources(&self) -> impl Iterator<Item = (&'static str, Repeated)> {
+        let control = Repeated { trials: self.control, differing: self.noise };
+        let [candidate, production] = self.repeated;
+        let all = [
+            (Verdict::Control, control),
+            (Verdict::DoubleSend, candidate),
+            (Verdict::OwnNoise, production),
+        ];
+        all.into_iter().filter(|(_, of)| of.trials > 0).map(|(source, of)| (source.into(), of))
+    }
+
     /// How likely these counts are if the candidate is as noisy as production.
+    ///
+    /// Without a control that production is not noisy here needs evidence, where noise can be: requests that were
+    /// answered twice alike, or values of the candidate that follow from production's.
     #[must_use]
     pub fn p(&self) -> f64 {
         if self.control > 0 {
             return mcnemar(self.only_raw, self.only_noise);
         }
+        let chance = mcnemar(self.raw, 0);
+        let alone = match self.may_be_noise {
+            true => chance.max(self.p_of_repeated().min(self.p_of_values())),
+            false => chance,
+        };
         let noisy = self.repeated.iter().filter(|one| one.differing > 0);
         let each = noisy.map(|one| fisher(self.raw, self.total, one.differing, one.trials));
-        each.fold(mcnemar(self.raw, 0), f64::max)
+        each.fold(alone, f64::max)
+    }
+
+    /// How likely these counts are if pairs differ as often as answers to one request do.
+    fn p_of_repeated(&self) -> f64 {
+        let [candidate, production] = self.repeated;
+        let trials = candidate.trials.saturating_add(production.trials);
+        let differing = candidate.differing.saturating_add(production.differing);
+        fisher(self.raw, self.total, differing, trials)
+    }
+
+    /// How likely it is that values which have nothing to do with one another follow so often. Of two values that
+    /// change by themselves each is followed by the other, so that a field must differ always to count them.
+    fn p_of_values(&self) -> f64 {
+        let Followed { by_cause, by_value, not } = self.followed;
+        let (part, of) = ALWAYS;
+        let always = self.raw.saturating_mul(of) >= self.total.saturating_mul(part);
+        mcnemar(by_cause.saturating_add(if always { by_value } else { 0 }), not)
     }
 
     /// What they mean.
@@ -193,6 +248,35 @@ mod tests {
         let chance = Evidence { only_raw: 31, only_noise: 20, ..evidence(100, 31, 20) };
         assert_eq!(chance.verdict(&thresholds), Verdict::Insufficient, "Diffy reports this one");
         assert_eq!(evidence(100_000, 10, 0).verdict(&thresholds), Verdict::Rare);
+    }
+
+    #[test]
+    fn without_a_control_a_value_that_may_be_noise_needs_evidence() {
+        let thresholds = Thresholds::default();
+        let few = Evidence { total: 20, raw: 20, may_be_noise: true, ..Evidence::default() };
+        let followed = |by_cause, by_value, not| Followed { by_cause, by_value, not };
+        assert_eq!(few.verdict(&thresholds), Verdict::Insufficient, "a counter looks like that");
+        assert_eq!(
+            Evidence { may_be_noise: false, ..few }.verdict(&thresholds),
+            Verdict::Regression,
+            "another type, a missing member"
+        );
+        for (evidence, verdict) in [
+            (Evidence { followed: followed(20, 0, 0), ..few }, Verdict::Regression),
+            (Evidence { followed: followed(0, 19, 0), ..few }, Verdict::Regression),
+            (Evidence { followed: followed(0, 9, 8), ..few }, Verdict::Insufficient),
+            (Evidence { followed: followed(6, 0, 0), ..few }, Verdict::Insufficient),
+            // `a` and `b` by turns: the one is always followed by the other.
+            (Evidence { raw: 10, followed: followed(0, 8, 0), ..few }, Verdict::Insufficient),
+        ] {
+            assert_eq!(evidence.verdict(&thresholds), verdict, "{evidence:?}");
+        }
+        let alike = |trials| Evidence {
+            repeated: [Repeated { trials, differing: 0 }, Repeated::default()],
+            ..few
+        };
+        assert_eq!(alike(1).verdict(&thresholds), Verdict::Insufficient);
+        assert_eq!(alike(5).verdict(&thresholds), Verdict::Regression);
     }
 
     #[test]

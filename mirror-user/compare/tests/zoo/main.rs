@@ -219,6 +219,19 @@ fn every_regression_is_found_by_its_cause_and_no_noise_is_reported() {
     assert_eq!(table.false_reports("no control"), [""; 0]);
 }
 
+#[test]
+fn with_few_requests_and_no_control_noise_is_not_enough_data() {
+    for requests in [3, 10, 30, 100] {
+        let report = run(requests, false).report;
+        let reported: Vec<&str> = NOISES
+            .iter()
+            .filter(|(name, _)| judge(&report, &path("n", name), None).false_reports > 0)
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(reported, [""; 0], "{requests} requests");
+    }
+}
+
 /// The curve, which takes a minute: `cargo xtask bench compare` prints it.
 #[test]
 #[ignore = "it measures, and checks nothing"]

@@ -96,7 +96,7 @@ function differences(data) {
     h("thead", null, h("tr", null, ["Field", "Kind", "Production", "Candidate", "Forgiven by"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", null, data.diffs.map((one) => h("tr", null,
       h("th", { scope: "row" }, h("a", { href: `#/field/${[data.endpoint, one.path, one.kind].map(encodeURIComponent).join("/")}` }, h("code", null, one.path))),
-      h("td", { "data-label": "Kind" }, one.kind, one.noise && " (noise)"),
+      h("td", { "data-label": "Kind" }, one.kind, one.noise && ` (noise: ${one.noise})`),
       h("td", { "data-label": "Production" }, value(one.p)),
       h("td", { "data-label": "Candidate" }, value(one.c)),
       h("td", { "data-label": "Forgiven by" }, one.forgiven_by === null ? "–" : one.rule ?? one.forgiven_by))))),

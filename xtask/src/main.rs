@@ -17,7 +17,8 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, bail, ensure};
 
 const HELP: &str = "\
-cargo xtask demo              set up what is missing, then run `mirror demo`
+cargo xtask demo [FLAG…]      set up what is missing, then run `mirror demo`: requests on their way,
+                              and a candidate whose faults are found, on a page in a browser
 cargo xtask test              set up what is missing, then run every test that can run here
 cargo xtask lint              formatting, clippy, documentation, its links, dependencies; warnings are errors
 cargo xtask ebpf [--check]    build the kernel object; --check compares it with the checked-in one

@@ -18,6 +18,9 @@ pub(super) const CABLE: &str = "srv";
 /// Where nginx listens.
 pub(super) const SERVER: &str = "10.78.0.1:8080";
 
+/// Where shadows go.
+pub(super) const TARGET: &str = "http://127.0.0.1:8081";
+
 /// The size of the file that nginx serves as `/big`.
 pub(super) const BIG_BYTES: u64 = 10_000_000_000;
 
@@ -39,6 +42,28 @@ pub(super) struct Lab {
 }
 
 impl Lab {
+    /// Starts another nginx in the server's namespace, for shadows, at [`TARGET`].
+    pub(super) fn target(&self, folder: &Path) -> anyhow::Result<Guard> {
+        let (config, name) = (folder.join("target.conf"), folder.display());
+        fs::write(
+            &config,
+            format!(
+                "daemon off; master_process off; user root; pid {name}/target.pid; error_log stderr crit;\n\
+                 events {{}}\n\
+                 http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {name}/tb;\n\
+                 proxy_temp_path {name}/tp; fastcgi_temp_path {name}/tf; uwsgi_temp_path {name}/tu; scgi_temp_path {name}/ts;\n\
+                 server {{ listen 8081; location / {{ return 200 \"hello\"; }} }} }}\n"
+            ),
+        )?;
+        let nginx = in_namespace(&self.server, &["nginx", "-c", &config.to_string_lossy()]).spawn();
+        let nginx = Guard(nginx?);
+        self.until("the target answers", || {
+            let curl = in_namespace(&self.server, &["curl", "--silent", TARGET]).output();
+            curl.is_ok_and(|output| output.status.success())
+        })?;
+        Ok(nginx)
+    }
+
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {
         let (server, client) =
             (format!("bench{}s", std::process::id()), format!("bench{}c", std::process::id()));

@@ -28,6 +28,8 @@ const ROUNDS: usize = 5;
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
         ["live"] => live::run(live::ROUNDS),
+        ["live", "compare"] => live::compare(live::ROUNDS),
+        ["live", "compare", "--rounds", rounds] => live::compare(rounds.parse()?),
         ["live", "--rounds", rounds] => live::run(rounds.parse()?),
         ["kernel"] => program::run(),
         // By `live`, in the customers' namespace.
@@ -41,7 +43,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE], live [--rounds N], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE], live [compare] [--rounds N], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

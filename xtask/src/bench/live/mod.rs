@@ -11,7 +11,7 @@ use anyhow::ensure;
 
 pub(super) use self::loss::lost_in_kernel;
 use self::loss::{Bulk, Proof, prove, stream};
-use self::price::{Contender, Pair, measure};
+use self::price::{Contender, Pair, captors, measure, senders};
 use super::capture::Guard;
 use super::lab::{BIG_BYTES, Lab, SERVER};
 use super::load::{Times, ask};
@@ -31,10 +31,25 @@ pub(super) fn run(rounds: usize) -> anyhow::Result<()> {
     cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
     let lab = Lab::new(scratch.path())?;
-    let contenders = measure(&lab, rounds)?;
+    let contenders = measure(&lab, captors(), rounds)?;
     let proof = prove(&lab, scratch.path())?;
     let bulk = stream(&lab)?;
     close(&contenders, &proof, &bulk);
+    Ok(())
+}
+
+/// What production pays for shadows to a target on its own host, with and without a comparison of the responses. Needs
+/// root.
+pub(super) fn compare(rounds: usize) -> anyhow::Result<()> {
+    ensure!(setup::is_root(), "network namespaces need root");
+    setup::ensure_tools(setup::BENCH_TOOLS);
+    cargo(&["build", "--release", "--package", "mirror-user"])?;
+    let scratch = tempfile::tempdir()?;
+    let lab = Lab::new(scratch.path())?;
+    let _target = lab.target(scratch.path())?;
+    let contenders = measure(&lab, senders(), rounds)?;
+    pairs(&contenders);
+    price(&contenders);
     Ok(())
 }
 
@@ -66,6 +81,7 @@ fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
 fn close(contenders: &[Contender], proof: &Proof, bulk: &[Bulk]) {
     pairs(contenders);
     price(contenders);
+    println!("  goals: mirror kept 0.85, CPU 1.0, p50 1.05, p99 1.10; without traffic kept 0.97");
     println!(
         "\nLoss: {} numbered requests at {RATE}/s: {} missed, {} seen more than once; lost in the kernel: {}",
         proof.asked,
@@ -131,7 +147,6 @@ fn price(contenders: &[Contender]) {
             with / alone,
         );
     }
-    println!("  goals: mirror kept 0.85, CPU 1.0, p50 1.05, p99 1.10; without traffic kept 0.97");
 }
 
 /// The 99th percentile of all turns' requests, of which each has as many.

@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 
 use super::{interrupt, load, mirror};
 use crate::bench::capture::Guard;
-use crate::bench::lab::{CABLE, Lab, SERVER, cpu_time};
+use crate::bench::lab::{CABLE, Lab, SERVER, TARGET, cpu_time};
 use crate::bench::load::Times;
 use crate::setup;
 
@@ -43,8 +43,11 @@ pub(super) struct Pair<T> {
 
 /// Measures all of them by turns, both with as many requests as there can be and with a fixed rate of
 /// them.
-pub(super) fn measure(lab: &Lab, rounds: usize) -> anyhow::Result<Vec<Contender>> {
-    let mut contenders = contenders();
+pub(super) fn measure(
+    lab: &Lab,
+    mut contenders: Vec<Contender>,
+    rounds: usize,
+) -> anyhow::Result<Vec<Contender>> {
     wrk(lab)?;
     for round in 1..=rounds {
         for contender in &mut contenders {
@@ -70,7 +73,16 @@ pub(super) fn measure(lab: &Lab, rounds: usize) -> anyhow::Result<Vec<Contender>
     Ok(contenders)
 }
 
-fn contenders() -> Vec<Contender> {
+/// Who sends shadows to a target on this host, with and without comparing its responses.
+pub(super) fn senders() -> Vec<Contender> {
+    let send =
+        |command| mirror(&[command, "--json", "--from", CABLE, "--port", "8080", "--to", TARGET]);
+    let all = [("mirror replay", send("replay")), ("mirror compare", send("compare"))];
+    all.map(|(name, command)| Contender::new(name, command)).into()
+}
+
+/// Who captures, and somebody who has nothing to capture.
+pub(super) fn captors() -> Vec<Contender> {
     let watch = |port| mirror(&["inspect", "--summary", "--json", "--from", CABLE, "--port", port]);
     let peer = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut all = vec![
@@ -82,18 +94,21 @@ fn contenders() -> Vec<Contender> {
         let line = "gor --input-raw :8080 --output-null --input-raw-track-response";
         all.push(("gor --output-null", peer(line)));
     }
-    let contender = |(name, command): (&str, Vec<String>)| Contender {
-        name: name.to_owned(),
-        command,
-        saturated: Vec::new(),
-        set_aside: 0,
-        cpu_per_million: Vec::new(),
-        paced: Vec::new(),
-    };
-    all.into_iter().map(contender).collect()
+    all.into_iter().map(|(name, command)| Contender::new(name, command)).collect()
 }
 
 impl Contender {
+    fn new(name: &str, command: Vec<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            command,
+            saturated: Vec::new(),
+            set_aside: 0,
+            cpu_per_million: Vec::new(),
+            paced: Vec::new(),
+        }
+    }
+
     /// Alone, twice with, and alone again; set aside unless both pairs of the same agree.
     fn saturate(&mut self, lab: &Lab) -> anyhow::Result<()> {
         let steady = |(one, other): (f64, f64)| (one / other - 1.0).abs() <= STEADY;

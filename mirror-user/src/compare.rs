@@ -63,6 +63,7 @@ pub fn run(args: &CompareArgs, out: &mut dyn Write) -> anyhow::Result<u8> {
     let report = comparison.lock().report();
     write(&report, reports, out)?;
     out.flush()?;
+    let gate = gate.or_else(|| comparison.gate());
     let outcome = gate.map(|gate| gate.judge(&report));
     if let Some(outcome) = &outcome {
         tell(outcome);

@@ -54,7 +54,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         }
         Command::Doctor(args) => return run_doctor(args).map(code),
         Command::Demo(args) => {
-            return demo::run(args.offline, &mut io::stdout()).map(|()| code(true));
+            return demo::run(args, &mut io::stdout()).map(|()| code(true));
         }
         Command::Completions(args) => {
             return Ok(cli::completions(args, &mut io::stdout()).map(|()| code(true))?);

@@ -6,6 +6,16 @@ use rustix::process::{getpriority_process, setpriority_process};
 /// that costs nothing; on a saturated one, shadow requests are dropped and counted.
 const NICE: i32 = 10;
 
+/// How much more of it a thread gives up whose work may wait longest.
+const FURTHER: i32 = 5;
+
+/// Lowers the priority of this thread further, below those that capture and send.
+pub fn give_way_further() {
+    if let Ok(now) = getpriority_process(None) {
+        let _ = setpriority_process(None, now.saturating_add(FURTHER));
+    }
+}
+
 /// Lowers the priority of this thread and of those that it will start. A niceness that was set with
 /// nice(1) stays.
 pub fn give_way() {

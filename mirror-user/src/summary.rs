@@ -3,6 +3,9 @@
 
 use std::fmt;
 
+use mirror_compare::gate::Outcome;
+use mirror_compare::report::Report;
+use mirror_compare::report::table::Table;
 use serde::Serialize;
 
 use crate::sink::replay::ReplayReport;
@@ -16,15 +19,30 @@ pub struct Summary {
     pub snapshot: Snapshot,
     /// The results of the replays, one for each target.
     pub replays: Vec<ReplayReport>,
+    /// What the comparison of a target found, if one is compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Box<Compared>>,
     /// What the operator should know, such as a file that was cut short.
     pub warnings: Vec<String>,
 }
 
+/// What a comparison found.
+#[derive(Debug, Serialize)]
+pub struct Compared {
+    /// The endpoints and their fields.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What became of the gate of the rules.
+    #[serde(skip)]
+    pub outcome: Option<Outcome>,
+}
+
 impl Summary {
-    /// True when a replay crossed one of its `--fail-on` bounds.
+    /// True when a replay crossed one of its `--fail-on` bounds, or a comparison failed the gate of its rules.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.replays.iter().any(ReplayReport::failed)
+        let gate = self.comparison.as_ref().and_then(|compared| compared.outcome.as_ref());
+        self.replays.iter().any(ReplayReport::failed) || matches!(gate, Some(Outcome::Failed(_)))
     }
 
     /// True when every account balances and nothing is in flight any more, but for what was left in
@@ -54,6 +72,12 @@ impl fmt::Display for Summary {
             writeln!(f, "{:width$}  {}", note.topic.name(), counts.join(", "))?;
         }
         self.replays.iter().try_for_each(|replay| replay.fmt(f))?;
+        if let Some(Compared { report, outcome }) = self.comparison.as_deref() {
+            write!(f, "{}", Table(report))?;
+            if let Some(Outcome::Failed(reasons) | Outcome::NotEnough(reasons)) = outcome {
+                reasons.iter().try_for_each(|why| writeln!(f, "gate: {why}"))?;
+            }
+        }
         if !self.balances() {
             writeln!(f, "the sums do not balance: please report this with the summary")?;
         }

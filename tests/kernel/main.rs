@@ -9,6 +9,7 @@ mod support;
 
 mod cgroup;
 mod choose;
+mod compare;
 mod container;
 mod faults;
 mod guards;

@@ -257,7 +257,15 @@ fn doctor_watches_one_interface_and_a_port() {
 
 #[test]
 fn the_demo_needs_no_privileges() {
-    mirror(&["demo", "--offline"]).exits_with(0).says("X-Shadow-Request: 1").says("-shadow");
+    mirror(&["demo", "--offline"])
+        .exits_with(0)
+        .says("X-Shadow-Request: 1")
+        .says("-shadow")
+        .says("pairs: 3 regressions")
+        .says("prices are rounded")
+        .says("one product of twenty cannot be read")
+        .says("the currency is missing")
+        .says("the page: http://127.0.0.1:");
 }
 
 #[test]

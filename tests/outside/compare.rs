@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use serde_json::Value;
 
+use crate::support::summary::account;
 use crate::support::target::{Behaviour, Target};
 use crate::support::wire::Talk;
 use crate::support::{Workspace, mirror};
@@ -210,4 +212,99 @@ fn a_candidate_that_does_not_answer_is_a_class_of_its_own() {
     let run = mirror(&["compare", "--from", &production, "--to", &url, "--json"]).exits_with(0);
     let report: Value = serde_json::from_str(&run.stdout()).unwrap();
     assert_eq!(fields(&report)[0].0, "failure.closed", "{report:#}");
+}
+
+#[test]
+fn a_candidate_that_is_asked_twice_shows_its_own_noise() {
+    let served = AtomicU64::new(0);
+    let answer = move |wire: &str| {
+        let target = wire.split(' ').nth(1).unwrap();
+        let body = product(target, "19.994").split_once("\r\n\r\n").unwrap().1.to_owned();
+        let counter = format!(",\"served\":{}}}", served.fetch_add(1, Relaxed));
+        json(&body.replace('}', &counter))
+    };
+    // Production's counter is another one.
+    let seen = |n: usize| {
+        let target = format!("/products/{}", 100 + n);
+        let body = product(&target, "19.994").split_once("\r\n\r\n").unwrap().1.to_owned();
+        (target, json(&body.replace('}', &format!(",\"served\":{}}}", 70_000 + n))))
+    };
+    let talk = (0..REQUESTS).fold(Talk::new().open(), |talk, n| {
+        let (target, response) = seen(n);
+        talk.client(format!("GET {target} HTTP/1.1\r\nHost: shop\r\n\r\n")).server(response)
+    });
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &talk.close().pcap());
+    let candidate = Target::start(Behaviour::Serve(Arc::new(answer)));
+    let to = candidate.url();
+    let findings = workspace.path("findings.jsonl");
+    let compare = |more: &[&str]| -> Value {
+        let args = ["compare", "--from", &production, "--to", &to, "--json"];
+        serde_json::from_str(&mirror(&[&args, more].concat()).exits_with(0).stdout()).unwrap()
+    };
+    let of = |report: &Value, verdict: &str| {
+        let told = fields(report);
+        assert_eq!(
+            (&*told[0].0, &*told[0].1, told.len()),
+            ("body.served", verdict, 1),
+            "{report:#}"
+        );
+    };
+    of(&compare(&[]), "insufficient");
+    assert_eq!(candidate.received().len(), REQUESTS);
+    let written = findings.to_str().unwrap();
+    let report = compare(&["--double-send", "100%", "--findings", written]);
+    of(&report, "double_send");
+    assert_eq!(candidate.received().len(), 3 * REQUESTS);
+    let source = &report["endpoints"][0]["fields"][0]["sources"]["double_send"];
+    assert_eq!((&source["trials"], &source["differing"]), (&20.into(), &20.into()));
+    let first = fs::read_to_string(findings).unwrap();
+    let first: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
+    assert_eq!(first["diffs"][0]["noise"], "double_send", "{first:#}");
+}
+
+#[test]
+fn a_target_of_a_file_is_compared_beside_one_that_only_replays() {
+    let shop = |price: &'static str| {
+        let answer = move |wire: &str| product(wire.split(' ').nth(1).unwrap(), price);
+        Target::start(Behaviour::Serve(Arc::new(answer)))
+    };
+    let workspace = Workspace::new();
+    let production = workspace.file("prod.pcap", &recording("19.994"));
+    let (candidate, control, plain) = (shop("19.99"), shop("19.994"), shop("5"));
+    let findings = workspace.path("findings.jsonl");
+    let rules = workspace.file("rules.yaml", b"version: 1\ngate: failing_fields=0\n");
+    let config = format!(
+        "version: 1\nsource: {{ from: {production} }}\npace: {{ speed: max }}\ntargets:\n\
+         \x20 canary: {{ url: \"{}\", compare: {{ control: \"{}\", rules: {rules}, findings: {} }} }}\n\
+         \x20 plain: {{ url: \"{}\" }}\n",
+        candidate.url(),
+        control.url(),
+        findings.display(),
+        plain.url()
+    );
+    let config = workspace.file("mirror.yaml", config.as_bytes());
+    let run = mirror(&["replay", "--config", &config, "--json"]).exits_with(1);
+    let summary: Value = serde_json::from_str(&run.stdout()).unwrap();
+    let told =
+        ("body.price".to_owned(), "regression".to_owned(), "another value: rounded".to_owned());
+    assert_eq!(fields(&summary["comparison"]), [told]);
+    assert_eq!(summary["comparison"]["pairs"], REQUESTS, "{summary:#}");
+    for side in [&candidate, &control, &plain] {
+        assert_eq!(side.received().len(), REQUESTS);
+    }
+    for name in ["to canary", "to canary/control", "compared with canary", "to plain"] {
+        assert_eq!(account(&summary, name), (20, 20, vec![]), "{name}");
+    }
+    assert_eq!(fs::read_to_string(findings).unwrap().lines().count(), REQUESTS);
+    assert!(!run.stdout().contains("s3cr3t"), "{summary:#}");
+    let text = mirror(&["replay", "--config", &config]).exits_with(1).stdout();
+    assert!(
+        text.contains("gate: 1 fields fail") && text.contains("body.price  20 of 20"),
+        "{text}"
+    );
+    // A page without a comparison shows nothing.
+    let url = plain.url();
+    let args = ["replay", "--from", &production, "--to", &url, "--dashboard", "127.0.0.1:0"];
+    let _ = mirror(&args).exits_with(2).complains(&["nothing is compared"]);
 }

@@ -65,6 +65,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
             "recorder",
             "files",
             "privileges",
+            "priority",
             "descriptors",
             "pem",
         ],

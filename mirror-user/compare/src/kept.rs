@@ -122,7 +122,7 @@ mod tests {
             production: response(Content::Bytes((&b"{}"[..]).into())),
             candidate: Answer::Response(response(Content::Digest(9, Some([7; 32])))),
             control: Some(Answer::Failed(Failure::Reset)),
-            again: Some(Answer::Response(response(Content::Unknown("bomb")))),
+            again: Some(Answer::Response(response(Content::Unknown("bomb".into())))),
         };
         let stored = bytes(&pair);
         let kept = Kept::read(&stored).unwrap();

@@ -103,7 +103,7 @@ impl OwnNoise {
         let fields = response.fields.iter().map(own).collect();
         let lifted = read.known().cloned();
         let content = match lifted {
-            Some(_) => Content::Unknown("read already"),
+            Some(_) => Content::Unknown("read already".into()),
             None => response.content.clone().into_owned(),
         };
         let now = Earlier { status: response.status, fields, content, lifted, at };

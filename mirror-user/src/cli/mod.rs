@@ -9,6 +9,7 @@ mod replay;
 mod run;
 mod source;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 use crate::version;
 
-pub use self::compare::{CompareArgs, DashboardArgs, StoreArgs};
+pub use self::compare::{CompareArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;
@@ -106,7 +107,7 @@ pub enum Command {
         Give --watch the same filters as the capture that shows nothing. For a limited time it also samples the \
         first bytes of all packets on all interfaces. Exit code 1: no request was seen.")]
     Doctor(DoctorArgs),
-    /// Self-contained demonstration: a small production server, a shadow, and real packets between them
+    /// Self-contained demonstration: a small production server, a shadow, real packets between them, and a candidate whose responses are compared
     Demo(DemoArgs),
     /// Print a script that completes commands and flags in a shell
     #[command(after_help = "Examples:\n  \
@@ -209,6 +210,9 @@ pub struct DemoArgs {
     /// Read the shipped capture file even where live capture is possible
     #[arg(long)]
     pub offline: bool,
+    /// Where the page of the comparison listens; it then stays until Ctrl-C, as it does on a terminal [default: a free port of 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dashboard: Option<SocketAddr>,
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use clap::Args;
 
 use super::{OutcomeArgs, SourceArgs};
 use crate::settings::{
-    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, TargetSettings,
+    AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, RedactSettings,
+    TargetSettings,
 };
 
 /// `mirror replay`.
@@ -34,6 +35,9 @@ pub struct ReplayArgs {
     /// Metrics and health.
     #[command(flatten)]
     pub admin: AdminSettings,
+    /// The page that shows a comparison, of a target of --config that is compared.
+    #[command(flatten)]
+    pub dashboard: DashboardSettings,
     /// The report, and when the replay counts as failed.
     #[command(flatten)]
     pub outcome: OutcomeArgs,

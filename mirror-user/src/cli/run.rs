@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{ConvertArgs, ReportArgs};
-use crate::settings::AdminSettings;
+use crate::settings::{AdminSettings, DashboardSettings};
 
 /// `mirror run`.
 #[derive(Debug, Args)]
@@ -20,6 +20,9 @@ pub struct RunArgs {
     /// Metrics and health.
     #[command(flatten)]
     pub admin: AdminSettings,
+    /// The page that shows a comparison.
+    #[command(flatten)]
+    pub dashboard: DashboardSettings,
     /// What a new file would do.
     #[command(flatten)]
     pub plan: PlanArgs,

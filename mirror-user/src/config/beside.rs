@@ -35,6 +35,7 @@ impl File {
             bodies: over(self.bodies, &file.bodies),
             redact: over(self.redact, &file.redact),
             admin: over(self.admin, &file.admin),
+            dashboard: over(self.dashboard, &file.dashboard),
             targets,
             rules,
         }
@@ -68,7 +69,7 @@ impl File {
 }
 
 impl File {
-    /// The files that a run reads, except the configuration file itself.
+    /// The files that a run reads, except the configuration file itself, and those that its targets write.
     pub(super) fn reads(&self) -> Apart {
         let mut apart = Apart::default();
         for from in self.source.from.iter().filter(|from| source::is_file(from)) {
@@ -78,16 +79,22 @@ impl File {
             let tls = &how.tls;
             [("--tls-ca", &tls.ca), ("--tls-cert", &tls.cert), ("--tls-key", &tls.key)]
         });
+        let rules = self.targets.iter().filter_map(|target| target.compare.as_ref());
+        let rules = rules.map(|compare| ("--rules", &compare.rules));
         let AdminSettings { token_file, tls: admin, .. } = &self.admin;
         let alone = [
+            ("--dashboard-token-file", &self.dashboard.token_file),
             ("--redact-key-file", &self.redact.key_file),
             ("--admin-token-file", token_file),
             ("--admin-tls-cert", &admin.cert),
             ("--admin-tls-key", &admin.key),
             ("--admin-tls-client-ca", &admin.client_ca),
         ];
-        for (flag, path) in tls.chain(alone) {
+        for (flag, path) in tls.chain(rules).chain(alone) {
             path.iter().for_each(|path| apart.reads(flag, path));
+        }
+        for compare in self.targets.iter().filter_map(|target| target.compare.as_ref()) {
+            compare.findings.iter().for_each(|path| apart.writes("--findings", path));
         }
         apart
     }

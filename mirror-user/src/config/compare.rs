@@ -3,30 +3,23 @@
 use std::fs::File as Opened;
 use std::io::{BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context, Error, anyhow, bail, ensure};
-use mirror_compare::comparison::{Comparison, Options, Spec};
+use anyhow::{Error, bail, ensure};
 use mirror_compare::gate::Gate;
 
+use super::compared::{CURL_URL, Candidate, Comparing};
 use super::file::{File, TargetSpec};
 use super::outputs::compare as outputs;
-use super::outputs::replay::ReplayTarget;
-use super::run::bodies;
-use super::target::{Run, replay_target};
-use super::{Config, SummaryForm, command, redact, source, store};
+use super::target::Run;
+use super::{Config, SummaryForm, source, store};
 use crate::cli::CompareArgs;
 use crate::dashboard;
 use crate::files::{self, Existing};
-use crate::rules::redact::{Preset, Redactor};
+use crate::rules::redact::Preset;
 use crate::settings::{RedactSettings, SourceSettings, over};
 use crate::sink::compare::store::{Anew, RunFacts, Store};
-use crate::sink::compare::{Judge, Meeting, Recording, Role, Shared};
+use crate::sink::compare::{Recording, Shared};
 use crate::sink::replay::TargetUrl;
-use crate::yaml::{self, Limits, Node, Value};
-
-/// Limits on a file of rules.
-const LIMITS: Limits = Limits { bytes: 1 << 20, values: 20_000, aliases: false };
 
 /// A comparison.
 pub(crate) struct CompareConfig {
@@ -36,7 +29,7 @@ pub(crate) struct CompareConfig {
     pub(crate) comparison: Shared,
     /// Instead of runs: what is stored is judged anew.
     pub(crate) stored: Option<Stored>,
-    /// What the report must fulfil.
+    /// What the report must fulfil, instead of the gate of the rules.
     pub(crate) gate: Option<Gate>,
     /// Where it is written.
     pub(crate) reports: Reports,
@@ -51,6 +44,9 @@ pub(crate) struct Stored {
     /// Where pairs that differ are written.
     pub(crate) findings: Option<Findings>,
 }
+
+/// Where pairs that differ are written.
+pub(crate) type Findings = Box<dyn Write + Send>;
 
 /// Where the report goes.
 pub(crate) struct Reports {
@@ -74,48 +70,30 @@ impl CompareConfig {
             !reports_stored || args.redact == key_alone(&args.redact),
             "--redact: what --store holds was redacted when it was stored, and stays so"
         );
-        let run = File { source, redact, ..File::default() };
+        let run = compared(args, File { source, redact, ..File::default() })?;
         ensure!(
             reports_stored || !run.source.from.is_empty(),
             "--from: where does production's traffic come from?"
         );
         apart(args, &run)?;
-        let url = args.curl_url.as_ref().or(args.to.as_ref());
-        let facts = RunFacts {
-            base_url: url.map_or("http://localhost:8080", |url| url).to_owned(),
-            // Two recordings were chosen by hand, to be compared; a target runs on other hardware.
-            against_production: args.to.is_none(),
+        let shown = args.dashboard.listen.is_some();
+        let store = store::open(&args.store, shown, facts(args, &run), args.to.is_none())?;
+        let comparing = Comparing::new(&args.dashboard, &run.source.from, store.clone());
+        let comparison = comparing.comparison.clone();
+        let stored = match store.filter(|_| reports_stored) {
+            Some(store) => Some(stored(args, store, &comparing)?),
+            None => None,
         };
-        let shown = args.dashboard.dashboard.is_some();
-        let store = store::open(&args.store, shown, facts.clone(), args.to.is_none())?;
-        let facts = store.as_ref().map_or(facts, |store| store.facts().clone());
-        let base_url = args.curl_url.clone().unwrap_or(facts.base_url);
-        let diffy = args.dashboard.diffy_compatible.then(|| sides(args, &run));
-        let base = Options { base_url, details: shown, diffy, ..Options::default() };
-        let (mut options, gate) = match &args.rules {
-            Some(path) => read(path)?.options(base).with_context(|| path.display().to_string())?,
-            None => (base, None),
-        };
-        options.latency.against_production = facts.against_production;
-        let comparison = Shared::new(Comparison::new(options), store.clone());
-        let mut findings = create(args.findings.as_deref())?
-            .map(|file| Box::new(BufWriter::new(file)) as Findings);
-        let range = store::range(&args.store)?;
-        let stored = store.filter(|_| reports_stored).map(|store| Stored {
-            anew: Anew::new(store.clone(), range),
-            store,
-            findings: findings.take(),
-        });
         let runs = match &args.to {
             _ if stored.is_some() => Vec::new(),
-            Some(to) => vec![live(to, args.control.as_deref(), run, &comparison, findings)?],
-            None => recorded(&args.with, run, &comparison, findings)?,
+            Some(_) => vec![live(&run, comparing)?],
+            None => recorded(args, run, &comparing)?,
         };
         let (junit, html) = (create(args.junit.as_deref())?, create(args.html.as_deref())?);
         let reports = Reports { json: args.json, junit, html };
         let ports = runs.first().map(Config::ports).unwrap_or_default();
         let dashboard = super::dashboard::options(&args.dashboard, &ports)?;
-        Ok(Self { runs, comparison, stored, gate: args.gate.clone().or(gate), reports, dashboard })
+        Ok(Self { runs, comparison, stored, gate: args.gate.clone(), reports, dashboard })
     }
 }
 
@@ -124,14 +102,22 @@ fn key_alone(redact: &RedactSettings) -> RedactSettings {
     RedactSettings { key_file: redact.key_file.clone(), ..RedactSettings::default() }
 }
 
-/// The names of production, candidate and control, as Diffy tells them.
-fn sides(args: &CompareArgs, run: &File) -> [String; 3] {
-    let candidate = args.to.clone().unwrap_or_else(|| args.with.join(","));
-    [run.source.from.join(","), candidate, args.control.clone().unwrap_or_default()]
+/// A run with one target, which is compared: the candidate, without a URL if nothing is sent.
+fn compared(args: &CompareArgs, mut run: File) -> anyhow::Result<File> {
+    let to = args.to.as_deref().map(TargetUrl::read).transpose().map_err(Error::msg)?;
+    let (text, credentials) = to.map(|to| (to.text, to.credentials)).unwrap_or_default();
+    let compare = Some(args.how.clone());
+    run.targets.push(TargetSpec { credentials, compare, ..TargetSpec::new("candidate", text) });
+    Ok(run)
 }
 
-/// Where pairs that differ are written.
-pub(crate) type Findings = Box<dyn Write + Send>;
+/// What is told to those who judge pairs of this run anew.
+fn facts(args: &CompareArgs, run: &File) -> RunFacts {
+    let to = args.to.as_ref().and(run.targets.first()).map(|target| target.url.as_str());
+    let url = args.how.curl_url.as_deref().or(to).unwrap_or(CURL_URL);
+    // Two recordings were chosen by hand, to be compared; a target runs on other hardware.
+    RunFacts { base_url: url.to_owned(), against_production: args.to.is_none() }
+}
 
 fn create(path: Option<&Path>) -> anyhow::Result<Option<Opened>> {
     path.map(|path| files::create(path, Existing::Overwrite)).transpose()
@@ -142,30 +128,30 @@ fn apart(args: &CompareArgs, run: &File) -> anyhow::Result<()> {
     let mut apart = run.reads();
     args.source.reads(&mut apart);
     args.with.iter().for_each(|path| apart.reads("--with", path.as_ref()));
-    args.rules.iter().for_each(|path| apart.reads("--rules", path));
-    let token = &args.dashboard.dashboard_token_file;
+    let token = &args.dashboard.token_file;
     token.iter().for_each(|path| apart.reads("--dashboard-token-file", path));
     let store = &args.store;
     match store.report {
         true => store.store.iter().for_each(|path| apart.reads("--store", path)),
         false => store.store.iter().for_each(|path| apart.writes("--store", path)),
     }
-    let written =
-        [("--findings", &args.findings), ("--junit", &args.junit), ("--html", &args.html)];
-    for (flag, path) in written {
+    for (flag, path) in [("--junit", &args.junit), ("--html", &args.html)] {
         path.iter().for_each(|path| apart.writes(flag, path));
     }
     apart.ensure()
 }
 
+/// What is stored, to be judged.
+fn stored(args: &CompareArgs, store: Store, comparing: &Comparing) -> anyhow::Result<Stored> {
+    let facts = store.facts().clone();
+    begin(args, &facts, comparing)?;
+    let anew = Anew::new(store.clone(), store::range(&args.store)?);
+    Ok(Stored { store, anew, findings: findings(args)? })
+}
+
 /// Two recordings, read one after the other.
-fn recorded(
-    with: &[String],
-    run: File,
-    comparison: &Shared,
-    findings: Option<Findings>,
-) -> anyhow::Result<Vec<Config>> {
-    let other = SourceSettings { from: with.to_vec(), ..SourceSettings::default() };
+fn recorded(args: &CompareArgs, run: File, comparing: &Comparing) -> anyhow::Result<Vec<Config>> {
+    let other = SourceSettings { from: args.with.clone(), ..SourceSettings::default() };
     for from in [&run.source, &other] {
         if let Some(name) = from.from.iter().find(|from| !source::is_file(from)) {
             bail!(
@@ -173,9 +159,10 @@ fn recorded(
             );
         }
     }
+    let comparison = begin(args, &facts(args, &run), comparing)?;
     let recording = Recording::default();
     let mut candidate = Config::new(&other, outputs::record(recording.clone()), SUMMARY)?;
-    let compare = outputs::compare(recording, comparison.clone(), findings);
+    let compare = outputs::compare(recording, comparison, findings(args)?);
     let production = Config::new(&run.source, compare, SUMMARY)?;
     let production = production.redacting(run.redact, Preset::Credentials)?;
     // One key, so that what is equal still is.
@@ -183,62 +170,22 @@ fn recorded(
     Ok(vec![candidate, production])
 }
 
+/// Begins a comparison of pairs that nothing is sent for.
+fn begin(args: &CompareArgs, facts: &RunFacts, comparing: &Comparing) -> anyhow::Result<Shared> {
+    let name = args.with.join(",");
+    let candidate = Candidate { name: &name, url: &facts.base_url };
+    let (mut options, gate) = comparing.options(&args.how, candidate)?;
+    options.latency.against_production = facts.against_production;
+    Ok(comparing.comparison.begin(options, gate))
+}
+
+fn findings(args: &CompareArgs) -> anyhow::Result<Option<Findings>> {
+    let file = create(args.how.findings.as_deref())?;
+    Ok(file.map(|file| Box::new(BufWriter::new(file)) as Findings))
+}
+
 /// A replay to the candidate, and perhaps to a control.
-fn live(
-    to: &str,
-    control: Option<&str>,
-    mut file: File,
-    comparison: &Shared,
-    findings: Option<Findings>,
-) -> anyhow::Result<Config> {
-    let meeting = Meeting::new(control.is_some());
-    for (name, url) in [("candidate", Some(to)), ("control", control)] {
-        let Some(url) = url else { continue };
-        let TargetUrl { text, credentials } = TargetUrl::read(url).map_err(Error::msg)?;
-        file.targets.push(TargetSpec { credentials, ..TargetSpec::new(name.to_owned(), text) });
-    }
-    let run = Run::of(&file)?;
-    let roles = [Role::Candidate, Role::Control];
-    let targets = file.targets.iter().zip(roles).map(|(spec, role)| {
-        let ReplayTarget { name, target, mut options } = replay_target(spec, &run)?;
-        options.observer = Some(meeting.observer(role));
-        Ok(ReplayTarget { name, target, options })
-    });
-    let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
-    // A candidate gets what production got, unless redaction was asked for; reports never show credentials.
-    let options = redact::options(file.redact.clone(), Preset::Credentials)?;
-    let redactor = Redactor::new(options)?.map(Arc::new);
-    let judge = Judge { comparison: comparison.clone(), redactor: redactor.clone(), findings };
-    let output = outputs::live(targets, bodies(&file), meeting, judge);
-    let mut config = Config::sending_by(&file, output, SUMMARY)?;
-    if config.rules.redactor.is_some() {
-        config.rules.redactor = redactor;
-    }
-    Ok(config)
-}
-
-/// Reads a file of rules.
-fn read(path: &Path) -> anyhow::Result<Spec> {
-    let name = path.display().to_string();
-    let text = command::text(path)?;
-    let documents = yaml::parse(&text, LIMITS);
-    let documents =
-        documents.map_err(|problem| anyhow!("{name}: {}: {}", problem.at, problem.text))?;
-    let [document] = documents.as_slice() else { bail!("{name}: one document is expected") };
-    serde_json::from_value(json(document)).with_context(|| format!("{name}: invalid"))
-}
-
-/// A tree of YAML as JSON: plain scalars that are JSON numbers or truth values are those.
-fn json(node: &Node) -> serde_json::Value {
-    match &node.value {
-        Value::Null => serde_json::Value::Null,
-        Value::Scalar { text, plain: true } => {
-            serde_json::from_str(text).unwrap_or_else(|_| text.clone().into())
-        }
-        Value::Scalar { text, .. } => text.clone().into(),
-        Value::List(items) => items.iter().map(json).collect(),
-        Value::Map(fields) => {
-            fields.iter().map(|(key, value)| (key.text.clone(), json(value))).collect()
-        }
-    }
+fn live(file: &File, comparing: Comparing) -> anyhow::Result<Config> {
+    let run = Run { comparing, ..Run::of(file)? };
+    Config::sending(file, &run, true, SUMMARY)
 }

@@ -1,36 +1,29 @@
 //! The dashboard as it is configured.
 
-use anyhow::ensure;
+use anyhow::anyhow;
 
 use crate::admin::Access;
-use crate::cli::DashboardArgs;
 use crate::dashboard::Options;
 use crate::filter::Ports;
+use crate::settings::DashboardSettings;
 
 /// The options of the dashboard, if there is to be one. `ports` are captured.
 ///
 /// # Errors
 /// If others than this host could ask without proof of who they are, the token cannot be read, or the dashboard's own
 /// requests would be captured.
-pub(super) fn options(args: &DashboardArgs, ports: &Ports) -> anyhow::Result<Option<Options>> {
-    let DashboardArgs { dashboard: Some(listen), dashboard_token_file, .. } = args else {
-        return Ok(None);
-    };
-    let listen = *listen;
-    ensure!(
-        ports.is_empty() || listen.port() == 0 || !ports.contains(listen.port()),
-        "--dashboard {listen}: this port is captured, so requests to it would be shadowed; choose another one"
-    );
-    let access = match dashboard_token_file {
+pub(super) fn options(
+    settings: &DashboardSettings,
+    ports: &Ports,
+) -> anyhow::Result<Option<Options>> {
+    let Some(listen) = settings.listen else { return Ok(None) };
+    let is_captured = |port| !ports.is_empty() && ports.contains(port);
+    if let Some(problem) = settings.problem(is_captured) {
+        return Err(anyhow!(problem));
+    }
+    let access = match &settings.token_file {
         Some(path) => Access::by_token(path)?,
-        None => {
-            ensure!(
-                listen.ip().is_loopback(),
-                "--dashboard {listen}: other hosts could read what is captured; listen on 127.0.0.1, or add \
-                 --dashboard-token-file"
-            );
-            Access::Local
-        }
+        None => Access::Local,
     };
     Ok(Some(Options { listen, access }))
 }
@@ -40,12 +33,12 @@ mod tests {
     use super::*;
 
     fn refused(listen: &str, token: Option<&str>) -> String {
-        let args = DashboardArgs {
-            dashboard: Some(listen.parse().unwrap()),
-            dashboard_token_file: token.map(Into::into),
+        let settings = DashboardSettings {
+            listen: Some(listen.parse().unwrap()),
+            token_file: token.map(Into::into),
             diffy_compatible: false,
         };
-        match options(&args, &Ports::new(vec![8080])) {
+        match options(&settings, &Ports::new(vec![8080])) {
             Ok(_) => String::new(),
             Err(error) => format!("{error:#}"),
         }

@@ -5,8 +5,10 @@ pub(crate) mod admin;
 mod beside;
 pub mod command;
 pub(crate) mod compare;
+pub(crate) mod compared;
 pub mod convert;
 mod dashboard;
+pub(crate) mod demo;
 pub mod file;
 pub(crate) mod filter;
 pub(crate) mod outputs;
@@ -20,26 +22,22 @@ mod store;
 pub(crate) mod target;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::Read;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
 
-use self::outputs::replay::{Bodies, ReplayTarget};
 use self::outputs::{Messages, OutputPlan};
 use self::source::Source;
 use self::start::Followed;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, SourceArgs};
 use crate::files::{Destination, Existing};
-use crate::filter::{Choice, Ports, Watch};
+use crate::filter::{Ports, Watch};
 use crate::guard;
 use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
-use crate::rules::tag::Marks;
 use crate::settings::{AdminSettings, RedactSettings, SourceSettings, over};
-use crate::sink::replay::{Pace, ReplayOptions, Target, Victim, WhenFull};
+use crate::sink::compare::Shared;
 
 /// The checked configuration of one run.
 pub struct Config {
@@ -58,6 +56,10 @@ pub struct Config {
     pub(crate) followed: Option<Followed>,
     /// Where metrics and health are served.
     pub(crate) admin: Option<crate::admin::Options>,
+    /// The comparison of a target that is compared, which the summary and the dashboard show.
+    pub(crate) comparison: Option<Shared>,
+    /// Where it is shown.
+    pub(crate) dashboard: Option<crate::dashboard::Options>,
 }
 
 /// How the summary is printed.
@@ -161,6 +163,8 @@ impl Config {
             report: None,
             followed: None,
             admin: None,
+            comparison: None,
+            dashboard: None,
         }))
     }
 
@@ -238,52 +242,8 @@ impl Config {
             report: None,
             followed: None,
             admin: None,
-        })
-    }
-
-    /// Replays the embedded capture to `shadow`, at full speed.
-    pub(crate) fn for_recorded_demo(
-        reader: Box<dyn Read + Send>,
-        shadow: SocketAddr,
-    ) -> anyhow::Result<Self> {
-        let source = Source::Reader { name: "the embedded capture", reader };
-        Self::for_demo(source, Ports::default(), shadow, Pace::Max, WhenFull::Wait)
-    }
-
-    /// Mirrors the traffic of `port` on `lo` to `shadow`.
-    pub(crate) fn for_live_demo(port: u16, shadow: SocketAddr) -> anyhow::Result<Self> {
-        let source = Source::live("lo".to_owned());
-        Self::for_demo(
-            source,
-            Ports::new(vec![port]),
-            shadow,
-            Pace::Live,
-            WhenFull::Drop(Victim::Newest),
-        )
-    }
-
-    fn for_demo(
-        source: Source,
-        ports: Ports,
-        shadow: SocketAddr,
-        pace: Pace,
-        when_full: WhenFull,
-    ) -> anyhow::Result<Self> {
-        let target = Target::parse(&format!("http://{shadow}"))?;
-        let marks = Marks { run: run_name(), ..Marks::default() };
-        let options = ReplayOptions::new(marks, pace, when_full);
-        let to = ReplayTarget { name: None, target, options };
-        Ok(Self {
-            source,
-            watch: Watch::new(Choice::of_ports(ports)),
-            output: outputs::replay::replay(vec![to], Bodies::default()),
-            rules: Rules::for_targets(),
-            run_for: None,
-            guard: guard::Limits::default(),
-            summary: SummaryForm::Text,
-            report: None,
-            followed: None,
-            admin: None,
+            comparison: None,
+            dashboard: None,
         })
     }
 

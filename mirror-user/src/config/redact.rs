@@ -35,6 +35,23 @@ impl Config {
     }
 }
 
+/// What redacts pairs that are compared: what a target may get may still not be shown. It has the key of `rules`, so that
+/// tokens are the same, and its own counts, because another thread redacts.
+///
+/// # Errors
+/// As [`Redactor::new`], or if the key cannot be read.
+pub(crate) fn of_pairs(
+    spec: &RedactSettings,
+    rules: Option<&Redactor>,
+) -> anyhow::Result<Option<Arc<Redactor>>> {
+    let options = options(spec.clone(), Preset::Credentials)?;
+    let redactor = match rules {
+        Some(rules) => rules.successor(options)?,
+        None => Redactor::new(options)?,
+    };
+    Ok(redactor.map(Arc::new))
+}
+
 /// The options, including the key; `default` applies if no preset is given.
 ///
 /// # Errors

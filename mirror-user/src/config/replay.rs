@@ -38,6 +38,7 @@ impl Config {
             config.route(file.routes()?);
         }
         config.admin = admin::options(&file, &config.ports())?;
+        config.show(&file, &run)?;
         let report = args.outcome.report.as_deref();
         config.report = report.map(ReportFile::prepare).transpose()?;
         Ok(config)
@@ -64,6 +65,7 @@ impl TryFrom<&ReplayArgs> for File {
             bodies: args.bodies.clone(),
             redact: args.redact.clone(),
             admin: args.admin.clone(),
+            dashboard: args.dashboard.clone(),
             targets,
             rules: Vec::new(),
         })

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use anyhow::ensure;
 
+use super::compared::Comparing;
 use super::file::File;
 use super::outputs::OutputPlan;
 use super::outputs::replay::{Bodies, ReplayTarget, replay};
@@ -11,7 +12,7 @@ use super::routes::narrowed;
 use super::source::Source;
 use super::start::Start;
 use super::target::{Run, replay_target};
-use super::{Config, SummaryForm, admin, run_name};
+use super::{Config, SummaryForm, admin, dashboard, redact, run_name, store};
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
 use crate::rules::redact::Preset;
@@ -29,13 +30,16 @@ impl Config {
     /// All problems of the file, or a target without an address.
     pub fn for_run(args: &RunArgs) -> anyhow::Result<Self> {
         let start = Start::read(args)?;
-        let file = &start.file;
+        // What flags add is no change of the file when that is read again.
+        let admin = over(args.admin.clone(), &start.file.admin);
+        let dashboard = over(args.dashboard.clone(), &start.file.dashboard);
+        let file = &File { admin, dashboard, ..start.file.clone() };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let run = Run::of(file)?;
         let mut config = Self::sending(file, &run, true, summary)?;
         config.route(file.routes()?);
-        let admin = over(args.admin.clone(), &file.admin);
-        config.admin = admin::options(&File { admin, ..file.clone() }, &config.ports())?;
+        config.admin = admin::options(file, &config.ports())?;
+        config.show(file, &run)?;
         config.followed = Some(start.followed(run));
         Ok(config)
     }
@@ -58,6 +62,10 @@ impl Config {
             "--requests-only: --correlate learns from production's responses; leave one of them out"
         );
         ensure!(
+            !(requests_only && file.compares()),
+            "--requests-only: a target's `compare` needs production's responses; leave one of them out"
+        );
+        ensure!(
             !(requests_only && file.watches_production()),
             "--requests-only: --ramp watches production's responses; leave one of them out, or set --ramp-production-errors off"
         );
@@ -66,15 +74,15 @@ impl Config {
             Ok(if named { target } else { ReplayTarget { name: None, ..target } })
         };
         let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
-        Self::sending_by(file, replay(targets?, bodies(file)), summary)
+        let config = Self::sending_by(file, replay(targets?, bodies(file)), summary)?;
+        if file.keeps_responses() {
+            let rules = config.rules.redactor.as_deref();
+            run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
+        }
+        Ok(config)
     }
 
-    /// A run whose `output` sends to the targets of `file`.
-    pub(super) fn sending_by(
-        file: &File,
-        output: OutputPlan,
-        summary: SummaryForm,
-    ) -> anyhow::Result<Self> {
+    fn sending_by(file: &File, output: OutputPlan, summary: SummaryForm) -> anyhow::Result<Self> {
         let passes = file.pace.passes.map_or(1, NonZeroU32::get);
         let mut config = Self::with_passes(&file.source, passes, output, summary)?;
         if let Some(probes) = file.noise.probes {
@@ -88,6 +96,21 @@ impl Config {
         config.redacting(file.redact.clone(), Preset::None)
     }
 
+    /// Shows the comparison of a target that is compared, in the summary and in a browser.
+    ///
+    /// # Errors
+    /// If the dashboard cannot be served, or has nothing to show.
+    pub(super) fn show(&mut self, file: &File, run: &Run) -> anyhow::Result<()> {
+        self.dashboard = dashboard::options(&file.dashboard, &self.ports())?;
+        ensure!(
+            self.dashboard.is_none() || file.compares(),
+            "dashboard: nothing is compared; add `compare: true` to a target of the file"
+        );
+        // A reload may bring a comparison.
+        self.comparison = Some(run.comparing.comparison.clone());
+        Ok(())
+    }
+
     /// Sets the routes. Connections that no rule can match are not even captured.
     pub(super) fn route(&mut self, routes: Routes) {
         self.watch = Watch::new(narrowed(Choice::clone(&self.watch.choice()), &routes));
@@ -96,7 +119,7 @@ impl Config {
 }
 
 /// The limits on bodies that a file sets.
-pub(super) fn bodies(file: &File) -> Bodies {
+fn bodies(file: &File) -> Bodies {
     Bodies {
         longest: file.longest_body(),
         spooled: file.bodies.max_spool.map_or(Bodies::default().spooled, |bytes| bytes.0),
@@ -126,7 +149,9 @@ impl Run {
             );
         }
         let (name, pace) = (run_name(), file.pace.clone());
-        Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new() })
+        let store = store::for_page(&file.dashboard)?;
+        let comparing = Comparing::new(&file.dashboard, &file.source.from, store);
+        Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new(), comparing })
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::ensure;
 use jiff::Timestamp;
 
 use crate::cli::StoreArgs;
+use crate::settings::DashboardSettings;
 use crate::sink::compare::store::{Limits, MEMORY_BYTES, MIN_BYTES, Place, Range, RunFacts, Store};
 use crate::units::Bytes;
 
@@ -41,6 +42,14 @@ pub(super) fn open(
     Store::open(&place, limits, facts, waits).map(Some)
 }
 
+/// The store of a run that keeps nothing in a file: some memory, if a page shows what is compared.
+///
+/// # Errors
+/// If there is none to be had.
+pub(super) fn for_page(dashboard: &DashboardSettings) -> anyhow::Result<Option<Store>> {
+    open(&StoreArgs::default(), dashboard.listen.is_some(), RunFacts::default(), false)
+}
+
 /// The part of the time that is judged.
 pub(super) fn range(args: &StoreArgs) -> anyhow::Result<Range> {
     let nanos = |at: Timestamp| i64::try_from(at.as_nanosecond()).unwrap_or(i64::MAX);
@@ -57,11 +66,8 @@ mod tests {
     fn args(size: u64) -> StoreArgs {
         StoreArgs {
             store: Some("/nowhere/f.db".into()),
-            report: false,
             store_size: Some(Bytes(size)),
-            store_age: None,
-            since: None,
-            until: None,
+            ..StoreArgs::default()
         }
     }
 

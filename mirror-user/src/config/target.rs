@@ -3,6 +3,7 @@
 use std::fs::File as Opened;
 use std::sync::Arc;
 
+use super::compared::{Comparing, compared};
 use super::file::TargetSpec;
 use super::outputs::replay::ReplayTarget;
 use crate::rules::edit::RequestEdits;
@@ -29,12 +30,14 @@ pub(crate) struct Run {
     /// The log of requests.
     pub(crate) log: Option<Arc<Opened>>,
     pub(crate) fail_on: Vec<FailOn>,
+    /// What the comparison of a target adds to.
+    pub(crate) comparing: Comparing,
 }
 
 /// Builds the target with its replay options.
 ///
 /// # Errors
-/// If the URL is invalid, or its TLS files cannot be used.
+/// If a URL is invalid, or its TLS files or rules cannot be used.
 pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<ReplayTarget> {
     let how = &spec.how;
     let tls = TlsOptions {
@@ -73,7 +76,8 @@ pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<Repl
         fail_on: run.fail_on.clone(),
         ..ReplayOptions::new(marks(&how.marks, edits, &run.name), pace, when_full)
     };
-    Ok(ReplayTarget { name: Some(spec.name.as_str().into()), target, options })
+    let (name, compared) = (Some(spec.name.as_str().into()), compared(spec, run)?);
+    Ok(ReplayTarget { name, target, options, compared })
 }
 
 fn pace(args: &PaceSettings) -> Pace {
@@ -200,7 +204,8 @@ mod tests {
     fn the_documented_defaults_are_those_that_apply() {
         let options = |how: TargetSettings, pace: PaceSettings, is_live| {
             let spec = TargetSpec { how, ..TargetSpec::new("a", "http://127.0.0.1:1") };
-            let run = Run { name: String::new(), pace, is_live, log: None, fail_on: Vec::new() };
+            let (name, log, fail_on, comparing) = Default::default();
+            let run = Run { name, pace, is_live, log, fail_on, comparing };
             format!("{:?}", replay_target(&spec, &run).unwrap().options)
         };
         for is_live in [false, true] {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use mirror_compare::comparison::{Comparison, Options};
+use mirror_compare::comparison::Options;
 use mirror_compare::rules::RuleSpec;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -154,11 +154,11 @@ impl Judgement {
             return false;
         }
         let Ok(rules) = options.rules.behind(&wish.rules) else { return false };
-        let comparison = Comparison::new(Options { rules, ..options.clone() });
+        let shown = Shared::default().begin(Options { rules, ..options.clone() }, None);
         let mut turn = self.turn();
         turn.number += 1;
         turn.wish = wish;
-        turn.shown = Some(Shared::new(comparison, None));
+        turn.shown = Some(shown);
         (turn.done, turn.failed) = (false, None);
         if !turn.runs {
             let judgement = Arc::clone(self);

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::requests::{Line, RequestView, Stored};
 use super::rule;
 use super::trend::{Share, Trend};
-use super::watched::{State, Watched};
+use super::watched::{State, Turn, Watched};
 use crate::sink::compare::Shared;
 use crate::stats::Snapshot;
 
@@ -33,7 +33,7 @@ pub(super) struct View {
     watched: Arc<Watched>,
     /// What is shown: the run's own comparison, or what is stored, judged anew.
     shown: Shared,
-    turn: u64,
+    turn: Turn,
     /// Its rules, thresholds and so on, which stay.
     options: Options,
     /// Each endpoint without its samples, with the pairs that it had then.

@@ -26,11 +26,22 @@ pub struct Watched {
 /// Differs whenever there is something new to show.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct State {
+    /// How many comparisons have begun: a reload may begin another one.
+    #[serde(skip)]
+    begun: u64,
     pairs: u64,
     resets: u64,
     ended: bool,
     /// What is shown instead of the run's own comparison.
     judged: Option<Judged>,
+}
+
+/// Differs for each comparison that is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    judgement: u64,
+    /// A reload may begin another comparison of the run.
+    begun: u64,
 }
 
 impl State {
@@ -67,6 +78,7 @@ impl Watched {
 
     pub(super) fn state(&self) -> State {
         State {
+            begun: self.comparison.begun(),
             pairs: self.comparison.lock().pairs(),
             resets: self.resets.load(Relaxed),
             ended: self.ended.load(Relaxed),
@@ -74,9 +86,10 @@ impl Watched {
         }
     }
 
-    /// The comparison that is shown, and a number that is another one for each.
-    pub(super) fn shown(&self) -> (u64, Shared) {
-        let (turn, shown) = self.judgement.shown();
+    /// The comparison that is shown, and which one it is.
+    pub(super) fn shown(&self) -> (Turn, Shared) {
+        let (judgement, shown) = self.judgement.shown();
+        let turn = Turn { judgement, begun: self.comparison.begun() };
         (turn, shown.unwrap_or_else(|| self.comparison.clone()))
     }
 

@@ -3,24 +3,29 @@
 //!
 //! If the process may capture, packets are copied from `lo` while the clients talk to production;
 //! otherwise the same conversation comes from an embedded capture file. Either way the requests pass
-//! through the stages that `mirror replay` uses, and arrive at a real server.
+//! through the stages that `mirror replay` uses, and arrive at a real server. Then the same is done with a
+//! candidate, whose responses are compared with production's ([`compared`]).
 
+mod compared;
 mod server;
+mod shop;
+mod tap;
 
-use std::io::{self, Cursor, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Cursor, IsTerminal, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use crossbeam_channel::{Receiver, unbounded};
 
+use self::server::Server;
+use crate::cli::DemoArgs;
 use crate::config::Config;
-use crate::demo::server::Server;
 use crate::doctor;
-use crate::run;
-
 use crate::http::message::Message;
+use crate::run;
 use crate::shutdown::Stop;
 use crate::summary::Summary;
 
@@ -45,34 +50,60 @@ const CLIENT_REQUESTS: [&str; REQUESTS] = [
 const RESPONSE: &[u8; 43] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 const SHADOW_RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nshadow";
 
-/// Runs the demo and prints it to `out`; live if this host may capture, unless `offline`.
+/// Runs the demo and prints it to `out`; live if this host may capture, unless `offline`. The page of the comparison
+/// listens at `dashboard`, and then stays until a signal.
 ///
 /// # Errors
 /// When loopback cannot be used, or the requests do not arrive at the shadow.
-pub fn run(offline: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let shadow = Server::start(SHADOW_RESPONSE)?;
+pub fn run(args: &DemoArgs, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let stop = Stop::on_signals()?;
     stop.on_hangup()?;
-    let summary = if !offline && doctor::examine().can_capture() {
-        live(&shadow, &stop, out)?
-    } else {
-        recorded(&shadow, &stop, out)?
-    };
+    let is_live = !args.offline && doctor::examine().can_capture();
+    // On threads of their own, because a run gives up privileges that the next one needs.
+    let summary = apart(|| match is_live {
+        true => live(out),
+        false => recorded(out),
+    })?;
+    writeln!(out, "\n{summary}")?;
+    let stays = args.dashboard.is_some() || io::stdout().is_terminal();
+    let page = args.dashboard.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into());
+    apart(|| compared::run(is_live, page, stays, &stop, out))?;
     writeln!(
         out,
-        "\n{summary}\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080"
+        "\nNext: mirror replay --from eth0 --port 8080 --to http://staging:8080\n      \
+         mirror compare --from eth0 --port 8080 --to http://candidate:8080 --dashboard 127.0.0.1:8888"
     )?;
     Ok(())
 }
 
-fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Summary> {
-    let production = Server::start(RESPONSE)?;
+/// Runs a part on a thread of its own.
+fn apart<T: Send>(part: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
+    let ended = thread::scope(|scope| scope.spawn(part).join());
+    ended.unwrap_or_else(|_| Err(anyhow::anyhow!("a part of the demo ended early")))
+}
+
+/// A server that gives one response to all, and what arrives at it.
+fn server(response: &'static [u8]) -> anyhow::Result<(Server, Receiver<Arc<Message>>)> {
+    // connections --requests--> the demo, which prints them
+    let (arrived_tx, arrived_rx) = unbounded();
+    let answer = move |request: &Arc<Message>| {
+        // Nobody reads any more where the demo has ended.
+        let _ = arrived_tx.send(Arc::clone(request));
+        response.to_vec()
+    };
+    Ok((Server::start(Arc::new(answer), None)?, arrived_rx))
+}
+
+fn live(out: &mut dyn Write) -> anyhow::Result<Summary> {
+    let (production, asked) = server(RESPONSE)?;
+    let (shadow, arrived) = server(SHADOW_RESPONSE)?;
     writeln!(
         out,
         "production listens on {}, the shadow on {}",
         production.address, shadow.address
     )?;
-    let run = run::start(Config::for_live_demo(production.address.port(), shadow.address)?, stop)?;
+    let stop = Stop::default();
+    let run = run::start(Config::for_live_demo(production.address.port(), shadow.address)?, &stop)?;
     writeln!(
         out,
         "the kernel program is attached to lo: production's packets are copied there, none is delayed\n"
@@ -83,10 +114,9 @@ fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Sum
     });
     for request in CLIENT_REQUESTS {
         send(production.address, request)?;
-        let received =
-            production.arrived_rx.recv_timeout(PATIENCE).context("production got no request")?;
+        let received = asked.recv_timeout(PATIENCE).context("production got no request")?;
         show("client → production", &received, out)?;
-        show("  mirror → shadow", &*arrival(shadow)?, out)?;
+        show("  mirror → shadow", &*arrival(&arrived)?, out)?;
     }
     stop.request();
     let (summary, outcome) =
@@ -96,7 +126,8 @@ fn live(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Sum
     Ok(summary)
 }
 
-fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result<Summary> {
+fn recorded(out: &mut dyn Write) -> anyhow::Result<Summary> {
+    let (shadow, arrived) = server(SHADOW_RESPONSE)?;
     writeln!(
         out,
         "the shadow listens on {}; production's packets come from a capture file",
@@ -104,10 +135,11 @@ fn recorded(shadow: &Server, stop: &Stop, out: &mut dyn Write) -> anyhow::Result
     )?;
     writeln!(out, "(to copy live packets, `mirror doctor` says what this host needs)\n")?;
     let config = Config::for_recorded_demo(Box::new(Cursor::new(RECORDED)), shadow.address)?;
-    let (summary, outcome) = run::start(config, stop)?.to_end(stop);
+    let stop = Stop::default();
+    let (summary, outcome) = run::start(config, &stop)?.to_end(&stop);
     outcome?;
     for _ in 0..REQUESTS {
-        show("mirror → shadow", &*arrival(shadow)?, out)?;
+        show("mirror → shadow", &*arrival(&arrived)?, out)?;
     }
     ensure!(summary.balances(), "the sums do not balance");
     Ok(summary)
@@ -123,8 +155,8 @@ fn send(production: SocketAddr, request: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn arrival(shadow: &Server) -> anyhow::Result<Arc<Message>> {
-    shadow.arrived_rx.recv_timeout(PATIENCE).context("the shadow got no request")
+fn arrival(arrived: &Receiver<Arc<Message>>) -> anyhow::Result<Arc<Message>> {
+    arrived.recv_timeout(PATIENCE).context("the shadow got no request")
 }
 
 /// Prints a request's head and points at its marks.

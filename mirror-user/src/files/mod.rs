@@ -75,6 +75,15 @@ pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Opens a file for writing behind its end. A new file is readable by its owner only.
+///
+/// # Errors
+/// When it cannot be written; the message names it.
+pub fn append(path: &Path) -> anyhow::Result<File> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    opened.map_err(|error| anyhow!("{}: it cannot be written ({error})", path.display()))
+}
+
 /// Opens a file for writing without truncating it.
 pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
@@ -91,6 +100,7 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
@@ -107,6 +117,8 @@ mod tests {
         let error = create(&path, Existing::Refuse).unwrap_err().to_string();
         assert!(error.contains("say --overwrite"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "yesterday");
+        append(&path).unwrap().write_all(b" and today").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "yesterday and today");
         create(&path, Existing::Overwrite).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
     }

@@ -100,6 +100,6 @@ impl Sources {
     pub async fn summary(&self) -> Summary {
         let snapshot = self.read().await.snapshot;
         let replays = self.targets.reports_so_far();
-        Summary { snapshot: (*snapshot).clone(), replays, warnings: Vec::new() }
+        Summary { snapshot: (*snapshot).clone(), replays, ..Summary::default() }
     }
 }

@@ -72,6 +72,6 @@ impl Pipeline {
         warnings.extend(self.rules.warnings());
         warnings.extend(self.retired.warnings().cloned());
         warnings.extend(self.outlets.iter().flat_map(|outlet| outlet.sink.warnings()));
-        Summary { snapshot: self.snapshot(), replays: Vec::new(), warnings }
+        Summary { snapshot: self.snapshot(), warnings, ..Summary::default() }
     }
 }

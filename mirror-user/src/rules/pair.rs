@@ -11,8 +11,18 @@ use crate::http::message::{Exchange, Message};
 #[derive(Clone, Debug)]
 pub struct ClearedPair {
     production: Cleared,
-    candidate: Option<Arc<Message>>,
-    control: Option<Arc<Message>>,
+    answers: Answers,
+}
+
+/// The responses to the shadows of one exchange, those that there are.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// The candidate's.
+    pub candidate: Option<Arc<Message>>,
+    /// That of a second instance of production's version.
+    pub control: Option<Arc<Message>>,
+    /// The candidate's, when it was asked again.
+    pub again: Option<Arc<Message>>,
 }
 
 impl ClearedPair {
@@ -25,31 +35,31 @@ impl ClearedPair {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
             _ => false,
         };
-        let response = candidate.exchange().response.clone();
-        same.then_some(Self { production, candidate: response, control: None })
+        let candidate = candidate.exchange().response.clone();
+        same.then_some(Self { production, answers: Answers { candidate, ..Answers::default() } })
     }
 
-    /// Of an exchange and the live responses of the candidate and of a control. `redactor` redacts all of them, whatever
-    /// was sent: a candidate may need credentials that no report shows.
+    /// Of an exchange and the live responses to its shadows. `redactor` redacts all of them, whatever was sent: a
+    /// candidate may need credentials that no report shows.
     #[must_use]
     pub fn answered(
         production: &Cleared,
-        candidate: Option<Arc<Message>>,
-        control: Option<Arc<Message>>,
+        mut answers: Answers,
         redactor: Option<Arc<Redactor>>,
     ) -> Self {
         let known = production.exchange();
-        let (mut exchange, mut sides) = (known.clone(), [candidate, control]);
+        let mut exchange = known.clone();
         if let Some(redactor) = &redactor {
             exchange = redactor.redact(exchange, None);
-            for side in &mut sides {
-                let answered = Exchange { response: side.take(), ..known.clone() };
+            let Answers { candidate, control, again } = &mut answers;
+            for side in [candidate, control, again] {
+                let Some(response) = side.take() else { continue };
+                let answered = Exchange { response: Some(response), ..known.clone() };
                 *side = redactor.redact(answered, exchange.request.clone()).response;
             }
         }
-        let [candidate, control] = sides;
         let production = Cleared { exchange, redactor, ..production.clone() };
-        Self { production, candidate, control }
+        Self { production, answers }
     }
 
     /// Production's exchange.
@@ -61,12 +71,18 @@ impl ClearedPair {
     /// The candidate's response, if there is one.
     #[must_use]
     pub fn candidate(&self) -> Option<&Message> {
-        self.candidate.as_deref()
+        self.answers.candidate.as_deref()
     }
 
     /// The control's response, if there is one.
     #[must_use]
     pub fn control(&self) -> Option<&Message> {
-        self.control.as_deref()
+        self.answers.control.as_deref()
+    }
+
+    /// The candidate's response when it was asked again, if there is one.
+    #[must_use]
+    pub fn again(&self) -> Option<&Message> {
+        self.answers.again.as_deref()
     }
 }

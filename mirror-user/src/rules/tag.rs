@@ -141,8 +141,18 @@ impl ShadowRequest {
     #[must_use]
     pub fn is_idempotent(&self) -> bool {
         const IDEMPOTENT: [&[u8]; 6] = [b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"];
-        let method = self.front.split(|byte| *byte == b' ').next().unwrap_or_default();
-        IDEMPOTENT.contains(&method)
+        IDEMPOTENT.contains(&self.method())
+    }
+
+    /// True for a method that changes nothing (RFC 9110 §9.2.1), TRACE aside.
+    #[must_use]
+    pub fn is_safe(&self) -> bool {
+        const SAFE: [&[u8]; 3] = [b"GET", b"HEAD", b"OPTIONS"];
+        SAFE.contains(&self.method())
+    }
+
+    fn method(&self) -> &[u8] {
+        self.front.split(|byte| *byte == b' ').next().unwrap_or_default()
     }
 
     /// Memory that it occupies, in bytes.

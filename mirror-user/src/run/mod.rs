@@ -3,14 +3,15 @@
 //! 1. The configuration is complete and checked; only the files that it names are open.
 //! 2. [`confine`]: this thread is restricted to its output files and targets (Landlock). Threads
 //!    inherit the restriction when they start, so no other thread runs before.
-//! 3. The admin port is taken, so that one that is taken already is reported before anything else.
+//! 3. The ports of the admin endpoint and the dashboard are taken, so that one that is taken already is reported before
+//!    anything else.
 //! 4. This thread lowers its priority, hides its memory, and keeps only the capabilities for
 //!    opening.
 //! 5. With a live source the outputs are opened first: targets are probed and their threads
 //!    started. Then the source is attached, so that its packets can be processed at once. With files
 //!    the source is opened first, so that unreadable input is reported before a file is written or a
 //!    target contacted.
-//! 6. The guard, the watcher of the configuration file and the admin endpoint start.
+//! 6. The guard, the watcher of the configuration file, the admin endpoint and the dashboard start.
 //! 7. This thread keeps only the capabilities for reading.
 //! 8. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
 
@@ -19,6 +20,7 @@ mod reload;
 mod replays;
 mod self_capture;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use crate::config::Config;
 use crate::config::outputs::{Opened, Opening};
 use crate::config::source::{self, Live, Source};
 use crate::confine::Bounds;
+use crate::dashboard::{self, Dashboard, Watched};
 use crate::decode::{self, Decoder};
 use crate::files::Destination;
 use crate::filter::Ports;
@@ -41,10 +44,11 @@ use crate::privileges::{self, Duty};
 use crate::progress::Progress;
 use crate::report::ReportFile;
 use crate::shutdown::Stop;
+use crate::sink::compare::Shared;
 use crate::sink::replay::OnConnect;
 use crate::source::live::{Namespace, OwnSockets};
 use crate::stats::SnapshotSlot;
-use crate::summary::Summary;
+use crate::summary::{Compared, Summary};
 use crate::tcp::{FlowTable, TcpLimits};
 
 /// A run that is ready to read its first packet.
@@ -54,6 +58,10 @@ pub struct Run {
     run_for: Option<Duration>,
     /// The admin endpoint, which answers until the end.
     _admin: Option<Serving>,
+    /// The page that shows a comparison, which does, too.
+    dashboard: Option<dashboard::Serving>,
+    /// The comparison of a target that is compared, if there is or was one.
+    comparison: Option<Shared>,
     counters: Arc<SnapshotSlot>,
 }
 
@@ -76,7 +84,10 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
     writes.extend(config.report.as_ref().map(ReportFile::writes));
     // A configuration file that is watched may later name other targets.
     let connects = config.followed.is_none().then(|| config.output.connects.clone());
-    let listens = config.admin.iter().map(|admin| admin.listen.port()).collect();
+    writes.extend(config.output.writes.iter().cloned());
+    let admin = config.admin.iter().map(|admin| admin.listen.port());
+    let dashboard = config.dashboard.iter().map(|dashboard| dashboard.listen.port());
+    let listens = admin.chain(dashboard).collect();
     crate::confine::confine(&Bounds { writes, connects, listens }).map(drop)
 }
 
@@ -86,8 +97,10 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
 /// If something cannot be opened, attached or reached; the message names it.
 pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let Config { mut source, watch, output, rules, run_for, guard, followed, admin, .. } = config;
+    let (comparison, dashboard) = (config.comparison, config.dashboard);
     let config_text = admin.as_ref().map(|admin| admin.config.clone()).unwrap_or_default();
     let admin = admin.map(Admin::bind).transpose()?;
+    let dashboard = dashboard.map(Dashboard::bind).transpose()?;
     let reading = match &source {
         Source::Live { namespace, .. } => {
             // Before any thread is started.
@@ -152,6 +165,12 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         stop: stop.clone(),
     };
     let admin = admin.map(|admin| admin.serve(sources)).transpose()?;
+    let dashboard = dashboard.zip(comparison.clone()).map(|(dashboard, comparison)| {
+        let watched = Watched::new(comparison);
+        watched.run(Arc::clone(&snapshots));
+        dashboard.serve(watched)
+    });
+    let dashboard = dashboard.transpose()?;
     if let Some(reading) = reading {
         privileges::keep_for(reading)?;
     }
@@ -161,7 +180,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let counters = Arc::clone(&snapshots);
     let beside = Beside { progress, handover, guard, snapshots };
     let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
-    Ok(Run { pipeline, replays, run_for, _admin: admin, counters })
+    Ok(Run { pipeline, replays, run_for, _admin: admin, dashboard, comparison, counters })
 }
 
 impl Run {
@@ -169,6 +188,12 @@ impl Run {
     #[must_use]
     pub fn counters(&self) -> Arc<SnapshotSlot> {
         Arc::clone(&self.counters)
+    }
+
+    /// Where the dashboard listens, if there is one.
+    #[must_use]
+    pub fn dashboard(&self) -> Option<SocketAddr> {
+        self.dashboard.as_ref().map(dashboard::Serving::address)
     }
 
     /// Runs until the source ends, `stop` is requested or the time of the run is over.
@@ -182,6 +207,12 @@ impl Run {
         }
         let (mut summary, outcome) = self.pipeline.run(stop);
         summary.replays = self.replays.monitors.reports();
+        let comparison = self.comparison.filter(|comparison| comparison.begun() > 0);
+        summary.comparison = comparison.map(|comparison| {
+            let report = comparison.lock().report();
+            let outcome = comparison.gate().map(|gate| gate.judge(&report));
+            Box::new(Compared { report, outcome })
+        });
         (summary, timer.and(outcome))
     }
 }

@@ -13,6 +13,7 @@
 
 mod admin;
 pub(crate) mod changes;
+mod compare;
 pub(crate) mod define;
 mod environment;
 mod fields;
@@ -37,6 +38,7 @@ mod value;
 mod tests;
 
 pub use self::admin::{AdminSettings, AdminTlsSettings};
+pub use self::compare::{CompareSettings, DashboardSettings};
 pub(crate) use self::environment::environment;
 pub use self::fields::FieldLines;
 pub use self::load::{LoadSettings, RampSettings};

@@ -2,8 +2,8 @@
 
 use super::define::{Setting, Settings, Slot, Visit};
 use super::{
-    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
-    TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
+    RedactSettings, SourceSettings, TargetSettings,
 };
 
 /// All settings as a Markdown table, by their keys in a file.
@@ -16,7 +16,9 @@ pub(crate) fn all() -> String {
         &rows::<BodySettings>(""),
         &rows::<RedactSettings>("redact"),
         &rows::<AdminSettings>("admin"),
+        &rows::<DashboardSettings>("dashboard"),
         &rows::<TargetSettings>("targets.NAME"),
+        &rows::<CompareSettings>("targets.NAME.compare"),
     ]
     .concat()
 }

@@ -143,8 +143,12 @@ proptest! {
         some_agree(&file.noise, &which);
         some_agree(&file.bodies, &which);
         some_agree(&file.redact, &which);
+        agree(&file.dashboard, &file.dashboard);
         for target in &file.targets {
             some_agree(&target.how, &which);
+            if let Some(compare) = &target.compare {
+                some_agree(compare, &which);
+            }
         }
     }
 }

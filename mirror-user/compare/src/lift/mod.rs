@@ -30,7 +30,7 @@ pub enum Content<'a> {
     /// Its length, and its digest if that is known: it was longer than what is kept.
     Digest(u64, Option<[u8; 32]>),
     /// Nothing, for a reason.
-    Unknown(&'a str),
+    Unknown(#[serde(borrow)] Cow<'a, str>),
 }
 
 impl Content<'_> {
@@ -40,7 +40,7 @@ impl Content<'_> {
         match self {
             Self::Bytes(bytes) => Content::Bytes(Cow::Owned(bytes.into_owned())),
             Self::Digest(length, digest) => Content::Digest(length, digest),
-            Self::Unknown(why) => Content::Unknown(why),
+            Self::Unknown(why) => Content::Unknown(Cow::Owned(why.into_owned())),
         }
     }
 
@@ -50,7 +50,7 @@ impl Content<'_> {
         match self {
             Self::Bytes(bytes) => Content::Bytes(Cow::Borrowed(bytes)),
             Self::Digest(length, digest) => Content::Digest(*length, *digest),
-            Self::Unknown(why) => Content::Unknown(why),
+            Self::Unknown(why) => Content::Unknown(Cow::Borrowed(why)),
         }
     }
 }

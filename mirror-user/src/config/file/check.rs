@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hashbrown::HashMap;
 
-use super::model::{File, RuleSpec, TargetSpec};
+use super::model::{File, RuleSpec};
 use crate::config::target::watches_production;
 use crate::rules::route::{MAX_RULES, MAX_TARGETS};
 use crate::rules::sample::Sample;
@@ -25,12 +25,27 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
     if let Some(first) = targets.get(MAX_TARGETS) {
         problems.add(first.at, format!("more than {MAX_TARGETS} targets"));
     }
+    if let Some(second) = targets.iter().filter(|target| target.compare.is_some()).nth(1) {
+        problems.add(second.at, format!(
+            "{}: compare: another target is compared already, and a run has one comparison; leave it out, or run another \
+             mirror for it",
+            second.name
+        ));
+    }
     for target in targets {
-        if captured(source, target) {
+        if captured(source, &target.url) {
             problems.add(target.at, format!(
                 "{}: {} is on a port that is captured, and may be this host; its requests would be captured again. \
                  Give the target another port",
                 target.name, target.url
+            ));
+        }
+        let control = target.compare.as_ref().and_then(|compare| compare.control.as_deref());
+        if let Some(control) = control.filter(|control| captured(source, control)) {
+            problems.add(target.at, format!(
+                "{}: compare.control: {control} is on a port that is captured, and may be this host; its requests would be \
+                 captured again. Give it another port",
+                target.name
             ));
         }
     }
@@ -38,8 +53,8 @@ fn targets(File { source, targets, .. }: &File, problems: &mut Problems) {
 
 /// True if the target is obviously this host, on a captured port. Other addresses are
 /// compared with those of this host when the run starts.
-fn captured(source: &SourceSettings, target: &TargetSpec) -> bool {
-    let Ok(url) = url::Url::parse(&target.url) else { return false };
+fn captured(source: &SourceSettings, url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
     let port = url.port_or_known_default().unwrap_or(80);
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     let here = host == "localhost"
@@ -56,6 +71,12 @@ fn responses(File { source, targets, .. }: &File, problems: &mut Problems) {
         if target.how.correlate {
             problems.add(target.at, format!(
                 "{}: correlate: learns from production's responses, which `source.requests-only` does not capture; leave one of them out",
+                target.name
+            ));
+        }
+        if target.compare.is_some() {
+            problems.add(target.at, format!(
+                "{}: compare: needs production's responses, which `source.requests-only` does not capture; leave one of them out",
                 target.name
             ));
         }

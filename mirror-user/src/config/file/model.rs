@@ -6,8 +6,8 @@ use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
 use crate::settings::{
-    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
-    TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
+    RedactSettings, SourceSettings, TargetSettings,
 };
 use crate::sink::replay::Credentials;
 
@@ -29,6 +29,8 @@ pub struct File {
     pub redact: RedactSettings,
     /// Where metrics and health are served.
     pub admin: AdminSettings,
+    /// Where a comparison is shown.
+    pub dashboard: DashboardSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go where; without rules, all requests go to all targets.
@@ -40,6 +42,18 @@ impl File {
     #[must_use]
     pub fn correlates(&self) -> bool {
         self.targets.iter().any(|target| target.how.correlate)
+    }
+
+    /// True if the responses of a target are compared with production's.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        self.targets.iter().any(|target| target.compare.is_some())
+    }
+
+    /// True if somebody looks at the content of responses.
+    #[must_use]
+    pub fn keeps_responses(&self) -> bool {
+        self.correlates() || self.compares()
     }
 
     /// True if sending to a target stops when production's responses fail.
@@ -62,6 +76,8 @@ pub struct TargetSpec {
     pub credentials: Option<Credentials>,
     /// Its settings.
     pub how: TargetSettings,
+    /// How its responses are compared with production's; `None`: they are not.
+    pub compare: Option<CompareSettings>,
 }
 
 impl TargetSpec {
@@ -74,6 +90,7 @@ impl TargetSpec {
             url: url.into(),
             credentials: None,
             how: TargetSettings::default(),
+            compare: None,
         }
     }
 }

@@ -4,8 +4,9 @@ use super::model::{File, RuleSpec, TargetSpec, TargetUse, VERSION};
 use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample, Stickiness};
 use crate::rules::select::{Match, PathKind, PathMatch, TextMatch};
+use crate::settings::CompareSettings;
 use crate::settings::print::print;
-use crate::sink::replay::Credentials;
+use crate::sink::replay::{Credentials, TargetUrl};
 use crate::yaml::write::{Fields, Map, Value, texts, write_map};
 
 impl File {
@@ -18,7 +19,9 @@ impl File {
     }
 }
 
-fn file(File { source, pace, noise, bodies, redact, admin, targets, rules }: &File) -> Map {
+fn file(
+    File { source, pace, noise, bodies, redact, admin, dashboard, targets, rules }: &File,
+) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
         .with("version", VERSION.to_string())
@@ -28,15 +31,29 @@ fn file(File { source, pace, noise, bodies, redact, admin, targets, rules }: &Fi
         .and(print(bodies))
         .with("redact", print(redact).0)
         .with("admin", print(admin).0)
+        .with("dashboard", print(dashboard).0)
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
         .0
 }
 
-fn target(TargetSpec { at: _, name: _, url, credentials, how }: &TargetSpec) -> Map {
+fn target(TargetSpec { at: _, name: _, url, credentials, how, compare }: &TargetSpec) -> Map {
     // The only exception to the round trip: passwords are never printed.
     let url = credentials.as_ref().map_or_else(|| url.clone(), |_| Credentials::hidden_in(url));
-    Fields::new().with("url", url).and(print(how)).0
+    Fields::new().with("url", url).and(print(how)).with("compare", compare.as_ref().map(compared)).0
+}
+
+fn compared(settings: &CompareSettings) -> Value {
+    let mut settings = settings.clone();
+    if let Some(control) = &mut settings.control
+        && let Ok(TargetUrl { text, credentials: Some(_) }) = TargetUrl::read(control)
+    {
+        *control = Credentials::hidden_in(&text);
+    }
+    match print(&settings).0 {
+        fields if fields.is_empty() => true.into(),
+        fields => fields.into(),
+    }
 }
 
 fn rule(rule: &RuleSpec) -> Map {

@@ -1,14 +1,16 @@
 //! Reads the whole file.
 
-use super::model::{File, VERSION};
+use super::model::{File, TargetSpec, VERSION};
 use super::{LIMITS, check, read_rules, read_target};
 use crate::settings::{
-    AdminSettings, BodySettings, NoiseSettings, PaceSettings, SourceSettings, read,
+    AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, SourceSettings,
+    read,
 };
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
 /// Top-level keys, except settings that are not in a group.
-const KEYS: [&str; 7] = ["version", "source", "pace", "redact", "admin", "targets", "rules"];
+const KEYS: [&str; 8] =
+    ["version", "source", "pace", "redact", "admin", "dashboard", "targets", "rules"];
 
 /// The root of an empty file.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
@@ -73,7 +75,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
             None
         }
     });
-    let targets = targets.collect();
+    let targets: Vec<TargetSpec> = targets.collect();
+    let dashboard =
+        fields.get("dashboard").and_then(|node| dashboard(reader, node, source.as_ref()));
+    let compares = targets.iter().any(|target| target.compare.is_some());
+    if let (false, Some(node)) = (compares, fields.get("dashboard")) {
+        reader.wrong(node.at, "dashboard: nothing is compared; add `compare: true` to a target");
+    }
     let pace = fields.get("pace").and_then(|node| pace(reader, node));
     let redact = fields.get("redact").and_then(|node| read::map(reader, node));
     Some(File {
@@ -83,6 +91,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         bodies: read::settings(reader, &fields),
         redact: redact.map(|(redact, _)| redact).unwrap_or_default(),
         admin: admin.unwrap_or_default(),
+        dashboard: dashboard.unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })
@@ -94,14 +103,31 @@ fn admin(
     source: Option<&SourceSettings>,
 ) -> Option<AdminSettings> {
     let (admin, fields) = read::map::<AdminSettings>(reader, node)?;
-    let ports = source.map(|source| source.filter.ports.as_slice()).unwrap_or_default();
-    let is_captured = |port| ports.iter().any(|range| range.contains(port));
     if let Some(listen) = fields.get("listen")
-        && let Some(problem) = admin.problem(is_captured)
+        && let Some(problem) = admin.problem(|port| is_captured(source, port))
     {
         reader.wrong(listen.at, problem);
     }
     Some(admin)
+}
+
+fn dashboard(
+    reader: &mut Reader,
+    node: &Node,
+    source: Option<&SourceSettings>,
+) -> Option<DashboardSettings> {
+    let (dashboard, fields) = read::map::<DashboardSettings>(reader, node)?;
+    if let Some(listen) = fields.get("listen")
+        && let Some(problem) = dashboard.problem(|port| is_captured(source, port))
+    {
+        reader.wrong(listen.at, problem);
+    }
+    Some(dashboard)
+}
+
+fn is_captured(source: Option<&SourceSettings>, port: u16) -> bool {
+    let ports = source.map(|source| source.filter.ports.as_slice()).unwrap_or_default();
+    ports.iter().any(|range| range.contains(port))
 }
 
 fn pace(reader: &mut Reader, node: &Node) -> Option<PaceSettings> {

@@ -2,12 +2,13 @@
 
 use super::model::TargetSpec;
 use crate::rules::tag::HostPolicy;
-use crate::settings::{TargetSettings, read};
+use crate::settings::{CompareSettings, TargetSettings, read};
 use crate::sink::replay::TargetUrl;
-use crate::yaml::{Fields, Node, Place, Reader};
+use crate::yaml::{Fields, Node, Place, Reader, Value};
 
-/// The key that is not a setting.
+/// The keys that are no settings of a request.
 const URL: &str = "url";
+const COMPARE: &str = "compare";
 
 pub(super) fn target(
     reader: &mut Reader,
@@ -15,14 +16,23 @@ pub(super) fn target(
     at: Place,
     node: &Node,
 ) -> Option<TargetSpec> {
-    let known = [&[URL], read::keys::<TargetSettings>().as_slice()].concat();
+    let known = [&[URL, COMPARE], read::keys::<TargetSettings>().as_slice()].concat();
     let fields = reader.fields(node, &known)?;
     let url = reader.required(&fields, URL, "write http://HOST:PORT");
     let url = url.and_then(|node| reader.parsed(node, TargetUrl::read));
     let (url, credentials) = url.map(|url| (url.text, url.credentials)).unwrap_or_default();
     let how: TargetSettings = read::settings(reader, &fields);
     check(reader, &fields, &url, &how);
-    Some(TargetSpec { at, name, url, credentials, how })
+    let compare = fields.get(COMPARE).and_then(|node| compare(reader, node));
+    Some(TargetSpec { at, name, url, credentials, how, compare })
+}
+
+/// `true`, or how responses are compared.
+fn compare(reader: &mut Reader, node: &Node) -> Option<CompareSettings> {
+    match &node.value {
+        Value::Scalar { .. } => reader.truth(node)?.then(CompareSettings::default),
+        _ => read::map(reader, node).map(|(settings, _)| settings),
+    }
 }
 
 /// Checks combinations of settings. Files are not opened: the configuration may be checked on a different

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::settings::schema::{map, properties_of};
 use crate::settings::{
-    AdminSettings, BodySettings, NoiseSettings, PaceSettings, RedactSettings, SourceSettings,
-    TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
+    RedactSettings, SourceSettings, TargetSettings,
 };
 
 /// The file, its targets and its rules, without the settings.
@@ -28,6 +28,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     add("file", "pace", optional(map::<PaceSettings>()));
     add("file", "redact", optional(map::<RedactSettings>()));
     add("file", "admin", optional(map::<AdminSettings>()));
+    add("file", "dashboard", optional(map::<DashboardSettings>()));
     let alone = properties_of::<NoiseSettings>().into_iter().chain(properties_of::<BodySettings>());
     for (key, value) in alone {
         add("file", &key, value);
@@ -35,6 +36,9 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     for (key, value) in properties_of::<TargetSettings>() {
         add("target", &key, value);
     }
+    let compare =
+        json!({ "anyOf": [{ "type": "boolean" }, map::<CompareSettings>(), { "type": "null" }] });
+    add("target", "compare", compare);
     schema
 });
 

@@ -23,13 +23,19 @@ fn every_key_is_read_and_printed_alike() {
     let file = read_and_print(EVERYTHING);
     assert_eq!(file.targets.len(), 3);
     assert_eq!(file.rules.len(), 4);
-    // These two conflict.
+    // What looks at responses conflicts with having none.
+    let looks =
+        |line: &&str| ["dashboard:", "    compare:"].iter().all(|key| !line.starts_with(key));
     let other = EVERYTHING
+        .lines()
+        .filter(looks)
+        .collect::<Vec<_>>()
+        .join("\n")
         .replace("requests-only: false", "requests-only: true")
         .replace("correlate: true", "correlate: false");
     let other = read_and_print(&other);
     assert!(other.source.filter.requests_only && !file.source.filter.requests_only);
-    assert!(file.correlates() && !other.correlates());
+    assert!(file.keeps_responses() && !other.keeps_responses());
 }
 
 /// Reads a file, prints it and reads that again.
@@ -384,5 +390,46 @@ proptest! {
     fn any_text_is_read_or_refused(text in "[\\[\\]{}:,&*!|>'\"%#?\\- \na-z0-9/.]{0,200}") {
         let _ = File::parse(&text);
         let _ = File::parse(&with(&format!("rules: {text}")));
+    }
+}
+
+#[test]
+fn one_target_is_compared_and_its_control_is_not_this_host() {
+    let file = |targets: &str, more: &str| {
+        let text =
+            format!("version: 1\nsource: {{ from: eth0, ports: 8080 }}\n{more}targets:\n{targets}");
+        File::parse(&text).map_err(|problems| problems.render("it"))
+    };
+    let one =
+        "  canary: { url: http://canary, compare: true }\n  staging: { url: http://staging }\n";
+    let read = file(one, "dashboard: { listen: 127.0.0.1:8888 }\n").unwrap();
+    assert!(read.targets[0].compare.is_some() && read.targets[1].compare.is_none());
+    assert!(read.to_yaml().contains("    compare: true\n"), "{}", read.to_yaml());
+    let secret = "  a: { url: http://a, compare: { control: 'http://me:sesame@b' } }\n";
+    let shown = file(secret, "").unwrap().to_yaml();
+    assert!(shown.contains("@b") && !shown.contains("sesame"), "{shown}");
+    for (targets, more, why) in [
+        (
+            "  a: { url: http://a, compare: {} }\n  b: { url: http://b, compare: true }\n",
+            "",
+            "a run has one comparison",
+        ),
+        (
+            "  a: { url: http://a, compare: { control: 'http://127.0.0.1:8080' } }\n",
+            "",
+            "a port that is captured",
+        ),
+        ("  a: { url: http://a, compare: { control: nowhere } }\n", "", "not a URL"),
+        ("  a: { url: http://a, compare: { double-send: 200% } }\n", "", "not a percentage"),
+        (
+            "  a: { url: http://a, compare: false }\n",
+            "dashboard: { listen: 127.0.0.1:8888 }\n",
+            "nothing is compared",
+        ),
+        (one, "dashboard: { listen: 127.0.0.1:8080 }\n", "this port is captured"),
+        (one, "dashboard: { listen: 0.0.0.0:8888 }\n", "token-file"),
+    ] {
+        let problem = file(targets, more).unwrap_err();
+        assert!(problem.contains(why), "{targets}{more}: {problem}");
     }
 }

@@ -1,14 +1,25 @@
 //! Outputs that compare: one that keeps a candidate's recording, one that compares production's exchanges with it, and
-//! a replay whose targets' responses are compared.
+//! a target whose responses are compared.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::replay::{Bodies, ReplayTarget, replay};
-use super::{Open, Opened, OutputPlan, for_redaction};
+use mirror_compare::comparison::Options;
+use mirror_compare::gate::Gate;
+
+use super::replay::ReplayTarget;
+use super::{Opened, Opening, OutputPlan, for_redaction, outlet};
+use crate::files::{self, Existing};
 use crate::pipeline::Outlet;
+use crate::rules::route::TargetId;
+use crate::rules::sample::Portion;
 use crate::sink::compare::store::{Store, StoreSink};
-use crate::sink::compare::{CompareSink, Judge, LiveSink, Meeting, RecordSink, Recording, Shared};
+use crate::sink::compare::{
+    CompareSink, Judge, LiveSink, Meeting, RecordSink, Recording, Redaction, Role, Shared,
+};
+use crate::sink::replay::ReplayOptions;
 
 /// Keeps exchanges in memory.
 pub(crate) fn record(recording: Recording) -> OutputPlan {
@@ -29,33 +40,78 @@ pub(crate) fn compare(
     })
 }
 
-/// Sends requests to `targets`, whose observers are those of `meeting`, and compares.
-pub(crate) fn live(
-    targets: Vec<ReplayTarget>,
-    bodies: Bodies,
+/// How the responses of a target are compared with production's.
+pub(crate) struct Compared {
+    /// A second instance of production's version.
+    pub(crate) control: Option<Box<ReplayTarget>>,
+    /// Which part of the safe requests the candidate is asked twice.
+    pub(crate) ask_again: Portion,
+    pub(crate) options: Options,
+    /// The gate of the rules.
+    pub(crate) gate: Option<Gate>,
+    /// Where pairs that differ are written.
+    pub(crate) findings: Option<PathBuf>,
+    pub(crate) comparison: Shared,
+    pub(crate) redaction: Redaction,
+}
+
+/// A compared target whose replay has not started yet.
+pub(super) struct Beside {
     meeting: Arc<Meeting>,
-    judge: Judge,
-) -> OutputPlan {
-    let folder = judge.comparison.store().and_then(Store::folder);
-    let OutputPlan { http, messages, sends, keeps_pace, file, connects, open, .. } =
-        replay(targets, bodies);
-    let open: Open = Box::new(move |opening| {
-        let mut opened = open(opening)?;
-        let store = judge.comparison.store().cloned();
-        // Behind the replays, so that it ends when all outcomes are known.
-        opened.outlets.push(Outlet::of_all(Box::new(LiveSink::start(meeting, judge)?)));
+    compared: Compared,
+}
+
+impl Compared {
+    /// Lets the comparison see what the candidate does, which is replayed with these options.
+    pub(super) fn watch(self, candidate: &mut ReplayOptions) -> Beside {
+        let meeting = Meeting::new(self.control.is_some());
+        candidate.observer = Some(meeting.observer(Role::Candidate));
+        candidate.ask_again = self.ask_again;
+        Beside { meeting, compared: self }
+    }
+}
+
+impl Beside {
+    /// Starts the control, then the comparison, beside the candidate of this name.
+    ///
+    /// # Errors
+    /// If the findings cannot be written, or no thread could be started.
+    pub(super) fn start(
+        self,
+        name: Option<Arc<str>>,
+        id: Option<TargetId>,
+        opening: &Opening,
+    ) -> anyhow::Result<Opened> {
+        let Self { meeting, compared } = self;
+        let mut opened = Opened::default();
+        if let Some(mut control) = compared.control {
+            control.options.observer = Some(meeting.observer(Role::Control));
+            opened = control.start(id, opening)?;
+        }
+        let is_first = compared.comparison.begun() == 0;
+        let findings = compared.findings.as_deref().map(|path| findings(path, is_first));
+        let findings = findings.transpose()?;
+        let findings = findings.map(|file| Box::new(BufWriter::new(file)) as Box<dyn Write + Send>);
+        let comparison = compared.comparison.begin(compared.options, compared.gate);
+        let store = comparison.store().cloned().filter(|_| is_first);
+        let judge = Judge { comparison, redaction: compared.redaction, findings };
+        opened.outlets.push(outlet(name, id, Box::new(LiveSink::start(meeting, judge)?)));
         opened.keep_in(store)?;
         Ok(opened)
-    });
-    OutputPlan { http, messages, sends, keeps_pace, file, folder, connects, open }
+    }
 }
 
 impl Opened {
-    /// Starts a store behind the sinks that compare, so that it ends when all pairs are in it.
+    /// Starts the store of a run, which stays when its targets change.
     fn keep_in(&mut self, store: Option<Store>) -> anyhow::Result<()> {
         if let Some(store) = store {
             self.outlets.push(Outlet::of_all(Box::new(StoreSink::start(store)?)));
         }
         Ok(())
     }
+}
+
+/// A reload goes on with the file of the run.
+fn findings(path: &Path, is_first: bool) -> anyhow::Result<File> {
+    if is_first { files::create(path, Existing::Overwrite) } else { files::append(path) }
 }

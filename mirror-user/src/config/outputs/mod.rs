@@ -15,6 +15,7 @@ use crate::http::{BodyKeep, HttpOptions, KeepLimits};
 use crate::pipeline::Outlet;
 use crate::recorder::Recorder;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
+use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
 use crate::sink::replay::{OnConnect, ReplayMonitor};
@@ -31,6 +32,8 @@ pub(crate) struct OutputPlan {
     pub(crate) keeps_pace: bool,
     /// The file that it writes.
     pub(crate) file: Option<Destination>,
+    /// Other files that it writes.
+    pub(crate) writes: Vec<PathBuf>,
     /// A folder in which it makes and removes files meanwhile.
     pub(crate) folder: Option<PathBuf>,
     /// The ports that it connects to.
@@ -81,6 +84,12 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// Adds what was opened after it.
+    fn add(&mut self, mut later: Self) {
+        self.outlets.append(&mut later.outlets);
+        self.monitors.append(&mut later.monitors);
+    }
+
     fn of(sink: impl Sink + 'static) -> Self {
         Self { outlets: vec![Outlet::of_all(Box::new(sink))], ..Self::default() }
     }
@@ -98,6 +107,7 @@ impl OutputPlan {
             sends: false,
             keeps_pace: false,
             file: None,
+            writes: Vec::new(),
             folder: None,
             connects: Vec::new(),
             open: Box::new(open),
@@ -110,6 +120,14 @@ impl OutputPlan {
     /// If one cannot be written or reached; the message names it.
     pub(crate) fn open(self, opening: &Opening) -> anyhow::Result<Opened> {
         (self.open)(opening)
+    }
+}
+
+/// What the rules send to the target `id` of this name; everything without one.
+fn outlet(name: Option<Arc<str>>, id: Option<TargetId>, sink: Box<dyn Sink>) -> Outlet {
+    match (name, id) {
+        (Some(name), Some(id)) => Outlet::of_target(id, name, sink),
+        _ => Outlet::of_all(sink),
     }
 }
 

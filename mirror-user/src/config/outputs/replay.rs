@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use anyhow::bail;
 
-use super::{Opened, Opening, OutputPlan, keep};
+use super::compare::Compared;
+use super::{Opened, Opening, OutputPlan, keep, outlet};
 use crate::descriptors;
 use crate::http::{HttpOptions, KeepLimits};
 use crate::logging::emit;
-use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
-use crate::sink::replay::{
-    Forbidden, MAX_BODY_BYTES, ReplayMonitor, ReplayOptions, ReplaySink, Target,
-};
+use crate::sink::compare::store::Store;
+use crate::sink::replay::{Forbidden, MAX_BODY_BYTES, ReplayOptions, ReplaySink, Target};
 
 /// A target and its replay options.
 pub(crate) struct ReplayTarget {
@@ -20,6 +19,8 @@ pub(crate) struct ReplayTarget {
     pub(crate) name: Option<Arc<str>>,
     pub(crate) target: Target,
     pub(crate) options: ReplayOptions,
+    /// How its responses are compared with production's; `None`: they are not.
+    pub(crate) compared: Option<Compared>,
 }
 
 /// Limits on request bodies, over all targets.
@@ -41,7 +42,8 @@ impl Default for Bodies {
 /// Sends requests to `targets`.
 pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
     let counted = HttpOptions::default();
-    let keeps_responses = targets.iter().any(|to| to.options.keeps_responses());
+    let keeps_responses =
+        targets.iter().any(|to| to.options.keeps_responses() || to.compared.is_some());
     let http = HttpOptions {
         request_body: keep(bodies.longest),
         response_body: match keeps_responses {
@@ -52,25 +54,36 @@ pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
         ..counted
     };
     let keeps_pace = targets.iter().any(|to| to.options.pace.has_deadlines());
-    let connects = targets.iter().filter_map(|to| to.target.port()).collect();
+    let connects = each(&targets).filter_map(|to| to.target.port()).collect();
+    let findings = targets.iter().filter_map(|to| to.compared.as_ref()?.findings.clone());
+    let writes = findings.collect();
+    let store = targets.iter().find_map(|to| to.compared.as_ref()?.comparison.store());
+    let folder = store.and_then(Store::folder);
     let plan = OutputPlan::new(http, move |opening| open(targets, opening));
-    OutputPlan { sends: true, keeps_pace, connects, ..plan }
+    OutputPlan { sends: true, keeps_pace, connects, writes, folder, ..plan }
+}
+
+/// The targets and their controls.
+fn each(targets: &[ReplayTarget]) -> impl Iterator<Item = &ReplayTarget> {
+    targets.iter().flat_map(|to| std::iter::once(to).chain(to.control()))
 }
 
 fn open(mut targets: Vec<ReplayTarget>, opening: &Opening) -> anyhow::Result<Opened> {
     for to in &mut targets {
         to.admit(opening)?;
     }
-    let wanted = targets.iter_mut().map(|to| &mut to.options.limits.connections);
+    let wanted = targets.iter_mut().flat_map(|to| {
+        let control = to.compared.as_mut().and_then(|compared| compared.control.as_mut());
+        let control = control.map(|control| &mut control.options.limits.connections);
+        std::iter::once(&mut to.options.limits.connections).chain(control)
+    });
     if let Some(bounded) = descriptors::raise().and_then(|room| descriptors::fit(room, wanted)) {
         emit!(ConnectionsReduced, "{bounded}");
     }
     probe(&targets)?;
     let mut opened = Opened::default();
     for (place, to) in targets.into_iter().enumerate() {
-        let (outlet, monitor) = to.start(TargetId::new(place), opening)?;
-        opened.outlets.push(outlet);
-        opened.monitors.push(monitor);
+        opened.add(to.start(TargetId::new(place), opening)?);
     }
     Ok(opened)
 }
@@ -101,18 +114,26 @@ impl ReplayTarget {
         if let Some(on_connect) = &opening.on_connect {
             self.target.on_connect(on_connect.clone());
         }
-        Ok(())
+        match self.compared.as_mut().and_then(|compared| compared.control.as_mut()) {
+            Some(control) => control.admit(opening),
+            None => Ok(()),
+        }
     }
 
-    /// Starts its sink, for requests that the rules send to `id` if the target has a name.
+    /// The second instance of production's version that it is compared with, too.
+    pub(crate) fn control(&self) -> Option<&Self> {
+        self.compared.as_ref()?.control.as_deref()
+    }
+
+    /// Starts its sink, for requests that the rules send to `id` if the target has a name, and its comparison.
     ///
     /// # Errors
-    /// If no thread could be started.
+    /// If no thread could be started, or a file cannot be written.
     pub(crate) fn start(
-        self,
+        mut self,
         id: Option<TargetId>,
         opening: &Opening,
-    ) -> anyhow::Result<(Outlet, ReplayMonitor)> {
+    ) -> anyhow::Result<Opened> {
         if self.target.is_unverified() {
             let target = self.name.as_deref().unwrap_or_else(|| self.target.authority());
             emit!(
@@ -121,13 +142,15 @@ impl ReplayTarget {
                 "{target}: its certificate is not verified, so anyone who can intercept the connection gets the requests"
             );
         }
+        let beside = self.compared.take().map(|compared| compared.watch(&mut self.options));
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
         let monitor = sink.monitor().named(self.name.clone());
-        let outlet = match (self.name, id) {
-            (Some(name), Some(id)) => Outlet::of_target(id, name, Box::new(sink)),
-            _ => Outlet::of_all(Box::new(sink)),
-        };
-        Ok((outlet, monitor))
+        let outlets = vec![outlet(self.name.clone(), id, Box::new(sink))];
+        let mut opened = Opened { outlets, monitors: vec![monitor], ..Opened::default() };
+        if let Some(beside) = beside {
+            opened.add(beside.start(self.name, id, opening)?);
+        }
+        Ok(opened)
     }
 }
 
@@ -137,7 +160,7 @@ impl ReplayTarget {
 /// # Errors
 /// If none can be reached.
 fn probe(targets: &[ReplayTarget]) -> anyhow::Result<()> {
-    let probed = targets.iter().map(|ReplayTarget { target, options, .. }| {
+    let probed = each(targets).map(|ReplayTarget { target, options, .. }| {
         let reached = target.probe(options.timeouts.connect);
         reached.map_err(|why| (target.authority(), why))
     });

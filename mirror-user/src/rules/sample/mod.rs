@@ -93,6 +93,12 @@ impl Portion {
             .ok_or_else(|| format!("{text:?} is not a fraction; write 1/1000"))
     }
 
+    /// True if this exchange is among those of a portion that is drawn for each alone; `seed` is that of the run.
+    #[must_use]
+    pub fn takes(self, id: ExchangeId, seed: u64) -> bool {
+        random(id, seed) < self.threshold()
+    }
+
     /// The threshold for draws out of 2³²; at least 1 unless the portion is zero.
     #[must_use]
     pub fn threshold(self) -> u64 {

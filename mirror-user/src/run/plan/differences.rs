@@ -14,6 +14,7 @@ pub(super) fn between(old: &File, new: &File) -> Vec<Difference> {
     keys.extend(differences("", &old.bodies, &new.bodies));
     keys.extend(differences("redact", &old.redact, &new.redact));
     keys.extend(differences("admin", &old.admin, &new.admin));
+    keys.extend(differences("dashboard", &old.dashboard, &new.dashboard));
     let changed = |(key, takes)| (key, format!("changed; takes effect {takes}"));
     let mut all: Vec<Difference> = keys.into_iter().map(changed).collect();
     all.extend(targets(old, new));
@@ -41,6 +42,15 @@ fn targets(old: &File, new: &File) -> Vec<Difference> {
         let keys = differences(&path, &old.how, &target.how);
         let changed = |(key, takes)| (key, format!("changed; takes effect {takes}"));
         all.extend(keys.into_iter().map(changed));
+        match (&old.compare, &target.compare) {
+            (Some(old), Some(new)) => {
+                let keys = differences(&format!("{path}.compare"), old, new);
+                all.extend(keys.into_iter().map(changed));
+            }
+            (None, Some(_)) => all.push((path, "is compared".to_owned())),
+            (Some(_), None) => all.push((path, "is not compared any more".to_owned())),
+            (None, None) => {}
+        }
     }
     let gone = old.targets.iter().filter(|target| find(new, &target.name).is_none());
     all.extend(gone.map(|target| (format!("targets.{}", target.name), "removed".to_owned())));

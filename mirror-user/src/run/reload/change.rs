@@ -10,7 +10,7 @@ use crate::config::admin;
 use crate::config::file::{File, TargetSpec};
 use crate::config::filter;
 use crate::config::outputs::Opening;
-use crate::config::redact::options;
+use crate::config::redact::{of_pairs, options};
 use crate::config::routes::{narrowed, routes};
 use crate::config::target::{Run, replay_target};
 use crate::filter::{Choice, Watch};
@@ -44,8 +44,8 @@ pub(super) struct Active {
     /// The source at the start of the run; it cannot be changed.
     source: SourceSettings,
     run: Run,
-    /// A target correlates production's responses, so their bodies are kept.
-    correlates: bool,
+    /// Somebody looked at responses when the run started, so that their bodies are kept.
+    keeps_responses: bool,
     handles: Handles,
     /// The targets by their [`TargetId`]; the slot of a removed target is `None`.
     slots: Vec<Option<TargetSpec>>,
@@ -54,8 +54,8 @@ pub(super) struct Active {
 impl Active {
     pub(super) fn new(file: File, run: Run, handles: Handles) -> Self {
         let slots = file.targets.iter().cloned().map(Some).collect();
-        let correlates = file.correlates();
-        Self { source: file.source.clone(), file, run, correlates, handles, slots }
+        let keeps_responses = file.keeps_responses();
+        Self { source: file.source.clone(), file, run, keeps_responses, handles, slots }
     }
 
     /// Prepares the change from the current file to `next`. The kernel program is reconfigured
@@ -70,6 +70,7 @@ impl Active {
         let routes = routes(next, &names)?;
         let choice = self.choice(next, &routes)?;
         let redactor = self.redactor(next)?;
+        let of_pairs = self.redactor_of_pairs(next, redactor.as_deref())?;
         let outlets = self.open(&slots, &added, &choice)?;
         match &self.handles.control {
             Some(control) => control.reconfigure(&choice)?,
@@ -81,6 +82,7 @@ impl Active {
         let retire = (0..self.slots.len()).filter(is_removed).filter_map(TargetId::new).collect();
         self.slots = slots;
         self.handles.redactor.clone_from(&redactor);
+        self.run.comparing.redaction.set(of_pairs);
         self.file = next.clone();
         self.handles.config_text.set(admin::shown(next));
         let noise = |given: Option<Noise>| given.unwrap_or(Noise::Drop);
@@ -95,8 +97,10 @@ impl Active {
         changed.extend(at_next_start("pace", &self.file.pace, &next.pace));
         changed.extend(at_next_start("", &self.file.bodies, &next.bodies));
         changed.extend(at_next_start("admin", &self.file.admin, &next.admin));
-        if !self.correlates && next.correlates() {
-            changed.push("correlate, the first time".to_owned());
+        changed.extend(at_next_start("dashboard", &self.file.dashboard, &next.dashboard));
+        let first = [("correlate", next.correlates()), ("compare", next.compares())];
+        for (key, _) in first.into_iter().filter(|(_, is)| *is && !self.keeps_responses) {
+            changed.push(format!("{key}, the first time"));
         }
         changed
     }
@@ -156,6 +160,19 @@ impl Active {
         Ok(redactor.map(Arc::new))
     }
 
+    /// What redacts the pairs of a comparison from now on.
+    fn redactor_of_pairs(
+        &self,
+        next: &File,
+        rules: Option<&Redactor>,
+    ) -> anyhow::Result<Option<Arc<Redactor>>> {
+        let former = self.run.comparing.redaction.get();
+        if next.redact == self.file.redact || !self.keeps_responses {
+            return Ok(former);
+        }
+        of_pairs(&next.redact, rules.or(former.as_deref()))
+    }
+
     /// Opens the sinks of new targets. A target that cannot be reached causes a warning; the change
     /// is not refused.
     fn open(
@@ -170,6 +187,8 @@ impl Active {
             let Some(spec) = spec else { continue };
             let mut to = replay_target(spec, &self.run)?;
             to.admit(&opening)?;
+            // Without production's bodies every pair would differ.
+            to.compared = to.compared.filter(|_| self.keeps_responses);
             if added.contains(&slot) {
                 if let Err(why) = to.target.probe(to.options.timeouts.connect) {
                     let (authority, reason) = (to.target.authority(), format!("{why:#}"));
@@ -180,9 +199,9 @@ impl Active {
                         "{why:#}; requests to it are counted until it responds"
                     );
                 }
-                let (outlet, monitor) = to.start(TargetId::new(slot), &opening)?;
-                self.handles.replays.add(monitor);
-                outlets.push(outlet);
+                let mut opened = to.start(TargetId::new(slot), &opening)?;
+                opened.monitors.drain(..).for_each(|monitor| self.handles.replays.add(monitor));
+                outlets.append(&mut opened.outlets);
             }
         }
         Ok(outlets)

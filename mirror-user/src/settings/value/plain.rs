@@ -11,6 +11,7 @@ use mirror_common::Direction;
 use serde_json::{Value as Json, json};
 
 use super::{Value, Word, count, one_of, pattern, schema_of_words, text};
+use crate::rules::sample::Portion;
 use crate::rules::tag::HostPolicy;
 use crate::units::parse_duration;
 
@@ -119,6 +120,24 @@ impl Value for PathBuf {
     // A path need not be UTF-8.
     fn parser() -> Option<ValueParser> {
         Some(PathBufValueParser::new().into())
+    }
+}
+
+/// In percent, as a sample is written.
+impl Value for Portion {
+    const NAME: &'static str = "PERCENT";
+    const UNIT: &'static str = "percent, 0 to 100";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::percent(text)
+    }
+
+    fn text(&self) -> String {
+        format!("{self}%")
+    }
+
+    fn schema() -> Json {
+        json!({ "anyOf": [{ "type": "number", "minimum": 0, "maximum": 100 }, pattern("^[0-9.]+%?$")] })
     }
 }
 

@@ -11,9 +11,12 @@ use mirror_compare::pair::{Answer, Failure, Request, Response};
 use mirror_compare::report::Finding;
 
 use super::Shared;
+use super::meeting::Told;
 use crate::http::message::{Body, Exchange, HeaderLine, Incomplete, Kept, Message};
 use crate::rules::pair::ClearedPair;
-use crate::sink::replay::ShadowResponse;
+
+/// Bytes that an exchange takes beside its heads and bodies, about.
+const OVERHEAD: usize = 1_024;
 
 /// A pair, with its bodies read.
 pub(super) struct Pair<'p> {
@@ -21,8 +24,20 @@ pub(super) struct Pair<'p> {
     request: &'p Message,
     body: Vec<u8>,
     production: Side<'p>,
-    candidate: Result<Side<'p>, Failure>,
-    control: Option<Result<Side<'p>, Failure>>,
+    candidate: Answered<'p>,
+    control: Option<Answered<'p>>,
+    again: Option<Answered<'p>>,
+}
+
+/// What a side did.
+type Answered<'p> = Result<Side<'p>, Failure>;
+
+/// What the targets did with a shadow.
+#[derive(Clone, Copy)]
+pub(super) struct Live<'t> {
+    pub(super) candidate: &'t Told,
+    pub(super) control: &'t Told,
+    pub(super) again: &'t Told,
 }
 
 /// A response and how long it took.
@@ -66,41 +81,39 @@ impl<'p> Pair<'p> {
             Some(_) => Err(Failure::Closed),
             None => Ok(Side::new(candidate.request.as_deref()?, response)),
         };
-        Self::new(exchange, candidate, None)
+        Self::new(exchange, [Some(candidate), None, None])
     }
 
     /// Of an exchange and what its targets did; `None` if it has no request or response.
-    pub(super) fn of_live(
-        pair: &'p ClearedPair,
-        candidate: Option<&Result<ShadowResponse, Failure>>,
-        control: Option<&Result<ShadowResponse, Failure>>,
-    ) -> Option<Self> {
-        let side = |message: Option<&'p Message>, told: &Result<ShadowResponse, Failure>| match told
-        {
+    pub(super) fn of_live(pair: &'p ClearedPair, live: Live<'_>) -> Option<Self> {
+        let side = |message: Option<&'p Message>, told: &Told| match told.as_ref()? {
             Ok(response) => Some(Ok(Side::timed(message?, response.service_time))),
             Err(failure) => Some(Err(*failure)),
         };
-        let candidate = side(pair.candidate(), candidate?)?;
-        let control = control.and_then(|told| side(pair.control(), told));
-        Self::new(pair.production(), candidate, control)
+        let sides = [
+            side(pair.candidate(), live.candidate),
+            side(pair.control(), live.control),
+            side(pair.again(), live.again),
+        ];
+        Self::new(pair.production(), sides)
     }
 
-    fn new(
-        exchange: &'p Exchange,
-        candidate: Result<Side<'p>, Failure>,
-        control: Option<Result<Side<'p>, Failure>>,
-    ) -> Option<Self> {
+    /// The candidate, the control, and the candidate again.
+    fn new(exchange: &'p Exchange, sides: [Option<Answered<'p>>; 3]) -> Option<Self> {
+        let [candidate, control, again] = sides;
+        let candidate = candidate?;
         let request = exchange.request.as_deref()?;
         let body = match content(&request.body) {
             Content::Bytes(bytes) => bytes.into_owned(),
             _ => Vec::new(),
         };
         let production = Side::new(request, exchange.response.as_deref()?);
-        Some(Self { id: exchange.id.to_string(), request, body, production, candidate, control })
+        let id = exchange.id.to_string();
+        Some(Self { id, request, body, production, candidate, control, again })
     }
 
-    /// Compares it.
-    pub(super) fn compare(&self, comparison: &Shared) -> Arc<Finding> {
+    /// Compares it, and keeps it; `None` if another comparison has begun.
+    pub(super) fn compare(&self, comparison: &Shared) -> Option<Arc<Finding>> {
         let head = &self.request.head;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let (method, target) = (text(head.method()), text(head.target()));
@@ -116,22 +129,37 @@ impl<'p> Pair<'p> {
             production: self.production.response(),
             candidate: answer(&self.candidate),
             control: self.control.as_ref().map(answer),
-            again: None,
+            again: self.again.as_ref().map(answer),
         })
     }
 }
 
-fn answer<'s>(side: &'s Result<Side<'_>, Failure>) -> Answer<'s> {
+fn answer<'s>(side: &'s Answered<'_>) -> Answer<'s> {
     match side {
         Ok(side) => Answer::Response(side.response()),
         Err(failure) => Answer::Failed(*failure),
     }
 }
 
+/// Bytes that the messages of an exchange take, about.
+pub(super) fn memory(exchange: &Exchange) -> usize {
+    let messages = [&exchange.request, &exchange.response].into_iter().flatten();
+    messages.map(|message| memory_of(message)).sum::<usize>().saturating_add(OVERHEAD)
+}
+
+/// Bytes that a message takes, about.
+pub(super) fn memory_of(message: &Message) -> usize {
+    let body = match &message.body.wire {
+        Kept::Memory(bytes) => bytes.len(),
+        _ => 0,
+    };
+    message.head.raw.len().saturating_add(body)
+}
+
 /// The content, up to the bytes that a comparison reads.
 fn content(body: &Body) -> Content<'static> {
     if let Kept::Withheld(why) = body.wire {
-        return Content::Unknown(why);
+        return Content::Unknown(why.into());
     }
     let digest = Content::Digest(body.length, body.sha256);
     let Some(content) = body.content() else { return digest };
@@ -140,7 +168,7 @@ fn content(body: &Body) -> Content<'static> {
     match content.take(most + 1).read_to_end(&mut bytes) {
         Ok(read) if read as u64 > most => digest,
         Ok(_) => Content::Bytes(bytes.into()),
-        Err(_) => Content::Unknown("bad_chunks"),
+        Err(_) => Content::Unknown("bad_chunks".into()),
     }
 }
 

@@ -4,70 +4,36 @@
 //! production's and compares each with the next one of the recording that answered an equal request. Requests are equal
 //! if method, target and body are. Nothing is sent.
 //!
-//! With a replay, the other side is live ([`LiveSink`]).
+//! With a replay, the other side is live ([`LiveSink`]). All that a run compares is added to one comparison ([`Shared`]).
 //!
 //! What was compared may be kept ([`store`]), and judged anew.
 //!
 //! Refuses exchanges that were not captured whole: a packet that the capture lost is no fault of the candidate.
 
 mod live;
+mod meeting;
 mod message;
 mod recording;
+mod shared;
 pub mod store;
 
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use enum_map::{Enum, EnumMap};
-use mirror_compare::comparison::{Comparison, Pair as Compared};
 use mirror_compare::report::Finding;
 use strum::{IntoEnumIterator, IntoStaticStr};
 
-pub use self::live::{Judge, LiveSink, Meeting, Role};
+pub use self::live::{Judge, LiveSink};
+pub use self::meeting::{Meeting, Role};
 use self::message::Pair;
 pub use self::recording::{MAX_RECORDING_BYTES, RecordSink, Recording};
-use self::store::Store;
+pub use self::shared::{Redaction, Shared};
 use crate::http::message::{Exchange, Incomplete, Message, Moment};
 use crate::rules::Cleared;
 use crate::rules::pair::ClearedPair;
 use crate::sink::Sink;
 use crate::stats::{Account, Seam};
-
-/// A comparison that a sink adds to and whoever started the run reads.
-#[derive(Clone)]
-pub struct Shared {
-    comparison: Arc<Mutex<Comparison>>,
-    store: Option<Store>,
-}
-
-impl Shared {
-    /// Shares it; what is compared is kept in `store`.
-    #[must_use]
-    pub fn new(comparison: Comparison, store: Option<Store>) -> Self {
-        Self { comparison: Arc::new(Mutex::new(comparison)), store }
-    }
-
-    /// The comparison.
-    pub fn lock(&self) -> MutexGuard<'_, Comparison> {
-        self.comparison.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Where its pairs are kept.
-    #[must_use]
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_ref()
-    }
-
-    /// Compares a pair and keeps it. Only [`Pair`] has one, of what was cleared.
-    fn push(&self, pair: &Compared<'_>) -> Arc<Finding> {
-        let finding = self.lock().push(pair);
-        if let Some(store) = &self.store {
-            store.offer(pair, &finding);
-        }
-        finding
-    }
-}
 
 /// Why an exchange was not compared: "it was …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum, strum::EnumIter, IntoStaticStr)]
@@ -79,12 +45,14 @@ pub enum NotCompared {
     Incomplete,
     /// With a response whose packets were not all captured.
     NotCaptured,
-    /// Beyond the memory that a recording may take.
+    /// Beyond the memory that a recording may take, or exchanges of which a side is missing yet.
     NoRoom,
     /// Not sent to the candidate, which the replay's account explains.
     NotSent,
     /// One too many: comparisons go first where there is too much to do.
     Shed,
+    /// For a target that a reload replaced, when the next comparison had begun.
+    Replaced,
 }
 
 /// The reasons with their counts.
@@ -165,7 +133,9 @@ impl CompareSink {
         let Some(pair) = Pair::of_recordings(&pair, candidate.exchange()) else {
             return Ok(Err(NotCompared::Incomplete));
         };
-        let finding = pair.compare(&self.comparison);
+        let Some(finding) = pair.compare(&self.comparison) else {
+            return Ok(Err(NotCompared::Replaced));
+        };
         write(&mut self.findings, &finding)?;
         Ok(Ok(()))
     }
@@ -185,6 +155,7 @@ impl Sink for CompareSink {
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
+        self.comparison.settle();
         flush(&mut self.findings)
     }
 

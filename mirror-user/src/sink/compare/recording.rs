@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use enum_map::EnumMap;
 use hashbrown::{DefaultHashBuilder, HashMap};
 
+use super::message::memory;
 use super::{NotCompared, counted, unfit};
-use crate::http::message::{Body, Exchange, Kept, Message, Moment};
+use crate::http::message::{Exchange, Message, Moment};
 use crate::rules::Cleared;
 use crate::sink::Sink;
 use crate::stats::{Account, Seam};
@@ -17,8 +18,6 @@ use crate::stats::{Account, Seam};
 /// Bytes of heads and bodies that a recording may hold in memory: a gigabyte of captured traffic has about so many, and
 /// more should be compared in parts.
 pub const MAX_RECORDING_BYTES: usize = 256 << 20;
-/// Bytes that an exchange takes beside its heads and bodies, about.
-const OVERHEAD: usize = 1_024;
 /// Bytes of a body that are read at once.
 const BLOCK: usize = 16 * 1024;
 
@@ -58,7 +57,7 @@ impl Recording {
         let key = table.key(exchange.request.as_deref()?)?;
         let found = table.exchanges.get_mut(&key)?.pop_front()?;
         table.count = table.count.saturating_sub(1);
-        table.bytes = table.bytes.saturating_sub(size(&found));
+        table.bytes = table.bytes.saturating_sub(memory(found.exchange()));
         Some(found)
     }
 
@@ -66,7 +65,7 @@ impl Recording {
         let mut table = self.table();
         let request = cleared.exchange().request.as_deref();
         let key = request.and_then(|request| table.key(request)).ok_or(NotCompared::Incomplete)?;
-        let bytes = size(cleared);
+        let bytes = memory(cleared.exchange());
         if table.bytes.saturating_add(bytes) > MAX_RECORDING_BYTES {
             return Err(NotCompared::NoRoom);
         }
@@ -96,16 +95,6 @@ impl Table {
         let body = hasher.finish().to_le_bytes();
         Some([request.head.method(), b" ", request.head.target(), b" ", &body].concat())
     }
-}
-
-fn size(cleared: &Cleared) -> usize {
-    let body = |body: &Body| match &body.wire {
-        Kept::Memory(bytes) => bytes.len(),
-        _ => 0,
-    };
-    let exchange = cleared.exchange();
-    let messages = [&exchange.request, &exchange.response].into_iter().flatten();
-    messages.map(|message| message.head.raw.len() + body(&message.body)).sum::<usize>() + OVERHEAD
 }
 
 /// Fills a recording.

@@ -72,6 +72,7 @@ use crate::http::message::Moment;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::rules::Cleared;
+use crate::rules::sample::Portion;
 use crate::rules::tag::Marks;
 use crate::sink::{Event, Sink};
 use crate::stats::{Account, Note, Responses, Topic};
@@ -103,6 +104,7 @@ pub struct ReplaySink {
     production: Responses,
     by_rule: ByRule,
     observer: Option<Arc<dyn OutcomeObserver>>,
+    ask_again: Portion,
     /// Queued requests whose responses of production are needed; `None` without correlation.
     open: Option<HashSet<ExchangeKey>>,
     /// The number of this pass over the capture.
@@ -147,6 +149,7 @@ impl ReplaySink {
             production: Responses::default(),
             by_rule: ByRule::default(),
             observer: options.observer.clone(),
+            ask_again: options.ask_again,
             open: options.correlate.then(HashSet::new),
             pass: 0,
             queue: Arc::clone(&queue),
@@ -268,6 +271,7 @@ impl Sink for ReplaySink {
         if let Some(log) = &mut self.log {
             log.finish();
         }
+        self.observer.iter().for_each(|observer| observer.ended());
         self.compare_refusals(true);
         let _ = self.report.set(self.make_report());
         ended
@@ -286,6 +290,10 @@ impl Sink for ReplaySink {
         let retried = Note::new(Topic::Retried, (retried > 0).then_some(("unsent", retried)));
         let resent = self.queue.counters.resent.load(Relaxed);
         let resent = Note::new(Topic::Resent, [("connection_was_closing", resent)]);
+        let counters = &self.queue.counters;
+        let again = [("answered", &counters.again), ("failed", &counters.again_failed)];
+        let again = again.map(|(name, count)| (name, count.load(Relaxed)));
+        let again = Note::new(Topic::AskedAgain, again.into_iter().filter(|(_, count)| *count > 0));
         let behind = self.queue.counters.behind.load(Relaxed);
         let cause = match self.connections {
             Connections::Independent(_) => "connections_busy",
@@ -296,7 +304,7 @@ impl Sink for ReplaySink {
         let no_room = self.queue.counters.no_room.load(Relaxed);
         let not_kept =
             Note::new(Topic::ResponsesNotKept, (no_room > 0).then_some(("no_room", no_room)));
-        let notes = [log, breaker, retried, resent, behind, correlated, not_kept];
+        let notes = [log, breaker, retried, resent, again, behind, correlated, not_kept];
         self.reasons.notes().chain(notes.into_iter().flatten()).collect()
     }
 
@@ -311,6 +319,7 @@ impl Drop for ReplaySink {
         if let Some(engine) = self.engine.take() {
             self.queue.abandon();
             let _ = engine.join();
+            self.observer.iter().for_each(|observer| observer.ended());
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
+use crate::rules::sample::Portion;
 use crate::rules::tag::Marks;
 use crate::sink::replay::load::breaker::BreakerOptions;
 use crate::sink::replay::load::ramp::RampOptions;
@@ -57,6 +58,9 @@ pub struct ReplayOptions {
     pub fail_on: Vec<FailOn>,
     /// Who is given what became of each request, with the target's response.
     pub observer: Option<Arc<dyn OutcomeObserver>>,
+    /// Which part of the safe requests the target is asked twice, one time after the other, so that the observer sees
+    /// what differs between two responses to the same request.
+    pub ask_again: Portion,
 }
 
 impl ReplayOptions {
@@ -82,6 +86,7 @@ impl ReplayOptions {
             log: None,
             fail_on: Vec::new(),
             observer: None,
+            ask_again: Portion::NONE,
         }
     }
 

@@ -18,6 +18,9 @@ use crate::http::message::{Exchange, Message, StartLine};
 use crate::logging::emit;
 use crate::rules::Cleared;
 
+/// Makes the draw for asking again another one than that of samples, which would else ask all of a sample again, or none.
+const AGAIN: u64 = 0x6167_6169_6e00_0000;
+
 /// The largest number of requests whose responses of production are expected; 3 MiB.
 const MAX_OPEN: usize = 64 * 1024;
 
@@ -59,7 +62,8 @@ impl ReplaySink {
             log_entry,
             rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
             observed: self.observer.as_ref().map(|observer| {
-                Box::new(Observed { observer: Arc::clone(observer), exchange: id, copy })
+                let (observer, again) = (Arc::clone(observer), None);
+                Box::new(Observed { observer, exchange: id, copy, again })
             }),
         };
         let shadow = match shadow {
@@ -78,7 +82,9 @@ impl ReplaySink {
         };
         let (session, index) = (SessionKey { connection, copy }, id.index);
         let priority = cleared.priority();
-        let submission = Submission { session, due, request: shadow, priority, index, observers };
+        let again = copy == 0 && shadow.is_safe() && self.ask_again.takes(id, AGAIN);
+        let request = shadow;
+        let submission = Submission { session, due, request, priority, index, again, observers };
         let taken = self.queue.push(submission, max_wait);
         if let Some(open) = &mut self.open
             && taken

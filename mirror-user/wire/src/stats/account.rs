@@ -44,7 +44,7 @@ pub enum Seam {
     /// Requests into `rules`, cleared ones out of it.
     #[strum(serialize = "cleared")]
     Cleared,
-    /// Exchanges into a sink that writes them.
+    /// Exchanges into a sink that writes or compares them.
     #[strum(serialize = "exchanges")]
     Exchanges,
     /// Requests into a replay; out of it, those that got a response.
@@ -149,6 +149,10 @@ impl Account {
     pub fn title(&self) -> Cow<'static, str> {
         match &self.target {
             None => self.seam.name().into(),
+            // The exchanges of a target go to a comparison.
+            Some(target) if self.seam == Seam::Exchanges => {
+                format!("compared with {target}").into()
+            }
             Some(target) => format!("to {target}").into(),
         }
     }

@@ -93,6 +93,9 @@ pub enum Topic {
     /// Requests that were sent once more.
     #[strum(serialize = "resent")]
     Resent,
+    /// Requests that a target was asked twice, so that what differs between its responses is known.
+    #[strum(serialize = "asked again")]
+    AskedAgain,
     /// Why requests were sent late.
     #[strum(serialize = "late by 1 s or more")]
     Late,

@@ -129,6 +129,8 @@ enum Order {
     Store(Offered),
     /// Looks into the database.
     Look(Box<dyn FnOnce(&Database) + Send>),
+    /// What comes next is of another run: what it is compared with changed.
+    Begin,
     /// All that came before is written, or counted.
     Settle(Sender<()>),
     Close,
@@ -233,6 +235,12 @@ impl Store {
         }
     }
 
+    /// What is added from now on is of another run: what it is compared with changed. Its thread must have been started.
+    pub(super) fn begin_run(&self) {
+        // If the thread has ended, its error is told at the end.
+        let _ = self.0.orders.send(Order::Begin);
+    }
+
     /// Asks the database, when all that was added before is written.
     fn ask<T: Send + 'static>(
         &self,
@@ -248,8 +256,8 @@ impl Store {
         answer.recv().map_err(|_| closed())?.with_context(|| self.0.name.clone())
     }
 
-    /// Waits until all that was added is written, or counted.
-    fn settle(&self) {
+    /// Waits until all that was added is written, or counted. Its thread must have been started.
+    pub(super) fn settle(&self) {
         let (done, settled) = bounded(1);
         if self.0.orders.send(Order::Settle(done)).is_ok() {
             // The other end is dropped if the thread has ended.
@@ -278,7 +286,7 @@ impl Store {
     }
 }
 
-/// Stands behind the sinks that compare: shows what was stored, and waits for it at the end.
+/// Stands behind the sinks that compare, which settle it: shows what was stored.
 pub struct StoreSink(Store);
 
 impl StoreSink {
@@ -299,7 +307,6 @@ impl Sink for StoreSink {
     }
 
     fn finish(&mut self) -> anyhow::Result<()> {
-        self.0.settle();
         Ok(())
     }
 

@@ -42,9 +42,7 @@ impl Writer {
     /// Until it is closed, or nobody has the store any more.
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         privileges::keep_for(Duty::Nothing)?;
-        if let Err(why) = self.database.begin_run(&self.facts) {
-            self.fail(&why);
-        }
+        self.begin();
         while let Ok(first) = self.orders.recv() {
             if self.carry_out(first).is_break() {
                 break;
@@ -70,6 +68,10 @@ impl Writer {
                     bytes += offered.bytes.len();
                     batch.push(offered);
                 }
+                Order::Begin => {
+                    self.write(&mut batch);
+                    self.begin();
+                }
                 Order::Settle(done) => {
                     self.write(&mut batch);
                     let _ = done.send(());
@@ -86,6 +88,12 @@ impl Writer {
         }
         self.write(&mut batch);
         flow
+    }
+
+    fn begin(&mut self) {
+        if let Err(why) = self.database.begin_run(&self.facts) {
+            self.fail(&why);
+        }
     }
 
     /// Writes a batch, and makes space for the next one.

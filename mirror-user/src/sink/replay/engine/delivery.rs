@@ -36,17 +36,30 @@ impl Drop for InFlight<'_> {
 
 /// Sends a request if the circuit breaker allows it, reads the response, and settles the outcome.
 pub(in crate::sink::replay) async fn deliver<'a>(
-    job: Job,
+    mut job: Job,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
 ) {
-    let outcome = attempt(&job, engine, held, timer).await;
+    let outcome = attempt(&job, Turn::First, engine, held, timer).await;
+    if job.again && outcome.is_ok() && !engine.stopping() {
+        let again = attempt(&job, Turn::Again, engine, held, timer).await;
+        job.ticket.asked_again(again);
+    }
     engine.settle(job, outcome);
+}
+
+/// Whether the target is asked for the first time. Figures and times are those of the first: the second is not
+/// production's load.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    First,
+    Again,
 }
 
 async fn attempt<'a>(
     job: &Job,
+    turn: Turn,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
@@ -57,7 +70,7 @@ async fn attempt<'a>(
         return Err(NotDelivered::BreakerOpen);
     }
     let mut report = BreakerReport { engine, admission, pending: true };
-    let outcome = send(job, engine, held, timer, admission).await;
+    let outcome = send(job, turn, engine, held, timer, admission).await;
     report.outcome(outcome.as_ref().map(|response| response.service_time).map_err(|why| *why));
     outcome
 }
@@ -120,6 +133,7 @@ impl FailedAttempt {
 
 async fn send<'a>(
     job: &Job,
+    turn: Turn,
     engine: &'a Engine,
     held: &mut Option<Held<'a>>,
     timer: &mut DeadlineTimer,
@@ -138,7 +152,7 @@ async fn send<'a>(
     let mut retries = engine.retry_unsent;
     let mut resends = u32::from(engine.resend);
     let mut resent = false;
-    let mut counted = false;
+    let mut counted = turn == Turn::Again;
     loop {
         let failed = match acquire(engine, held, admission, std::mem::take(&mut resent)).await {
             Err(why) => FailedAttempt::unconnected(why),
@@ -150,7 +164,7 @@ async fn send<'a>(
                     counters.sent.fetch_add(1, Relaxed);
                 }
                 let upstream = &mut held.insert(connection).connection.upstream;
-                let attempt = exchange(job, &request, engine, upstream, timer, begun).await;
+                let attempt = exchange(&request, engine, upstream, timer, begun).await;
                 let reusable = attempt.as_ref().is_ok_and(|(_, reusable)| *reusable);
                 match (reusable, engine.pool.policy) {
                     (true, Connections::Faithful | Connections::Independent(_)) => {}
@@ -162,7 +176,12 @@ async fn send<'a>(
                     (false, _) => *held = None,
                 }
                 match attempt {
-                    Ok((response, _)) => return Ok(response),
+                    Ok((response, _)) => {
+                        if turn == Turn::First {
+                            job.ticket.completed(job.due, begun, begun + response.service_time);
+                        }
+                        return Ok(response);
+                    }
                     Err(failed) => failed,
                 }
             }
@@ -204,7 +223,6 @@ async fn acquire<'a>(
 
 /// Makes one attempt. Returns the response, and whether the connection can take another request.
 async fn exchange(
-    job: &Job,
     request: &ShadowRequest,
     engine: &Engine,
     upstream: &mut Upstream,
@@ -218,12 +236,11 @@ async fn exchange(
     let ended = now();
     match outcome {
         Ok(completed) => {
-            job.ticket.completed(job.due, begun, ended);
             let Completed { status, reusable, message } = completed;
             let service_time = ended.saturating_duration_since(begun);
             let message = message.map(Arc::new);
             let response = ShadowResponse { status, service_time, message };
-            Ok((response, reusable && !job.request.is_last))
+            Ok((response, reusable && !request.is_last))
         }
         Err(why) => {
             let (unsent, closing) = (upstream.is_untouched(), upstream.was_closing());

@@ -1,6 +1,7 @@
 //! What goes through the queue: a shadow request with its [`Ticket`], and production's responses.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use super::queue::Queue;
@@ -23,6 +24,8 @@ pub(in crate::sink::replay) struct Submission {
     pub(in crate::sink::replay) priority: Priority,
     /// Its index on its connection.
     pub(in crate::sink::replay) index: u32,
+    /// Ask the target again once it has responded.
+    pub(in crate::sink::replay) again: bool,
     /// What else records its outcome.
     pub(in crate::sink::replay) observers: Observers,
 }
@@ -58,6 +61,8 @@ pub(in crate::sink::replay) struct Job {
     pub(in crate::sink::replay) request: ShadowRequest,
     /// Which requests are dropped before it.
     pub(in crate::sink::replay) priority: Priority,
+    /// Ask the target again once it has responded.
+    pub(in crate::sink::replay) again: bool,
     pub(in crate::sink::replay) ticket: Ticket,
 }
 
@@ -89,6 +94,19 @@ impl Ticket {
         self.queue.counters.times.completed(due, begun, ended);
         if let Some(rule) = self.observers.as_ref().and_then(|observers| observers.rule.as_ref()) {
             rule.completed(ended.saturating_duration_since(due.unwrap_or(begun)));
+        }
+    }
+
+    /// The target was asked again, and this came of it. Only observers learn of it.
+    pub(in crate::sink::replay) fn asked_again(
+        &mut self,
+        outcome: Result<ShadowResponse, NotDelivered>,
+    ) {
+        let counters = &self.queue.counters;
+        let counter = if outcome.is_ok() { &counters.again } else { &counters.again_failed };
+        counter.fetch_add(1, Relaxed);
+        if let Some(observed) = self.observers.as_mut().and_then(|all| all.observed.as_mut()) {
+            observed.again = Some(outcome);
         }
     }
 

@@ -87,7 +87,7 @@ impl Queue {
         order: Submission,
         max_wait: MaxWait,
     ) -> bool {
-        let Submission { session, due, request, priority, index, observers } = order;
+        let Submission { session, due, request, priority, index, again, observers } = order;
         let bytes = request.memory().saturating_add(JOB_OVERHEAD_BYTES);
         let space = match max_wait {
             MaxWait::None(victim) => self.check_space(bytes, priority, victim),
@@ -102,7 +102,8 @@ impl Queue {
         let ticket = Ticket { queue: Arc::clone(self), bytes, observers: Some(observers) };
         let key = ExchangeKey { session, index };
         // If the queue is closed, the ticket is dropped, which counts the request as stopped.
-        self.enqueue(|arrived| Item::Job(Job { key, arrived, due, request, priority, ticket }))
+        let job = |arrived| Job { key, arrived, due, request, priority, again, ticket };
+        self.enqueue(|arrived| Item::Job(job(arrived)))
     }
 
     /// Enqueues production's response to a request that was enqueued. A live response without space
@@ -306,6 +307,7 @@ mod tests {
                 };
                 let session = SessionKey { connection: ConnectionId::local(u64::from(n)), copy: 0 };
                 let submission = Submission {
+                    again: false,
                     session,
                     due: None,
                     request,

@@ -20,6 +20,8 @@ pub struct ShadowOutcome {
     pub copy: u32,
     /// The target's response, or why there is none.
     pub result: Result<ShadowResponse, NotDelivered>,
+    /// The same when it was asked again; `None` if it was not.
+    pub again: Option<Result<ShadowResponse, NotDelivered>>,
 }
 
 /// The target's response to a shadow request, read to its end.
@@ -42,6 +44,9 @@ pub trait OutcomeObserver: fmt::Debug + Send + Sync {
     /// and otherwise by the thread that sends requests, which must not wait: what does not fit is
     /// to be dropped and counted.
     fn observe(&self, outcome: ShadowOutcome);
+
+    /// The replay has ended: no more outcomes come.
+    fn ended(&self) {}
 }
 
 /// A request whose outcome is observed.
@@ -49,12 +54,14 @@ pub(in crate::sink::replay) struct Observed {
     pub(in crate::sink::replay) observer: Arc<dyn OutcomeObserver>,
     pub(in crate::sink::replay) exchange: ExchangeId,
     pub(in crate::sink::replay) copy: u32,
+    /// What came of it when the target was asked again.
+    pub(in crate::sink::replay) again: Option<Result<ShadowResponse, NotDelivered>>,
 }
 
 impl Observed {
     /// Reports the outcome.
     pub(super) fn settle(self, result: Result<ShadowResponse, NotDelivered>) {
-        let Self { observer, exchange, copy } = self;
-        observer.observe(ShadowOutcome { exchange, copy, result });
+        let Self { observer, exchange, copy, again } = self;
+        observer.observe(ShadowOutcome { exchange, copy, result, again });
     }
 }

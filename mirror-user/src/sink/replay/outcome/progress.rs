@@ -149,6 +149,10 @@ pub(in crate::sink::replay) struct Counters {
     pub(in crate::sink::replay) retried: AtomicU64,
     /// Requests that were sent again because their connection was closing.
     pub(in crate::sink::replay) resent: AtomicU64,
+    /// Requests that the target was asked again and responded to.
+    pub(in crate::sink::replay) again: AtomicU64,
+    /// And those that it did not respond to again.
+    pub(in crate::sink::replay) again_failed: AtomicU64,
     /// Requests that were late because of the one before them.
     pub(in crate::sink::replay) behind: AtomicU64,
     /// Responses whose body was not kept, because those of others took the memory.
@@ -185,6 +189,8 @@ impl Counters {
             host_missing: AtomicU64::default(),
             retried: AtomicU64::default(),
             resent: AtomicU64::default(),
+            again: AtomicU64::default(),
+            again_failed: AtomicU64::default(),
             behind: AtomicU64::default(),
             no_room: AtomicU64::default(),
             breaker_opened: AtomicU64::default(),

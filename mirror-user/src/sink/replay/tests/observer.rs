@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::sync::Mutex;
 
 use super::*;
+use crate::rules::sample::Portion;
 use crate::sink::replay::{MAX_BODY_BYTES, OutcomeObserver, ShadowOutcome};
 
 #[derive(Debug, Default)]
@@ -143,4 +144,22 @@ fn request_without_a_response_has_a_reason() {
         target.release();
     });
     assert_eq!(stopped.len(), 2);
+}
+
+#[test]
+fn a_safe_request_is_asked_again_after_its_response_and_others_are_not() {
+    let target = Target::start(Behaviour::Answer);
+    let options = ReplayOptions { ask_again: Portion::ALL, ..file() };
+    let outcomes = outcomes(&target.url(), options, |replay| {
+        replay.gets(1, 2);
+        replay.send(asked(2, 0, b"POST /order HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"));
+    });
+    let again = |outcome: &ShadowOutcome| {
+        outcome.again.as_ref().map(|again| again.as_ref().unwrap().message.is_some())
+    };
+    assert_eq!(outcomes.iter().map(again).collect::<Vec<_>>(), [Some(true), Some(true), None]);
+    let received = target.received();
+    let mut targets: Vec<String> = received.iter().map(|request| request.target()).collect();
+    targets.sort_unstable();
+    assert_eq!(targets, ["/1/0", "/1/0", "/1/1", "/1/1", "/order"]);
 }

@@ -17,7 +17,7 @@ fn finding(id: usize, endpoint: &str, kind: u64, minute: i64) -> Arc<Finding> {
         hint: None,
         production: None,
         candidate: None,
-        noise: false,
+        noise: None,
         forgiven_by: None,
         rule: None,
     };

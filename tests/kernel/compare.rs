@@ -67,6 +67,20 @@ fn assert_once(received: &[RawRequest], count: usize) {
     assert_eq!((received.len(), targets.len()), (count, count), "{targets:?}");
 }
 
+/// A page, by which a test knows what was compared.
+const PAGE: [&str; 2] = ["--dashboard", "127.0.0.1:0"];
+
+/// Exchanges into the comparison, and those that were compared.
+fn compared(mirror: &Mirror) -> (u64, u64) {
+    let health = &overview(mirror)["health"];
+    let accounts = health["accounts"].as_array().expect("accounts").iter();
+    let of =
+        |account: &Value| account["name"].as_str().is_some_and(|name| name.starts_with("compared"));
+    let account = accounts.filter(|account| of(account)).next_back();
+    let count = |key: &str| account.and_then(|account| account[key].as_u64()).unwrap_or_default();
+    (count("seen"), count("delivered"))
+}
+
 #[test]
 #[ignore = "needs root: cargo xtask test"]
 fn the_seeded_difference_is_found_and_every_side_is_asked_once() {
@@ -76,11 +90,12 @@ fn the_seeded_difference_is_found_and_every_side_is_asked_once() {
         let (to, second) = (candidate.url(), control.url());
         let args =
             ["compare", "--from", CABLE, "--port", "8080", "--to", &to, "--control", &second];
-        let mirror =
-            Mirror::start(lab, &[&args[..], &["--gate", "failing_fields=0", "--json"]].concat());
+        let mirror = Mirror::start(
+            lab,
+            &[&args[..], &["--gate", "failing_fields=0", "--json"], &PAGE].concat(),
+        );
         ask(lab, REQUESTS);
-        candidate.wait_for(REQUESTS, patience());
-        control.wait_for(REQUESTS, patience());
+        until("all is compared", || compared(&mirror).1 == REQUESTS as u64);
         let report = mirror.told(1);
         assert_eq!(report["pairs"], REQUESTS, "{report:#}");
         assert_eq!(fields(&report), [rounded()]);
@@ -104,9 +119,10 @@ fn without_a_control_the_capture_alone_is_the_left_side() {
         let candidate = Target::start(shop("19.99"));
         let to = candidate.url();
         let args = ["compare", "--from", CABLE, "--port", "8080", "--to", &to, "--json"];
+        let args = [&args[..], &PAGE].concat();
         let mirror = Mirror::start(lab, &args);
         ask(lab, REQUESTS);
-        candidate.wait_for(REQUESTS, patience());
+        until("all is compared", || compared(&mirror).1 == REQUESTS as u64);
         let report = mirror.told(0);
         assert_eq!(fields(&report), [rounded()], "{report:#}");
         assert_once(&production.received(), REQUESTS);
@@ -197,6 +213,7 @@ fn under_pressure_pairs_are_not_compared_and_all_requests_are_sent() {
             candidate.wait_for(batch * BATCH, patience());
             plain.wait_for(batch * BATCH, patience());
         }
+        until("all were seen", || compared(&mirror).0 == (BATCHES * BATCH) as u64);
         // From here on they are read, so that the run can end.
         let mut pipe = reader(0);
         drop(held);

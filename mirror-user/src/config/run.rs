@@ -6,7 +6,6 @@ use anyhow::ensure;
 
 use super::compared::Comparing;
 use super::file::File;
-use super::outputs::OutputPlan;
 use super::outputs::replay::{Bodies, ReplayTarget, replay};
 use super::routes::narrowed;
 use super::source::Source;
@@ -74,16 +73,8 @@ impl Config {
             Ok(if named { target } else { ReplayTarget { name: None, ..target } })
         };
         let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
-        let config = Self::sending_by(file, replay(targets?, bodies(file)), summary)?;
-        if file.keeps_responses() {
-            let rules = config.rules.redactor.as_deref();
-            run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
-        }
-        Ok(config)
-    }
-
-    fn sending_by(file: &File, output: OutputPlan, summary: SummaryForm) -> anyhow::Result<Self> {
         let passes = file.pace.passes.map_or(1, NonZeroU32::get);
+        let output = replay(targets?, bodies(file));
         let mut config = Self::with_passes(&file.source, passes, output, summary)?;
         if let Some(probes) = file.noise.probes {
             config.rules.probes = probes;
@@ -93,7 +84,12 @@ impl Config {
         }
         // As with mirroring in a service mesh, the shadow gets what production got: without credentials
         // it would respond 401 to everything.
-        config.redacting(file.redact.clone(), Preset::None)
+        let config = config.redacting(file.redact.clone(), Preset::None)?;
+        if file.keeps_responses() {
+            let rules = config.rules.redactor.as_deref();
+            run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
+        }
+        Ok(config)
     }
 
     /// Shows the comparison of a target that is compared, in the summary and in a browser.

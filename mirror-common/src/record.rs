@@ -8,7 +8,8 @@ use core::mem::offset_of;
 pub struct PacketRecord {
     /// When it was seen: CLOCK_MONOTONIC, nanoseconds.
     pub at: u64,
-    /// The interface's index.
+    /// The interface's index; at a cgroup's hooks, the low half of the id of the cgroup that the socket
+    /// belongs to, which is the inode of its folder.
     pub interface: u32,
     /// Its length on the link in bytes.
     pub wire_len: u32,

@@ -265,7 +265,7 @@ fn record(seen: &Seen, wire_len: u32, place: u16) -> PacketRecord {
     PacketRecord {
         // SAFETY: a helper without arguments.
         at: unsafe { bpf_ktime_get_ns() },
-        interface: seen.origin.interface,
+        interface: seen.origin.place,
         wire_len,
         captured_len: 0,
         vlan_tci: seen.origin.vlan_tci,

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use aya_ebpf::bindings::__sk_buff;
-use aya_ebpf::helpers::generated::{bpf_skb_load_bytes, bpf_xdp_load_bytes};
+use aya_ebpf::helpers::generated::{bpf_skb_cgroup_id, bpf_skb_load_bytes, bpf_xdp_load_bytes};
 use aya_ebpf::programs::XdpContext;
 use mirror_common::flow::End;
 
@@ -125,6 +125,9 @@ unsafe impl Number for u64 {}
 /// What a packet says beside its bytes.
 pub struct Origin {
     pub interface: u32,
+    /// What the record names as its interface: at a cgroup's hooks, where indexes of any namespace come together,
+    /// the cgroup of the socket.
+    pub place: u32,
     pub vlan_tci: u16,
     pub vlan_protocol: u16,
 }
@@ -165,8 +168,11 @@ impl<const NESTS: bool> Buffer for Skb<NESTS> {
         let skb = self.fields();
         // At a cgroup's hooks there is no link header that a tag could be put back into.
         let tagged = !NESTS && skb.vlan_present != 0;
+        // SAFETY: programs of a cgroup may ask for the id of the socket's one.
+        let place = if NESTS { (unsafe { bpf_skb_cgroup_id(self.0) }) as u32 } else { skb.ifindex };
         Origin {
             interface: skb.ifindex,
+            place,
             vlan_tci: if tagged { skb.vlan_tci as u16 } else { 0 },
             vlan_protocol: if tagged { u16::from_be(skb.vlan_proto as u16) } else { 0 },
         }
@@ -210,7 +216,7 @@ impl Buffer for XdpBuffer {
     #[inline(always)]
     fn origin(&self) -> Origin {
         let interface = self.0.ingress_ifindex() as u32;
-        Origin { interface, vlan_tci: 0, vlan_protocol: 0 }
+        Origin { interface, place: interface, vlan_tci: 0, vlan_protocol: 0 }
     }
 
     // It comes before sockets, and the kernel offers their notes to no program there.

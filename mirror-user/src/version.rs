@@ -9,6 +9,13 @@ use crate::source::live;
 /// The commit that `cargo xtask dist` built; `None` in other builds.
 pub const COMMIT: Option<&str> = option_env!("MIRROR_COMMIT");
 
+/// The SHA-256 of the kernel object in this binary, in hexadecimal.
+#[must_use]
+pub fn kernel_object() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(live::object_digest);
+    &DIGEST
+}
+
 /// The version as `mirror --version` prints it: one line, then what tells two builds apart.
 #[must_use]
 pub fn long() -> &'static str {
@@ -17,7 +24,7 @@ pub fn long() -> &'static str {
         format!(
             "{}\ncommit: {commit}\nplatform: {OS} {ARCH}\nkernel object: sha256 {}",
             env!("CARGO_PKG_VERSION"),
-            live::object_digest()
+            kernel_object()
         )
     });
     &TEXT

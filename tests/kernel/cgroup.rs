@@ -28,8 +28,14 @@ impl Group {
         Self(folder)
     }
 
+    /// The same below another one.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
     /// Starts a program in it: sockets belong to the cgroup in which they were made.
-    fn start(&self, program: &Command) -> Child {
+    pub(crate) fn start(&self, program: &Command) -> Child {
         let mut waiting = Command::new("sh");
         waiting.args(["-c", r#"read go; exec "$@""#, "sh"]);
         waiting.arg(program.get_program()).args(program.get_args());

@@ -225,6 +225,7 @@ fn options(choice: Choice) -> LiveOptions {
     LiveOptions {
         interfaces: vec![CABLE.to_owned()],
         cgroup: None,
+        pods: None,
         watch: Watch::new(choice),
         namespace: Namespace::default(),
         hook: Hook::Tc,

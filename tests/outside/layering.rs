@@ -111,7 +111,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "metrics",
-        &["pipeline", "source", "sink", "guard", "process", "summary", "shutdown"],
+        &["pipeline", "source", "sink", "guard", "process", "summary", "shutdown", "version"],
         "it shows what others count; they know nothing of it",
     ),
     (

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each of the two uses its own part")]
 #![allow(unreachable_pub, reason = "there is no outside of a test")]
 
+pub mod api;
 pub mod browser;
 pub mod memory;
 pub mod netns;

@@ -16,6 +16,9 @@ use crate::{cargo_command, root, run_command};
 const TOOLS: [(&str, &str); 3] =
     [("cargo-deb", "3.8"), ("cargo-generate-rpm", "0.21"), ("cargo-cyclonedx", "0.5")];
 
+/// What a host without Kubernetes or a collector does not need, and packages serve all hosts.
+const FEATURES: &str = "kubernetes";
+
 /// Builds everything and shows what came of it.
 pub(crate) fn run() -> anyhow::Result<()> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -51,6 +54,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
 fn build(target: &str) -> anyhow::Result<PathBuf> {
     let mut command = cargo_command();
     command.args(["build", "--release", "--package", "mirror-user", "--bin", "mirror"]);
+    command.args(["--features", FEATURES]);
     // With a target, the flags are not those of build scripts and macros, which must be dynamic.
     command.args(["--target", target]).env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     if let Some(commit) = commit() {

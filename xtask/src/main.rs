@@ -7,6 +7,7 @@ mod dist;
 mod ebpf;
 mod fuzz;
 mod kernels;
+mod kubernetes;
 mod lint;
 mod setup;
 mod test;
@@ -29,6 +30,7 @@ cargo xtask dist              static binary, packages, SBOM, checksums, and what
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM,
                               and only tests of these names after --
+cargo xtask kubernetes        build a real API server of Kubernetes, once, and run the tests that ask it
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
 ";
 
@@ -62,6 +64,7 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
         ["kernels", which @ ..] => kernels::run(which),
+        ["kubernetes"] => kubernetes::run(),
         ["bench", what @ ..] => bench::run(what),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

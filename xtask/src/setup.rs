@@ -13,6 +13,12 @@ pub(crate) struct Tool {
     package: &'static str,
 }
 
+impl Tool {
+    pub(crate) const fn new(program: &'static str, package: &'static str) -> Self {
+        Self { program, package }
+    }
+}
+
 /// Real servers, clients and judges for the kernel tests.
 pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "nginx", package: "nginx-light" },

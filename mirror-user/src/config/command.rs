@@ -55,7 +55,8 @@ pub(crate) fn text(path: &Path) -> anyhow::Result<String> {
 pub(crate) fn parse_for_run(path: &Path, text: &str) -> anyhow::Result<File> {
     let file = parse(path, text)?;
     let redact = over(environment()?, &file.redact);
-    Ok(File { redact, ..file })
+    let source = over(environment()?, &file.source);
+    Ok(File { source, redact, ..file })
 }
 
 pub(crate) fn parse(path: &Path, text: &str) -> anyhow::Result<File> {

@@ -3,15 +3,16 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::filter::Watch;
 use crate::logging::emit;
 use crate::settings::SourceSettings;
 use crate::source::again::RepeatedSource;
+use crate::source::live::pods::{self, PauseSwitch};
 use crate::source::live::{
     Cgroup, Control, DEFAULT_RING_BYTES, Health, Hook, KernelLog, LiveOptions, LiveSource, Meter,
-    Namespace, Order, OwnSockets,
+    Namespace, Order, OwnSockets, PodSelection, PodSource,
 };
 use crate::source::pcap::FileSource;
 use crate::source::{PacketSource, folder};
@@ -22,6 +23,7 @@ pub(crate) enum Source {
     Live {
         interfaces: Vec<String>,
         cgroup: Option<Cgroup>,
+        pods: Option<PodSource>,
         namespace: Namespace,
         hook: Hook,
         order: Order,
@@ -52,6 +54,7 @@ pub(crate) struct Live {
     pub(crate) control: Control,
     pub(crate) meter: Meter,
     pub(crate) health: Health,
+    pub(crate) pause: PauseSwitch,
 }
 
 impl Source {
@@ -62,6 +65,7 @@ impl Source {
         match (files.as_slice(), interfaces.as_slice()) {
             ([], _) => Ok(Self::Live {
                 cgroup: args.cgroup.as_deref().map(Cgroup::open).transpose()?,
+                pods: args.pods.as_ref().map(|selection| pods(args, selection)).transpose()?,
                 interfaces: interfaces.into_iter().cloned().collect(),
                 namespace: namespace(args)?,
                 hook: args.hook.unwrap_or_default(),
@@ -100,11 +104,31 @@ impl Source {
         matches!(self, Self::Live { .. })
     }
 
+    /// The size of the ring, for interfaces.
+    pub(crate) fn ring_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Live { ring_bytes, .. } => Some(u64::from(*ring_bytes)),
+            Self::Files { .. } | Self::Reader { .. } => None,
+        }
+    }
+
+    /// The port that the source connects to, if it asks an API server.
+    ///
+    /// # Errors
+    /// When nothing says where that is.
+    pub(crate) fn connects(&self) -> anyhow::Result<Option<u16>> {
+        match self {
+            Self::Live { pods: Some(_), .. } => pods::api_port().map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// One interface, with default options.
     pub(crate) fn live(interface: String) -> Self {
         Self::Live {
             interfaces: vec![interface],
             cgroup: None,
+            pods: None,
             namespace: Namespace::default(),
             hook: Hook::default(),
             ring_bytes: DEFAULT_RING_BYTES,
@@ -133,11 +157,23 @@ impl Source {
     /// Opens the source. A live one that `persists` retries if it cannot capture any more.
     pub(crate) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
         let source = match self {
-            Self::Live { interfaces, cgroup, namespace, hook, order, ring_bytes, log, own } => {
+            Self::Live {
+                interfaces,
+                cgroup,
+                pods,
+                namespace,
+                hook,
+                order,
+                ring_bytes,
+                log,
+                own,
+            } => {
                 let watch = watch.clone();
+                let pause = pods.as_ref().map(|pods| pods.pause.clone()).unwrap_or_default();
                 let options = LiveOptions {
                     interfaces,
                     cgroup,
+                    pods,
                     namespace,
                     watch,
                     hook,
@@ -150,7 +186,7 @@ impl Source {
                 let source = LiveSource::attach(&options)?;
                 emit!(Attached, source = %source, "attached to {source}; Ctrl-C ends it");
                 let (control, health) = (source.control(), source.health());
-                let live = Live { control, meter: source.meter()?, health };
+                let live = Live { control, meter: source.meter()?, health, pause };
                 return Ok(Opened { source: Box::new(source), live: Some(live) });
             }
             Self::Files { paths, passes: 1 } => folder::open(&paths)?,
@@ -159,6 +195,15 @@ impl Source {
         };
         Ok(Opened { source, live: None })
     }
+}
+
+/// The pods of the settings.
+fn pods(args: &SourceSettings, selection: &PodSelection) -> anyhow::Result<PodSource> {
+    let node = args.node.clone().context(
+        "pods: of which node? set MIRROR_NODE to its name, as the chart does, or give --node",
+    )?;
+    let pause = PauseSwitch::default();
+    Ok(PodSource { node, selection: selection.clone(), own: args.own_pod.clone(), pause })
 }
 
 /// The network namespace of the settings.

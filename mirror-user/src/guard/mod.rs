@@ -23,6 +23,7 @@ use crate::filter::Sample;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
+use crate::source::live::pods::PauseSwitch;
 use crate::source::live::{Control, Meter};
 use crate::stats::{Note, Topic};
 
@@ -51,6 +52,8 @@ pub struct Counts {
     raised: AtomicU64,
     /// The smallest share of connections that was ever copied, out of 2³²; 0 if it was never lowered.
     smallest: AtomicU64,
+    /// Share of one CPU that was used in the last second, as the bits of an `f64`; NaN before the first.
+    cpu: AtomicU64,
     limits: Limits,
 }
 
@@ -63,13 +66,16 @@ pub struct Figures {
     pub lowered: u64,
     /// How often it was raised again.
     pub raised: u64,
+    /// Share of one CPU that was used in the last second, the kernel programs included; `None` without a
+    /// limit, as nothing is measured then.
+    pub cpu: Option<f64>,
     /// Its limits.
     pub limits: Limits,
 }
 
 impl Counts {
     fn within(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
+        Self { limits, cpu: AtomicU64::new(f64::NAN.to_bits()), ..Self::default() }
     }
 
     /// The counts so far.
@@ -79,6 +85,7 @@ impl Counts {
             pauses: self.pauses.load(Relaxed),
             lowered: self.lowered.load(Relaxed),
             raised: self.raised.load(Relaxed),
+            cpu: Some(f64::from_bits(self.cpu.load(Relaxed))).filter(|cpu| cpu.is_finite()),
             limits: self.limits.clone(),
         }
     }
@@ -102,6 +109,8 @@ pub struct Guard {
     usage: Usage,
     governor: Governor,
     counts: Arc<Counts>,
+    /// Also pauses, beside signals and the file.
+    switch: PauseSwitch,
     paused: bool,
 }
 
@@ -115,8 +124,15 @@ impl Guard {
             limits,
             control,
             usage: Usage::new(meter),
+            switch: PauseSwitch::default(),
             paused: false,
         }
+    }
+
+    /// The same, which also pauses while this switch is on.
+    #[must_use]
+    pub fn paused_by(self, switch: PauseSwitch) -> Self {
+        Self { switch, ..self }
     }
 
     /// Starts its thread. From then on, SIGUSR1 pauses copying and SIGUSR2 resumes it.
@@ -141,7 +157,8 @@ impl Guard {
                 signalled =
                     (signalled || pause.swap(false, Relaxed)) && !resume.swap(false, Relaxed);
                 let file = self.limits.pause_file.as_ref();
-                self.pause(signalled || file.is_some_and(|file| file.exists()));
+                let asked = signalled || self.switch.is_on();
+                self.pause(asked || file.is_some_and(|file| file.exists()));
                 if self.governor.governs() {
                     poll = (poll + 1) % POLLS_PER_MEASUREMENT;
                     self.measure(poll);
@@ -178,6 +195,7 @@ impl Guard {
         match poll {
             0 => {
                 let used = self.usage.since_last();
+                self.counts.cpu.store(used.cpu.to_bits(), Relaxed);
                 if let Some(step) = self.governor.judge(used) {
                     self.step(step);
                 }

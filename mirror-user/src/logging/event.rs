@@ -40,6 +40,12 @@ pub enum Event {
     InterfaceSkipped,
     CgroupAttached,
     CgroupGone,
+    PodAttached,
+    PodReleased,
+    PodMissed,
+    PodRefused,
+    PodsWatched,
+    PodsUnwatched,
     NamespaceEntered,
     NamespaceGone,
     // The kernel program, of single packets.
@@ -96,6 +102,9 @@ impl Event {
             | Self::FilterReattached
             | Self::ForeignFilterFirst
             | Self::InterfaceSkipped
+            | Self::PodMissed
+            | Self::PodRefused
+            | Self::PodsUnwatched
             | Self::KernelPacketLost
             | Self::SampleLowered
             | Self::GuardFailed
@@ -118,6 +127,9 @@ impl Event {
             | Self::InterfaceGone
             | Self::CgroupAttached
             | Self::CgroupGone
+            | Self::PodAttached
+            | Self::PodReleased
+            | Self::PodsWatched
             | Self::NamespaceEntered
             | Self::NamespaceGone
             | Self::CopyingPaused

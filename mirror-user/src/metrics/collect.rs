@@ -12,7 +12,10 @@ use crate::guard;
 use crate::pipeline::Reloads;
 use crate::process::Process;
 use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, RuleFigures};
+use crate::source::live::PodFigures;
+use crate::source::live::pods::PodCount;
 use crate::stats::{Account, Note, Seam, Topic};
+use crate::version;
 
 /// The classes of final responses.
 const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -126,7 +129,8 @@ pub(super) fn collect(figures: &Figures, requests: &Requests) -> Points {
     for (reason, count) in requests.refused {
         points.whole(Metric::AdminRefused, &[reason.into()], count);
     }
-    let build = [env!("CARGO_PKG_VERSION"), std::env::consts::ARCH];
+    let (commit, object) = (version::COMMIT.unwrap_or_default(), version::kernel_object());
+    let build = [env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, commit, object];
     points.whole(Metric::BuildInfo, &build, 1);
     process(&mut points, &figures.process);
     points
@@ -222,12 +226,36 @@ fn capture(points: &mut Points, capture: &Capture) {
     points.put(Metric::CaptureSample, &[], Value::Real(capture.copying.sample));
     points.whole(Metric::RingSize, &[], capture.ring_bytes);
     points.whole(Metric::RingUsed, &[], capture.waiting_bytes);
+    if let Some(pods) = &capture.pods {
+        self::pods(points, pods);
+    }
+}
+
+fn pods(points: &mut Points, pods: &PodFigures) {
+    points.whole(Metric::Pods, &["attached"], pods.attached);
+    points.whole(Metric::Pods, &["waiting"], pods.waiting);
+    for (change, count) in pods.changes {
+        points.whole(Metric::PodChanges, &[change.into()], count);
+    }
+    points.whole(Metric::PodsWatched, &[], u64::from(pods.is_watched));
+    for (problem, count) in pods.problems {
+        points.whole(Metric::PodsWatchProblems, &[problem.into()], count);
+    }
+    for PodCount { namespace, pod, workload, packets, bytes, requests } in &pods.counts {
+        let labels = [namespace.as_str(), pod.as_str(), workload.as_str()];
+        points.whole(Metric::PodPackets, &labels, *packets);
+        points.whole(Metric::PodBytes, &labels, *bytes);
+        points.whole(Metric::PodRequests, &labels, *requests);
+    }
 }
 
 fn guard(points: &mut Points, guard: &guard::Figures) {
     points.whole(Metric::GuardPauses, &[], guard.pauses);
     points.whole(Metric::GuardSampleSteps, &["lowered"], guard.lowered);
     points.whole(Metric::GuardSampleSteps, &["raised"], guard.raised);
+    if let Some(cpu) = guard.cpu {
+        points.put(Metric::GuardCpu, &[], Value::Real(cpu));
+    }
     if let Some(cpu) = guard.limits.cpu {
         points.put(Metric::GuardCpuLimit, &[], Value::Real(cpu));
     }

@@ -8,7 +8,7 @@ use crate::pipeline::{Handover, Reloads};
 use crate::process::Process;
 use crate::shutdown::Stop;
 use crate::sink::replay::{ReplayFigures, ReplayMonitors};
-use crate::source::live::{Control, Copying, Health};
+use crate::source::live::{Control, Copying, Health, PodFigures};
 use crate::stats::{Snapshot, SnapshotSlot};
 use crate::summary::Summary;
 
@@ -69,6 +69,8 @@ pub struct Capture {
     pub waiting_bytes: u64,
     /// What is copied of the connections that are wanted.
     pub copying: Copying,
+    /// If pods are captured.
+    pub pods: Option<PodFigures>,
 }
 
 impl Sources {
@@ -88,6 +90,7 @@ impl Sources {
                 ring_bytes: health.ring_bytes(),
                 waiting_bytes: health.waiting_bytes(),
                 copying: control.copying(),
+                pods: health.pods(),
             }),
             guard: self.guard.as_ref().map(|guard| guard.figures()),
             reloads: self.handover.as_ref().map(|handover| handover.reloads()),

@@ -28,6 +28,8 @@ pub enum NotReady {
     RingUnread,
     /// The configuration file was refused; an earlier one is in effect.
     ConfigInvalid,
+    /// The API server has not said yet which pods there are.
+    PodsUnknown,
     /// None of the targets answers.
     NoTargetReached,
     /// There is traffic on the captured ports, and no request was seen.
@@ -70,6 +72,7 @@ impl Figures {
                 .reloads
                 .filter(|reloads| reloads.is_invalid)
                 .map(|_| "the file was refused; the last valid one is in effect".to_owned()),
+            NotReady::PodsUnknown => self.capture.as_ref().and_then(pods_unknown),
             NotReady::NoTargetReached => no_target_reached(&self.targets),
             NotReady::NothingCaptured => {
                 self.capture.as_ref().and_then(|_| self.nothing_captured())
@@ -107,10 +110,21 @@ impl Figures {
 
 fn not_attached(capture: &Capture) -> Option<String> {
     match (capture.lost.as_slice(), capture.attached) {
+        // On a node without such pods there is nothing to do, and a rollout goes on.
+        ([], 0) if capture.pods.is_some() => None,
         ([], 0) => Some("none of what is to be captured is there".to_owned()),
         ([], _) => None,
         (lost, _) => Some(format!("{}: not captured any more", lost.join(", "))),
     }
+}
+
+fn pods_unknown(capture: &Capture) -> Option<String> {
+    let pods = capture.pods.as_ref().filter(|pods| !pods.is_listed)?;
+    let met = pods.problems.iter().filter(|(_, count)| **count > 0);
+    let met: Vec<String> =
+        met.map(|(problem, count)| format!("{} {count}", <&str>::from(problem))).collect();
+    let why = if met.is_empty() { "not asked yet".to_owned() } else { met.join(", ") };
+    Some(format!("the API server has not listed this node's pods ({why})"))
 }
 
 /// Targets that ended are not asked for.
@@ -138,7 +152,8 @@ mod tests {
     use super::*;
     use crate::pipeline::Reloads;
     use crate::process::Process;
-    use crate::source::live::Copying;
+    use crate::source::live::pods::WatchProblem;
+    use crate::source::live::{Copying, PodFigures};
     use crate::stats::Snapshot;
 
     fn capture() -> Capture {
@@ -149,6 +164,7 @@ mod tests {
             ring_bytes: 1 << 20,
             waiting_bytes: 0,
             copying: Copying { sample: 1.0, paused: false },
+            pods: None,
         }
     }
 
@@ -199,7 +215,8 @@ mod tests {
         let mut bad = figures(kernel(100, 0, 0));
         bad.is_stopping = true;
         bad.is_stalled = true;
-        bad.capture = Some(Capture { attached: 0, lost: vec!["eth0".into()], ..capture() });
+        let pods = Some(PodFigures::default());
+        bad.capture = Some(Capture { attached: 0, lost: vec!["eth0".into()], pods, ..capture() });
         bad.reloads = Some(Reloads { is_invalid: true, ..Reloads::default() });
         bad.targets =
             vec![target(BreakerState::HalfOpen, 3, 9), target(BreakerState::Closed, 4, 0)];
@@ -208,7 +225,7 @@ mod tests {
         let all: Vec<&str> = NotReady::iter().map(Into::into).collect();
         assert_eq!(names, all);
         assert!(told[1].ends_with("eth0: not captured any more"), "{told:?}");
-        assert!(told[4].contains("none of 4 requests was answered"), "{told:?}");
+        assert!(told[5].contains("none of 4 requests was answered"), "{told:?}");
     }
 
     #[test]
@@ -226,5 +243,17 @@ mod tests {
         let gone = Capture { attached: 0, ..capture() };
         let told = reasons(&Figures { capture: Some(gone), ..figures(kernel(0, 0, 0)) });
         assert_eq!(told, ["not_attached: none of what is to be captured is there"]);
+    }
+
+    #[test]
+    fn a_node_without_such_pods_is_ready_once_that_is_known() {
+        let with = |pods| Capture { attached: 0, pods: Some(pods), ..capture() };
+        let told =
+            |pods| reasons(&Figures { capture: Some(with(pods)), ..figures(kernel(0, 0, 0)) });
+        let mut pods = PodFigures::default();
+        pods.problems[WatchProblem::Forbidden] = 3;
+        let unknown = "pods_unknown: the API server has not listed this node's pods (forbidden 3)";
+        assert_eq!(told(pods.clone()), [unknown]);
+        assert_eq!(told(PodFigures { is_listed: true, ..pods }), [""; 0]);
     }
 }

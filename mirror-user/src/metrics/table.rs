@@ -101,8 +101,16 @@ pub(super) enum Metric {
     RingSize,
     RingUsed,
     KernelMemory,
+    Pods,
+    PodChanges,
+    PodsWatched,
+    PodsWatchProblems,
+    PodPackets,
+    PodBytes,
+    PodRequests,
     GuardPauses,
     GuardSampleSteps,
+    GuardCpu,
     GuardCpuLimit,
     GuardMemoryLimit,
     ConfigReloads,
@@ -122,6 +130,7 @@ pub(super) enum Metric {
 
 const TARGET: &[&str] = &["target"];
 const RULE: &[&str] = &["target", "rule"];
+const POD: &[&str] = &["namespace", "pod", "workload"];
 const SEAM: &[&str] = &["seam", "target"];
 
 impl Metric {
@@ -159,8 +168,16 @@ impl Metric {
             Self::RingSize => of(Gauge, "mirror_ring_size", Bytes, "Size of the ring between the kernel program and mirror"),
             Self::RingUsed => of(Gauge, "mirror_ring_used", Bytes, "What waits in the ring"),
             Self::KernelMemory => of(Gauge, "mirror_kernel_memory", Bytes, "Memory of the kernel program's maps").by(&["map"]),
+            Self::Pods => of(Gauge, "mirror_pods", Count, "Selected pods of this node: attached to, or waiting for their cgroup").by(&["state"]),
+            Self::PodChanges => of(Counter, "mirror_pod_changes", Count, "What became of selected pods: attached, released, missed (they ended before), refused by the kernel, or too_many").by(&["change"]),
+            Self::PodsWatched => of(Gauge, "mirror_pods_watched", Count, "1 while the API server is watched, 0 while the pods are those that were known last"),
+            Self::PodsWatchProblems => of(Counter, "mirror_pods_watch_problems", Count, "Why the API server could not be asked, or had to be asked anew").by(&["problem"]),
+            Self::PodPackets => of(Counter, "mirror_pod_packets", Count, "Packets that a pod's sockets sent and received; `other` is what has no counts of its own").by(POD),
+            Self::PodBytes => of(Counter, "mirror_pod", Bytes, "Bytes of these packets, as far as they were captured").by(POD),
+            Self::PodRequests => of(Counter, "mirror_pod_requests", Count, "Requests in these packets, before rules and samples decide").by(POD),
             Self::GuardPauses => of(Counter, "mirror_guard_pauses", Count, "How often copying was paused"),
             Self::GuardSampleSteps => of(Counter, "mirror_guard_sample_steps", Count, "How often the guard halved the sample to keep to its limits, and doubled it again").by(&["direction"]),
+            Self::GuardCpu => of(Gauge, "mirror_guard_cpu", Ratio, "Share of one processor that mirror used in the last second, its kernel program included, as the guard measures it; absent without a limit"),
             Self::GuardCpuLimit => of(Gauge, "mirror_guard_cpu_limit", Ratio, "Share of one processor that mirror may use; absent without a limit"),
             Self::GuardMemoryLimit => of(Gauge, "mirror_guard_memory_limit", Bytes, "Resident memory that mirror may use; absent without a limit"),
             Self::ConfigReloads => of(Counter, "mirror_config_reloads", Count, "Changes of the configuration file, by what became of them").by(&["result"]),
@@ -168,7 +185,7 @@ impl Metric {
             Self::NotReady => of(Gauge, "mirror_not_ready", Count, "1 for each reason why the run is not ready, as /readyz has it; all are 0 if it is").by(&["reason"]),
             Self::AdminRequests => of(Counter, "mirror_admin_requests", Count, "Requests to the admin endpoint that were answered, by route").by(&["route"]),
             Self::AdminRefused => of(Counter, "mirror_admin_refused", Count, "Requests to the admin endpoint that were refused, and connections that were closed, by reason").by(&["reason"]),
-            Self::BuildInfo => of(Gauge, "mirror_build_info", Count, "1; which mirror this is").by(&["version", "arch"]),
+            Self::BuildInfo => of(Gauge, "mirror_build_info", Count, "1; which mirror this is: its commit, where it was built by `cargo xtask dist`, and the SHA-256 of its kernel program").by(&["version", "arch", "commit", "kernel_object"]),
             Self::ProcessCpu => of(Counter, "process_cpu", Seconds, "User and system time of all threads"),
             Self::ProcessResident => of(Gauge, "process_resident_memory", Bytes, "Resident memory"),
             Self::ProcessVirtual => of(Gauge, "process_virtual_memory", Bytes, "Virtual memory"),

@@ -84,8 +84,12 @@ impl Packets {
     }
 
     fn pass_on(&mut self, out: &mut Vec<Exchange>) {
+        let before = out.len();
         for event in self.events.drain(..) {
             self.http.push(event, out);
+        }
+        for exchange in out.iter().skip(before).filter(|exchange| exchange.is_first_moment()) {
+            self.source.count_request(exchange.peers.interface);
         }
     }
 

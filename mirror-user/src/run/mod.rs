@@ -15,6 +15,7 @@
 //! 7. This thread keeps only the capabilities for reading.
 //! 8. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
 
+mod memory;
 pub mod plan;
 mod reload;
 mod replays;
@@ -83,7 +84,10 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
     writes.extend(config.followed.as_ref().and_then(|followed| followed.source.writes()));
     writes.extend(config.report.as_ref().map(ReportFile::writes));
     // A configuration file that is watched may later name other targets.
-    let connects = config.followed.is_none().then(|| config.output.connects.clone());
+    let mut connects = config.followed.is_none().then(|| config.output.connects.clone());
+    if let Some(connects) = &mut connects {
+        connects.extend(config.source.connects()?);
+    }
     writes.extend(config.output.writes.iter().cloned());
     let admin = config.admin.iter().map(|admin| admin.listen.port());
     let dashboard = config.dashboard.iter().map(|dashboard| dashboard.listen.port());
@@ -111,11 +115,14 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         }
         _ => None,
     };
-    let http = output.http.clone();
-    let tcp = match source.is_recorded() && !output.keeps_pace {
+    let mut http = output.http.clone();
+    let mut tcp = match source.is_recorded() && !output.keeps_pace {
         true => TcpLimits::for_files(),
         false => TcpLimits::default(),
     };
+    if let (Some(limit), Some(ring)) = (guard.memory, source.ring_bytes()) {
+        memory::share(limit, ring, &mut http, &mut tcp);
+    }
     let server_ports = watch.choice().ports.clone();
     let targeting = Targeting {
         stop: stop.clone(),
@@ -139,8 +146,9 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let progress = if prints { Progress::beside_output() } else { Progress::on_terminal() };
     let replays = Replays::new(monitors, progress.clone());
     let (guard, live) = match live {
-        Some(Live { control, meter, health }) => {
-            let guard = Guard::new(guard, control.clone(), meter).start(stop.clone())?;
+        Some(Live { control, meter, health, pause }) => {
+            let guard = Guard::new(guard, control.clone(), meter).paused_by(pause);
+            let guard = guard.start(stop.clone())?;
             (Some(guard), Some((health, control)))
         }
         None => (None, None),

@@ -11,7 +11,7 @@ use super::shares::{CpuLimit, MemoryLimit, Percent};
 use super::snaplen::SnaplenPart;
 use crate::filter::{NetworkRule, Side};
 use crate::rules::select::PortRange;
-use crate::source::live::{Hook, KernelLog, Order};
+use crate::source::live::{Hook, KernelLog, Order, PodSelection};
 use crate::units::Bytes;
 
 settings! {
@@ -23,12 +23,27 @@ settings! {
             value: "IFACE|FILE|DIR|-",
             with_spaces: true,
             required: "an interface, such as eth0, or a capture file",
+            conflicts: &["pods"],
         }
         /// Instead of interfaces, capture what the sockets of a cgroup send and receive, on any interface; a directory, or its name below /sys/fs/cgroup
         setting cgroup: Option<PathBuf> {
             key: "cgroup",
             value: "PATH",
             conflicts: &["from", "netns", "pid", "hook", "order"],
+        }
+        /// Instead of interfaces, capture what this node's pods of these namespaces, labels and annotation send and receive, as they come and go; asks the API server of Kubernetes
+        setting pods: Option<PodSelection> {
+            key: "pods",
+            conflicts: &["cgroup", "netns", "pid", "hook", "order"],
+        }
+        /// The name of this node in Kubernetes, for pods
+        setting node: Option<String> { key: "node", env: "MIRROR_NODE" }
+        /// The pod that mirror runs in: it is not captured, and pauses while it has the annotation mirror.dev/pause
+        setting own_pod: Option<String> {
+            key: "own-pod",
+            value: "NAMESPACE/NAME",
+            env: "MIRROR_POD",
+            check: own_pod,
         }
         /// Network namespace of the interfaces: a path, the PID of a process in it, or a name (interfaces only)
         setting netns: Option<String> { key: "netns", value: "PATH|PID|NAME", conflicts: &["pid"] }
@@ -85,4 +100,11 @@ settings! {
         /// Pause capturing while this file exists (interfaces only). SIGUSR1 also pauses, SIGUSR2 resumes
         setting pause_file: Option<PathBuf> { key: "pause-file" }
     }
+}
+
+fn own_pod(text: &str) -> Result<(), String> {
+    let is_named = text.split_once('/').is_some_and(|(namespace, name)| {
+        !namespace.is_empty() && !name.is_empty() && !name.contains('/')
+    });
+    if is_named { Ok(()) } else { Err("NAMESPACE/NAME".to_owned()) }
 }

@@ -10,7 +10,7 @@ pub mod pcap;
 
 use std::time::Duration;
 
-use crate::packet::{Packet, Timestamp};
+use crate::packet::{InterfaceId, Packet, Timestamp};
 use crate::stats::{Account, Note};
 
 /// A source of packets.
@@ -38,6 +38,9 @@ pub trait PacketSource: Send {
     /// Stops taking packets. Packets that were already taken are still returned; then [`Next::End`]
     /// follows.
     fn stop(&mut self);
+
+    /// A request was found in packets that were seen at this interface.
+    fn count_request(&mut self, _at: InterfaceId) {}
 
     /// Whether all input could be read. Final only after [`Next::End`].
     ///

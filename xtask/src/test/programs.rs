@@ -40,12 +40,15 @@ impl Program {
     }
 }
 
+/// What the image and the packages have on, and a plain build has not.
+const FEATURES: &str = "mirror-user/kubernetes";
+
 /// Builds every test binary of the workspace and the programs that they start, the sample
 /// service included. One build serves all stages: with other flags cargo would choose other
 /// features and compile tokio and all above it again.
 pub(crate) fn build_all() -> anyhow::Result<Vec<Program>> {
     let mut command = cargo_command();
-    command.args(["build", "--workspace", "--bins", "--tests"]);
+    command.args(["build", "--workspace", "--bins", "--tests", "--features", FEATURES]);
     command.arg("--message-format=json-render-diagnostics");
     let output = command.stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the tests do not build");

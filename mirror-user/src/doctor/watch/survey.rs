@@ -72,6 +72,7 @@ impl Survey {
         let source = LiveSource::attach(&LiveOptions {
             interfaces: vec!["any".to_owned()],
             cgroup: None,
+            pods: None,
             watch: Watch::new(choice),
             namespace: Namespace::default(),
             hook: Hook::Tc,

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::{Value, pattern};
 use crate::rules::edit::{PathPrefix, path_text};
 use crate::rules::redact::Custom;
+use crate::source::live::pods::{PodSelection, namespace};
 use crate::yaml::{Node, Reader, Value as Tree, write};
 
 /// `FROM=TO`; in a file, a map of both.
@@ -109,6 +110,70 @@ impl Value for Custom {
             .with("name", self.name())
             .with("regex", self.regex())
             .with("keep-length", self.keeps_length().then_some(true))
+            .0
+            .into()
+    }
+}
+
+/// `namespaces=…;labels=…;annotation=…`; in a file, a map of these.
+impl Value for PodSelection {
+    const NAME: &'static str = "SELECTION";
+    const UNIT: &'static str = "map of `namespaces`, `labels` and `annotation`";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn schema() -> Json {
+        let requirement = || pattern(r"^!?[A-Za-z0-9._/-]+(!?=[^,;=!\s]*)?$");
+        let list = |item: Json| json!({ "anyOf": [item, { "type": "array", "items": item, "minItems": 1 }] });
+        json!({
+            "type": "object",
+            "additionalProperties": false,
+            "minProperties": 1,
+            "properties": {
+                "namespaces": list(pattern("^[a-z0-9-]{1,63}$")),
+                "labels": list(requirement()),
+                "annotation": requirement(),
+            },
+        })
+    }
+
+    fn is_like(node: &Node) -> bool {
+        matches!(node.value, Tree::Map(_))
+    }
+
+    fn read(reader: &mut Reader, node: &Node) -> Option<Option<Self>> {
+        let keys = ["namespaces", "labels", "annotation"];
+        let Some(fields) = reader.fields(node, &keys) else { return Some(None) };
+        let selection = Self {
+            namespaces: reader
+                .list(fields.get("namespaces"), |reader, node| reader.parsed(node, namespace)),
+            labels: reader
+                .list(fields.get("labels"), |reader, node| reader.parsed(node, str::parse)),
+            annotation: fields.get("annotation").and_then(|node| reader.parsed(node, str::parse)),
+        };
+        if !selection.names_something() {
+            reader.wrong(node.at, "pods: which? name namespaces, labels or an annotation");
+            return Some(None);
+        }
+        Some(Some(selection))
+    }
+
+    fn print(&self) -> write::Value {
+        let texts = |list: Vec<String>| {
+            (!list.is_empty())
+                .then(|| write::Value::List(list.into_iter().map(write::Value::Text).collect()))
+        };
+        let labels = self.labels.iter().map(ToString::to_string).collect();
+        write::Fields::new()
+            .with("namespaces", texts(self.namespaces.clone()))
+            .with("labels", texts(labels))
+            .with("annotation", self.annotation.as_ref().map(ToString::to_string))
             .0
             .into()
     }

@@ -16,6 +16,22 @@ const MOUNTS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 /// A file that every cgroup of version 2 has, and none of version 1.
 const MARK: &str = "cgroup.controllers";
 
+/// What stands for the place where it is mounted otherwise.
+const NOWHERE: &str = "the cgroup2 file system, which is mounted at no usual place";
+
+/// Where the hierarchy of version 2 is mounted.
+///
+/// # Errors
+/// When it is at no usual place.
+pub(super) fn mount() -> anyhow::Result<PathBuf> {
+    let mounted = mounted().map(Path::to_owned);
+    mounted.with_context(|| format!("cgroups: looked for in {}: {NOWHERE}", MOUNTS.join(" and ")))
+}
+
+fn mounted() -> Option<&'static Path> {
+    MOUNTS.iter().map(Path::new).find(|mount| mount.join(MARK).exists())
+}
+
 /// A cgroup of version 2 (cgroups(7)). Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cgroup(Arc<Opened>);
@@ -34,16 +50,16 @@ impl Cgroup {
     /// # Errors
     /// When it does not exist.
     pub fn open(text: &Path) -> anyhow::Result<Self> {
-        let mounted = MOUNTS.iter().find(|mount| Path::new(mount).join(MARK).exists());
+        let mounted = mounted();
         let path = match mounted {
-            Some(mount) if text.is_relative() && !text.exists() => Path::new(mount).join(text),
+            Some(mount) if text.is_relative() && !text.exists() => mount.join(text),
             _ => text.to_owned(),
         };
         let folder = File::open(&path).with_context(|| {
             format!(
                 "{}: no such cgroup; give its folder, or its name below {}",
                 path.display(),
-                mounted.unwrap_or(&"the cgroup2 file system, which is mounted at no usual place")
+                mounted.unwrap_or(Path::new(NOWHERE)).display()
             )
         })?;
         ensure!(
@@ -53,6 +69,16 @@ impl Cgroup {
         );
         let identity = Identity::of(&folder).with_context(|| path.display().to_string())?;
         Ok(Self(Arc::new(Opened { path, folder, identity })))
+    }
+
+    /// Its folder.
+    pub(super) fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Which one it is.
+    pub(super) fn identity(&self) -> Identity {
+        self.0.identity
     }
 
     /// What its path leads to now: a service that restarts gets a new cgroup of the same name.

@@ -17,7 +17,7 @@ const ANY: &str = "any";
 const MAX_NAMES: usize = 65_536;
 
 /// The name of devices beyond `MAX_NAMES`.
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 /// Which devices are wanted.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Interfaces {
         self.put(device.index, &device.name);
     }
 
-    fn put(&mut self, index: u32, device: &str) -> u32 {
+    fn place(&mut self, device: &str) -> u32 {
         let known = self.names.iter().position(|name| name == device);
         let place = known.unwrap_or_else(|| {
             if self.names.len() < MAX_NAMES {
@@ -146,7 +146,11 @@ impl Interfaces {
             }
             self.names.len() - 1
         });
-        let place = u32::try_from(place).unwrap_or(u32::MAX);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    fn put(&mut self, index: u32, device: &str) -> u32 {
+        let place = self.place(device);
         // Beyond the limit the id is looked up each time, and nothing else changes.
         if self.of_index.len() < MAX_NAMES {
             self.of_index.insert(index, place);
@@ -154,10 +158,29 @@ impl Interfaces {
         place
     }
 
+    /// The id of the device with this index, if it was seen before.
+    pub(super) fn known(&self, index: u32) -> Option<InterfaceId> {
+        self.of_index.get(&index).copied().map(InterfaceId)
+    }
+
+    /// The id of this name, which stands for what has no index, as a pod.
+    pub(super) fn named(&mut self, name: &str) -> InterfaceId {
+        InterfaceId(self.place(name))
+    }
+
+    /// Packets with this index belong to what has this id.
+    pub(super) fn learn(&mut self, index: u32, id: InterfaceId) {
+        // Cgroups come and go without end, and can be learned anew.
+        if self.of_index.len() >= MAX_NAMES {
+            self.of_index.clear();
+        }
+        self.of_index.insert(index, id.0);
+    }
+
     /// The id of the device with this index.
     pub(super) fn of(&mut self, index: u32) -> InterfaceId {
-        if let Some(place) = self.of_index.get(&index) {
-            return InterfaceId(*place);
+        if let Some(known) = self.known(index) {
+            return known;
         }
         // It was not attached to: the kernel changed the device of the packet on its way.
         let name = self.others.clone().unwrap_or_else(|| format!("#{index}"));

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mirror_common::PacketRecord;
 
+use super::pods::PodFigures;
+
 /// What an entry of the ring takes beside its packet: the ring's own header (8 bytes) and the record.
 const ENTRY_HEADER_BYTES: u64 = 8 + size_of::<PacketRecord>() as u64;
 
@@ -19,6 +21,7 @@ struct State {
     attached: AtomicUsize,
     waiting_bytes: AtomicU64,
     lost: Mutex<Vec<String>>,
+    pods: Mutex<Option<PodFigures>>,
 }
 
 impl Health {
@@ -30,6 +33,7 @@ impl Health {
             attached: AtomicUsize::new(0),
             waiting_bytes: AtomicU64::new(0),
             lost: Mutex::default(),
+            pods: Mutex::default(),
         }))
     }
 
@@ -82,6 +86,16 @@ impl Health {
         let headers = packets.saturating_mul(ENTRY_HEADER_BYTES);
         let waiting = bytes.saturating_add(headers).min(self.0.ring_bytes);
         self.0.waiting_bytes.store(waiting, Relaxed);
+    }
+
+    /// The state of the pods when the counters were last read, if pods are captured.
+    #[must_use]
+    pub fn pods(&self) -> Option<PodFigures> {
+        self.0.pods.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_pods(&self, pods: PodFigures) {
+        *self.0.pods.lock().unwrap_or_else(PoisonError::into_inner) = Some(pods);
     }
 
     fn lost_names(&self) -> MutexGuard<'_, Vec<String>> {

@@ -28,6 +28,7 @@ mod options;
 mod order;
 mod own;
 mod parts;
+pub mod pods;
 mod presence;
 mod recovery;
 
@@ -48,7 +49,7 @@ use self::options::MIN_RING_BYTES;
 use self::parts::{Assembly, Parts};
 use super::{Next, PacketSource};
 use crate::filter::{Choice, Watch};
-use crate::packet::{LinkType, Packet, Timestamp};
+use crate::packet::{InterfaceId, LinkType, Packet, Timestamp};
 use crate::stats::{Account, Note, Topic};
 pub use cgroup::Cgroup;
 pub use control::{Control, Copying};
@@ -60,6 +61,7 @@ pub use meter::Meter;
 pub use namespace::Namespace;
 pub use options::{DEFAULT_RING_BYTES, Hook, LiveOptions, Order};
 pub use own::OwnSockets;
+pub use pods::{PodFigures, PodSelection, PodSource};
 
 /// How often the ring is polled while packets arrive; the upper bound of the delay of a packet.
 const POLL_INTERVAL: Duration = Duration::from_millis(4);
@@ -112,7 +114,7 @@ impl LiveSource {
             options.ring_bytes
         );
         let cgroup = options.cgroup.as_ref();
-        let path = Path::of(options.hook, cgroup);
+        let path = Path::of(options.hook, cgroup.is_some() || options.pods.is_some());
         let attachments = Attachments::new(options, path)?;
         let mut kernel = Kernel::load(options.ring_bytes, options.log, path)?;
         let wake_bytes = WAKE_BYTES.min(options.ring_bytes / 4);
@@ -219,10 +221,15 @@ impl LiveSource {
             self.empty_polls = 0;
             let data = self.chunk.split().freeze();
             self.taken_bytes = self.taken_bytes.saturating_add(data.len() as u64);
+            let Self { attachments, interfaces, .. } = self;
+            let interface = interfaces
+                .known(record.interface)
+                .unwrap_or_else(|| attachments.identify(record.interface, interfaces));
+            attachments.count_packet(interface, data.len());
             return Ok(Some(Packet {
                 at: Timestamp::from_nanos(record.at.saturating_add(self.clock_offset)),
                 link,
-                interface: self.interfaces.of(record.interface),
+                interface,
                 wire_len: record.wire_len.saturating_add(tag_len),
                 data,
             }));
@@ -335,14 +342,21 @@ impl PacketSource for LiveSource {
 
     fn when_nothing_was_seen(&self) -> Option<String> {
         let ports = self.watch.choice().ports.to_string().replace(' ', "");
-        let command = self.attachments.doctor(&ports);
-        Some(format!("no request was seen; `{command}` says why"))
+        let advice = self.attachments.advice(&ports);
+        Some(format!("no request was seen; {advice}"))
     }
 
     fn account(&self) -> Account {
         let account = account::account(&self.kernel.outcomes(), self.handed_over, self.unreadable);
         let copied = self.kernel.counters().get(BYTES).copied().unwrap_or(0);
         self.health.set_waiting(account.in_flight, copied.saturating_sub(self.taken_bytes));
+        if let Some(pods) = self.attachments.pods() {
+            self.health.set_pods(pods);
+        }
         account
+    }
+
+    fn count_request(&mut self, at: InterfaceId) {
+        self.attachments.count_request(at);
     }
 }

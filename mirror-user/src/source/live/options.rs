@@ -2,7 +2,7 @@
 
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
-use super::{Cgroup, KernelLog, Namespace, OwnSockets};
+use super::{Cgroup, KernelLog, Namespace, OwnSockets, PodSource};
 use crate::filter::Watch;
 
 /// 64 MiB hold 0.7 s of 40,000 requests per second with their responses (1 KiB each). It is the smallest
@@ -20,6 +20,8 @@ pub struct LiveOptions {
     pub interfaces: Vec<String>,
     /// A cgroup instead: the packets of its sockets are copied, whatever interface they pass.
     pub cgroup: Option<Cgroup>,
+    /// The cgroups of pods instead, as they come and go.
+    pub pods: Option<PodSource>,
     /// The network namespace of the interfaces.
     pub namespace: Namespace,
     /// Which packets are wanted.

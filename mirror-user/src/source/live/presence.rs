@@ -18,7 +18,7 @@ pub(super) enum Presence {
 }
 
 /// The identity of an opened object: its file system, which holds objects of one kind only, and its inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,

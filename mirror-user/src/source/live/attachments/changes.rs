@@ -30,6 +30,9 @@ impl Attachments {
         if self.cgroup.is_some() {
             self.follow_cgroup(kernel, due)?;
         }
+        if let Some(pods) = &mut self.pods {
+            pods.follow(kernel, interfaces, now);
+        }
         if self.namespace.is_other()
             && self.follow_namespace(kernel, interfaces)? == Followed::Ended
         {
@@ -164,14 +167,14 @@ impl Attachments {
         let name = cgroup.to_string();
         if presence != Presence::Same && self.in_cgroup {
             self.in_cgroup = false;
-            kernel.release_cgroup();
+            kernel.release_cgroup(cgroup);
             emit!(CgroupGone, cgroup = name, "{name}: gone");
         }
         if presence != Presence::Another || (self.recovery.is_lost(&name) && !due) {
             return Ok(());
         }
         let attached = cgroup.reopen().and_then(|cgroup| {
-            kernel.attach_cgroup(&cgroup).inspect_err(|_| kernel.release_cgroup())?;
+            kernel.attach_cgroup(&cgroup).inspect_err(|_| kernel.release_cgroup(&cgroup))?;
             Ok(cgroup)
         });
         match attached {

@@ -8,15 +8,17 @@ use anyhow::{Context, ensure};
 
 use super::cgroup::Cgroup;
 use super::device::Device;
-use super::follow::{Interfaces, Selection};
+use super::follow::{Interfaces, OTHER, Selection};
 use super::health::Health;
 use super::kernel::{Kernel, Path};
 use super::namespace::Namespace;
 use super::netlink::Events;
 use super::order::OrderWatch;
+use super::pods::{PodFigures, Pods};
 use super::recovery::Recovery;
 use super::{LiveOptions, Order};
 use crate::logging::emit;
+use crate::packet::InterfaceId;
 use crate::stats::Note;
 
 /// What the run is attached to now.
@@ -24,6 +26,7 @@ pub(super) struct Attachments {
     selection: Selection,
     namespace: Namespace,
     cgroup: Option<Cgroup>,
+    pods: Option<Pods>,
     order: Order,
     path: Path,
     /// The devices that are attached to.
@@ -51,12 +54,13 @@ impl Attachments {
     /// Nothing is attached yet.
     ///
     /// # Errors
-    /// When a pattern is not valid.
+    /// When a pattern is not valid, or nobody can be asked for pods.
     pub(super) fn new(options: &LiveOptions, path: Path) -> anyhow::Result<Self> {
         Ok(Self {
             selection: Selection::new(&options.interfaces)?,
             namespace: options.namespace.clone(),
             cgroup: options.cgroup.clone(),
+            pods: options.pods.as_ref().map(Pods::start).transpose()?,
             order: options.order,
             path,
             devices: Vec::new(),
@@ -95,7 +99,10 @@ impl Attachments {
             }
         }
         ensure!(
-            !self.devices.is_empty() || self.selection.waits() || self.in_cgroup,
+            !self.devices.is_empty()
+                || self.selection.waits()
+                || self.in_cgroup
+                || self.pods.is_some(),
             "no interface could be attached to: {}",
             self.warnings.join("; ")
         );
@@ -188,8 +195,39 @@ impl Attachments {
     pub(super) fn show(&self, health: &Health) {
         let attached = self.devices.len().saturating_add(usize::from(self.in_cgroup));
         let lost = self.recovery.lost();
-        // A device whose filters are lost is known, and not captured.
-        health.set_attached(attached.saturating_sub(lost.len()), lost);
+        let Some(pods) = &self.pods else {
+            // A device whose filters are lost is known, and not captured.
+            return health.set_attached(attached.saturating_sub(lost.len()), lost);
+        };
+        let refused: Vec<String> = pods.refused().collect();
+        health.set_attached(pods.attached(), refused.iter());
+    }
+
+    /// The id for a packet of a device or cgroup that none was seen of before.
+    pub(super) fn identify(&self, index: u32, interfaces: &mut Interfaces) -> InterfaceId {
+        let Some(pods) = &self.pods else { return interfaces.of(index) };
+        let id = pods.interface_of(index).unwrap_or_else(|| interfaces.named(OTHER));
+        interfaces.learn(index, id);
+        id
+    }
+
+    /// Counts a packet for the pod that it was seen at.
+    pub(super) fn count_packet(&mut self, at: InterfaceId, bytes: usize) {
+        if let Some(pods) = &mut self.pods {
+            pods.count_packet(at, bytes);
+        }
+    }
+
+    /// Counts a request for the pod that it was seen at.
+    pub(super) fn count_request(&mut self, at: InterfaceId) {
+        if let Some(pods) = &mut self.pods {
+            pods.count_request(at);
+        }
+    }
+
+    /// The state of the pods, if pods are captured.
+    pub(super) fn pods(&self) -> Option<PodFigures> {
+        self.pods.as_ref().map(Pods::figures)
     }
 
     /// The events that wake a reader which waits for packets.
@@ -197,11 +235,14 @@ impl Attachments {
         self.events.as_ref()
     }
 
-    /// The command that finds out why nothing was seen.
-    pub(super) fn doctor(&self, ports: &str) -> String {
+    /// What to do where nothing was seen.
+    pub(super) fn advice(&self, ports: &str) -> String {
+        if let Some(pods) = &self.pods {
+            return pods.advice();
+        }
         let interface = self.selection.first_named().unwrap_or("IFACE");
         let within = self.namespace.command_prefix();
-        format!("{within}mirror doctor --watch {interface} --port {ports}")
+        format!("`{within}mirror doctor --watch {interface} --port {ports}` says why")
     }
 
     pub(super) fn note(&self) -> Option<Note> {
@@ -219,6 +260,9 @@ impl fmt::Display for Attachments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(cgroup) = &self.cgroup {
             return write!(f, "{cgroup} by its hooks");
+        }
+        if let Some(pods) = &self.pods {
+            return write!(f, "{pods} as they come, by the hooks of their cgroups");
         }
         let (path, namespace) = (self.path.name(), &self.namespace);
         let names: Vec<&str> = self.devices.iter().map(|device| device.name.as_str()).collect();

@@ -20,6 +20,7 @@ use super::super::clsact::{Clsact, ForeignFilter, Leftover, Program, Repair};
 use super::super::device::Device;
 use super::super::netlink::Side;
 use super::super::order::TcxSide;
+use super::super::presence::Identity;
 use super::{Kernel, Path};
 
 /// Bytes of a program's name that the kernel keeps (`BPF_OBJ_NAME_LEN`, without the zero).
@@ -41,8 +42,8 @@ pub(super) struct Attached {
     links: HashMap<u32, Vec<Link>>,
     /// To devices by filters.
     clsact: Clsact,
-    /// To a cgroup, by links.
-    of_cgroup: Vec<(&'static str, CgroupSkbLinkId)>,
+    /// To cgroups, by links.
+    of_cgroups: HashMap<Identity, Vec<(&'static str, CgroupSkbLinkId)>>,
     /// By which mirrors know each other's programs at TCX.
     claims: Vec<Claim>,
 }
@@ -160,14 +161,15 @@ impl Kernel {
             let link = program.attach(cgroup, direction, mode).with_context(|| {
                 format!("{cgroup}: cannot be attached to; one above it may allow no others below")
             })?;
-            self.attached.of_cgroup.push((name, link));
+            self.attached.of_cgroups.entry(cgroup.identity()).or_default().push((name, link));
         }
         Ok(())
     }
 
-    /// Releases a cgroup that is gone.
-    pub(in crate::source::live) fn release_cgroup(&mut self) {
-        for (name, link) in std::mem::take(&mut self.attached.of_cgroup) {
+    /// Releases a cgroup, which may be gone.
+    pub(in crate::source::live) fn release_cgroup(&mut self, cgroup: &Cgroup) {
+        for (name, link) in self.attached.of_cgroups.remove(&cgroup.identity()).unwrap_or_default()
+        {
             let _ = self.program(name).and_then(|program| {
                 let program: &mut CgroupSkb = program.try_into()?;
                 Ok(program.detach(link).is_ok())
@@ -282,7 +284,7 @@ impl Kernel {
         self.attached.clsact.release_all();
         self.object = None;
         self.attached.links.clear();
-        self.attached.of_cgroup.clear();
+        self.attached.of_cgroups.clear();
         self.attached.claims.clear();
     }
 }

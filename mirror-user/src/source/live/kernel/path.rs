@@ -6,7 +6,6 @@ use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
 use super::super::Hook;
-use super::super::cgroup::Cgroup;
 
 /// How the program is attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +21,10 @@ pub(in crate::source::live) enum Path {
 }
 
 impl Path {
-    /// The way for a hook on this kernel.
-    pub(in crate::source::live) fn of(hook: Hook, cgroup: Option<&Cgroup>) -> Self {
+    /// The way for a hook, or for cgroups, on this kernel.
+    pub(in crate::source::live) fn of(hook: Hook, in_cgroups: bool) -> Self {
         match hook {
-            _ if cgroup.is_some() => Self::Cgroup,
+            _ if in_cgroups => Self::Cgroup,
             Hook::Xdp => Self::Xdp,
             Hook::Tc if has_tcx() => Self::Tcx,
             Hook::Tc | Hook::Clsact => Self::Clsact,

@@ -29,9 +29,17 @@ impl Stop {
     /// When the process may not handle signals.
     pub fn on_signals() -> anyhow::Result<Self> {
         let stop = Self::default();
-        stop.set_on(SIGINT)?;
-        stop.set_on(SIGTERM)?;
+        stop.request_at_signals()?;
         Ok(stop)
+    }
+
+    /// SIGINT and SIGTERM set it from now on.
+    ///
+    /// # Errors
+    /// When the process may not handle signals.
+    pub fn request_at_signals(&self) -> anyhow::Result<()> {
+        self.set_on(SIGINT)?;
+        self.set_on(SIGTERM)
     }
 
     /// SIGHUP sets it, too, so that closing the terminal ends the run. A run started with nohup(1)

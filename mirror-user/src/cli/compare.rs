@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mirror_compare::gate::Gate;
 
 use super::SourceArgs;
-use crate::settings::{CompareSettings, DashboardSettings, RedactSettings};
+use crate::settings::{AdminSettings, CompareSettings, DashboardSettings, RedactSettings};
 use crate::units::{Bytes, parse_duration};
 
 /// `mirror compare`.
@@ -45,6 +45,9 @@ pub struct CompareArgs {
     /// The dashboard.
     #[command(flatten)]
     pub dashboard: DashboardSettings,
+    /// Metrics and health.
+    #[command(flatten)]
+    pub admin: AdminSettings,
     /// What is redacted.
     #[command(flatten)]
     pub redact: RedactSettings,

@@ -1,11 +1,13 @@
 //! Arguments of `mirror run` and `mirror config`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
 use super::{ConvertArgs, ReportArgs};
 use crate::settings::{AdminSettings, DashboardSettings};
+use crate::units::parse_duration;
 
 /// `mirror run`.
 #[derive(Debug, Args)]
@@ -36,11 +38,14 @@ pub struct RunArgs {
 #[command(next_help_heading = "Plan")]
 pub struct PlanArgs {
     /// Send nothing; tell what this file would send that --config does not, and what differs between them
-    #[arg(long, value_name = "NEW", requires = "against")]
+    #[arg(long, value_name = "NEW", requires = "requests")]
     pub plan: Option<PathBuf>,
     /// The capture files, or directories of them, whose requests --plan looks at
-    #[arg(long, value_name = "FILE|DIR", requires = "plan", num_args = 1..)]
+    #[arg(long, value_name = "FILE|DIR", requires = "plan", num_args = 1.., group = "requests")]
     pub against: Vec<PathBuf>,
+    /// In place of captures, --plan looks at what the source of --config sees for this time, such as 2m
+    #[arg(long, value_name = "TIME", requires = "plan", group = "requests", value_parser = parse_duration)]
+    pub live: Option<Duration>,
 }
 
 /// `mirror config`.

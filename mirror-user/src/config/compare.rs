@@ -70,7 +70,8 @@ impl CompareConfig {
             !reports_stored || args.redact == key_alone(&args.redact),
             "--redact: what --store holds was redacted when it was stored, and stays so"
         );
-        let run = compared(args, File { source, redact, ..File::default() })?;
+        let admin = over(args.admin.clone(), &beside.admin);
+        let run = compared(args, File { source, redact, admin, ..File::default() })?;
         ensure!(
             reports_stored || !run.source.from.is_empty(),
             "--from: where does production's traffic come from?"
@@ -84,11 +85,16 @@ impl CompareConfig {
             Some(store) => Some(stored(args, store, &comparing)?),
             None => None,
         };
-        let runs = match &args.to {
+        let admin = run.clone();
+        let mut runs = match &args.to {
             _ if stored.is_some() => Vec::new(),
             Some(_) => vec![live(&run, comparing)?],
             None => recorded(args, run, &comparing)?,
         };
+        // The one that compares; the candidate's recording is only read.
+        if let Some(compares) = runs.last_mut() {
+            compares.admin = super::admin::options(&admin, &compares.ports())?;
+        }
         let (junit, html) = (create(args.junit.as_deref())?, create(args.html.as_deref())?);
         let reports = Reports { json: args.json, junit, html };
         let ports = runs.first().map(Config::ports).unwrap_or_default();

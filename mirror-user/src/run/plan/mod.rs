@@ -1,16 +1,18 @@
 //! `mirror run --plan`: what a new configuration file would send that the present one does not, against a
-//! capture. Nothing is attached, opened for writing or sent, and no privileges are needed.
+//! capture, or against live traffic for some time. Nothing is sent. With a capture nothing is attached or
+//! opened for writing, and no privileges are needed.
 //!
-//! In: two files, both valid, and capture files. Out: a [`Report`]: the settings that differ, and for each
+//! In: two files, both valid, and capture files or what the source of the present file sees. Out: a [`Report`]: the settings that differ, and for each
 //! target how many requests it gets by either file. Both files judge the same exchanges, as a run would
 //! after a reload: the new rules keep the seed of random samples, and the new redactor the key. What
 //! depends on time and load is not looked at: ramps, breakers, queues, limits of rates and connections. Nor
-//! is what captures do not tell: directions, snap lengths.
+//! is what captures do not tell: directions, snap lengths; live, these are captured as far as both files agree.
 //!
 //! It remembers counts by target and rule, and what reassembly remembers.
 
 mod differences;
 mod judge;
+mod live;
 mod report;
 
 use std::path::Path;
@@ -20,14 +22,15 @@ use anyhow::Context;
 
 use self::judge::Judge;
 pub use self::report::Report;
-use crate::cli::{PlanArgs, RunArgs};
+use crate::cli::RunArgs;
 use crate::config::command;
 use crate::config::file::File;
 use crate::decode::{Decoder, Limits};
 use crate::filter::Ports;
 use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
 use crate::pipeline::{Front, Packets, Reading};
-use crate::source::folder;
+use crate::shutdown::Stop;
+use crate::source::{PacketSource, folder};
 use crate::tcp::{FlowTable, TcpLimits};
 
 /// A file's reader never waits; what is passed on is what it has.
@@ -44,10 +47,17 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Report> {
     let mut now = Judge::new(&present, None)?;
     let mut then = Judge::new(&next, Some(&now))?;
     let mut report = Report::new(&present, &next);
-    let mut front = front(&present, &next, plan)?;
+    let stop = Stop::default();
+    let mut front = match plan.live {
+        Some(time) => live::front(&present, &next, time, &stop)?,
+        None => stages(&present, &next, folder::open(&plan.against)?, TcpLimits::for_files()),
+    };
     let mut exchanges = Vec::new();
     loop {
         let reading = front.read(WAIT, &mut exchanges)?;
+        if stop.requested() {
+            front.stop();
+        }
         if reading == Reading::End {
             front.finish(&mut exchanges)?;
         }
@@ -64,21 +74,30 @@ fn read(path: &Path) -> anyhow::Result<File> {
     command::parse_for_run(path, &command::text(path)?)
 }
 
-/// Everything in the capture that either file could want.
-fn front(present: &File, next: &File, plan: &PlanArgs) -> anyhow::Result<Packets> {
-    let files = [present, next];
-    let ports = files.map(|file| &file.source.filter.ports);
-    let server_ports = match ports.iter().any(|ports| ports.is_empty()) {
+/// The ports of both files.
+fn ports(present: &File, next: &File) -> Ports {
+    let ports = [present, next].map(|file| &file.source.filter.ports);
+    match ports.iter().any(|ports| ports.is_empty()) {
         true => Ports::default(),
         false => {
             let ranges = ports.into_iter().flatten();
             Ports::of_ranges(ranges.map(|range| range.first..=range.last))
         }
-    };
+    }
+}
+
+/// The stages that find everything in the source that either file could want.
+fn stages(
+    present: &File,
+    next: &File,
+    source: Box<dyn PacketSource>,
+    limits: TcpLimits,
+) -> Packets {
+    let files = [present, next];
+    let server_ports = ports(present, next);
     let total = files.map(File::longest_body).into_iter().max().unwrap_or_default();
     let request_body = BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
     let http = HttpTable::new(HttpOptions { request_body, ..HttpOptions::default() });
-    let source = folder::open(&plan.against)?;
-    let flows = FlowTable::new(TcpLimits { server_ports, ..TcpLimits::for_files() });
-    Ok(Packets::new(source, Decoder::new(Limits::default()), flows, http))
+    let flows = FlowTable::new(TcpLimits { server_ports, ..limits });
+    Packets::new(source, Decoder::new(Limits::default()), flows, http)
 }

@@ -15,7 +15,7 @@ use crate::stats::grouped;
 pub struct Report {
     /// Parts of the file, and what becomes of them.
     changes: Vec<Difference>,
-    /// Requests in the capture.
+    /// Requests that were captured.
     requests: u64,
     /// Of these, those that go to no target.
     nowhere: Nowhere,
@@ -90,7 +90,7 @@ impl fmt::Display for Report {
         for (part, what) in &self.changes {
             writeln!(f, "  {part:width$}  {what}")?;
         }
-        writeln!(f, "\nOf {} requests in the capture, nothing was sent:", grouped(self.requests))?;
+        writeln!(f, "\nOf {} captured requests, nothing was sent:", grouped(self.requests))?;
         let width = self.targets.keys().map(String::len).max().unwrap_or_default().max(7);
         let row = |f: &mut fmt::Formatter<'_>, name: &str, cells: [String; 5]| {
             write!(f, "  {name:width$}")?;

@@ -87,7 +87,13 @@ fn no_preset_is_privileged_and_the_default_shares_nothing_with_the_node() {
         for line in ["hostNetwork", "hostPID", "SYS_ADMIN"] {
             assert!(!(is_default && rendered.contains(line)), "{line}");
         }
-        assert!(!rendered.contains("automountServiceAccountToken: true"));
+        // Who is not asked for pods has no token.
+        let asks = example.ends_with("pods");
+        assert_eq!(rendered.contains("automountServiceAccountToken: true"), asks);
+        assert_eq!(
+            rendered.contains("verbs: [get, list, watch]") || rendered.contains("- watch"),
+            asks
+        );
     }
 }
 
@@ -124,6 +130,8 @@ fn chart_refuses_values_that_it_does_not_know() {
         ("admin.tokenSecret=", "tokenSecret"),
         ("tolerated=yes", "tolerated"),
         ("cgroup=", "cgroup"),
+        ("preset=pods,pods.annotation=", "pods"),
+        ("config.source.pods=all", "source"),
     ] {
         let output = template(&values).args(["--set", wrong]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -27,11 +27,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* "true" where mirror asks the API server for pods. */}}
+{{- define "mirror.asksForPods" -}}
+{{- if or .Values.rbac.pods (eq .Values.preset "pods") -}}true{{- end -}}
+{{- end -}}
+
+{{/* "true" where cgroups are seen. */}}
+{{- define "mirror.seesCgroups" -}}
+{{- if has .Values.preset (list "cgroup" "pods") -}}true{{- end -}}
+{{- end -}}
+
 {{/* The configuration file: what the values say, over `config`. */}}
 {{- define "mirror.config" -}}
 {{- $source := dict -}}
 {{- if eq .Values.preset "cgroup" -}}
 {{- $_ := set $source "cgroup" (required "cgroup: needed by preset cgroup, such as kubepods.slice" .Values.cgroup) -}}
+{{- else if eq .Values.preset "pods" -}}
+{{- $pods := dict -}}
+{{- range $key, $value := .Values.pods -}}{{- if $value -}}{{- $_ := set $pods $key $value -}}{{- end -}}{{- end -}}
+{{- if not $pods -}}{{- fail "pods: needed by preset pods: namespaces, labels or annotation" -}}{{- end -}}
+{{- $_ := set $source "pods" $pods -}}
 {{- else if eq .Values.preset "host" -}}
 {{- $_ := set $source "from" .Values.interfaces -}}
 {{- else -}}

@@ -73,10 +73,10 @@ const PAGE: [&str; 2] = ["--dashboard", "127.0.0.1:0"];
 /// Exchanges into the comparison, and those that were compared.
 fn compared(mirror: &Mirror) -> (u64, u64) {
     let health = &overview(mirror)["health"];
-    let accounts = health["accounts"].as_array().expect("accounts").iter();
+    let mut accounts = health["accounts"].as_array().expect("accounts").iter();
     let of =
         |account: &Value| account["name"].as_str().is_some_and(|name| name.starts_with("compared"));
-    let account = accounts.filter(|account| of(account)).next_back();
+    let account = accounts.rfind(|account| of(account));
     let count = |key: &str| account.and_then(|account| account[key].as_u64()).unwrap_or_default();
     (count("seen"), count("delivered"))
 }

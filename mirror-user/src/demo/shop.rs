@@ -54,8 +54,11 @@ impl Shop {
                 json!({ "q": query, "hits": [101, 103, 119], "scanned": noise.below(1 << 40) }),
             ),
         };
-        body["requestId"] = noise.uuid().into();
-        body["servedAt"] = format!("{:.3}", jiff::Timestamp::now()).into();
+        if let Some(fields) = body.as_object_mut() {
+            let now = format!("{:.3}", jiff::Timestamp::now());
+            fields.insert("requestId".to_owned(), noise.uuid().into());
+            fields.insert("servedAt".to_owned(), now.into());
+        }
         let (body, trace) = (body.to_string(), noise.uuid());
         let head = format!(
             "HTTP/1.1 {status} {}\r\nContent-Type: application/json\r\nX-Request-Id: {trace}\r\nContent-Length: {}\r\n\r\n",

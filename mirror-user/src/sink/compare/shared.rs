@@ -151,4 +151,43 @@ mod tests {
         assert_eq!(first.gate(), second.gate(), "readers see what goes on");
         assert!(second.gate().is_some());
     }
+
+    #[cfg(feature = "store")]
+    #[test]
+    fn a_comparison_that_begins_anew_keeps_the_store() {
+        use mirror_compare::pair::{Answer, Request, Response};
+
+        use crate::sink::compare::store::{Anew, Limits, Place, Range, RunFacts};
+
+        let response = |status| Response {
+            status,
+            fields: Vec::new(),
+            trailers: Vec::new(),
+            content: mirror_compare::lift::Content::Bytes(b"".into()),
+            at: None,
+            latency_us: None,
+        };
+        let pair = Pair {
+            id: "1".into(),
+            request: Request { method: "GET", target: "/", fields: &[], body: b"" },
+            production: response(200),
+            candidate: Answer::Response(response(500)),
+            control: None,
+            again: None,
+        };
+        let store = Store::open(&Place::Memory, Limits::default(), RunFacts::default(), true);
+        let run = Shared::kept_in(Some(store.unwrap()));
+        let first = run.begin(Options::default(), None);
+        let store = first.store().unwrap();
+        store.start().unwrap();
+        assert!(first.push(&pair).is_some());
+        let second = run.begin(Options::default(), None);
+        assert!(second.push(&pair).is_some() && first.push(&pair).is_none());
+        second.settle();
+        let anew = Shared::default().begin(Options::default(), None);
+        let each = |_: &_| Ok(std::ops::ControlFlow::Continue(()));
+        Anew::new(store.clone(), Range::new(None, None)).pass(&anew, each).unwrap();
+        let basis = anew.lock().basis().unwrap();
+        assert_eq!((basis.runs, basis.judged, basis.missing), (2, 2, 0));
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use common::response;
 use libfuzzer_sys::fuzz_target;
-use mirror_compare::comparison::{Comparison, Options, Pair};
+use mirror_compare::comparison::{Options, Pair};
 use mirror_compare::pair::{Answer, Request};
 use mirror_user::admin::Access;
 use mirror_user::dashboard::{Watched, answer};
@@ -25,15 +25,13 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn page() -> Arc<Watched> {
-    let mut comparison = Comparison::new(Options {
-        details: true,
-        diffy: Some(Default::default()),
-        ..Options::default()
-    });
+    let options =
+        Options { details: true, diffy: Some(Default::default()), ..Options::default() };
+    let comparison = Shared::default().begin(options, None);
     for n in 0..10 {
         let (left, right) = (format!("{{\"a\":{n}}}"), format!("{{\"a\":{}}}", n + 1));
         let kind = b"application/json";
-        comparison.push(&Pair {
+        comparison.lock().push(&Pair {
             id: n.to_string().into(),
             request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
             production: response(kind, left.as_bytes()),
@@ -42,7 +40,7 @@ fn page() -> Arc<Watched> {
             again: None,
         });
     }
-    Watched::new(Shared::new(comparison, None))
+    Watched::new(comparison)
 }
 
 fuzz_target!(|input: (u8, &str, &str)| {

@@ -54,10 +54,10 @@ impl Shop {
                 json!({ "q": query, "hits": [101, 103, 119], "scanned": noise.below(1 << 40) }),
             ),
         };
-        if let Some(fields) = body.as_object_mut() {
-            let now = format!("{:.3}", jiff::Timestamp::now());
-            fields.insert("requestId".to_owned(), noise.uuid().into());
-            fields.insert("servedAt".to_owned(), now.into());
+        let now = format!("{:.3}", jiff::Timestamp::now());
+        if let Some(body) = body.as_object_mut() {
+            body.insert("requestId".to_owned(), noise.uuid().into());
+            body.insert("servedAt".to_owned(), now.into());
         }
         let (body, trace) = (body.to_string(), noise.uuid());
         let head = format!(

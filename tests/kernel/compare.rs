@@ -133,7 +133,7 @@ fn without_a_control_the_capture_alone_is_the_left_side() {
 /// A plan: one target that is compared, beside one that only replays.
 fn plan(candidate: &Target, plain: &Target, more: &str) -> String {
     format!(
-        "version: 1\nsource: {{ from: {CABLE}, ports: 8080 }}\ndashboard: {{ listen: 127.0.0.1:0 }}\ntargets:\n\
+        "version: 1\nsource: {{ from: {CABLE}, ports: 8080 }}\ndashboard: {{ listen: 127.0.0.1:0, diffy-compatible: true }}\ntargets:\n\
          \x20 canary: {{ url: \"{}\", compare: {{ {more} }} }}\n\
          \x20 plain: {{ url: \"{}\" }}\n",
         candidate.url(),
@@ -143,10 +143,14 @@ fn plan(candidate: &Target, plain: &Target, more: &str) -> String {
 
 /// What the page answers.
 fn overview(mirror: &Mirror) -> Value {
+    answer(mirror, "/api/v1/overview")
+}
+
+fn answer(mirror: &Mirror, path: &str) -> Value {
     let said = mirror.said();
     let address = said.split("dashboard: http://").nth(1).expect("a page").split('/').next();
     let page = Endpoint(address.expect("an address").parse().expect("an address"));
-    serde_json::from_str(&page.get("/api/v1/overview").body).expect("JSON")
+    serde_json::from_str(&page.get(path).body).expect("JSON")
 }
 
 #[test]
@@ -175,6 +179,7 @@ fn a_compared_target_runs_beside_others_and_a_reload_begins_its_comparison_anew(
         ask(lab, REQUESTS);
         new.wait_for(REQUESTS, patience());
         until("the new one is compared", || failing(&mirror) == (all, 0));
+        assert_eq!(answer(&mirror, "/api/1/info")["candidate"]["target"], new.url());
         let summary = mirror.summary();
         assert_balance(&summary);
         assert_once(&new.received(), REQUESTS);
@@ -182,6 +187,9 @@ fn a_compared_target_runs_beside_others_and_a_reload_begins_its_comparison_anew(
         assert_eq!(plain.received().len(), 2 * REQUESTS, "it stayed");
         assert_eq!(summary["comparison"]["pairs"], REQUESTS, "{summary:#}");
         assert_eq!(fields(&summary["comparison"]), [[""; 3]; 0]);
+        // What the page judges anew is stored, whichever target it was of.
+        let (compared, stored, _) = account(&summary, "stored pairs");
+        assert_eq!((compared, stored), (2 * all, 2 * all), "{summary:#}");
         let told = summary["notes"].to_string();
         assert!(told.contains(&format!(r#"["to canary answered",{REQUESTS}]"#)), "{told}");
     });

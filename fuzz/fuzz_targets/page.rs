@@ -25,8 +25,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn page() -> Arc<Watched> {
-    let options =
-        Options { details: true, diffy: Some(Default::default()), ..Options::default() };
+    let options = Options { details: true, diffy: Some(Default::default()), ..Options::default() };
     let comparison = Shared::default().begin(options, None);
     for n in 0..10 {
         let (left, right) = (format!("{{\"a\":{n}}}"), format!("{{\"a\":{}}}", n + 1));

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::cgroup::{Group, hierarchy};
 use crate::support::api::{Api, Fault};
 use crate::support::binary;
-use crate::support::netns::{Lab, Mirror, until};
+use crate::support::netns::{Lab, Mirror, timed, until};
 use crate::support::scrape::{Endpoint, Samples};
 use crate::support::summary::assert_balance;
 use crate::support::target::{Behaviour, Target};
@@ -350,10 +350,11 @@ fn annotations_stop_one_pod_and_all_copying_within_a_second() {
         // mirror's own pod would match, and is not captured.
         let own = |annotations| api.apply("mirror-x", &node.uid("own"), shop(), annotations);
         own(json!({}));
-        let asked = Instant::now();
-        own(json!({ "mirror.dev/pause": "true" }));
-        until("it pauses", paused);
-        println!("paused {:?} after the annotation", asked.elapsed());
+        let pausing = timed(|| {
+            own(json!({ "mirror.dev/pause": "true" }));
+            until("it pauses", paused);
+        });
+        println!("paused {pausing:?} after the annotation");
         pod.asks(lab, URL);
         until("the packets are counted as paused", || {
             let paused = [("seam", "kernel"), ("reason", "paused")];
@@ -391,18 +392,17 @@ fn measured_from_the_start_of_a_container_to_its_first_captured_request() {
         for number in 0..TIMES {
             let name = format!("shop-{number}");
             api.apply(&name, &node.uid(&name), shop(), json!({}));
-            let started = Instant::now();
-            let pod = node.start(CGROUPFS, &name);
-            // Asks again and again, as a client that does not know when it is captured.
             let mut asked = 0_u32;
-            until("a request is captured", || {
-                pod.asks(lab, URL);
-                asked += 1;
-                requests(&name) > 0.0
-            });
-            times.push(started.elapsed());
+            times.push(timed(|| {
+                let pod = node.start(CGROUPFS, &name);
+                // Asks again and again, as a client that does not know when it is captured.
+                until("a request is captured", || {
+                    pod.asks(lab, URL);
+                    asked += 1;
+                    requests(&name) > 0.0
+                });
+            }));
             missed += asked - 1;
-            drop(pod);
             api.delete(&name);
         }
         times.sort();

@@ -310,6 +310,14 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
     output
 }
 
+/// How long something real takes. For figures that are printed: no test depends on them.
+#[expect(clippy::disallowed_methods, reason = "measures in real time")]
+pub(crate) fn timed(what: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    what();
+    start.elapsed()
+}
+
 /// Waits until `condition` holds, no longer than [`patience`].
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "waits for a real process, with a deadline")]

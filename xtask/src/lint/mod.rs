@@ -4,6 +4,7 @@ mod links;
 
 use std::process::Command;
 
+use crate::test::FEATURES;
 use crate::{cargo, cargo_command, root, run_command, setup};
 
 /// Workspaces of their own.
@@ -25,7 +26,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         cargo.env("RUSTC_BOOTSTRAP", "1")
     })?;
     clippy(FUZZ_TARGETS, "target/fuzz", &[], |cargo| cargo)?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--features", FEATURES];
+    cargo(&[&clippy[..], &["--", "-D", "warnings"]].concat())?;
     run_command(
         cargo_command()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items"])

@@ -9,7 +9,7 @@ use anyhow::ensure;
 
 use self::outcome::Outcome;
 use self::programs::doc_tests;
-pub(crate) use self::programs::{build_all, kernel_test};
+pub(crate) use self::programs::{FEATURES, build_all, kernel_test};
 use crate::setup::ensure_tools;
 use crate::{cargo_command, ebpf, root, run_command, setup};
 

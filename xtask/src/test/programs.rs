@@ -41,7 +41,7 @@ impl Program {
 }
 
 /// What the image and the packages have on, and a plain build has not.
-const FEATURES: &str = "mirror-user/kubernetes";
+pub(crate) const FEATURES: &str = "mirror-user/kubernetes";
 
 /// Builds every test binary of the workspace and the programs that they start, the sample
 /// service included. One build serves all stages: with other flags cargo would choose other
@@ -61,10 +61,11 @@ pub(crate) fn build_all() -> anyhow::Result<Vec<Program>> {
     Ok(programs)
 }
 
-/// The examples in the documentation, which cargo alone can build and run.
+/// The examples in the documentation, which cargo alone can build and run: with the same features, so that
+/// nothing is built anew.
 pub(super) fn doc_tests() -> Command {
     let mut command = cargo_command();
-    command.args(["test", "--workspace", "--doc", "--no-fail-fast"]);
+    command.args(["test", "--workspace", "--doc", "--no-fail-fast", "--features", FEATURES]);
     command
 }
 

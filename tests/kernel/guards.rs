@@ -1,15 +1,17 @@
 //! Production first: the copying is paused on demand, and mirror samples fewer connections while it
 //! takes more than it may.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use crate::support;
 use crate::support::netns::{CABLE, Lab, Mirror, succeed, until};
+use crate::support::scrape::Endpoint;
 use crate::support::summary::{account, assert_balance, dropped};
 use crate::support::target::{Behaviour, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
+const ADMIN: &str = "127.0.0.1:9600";
 
 const COUNTS: [&str; 7] = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
 
@@ -193,25 +195,22 @@ fn a_reader_of_standard_error_that_ends_costs_nothing() {
     Lab::run(|lab| {
         lab.start_nginx();
         let mut mirror = Command::new(support::binary());
-        mirror.args(COUNTS).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut mirror = mirror.spawn().unwrap();
+        mirror.args(["capture", "--from", CABLE, "--port", "8080", "--json", "--admin", ADMIN]);
+        mirror.arg("--to").arg(lab.path("captured.jsonl"));
+        let mut mirror = mirror.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(mirror.stderr.take().unwrap());
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        assert!(line.contains("attached to"), "{line}");
+        let mut lines = said.by_ref().lines().map(Result::unwrap);
+        // It is attached by then.
+        assert!(lines.any(|line| line.contains("admin: http")));
         drop(said);
         let process = mirror.id().to_string();
         let signal = |name: &str| drop(succeed(Command::new("kill").args([name, &process])));
-        // How often it has written, whatever came of that (proc(5), `syscw`).
-        let writes = || {
-            let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap();
-            let writes = io.lines().find_map(|line| line.strip_prefix("syscw: ")).unwrap();
-            writes.parse::<u64>().unwrap()
-        };
-        for pause in ["-USR1", "-USR2", "-USR1"] {
-            let before = writes();
+        let endpoint = Endpoint(ADMIN.parse().unwrap());
+        for (pause, paused) in [("-USR1", 1.0), ("-USR2", 0.0), ("-USR1", 1.0)] {
             signal(pause);
-            until("it has said so, to nobody", || writes() > before);
+            until("it has done so, and said it to nobody", || {
+                endpoint.scrape().sum("mirror_capture_paused", &[]) == paused
+            });
         }
         signal("-INT");
         let output = mirror.wait_with_output().unwrap();

@@ -9,12 +9,10 @@ use super::compared::Comparing;
 use super::outputs::compare::Compared;
 use super::outputs::replay::{Bodies, ReplayTarget, replay};
 use super::source::Source;
-use super::{Config, SummaryForm, redact, run_name, store};
+use super::{Config, redact, run_name, store};
 use crate::admin::Access;
 use crate::dashboard;
-use crate::filter::{Choice, Ports, Watch};
-use crate::guard;
-use crate::rules::Rules;
+use crate::filter::{Choice, Ports};
 use crate::rules::sample::Portion;
 use crate::rules::tag::Marks;
 use crate::settings::{DashboardSettings, RedactSettings};
@@ -85,20 +83,7 @@ impl Config {
 
     fn for_demo(from: From, to: ReplayTarget) -> Self {
         let (source, ports) = from.open();
-        Self {
-            source,
-            watch: Watch::new(Choice::of_ports(ports)),
-            output: replay(vec![to], Bodies::default()),
-            rules: Rules::for_targets(),
-            run_for: None,
-            guard: guard::Limits::default(),
-            summary: SummaryForm::Text,
-            report: None,
-            followed: None,
-            admin: None,
-            comparison: None,
-            dashboard: None,
-        }
+        Self::of_parts(source, Choice::of_ports(ports), replay(vec![to], Bodies::default()))
     }
 }
 

@@ -31,7 +31,7 @@ use self::source::Source;
 use self::start::Followed;
 use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, SourceArgs};
 use crate::files::{Destination, Existing};
-use crate::filter::{Ports, Watch};
+use crate::filter::{Choice, Ports, Watch};
 use crate::guard;
 use crate::report::ReportFile;
 use crate::rules::Rules;
@@ -152,20 +152,9 @@ impl Config {
             !choice.ports.is_empty(),
             "{interface}: which ports? add --port, such as --port 8080, or --config"
         );
-        Ok(Some(Self {
-            source: Source::live(interface.clone()),
-            watch: Watch::new(choice),
-            output: outputs::shown::counts(),
-            rules: Rules::for_reports(),
-            run_for: Some(args.run_for),
-            guard: guard::Limits::default(),
-            summary: SummaryForm::Text,
-            report: None,
-            followed: None,
-            admin: None,
-            comparison: None,
-            dashboard: None,
-        }))
+        let source = Source::live(interface.clone());
+        let config = Self::of_parts(source, choice, outputs::shown::counts());
+        Ok(Some(Self { run_for: Some(args.run_for), ..config }))
     }
 
     /// A run that shows or writes messages, with the settings of `--config`.
@@ -230,21 +219,26 @@ impl Config {
             );
             filter::ensure_of_files(&choice)?;
         }
+        Ok(Self { run_for, guard, summary, ..Self::of_parts(source, choice, output) })
+    }
+
+    /// A run without limits, rules of a user, an endpoint or a page.
+    fn of_parts(source: Source, choice: Choice, output: OutputPlan) -> Self {
         let rules = if output.sends { Rules::for_targets() } else { Rules::for_reports() };
-        Ok(Self {
+        Self {
             source,
             watch: Watch::new(choice),
             output,
             rules,
-            run_for,
-            guard,
-            summary,
+            run_for: None,
+            guard: guard::Limits::default(),
+            summary: SummaryForm::Text,
             report: None,
             followed: None,
             admin: None,
             comparison: None,
             dashboard: None,
-        })
+        }
     }
 
     /// How the summary is printed.

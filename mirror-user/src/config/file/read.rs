@@ -2,6 +2,7 @@
 
 use super::model::{File, TargetSpec, VERSION};
 use super::{LIMITS, check, read_rules, read_target};
+use crate::settings::define::Settings;
 use crate::settings::{
     AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, SourceSettings,
     read,
@@ -57,7 +58,10 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let advice = "where packets come from; write source: { from: eth0, ports: 8080 }";
     let source = reader.required(&fields, "source", advice);
     let source = source.and_then(|node| read::map(reader, node)).map(|(source, _)| source);
-    let admin = fields.get("admin").and_then(|node| admin(reader, node, source.as_ref()));
+    let captured = |port| is_captured(source.as_ref(), port);
+    let admin = fields
+        .get("admin")
+        .and_then(|node| served(reader, node, |admin: &AdminSettings| admin.problem(captured)));
     let advice = "where requests go; write targets: { staging: { url: http://staging:8080 } }";
     let targets = reader.required(&fields, "targets", advice);
     let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
@@ -76,8 +80,9 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         }
     });
     let targets: Vec<TargetSpec> = targets.collect();
-    let dashboard =
-        fields.get("dashboard").and_then(|node| dashboard(reader, node, source.as_ref()));
+    let dashboard = fields.get("dashboard").and_then(|node| {
+        served(reader, node, |dashboard: &DashboardSettings| dashboard.problem(captured))
+    });
     let compares = targets.iter().any(|target| target.compare.is_some());
     if let (false, Some(node)) = (compares, fields.get("dashboard")) {
         reader.wrong(node.at, "dashboard: nothing is compared; add `compare: true` to a target");
@@ -97,32 +102,19 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     })
 }
 
-fn admin(
+/// The settings of what is served at an address, `listen`; `problem` says what is wrong with that.
+fn served<G: Settings>(
     reader: &mut Reader,
     node: &Node,
-    source: Option<&SourceSettings>,
-) -> Option<AdminSettings> {
-    let (admin, fields) = read::map::<AdminSettings>(reader, node)?;
+    problem: impl FnOnce(&G) -> Option<String>,
+) -> Option<G> {
+    let (settings, fields) = read::map::<G>(reader, node)?;
     if let Some(listen) = fields.get("listen")
-        && let Some(problem) = admin.problem(|port| is_captured(source, port))
+        && let Some(problem) = problem(&settings)
     {
         reader.wrong(listen.at, problem);
     }
-    Some(admin)
-}
-
-fn dashboard(
-    reader: &mut Reader,
-    node: &Node,
-    source: Option<&SourceSettings>,
-) -> Option<DashboardSettings> {
-    let (dashboard, fields) = read::map::<DashboardSettings>(reader, node)?;
-    if let Some(listen) = fields.get("listen")
-        && let Some(problem) = dashboard.problem(|port| is_captured(source, port))
-    {
-        reader.wrong(listen.at, problem);
-    }
-    Some(dashboard)
+    Some(settings)
 }
 
 fn is_captured(source: Option<&SourceSettings>, port: u16) -> bool {

@@ -120,12 +120,13 @@ impl<'a> Context<'a> {
         }
         // A token next to other characters may create new matches.
         let is_alone = matches!(&self.found[..], [one] if one.range == (0..text.len()));
+        let passes = if is_alone { 1 } else { MAX_PASSES };
         let start = out.len();
         if !self.write_found(at, text, out) {
             out.truncate(start);
             return false;
         }
-        for _ in 1..if is_alone { 1 } else { MAX_PASSES } {
+        for _ in 1..passes {
             let written = out.get(start..).unwrap_or_default();
             self.scan(written, Signs::of(written));
             if self.found.is_empty() {

@@ -145,9 +145,11 @@ impl Detectors {
             return false;
         }
         if self.secrets {
-            // A head has the other kinds.
-            let at = memchr::memchr(b'@', text).map_or(Signs::MARK, |_| Signs::AT);
-            let signs = Signs::MARK | Signs::SEPARATOR | Signs::DIGIT | at;
+            // A head has these kinds.
+            let mut signs = Signs::MARK | Signs::SEPARATOR | Signs::DIGIT;
+            if memchr::memchr(b'@', text).is_some() {
+                signs = signs | Signs::AT;
+            }
             words::each(text, signs, |range, _| {
                 let end = range.end;
                 hit(range);

@@ -24,7 +24,8 @@ impl Signs {
     /// Bytes beyond ASCII.
     pub(in crate::rules::redact) const BEYOND: Self = Self(32);
     /// What a finding shorter than every secret needs.
-    pub(super) const NEEDED: Self = Self(2 | 4 | 8 | 16 | 32);
+    pub(super) const NEEDED: Self =
+        Self(Self::SEPARATOR.0 | Self::AT.0 | Self::OPENING.0 | Self::DIGIT.0 | Self::BEYOND.0);
 
     /// The kinds of which `text` has a byte.
     pub(in crate::rules::redact) fn of(text: &[u8]) -> Self {

@@ -6,12 +6,11 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support;
 use crate::support::netns::{CABLE, Lab, Mirror, succeed, until};
-use crate::support::scrape::Endpoint;
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::{account, assert_balance, dropped};
 use crate::support::target::{Behaviour, Target};
 
 const URL: &str = "http://10.77.0.1:8080";
-const ADMIN: &str = "127.0.0.1:9600";
 
 const COUNTS: [&str; 7] = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
 
@@ -205,11 +204,10 @@ fn a_reader_of_standard_error_that_ends_costs_nothing() {
         drop(said);
         let process = mirror.id().to_string();
         let signal = |name: &str| drop(succeed(Command::new("kill").args([name, &process])));
-        let endpoint = Endpoint(ADMIN.parse().unwrap());
         for (pause, paused) in [("-USR1", 1.0), ("-USR2", 0.0), ("-USR1", 1.0)] {
             signal(pause);
             until("it has done so, and said it to nobody", || {
-                endpoint.scrape().sum("mirror_capture_paused", &[]) == paused
+                endpoint().scrape().sum("mirror_capture_paused", &[]) == paused
             });
         }
         signal("-INT");

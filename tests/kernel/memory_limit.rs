@@ -8,11 +8,10 @@ use std::process::{Command, Stdio};
 use super::cgroup::hierarchy;
 use crate::support::binary;
 use crate::support::netns::{Lab, Mirror, until};
-use crate::support::scrape::Endpoint;
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::assert_balance;
 use crate::support::target::{Behaviour, Target};
 
-const ADMIN: &str = "127.0.0.1:9600";
 const MIB: u64 = 1 << 20;
 
 /// As in `deploy/helm/mirror/templates`: the container ends at ring + budget, and the guard acts at ring + 3/4 of
@@ -111,7 +110,7 @@ fn at_its_limit_of_memory_it_drops_and_counts_and_is_not_killed() {
         let mut command = limited.command(binary());
         command.env("TMPDIR", lab.path(""));
         let mirror = Mirror::start_as(lab, command, &args);
-        let endpoint = Endpoint(ADMIN.parse().unwrap());
+        let endpoint = endpoint();
         // Bodies in memory, then bodies that are spooled, then heads.
         for bytes in [64 << 10, 2 << 20, 1] {
             assert!(load(lab, bytes).status().unwrap().success());

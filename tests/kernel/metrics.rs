@@ -7,15 +7,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use crate::support::scrape::Endpoint;
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::assert_balance;
 use crate::support::target::{Behaviour, Target};
-
-const ADMIN: &str = "127.0.0.1:9600";
-
-fn endpoint() -> Endpoint {
-    Endpoint(ADMIN.parse().unwrap())
-}
 
 /// A process that is killed when this is dropped.
 struct Process(Child);

@@ -12,16 +12,11 @@ use super::cgroup::{Group, hierarchy};
 use crate::support::api::{Api, Fault};
 use crate::support::binary;
 use crate::support::netns::{Lab, Mirror, timed, until};
-use crate::support::scrape::{Endpoint, Samples};
+use crate::support::scrape::{ADMIN, Samples, endpoint};
 use crate::support::summary::assert_balance;
 use crate::support::target::{Behaviour, Target};
 
-pub(crate) const ADMIN: &str = "127.0.0.1:9600";
 pub(crate) const URL: &str = "http://10.77.0.1:8080/";
-
-pub(crate) fn endpoint() -> Endpoint {
-    Endpoint(ADMIN.parse().unwrap())
-}
 
 /// How a kubelet and a runtime name things: the class's folder, the pod's in it, the container's in that. `UID` is
 /// the pod's UID, `U_ID` the same with `_` for each dash.

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::pods::{ADMIN, CGROUPFS, Node, URL, changes, endpoint, pods, requests};
+use super::pods::{CGROUPFS, Node, URL, changes, pods, requests};
 use crate::support::binary;
 use crate::support::netns::{Lab, Mirror, until};
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::assert_balance;
 
 const SERVER: &str = "https://10.77.0.1:6443";

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support;
 use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
-use crate::support::scrape::Endpoint;
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::{account, assert_balance};
 use crate::support::target::{Behaviour, Target};
 
@@ -159,13 +159,13 @@ fn root_gives_up_what_it_does_not_need_after_the_start_in_every_thread() {
         let file = |name: &str| lab.path(name).to_str().unwrap().to_owned();
         let (url, report, log) = (target.url(), file("report"), file("log"));
         let to = ["--to", &url, "--report", &report, "--log-requests", &log];
-        let admin = ["--admin", "127.0.0.1:9600"];
+        let admin = ["--admin", ADMIN];
         let mut mirror = Mirror::start(lab, &[&["replay"], &to[..], &admin, &from].concat());
         let replay = [("replay", BPF), ("request log", 0), ("admin", 0)];
         assert_threads(mirror.id(), &[&[main, guard, ("timer", 0)], &replay[..]].concat());
         drop(lab.curl(&["http://10.77.0.1:8080/"]));
         target.wait_for(1, patience());
-        Endpoint("127.0.0.1:9600".parse().unwrap()).scrape().assert_sums_hold();
+        endpoint().scrape().assert_sums_hold();
         assert_threads(mirror.id(), &[&[main, guard, ("timer", 0)], &replay[..]].concat());
         drop(mirror.summary());
 

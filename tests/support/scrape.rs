@@ -10,6 +10,14 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Endpoint(pub(crate) SocketAddr);
 
+/// Where mirror's endpoint listens in a namespace of a test's own.
+pub(crate) const ADMIN: &str = "127.0.0.1:9600";
+
+/// The endpoint there.
+pub(crate) fn endpoint() -> Endpoint {
+    Endpoint(ADMIN.parse().expect("an address"))
+}
+
 /// What it answered.
 #[derive(Debug)]
 pub(crate) struct Answer {

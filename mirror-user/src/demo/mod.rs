@@ -4,7 +4,7 @@
 //! If the process may capture, packets are copied from `lo` while the clients talk to production;
 //! otherwise the same conversation comes from an embedded capture file. Either way the requests pass
 //! through the stages that `mirror replay` uses, and arrive at a real server. Then the same is done with a
-//! candidate, whose responses are compared with production's ([`compared`]).
+//! candidate, whose responses are compared with production's.
 
 mod compared;
 mod server;

@@ -4,7 +4,7 @@
 //! comparing thread ──pair──► queue ──► a thread with the database ──pairs──► judged anew
 //! ```
 //!
-//! Whoever compares never waits for the disk: a pair beyond [`MAX_QUEUED`] is not stored, and counted; only recordings that
+//! Whoever compares never waits for the disk: a pair beyond `MAX_QUEUED` is not stored, and counted; only recordings that
 //! are compared with each other wait. The thread writes what is there in one transaction and bounds what it has
 //! written, in bytes and in age ([`Limits`]). When space runs out, the kinds with the most pairs are thinned: a kind is an
 //! endpoint and the fields that differ, and of each a uniform sample stays (pairs with the lowest random numbers).

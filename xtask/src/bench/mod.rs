@@ -27,24 +27,49 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live"] => live::run(live::ROUNDS),
-        ["live", "compare"] => live::compare(live::ROUNDS),
-        ["live", "compare", "--rounds", rounds] => live::compare(rounds.parse()?),
-        ["live", "--rounds", rounds] => live::run(rounds.parse()?),
+        ["live", "compare", options @ ..] => live::compare(&Options::of(options)?),
+        ["live", options @ ..] => live::run(&Options::of(options)?),
         ["kernel"] => program::run(),
         // By `live`, in the customers' namespace.
         ["load", address, rate, seconds] => {
             load::run(address.parse()?, rate.parse()?, seconds.parse()?)
         }
-        ["offline"] => offline::run(None),
-        ["offline", "--pcap", file] => offline::run(Some(Path::new(file))),
+        ["offline", options @ ..] => offline::run(&Options::of(options)?),
         ["rules"] => rules::run(),
         ["compare"] => compare::run(),
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE], live [compare] [--rounds N], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
         ),
+    }
+}
+
+/// What a bench can be told.
+#[derive(Default)]
+struct Options<'a> {
+    /// How many steady pairs of each measurement are wanted.
+    rounds: Option<usize>,
+    /// A capture to read instead of one made now.
+    pcap: Option<&'a Path>,
+    /// Another build of `mirror`, measured in the same run: what a change costs.
+    beside: Option<&'a str>,
+}
+
+impl<'a> Options<'a> {
+    fn of(args: &[&'a str]) -> anyhow::Result<Self> {
+        let mut options = Self::default();
+        let (pairs, rest) = args.as_chunks();
+        ensure!(rest.is_empty(), "{}: needs a value", rest.concat());
+        for [name, value] in pairs {
+            match *name {
+                "--rounds" => options.rounds = Some(value.parse()?),
+                "--pcap" => options.pcap = Some(Path::new(*value)),
+                "--beside" => options.beside = Some(value),
+                name => bail!("{name}: not an option of this bench"),
+            }
+        }
+        Ok(options)
     }
 }
 

@@ -2,37 +2,41 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Contender, ROUNDS, capture};
+use super::{Contender, Options, ROUNDS, Run, capture, median};
 use crate::{cargo, root, setup};
 
 /// How many connections the generated captures hold open at a time.
 const OPEN_CONNECTIONS: [u32; 3] = [1_000, 10_000, 100_000];
 
-/// Measures on `file`, or on a capture made now.
-pub(super) fn run(file: Option<&Path>) -> anyhow::Result<()> {
+/// Name of another build of `mirror` in the table.
+const OTHER: &str = "the same by the other build";
+
+/// Measures on a given capture, or on one made now.
+pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
     setup::ensure_tools(setup::BENCH_TOOLS);
     cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir().context("no folder for the bench")?;
     let made = scratch.path().join("mixed.pcap");
-    let file = match file {
+    let file = match options.pcap {
         Some(file) => file,
         None => {
             capture::mixed(&made)?;
             &made
         }
     };
-    against_peers(file, scratch.path())?;
+    against_peers(file, scratch.path(), options)?;
     many_connections(scratch.path())
 }
 
-fn against_peers(file: &Path, scratch: &Path) -> anyhow::Result<()> {
+fn against_peers(file: &Path, scratch: &Path, options: &Options<'_>) -> anyhow::Result<()> {
     let size =
         fs::metadata(file).with_context(|| format!("{}: cannot be read", file.display()))?.len();
     println!(
-        "{} ({} MB), page cache warm, medians of {ROUNDS} interleaved runs:",
+        "{} ({} MB), page cache warm, medians of interleaved runs:",
         file.display(),
         size / 1_000_000
     );
@@ -55,6 +59,10 @@ fn against_peers(file: &Path, scratch: &Path) -> anyhow::Result<()> {
         Contender::new("tcpflow (streams only)", &["tcpflow", "-o", &flows, "-r", &name]),
         Contender::new("tcpflow -a", &["tcpflow", "-a", "-o", &flows, "-r", &name]),
     ];
+    if let Some(other) = options.beside {
+        let command = [other, "inspect", "--summary", "--from", &name];
+        contenders.push(Contender::new(OTHER, &command));
+    }
     contenders.retain(|contender| {
         contender
             .command
@@ -64,7 +72,7 @@ fn against_peers(file: &Path, scratch: &Path) -> anyhow::Result<()> {
     // Not held: a child's peak memory (getrusage(2)) begins with that of its parent at the fork.
     std::io::copy(&mut fs::File::open(file)?, &mut std::io::sink())
         .context("warming the page cache")?;
-    for _ in 0..ROUNDS {
+    for _ in 0..options.rounds.unwrap_or(ROUNDS) {
         for contender in &mut contenders {
             contender.measure()?;
             // tcpflow writes a file for each stream and refuses to overwrite none of them.
@@ -90,6 +98,18 @@ fn against_peers(file: &Path, scratch: &Path) -> anyhow::Result<()> {
         let cpu = mirror.cpu().as_secs_f64() / tcpflow.cpu().as_secs_f64();
         println!("  wall of mirror inspect --summary / tcpdump: {wall:.2} (goal: at most 2.50)");
         println!("  cpu of mirror inspect --summary / tcpflow -a: {cpu:.3} (goal: at most 0.200)");
+    }
+    if let (Some(mirror), Some(other)) = (find("mirror inspect --summary"), find(OTHER)) {
+        let pairs = || mirror.runs.iter().zip(&other.runs);
+        let ratio = |part: fn(&Run) -> Duration| {
+            median(pairs().map(|(it, other)| part(it).as_secs_f64() / part(other).as_secs_f64()))
+        };
+        println!(
+            "  mirror inspect --summary / the other build, median of {} pairs: cpu {:.3}, wall {:.3}",
+            pairs().count(),
+            ratio(|run| run.cpu),
+            ratio(|run| run.wall)
+        );
     }
     Ok(())
 }

@@ -15,23 +15,23 @@ use self::price::{Contender, Pair, captors, measure, senders};
 use super::capture::Guard;
 use super::lab::{BIG_BYTES, Lab, SERVER};
 use super::load::{Times, ask};
-use super::median;
+use super::{Options, median};
 use crate::{cargo, root, run_command, setup};
 
 /// How many pairs of each measurement there are unless asked otherwise.
-pub(super) const ROUNDS: usize = 7;
+const ROUNDS: usize = 7;
 
 /// Requests a second where the rate is fixed.
 const RATE: u64 = 40_000;
 
 /// Measures and prints tables. Needs root.
-pub(super) fn run(rounds: usize) -> anyhow::Result<()> {
+pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
     ensure!(setup::is_root(), "network namespaces need root");
     setup::ensure_tools(setup::BENCH_TOOLS);
     cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
     let lab = Lab::new(scratch.path())?;
-    let contenders = measure(&lab, captors(), rounds)?;
+    let contenders = measure(&lab, captors(options.beside), options.rounds.unwrap_or(ROUNDS))?;
     let proof = prove(&lab, scratch.path())?;
     let bulk = stream(&lab)?;
     close(&contenders, &proof, &bulk);
@@ -40,22 +40,25 @@ pub(super) fn run(rounds: usize) -> anyhow::Result<()> {
 
 /// What production pays for shadows to a target on its own host, with and without a comparison of the responses. Needs
 /// root.
-pub(super) fn compare(rounds: usize) -> anyhow::Result<()> {
+pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<()> {
     ensure!(setup::is_root(), "network namespaces need root");
     setup::ensure_tools(setup::BENCH_TOOLS);
     cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
     let lab = Lab::new(scratch.path())?;
     let _target = lab.target(scratch.path())?;
-    let contenders = measure(&lab, senders(), rounds)?;
+    let contenders = measure(&lab, senders(options.beside), options.rounds.unwrap_or(ROUNDS))?;
     pairs(&contenders);
     price(&contenders);
     Ok(())
 }
 
 pub(super) fn mirror(args: &[&str]) -> Vec<String> {
-    let binary = root().join("target/release/mirror").display().to_string();
-    [binary].into_iter().chain(args.iter().map(|&arg| arg.to_owned())).collect()
+    command(&root().join("target/release/mirror").display().to_string(), args)
+}
+
+fn command(binary: &str, args: &[&str]) -> Vec<String> {
+    [binary].iter().chain(args).map(|&part| part.to_owned()).collect()
 }
 
 pub(super) fn interrupt(child: &Guard) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::{interrupt, load, mirror};
+use super::{command, interrupt, load, mirror};
 use crate::bench::capture::Guard;
 use crate::bench::lab::{CABLE, Lab, SERVER, TARGET, cpu_time};
 use crate::bench::load::Times;
@@ -73,23 +73,33 @@ pub(super) fn measure(
     Ok(contenders)
 }
 
-/// Who sends shadows to a target on this host, with and without comparing its responses.
-pub(super) fn senders() -> Vec<Contender> {
-    let send =
-        |command| mirror(&[command, "--json", "--from", CABLE, "--port", "8080", "--to", TARGET]);
-    let all = [("mirror replay", send("replay")), ("mirror compare", send("compare"))];
-    all.map(|(name, command)| Contender::new(name, command)).into()
+/// Who sends shadows to a target on this host, with and without comparing its responses; and `other`, another build
+/// of `mirror`.
+pub(super) fn senders(other: Option<&str>) -> Vec<Contender> {
+    let send = |name| [name, "--json", "--from", CABLE, "--port", "8080", "--to", TARGET];
+    let mut all = vec![
+        ("mirror replay", mirror(&send("replay"))),
+        ("mirror compare", mirror(&send("compare"))),
+    ];
+    if let Some(other) = other {
+        all.push(("replay by the other build", command(other, &send("replay"))));
+        all.push(("compare by the other build", command(other, &send("compare"))));
+    }
+    all.into_iter().map(|(name, command)| Contender::new(name, command)).collect()
 }
 
-/// Who captures, and somebody who has nothing to capture.
-pub(super) fn captors() -> Vec<Contender> {
-    let watch = |port| mirror(&["inspect", "--summary", "--json", "--from", CABLE, "--port", port]);
+/// Who captures, and somebody who has nothing to capture; and `other`, another build of `mirror`.
+pub(super) fn captors(other: Option<&str>) -> Vec<Contender> {
+    let watch = |port| ["inspect", "--summary", "--json", "--from", CABLE, "--port", port];
     let peer = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
     let mut all = vec![
-        ("mirror inspect --summary", watch("8080")),
-        ("mirror, a port without traffic", watch("9999")),
+        ("mirror inspect --summary", mirror(&watch("8080"))),
+        ("mirror, a port without traffic", mirror(&watch("9999"))),
         ("tcpdump -w /dev/null", peer("tcpdump -i srv -w /dev/null port 8080")),
     ];
+    if let Some(other) = other {
+        all.push(("the first by the other build", command(other, &watch("8080"))));
+    }
     if setup::on_path("gor") {
         let line = "gor --input-raw :8080 --output-null --input-raw-track-response";
         all.push(("gor --output-null", peer(line)));

@@ -57,7 +57,7 @@ const fn word(text: &'static str, what: Detector, shape: Shape) -> Word {
 
 /// Keywords without a rare byte. Schemes are listed in their three usual spellings; in `Authorization`, any
 /// case is recognized.
-pub(super) static PLAIN: [Word; 25] = [
+pub(super) static PLAIN: [Word; 26] = [
     word("Bearer", Detector::Bearer, Shape::Scheme),
     word("bearer", Detector::Bearer, Shape::Scheme),
     word("BEARER", Detector::Bearer, Shape::Scheme),
@@ -91,11 +91,13 @@ pub(super) static PLAIN: [Word; 25] = [
     word("EZAK", ServiceToken, Run(Class::Word, 50)),
     word("LTAI", ServiceToken, Run(Class::Word, 16)),
     word("AKID", ServiceToken, Run(Class::Word, 32)),
+    // Okta's scheme
+    word("SSWS", ServiceToken, Shape::Scheme),
 ];
 
 /// Keywords with a rare byte. Checksums in tokens are not verified: a wrong one may be that of another
 /// version.
-pub(super) static MARKED: [Word; 104] = [
+pub(super) static MARKED: [Word; 106] = [
     word("ghp_", GithubToken, Run(Class::Word, 22)),
     word("gho_", GithubToken, Run(Class::Word, 22)),
     word("ghu_", GithubToken, Run(Class::Word, 22)),
@@ -123,6 +125,9 @@ pub(super) static MARKED: [Word; 104] = [
     word("xoxs-", ServiceToken, Run(Class::Url, 10)),
     word("xapp-", ServiceToken, Run(Class::Url, 12)),
     word("hooks.slack.com/", ServiceToken, Run(Class::Path, 20)),
+    // Discord's webhooks
+    word("discord.com/api/webhooks/", ServiceToken, Run(Class::Path, 60)),
+    word("discordapp.com/api/webhooks/", ServiceToken, Run(Class::Path, 60)),
     // GitLab: all of its prefixes end in these.
     word("glpat-", ServiceToken, Run(Class::Path, 16)),
     word("gldt-", ServiceToken, Run(Class::Url, 16)),

@@ -10,6 +10,7 @@ mod fold;
 mod iban;
 mod keywords;
 mod number;
+mod parts;
 mod secret;
 mod signs;
 mod words;

@@ -42,6 +42,7 @@ pub(super) fn find(
             Hit::Word(word) => (word.what, secret(text, range, word)),
             Hit::Jwt => (Detector::Jwt, jwt(text, range)),
             Hit::Url => (Detector::Userinfo, userinfo(text, behind)),
+            Hit::Whole => (Detector::ServiceToken, Some(range)),
         };
         let Some(range) = secret.filter(|_| on[what]) else { return behind };
         if range.is_empty() || text.get(range.clone()).is_some_and(tokens::is_token) {
@@ -106,7 +107,7 @@ fn start_of(text: &[u8], at: usize, word: &Word) -> Option<usize> {
 }
 
 /// True if a word starts at `at`.
-fn may_begin(text: &[u8], at: usize) -> bool {
+pub(super) fn may_begin(text: &[u8], at: usize) -> bool {
     !is_word(before(text, at)) || is_escape(text, at)
 }
 
@@ -177,9 +178,14 @@ fn jwt(text: &[u8], head: Range<usize>) -> Option<Range<usize>> {
 }
 
 fn has_algorithm(part: &[u8]) -> bool {
-    BASE64URL.decode(part).is_ok_and(|json| {
+    decoded(part).is_some_and(|json| {
         json.starts_with(b"{") && memchr::memmem::find(&json, b"\"alg\"").is_some()
     })
+}
+
+/// What the part of a token says in base64url.
+pub(super) fn decoded(part: &[u8]) -> Option<Vec<u8>> {
+    BASE64URL.decode(part).ok()
 }
 
 /// `b64token` (RFC 6750 §2.1), in a text where `bearer` may be a word like any other.

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::keywords::{MARKED, PLAIN, TWILIO, Word};
+use super::parts::{TELEGRAM, TELEGRAM_BYTES, mailchimp, telegram, with_dot};
 use super::secret::{is_base64url, is_jwt_head};
 use super::signs::{self, Signs};
 
@@ -22,6 +23,8 @@ pub(super) enum Hit {
     Jwt,
     /// `://` in a text that has an `@`.
     Url,
+    /// All of a token that is known by its parts.
+    Whole,
 }
 
 /// Calls `hit` with each possible start of a secret in `text`, which has these signs: its range and kind.
@@ -43,16 +46,19 @@ pub(super) fn each(text: &[u8], signs: Signs, mut hit: impl FnMut(Range<usize>, 
             }
             if let Some((range, word)) = marked(text, mark) {
                 from = hit(range, Hit::Word(word));
-            } else if text.get(mark) == Some(&b'.')
-                && let Some(start) = jwt_start(text, mark)
-            {
-                from = hit(start..mark, Hit::Jwt);
+            } else if let Some((range, what)) = parted(text, mark) {
+                from = hit(range, what);
             }
         }
     }
     if signs.meet(Signs::DIGIT) && text.len() >= TWILIO_BYTES {
         for start in TWILIO_SEARCH.find_iter(text) {
             hit(start..start + TWILIO.text.len(), Hit::Word(&TWILIO));
+        }
+    }
+    if signs.meet(Signs::SEPARATOR) && text.len() >= TELEGRAM_BYTES {
+        for range in TELEGRAM_SEARCH.find_iter(text).filter_map(|colon| telegram(text, colon)) {
+            hit(range, Hit::Whole);
         }
     }
     if signs.meet(Signs::AT) && signs.meet(Signs::SEPARATOR) {
@@ -71,6 +77,9 @@ static PLAIN_SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 static TWILIO_SEARCH: LazyLock<memchr::memmem::Finder<'static>> =
     LazyLock::new(|| memchr::memmem::Finder::new(TWILIO.text));
+
+static TELEGRAM_SEARCH: LazyLock<memchr::memmem::Finder<'static>> =
+    LazyLock::new(|| memchr::memmem::Finder::new(TELEGRAM));
 
 /// `SK` and 32 digits.
 const TWILIO_BYTES: usize = 34;
@@ -131,20 +140,29 @@ const MIN_JWT_HEAD: usize = 12;
 /// `{"` in base64, and `{` before a blank or a line end.
 const JWT_STARTS: [&[u8]; 5] = [b"eyJ", b"eyA", b"ewo", b"ew0", b"ewk"];
 
-/// The possible start of a token's head that ends at `dot`.
-fn jwt_start(text: &[u8], dot: usize) -> Option<usize> {
-    let before = text.get(dot.saturating_sub(MAX_JWT_HEAD)..dot)?;
+/// The token that has this mark between its parts.
+fn parted(text: &[u8], mark: usize) -> Option<(Range<usize>, Hit)> {
+    if text.get(mark) != Some(&b'.') {
+        return mailchimp(text, mark).map(|range| (range, Hit::Whole));
+    }
+    let before = text.get(mark.saturating_sub(MAX_JWT_HEAD)..mark)?;
     let length = before.iter().rev().take_while(|byte| is_base64url(byte)).count();
     if length < MIN_JWT_HEAD {
         return None;
     }
-    let start = dot - length;
-    let head = text.get(start..dot)?;
+    let jwt = || jwt_start(text, mark - length..mark).map(|start| (start..mark, Hit::Jwt));
+    with_dot(text, mark, length).map(|range| (range, Hit::Whole)).or_else(jwt)
+}
+
+/// The start of a JSON Web Token's head that ends with this word.
+fn jwt_start(text: &[u8], word: Range<usize>) -> Option<usize> {
+    let head = text.get(word.clone())?;
     let begins = |at: &usize| {
         let rest = head.get(*at..).unwrap_or_default();
-        JWT_STARTS.iter().any(|it| rest.starts_with(it)) && is_jwt_head(text, start + at..dot)
+        let start = word.start + at;
+        JWT_STARTS.iter().any(|it| rest.starts_with(it)) && is_jwt_head(text, start..word.end)
     };
-    memchr::memchr_iter(b'e', head).find(begins).map(|at| start + at)
+    memchr::memchr_iter(b'e', head).find(begins).map(|at| word.start + at)
 }
 
 #[cfg(test)]

@@ -62,6 +62,10 @@ fn known() -> impl Strategy<Value = String> {
         "[a-zA-Z0-9]{40}[0-9]".prop_map(|it| format!("sk-ant-api03-{it}")),
         "[a-f0-9]{32}".prop_map(|it| format!("SK{it}")),
         "[a-zA-Z0-9]{22}\\.[a-zA-Z0-9]{42}[0-9]".prop_map(|it| format!("SG.{it}")),
+        "[1-9][0-9]{8,9}:AA[a-zA-Z0-9_-]{32}[0-9a-z]",
+        "MTIzNDU2Nzg5MDEyMzQ1Njc4\\.[a-zA-Z0-9_-]{6}\\.[a-zA-Z0-9_-]{26,37}[a-z]",
+        "pat[a-zA-Z0-9]{14}\\.[a-f0-9]{64}",
+        "[a-f0-9]{32}-us[1-9][0-9]",
     ]
 }
 

@@ -120,6 +120,7 @@ fn place(text: &[u8], mark: usize) -> Option<(usize, usize)> {
 }
 
 /// The word whose last rare byte is at `mark`.
+#[inline]
 fn marked(text: &[u8], mark: usize) -> Option<(Range<usize>, &'static Word)> {
     let (bucket, triple) = place(text, mark)?;
     let Marked { known, buckets } = &*BY_MARK;
@@ -141,10 +142,16 @@ const MIN_JWT_HEAD: usize = 12;
 const JWT_STARTS: [&[u8]; 5] = [b"eyJ", b"eyA", b"ewo", b"ew0", b"ewk"];
 
 /// The token that has this mark between its parts.
+#[inline]
 fn parted(text: &[u8], mark: usize) -> Option<(Range<usize>, Hit)> {
-    if text.get(mark) != Some(&b'.') {
-        return mailchimp(text, mark).map(|range| (range, Hit::Whole));
+    match text.get(mark..)? {
+        [b'.', ..] => dotted(text, mark),
+        [b'-', b'u', ..] => mailchimp(text, mark).map(|range| (range, Hit::Whole)),
+        _ => None,
     }
+}
+
+fn dotted(text: &[u8], mark: usize) -> Option<(Range<usize>, Hit)> {
     let before = text.get(mark.saturating_sub(MAX_JWT_HEAD)..mark)?;
     let length = before.iter().rev().take_while(|byte| is_base64url(byte)).count();
     if length < MIN_JWT_HEAD {

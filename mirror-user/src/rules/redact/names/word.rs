@@ -18,44 +18,76 @@ pub(super) struct Folded {
     cut: bool,
 }
 
+/// What a byte is within a name: a set of bits, none for a separator.
+mod kind {
+    pub(super) const DIGIT: u8 = 1;
+    pub(super) const UPPER: u8 = 2;
+    pub(super) const LOWER: u8 = 4;
+    /// A byte beyond ASCII.
+    pub(super) const BEYOND: u8 = 8;
+    /// A separator after which the next part of a name starts: `user[password]`, `user.password`.
+    pub(super) const PART: u8 = 16;
+    /// All that distinguish names.
+    pub(super) const LETTER: u8 = DIGIT | UPPER | LOWER | BEYOND;
+
+    const fn of(byte: u8) -> u8 {
+        match byte {
+            b'0'..=b'9' => DIGIT,
+            b'A'..=b'Z' => UPPER,
+            b'a'..=b'z' => LOWER,
+            0x80.. => BEYOND,
+            b'[' | b'.' | b':' | b'$' | b'/' | b'?' | b'#' => PART,
+            _ => 0,
+        }
+    }
+
+    /// The kind of each byte, so that folding a name takes no branch for each test.
+    pub(super) static KINDS: [u8; 256] = {
+        let mut kinds = [0; 256];
+        let mut byte = 0;
+        while byte < kinds.len() {
+            kinds[byte] = of(byte as u8);
+            byte += 1;
+        }
+        kinds
+    };
+}
+
+fn kind(byte: Option<&u8>) -> u8 {
+    byte.and_then(|byte| kind::KINDS.get(usize::from(*byte))).copied().unwrap_or_default()
+}
+
 /// True if this byte distinguishes names. All bytes beyond ASCII do.
-fn counts(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+fn counts(byte: &u8) -> bool {
+    kind(Some(byte)) & kind::LETTER != 0
 }
 
 impl Folded {
     pub(super) fn new(name: &[u8]) -> Self {
         let letters = match name.len() {
             0..=LETTERS => 0,
-            _ => name.iter().filter(|byte| counts(**byte)).count(),
+            _ => name.iter().filter(|byte| counts(byte)).count(),
         };
         let mut skipped = letters.saturating_sub(LETTERS);
         let mut folded =
             Self { bytes: [0; LETTERS], len: 0, words: 0, parts: 0, cut: letters > LETTERS };
-        let mut before: Option<u8> = None;
+        // The start of a name is the start of a part.
+        let (mut before, mut here) = (kind::PART, kind(name.first()));
         for (at, byte) in name.iter().enumerate() {
-            if !counts(*byte) {
-                before = Some(*byte);
-                continue;
-            }
-            if skipped > 0 {
+            let next = kind(name.get(at + 1));
+            let is_letter = here & kind::LETTER != 0;
+            if is_letter && skipped > 0 {
                 skipped -= 1;
-                before = Some(*byte);
-                continue;
+            } else if is_letter {
+                let starts = u64::from(begins_word(before, here, next));
+                folded.words |= starts << folded.len;
+                folded.parts |= u64::from(before & kind::PART != 0) << folded.len;
+                if let Some(place) = folded.bytes.get_mut(folded.len) {
+                    *place = byte.to_ascii_lowercase();
+                }
+                folded.len += 1;
             }
-            let next = name.get(at + 1);
-            let bit = 1_u64 << folded.len;
-            if before.is_none_or(|before| begins_word(before, *byte, next)) {
-                folded.words |= bit;
-            }
-            if before.is_none_or(|before| b"[.:$/?#".contains(&before)) {
-                folded.parts |= bit;
-            }
-            if let Some(place) = folded.bytes.get_mut(folded.len) {
-                *place = byte.to_ascii_lowercase();
-            }
-            folded.len += 1;
-            before = Some(*byte);
+            (before, here) = (here, next);
         }
         folded
     }
@@ -96,10 +128,9 @@ impl Folded {
     }
 }
 
-/// True if a word starts at `byte`, given its neighbours.
-fn begins_word(before: u8, byte: u8, next: Option<&u8>) -> bool {
-    let digit_changes = before.is_ascii_digit() != byte.is_ascii_digit();
-    let rises = byte.is_ascii_uppercase()
-        && (before.is_ascii_lowercase() || next.is_some_and(u8::is_ascii_lowercase));
-    !counts(before) || digit_changes || rises
+/// True if a word starts at a letter of this kind, given the kinds of its neighbours.
+fn begins_word(before: u8, here: u8, next: u8) -> bool {
+    let digit_changes = (before ^ here) & kind::DIGIT != 0;
+    let rises = here & kind::UPPER != 0 && (before | next) & kind::LOWER != 0;
+    before & kind::LETTER == 0 || digit_changes || rises
 }

@@ -42,6 +42,7 @@ pub mod guard;
 mod listener;
 pub mod logging;
 pub mod metrics;
+pub mod otlp;
 mod pem;
 pub mod priority;
 pub mod privileges;

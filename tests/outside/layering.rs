@@ -115,6 +115,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "it shows what others count; they know nothing of it",
     ),
     (
+        "otlp",
+        &["metrics", "sink", "privileges", "version"],
+        "it exports metrics and spans; who sends requests knows no collector",
+    ),
+    (
         "admin",
         &["metrics", "pem", "listener"],
         "it carries metrics and health over HTTP, whatever they say",

@@ -27,3 +27,5 @@ mod replay;
 mod stages;
 mod store;
 mod targets;
+#[cfg(feature = "otlp")]
+mod telemetry;

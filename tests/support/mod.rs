@@ -68,6 +68,14 @@ pub fn mirror_with_input(args: &[&str], input: &[u8]) -> Run {
     Run { args: args.iter().map(|&arg| arg.to_owned()).collect(), output }
 }
 
+/// Runs `mirror` to its end with more variables in its environment.
+pub fn mirror_with_variables(args: &[&str], variables: &[(&str, &str)]) -> Run {
+    let variables = variables.iter().copied();
+    let output = Command::new(binary()).args(args).envs(variables).output();
+    let args = args.iter().map(|&arg| arg.to_owned()).collect();
+    Run { args, output: output.expect("mirror can be run") }
+}
+
 /// The binary under test.
 pub fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_mirror"))

@@ -141,6 +141,26 @@ pub(crate) fn ensure_chart_tools() -> bool {
     are_there()
 }
 
+/// A receiver of OTLP, from PyPI.
+const COLLECTOR: &str = "oteltap==1.0.0";
+
+/// Installs it below `target/tools/otlp`, unless it is there. True when it is there at the end.
+pub(crate) fn ensure_collector() -> bool {
+    let folder = root().join("target/tools/otlp");
+    let is_there = || folder.join("bin/oteltap").is_file();
+    if is_there() {
+        return true;
+    }
+    println!("installing {COLLECTOR}");
+    let script = "set -eu; python3 -m venv \"$1\"; \"$1/bin/pip\" --quiet install \"$2\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(&folder).arg(COLLECTOR);
+    if let Err(error) = run_command(&mut shell) {
+        eprintln!("the tests of OTLP need python3 with venv: {error:#}");
+    }
+    is_there()
+}
+
 /// Installs Debian packages without questions.
 pub(crate) fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     let apt = || {

@@ -33,6 +33,7 @@ use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, SourceArgs};
 use crate::files::{Destination, Existing};
 use crate::filter::{Choice, Ports, Watch};
 use crate::guard;
+use crate::otlp;
 use crate::report::ReportFile;
 use crate::rules::Rules;
 use crate::rules::redact::Preset;
@@ -60,6 +61,8 @@ pub struct Config {
     pub(crate) comparison: Option<Shared>,
     /// Where it is shown.
     pub(crate) dashboard: Option<crate::dashboard::Options>,
+    /// Where traces and metrics are exported.
+    pub(crate) telemetry: Option<otlp::Plan>,
 }
 
 /// How the summary is printed.
@@ -238,6 +241,7 @@ impl Config {
             admin: None,
             comparison: None,
             dashboard: None,
+            telemetry: None,
         }
     }
 

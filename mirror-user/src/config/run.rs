@@ -14,6 +14,7 @@ use super::target::{Run, replay_target};
 use super::{Config, SummaryForm, admin, dashboard, redact, run_name, store};
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
+use crate::otlp;
 use crate::rules::redact::Preset;
 use crate::rules::route::Routes;
 use crate::settings::{PaceSettings, over};
@@ -89,7 +90,7 @@ impl Config {
             let rules = config.rules.redactor.as_deref();
             run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
         }
-        Ok(config)
+        Ok(Self { telemetry: otlp::Plan::from_environment()?, ..config })
     }
 
     /// Shows the comparison of a target that is compared, in the summary and in a browser.

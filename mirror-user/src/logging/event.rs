@@ -72,6 +72,9 @@ pub enum Event {
     DescriptorsExhausted,
     RequestsLate,
     ReplayPauses,
+    // The export of traces and metrics.
+    OtlpFailed,
+    OtlpUnavailable,
 }
 
 impl Event {
@@ -115,7 +118,9 @@ impl Event {
             | Self::HostsRefused
             | Self::ConnectionsReduced
             | Self::DescriptorsExhausted
-            | Self::RequestsLate => Level::WARN,
+            | Self::RequestsLate
+            | Self::OtlpFailed
+            | Self::OtlpUnavailable => Level::WARN,
             Self::DashboardListening
             | Self::DashboardStays
             | Self::ConfigReloaded

@@ -1,6 +1,7 @@
 //! Turns the figures of a run into the values of metrics.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use enum_map::{Enum, EnumMap};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
@@ -11,7 +12,7 @@ use super::table::Metric;
 use crate::guard;
 use crate::pipeline::Reloads;
 use crate::process::Process;
-use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, RuleFigures};
+use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, RuleFigures, SpanCounts};
 use crate::source::live::PodFigures;
 use crate::source::live::pods::PodCount;
 use crate::stats::{Account, Note, Seam, Topic};
@@ -117,6 +118,14 @@ pub(super) fn collect(figures: &Figures, requests: &Requests) -> Points {
     }
     if let Some(reloads) = figures.reloads {
         self::reloads(&mut points, reloads);
+    }
+    if let Some(spans) = &figures.spans {
+        let SpanCounts { seen: _, exported, queue_full, failed } = &**spans;
+        for (result, count) in
+            [("exported", exported), ("queue_full", queue_full), ("failed", failed)]
+        {
+            points.whole(Metric::OtlpSpans, &[result], count.load(Relaxed));
+        }
     }
     let reasons = figures.not_ready();
     for reason in NotReady::iter() {

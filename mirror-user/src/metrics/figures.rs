@@ -7,7 +7,7 @@ use crate::guard;
 use crate::pipeline::{Handover, Reloads};
 use crate::process::Process;
 use crate::shutdown::Stop;
-use crate::sink::replay::{ReplayFigures, ReplayMonitors};
+use crate::sink::replay::{ReplayFigures, ReplayMonitors, SpanCounts};
 use crate::source::live::{Control, Copying, Health, PodFigures};
 use crate::stats::{Snapshot, SnapshotSlot};
 use crate::summary::Summary;
@@ -29,6 +29,8 @@ pub struct Sources {
     pub guard: Option<Arc<guard::Counts>>,
     /// With a configuration file that is followed.
     pub handover: Option<Arc<Handover>>,
+    /// With spans that are exported.
+    pub spans: Option<Arc<SpanCounts>>,
     /// Whether the run is to end.
     pub stop: Stop,
 }
@@ -48,6 +50,8 @@ pub struct Figures {
     pub guard: Option<guard::Figures>,
     /// With a configuration file that is followed.
     pub reloads: Option<Reloads>,
+    /// With spans that are exported.
+    pub spans: Option<Arc<SpanCounts>>,
     /// The run is to end.
     pub is_stopping: bool,
     /// What the kernel says of the process.
@@ -94,6 +98,7 @@ impl Sources {
             }),
             guard: self.guard.as_ref().map(|guard| guard.figures()),
             reloads: self.handover.as_ref().map(|handover| handover.reloads()),
+            spans: self.spans.clone(),
             is_stopping: self.stop.requested(),
             process: Process::now(),
         }

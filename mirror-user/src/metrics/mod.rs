@@ -1,7 +1,7 @@
 //! What a run shows of itself while it goes on: its counters as metrics, and whether it is ready.
 //!
 //! In come handles to the parts of a run that count ([`Sources`]); out go [`Figures`], read at one
-//! moment, and their forms: the text that Prometheus scrapes ([`text()`]), the reasons why a run is not
+//! moment, and their forms: the text that Prometheus scrapes ([`text()`]), plain series ([`Families`]), the reasons why a run is not
 //! ready ([`NotReady`]), and the summary so far. Every metric is defined once, in
 //! `table`; `docs/metrics.md` is made from there.
 //!
@@ -11,12 +11,14 @@
 //! only labels whose values are not fixed.
 
 mod collect;
+mod families;
 mod figures;
 mod ready;
 mod table;
 mod text;
 
 pub use self::collect::{Requests, RequestsRefused};
+pub use self::families::{Families, Family};
 pub use self::figures::{Capture, Figures, Sources};
 pub use self::ready::{NotReady, NotReadyBecause};
 pub use self::table::reference;

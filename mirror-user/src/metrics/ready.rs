@@ -184,6 +184,7 @@ mod tests {
             capture: Some(capture()),
             guard: None,
             reloads: Some(Reloads::default()),
+            spans: None,
             is_stopping: false,
             process: Process::default(),
         }

@@ -39,6 +39,7 @@ use crate::filter::Ports;
 use crate::guard::Guard;
 use crate::http::HttpTable;
 use crate::metrics::Sources;
+use crate::otlp::{Exporting, Plan, Telemetry};
 use crate::pipeline::{Beside, Packets, Pipeline};
 use crate::priority;
 use crate::privileges::{self, Duty};
@@ -46,7 +47,7 @@ use crate::progress::Progress;
 use crate::report::ReportFile;
 use crate::shutdown::Stop;
 use crate::sink::compare::Shared;
-use crate::sink::replay::OnConnect;
+use crate::sink::replay::{OnConnect, SpanSink};
 use crate::source::live::{Namespace, OwnSockets};
 use crate::stats::SnapshotSlot;
 use crate::summary::{Compared, Summary};
@@ -61,6 +62,8 @@ pub struct Run {
     _admin: Option<Serving>,
     /// The page that shows a comparison, which does, too.
     dashboard: Option<dashboard::Serving>,
+    /// What exports traces and metrics, until the end.
+    _telemetry: Option<Exporting>,
     /// The comparison of a target that is compared, if there is or was one.
     comparison: Option<Shared>,
     counters: Arc<SnapshotSlot>,
@@ -87,6 +90,7 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
     let mut connects = config.followed.is_none().then(|| config.output.connects.clone());
     if let Some(connects) = &mut connects {
         connects.extend(config.source.connects()?);
+        connects.extend(config.telemetry.iter().flat_map(Plan::ports));
     }
     writes.extend(config.output.writes.iter().cloned());
     let admin = config.admin.iter().map(|admin| admin.listen.port());
@@ -101,7 +105,8 @@ pub fn confine(config: &Config) -> anyhow::Result<()> {
 /// If something cannot be opened, attached or reached; the message names it.
 pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let Config { mut source, watch, output, rules, run_for, guard, followed, admin, .. } = config;
-    let (comparison, dashboard) = (config.comparison, config.dashboard);
+    let (comparison, dashboard, telemetry) =
+        (config.comparison, config.dashboard, config.telemetry);
     let config_text = admin.as_ref().map(|admin| admin.config.clone()).unwrap_or_default();
     let admin = admin.map(Admin::bind).transpose()?;
     let dashboard = dashboard.map(Dashboard::bind).transpose()?;
@@ -124,11 +129,16 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         memory::share(limit, ring, &mut http, &mut tcp);
     }
     let server_ports = watch.choice().ports.clone();
-    let targeting = Targeting {
+    let mut targeting = Targeting {
         stop: stop.clone(),
         namespace: source.is_live().then(|| source.namespace()),
         own: if output.sends { source.own_sockets() } else { None },
+        spans: None,
     };
+    let admitting = targeting.opening(&server_ports);
+    let telemetry = telemetry.map(|plan| Telemetry::new(plan, |target| admitting.admit(target)));
+    let telemetry = telemetry.transpose()?;
+    targeting.spans = telemetry.as_ref().and_then(Telemetry::spans);
     let opening = Opening { redactor: rules.redactor.clone(), ..targeting.opening(&server_ports) };
     let persists = followed.is_some();
     let open = |source: Source| source.open(&watch, persists);
@@ -170,8 +180,10 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         live,
         guard: guard.clone(),
         handover: handover.clone(),
+        spans: telemetry.as_ref().map(Telemetry::counts),
         stop: stop.clone(),
     };
+    let telemetry = telemetry.map(|telemetry| telemetry.start(sources.clone())).transpose()?;
     let admin = admin.map(|admin| admin.serve(sources)).transpose()?;
     let dashboard = dashboard.zip(comparison.clone()).map(|(dashboard, comparison)| {
         let watched = Watched::new(comparison);
@@ -188,7 +200,8 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let counters = Arc::clone(&snapshots);
     let beside = Beside { progress, handover, guard, snapshots };
     let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
-    Ok(Run { pipeline, replays, run_for, _admin: admin, dashboard, comparison, counters })
+    let (_admin, _telemetry) = (admin, telemetry);
+    Ok(Run { pipeline, replays, run_for, _admin, dashboard, _telemetry, comparison, counters })
 }
 
 impl Run {
@@ -233,6 +246,8 @@ pub(crate) struct Targeting {
     namespace: Option<Namespace>,
     /// With a live source: the sockets whose packets are not captured.
     own: Option<OwnSockets>,
+    /// Who is told of each request that is sent.
+    spans: Option<Arc<dyn SpanSink>>,
 }
 
 impl Targeting {
@@ -241,6 +256,12 @@ impl Targeting {
         let on_connect = self.own.clone().map(|own| OnConnect::call(move |socket| own.add(socket)));
         let is_captured =
             self.namespace.as_ref().map(|namespace| self_capture::is_captured(ports, namespace));
-        Opening { stop: self.stop.clone(), redactor: None, on_connect, is_captured }
+        Opening {
+            stop: self.stop.clone(),
+            redactor: None,
+            spans: self.spans.clone(),
+            on_connect,
+            is_captured,
+        }
     }
 }

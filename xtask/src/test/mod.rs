@@ -22,7 +22,7 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 8] = [
+const JUDGED: [Judged; 9] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged {
@@ -33,6 +33,7 @@ const JUDGED: [Judged; 8] = [
     Judged { program: "outside", filter: "::openssl_", are_there: || ensure_tools(setup::OPENSSL) },
     Judged { program: "outside", filter: "::systemd_", are_there: || ensure_tools(setup::SYSTEMD) },
     Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },
+    Judged { program: "outside", filter: "::otlp_", are_there: setup::ensure_collector },
     Judged {
         program: "outside",
         filter: "::chromium_",

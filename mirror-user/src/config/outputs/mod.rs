@@ -18,7 +18,7 @@ use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
-use crate::sink::replay::{OnConnect, ReplayMonitor};
+use crate::sink::replay::{OnConnect, ReplayMonitor, SpanSink};
 
 /// An output that is not open yet.
 pub(crate) struct OutputPlan {
@@ -61,6 +61,8 @@ pub(crate) struct Opening {
     pub(crate) stop: Stop,
     /// The redactor of the run.
     pub(crate) redactor: Option<Arc<Redactor>>,
+    /// Who is told of each request that is sent.
+    pub(crate) spans: Option<Arc<dyn SpanSink>>,
     /// Registers each connection to a target as mirror's own.
     pub(crate) on_connect: Option<OnConnect>,
     /// Tells whether packets to an address are captured, in which case it must not be a target.

@@ -88,20 +88,20 @@ fn open(mut targets: Vec<ReplayTarget>, opening: &Opening) -> anyhow::Result<Ope
     Ok(opened)
 }
 
-impl ReplayTarget {
+impl Opening {
     /// Prevents feedback loops: refuses a target that is itself captured. The target keeps checking this,
     /// even if its name resolves to other addresses later.
     ///
     /// # Errors
     /// If it is captured; the message says which address.
-    pub(crate) fn admit(&mut self, opening: &Opening) -> anyhow::Result<()> {
-        if let Some(is_captured) = &opening.is_captured {
-            for address in self.target.addresses() {
+    pub(crate) fn admit(&self, target: &mut Target) -> anyhow::Result<()> {
+        if let Some(is_captured) = &self.is_captured {
+            for address in target.addresses() {
                 if is_captured(*address)? {
                     bail!(
                         "{}: is captured itself ({address} is this host's and port {} is captured), so its shadow \
                          requests would be mirrored again; use another host or port",
-                        self.target.authority(),
+                        target.authority(),
                         address.port()
                     );
                 }
@@ -109,11 +109,22 @@ impl ReplayTarget {
             let is_captured = Arc::clone(is_captured);
             // If that cannot be determined, nothing is sent.
             let captured = move |address| is_captured(address).unwrap_or(true);
-            self.target.forbid(Forbidden::when(captured));
+            target.forbid(Forbidden::when(captured));
         }
-        if let Some(on_connect) = &opening.on_connect {
-            self.target.on_connect(on_connect.clone());
+        if let Some(on_connect) = &self.on_connect {
+            target.on_connect(on_connect.clone());
         }
+        Ok(())
+    }
+}
+
+impl ReplayTarget {
+    /// Admits it and its control: see [`Opening::admit`].
+    ///
+    /// # Errors
+    /// If one is captured; the message says which address.
+    pub(crate) fn admit(&mut self, opening: &Opening) -> anyhow::Result<()> {
+        opening.admit(&mut self.target)?;
         match self.compared.as_mut().and_then(|compared| compared.control.as_mut()) {
             Some(control) => control.admit(opening),
             None => Ok(()),
@@ -142,6 +153,7 @@ impl ReplayTarget {
                 "{target}: its certificate is not verified, so anyone who can intercept the connection gets the requests"
             );
         }
+        self.options.spans.clone_from(&opening.spans);
         let beside = self.compared.take().map(|compared| compared.watch(&mut self.options));
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
         let monitor = sink.monitor().named(self.name.clone());

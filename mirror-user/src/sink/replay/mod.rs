@@ -57,6 +57,7 @@ pub use self::outcome::progress::ReplayProgress;
 use self::outcome::reasons::Reasons;
 pub use self::outcome::report::ReplayReport;
 pub(crate) use self::outcome::report::short;
+pub use self::outcome::span::{ShadowSpan, SpanCounts, SpanSink, TraceParent, TracedRequest};
 pub use self::outcome::times::Quantiles;
 pub use self::outcome::verdict::{FailOn, Verdict};
 use self::schedule::Schedule;
@@ -65,6 +66,8 @@ pub use self::schedule::copies::Copies;
 pub use self::schedule::pace::{Pace, Rate};
 pub use self::schedule::window::{Point, Window};
 pub use self::transport::connections::Connections;
+#[cfg(feature = "otlp")]
+pub(crate) use self::transport::dial::Dialer;
 pub use self::transport::target::{Forbidden, OnConnect, Target};
 pub use self::transport::target_url::{Credentials, TargetUrl};
 pub use self::transport::tls::TlsOptions;
@@ -95,6 +98,7 @@ pub struct ReplaySink {
     late: Duration,
     when_full: WhenFull,
     log: Option<RequestLog>,
+    spans: Option<Arc<dyn SpanSink>>,
     fail_on: Vec<FailOn>,
     ramp: Option<Ramp>,
     cap: Option<Cap>,
@@ -139,6 +143,7 @@ impl ReplaySink {
             late: options.timeouts.late,
             when_full: options.when_full,
             log: options.log.clone().map(RequestLog::start).transpose()?,
+            spans: options.spans.clone(),
             fail_on: options.fail_on.clone(),
             ramp: options.ramp.map(Ramp::new),
             cap: options.cap.map(|rate| {

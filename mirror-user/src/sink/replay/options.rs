@@ -11,6 +11,7 @@ use crate::rules::tag::Marks;
 use crate::sink::replay::load::breaker::BreakerOptions;
 use crate::sink::replay::load::ramp::RampOptions;
 use crate::sink::replay::outcome::observer::OutcomeObserver;
+use crate::sink::replay::outcome::span::SpanSink;
 use crate::sink::replay::outcome::verdict::FailOn;
 use crate::sink::replay::schedule::copies::Copies;
 use crate::sink::replay::schedule::pace::{Pace, Rate};
@@ -54,6 +55,8 @@ pub struct ReplayOptions {
     pub breaker: Option<BreakerOptions>,
     /// The file of the request log.
     pub log: Option<Arc<File>>,
+    /// Who is told of each request that was sent, as a span.
+    pub spans: Option<Arc<dyn SpanSink>>,
     /// When the replay counts as failed.
     pub fail_on: Vec<FailOn>,
     /// Who is given what became of each request, with the target's response.
@@ -84,6 +87,7 @@ impl ReplayOptions {
             ramp: None,
             breaker: None,
             log: None,
+            spans: None,
             fail_on: Vec::new(),
             observer: None,
             ask_again: Portion::NONE,

@@ -13,6 +13,7 @@ use super::load::ramp::{Ramp, RampDecision, StopCause};
 use super::outcome::log::LoggedRequest;
 use super::outcome::observer::Observed;
 use super::outcome::progress::Observers;
+use super::outcome::span::{OpenSpan, TracedRequest};
 use super::{NotDelivered, ReplaySink, WhenFull, clock};
 use crate::http::message::{Exchange, Message, StartLine};
 use crate::logging::emit;
@@ -54,12 +55,19 @@ impl ReplaySink {
             }
             _ => shadow,
         };
-        let log_entry = self.log.as_ref().map(|log| {
-            let request = LoggedRequest::new(format!("{}-{id}", marks.run), &self.target, request);
-            log.entry(request, due)
+        let name = || format!("{}-{id}", marks.run);
+        let log_entry = self
+            .log
+            .as_ref()
+            .map(|log| log.entry(LoggedRequest::new(name(), &self.target, request), due));
+        let span = self.spans.as_ref().map(|sink| {
+            let rule = cleared.rule_name();
+            let request = TracedRequest::new(name(), &self.target, rule, request);
+            Box::new(OpenSpan::new(sink, request))
         });
         let observers = Observers {
             log_entry,
+            span,
             rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
             observed: self.observer.as_ref().map(|observer| {
                 let (observer, again) = (Arc::clone(observer), None);

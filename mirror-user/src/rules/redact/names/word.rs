@@ -42,6 +42,10 @@ mod kind {
     }
 
     /// The kind of each byte, so that folding a name takes no branch for each test.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "when it is compiled, an index out of bounds is an error"
+    )]
     pub(super) static KINDS: [u8; 256] = {
         let mut kinds = [0; 256];
         let mut byte = 0;

@@ -78,9 +78,12 @@ pub(in crate::sink::replay) struct Ticket {
 impl Ticket {
     /// The request is sent now.
     pub(in crate::sink::replay) fn sent(&self, begun: Instant) {
-        let observers = self.observers.as_ref();
-        if let Some(entry) = observers.and_then(|observers| observers.log_entry.as_ref()) {
+        let Some(observers) = &self.observers else { return };
+        if let Some(entry) = &observers.log_entry {
             entry.sent(begun);
+        }
+        if let Some(span) = &observers.span {
+            span.sent(begun);
         }
     }
 

@@ -11,5 +11,6 @@ pub(in crate::sink::replay) mod observer;
 pub(in crate::sink::replay) mod progress;
 pub(in crate::sink::replay) mod reasons;
 pub(in crate::sink::replay) mod report;
+pub(in crate::sink::replay) mod span;
 pub(in crate::sink::replay) mod times;
 pub(in crate::sink::replay) mod verdict;

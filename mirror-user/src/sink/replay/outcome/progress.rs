@@ -14,6 +14,7 @@ use super::figures::ReplayFigures;
 use super::log::LogEntry;
 use super::not_delivered::{Attribution, NotDelivered};
 use super::observer::{Observed, ShadowResponse};
+use super::span::OpenSpan;
 use super::times::{Quantiles, Times};
 use crate::sink::replay::clock::now;
 use crate::sink::replay::correlate::Counts;
@@ -115,6 +116,8 @@ pub(in crate::sink::replay) struct Observers {
     pub(in crate::sink::replay) log_entry: Option<Box<LogEntry>>,
     /// The counters of its rule.
     pub(in crate::sink::replay) rule: Option<Arc<RuleCounts>>,
+    /// Its span.
+    pub(in crate::sink::replay) span: Option<Box<OpenSpan>>,
     /// Who looks at the response.
     pub(in crate::sink::replay) observed: Option<Box<Observed>>,
 }
@@ -223,6 +226,9 @@ impl Counters {
         }
         if let Some(rule) = observers.rule {
             rule.settle(status);
+        }
+        if let Some(span) = observers.span {
+            span.settle(status);
         }
         if let Some(observed) = observers.observed {
             observed.settle(outcome);

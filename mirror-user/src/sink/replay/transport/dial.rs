@@ -23,7 +23,7 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Dials one target.
-pub(in crate::sink::replay) struct Dialer {
+pub(crate) struct Dialer {
     target: Target,
     book: RefCell<AddressBook>,
 }
@@ -71,7 +71,7 @@ impl AddressBook {
 }
 
 impl Dialer {
-    pub(in crate::sink::replay) fn new(target: Target) -> Self {
+    pub(crate) fn new(target: Target) -> Self {
         let addresses = target.addresses().iter();
         let addresses =
             addresses.map(|address| Entry { address: *address, avoid_until: None }).collect();
@@ -85,7 +85,7 @@ impl Dialer {
 
     /// Connects to the first address that accepts, starting at the `turn`th. `timeout` applies to
     /// each address and includes the proxy's tunnel and the TLS handshake.
-    pub(in crate::sink::replay) async fn connect(
+    pub(crate) async fn connect(
         &self,
         turn: usize,
         timeout: Duration,

@@ -11,7 +11,7 @@ use super::target::has_ended;
 use super::tls::TlsStream;
 
 /// An open connection to a target.
-pub(in crate::sink::replay) enum Stream {
+pub(crate) enum Stream {
     Tcp(TcpStream),
     /// Boxed, as its buffers are many times larger than the others.
     Tls(Box<TlsStream>),

@@ -22,7 +22,7 @@ use tokio_rustls::rustls::{
 use crate::pem;
 
 /// A TLS connection.
-pub(in crate::sink::replay) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
+pub(crate) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// How an https target is verified, and what mirror presents to it.
 #[derive(Clone, Debug, Default)]

@@ -116,7 +116,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "otlp",
-        &["metrics", "sink", "privileges", "version"],
+        &["metrics", "sink", "rules", "privileges", "version"],
         "it exports metrics and spans; who sends requests knows no collector",
     ),
     (

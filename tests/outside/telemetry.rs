@@ -14,6 +14,7 @@ use crate::support::{Run, Workspace, free_address, mirror_with_variables};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 const PARENT: &str = "00f067aa0ba902b7";
 
 /// A receiver of OTLP that writes down what it gets as JSON lines; ends with its owner.
@@ -99,6 +100,13 @@ fn otlp_a_span_of_each_shadow_links_to_productions_trace() {
     assert_eq!(traced["links"][0]["traceId"], TRACE);
     assert_eq!(traced["links"][0]["spanId"], PARENT);
     assert_ne!(traced["traceId"], TRACE, "a shadow has a trace of its own");
+    // It is the one that the target was told of, so that the target's spans become its children.
+    let told = target.wait_for(2, PATIENCE);
+    let told = told.iter().map(|request| String::from_utf8_lossy(&request.head).into_owned());
+    let told: Vec<String> = told.filter(|head| head.starts_with("GET /a")).collect();
+    let id = |name: &str| traced[name].as_str().unwrap().to_owned();
+    let own = format!("traceparent: 00-{}-{}-01\r\n", id("traceId"), id("spanId"));
+    assert!(told.iter().any(|head| head.contains(&own)), "{own} {told:?}");
     assert_eq!(odd["links"].as_array().map(Vec::len), Some(0));
     for (span, name, value) in [
         (traced, "http.request.method", "GET"),

@@ -1,6 +1,7 @@
 //! Shadow requests as spans, by the semantic conventions of OpenTelemetry for HTTP clients, and their export in
 //! batches.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,20 +10,22 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use futures_util::FutureExt;
 use hyper::http::uri::Authority;
 use opentelemetry::trace::{
-    Link, Span as _, SpanContext, SpanKind, Status, TraceFlags, TraceState, Tracer as _,
-    TracerProvider as _,
+    Link, Span as _, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState,
+    Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor,
+    IdGenerator, RandomIdGenerator, SdkTracer, SdkTracerProvider, Span, SpanData,
+    SpanExporter as _, SpanProcessor,
 };
 
 use crate::logging::emit;
 use crate::packet::Timestamp;
-use crate::sink::replay::{ShadowSpan, SpanCounts, SpanSink, TraceParent, TracedRequest};
+use crate::rules::trace::TraceParent;
+use crate::sink::replay::{ShadowSpan, SpanCounts, SpanSink, TracedRequest};
 
 /// Spans that wait for their export: 0.1 s at 40,000 requests/s, and 2 MiB.
 const MAX_WAITING: usize = 4_096;
@@ -60,6 +63,7 @@ impl Tracing {
         let provider = SdkTracerProvider::builder()
             .with_span_processor(Processor(Arc::clone(&queue)))
             .with_resource(resource.clone())
+            .with_id_generator(Ids(RandomIdGenerator::default()))
             .build();
         Self { tracer: provider.tracer("mirror"), queue, resource, receiver }
     }
@@ -129,7 +133,8 @@ impl SpanSink for Tracing {
             Ok(_) => Status::error(""),
             Err(why) => Status::error(<&str>::from(why)),
         };
-        let links = request.production.map(link).into_iter().collect();
+        let links = request.traces.production.map(link).into_iter().collect();
+        let own = request.traces.shadow;
         let mut attributes = attributes(request, is_known);
         let error = match outcome {
             Ok(code) => {
@@ -141,6 +146,7 @@ impl SpanSink for Tracing {
         attributes.extend(error.map(|error| KeyValue::new("error.type", error)));
         let builder = self.tracer.span_builder(name).with_kind(SpanKind::Client);
         let builder = builder.with_start_time(began).with_attributes(attributes).with_links(links);
+        OWN.set(own);
         // A trace of its own, whatever else goes on on this thread.
         let mut span = builder.start_with_context(&self.tracer, &Context::new());
         span.set_status(status);
@@ -149,7 +155,7 @@ impl SpanSink for Tracing {
 }
 
 fn attributes(request: TracedRequest, is_known: bool) -> Vec<KeyValue> {
-    let TracedRequest { id, target, rule, method, path, production: _ } = request;
+    let TracedRequest { id, target, rule, method, path, traces: _ } = request;
     let mut attributes =
         vec![KeyValue::new("url.path", path), KeyValue::new("mirror.shadow.id", id)];
     if let Ok(authority) = target.parse::<Authority>() {
@@ -170,10 +176,29 @@ fn attributes(request: TracedRequest, is_known: bool) -> Vec<KeyValue> {
 
 /// The span of production that a shadow was made of.
 fn link(production: TraceParent) -> Link {
-    let TraceParent { trace, span, flags } = production;
-    let flags = TraceFlags::new(flags);
+    let TraceParent { trace, span, sampled } = production;
+    let flags = TraceFlags::default().with_sampled(sampled);
     let (trace, span) = (trace.into(), span.into());
     Link::with_context(SpanContext::new(trace, span, flags, true, TraceState::default()))
+}
+
+thread_local! {
+    /// The context of the next span of this thread, as the target was told: the generator is given no other way.
+    static OWN: Cell<Option<TraceParent>> = const { Cell::new(None) };
+}
+
+/// The ids of [`OWN`], so that a target's spans are children of the shadow's; otherwise random ones.
+#[derive(Debug)]
+struct Ids(RandomIdGenerator);
+
+impl IdGenerator for Ids {
+    fn new_trace_id(&self) -> TraceId {
+        OWN.get().map_or_else(|| self.0.new_trace_id(), |own| own.trace.into())
+    }
+
+    fn new_span_id(&self) -> SpanId {
+        OWN.get().map_or_else(|| self.0.new_span_id(), |own| own.span.into())
+    }
 }
 
 fn time(at: Timestamp) -> SystemTime {

@@ -186,15 +186,21 @@ impl<'a> Lines<'a> {
         to: &ShadowContext<'_>,
         out: &mut Vec<u8>,
     ) {
-        let captured = self.head.bytes(&line.value);
-        let is_only = self.named(b"traceparent").nth(1).is_none();
-        if let Some(parent) = TraceParent::parse(captured).filter(|_| is_only) {
-            self.write_line(line, out, |out| ids.write(&parent, to.exchange, to.target, out));
+        if let Some(captured) = self.trace() {
+            let shadow = ids.shadow(&captured, to.exchange, to.target);
+            self.write_line(line, out, |out| shadow.write(out));
             out.extend_from_slice(LINK);
             out.extend_from_slice(b": ");
-            out.extend_from_slice(captured);
+            out.extend_from_slice(self.head.bytes(&line.value));
             out.extend_from_slice(b"\r\n");
         }
+    }
+
+    /// The trace that the request belongs to: none if it names several.
+    pub(super) fn trace(&self) -> Option<TraceParent> {
+        let mut named = self.named(b"traceparent");
+        let parent = TraceParent::parse(self.head.bytes(&named.next()?.value))?;
+        named.next().is_none().then_some(parent)
     }
 
     /// Writes the start line from its path on; for an origin-form target, with the method before it.

@@ -25,7 +25,7 @@ use super::baggage;
 use super::edit::RequestEdits;
 pub use super::host::HostPolicy;
 use super::lines::{Lines, ShadowContext};
-use super::trace::{Trace, TraceIds};
+use super::trace::{Trace, TraceIds, Traces};
 use super::{Cleared, SHADOW_MARK};
 use crate::http::message::{BodyLength, ExchangeId, Head, Kept, Message, Spooled, Version};
 
@@ -200,6 +200,18 @@ impl Cleared {
                 || lines.connection_lists(b"close"),
             host_missing,
         })
+    }
+}
+
+impl Cleared {
+    /// The traces of its shadow for `target`.
+    #[must_use]
+    pub fn traces(&self, marks: &Marks, target: &str) -> Traces {
+        let request = self.exchange.request.as_deref();
+        let production = request.and_then(|request| Lines::read(request).ok()?.trace());
+        let new = production.as_ref().filter(|_| matches!(marks.trace, Trace::New));
+        let shadow = new.map(|captured| marks.trace_ids.shadow(captured, self.exchange.id, target));
+        Traces { production, shadow }
     }
 }
 

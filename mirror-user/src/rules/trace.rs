@@ -40,26 +40,28 @@ impl TraceIds {
         self.0.hash_one((exchange, target, part)).max(1)
     }
 
-    /// Writes the `traceparent` of an exchange's shadow for a target.
-    pub(super) fn write(
+    /// The context of an exchange's shadow for a target: the same each time it is asked for.
+    pub(super) fn shadow(
         &self,
         captured: &TraceParent,
         exchange: ExchangeId,
         target: &str,
-        out: &mut Vec<u8>,
-    ) {
-        let [high, low, parent] = [0, 1, 2].map(|part| self.id(exchange, target, part));
-        let sampled = u8::from(captured.sampled);
-        write!(out, "00-{high:016x}{low:016x}-{parent:016x}-{sampled:02x}")
-            .expect("writing to a Vec cannot fail");
+    ) -> TraceParent {
+        let [high, low, span] = [0, 1, 2].map(|part| self.id(exchange, target, part));
+        let trace = u128::from(high) << 64 | u128::from(low);
+        TraceParent { trace, span, sampled: captured.sampled }
     }
 }
 
-/// The parts of a `traceparent` that are kept.
+/// The parts of a `traceparent` that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TraceParent {
+pub struct TraceParent {
+    /// The trace's id; not 0.
+    pub trace: u128,
+    /// The id of the caller's span; not 0.
+    pub span: u64,
     /// The caller may have recorded it (§3.2.2.5.1). Other flags are unknown and are not propagated.
-    sampled: bool,
+    pub sampled: bool,
 }
 
 impl TraceParent {
@@ -68,27 +70,39 @@ impl TraceParent {
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         let (known, rest) = value.split_at_checked(55)?;
         let mut parts = known.split(|byte| *byte == b'-');
-        let version = hex(parts.next()?, 2)?;
-        let ids = [(32, parts.next()?), (16, parts.next()?)];
-        let flags = hex(parts.next()?, 2)?;
+        let mut part = |digits| number(parts.next()?, digits);
+        let (version, trace) = (part(2)?, part(32)?);
+        let (span, flags) = (u64::try_from(part(16)?).ok()?, part(2)?);
         let whole = match version {
-            b"ff" => false,
-            b"00" => rest.is_empty(),
+            0xff => false,
+            0 => rest.is_empty(),
             _ => rest.is_empty() || rest.starts_with(b"-"),
         };
-        let valid = ids.into_iter().all(|(length, id)| {
-            hex(id, length).is_some_and(|id| id.iter().any(|digit| *digit != b'0'))
-        });
-        let sampled =
-            matches!(flags.last()?, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f');
-        (whole && valid && parts.next().is_none()).then_some(Self { sampled })
+        let valid = whole && trace != 0 && span != 0 && parts.next().is_none();
+        valid.then_some(Self { trace, span, sampled: flags & 1 == 1 })
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let Self { trace, span, sampled } = self;
+        write!(out, "00-{trace:032x}-{span:016x}-{:02x}", u8::from(*sampled))
+            .expect("writing to a Vec cannot fail");
     }
 }
 
-/// The text, if it consists of `length` lower-case hexadecimal digits.
-fn hex(text: &[u8], length: usize) -> Option<&[u8]> {
-    let digits = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    (text.len() == length && digits).then_some(text)
+/// The traces of a shadow request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The context that the captured request named.
+    pub production: Option<TraceParent>,
+    /// The new one that the shadow names, if it has one.
+    pub shadow: Option<TraceParent>,
+}
+
+/// The number, if the text consists of so many lower-case hexadecimal digits.
+fn number(text: &[u8], digits: usize) -> Option<u128> {
+    let is_lower = text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let text = str::from_utf8(text).ok().filter(|_| text.len() == digits && is_lower)?;
+    u128::from_str_radix(text, 16).ok()
 }
 
 #[cfg(test)]
@@ -134,10 +148,10 @@ mod tests {
     #[test]
     fn a_shadow_gets_a_new_trace_at_every_target() {
         let ids = TraceIds::default();
-        let captured = TraceParent { sampled: true };
+        let captured = TraceParent { trace: 1, span: 2, sampled: true };
         let made = |target: &str| {
             let mut out = Vec::new();
-            ids.write(&captured, EXCHANGE, target, &mut out);
+            ids.shadow(&captured, EXCHANGE, target).write(&mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(sampled(&made("a:80")), Some(true));
@@ -149,11 +163,13 @@ mod tests {
     proptest! {
         #[test]
         fn generated_traceparents_can_be_parsed(connection: u64, index: u32, sampled: bool, target in ".*") {
-            let captured = TraceParent { sampled };
+            let captured = TraceParent { trace: 1, span: 2, sampled };
             let id = ExchangeId { connection: ConnectionId::local(connection), index };
             let mut out = Vec::new();
-            TraceIds::default().write(&captured, id, &target, &mut out);
-            prop_assert_eq!(TraceParent::parse(&out), Some(captured));
+            let shadow = TraceIds::default().shadow(&captured, id, &target);
+            shadow.write(&mut out);
+            prop_assert_eq!(TraceParent::parse(&out), Some(shadow));
+            prop_assert_eq!(shadow.sampled, sampled);
         }
 
         #[test]

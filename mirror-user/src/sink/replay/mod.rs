@@ -57,7 +57,7 @@ pub use self::outcome::progress::ReplayProgress;
 use self::outcome::reasons::Reasons;
 pub use self::outcome::report::ReplayReport;
 pub(crate) use self::outcome::report::short;
-pub use self::outcome::span::{ShadowSpan, SpanCounts, SpanSink, TraceParent, TracedRequest};
+pub use self::outcome::span::{ShadowSpan, SpanCounts, SpanSink, TracedRequest};
 pub use self::outcome::times::Quantiles;
 pub use self::outcome::verdict::{FailOn, Verdict};
 use self::schedule::Schedule;

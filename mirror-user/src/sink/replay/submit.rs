@@ -61,8 +61,8 @@ impl ReplaySink {
             .as_ref()
             .map(|log| log.entry(LoggedRequest::new(name(), &self.target, request), due));
         let span = self.spans.as_ref().map(|sink| {
-            let rule = cleared.rule_name();
-            let request = TracedRequest::new(name(), &self.target, rule, request);
+            let traces = cleared.traces(marks, &self.target);
+            let request = TracedRequest::new(name(), &self.target, (cleared, request), traces);
             Box::new(OpenSpan::new(sink, request))
         });
         let observers = Observers {

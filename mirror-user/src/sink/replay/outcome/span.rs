@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use super::not_delivered::{Attribution, NotDelivered};
 use crate::http::message::{Message, StartLine};
 use crate::packet::Timestamp;
+use crate::rules::Cleared;
+use crate::rules::trace::Traces;
 use crate::sink::replay::clock::{now, wall_time};
 
 /// Takes finished spans.
@@ -60,16 +62,16 @@ pub struct TracedRequest {
     pub method: String,
     /// Its path, without a query.
     pub path: String,
-    /// The span of production that it belongs to.
-    pub production: Option<TraceParent>,
+    /// Production's trace, and its own.
+    pub traces: Traces,
 }
 
 impl TracedRequest {
     pub(in crate::sink::replay) fn new(
         id: String,
         target: &Arc<str>,
-        rule: Option<&Arc<str>>,
-        request: &Message,
+        (cleared, request): (&Cleared, &Message),
+        traces: Traces,
     ) -> Self {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let head = &request.head;
@@ -81,47 +83,15 @@ impl TracedRequest {
             }
             StartLine::Status { .. } => (String::new(), String::new()),
         };
-        let mut fields = head.fields();
-        let traceparent = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"traceparent"));
-        let production = traceparent.and_then(|(_, value)| TraceParent::read(value));
-        Self { id, target: Arc::clone(target), rule: rule.cloned(), method, path, production }
+        Self {
+            id,
+            target: Arc::clone(target),
+            rule: cleared.rule_name().cloned(),
+            method,
+            path,
+            traces,
+        }
     }
-}
-
-/// The context of a span (W3C Trace Context, §3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceParent {
-    /// The trace's name.
-    pub trace: u128,
-    /// The span's name.
-    pub span: u64,
-    /// Bit 0: the caller recorded it.
-    pub flags: u8,
-}
-
-impl TraceParent {
-    /// Reads the value of a `traceparent` field; `None` unless it is valid. Later versions may go on behind
-    /// the flags (§3.2.4).
-    #[must_use]
-    pub fn read(value: &[u8]) -> Option<Self> {
-        let mut parts = value.trim_ascii().splitn(5, |byte| *byte == b'-');
-        let mut part = |digits| hex(parts.next().filter(|part| part.len() == digits)?);
-        let (version, trace) = (part(2)?, part(32)?);
-        let (span, flags) = (u64::try_from(part(16)?).ok()?, u8::try_from(part(2)?).ok()?);
-        let is_valid = match version {
-            0xff => false,
-            0 => parts.next().is_none(),
-            _ => true,
-        };
-        (is_valid && trace != 0 && span != 0).then_some(Self { trace, span, flags })
-    }
-}
-
-/// A number in small hexadecimal digits, which are the only ones that are valid here.
-fn hex(digits: &[u8]) -> Option<u128> {
-    let is_small = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    let digits = str::from_utf8(digits).ok().filter(|_| is_small)?;
-    u128::from_str_radix(digits, 16).ok()
 }
 
 /// A span without an outcome yet.
@@ -153,32 +123,5 @@ impl OpenSpan {
         let took =
             begun.get().map(|begun| now().saturating_duration_since(begun)).unwrap_or_default();
         sink.take(ShadowSpan { request, began: wall_time().earlier(took), took, outcome });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::TraceParent;
-
-    #[test]
-    fn only_what_the_recommendation_allows_is_a_context() {
-        let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let parent = TraceParent::read(valid.as_bytes()).expect("valid");
-        assert_eq!(parent.trace, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
-        assert_eq!((parent.span, parent.flags), (0x00f0_67aa_0ba9_02b7, 1));
-        let later = valid.replacen("00-", "cc-", 1) + "-what-the-future-will-be-like";
-        assert_eq!(TraceParent::read(later.as_bytes()), Some(parent));
-        for invalid in [
-            valid.to_uppercase(),
-            valid.replacen("00-", "ff-", 1),
-            format!("{valid}-more"),
-            valid.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
-            valid.replace("00f067aa0ba902b7", &"0".repeat(16)),
-            valid.replace("4736", "473"),
-            String::new(),
-            "00--".to_owned(),
-        ] {
-            assert_eq!(TraceParent::read(invalid.as_bytes()), None, "{invalid}");
-        }
     }
 }

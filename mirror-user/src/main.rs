@@ -5,7 +5,6 @@
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use mirror_user::cli::{Cli, Command, DoctorArgs};
 use mirror_user::config::{Config, SummaryForm};
 use mirror_user::logging::{Log, Options};
@@ -17,7 +16,7 @@ use mirror_user::{cli, compare, config, demo, doctor, logging, run};
 const COULD_NOT: u8 = 2;
 
 fn main() -> ExitCode {
-    let Cli { command, log } = Cli::parse();
+    let Cli { command, log } = Cli::read();
     let options = Options::new(log.log_format, log.log_level);
     let log = Log::start(options.as_ref().map(Options::clone).unwrap_or_default());
     match options.and_then(|_| carry_out(command, &log)) {

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::Cli;
+use super::{Cli, complete};
 
 /// `mirror completions`.
 #[derive(Debug, Args)]
@@ -42,8 +42,8 @@ pub fn completions(args: &CompletionsArgs, out: &mut dyn Write) -> io::Result<()
 /// If they cannot be written; the message names the directory.
 pub fn man(args: &ManArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     match &args.to {
-        Some(folder) => clap_mangen::generate_to(Cli::command(), folder)
+        Some(folder) => clap_mangen::generate_to(complete(), folder)
             .with_context(|| format!("{}: manual pages cannot be written", folder.display())),
-        None => Ok(clap_mangen::Man::new(Cli::command()).render(&mut &mut *out)?),
+        None => Ok(clap_mangen::Man::new(complete()).render(&mut &mut *out)?),
     }
 }

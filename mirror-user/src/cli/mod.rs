@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::files::rotate::Rotation;
 use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
@@ -34,7 +34,6 @@ pub use self::source::SourceArgs;
 #[command(
     name = "mirror",
     version,
-    long_version = version::long(),
     about = "Shadows production HTTP traffic without standing in its path",
     long_about = "Shadows production HTTP traffic without standing in its path.\n\n\
         A small kernel program copies the packets of chosen TCP ports. mirror reassembles the streams, \
@@ -51,6 +50,22 @@ pub struct Cli {
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+impl Cli {
+    /// Reads the command line of this process; ends it where clap does, for help, a version or a mistake.
+    #[must_use]
+    pub fn read() -> Self {
+        // To hash the kernel object takes longer than everything else at a start.
+        let asks_for_version = std::env::args_os().any(|arg| arg == "--version");
+        let command = if asks_for_version { complete() } else { Self::command() };
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// The command with its whole version.
+fn complete() -> clap::Command {
+    Cli::command().long_version(version::long())
 }
 
 /// The subcommands.

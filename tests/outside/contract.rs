@@ -53,8 +53,10 @@ impl Service {
 }
 
 fn order(item: &str) -> String {
+    let media_type = if item.starts_with('{') { "application/json" } else { "text/plain" };
     format!(
-        "POST /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{item}",
+        "POST /orders HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Type: {media_type}\r\n\
+         Content-Length: {}\r\n\r\n{item}",
         item.len()
     )
 }
@@ -92,11 +94,16 @@ fn keeps_the_contract(service: impl FnOnce(&Postgres) -> Command) {
     assert!(answer.contains(" 201 ") && answer.ends_with("\r\norder 3\n"), "{answer}");
     assert_eq!(items(), "tea");
 
+    // A mark in the body does the same, for services that read their flags there.
+    let in_body = ["--mark-json", "$.meta.shadow=\"rollback\""];
+    replay("{\"tea\": 1}", &service, &in_body);
+    assert_eq!(items(), "tea");
+
     replay("cocoa", &service, &[]);
     assert_eq!(items(), "tea,cocoa", "a shadow without the mode works on its own database");
 
     let said = service.stop();
-    assert_eq!(said, "warehouse: order 1\nwarehouse: order 4\n", "no call for a rolled back order");
+    assert_eq!(said, "warehouse: order 1\nwarehouse: order 5\n", "no call for a rolled back order");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 """Takes orders on a port of loopback: python3 service.py DSN
 
-Requests marked `X-Shadow-Mode: rollback` are carried out, answered, and rolled back.
+Requests marked `X-Shadow-Mode: rollback`, or with `"meta": {"shadow": "rollback"}` in a JSON body, are carried out,
+answered, and rolled back.
 docs/shadow-contract.md says what services owe to the marks; InTransaction is what to copy.
 """
 
+import io
+import json
 import sys
 from contextlib import closing
 from wsgiref.simple_server import make_server
@@ -24,7 +27,7 @@ class InTransaction:
         self.dsn = dsn
 
     def __call__(self, environ, start_response):
-        rollback = environ.get("HTTP_X_SHADOW_MODE") == "rollback"
+        rollback = asks_for_rollback(environ)
         with closing(psycopg2.connect(self.dsn)) as connection:
             if rollback:
                 with connection.cursor() as cursor:
@@ -42,6 +45,21 @@ class InTransaction:
         # The answer leaves when the transaction is over, so that it never says too much.
         start_response(*answer[0])
         return body
+
+
+def asks_for_rollback(environ):
+    """True for a request that is marked so: in its header, or in its body, for what sends flags there."""
+    if environ.get("HTTP_X_SHADOW_MODE") == "rollback":
+        return True
+    if environ.get("CONTENT_TYPE", "").partition(";")[0] != "application/json":
+        return False
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    # The application reads it, too.
+    environ["wsgi.input"] = io.BytesIO(body)
+    try:
+        return json.loads(body)["meta"]["shadow"] == "rollback"
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def orders(environ, start_response):

@@ -74,7 +74,11 @@ pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<Repl
         breaker: breaker(how, run.is_live),
         log: run.log.clone(),
         fail_on: run.fail_on.clone(),
-        ..ReplayOptions::new(marks(&how.marks, edits, &run.name), pace, when_full)
+        ..ReplayOptions::new(
+            Marks { body: (&how.body).into(), ..marks(&how.marks, edits, &run.name) },
+            pace,
+            when_full,
+        )
     };
     let (name, compared) = (Some(spec.name.as_str().into()), compared(spec, run)?);
     Ok(ReplayTarget { name, target, options, compared })
@@ -102,6 +106,7 @@ fn marks(args: &MarkSettings, edits: RequestEdits, run: &str) -> Marks {
         trace_ids: TraceIds::default(),
         baggage: args.baggage.unwrap_or_default(),
         edits,
+        ..Marks::default()
     }
 }
 

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::baggage;
+use super::body_mark::describes_body;
 use super::tag::{Baggage, Marks, NotSent};
 use super::trace::{LINK, Trace, TraceIds, TraceParent};
 use crate::http::message::{ExchangeId, Head, HeaderLine, Message, StartLine, Version};
@@ -15,6 +16,8 @@ pub(super) struct ShadowContext<'a> {
     pub(super) exchange: ExchangeId,
     /// The target's host and port.
     pub(super) target: &'a str,
+    /// The length of a body that was changed, in bytes; `None` if it stays.
+    pub(super) length: Option<u64>,
 }
 
 /// The role of a header line in a replay.
@@ -107,7 +110,7 @@ impl<'a> Lines<'a> {
     /// Writes the start line and the captured lines that are kept; returns true if there is no host.
     pub(super) fn write(&self, to: &ShadowContext<'_>, ambiguous: bool, out: &mut Vec<u8>) -> bool {
         let Self { head, .. } = *self;
-        let ShadowContext { marks, target, .. } = *to;
+        let ShadowContext { marks, target, length: new_length, .. } = *to;
         let mut host_missing = !self.write_start_line(marks, target, out);
         let has_connection = self.named(b"connection").next().is_some();
         let last_baggage = self.baggage().filter(|_| marks.baggage == Baggage::Add);
@@ -120,6 +123,7 @@ impl<'a> Lines<'a> {
                 Role::Baggage | Role::TraceParent | Role::TraceState | Role::Other
                     if has_connection && self.connection_lists(name) => {}
                 Role::TraceParent | Role::TraceState | Role::Other if marks.edits.hides(name) => {}
+                Role::Other if new_length.is_some() && describes_body(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));
@@ -128,7 +132,10 @@ impl<'a> Lines<'a> {
                     if !length_written {
                         length_written = true;
                         let length = members(value).next().unwrap_or_default();
-                        self.write_line(line, out, |out| out.extend_from_slice(length));
+                        self.write_line(line, out, |out| match new_length {
+                            Some(length) => out.extend_from_slice(length.to_string().as_bytes()),
+                            None => out.extend_from_slice(length),
+                        });
                     }
                 }
                 Role::Baggage if last_baggage.is_some_and(|last| last == line) => {

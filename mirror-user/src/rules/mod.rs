@@ -11,7 +11,9 @@
 //! recent requests to recognize retries.
 
 mod baggage;
+pub mod body_mark;
 pub mod edit;
+mod framing;
 pub mod host;
 mod lines;
 mod open;

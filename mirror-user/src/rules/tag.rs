@@ -12,7 +12,8 @@
 //!   once. Fields that frame or route the request are never dropped, whatever `Connection` lists.
 //! - Repeated equal values of `Content-Length` are merged into one (RFC 9112 §6.3).
 //!
-//! The body keeps its framing, including chunk extensions and trailers.
+//! The body keeps its framing, including chunk extensions and trailers, unless it is marked, too ([`BodyMarks`]): then
+//! `Content-Length` says its new length, and digests of the old one are dropped.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use enum_map::Enum;
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
 use super::baggage;
+use super::body_mark::BodyMarks;
 use super::edit::RequestEdits;
 pub use super::host::HostPolicy;
 use super::lines::{Lines, ShadowContext};
@@ -53,6 +55,8 @@ pub struct Marks {
     pub baggage: Baggage,
     /// RequestEdits for the target.
     pub edits: RequestEdits,
+    /// The mark in the body.
+    pub body: BodyMarks,
 }
 
 /// How `baggage` is treated.
@@ -107,6 +111,8 @@ pub enum NotSent {
     BodyNotKept,
     /// Not parseable where it had to be redacted; the rules count why.
     Unredactable,
+    /// Of a type, or in a form, that cannot take the mark in its body.
+    BodyNotMarked,
 }
 
 /// A request as it is sent to a target.
@@ -175,10 +181,17 @@ impl Cleared {
         let request = self.exchange.request.as_deref().ok_or(NotSent::NoRequest)?;
         let lines = sendable(request, marks.ambiguous)?;
         let ambiguous = !request.flaws.is_empty();
-        let body = body_of(request)?;
+        let marked = marks.body.apply(request).map_err(|_| NotSent::BodyNotMarked)?;
+        let length = marked.as_ref().map(|marked| marked.length);
+        let body = match marked {
+            // What is ambiguous has no one body that could be marked.
+            Some(_) if ambiguous => return Err(NotSent::BodyNotMarked),
+            Some(marked) => Rest::Memory(marked.wire),
+            None => body_of(request)?,
+        };
 
         let mut front = Vec::with_capacity(capacity(lines.head, &body));
-        let to = ShadowContext { marks, exchange: self.exchange.id, target };
+        let to = ShadowContext { marks, exchange: self.exchange.id, target, length };
         let host_missing = lines.write(&to, ambiguous, &mut front);
         let add_baggage = marks.baggage == Baggage::Add && lines.baggage().is_none();
         write_marks(marks, self.exchange.id, add_baggage, &mut front);

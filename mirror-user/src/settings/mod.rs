@@ -12,6 +12,7 @@
 //! to `value`.
 
 mod admin;
+mod body_mark;
 pub(crate) mod changes;
 mod compare;
 pub(crate) mod define;
@@ -38,6 +39,7 @@ mod value;
 mod tests;
 
 pub use self::admin::{AdminSettings, AdminTlsSettings};
+pub use self::body_mark::{BodyFields, BodyMarkSettings, JsonMarks};
 pub use self::compare::{CompareSettings, DashboardSettings};
 pub(crate) use self::environment::environment;
 pub use self::fields::FieldLines;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::body_mark::BodyMarkSettings;
 use super::define::settings;
 use super::fields::FieldLines;
 use super::load::LoadSettings;
@@ -17,6 +18,8 @@ settings! {
         group tls: TlsSettings { key: "tls" }
         /// Marks of a request.
         group marks: MarkSettings { }
+        /// The mark in the body.
+        group body: BodyMarkSettings { key: "mark-body" }
         /// Learn which of the target's values correspond to production's (cookies, tokens, ids), and replace them in later requests
         setting correlate: bool { key: "correlate" }
         /// Timeout for connecting to the target

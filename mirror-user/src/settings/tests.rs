@@ -22,7 +22,7 @@ struct Typed(Vec<String>);
 
 fn text_of(value: &write::Value) -> String {
     match value {
-        write::Value::Text(text) => text.clone(),
+        write::Value::Text(text) | write::Value::Json(text) => text.clone(),
         write::Value::Raw(word) => (*word).to_owned(),
         // FROM=TO, NAME=REGEX.
         write::Value::Map(map) => {
@@ -41,6 +41,9 @@ impl Visit for Typed {
             write::Value::List(list) => list.iter().map(text_of).collect(),
             write::Value::Map(lines) if setting.value == "NAME: VALUE" => {
                 lines.iter().map(|(name, value)| format!("{name}: {}", text_of(value))).collect()
+            }
+            write::Value::Map(lines) if ["PATH=VALUE", "NAME=VALUE"].contains(&setting.value) => {
+                lines.iter().map(|(name, value)| format!("{name}={}", text_of(value))).collect()
             }
             value => vec![text_of(&value)],
         };

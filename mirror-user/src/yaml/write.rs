@@ -6,6 +6,8 @@ use std::fmt::Write;
 pub(crate) enum Value {
     Null,
     Text(String),
+    /// A text of JSON, which is YAML, too.
+    Json(String),
     /// Never in quotes.
     Raw(&'static str),
     List(Vec<Value>),
@@ -77,7 +79,7 @@ impl Fields {
             Value::Null => true,
             Value::List(list) => list.is_empty(),
             Value::Map(map) => map.is_empty(),
-            Value::Text(_) | Value::Raw(_) => false,
+            Value::Text(_) | Value::Json(_) | Value::Raw(_) => false,
         };
         if empty {
             return;
@@ -142,6 +144,7 @@ fn indent(out: &mut String, depth: usize) {
 fn scalar(value: &Value) -> String {
     match value {
         Value::Text(text) => plain(text),
+        Value::Json(text) => text.clone(),
         Value::Raw(word) => (*word).to_owned(),
         Value::Null | Value::List(_) | Value::Map(_) => String::new(),
     }

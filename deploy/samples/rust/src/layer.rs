@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use tokio_postgres::{Client, Config, Error, NoTls};
 use tower_layer::Layer;
 use tower_service::Service;
@@ -24,12 +25,29 @@ pub(crate) enum Mode {
     Rollback,
 }
 
+/// A longer body with a mark in it is not read.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
 impl Mode {
-    fn of(headers: &HeaderMap) -> Self {
-        match headers.get("x-shadow-mode") {
-            Some(mode) if mode == "rollback" => Self::Rollback,
-            _ => Self::Commit,
+    /// By the header, or by `"meta": {"shadow": "rollback"}` in a JSON body, for what sends flags there. The handler reads the
+    /// body, too.
+    async fn of(request: Request) -> Result<(Self, Request), StatusCode> {
+        let headers = request.headers();
+        if headers.get("x-shadow-mode").is_some_and(|mode| mode == "rollback") {
+            return Ok((Self::Rollback, request));
         }
+        let media_type = headers.get("content-type").and_then(|value| value.to_str().ok());
+        let essence = media_type.and_then(|value| value.split(';').next());
+        if essence.map(str::trim) != Some("application/json") {
+            return Ok((Self::Commit, request));
+        }
+        let (head, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, MAX_BODY_BYTES).await;
+        let body = body.map_err(|_| StatusCode::PAYLOAD_TOO_LARGE)?;
+        let document: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let is_marked = document.pointer("/meta/shadow") == Some(&"rollback".into());
+        let mode = if is_marked { Self::Rollback } else { Self::Commit };
+        Ok((mode, Request::from_parts(head, body.into())))
     }
 }
 
@@ -103,13 +121,16 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let mode = Mode::of(request.headers());
+    fn call(&mut self, request: Request) -> Self::Future {
         let database = Arc::clone(&self.database);
         // The one that was polled ready goes on; its clone waits for the next request.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
         Box::pin(async move {
+            let (mode, mut request) = match Mode::of(request).await {
+                Ok(request) => request,
+                Err(status) => return Ok(status.into_response()),
+            };
             let transaction = match Transaction::begin(&database, mode).await {
                 Ok(transaction) => transaction,
                 Err(error) => return Ok(unavailable(&error)),

@@ -13,7 +13,6 @@ mod body;
 mod context;
 mod cookie;
 mod detect;
-mod framing;
 mod head;
 mod inside;
 mod json;
@@ -49,13 +48,12 @@ pub use self::report::{Finding, MAX_PLACES, Unredactable};
 use self::report::{Report, Where};
 use self::tokens::Tokens;
 pub use self::tokens::{Key, MIN_KEY_BYTES, ShortKey};
+use super::framing;
+pub use super::framing::MAX_BODY_BYTES;
 use crate::http::coding;
 use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::stats::{Note, Topic};
 use crate::tcp::event::Side;
-
-/// Maximum size of a body that is scanned, encoded and decoded, in bytes: both are in memory at once.
-pub const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// Redacts exchanges.
 pub struct Redactor {

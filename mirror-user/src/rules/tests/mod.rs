@@ -18,6 +18,7 @@ use crate::http::message::{
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::Peers;
 
+mod body_mark;
 mod target;
 
 /// A request as the http room hands it over when its last byte was seen; what follows the empty

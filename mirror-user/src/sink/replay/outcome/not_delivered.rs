@@ -25,6 +25,8 @@ pub enum NotDelivered {
     BodyNotKept,
     /// The body could not be parsed for redaction; `bodies withheld` says why.
     Unredactable,
+    /// Of a type, or in a form, that cannot take the mark in its body.
+    BodyNotMarked,
     /// The body is in a file that could not be read.
     BodyUnreadable,
     /// The request was captured outside the time window of the replay.
@@ -95,7 +97,8 @@ impl NotDelivered {
             | Self::Tunnel
             | Self::BodyTooLarge
             | Self::BodyNotKept
-            | Self::Unredactable => Attribution::Capture,
+            | Self::Unredactable
+            | Self::BodyNotMarked => Attribution::Capture,
             Self::OutsideTime | Self::Ramping | Self::OverRate | Self::RampStopped => {
                 Attribution::Operator
             }
@@ -138,6 +141,7 @@ impl From<NotSent> for NotDelivered {
             NotSent::BodyTooLarge => Self::BodyTooLarge,
             NotSent::BodyNotKept => Self::BodyNotKept,
             NotSent::Unredactable => Self::Unredactable,
+            NotSent::BodyNotMarked => Self::BodyNotMarked,
         }
     }
 }

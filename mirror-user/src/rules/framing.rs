@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 
-use super::MAX_BODY_BYTES;
-use super::report::Unredactable;
+use super::redact::Unredactable;
 use crate::http::message::{Body, BodyLength, Kept};
 use crate::http::{Dechunked, dechunk};
+
+/// Maximum size of a body that is scanned or changed, encoded and decoded, in bytes: both are in memory at once.
+pub const MAX_BODY_BYTES: usize = 16 << 20;
 
 /// A body without its framing.
 pub(super) struct Unframed<'a> {

@@ -1,56 +1,13 @@
 //! The shadow contract with real services and a real database: what a marked request changes is
 //! rolled back, what any other changes is kept.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::support::postgres::Postgres;
+use crate::support::sample::{SAMPLES, Service, python};
 use crate::support::wire::Talk;
 use crate::support::{self, Workspace, mirror};
-
-const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples");
-
-/// A sample service on a port of loopback.
-struct Service {
-    child: Child,
-    said: BufReader<std::process::ChildStdout>,
-    address: SocketAddr,
-}
-
-impl Service {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the service can be run: cargo build --package shadow-sample");
-        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("it says something");
-        let address = line.trim().strip_prefix("listening on ").expect(&line);
-        let address = address.parse().expect("an address");
-        Self { child, said, address }
-    }
-
-    /// Stops it and gives everything that it said.
-    fn stop(mut self) -> String {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-        let mut rest = String::new();
-        self.said.read_to_string(&mut rest).expect("text");
-        rest
-    }
-
-    /// The answer to a request that comes from no mirror.
-    fn ask(&self, request: &str) -> String {
-        let mut stream = TcpStream::connect(self.address).expect("it listens");
-        stream.write_all(request.as_bytes()).expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers and hangs up");
-        answer
-    }
-}
 
 fn order(item: &str) -> String {
     let media_type = if item.starts_with('{') { "application/json" } else { "text/plain" };
@@ -121,12 +78,7 @@ fn the_rust_sample_rolls_back_what_marked_requests_change() {
 #[test]
 #[ignore = "needs postgresql and python3-psycopg2: cargo xtask test"]
 fn the_python_sample_rolls_back_what_marked_requests_change() {
-    keeps_the_contract(|database| {
-        let mut command = Command::new("/usr/bin/python3");
-        command.arg(format!("{SAMPLES}/python/service.py")).arg(database.dsn());
-        command.stderr(Stdio::null());
-        command
-    });
+    keeps_the_contract(|database| python(&database.dsn()));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod config;
 mod contract;
 mod correlate;
 mod dashboard;
+mod database;
 mod exact;
 mod faults;
 mod hostile;

@@ -7,6 +7,7 @@ pub mod browser;
 pub mod memory;
 pub mod netns;
 pub mod postgres;
+pub mod sample;
 pub mod scenes;
 pub mod scrape;
 pub mod shop;

@@ -28,7 +28,7 @@ impl Postgres {
             &["--pgdata=data", "--auth=trust", "--username=shadow", "--encoding=UTF8", "--no-sync"],
         );
         let settings = format!(
-            "-c listen_addresses='' -c fsync=off -c unix_socket_directories='{}'",
+            "-c listen_addresses='' -c fsync=off -c wal_level=logical -c unix_socket_directories='{}'",
             server.folder.path().display()
         );
         server.run("pg_ctl", &["start", "--pgdata=data", "--wait", "--log=log", "-o", &settings]);
@@ -37,13 +37,29 @@ impl Postgres {
 
     /// How libpq and its likes name it.
     pub(crate) fn dsn(&self) -> String {
-        format!("host={} user=shadow dbname=postgres", self.folder.path().display())
+        self.dsn_of("postgres")
+    }
+
+    /// The same for another of its databases.
+    pub(crate) fn dsn_of(&self, database: &str) -> String {
+        format!("host={} user=shadow dbname={database}", self.socket_folder())
+    }
+
+    /// Where its socket is.
+    pub(crate) fn socket_folder(&self) -> String {
+        self.folder.path().display().to_string()
     }
 
     /// What `psql` answers, without headings and padding.
     #[track_caller]
     pub(crate) fn query(&self, sql: &str) -> String {
-        let output = self.psql(sql);
+        self.query_of("postgres", sql)
+    }
+
+    /// The same of another of its databases.
+    #[track_caller]
+    pub(crate) fn query_of(&self, database: &str, sql: &str) -> String {
+        let output = self.psql(database, sql);
         assert!(output.status.success(), "{sql}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
@@ -51,13 +67,13 @@ impl Postgres {
     /// What `psql` complains about.
     #[track_caller]
     pub(crate) fn refusal(&self, sql: &str) -> String {
-        let output = self.psql(sql);
+        let output = self.psql("postgres", sql);
         assert!(!output.status.success(), "{sql}: it was carried out");
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    fn psql(&self, sql: &str) -> Output {
-        let dsn = self.dsn();
+    fn psql(&self, database: &str, sql: &str) -> Output {
+        let dsn = self.dsn_of(database);
         self.command("psql")
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
             .args(["--set=ON_ERROR_STOP=1", "--dbname", &dsn, "--command", sql])
@@ -100,7 +116,7 @@ impl Drop for Postgres {
 }
 
 /// The folder of the newest installed server's programs. Debian keeps them off the path.
-fn programs() -> PathBuf {
+pub(crate) fn programs() -> PathBuf {
     let version =
         |path: &Path| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     fs::read_dir("/usr/lib/postgresql")

@@ -56,7 +56,7 @@ pub(crate) const CHROMIUM: &[Tool] = &[
 ];
 
 /// What the sample services of the shadow contract work with.
-pub(crate) const CONTRACT_TOOLS: &[Tool] = &[
+pub(crate) const DATABASE_TOOLS: &[Tool] = &[
     Tool { program: "pg_createcluster", package: "postgresql" },
     Tool { program: "python3", package: "python3" },
     Tool {

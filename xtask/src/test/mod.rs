@@ -22,7 +22,7 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 9] = [
+const JUDGED: [Judged; 10] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged {
@@ -42,7 +42,12 @@ const JUDGED: [Judged; 9] = [
     Judged {
         program: "outside",
         filter: "contract::",
-        are_there: || ensure_tools(setup::CONTRACT_TOOLS),
+        are_there: || ensure_tools(setup::DATABASE_TOOLS),
+    },
+    Judged {
+        program: "outside",
+        filter: "::postgresql_",
+        are_there: || ensure_tools(setup::DATABASE_TOOLS),
     },
 ];
 

@@ -20,6 +20,9 @@ pub struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// How often its start is tried.
+const STARTS: usize = 4;
+
 impl Browser {
     /// Starts one.
     pub fn start() -> Self {
@@ -53,17 +56,28 @@ impl Browser {
             format!("--user-data-dir={}", browser._profile.path().display()),
         ];
         let options = json!({ "goog:chromeOptions": { "args": args }, "goog:loggingPrefs": { "browser": "ALL" } });
-        let session = browser.send(
-            "POST",
-            "/session",
-            &json!({ "capabilities": { "alwaysMatch": options } }),
-        );
-        session["sessionId"].as_str().expect("a session").clone_into(&mut browser.session);
+        let wanted = json!({ "capabilities": { "alwaysMatch": options } });
+        // Chromium itself ends at its start now and then, where the machine has much to do.
+        let mut session = browser.ask("POST", "/session", &wanted);
+        for _ in 1..STARTS {
+            if session["error"] == "session not created" {
+                session = browser.ask("POST", "/session", &wanted);
+            }
+        }
+        let id = session["sessionId"].as_str();
+        id.unwrap_or_else(|| panic!("no session: {session:#}")).clone_into(&mut browser.session);
         browser.size(1280, 900, false);
         browser
     }
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Value {
+        let value = self.ask(method, path, body);
+        assert!(value.get("error").is_none(), "{method} {path} {body}: {value:#}");
+        value
+    }
+
+    /// The same, of which an error is a value, too.
+    fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
         let body = if method == "GET" { String::new() } else { body.to_string() };
         let mut stream =
             TcpStream::connect(("127.0.0.1", self.port)).expect("chromedriver listens");
@@ -93,9 +107,7 @@ impl Browser {
         }
         reader.take(length).read_to_end(&mut answer).expect("a body");
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
-        let value = answer["value"].clone();
-        assert!(value.get("error").is_none(), "{method} {path} {body}: {value:#}");
-        value
+        answer["value"].clone()
     }
 
     fn command(&self, path: &str, body: &Value) -> Value {

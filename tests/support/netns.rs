@@ -14,7 +14,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::binary;
 
 /// How long anything may take before a test fails, on a machine of its own.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long anything may take before a test fails. An emulated machine says how slow it is.
 pub(crate) fn patience() -> Duration {

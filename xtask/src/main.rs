@@ -1,6 +1,7 @@
 //! The tasks of this repository: `cargo xtask help`.
 #![forbid(unsafe_code)]
 
+mod aarch64;
 mod bench;
 mod corpus;
 mod dist;
@@ -30,6 +31,7 @@ cargo xtask dist              static binary, packages, SBOM, checksums, and what
 cargo xtask bless             rewrite pcaps/ and the golden files, then show what changed
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM,
                               and only tests of these names after --
+cargo xtask aarch64           build for 64-bit ARM, and run what can be run under emulation
 cargo xtask kubernetes        build a real API server of Kubernetes, once, and run the tests that ask it
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
 ";
@@ -64,6 +66,7 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["corpus", directory] => corpus::run(Path::new(directory), None),
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
         ["kernels", which @ ..] => kernels::run(which),
+        ["aarch64"] => aarch64::run(),
         ["kubernetes"] => kubernetes::run(),
         ["bench", what @ ..] => bench::run(what),
         ["help" | "--help" | "-h"] | [] => {

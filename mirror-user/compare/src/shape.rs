@@ -93,6 +93,10 @@ impl Shape {
     #[must_use]
     pub fn is_key(name: &str) -> bool {
         let bytes = name.as_bytes();
+        // Most names are words.
+        if bytes.len() != 36 && !bytes.iter().any(u8::is_ascii_digit) {
+            return false;
+        }
         let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
         digits || uuid(bytes).is_some() || identifier(bytes).is_some() || is_date(name)
     }

@@ -46,11 +46,16 @@ impl Differ<'_> {
 
     /// Compares elements that have the same key. Those without one are compared by position.
     fn keyed(&mut self, names: &[&str], order_counts: bool, left: &[At<'_>], right: &[At<'_>]) {
+        let (left_keys, right_keys) = (keys_of(left, names), keys_of(right, names));
+        // Most lists have the same elements in the same order.
+        if left_keys == right_keys {
+            return self.by_position(left, right);
+        }
         // By key: the first place of an element with it, and for each place the next one with the same key.
-        let mut places: HashMap<Key<'_>, usize> = HashMap::with_capacity(right.len());
+        let mut places: HashMap<&Key<'_>, usize> = HashMap::with_capacity(right.len());
         let mut later: Vec<Option<usize>> = vec![None; right.len()];
-        for (at, element) in right.iter().enumerate().rev() {
-            let next = places.insert(key_of(*element, names), at);
+        for (at, key) in right_keys.iter().enumerate().rev() {
+            let next = places.insert(key, at);
             if let Some(slot) = later.get_mut(at) {
                 *slot = next;
             }
@@ -58,21 +63,20 @@ impl Differ<'_> {
         let mut taken = vec![false; right.len()];
         let mut missing = Vec::new();
         let (mut last, mut in_order) = (0, true);
-        for (at, element) in left.iter().enumerate() {
-            let key = key_of(*element, names);
-            let place = places.get(&key).copied();
+        for (at, (element, key)) in left.iter().zip(&left_keys).enumerate() {
+            let place = places.get(key).copied();
             match place.and_then(|place| Some((place, right.get(place)?))) {
                 Some((place, other)) => {
                     match later.get(place).copied().flatten() {
                         Some(next) => places.insert(key, next),
-                        None => places.remove(&key),
+                        None => places.remove(key),
                     };
                     if let Some(slot) = taken.get_mut(place) {
                         *slot = true;
                     }
                     in_order &= last <= place;
                     last = place;
-                    self.below(None, at, |it| it.values(*element, *other));
+                    self.elements(at, *element, *other);
                 }
                 None => missing.push((at, *element)),
             }
@@ -84,6 +88,13 @@ impl Differ<'_> {
         }
         self.alone_each(Class::Missing, &missing, left, right);
         self.alone_each(Class::Extra, &extra, left, right);
+    }
+
+    /// Compares two elements; the left one is at this place.
+    fn elements(&mut self, at: usize, left: At<'_>, right: At<'_>) {
+        if !self.is_alike(left, right) {
+            self.below(None, at, |it| it.unlike(left, right));
+        }
     }
 
     /// The same elements on both sides, in two orders.
@@ -102,12 +113,16 @@ impl Differ<'_> {
     }
 
     fn ordered(&mut self, left: &[At<'_>], right: &[At<'_>]) {
-        if left.len() == right.len() && self.is_shuffled(left, right) {
-            return self.order(left, right);
-        }
         let hashes =
             |elements: &[At<'_>]| elements.iter().map(|one| one.hash()).collect::<Vec<_>>();
         let (a, b) = (hashes(left), hashes(right));
+        // Written in two ways, perhaps.
+        if a == b {
+            return self.by_position(left, right);
+        }
+        if left.len() == right.len() && self.is_shuffled(left, right) {
+            return self.order(left, right);
+        }
         let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
         let tail = |list: &[u64]| list.len().saturating_sub(same) as u64;
         let cost = tail(&a).saturating_mul(tail(&b)) / ALIGN_COST;
@@ -134,7 +149,7 @@ impl Differ<'_> {
             let both = old.len().min(new.len());
             for (i, j) in old.clone().zip(new.clone()) {
                 if let (Some(a), Some(b)) = (left.get(i), right.get(j)) {
-                    self.below(None, i, |it| it.values(*a, *b));
+                    self.elements(i, *a, *b);
                 }
             }
             missing.extend(old.skip(both).filter_map(|i| Some((i, *left.get(i)?))));
@@ -163,7 +178,7 @@ impl Differ<'_> {
     fn set(&mut self, left: &[At<'_>], right: &[At<'_>]) {
         let (left_rest, right_rest) = (beyond(left, right), beyond(right, left));
         for ((at, a), (_, b)) in left_rest.iter().zip(&right_rest) {
-            self.below(None, *at, |it| it.values(*a, *b));
+            self.elements(*at, *a, *b);
         }
         let both = left_rest.len().min(right_rest.len());
         self.alone_each(Class::Missing, left_rest.get(both..).unwrap_or_default(), left, right);
@@ -172,7 +187,7 @@ impl Differ<'_> {
 
     fn by_position(&mut self, left: &[At<'_>], right: &[At<'_>]) {
         for (at, (a, b)) in left.iter().zip(right).enumerate() {
-            self.below(None, at, |it| it.values(*a, *b));
+            self.elements(at, *a, *b);
         }
         if self.types_only.is_some() {
             return;
@@ -235,33 +250,42 @@ fn beyond<'t>(elements: &[At<'t>], other: &[At<'_>]) -> Vec<(usize, At<'t>)> {
 /// The values of some members of an element: the first, and the others. `None` for what is no scalar.
 type Key<'t> = (Option<Value<'t>>, Vec<Option<Value<'t>>>);
 
-fn key_of<'t>(element: At<'t>, names: &[&str]) -> Key<'t> {
-    let scalar = |name: &&str| match element.member(name).map(At::value) {
-        Some(value @ (Value::Text(_) | Value::Number(_) | Value::Bool(_))) => Some(value),
-        _ => None,
+fn keys_of<'t>(elements: &[At<'t>], names: &[&str]) -> Vec<Key<'t>> {
+    let key = |element: &At<'t>| {
+        let scalar = |name: &&str| match element.member(name).map(At::value) {
+            Some(value @ (Value::Text(_) | Value::Number(_) | Value::Bool(_))) => Some(value),
+            _ => None,
+        };
+        let mut values = names.iter().map(scalar);
+        (values.next().flatten(), values.collect())
     };
-    let mut values = names.iter().map(scalar);
-    (values.next().flatten(), values.collect())
+    elements.iter().map(key).collect()
 }
 
 /// A member that all elements of both lists have, each with another scalar, most of which both lists have: with keys
 /// that the candidate made anew, nothing would belong together.
 fn auto_key(left: &[At<'_>], right: &[At<'_>]) -> Option<&'static str> {
-    if left.is_empty() || right.is_empty() {
-        return None;
-    }
     KEYS.into_iter().find(|name| {
         let (Some(a), Some(b)) = (keys(left, name), keys(right, name)) else { return false };
-        a.intersection(&b).count() * 2 >= a.len().min(b.len()).max(1)
+        let Some(left) = unique(&a) else { return false };
+        let in_both = |right: &HashSet<Value<'_>>| left.intersection(right).count();
+        a == b || unique(&b).is_some_and(|b| in_both(&b) * 2 >= a.len().min(b.len()))
     })
 }
 
-/// The members of this name, if all elements have one and each has another.
-fn keys<'t>(elements: &[At<'t>], name: &str) -> Option<HashSet<Value<'t>>> {
-    let mut seen = HashSet::with_capacity(elements.len());
-    let is_new = |element: &At<'t>| match element.member(name).map(At::value) {
-        Some(value @ (Value::Text(_) | Value::Number(_))) => seen.insert(value),
-        _ => false,
+/// The values, if each is another one.
+fn unique<'t>(values: &[Value<'t>]) -> Option<HashSet<Value<'t>>> {
+    let set: HashSet<_> = values.iter().copied().collect();
+    (set.len() == values.len()).then_some(set)
+}
+
+/// The members of this name, if there are elements and all of them have one.
+fn keys<'t>(elements: &[At<'t>], name: &str) -> Option<Vec<Value<'t>>> {
+    let key = |element: &At<'t>| match element.member(name)?.value() {
+        value @ (Value::Text(_) | Value::Number(_)) => Some(value),
+        _ => None,
     };
-    elements.iter().all(is_new).then_some(seen)
+    // Most lists have no such member at all.
+    key(elements.first()?)?;
+    elements.iter().map(key).collect()
 }

@@ -1,11 +1,14 @@
 //! Two trees in, their differences out.
 //!
-//! Parts with equal hashes are passed over. Where parts differ, the way to them is kept as a path for all responses of
+//! Equal parts are passed over. Where parts differ, the way to them is kept as a path for all responses of
 //! an endpoint (`body.items[].price`, `body.users{}.name`) and as a pointer into this one. Recursion is bounded by
 //! [`Limits::depth`], time by [`Limits::work`]; what was not looked at is a difference of its own class.
 
 mod arrays;
+mod at;
 mod objects;
+mod place;
+mod same;
 mod scalars;
 mod show;
 
@@ -18,42 +21,11 @@ use crate::hint;
 use crate::limits::{Limits, Work};
 use crate::rules::{Active, Correlations, Defaults, Effect, Ignore, Numbers};
 use crate::shape::Shape;
-use crate::tree::{NodeId, Tree, Value};
+use crate::tree::{Tree, Value};
 
+pub(crate) use self::at::At;
+use self::place::{push_name, push_pointer};
 pub(crate) use self::show::show;
-
-/// A value of a tree.
-#[derive(Clone, Copy)]
-pub(crate) struct At<'t> {
-    tree: &'t Tree,
-    id: NodeId,
-}
-
-impl<'t> At<'t> {
-    pub(crate) fn root(tree: &'t Tree) -> Self {
-        Self { tree, id: tree.root() }
-    }
-
-    fn value(self) -> Value<'t> {
-        self.tree.value(self.id)
-    }
-
-    fn hash(self) -> u64 {
-        self.tree.hash(self.id)
-    }
-
-    fn name(self) -> &'t str {
-        self.tree.name(self.id)
-    }
-
-    fn children(self) -> impl Iterator<Item = At<'t>> {
-        self.tree.children(self.id).map(move |id| Self { tree: self.tree, id })
-    }
-
-    fn member(self, name: &str) -> Option<At<'t>> {
-        self.tree.member(self.id, name).map(|id| Self { tree: self.tree, id })
-    }
-}
 
 /// How two responses are compared.
 #[derive(Clone, Copy)]
@@ -225,13 +197,20 @@ impl<'r> Differ<'r> {
     }
 
     fn values(&mut self, left: At<'_>, right: At<'_>) {
+        if !self.is_alike(left, right) {
+            self.unlike(left, right);
+        }
+    }
+
+    /// Compares values that are not alike.
+    fn unlike(&mut self, left: At<'_>, right: At<'_>) {
         if !self.work.spend(1) {
             return self.unfinished();
         }
-        if left.hash() == right.hash() && self.same(left, right) {
+        let rule = self.rule();
+        if rule.is_some() && self.is_same(left, right) {
             return;
         }
-        let rule = self.rule();
         match rule {
             Some((at, Effect::Ignore(Ignore::All | Ignore::Value))) => {
                 let (class, sides) = (class_of(left, right), [self.shown(left), self.shown(right)]);
@@ -315,30 +294,6 @@ impl<'r> Differ<'r> {
         };
         (left == right).then_some(Forgiven::Shape(left))
     }
-
-    /// True if two values with the same hash are the same.
-    fn same(&mut self, left: At<'_>, right: At<'_>) -> bool {
-        match (left.value(), right.value()) {
-            (Value::Number(a), Value::Number(b)) => {
-                a == b || scalars::same_number(a, b, self.how.defaults.numbers)
-            }
-            (Value::Array(a), Value::Array(b)) => {
-                a == b && left.children().zip(right.children()).all(|(a, b)| self.same(a, b))
-            }
-            (Value::Object(a), Value::Object(b)) => {
-                let in_order = || left.children().zip(right.children());
-                if a != b {
-                    return false;
-                }
-                if in_order().all(|(a, b)| a.name() == b.name()) {
-                    return in_order().all(|(a, b)| self.same(a, b));
-                }
-                let (left, right) = (objects::sorted(left), objects::sorted(right));
-                left.iter().zip(&right).all(|(a, b)| a.name() == b.name() && self.same(*a, *b))
-            }
-            (left, right) => left == right,
-        }
-    }
 }
 
 /// The class of a difference between two values that are not both lists or both objects.
@@ -354,35 +309,6 @@ fn class_of(left: At<'_>, right: At<'_>) -> Class {
             Class::Value
         }
         _ => Class::Type,
-    }
-}
-
-/// `.name`, `{}` for a name that is an identifier, `['a b']` for one that paths cannot hold.
-fn push_name(path: &mut String, name: &str) {
-    let plain = |c: char| c.is_alphanumeric() || "_-$@:".contains(c);
-    if Shape::is_key(name) {
-        path.push_str("{}");
-    } else if !name.is_empty() && name.chars().all(plain) {
-        path.push('.');
-        path.push_str(name);
-    } else {
-        path.push_str("['");
-        path.extend(
-            name.chars().map(|c| if c == '\'' || c == ']' || c.is_control() { '?' } else { c }),
-        );
-        path.push_str("']");
-    }
-}
-
-/// RFC 6901 §3.
-fn push_pointer(pointer: &mut String, name: &str) {
-    pointer.push('/');
-    for c in name.chars() {
-        match c {
-            '~' => pointer.push_str("~0"),
-            '/' => pointer.push_str("~1"),
-            c => pointer.push(c),
-        }
     }
 }
 

@@ -41,7 +41,7 @@ impl Differ<'_> {
             _ => Members { rule: None, allow_new: defaults, only: None },
         };
         // Most objects have the same names in the same order.
-        let aligned = left.tree.value(left.id) == right.tree.value(right.id)
+        let aligned = left.value() == right.value()
             && left.children().zip(right.children()).all(|(a, b)| a.name() == b.name());
         if aligned {
             left.children().zip(right.children()).for_each(|(a, b)| self.both(members, a, b));
@@ -68,16 +68,17 @@ impl Differ<'_> {
     }
 
     fn both(&mut self, members: Members<'_>, left: At<'_>, right: At<'_>) {
-        if left.hash() == right.hash() && self.same(left, right) {
+        if self.is_alike(left, right) {
             return;
         }
         let left_out = members.leaves_out(left.name());
         self.below(Some(left.name()), 0, |it| match left_out {
+            Some(_) if it.is_same(left, right) => {}
             Some(forgiven) => {
                 let sides = [it.shown(left), it.shown(right)];
                 it.emit(class_of(left, right), sides, None, Some(forgiven));
             }
-            None => it.values(left, right),
+            None => it.unlike(left, right),
         });
     }
 

@@ -8,7 +8,7 @@ use crate::tree::Value;
 pub(crate) fn show(at: At<'_>, max: usize) -> String {
     let mut out = String::new();
     write(at, max, &mut out);
-    cut_text(&out, max)
+    if out.len() <= max { out } else { cut_text(&out, max) }
 }
 
 /// False when enough was written.
@@ -49,8 +49,16 @@ fn write(at: At<'_>, max: usize, out: &mut String) -> bool {
 }
 
 fn quote(text: &str, out: &mut String) {
-    // Text is always representable.
-    out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    if text.as_bytes().iter().all(is_plain) {
+        out.reserve(text.len() + 2);
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        // Text is always representable.
+        out.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
 }
 
 /// A text, cut with a mark.

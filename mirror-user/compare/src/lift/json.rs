@@ -3,31 +3,38 @@
 //! Common readers keep neither: serde_json's map has one member for each name, and its exact numbers are a
 //! feature that would change the number type of every crate of the program.
 
+use std::ops::Range;
+
 use super::Unreadable;
-use crate::tree::{Builder, Container};
+use crate::tree::{Builder, Container, Held, Span};
 
 /// Reads one document; only white space may follow.
 pub(super) fn document(text: &str, builder: &mut Builder) -> Result<(), Unreadable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { text, at: 0, plain: String::new() };
+    let held = builder.hold(text)?;
+    let mut reader = Reader { text, held, at: 0, plain: String::new() };
     reader.document(builder)?;
     if reader.peek().is_some() { Err(Unreadable::BadJson) } else { Ok(()) }
 }
 
 struct Reader<'s> {
     text: &'s str,
+    /// The same text, where the tree has it.
+    held: Held,
     at: usize,
     /// A string without its escapes.
     plain: String,
 }
 
-impl<'s> Reader<'s> {
+impl Reader<'_> {
     /// The next byte that is not white space.
     fn peek(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let first = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
-        self.at += first;
-        rest.get(first).copied()
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.at += 1,
+                byte => return byte.copied(),
+            }
+        }
     }
 
     fn take(&mut self, byte: u8) -> bool {
@@ -61,9 +68,17 @@ impl<'s> Reader<'s> {
     /// Reads a value, or the start of a container with something in it, which it says.
     fn begin(&mut self, builder: &mut Builder) -> Result<bool, Unreadable> {
         match self.peek() {
+            Some(b'"') => {
+                let text = self.string(builder)?;
+                builder.text_at(text)?;
+            }
+            Some(b'-' | b'0'..=b'9') => {
+                let number = self.number()?;
+                builder.number_at(number)?;
+            }
             Some(b'{') => {
+                builder.open_at(Container::Object, self.held.place(self.at))?;
                 self.at += 1;
-                builder.open(Container::Object)?;
                 if self.peek() == Some(b'}') {
                     return self.end(builder).map(|()| false);
                 }
@@ -71,20 +86,12 @@ impl<'s> Reader<'s> {
                 return Ok(true);
             }
             Some(b'[') => {
+                builder.open_at(Container::Array, self.held.place(self.at))?;
                 self.at += 1;
-                builder.open(Container::Array)?;
                 if self.peek() == Some(b']') {
                     return self.end(builder).map(|()| false);
                 }
                 return Ok(true);
-            }
-            Some(b'"') => {
-                let text = self.string()?;
-                builder.text(text.unwrap_or(&self.plain))?;
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let number = self.number()?;
-                builder.number(number)?;
             }
             _ if self.literal("null") => builder.null()?,
             _ if self.literal("true") => builder.bool(true)?,
@@ -102,7 +109,7 @@ impl<'s> Reader<'s> {
         if !self.take(byte) {
             return Err(Unreadable::BadJson);
         }
-        builder.close();
+        builder.close_at(self.held.place(self.at));
         Ok(())
     }
 
@@ -110,8 +117,8 @@ impl<'s> Reader<'s> {
         if self.peek() != Some(b'"') {
             return Err(Unreadable::BadJson);
         }
-        let name = self.string()?;
-        builder.name(name.unwrap_or(&self.plain))?;
+        let name = self.string(builder)?;
+        builder.name_at(name);
         if self.take(b':') { Ok(()) } else { Err(Unreadable::BadJson) }
     }
 
@@ -121,70 +128,71 @@ impl<'s> Reader<'s> {
         found
     }
 
-    fn digits(&mut self) -> usize {
-        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += count;
-        count
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 
-    fn number(&mut self) -> Result<&'s str, Unreadable> {
+    fn digits(&mut self) -> usize {
         let start = self.at;
-        let byte = |at: usize| self.text.as_bytes().get(at).copied();
-        self.at += usize::from(byte(self.at) == Some(b'-'));
-        let zero = byte(self.at) == Some(b'0');
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    fn number(&mut self) -> Result<Span, Unreadable> {
+        let start = self.at;
+        self.at += usize::from(self.byte() == Some(b'-'));
+        let zero = self.byte() == Some(b'0');
         let whole = self.digits();
         let mut good = whole == 1 || (whole > 1 && !zero);
-        if self.text.as_bytes().get(self.at) == Some(&b'.') {
+        if self.byte() == Some(b'.') {
             self.at += 1;
             good &= self.digits() > 0;
         }
-        if let Some(b'e' | b'E') = self.text.as_bytes().get(self.at) {
+        if let Some(b'e' | b'E') = self.byte() {
             self.at += 1;
-            self.at += usize::from(matches!(self.text.as_bytes().get(self.at), Some(b'+' | b'-')));
+            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
             good &= self.digits() > 0;
         }
-        if good {
-            self.text.get(start..self.at).ok_or(Unreadable::BadJson)
-        } else {
-            Err(Unreadable::BadJson)
-        }
+        if good { Ok(self.held.part(start..self.at)) } else { Err(Unreadable::BadJson) }
     }
 
-    /// Reads a string; the quote is next. One with escapes, `None`, is in `plain`.
-    fn string(&mut self) -> Result<Option<&'s str>, Unreadable> {
+    /// Reads a string; the quote is next. One with escapes is copied without them.
+    fn string(&mut self, builder: &mut Builder) -> Result<Span, Unreadable> {
         self.at += 1;
         let (part, is_end) = self.part()?;
         if is_end {
-            return Ok(Some(part));
+            return Ok(self.held.part(part));
         }
         self.plain.clear();
-        self.plain.push_str(part);
+        self.plain.push_str(self.text.get(part).ok_or(Unreadable::BadJson)?);
         loop {
             self.escape()?;
             let (part, is_end) = self.part()?;
-            self.plain.push_str(part);
+            self.plain.push_str(self.text.get(part).ok_or(Unreadable::BadJson)?);
             if is_end {
-                return Ok(None);
+                return builder.keep(&self.plain);
             }
         }
     }
 
     /// The part of a string up to a quote, where it ends, or up to a backslash; that is passed over.
-    fn part(&mut self) -> Result<(&'s str, bool), Unreadable> {
-        let rest = self.text.get(self.at..).ok_or(Unreadable::BadJson)?;
-        let end = memchr::memchr2(b'"', b'\\', rest.as_bytes()).ok_or(Unreadable::BadJson)?;
-        let (part, tail) = rest.split_at_checked(end).ok_or(Unreadable::BadJson)?;
-        // All bytes are looked at, many at once: that they are fine is the rule.
-        if part.bytes().fold(false, |bad, byte| bad | (byte < 0x20)) {
-            return Err(Unreadable::BadJson);
+    fn part(&mut self) -> Result<(Range<usize>, bool), Unreadable> {
+        let start = self.at;
+        let rest = self.text.as_bytes().get(start..).unwrap_or_default();
+        let end = start + special(rest).ok_or(Unreadable::BadJson)?;
+        self.at = end + 1;
+        match self.text.as_bytes().get(end) {
+            Some(b'"') => Ok((start..end, true)),
+            Some(b'\\') => Ok((start..end, false)),
+            // A control character, which must be escaped.
+            _ => Err(Unreadable::BadJson),
         }
-        self.at += end + 1;
-        Ok((part, tail.starts_with('"')))
     }
 
     fn escape(&mut self) -> Result<(), Unreadable> {
-        let byte = self.text.as_bytes().get(self.at).copied();
+        let byte = self.byte();
         self.at += 1;
         self.plain.push(match byte {
             Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
@@ -229,4 +237,25 @@ impl<'s> Reader<'s> {
         self.plain.push_str(&format!("\u{fffd}{first:04x}"));
         Ok(())
     }
+}
+
+/// The first byte of a string that is not as it is written: a quote, a backslash, or a control character. Eight at a time,
+/// as most strings are short: the search for a byte of the common libraries takes longer to begin than to find it.
+fn special(bytes: &[u8]) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    // The lowest bit that is set here is the high one of the first byte that is less; those above it may be wrong.
+    let less = |word: u64, than: u64| word.wrapping_sub(EACH * than) & !word & HIGH;
+    let mut at = 0;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let is = |byte: u8| less(word ^ (EACH * u64::from(byte)), 1);
+        let found = is(b'"') | is(b'\\') | less(word, 0x20);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+    Some(at + bytes.get(at..)?.iter().position(is_special)?)
 }

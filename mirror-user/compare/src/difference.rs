@@ -1,5 +1,7 @@
 //! What a difference is: where, of which class, between what, and what forgave it.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use strum::{EnumIter, IntoStaticStr};
 
@@ -92,7 +94,7 @@ impl Forgiven {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Where, for all responses of an endpoint: `status`, `header.etag`, `body.items[].price`, `body.users{}.name`.
-    pub path: String,
+    pub path: Arc<str>,
     /// Where in this body: a JSON Pointer (RFC 6901) with production's indices; empty outside bodies.
     pub pointer: String,
     /// How they differ.

@@ -96,7 +96,7 @@ mod tests {
 
     fn difference(left: &str, right: &str, hint: Option<Hint>) -> Difference {
         Difference {
-            path: "body.plan".to_owned(),
+            path: "body.plan".into(),
             pointer: String::new(),
             class: Class::Value,
             hint,

@@ -48,7 +48,7 @@ fn push(
 fn one(production: Response<'_>, candidate: Response<'_>) -> Vec<(String, Class)> {
     let mut comparison = Comparison::new(Options::default());
     let finding = push(&mut comparison, 1, production, Answer::Response(candidate));
-    finding.differences.into_iter().map(|one| (one.path, one.class)).collect()
+    finding.differences.into_iter().map(|one| (one.path.to_string(), one.class)).collect()
 }
 
 #[test]

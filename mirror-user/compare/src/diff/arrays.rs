@@ -32,7 +32,8 @@ impl Differ<'_> {
         };
         match how {
             ArraySpec::Auto => match auto_key(&left, &right) {
-                Some(key) => self.keyed(&[key], true, &left, &right),
+                Some((_, true)) => self.by_position(&left, &right),
+                Some((key, false)) => self.keyed(&[key], true, &left, &right),
                 None => self.ordered(&left, &right),
             },
             ArraySpec::Ordered => self.ordered(&left, &right),
@@ -263,13 +264,16 @@ fn keys_of<'t>(elements: &[At<'t>], names: &[&str]) -> Vec<Key<'t>> {
 }
 
 /// A member that all elements of both lists have, each with another scalar, most of which both lists have: with keys
-/// that the candidate made anew, nothing would belong together.
-fn auto_key(left: &[At<'_>], right: &[At<'_>]) -> Option<&'static str> {
-    KEYS.into_iter().find(|name| {
-        let (Some(a), Some(b)) = (keys(left, name), keys(right, name)) else { return false };
-        let Some(left) = unique(&a) else { return false };
-        let in_both = |right: &HashSet<Value<'_>>| left.intersection(right).count();
-        a == b || unique(&b).is_some_and(|b| in_both(&b) * 2 >= a.len().min(b.len()))
+/// that the candidate made anew, nothing would belong together. And whether both lists have the same ones in their order.
+fn auto_key(left: &[At<'_>], right: &[At<'_>]) -> Option<(&'static str, bool)> {
+    KEYS.into_iter().find_map(|name| {
+        let (a, b) = (keys(left, name)?, keys(right, name)?);
+        let left = unique(&a)?;
+        if a == b {
+            return Some((name, true));
+        }
+        let in_both = left.intersection(&unique(&b)?).count();
+        (in_both * 2 >= a.len().min(b.len())).then_some((name, false))
     })
 }
 

@@ -26,6 +26,10 @@ impl<'t> At<'t> {
         self.tree.written(self.id)
     }
 
+    pub(super) fn has_name_of(self, other: At<'_>) -> bool {
+        self.tree.have_same_name(self.id, other.tree, other.id)
+    }
+
     pub(super) fn name(self) -> &'t str {
         self.tree.name(self.id)
     }

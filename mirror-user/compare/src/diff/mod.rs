@@ -12,7 +12,7 @@ mod same;
 mod scalars;
 mod show;
 
-use std::fmt::Write;
+use std::sync::Arc;
 
 use mirror_wire::json_path::States;
 
@@ -24,7 +24,7 @@ use crate::shape::Shape;
 use crate::tree::{Tree, Value};
 
 pub(crate) use self::at::At;
-use self::place::{push_name, push_pointer};
+use self::place::{push_index, push_name, push_pointer};
 pub(crate) use self::show::show;
 
 /// How two responses are compared.
@@ -115,7 +115,7 @@ impl<'r> Differ<'r> {
         };
         let shown = |text: Option<&str>| text.map(|text| self.cut(text));
         let (left, right) = (shown(left), shown(right));
-        let path = path.to_owned();
+        let path = path.into();
         self.add(Difference { path, pointer: String::new(), class, hint, left, right, forgiven });
     }
 
@@ -126,7 +126,7 @@ impl<'r> Differ<'r> {
             _ => None,
         };
         let (left, right) = (Some(self.cut(left)), Some(self.cut(right)));
-        let path = path.to_owned();
+        let path = path.into();
         self.add(Difference {
             path,
             pointer: String::new(),
@@ -159,7 +159,10 @@ impl<'r> Differ<'r> {
         forgiven: Option<Forgiven>,
     ) {
         let [left, right] = sides;
-        let (path, pointer) = (self.path.clone(), self.pointer.clone());
+        // Elements of a list differ in the same field.
+        let last = self.found.differences.last().filter(|last| *last.path == *self.path);
+        let path = last.map_or_else(|| self.path.as_str().into(), |last| Arc::clone(&last.path));
+        let pointer = self.pointer.clone();
         self.add(Difference { path, pointer, class, hint, left, right, forgiven });
     }
 
@@ -177,8 +180,7 @@ impl<'r> Differ<'r> {
             }
             None => {
                 self.path.push_str("[]");
-                // Writing to a string cannot fail.
-                let _ = write!(self.pointer, "/{index}");
+                push_index(&mut self.pointer, index);
             }
         }
         if !self.rules.is_empty() {
@@ -208,7 +210,8 @@ impl<'r> Differ<'r> {
             return self.unfinished();
         }
         let rule = self.rule();
-        if rule.is_some() && self.is_same(left, right) {
+        // A rule decides about what differs, and not about what is written in two ways.
+        if rule.is_some() && left.written().is_some() && self.is_same(left, right) {
             return;
         }
         match rule {

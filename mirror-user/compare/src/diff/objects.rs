@@ -42,7 +42,7 @@ impl Differ<'_> {
         };
         // Most objects have the same names in the same order.
         let aligned = left.value() == right.value()
-            && left.children().zip(right.children()).all(|(a, b)| a.name() == b.name());
+            && left.children().zip(right.children()).all(|(a, b)| a.has_name_of(b));
         if aligned {
             left.children().zip(right.children()).for_each(|(a, b)| self.both(members, a, b));
             return;

@@ -1,5 +1,7 @@
 //! Names in paths and pointers.
 
+use std::fmt::Write;
+
 use crate::shape::Shape;
 
 /// `.name`, `{}` for a name that is an identifier, `['a b']` for one that paths cannot hold.
@@ -16,6 +18,20 @@ pub(super) fn push_name(path: &mut String, name: &str) {
             name.chars().map(|c| if c == '\'' || c == ']' || c.is_control() { '?' } else { c }),
         );
         path.push_str("']");
+    }
+}
+
+/// The place of an element.
+pub(super) fn push_index(pointer: &mut String, index: usize) {
+    pointer.push('/');
+    match u8::try_from(index) {
+        // Most places; the machinery of formats takes longer.
+        Ok(digit @ 0..10) => pointer.push(char::from(b'0' + digit)),
+        Ok(two @ 10..100) => {
+            pointer.extend([char::from(b'0' + two / 10), char::from(b'0' + two % 10)]);
+        }
+        // Writing to a string cannot fail.
+        _ => write!(pointer, "{index}").unwrap_or_default(),
     }
 }
 

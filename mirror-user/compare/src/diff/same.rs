@@ -22,7 +22,16 @@ impl Differ<'_> {
                     _ => a == b && self.is_same(left, right),
                 }
             }
-            _ => self.same(left, right),
+            (left, right) => self.same_scalars(left, right),
+        }
+    }
+
+    fn same_scalars(&self, left: Value<'_>, right: Value<'_>) -> bool {
+        match (left, right) {
+            (Value::Number(a), Value::Number(b)) => {
+                a == b || scalars::same_number(a, b, self.how.defaults.numbers)
+            }
+            (left, right) => left == right,
         }
     }
 
@@ -34,9 +43,6 @@ impl Differ<'_> {
     /// The same, for values whose hashes are the same if they are.
     pub(super) fn same(&self, left: At<'_>, right: At<'_>) -> bool {
         match (left.value(), right.value()) {
-            (Value::Number(a), Value::Number(b)) => {
-                a == b || scalars::same_number(a, b, self.how.defaults.numbers)
-            }
             (Value::Array(a), Value::Array(b)) => {
                 a == b && left.children().zip(right.children()).all(|(a, b)| self.same(a, b))
             }
@@ -45,13 +51,13 @@ impl Differ<'_> {
                 if a != b {
                     return false;
                 }
-                if in_order().all(|(a, b)| a.name() == b.name()) {
+                if in_order().all(|(a, b)| a.has_name_of(b)) {
                     return in_order().all(|(a, b)| self.same(a, b));
                 }
                 let (left, right) = (objects::sorted(left), objects::sorted(right));
-                left.iter().zip(&right).all(|(a, b)| a.name() == b.name() && self.same(*a, *b))
+                left.iter().zip(&right).all(|(a, b)| a.has_name_of(*b) && self.same(*a, *b))
             }
-            (left, right) => left == right,
+            (left, right) => self.same_scalars(left, right),
         }
     }
 }

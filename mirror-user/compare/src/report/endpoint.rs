@@ -160,7 +160,7 @@ impl FieldReport {
         let evidence = endpoint.evidence(field);
         let by = &field.forgiven;
         let rules =
-            by.rules.iter().map(|(rule, count)| (options.rules.text(*rule).to_owned(), *count));
+            by.rules.iter().map(|(rule, count)| (options.rules.text(*rule).to_string(), *count));
         let shapes = by.shapes.iter().map(|(shape, count)| (format!("shape {shape}"), *count));
         let defaults = (by.defaults > 0).then(|| ("defaults".to_owned(), by.defaults));
         let samples = field.samples.findings().filter_map(|finding| {

@@ -1,5 +1,7 @@
 //! What was found in one pair.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
 use super::Sides;
@@ -53,8 +55,7 @@ impl Finding {
     #[must_use]
     pub fn size(&self) -> usize {
         let texts = |one: &Shown| {
-            let sides =
-                [&one.production, &one.candidate, &one.rule].into_iter().flatten().map(String::len);
+            let sides = [&one.production, &one.candidate].into_iter().flatten().map(String::len);
             one.path.len() + one.pointer.len() + sides.sum::<usize>() + size_of::<Shown>()
         };
         let own = self.id.len() + self.endpoint.len() + self.target.len() + self.curl.len();
@@ -67,7 +68,7 @@ impl Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shown {
     /// The field.
-    pub path: String,
+    pub path: Arc<str>,
     /// Where in the body.
     #[serde(rename = "ptr", skip_serializing_if = "String::is_empty")]
     pub pointer: String,
@@ -89,14 +90,14 @@ pub struct Shown {
     pub forgiven_by: Option<&'static str>,
     /// The rule that forgave it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<Arc<str>>,
 }
 
 impl Shown {
     pub(crate) fn new(difference: Difference, noise: Option<&'static str>, rules: &Rules) -> Self {
         let Difference { path, pointer, class, hint, left, right, forgiven } = difference;
         let rule = match forgiven {
-            Some(Forgiven::Rule(rule)) => Some(rules.text(rule).to_owned()),
+            Some(Forgiven::Rule(rule)) => Some(rules.text(rule)),
             _ => None,
         };
         let forgiven_by = forgiven.map(Forgiven::name);

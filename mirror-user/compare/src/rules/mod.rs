@@ -7,6 +7,8 @@
 mod correlate;
 mod spec;
 
+use std::sync::Arc;
+
 use mirror_wire::json_path::{BadPath, Paths, States};
 use regex::Regex;
 
@@ -93,7 +95,7 @@ pub(crate) struct Rule {
     endpoint: Option<Box<str>>,
     place: Place,
     pub(crate) effect: Effect,
-    text: Box<str>,
+    text: Arc<str>,
 }
 
 /// All rules, in their order.
@@ -181,8 +183,8 @@ impl Rules {
 
     /// The text of a rule.
     #[must_use]
-    pub fn text(&self, rule: u16) -> &str {
-        self.rules.get(usize::from(rule)).map_or("", |rule| &rule.text)
+    pub fn text(&self, rule: u16) -> Arc<str> {
+        self.rules.get(usize::from(rule)).map_or_else(Arc::default, |rule| Arc::clone(&rule.text))
     }
 
     /// What each did.

@@ -117,6 +117,11 @@ impl Tree {
         self.text.get(span.start as usize..span.end as usize).unwrap_or_default()
     }
 
+    /// The same, without a look at where characters begin.
+    fn bytes(&self, span: Span) -> &[u8] {
+        self.text.as_bytes().get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+
     /// What it is.
     #[must_use]
     pub fn value(&self, id: NodeId) -> Value<'_> {
@@ -132,6 +137,16 @@ impl Tree {
             Some(Stored::Container(Children { kind: Container::Object, count, .. })) => {
                 Value::Object(count)
             }
+        }
+    }
+
+    /// True if both are members of one name, or none is a member.
+    #[must_use]
+    pub(crate) fn have_same_name(&self, id: NodeId, other: &Self, other_id: NodeId) -> bool {
+        let name = |tree: &Self, id| tree.node(id).map(|node| node.name);
+        match (name(self, id), name(other, other_id)) {
+            (Some(a), Some(b)) => self.bytes(a) == other.bytes(b),
+            _ => false,
         }
     }
 

@@ -111,7 +111,7 @@ impl Database {
             let name = "INSERT OR IGNORE INTO field VALUES (?1, ?2, ?3)";
             let mut name = self.connection.prepare(name)?;
             for one in &finding.differences {
-                name.execute(params![one.path, <&str>::from(one.class), known.id])?;
+                name.execute(params![&*one.path, <&str>::from(one.class), known.id])?;
             }
         }
         *self.kinds_of.entry(endpoint.clone()).or_default() += 1;

@@ -22,7 +22,7 @@ const WINDOW: i64 = 60_000_000_000;
 /// Responses that are remembered.
 const MAX_RESPONSES: usize = 2_048;
 /// Bytes that they take together, about.
-const MAX_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// Parts of the site for which it is remembered when they were written to.
 const MAX_PARTS: usize = 10_000;
 

@@ -28,7 +28,9 @@ use crate::rules::{Correlations, Defaults, Rules};
 use crate::verdict::Thresholds;
 
 /// Bytes that sample pairs take together, about; with more, only fields without a sample get one.
-pub const SAMPLE_BYTES: usize = 64 << 20;
+pub const SAMPLE_BYTES: usize = 24 << 20;
+/// Bytes that those may take beside.
+pub const FIRST_SAMPLE_BYTES: usize = 8 << 20;
 /// Differences of one pair that its finding lists.
 const LISTED: usize = 100;
 /// The last pairs that are kept with their messages.
@@ -100,6 +102,8 @@ pub struct Comparison {
     own: OwnNoise,
     ids: Ids,
     pairs: u64,
+    /// What the endpoints' fields take, and the samples.
+    count_bytes: usize,
     sample_bytes: usize,
     recent: Recent,
     basis: Option<Basis>,
@@ -146,6 +150,7 @@ impl Comparison {
             own: OwnNoise::default(),
             ids: Ids::default(),
             pairs: 0,
+            count_bytes: 0,
             sample_bytes: 0,
             recent: Recent::default(),
             basis: None,
@@ -227,6 +232,7 @@ impl Comparison {
                 self.endpoints.entry(endpoints.renamed(&old)).or_default().merge(counted);
             }
             endpoints.take_renamed();
+            self.count_bytes = self.endpoints.values().map(Endpoint::bytes).sum();
         }
         name
     }
@@ -289,7 +295,7 @@ impl Comparison {
         self.endpoints.clear();
         self.recent = Recent::default();
         self.options.rules.forget_hits();
-        (self.pairs, self.sample_bytes, self.basis) = (0, 0, None);
+        (self.pairs, self.count_bytes, self.sample_bytes, self.basis) = (0, 0, 0, None);
         if let Some(diffy) = &mut self.diffy {
             diffy.clear();
         }

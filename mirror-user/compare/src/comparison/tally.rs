@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::{Comparison, Pair, SAMPLE_BYTES, response};
-use crate::count::Endpoint;
+use super::{Comparison, FIRST_SAMPLE_BYTES, Pair, SAMPLE_BYTES, response};
+use crate::count::{COUNT_BYTES, Endpoint};
 use crate::diff::Found;
 use crate::difference::{Class, Difference};
 use crate::noise;
@@ -55,6 +55,7 @@ impl Comparison {
         }
         let mut wanted = Vec::new();
         let Some(endpoint) = self.endpoints.get_mut(name) else { return Wanted(wanted) };
+        let before = endpoint.allow(COUNT_BYTES.saturating_sub(self.count_bytes));
         let pairs = counted.pairs;
         count_answers(endpoint, pair, pairs);
         let noise = counted.control.as_ref().map(keys);
@@ -73,9 +74,8 @@ impl Comparison {
             }
             let is_alone = |noise: &Vec<Key<'_>>| noise.binary_search(&(path, class)).is_err();
             field.only_raw += pairs * u64::from(noise.as_ref().is_some_and(is_alone));
-            if field.samples.wants(number(&pair.id))
-                && (self.sample_bytes < SAMPLE_BYTES || field.samples.is_empty())
-            {
+            let first = if field.samples.is_empty() { FIRST_SAMPLE_BYTES } else { 0 };
+            if field.samples.wants(number(&pair.id)) && self.sample_bytes < SAMPLE_BYTES + first {
                 wanted.push(at);
             }
         }
@@ -90,6 +90,7 @@ impl Comparison {
             count_control(endpoint, noise, &differing, pairs);
         }
         count_repeated(endpoint, [counted.again.as_ref(), counted.own.as_ref()]);
+        self.count_bytes += endpoint.bytes().saturating_sub(before);
         Wanted(wanted)
     }
 

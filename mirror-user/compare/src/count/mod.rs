@@ -1,14 +1,15 @@
 //! What was counted of one endpoint: pairs, failures, times, and each field's differences.
 
+mod field;
+
 use std::collections::BTreeMap;
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::HashMap;
 
-use crate::difference::{Class, Forgiven, Hint};
+pub use self::field::{Field, ForgivenBy, Key};
+use crate::difference::{Class, Forgiven};
 use crate::noise;
 use crate::pair::Failure;
-use crate::samples::Samples;
-use crate::systematic::Systematic;
 use crate::trend::{Point, Trend};
 use crate::verdict::latency::Times;
 use crate::verdict::{Evidence, Repeated, Thresholds, Verdict};
@@ -17,128 +18,11 @@ use crate::verdict::{Evidence, Repeated, Thresholds, Verdict};
 pub const MAX_FIELDS: usize = 2_000;
 /// Combinations of fields of one endpoint in one pair, by which failing pairs are counted exactly.
 const MAX_COMBINATIONS: usize = 4_096;
-
-/// A field: a place and a class. A noisy value does not hide that its type changed.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// As [`Difference::path`](crate::difference::Difference::path).
-    pub path: Box<str>,
-    /// How it differs.
-    pub class: Class,
-}
-
-/// A key is looked up without one of its own, by a pair whose hash is the same.
-impl Equivalent<Key> for (&str, Class) {
-    fn equivalent(&self, key: &Key) -> bool {
-        (self.0, self.1) == (&*key.path, key.class)
-    }
-}
-
-/// What forgave differences of a field, and how often.
-#[derive(Clone, Debug, Default)]
-pub struct ForgivenBy {
-    /// By rule.
-    pub rules: BTreeMap<u16, u64>,
-    /// By a default.
-    pub defaults: u64,
-    /// By shape.
-    pub shapes: BTreeMap<&'static str, u64>,
-}
-
-impl ForgivenBy {
-    fn add(&mut self, forgiven: Forgiven, pairs: u64) {
-        *match forgiven {
-            Forgiven::Rule(rule) => self.rules.entry(rule).or_default(),
-            Forgiven::Default => &mut self.defaults,
-            Forgiven::Shape(shape) => self.shapes.entry(shape.into()).or_default(),
-        } += pairs;
-    }
-
-    fn merge(&mut self, other: Self) {
-        other
-            .rules
-            .into_iter()
-            .for_each(|(rule, count)| *self.rules.entry(rule).or_default() += count);
-        other
-            .shapes
-            .into_iter()
-            .for_each(|(shape, count)| *self.shapes.entry(shape).or_default() += count);
-        self.defaults += other.defaults;
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.rules.values().sum::<u64>() + self.shapes.values().sum::<u64>() + self.defaults
-    }
-}
-
-/// One field's differences.
-#[derive(Clone, Debug)]
-pub struct Field {
-    /// Which.
-    pub key: Key,
-    /// Pairs that differ here and that nothing forgave.
-    pub raw: u64,
-    /// What was forgiven.
-    pub forgiven: ForgivenBy,
-    /// Pairs of production and control that differ here.
-    pub noise: u64,
-    /// Pairs with a control that differ here with the candidate alone.
-    pub only_raw: u64,
-    /// And with the control alone.
-    pub only_noise: u64,
-    /// Fields of the pairs that differ here.
-    pub weight: u64,
-    /// Repeated requests whose two responses differ here: at the candidate, at production.
-    pub repeated: [u64; 2],
-    /// What the values suggest.
-    pub hints: BTreeMap<Hint, u64>,
-    /// Whether the candidate's values follow from production's.
-    pub systematic: Systematic,
-    /// Sample pairs.
-    pub samples: Samples,
-}
-
-impl Field {
-    fn new(key: Key) -> Self {
-        Self {
-            key,
-            raw: 0,
-            forgiven: ForgivenBy::default(),
-            noise: 0,
-            only_raw: 0,
-            only_noise: 0,
-            weight: 0,
-            repeated: [0; 2],
-            hints: BTreeMap::new(),
-            systematic: Systematic::default(),
-            samples: Samples::default(),
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.raw += other.raw;
-        self.noise += other.noise;
-        self.only_raw += other.only_raw;
-        self.only_noise += other.only_noise;
-        self.weight += other.weight;
-        self.repeated.iter_mut().zip(other.repeated).for_each(|(mine, more)| *mine += more);
-        self.forgiven.merge(other.forgiven);
-        other
-            .hints
-            .into_iter()
-            .for_each(|(hint, count)| *self.hints.entry(hint).or_default() += count);
-        self.systematic.merge(other.systematic);
-        self.samples.merge(other.samples);
-    }
-
-    /// True if the candidate never differed here: only noise did.
-    #[must_use]
-    pub fn is_noise_alone(&self) -> bool {
-        self.raw == 0 && self.forgiven.total() == 0
-    }
-}
+/// Bytes of one beside its list of fields.
+const COMBINATION_BYTES: usize = 32;
+/// Bytes that the fields and combinations of all endpoints take together, about: 130,000 fields with short names. Those
+/// that are new then are counted as beyond.
+pub const COUNT_BYTES: usize = 48 << 20;
 
 /// One endpoint.
 #[derive(Clone, Debug, Default)]
@@ -163,8 +47,11 @@ pub struct Endpoint {
     pub times: [Times; 3],
     /// The fields with differences.
     pub fields: Vec<Field>,
-    /// Differences in fields beyond [`MAX_FIELDS`].
+    /// Differences in fields beyond [`MAX_FIELDS`] or [`COUNT_BYTES`].
     pub beyond: u64,
+    /// Bytes that fields and combinations take, and may take.
+    bytes: usize,
+    limit: usize,
     index: HashMap<Key, u32>,
     /// Their numbers.
     combinations: HashMap<Box<[u32]>, u32>,
@@ -174,11 +61,32 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Lets it grow by so many bytes; those that it takes already.
+    pub(crate) fn allow(&mut self, more: usize) -> usize {
+        self.limit = self.bytes.saturating_add(more);
+        self.bytes
+    }
+
+    /// Bytes that its fields and combinations take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let taken = self.bytes.saturating_add(bytes);
+        let has_room = taken <= self.limit;
+        if has_room {
+            self.bytes = taken;
+        }
+        has_room
+    }
+
     /// The field for a difference; `None` if there are too many.
     pub(crate) fn field(&mut self, path: &str, class: Class) -> Option<(u32, &mut Field)> {
-        let at = match self.index.get(&(path, class)) {
-            Some(at) => *at,
-            None if self.fields.len() >= MAX_FIELDS => {
+        let known = self.index.get(&(path, class)).copied();
+        let at = match known {
+            Some(at) => at,
+            None if self.fields.len() >= MAX_FIELDS || !self.take(Field::size(path)) => {
                 self.beyond += 1;
                 return None;
             }
@@ -221,7 +129,8 @@ impl Endpoint {
             return Some(*known);
         }
         let number = u32::try_from(self.combined.len()).ok()?;
-        if self.combined.len() >= MAX_COMBINATIONS {
+        let bytes = size_of_val(&*fields) + COMBINATION_BYTES;
+        if self.combined.len() >= MAX_COMBINATIONS || !self.take(bytes) {
             return None;
         }
         self.combined.push(0);
@@ -290,6 +199,8 @@ impl Endpoint {
 
     /// Adds what was counted under an earlier name.
     pub(crate) fn merge(&mut self, other: Self) {
+        // It had them before.
+        self.allow(other.bytes);
         self.total += other.total;
         self.judged += other.judged;
         self.differing += other.differing;

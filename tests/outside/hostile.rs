@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use mirror_user::decode::{Decoder, Limits};
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_user::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use mirror_user::rules::Rules;
 use mirror_user::rules::tag::Marks;
 use mirror_user::source::pcap::FileSource;
@@ -24,7 +24,7 @@ static CAPTURES: LazyLock<Vec<Vec<u8>>> =
 /// What the stages counted for one file; `None` for a file that is refused.
 fn accounts(file: Vec<u8>) -> Option<Vec<Account>> {
     let mut source = FileSource::from_reader("damaged", Box::new(Cursor::new(file))).ok()?;
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, ..KeepLimits::default() });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut decoder = Decoder::new(Limits::default());
     let mut flows = FlowTable::new(TcpLimits::default());

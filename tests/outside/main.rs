@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod bodies;
 mod chart;
 mod cli;
 mod compare;

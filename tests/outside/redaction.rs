@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mirror_user::decode::{Decoder, Limits};
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_user::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use mirror_user::recorder::{Recorder, SNAPLEN_BYTES};
 use mirror_user::rules::Rules;
 use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
@@ -364,7 +364,7 @@ fn all_outputs(capture: Vec<u8>) -> Vec<(&'static str, Vec<u8>)> {
     let redactor = Redactor::new(options).unwrap().map(Arc::new);
     let mut rules = Rules::for_reports();
     rules.redactor = redactor;
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, ..KeepLimits::default() });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut source = FileSource::from_reader("test", Box::new(Cursor::new(capture))).unwrap();
     let (mut decoder, mut flows) =

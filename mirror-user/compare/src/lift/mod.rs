@@ -27,7 +27,8 @@ use crate::tree::{Builder, Tree};
 pub enum Content<'a> {
     /// All of it, without chunk framing and with its content codings.
     Bytes(#[serde(borrow)] Cow<'a, [u8]>),
-    /// Its length, and its digest if that is known: it was longer than what is kept.
+    /// Its length, and a digest if one is known: it was longer than what is kept. The same content has the same digest
+    /// on all sides of a pair.
     Digest(u64, Option<[u8; 32]>),
     /// Nothing, for a reason.
     Unknown(#[serde(borrow)] Cow<'a, str>),
@@ -122,7 +123,8 @@ pub fn lift(fields: &[(&[u8], &[u8])], content: &Content<'_>, limits: &Limits) -
     let bytes = match content {
         Content::Bytes(bytes) => bytes,
         Content::Digest(length, digest) => {
-            return opaque(*length, digest.as_ref(), Unreadable::TooLarge, limits);
+            let digest = digest.as_ref().map(|digest| ("digest", digest));
+            return opaque(*length, digest, Unreadable::TooLarge, limits);
         }
         Content::Unknown(why) => return whole(why, Unreadable::NotKept, limits),
     };
@@ -209,15 +211,22 @@ fn plain(media: &Media, bytes: &[u8], limits: &Limits) -> Lifted {
 
 fn digest(bytes: &[u8], flaw: Option<Unreadable>, limits: &Limits) -> Lifted {
     let digest: [u8; 32] = Sha256::digest(bytes).into();
-    let lifted = opaque(bytes.len() as u64, Some(&digest), Unreadable::TooLarge, limits);
+    let digest = Some(("sha256", &digest));
+    let lifted = opaque(bytes.len() as u64, digest, Unreadable::TooLarge, limits);
     Lifted { flaw, ..lifted }
 }
 
-fn opaque(length: u64, digest: Option<&[u8; 32]>, flaw: Unreadable, limits: &Limits) -> Lifted {
+fn opaque(
+    length: u64,
+    digest: Option<(&str, &[u8; 32])>,
+    flaw: Unreadable,
+    limits: &Limits,
+) -> Lifted {
     use std::fmt::Write;
     let mut text = format!("{length} bytes");
-    if let Some(digest) = digest {
-        text.push_str(", sha256 ");
+    if let Some((name, digest)) = digest {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ", {name} ");
         // Writing to a string cannot fail.
         digest.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap_or_default());
     }

@@ -10,7 +10,9 @@ use mirror_compare::comparison::Options;
 use mirror_compare::gate::Gate;
 
 use super::replay::ReplayTarget;
-use super::{Opened, Opening, OutputPlan, for_redaction, outlet};
+use super::{Opened, Opening, OutputPlan, keep, keep_or_digest, outlet};
+use crate::http::HttpOptions;
+use crate::rules::redact::MAX_BODY_BYTES;
 use crate::files::{self, Existing};
 use crate::pipeline::Outlet;
 use crate::rules::route::TargetId;
@@ -21,9 +23,16 @@ use crate::sink::compare::{
 };
 use crate::sink::replay::ReplayOptions;
 
+/// Keeps no more of bodies than redaction reads.
+fn for_comparison() -> HttpOptions {
+    let (request_body, response_body) =
+        (keep(MAX_BODY_BYTES as u64), keep_or_digest(MAX_BODY_BYTES as u64));
+    HttpOptions { request_body, response_body, ..HttpOptions::default() }
+}
+
 /// Keeps exchanges in memory.
 pub(crate) fn record(recording: Recording) -> OutputPlan {
-    OutputPlan::new(for_redaction(), move |_| Ok(Opened::of(RecordSink::new(recording))))
+    OutputPlan::new(for_comparison(), move |_| Ok(Opened::of(RecordSink::new(recording))))
 }
 
 /// Compares exchanges with a recording; pairs that differ are also written as JSON lines.
@@ -32,7 +41,7 @@ pub(crate) fn compare(
     comparison: Shared,
     findings: Option<Box<dyn Write + Send>>,
 ) -> OutputPlan {
-    OutputPlan::new(for_redaction(), move |_| {
+    OutputPlan::new(for_comparison(), move |_| {
         let store = comparison.store().cloned();
         let mut opened = Opened::of(CompareSink::new(recording, comparison, findings));
         opened.keep_in(store)?;

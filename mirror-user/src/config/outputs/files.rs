@@ -5,7 +5,7 @@ use std::io;
 use super::{Messages, Opened, OutputPlan, both, for_counts, for_redaction};
 use crate::files::rotate::Series;
 use crate::files::{self, Destination};
-use crate::http::{BodyKeep, KeepLimits};
+use crate::http::{BodyKeep, DigestOf, KeepLimits};
 use crate::recorder::{Recorder, SNAPLEN_BYTES};
 use crate::sink::jsonl::JsonLines;
 use crate::sink::lines::{Form, Lines};
@@ -40,7 +40,8 @@ pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan 
     let keep = match bodies {
         false => BodyKeep::Digest,
         true => {
-            BodyKeep::Keep(KeepLimits { digest: true, memory: MAX_JSON_BODY, total: MAX_JSON_BODY })
+            let (memory, total) = (MAX_JSON_BODY, MAX_JSON_BODY);
+            BodyKeep::Keep(KeepLimits { digest: DigestOf::All, memory, total })
         }
     };
     let plan = OutputPlan::new(both(keep), {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::files::Destination;
-use crate::http::{BodyKeep, HttpOptions, KeepLimits};
+use crate::http::{BodyKeep, DigestOf, HttpOptions, KeepLimits};
 use crate::pipeline::Outlet;
 use crate::recorder::Recorder;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
@@ -136,6 +136,11 @@ fn outlet(name: Option<Arc<str>>, id: Option<TargetId>, sink: Box<dyn Sink>) -> 
 /// Keeps bodies up to `total` bytes.
 fn keep(total: u64) -> BodyKeep {
     BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() })
+}
+
+/// The same for responses that are compared: what is too long is known by its digest.
+fn keep_or_digest(total: u64) -> BodyKeep {
+    BodyKeep::Keep(KeepLimits { total, digest: DigestOf::TooLarge, ..KeepLimits::default() })
 }
 
 /// Keeps the same of both messages of an exchange.

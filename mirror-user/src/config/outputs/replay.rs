@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 
 use super::compare::Compared;
-use super::{Opened, Opening, OutputPlan, keep, outlet};
+use super::{Opened, Opening, OutputPlan, keep, keep_or_digest, outlet};
 use crate::descriptors;
 use crate::http::{HttpOptions, KeepLimits};
 use crate::logging::emit;
@@ -47,7 +47,7 @@ pub(crate) fn replay(targets: Vec<ReplayTarget>, bodies: Bodies) -> OutputPlan {
     let http = HttpOptions {
         request_body: keep(bodies.longest),
         response_body: match keeps_responses {
-            true => keep(MAX_BODY_BYTES as u64),
+            true => keep_or_digest(MAX_BODY_BYTES as u64),
             false => counted.response_body,
         },
         max_spooled: bodies.spooled,

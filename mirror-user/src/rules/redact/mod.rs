@@ -185,13 +185,24 @@ impl Redactor {
         }
         let (trailer_bytes, trailers) = trailers
             .unwrap_or_else(|| (message.body.trailer_bytes.clone(), message.body.trailers.clone()));
+        let keyed = match &content {
+            Content::Withheld(_) | Content::Undigested => self.keyed(&message.body),
+            Content::Same { .. } | Content::Replaced(_) => message.body.keyed,
+        };
         let body = reframe(&message.body, content, same_body, trailer_bytes);
         Arc::new(Message {
             head: head.unwrap_or_else(|| message.head.clone()),
-            body: Body { trailers, ..body },
+            body: Body { trailers, keyed, ..body },
             flaws: message.flaws,
             ..**message
         })
+    }
+
+    /// What stands for the content of a body that may not be told, so that equal ones can be told from others.
+    fn keyed(&self, body: &Body) -> Option<[u8; 32]> {
+        let is_short = body.length <= MAX_BODY_BYTES as u64;
+        let digest = || is_short.then(|| body.digest()).flatten();
+        body.sha256.or_else(digest).map(|sha256| self.plan.tokens.of_digest(&sha256))
     }
 
     /// Decides how a body is changed.
@@ -292,7 +303,8 @@ fn reframe(body: &Body, content: Content, same: bool, trailer_bytes: Bytes) -> B
     };
     let length = bytes.len() as u64;
     let wire = Kept::Memory(framing::frame(body.framing, bytes, &trailer_bytes).into());
-    Body { framing: body.framing, length, sha256, wire, trailer_bytes, trailers: Vec::new() }
+    let (framing, keyed, trailers) = (body.framing, None, Vec::new());
+    Body { framing, length, sha256, keyed, wire, trailer_bytes, trailers }
 }
 
 /// Flaws with which a new length would still be ambiguous.

@@ -102,6 +102,11 @@ impl Tokens {
         mac.finalize().into_bytes().into()
     }
 
+    /// What stands for the digest of content that is not told.
+    pub(super) fn of_digest(&self, sha256: &[u8; 32]) -> [u8; 32] {
+        self.code("content", sha256)
+    }
+
     /// `redacted-KIND-` and 16 characters of base32.
     pub(super) fn plain(&self, kind: &str, value: &[u8], out: &mut Vec<u8>) {
         out.reserve(PREFIX.len() + kind.len() + 1 + CODE_CHARS);

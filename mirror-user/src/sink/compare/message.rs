@@ -1,5 +1,6 @@
 //! Messages as the comparison takes them.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +13,20 @@ use mirror_compare::report::Finding;
 
 use super::Shared;
 use super::meeting::Told;
-use crate::http::message::{Body, Exchange, HeaderLine, Incomplete, Kept, Message};
+use crate::http::message::{Body, BodyLength, Exchange, HeaderLine, Incomplete, Kept, Message};
 use crate::rules::pair::ClearedPair;
 
 /// Bytes that an exchange takes beside its heads and bodies, about.
 const OVERHEAD: usize = 1_024;
 
+/// Bytes of a keyed digest that tell two bodies apart which redaction withheld.
+const SHOWN_DIGEST: usize = 8;
+
 /// A pair, with its bodies read.
 pub(super) struct Pair<'p> {
     id: String,
     request: &'p Message,
-    body: Vec<u8>,
+    body: Cow<'p, [u8]>,
     production: Side<'p>,
     candidate: Answered<'p>,
     control: Option<Answered<'p>>,
@@ -43,7 +47,7 @@ pub(super) struct Live<'t> {
 /// A response and how long it took.
 struct Side<'p> {
     message: &'p Message,
-    content: Content<'static>,
+    content: Content<'p>,
     latency_us: u64,
 }
 
@@ -104,8 +108,8 @@ impl<'p> Pair<'p> {
         let candidate = candidate?;
         let request = exchange.request.as_deref()?;
         let body = match content(&request.body) {
-            Content::Bytes(bytes) => bytes.into_owned(),
-            _ => Vec::new(),
+            Content::Bytes(bytes) => bytes,
+            _ => Cow::default(),
         };
         let production = Side::new(request, exchange.response.as_deref()?);
         let id = exchange.id.to_string();
@@ -157,16 +161,24 @@ pub(super) fn memory_of(message: &Message) -> usize {
 }
 
 /// The content, up to the bytes that a comparison reads.
-fn content(body: &Body) -> Content<'static> {
-    if let Kept::Withheld(why) = body.wire {
-        return Content::Unknown(why.into());
-    }
-    let digest = Content::Digest(body.length, body.sha256);
-    let Some(content) = body.content() else { return digest };
+fn content(body: &Body) -> Content<'_> {
     let most = Limits::default().body_bytes as u64;
+    if let Kept::Memory(bytes) = &body.wire
+        && body.framing != BodyLength::Chunked
+        && bytes.len() as u64 <= most
+    {
+        return Content::Bytes(Cow::Borrowed(bytes));
+    }
+    if let Kept::Withheld(why) = body.wire {
+        let keyed = body.keyed.iter().flatten().take(SHOWN_DIGEST);
+        let keyed: String = keyed.map(|byte| format!("{byte:02x}")).collect();
+        return Content::Unknown(format!("{why}, digest {keyed}").into());
+    }
+    let digest = || Content::Digest(body.length, body.sha256.or(body.keyed).or_else(|| body.digest()));
+    let Some(content) = body.content() else { return digest() };
     let mut bytes = Vec::new();
     match content.take(most + 1).read_to_end(&mut bytes) {
-        Ok(read) if read as u64 > most => digest,
+        Ok(read) if read as u64 > most => digest(),
         Ok(_) => Content::Bytes(bytes.into()),
         Err(_) => Content::Unknown("bad_chunks".into()),
     }

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
+use sha2::{Digest, Sha256};
+
 use super::h1::{Chunks, Piece};
 use super::message::{Body, BodyLength, Kept};
 
@@ -24,6 +26,24 @@ impl Body {
         };
         let chunks = (self.framing == BodyLength::Chunked).then(Chunks::default);
         Some(Content { wire, chunks, ended: false })
+    }
+
+    /// SHA-256 of the content of what was kept; `None` when nothing was, or it cannot be read.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        let sha256 = self.digest_so_far()?;
+        Some(sha256.finalize().into())
+    }
+
+    /// The same of a body whose rest is to follow.
+    pub(super) fn digest_so_far(&self) -> Option<Sha256> {
+        let (mut content, mut sha256, mut block) = (self.content()?, Sha256::new(), vec![0; BLOCK]);
+        loop {
+            match content.read(&mut block).ok()? {
+                0 => return Some(sha256),
+                read => sha256.update(block.get(..read)?),
+            }
+        }
     }
 }
 

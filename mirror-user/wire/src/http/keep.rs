@@ -3,10 +3,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use super::message::Kept;
+use super::message::{Body, BodyLength, Kept};
 use super::spool::{Disk, SPOOL_BLOCK, Spool, SpoolError};
 use super::stats::NotKept;
 
@@ -28,9 +27,21 @@ impl BodyKeep {
         match self {
             Self::Count => false,
             Self::Digest => true,
-            Self::Keep(limits) => limits.digest,
+            Self::Keep(limits) => limits.digest == DigestOf::All,
         }
     }
+}
+
+/// The bodies whose SHA-256 is computed, beside being kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DigestOf {
+    /// None.
+    #[default]
+    None,
+    /// All.
+    All,
+    /// Those that turn out to be longer than what is kept: others cost nothing.
+    TooLarge,
 }
 
 /// The digest of no bytes; most messages have no others.
@@ -42,8 +53,8 @@ pub(super) const EMPTY_DIGEST: [u8; 32] = [
 /// How much of a body to keep, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepLimits {
-    /// Also compute its SHA-256.
-    pub digest: bool,
+    /// Also compute its SHA-256?
+    pub digest: DigestOf,
     /// Bytes of one body that stay in memory; a longer one goes to an unlinked temporary file.
     pub memory: u64,
     /// Bytes of one body that are kept at all; a longer one is [`Kept::TooLarge`].
@@ -53,7 +64,7 @@ pub struct KeepLimits {
 impl Default for KeepLimits {
     /// 1 MiB in memory, which holds nearly every request, and 1 GiB on disk.
     fn default() -> Self {
-        Self { digest: false, memory: 1 << 20, total: 1 << 30 }
+        Self { digest: DigestOf::None, memory: 1 << 20, total: 1 << 30 }
     }
 }
 
@@ -118,6 +129,8 @@ pub(super) struct Keeper {
     wire: Wire,
     limits: KeepLimits,
     length: u64,
+    /// What is kept has chunk framing.
+    is_chunked: bool,
     /// Bytes taken from the budget.
     charged: u64,
 }
@@ -146,26 +159,26 @@ impl Keeper {
         let (digest, wire, limits) = match keep {
             BodyKeep::Count => return None,
             BodyKeep::Digest => (true, Wire::Unasked, KeepLimits::default()),
-            BodyKeep::Keep(limits) => (limits.digest, Wire::Memory(Vec::new()), limits),
+            BodyKeep::Keep(limits) => (keep.digests(), Wire::Memory(Vec::new()), limits),
         };
         let sha256 = digest.then(Sha256::new);
-        Some(Box::new(Self { sha256, wire, limits, length: 0, charged: 0 }))
+        let (length, is_chunked, charged) = (0, false, 0);
+        Some(Box::new(Self { sha256, wire, limits, length, is_chunked, charged }))
     }
 
-    /// Takes the next bytes of the content.
-    pub(super) fn content(&mut self, bytes: &[u8]) {
-        if let Some(sha256) = &mut self.sha256 {
-            sha256.update(bytes);
-        }
-    }
-
-    /// Takes the next bytes as they were on the wire.
-    pub(super) fn wire(&mut self, bytes: &[u8], budget: &mut Budget) {
+    /// Takes the next bytes as they were on the wire: so many of chunk framing, then content.
+    pub(super) fn take(&mut self, bytes: &[u8], framing: usize, budget: &mut Budget) {
         self.length = self.length.saturating_add(bytes.len() as u64);
+        self.is_chunked |= framing > 0;
         if let Err(why) = self.store(bytes, budget) {
-            self.wire = Wire::Dropped(why);
-            budget.give(self.charged);
-            self.charged = 0;
+            let kept = std::mem::replace(&mut self.wire, Wire::Dropped(why));
+            budget.give(std::mem::take(&mut self.charged));
+            if (self.limits.digest, why) == (DigestOf::TooLarge, NotKept::TooLarge) {
+                self.sha256 = kept.finish().ok().and_then(|kept| digest(kept, self.is_chunked));
+            }
+        }
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes.get(framing..).unwrap_or_default());
         }
     }
 
@@ -206,27 +219,36 @@ impl Keeper {
     pub(super) fn finish(self, budget: &mut Budget) -> KeptBody {
         let sha256 = self.sha256.map(|sha256| sha256.finalize().into());
         let mut charged = self.charged;
-        let mut give_back = || budget.give(std::mem::take(&mut charged));
-        let (wire, not_kept) = match self.wire {
-            Wire::Unasked => (Kept::Nothing, None),
-            Wire::Memory(held) if held.is_empty() => (Kept::Nothing, None),
-            Wire::Memory(held) => {
-                let held = held.into_boxed_slice();
-                budget.give(charged.saturating_sub(held.len() as u64));
-                charged = charged.min(held.len() as u64);
-                (Kept::Memory(Bytes::from(held)), None)
-            }
-            Wire::File(file) => {
-                give_back();
-                match file.finish() {
-                    Ok(file) => (Kept::File(Arc::new(file)), None),
-                    Err(why) => (Kept::TooLarge, Some(why.into())),
-                }
-            }
-            Wire::Dropped(why) => (Kept::TooLarge, Some(why)),
+        let in_memory = match &self.wire {
+            Wire::Memory(held) => held.len() as u64,
+            _ => 0,
+        };
+        budget.give(charged.saturating_sub(in_memory));
+        charged = charged.min(in_memory);
+        let (wire, not_kept) = match self.wire.finish() {
+            Ok(kept) => (kept, None),
+            Err(why) => (Kept::TooLarge, Some(why)),
         };
         KeptBody { sha256, wire, not_kept, charged }
     }
+}
+
+impl Wire {
+    fn finish(self) -> Result<Kept, NotKept> {
+        match self {
+            Self::Unasked => Ok(Kept::Nothing),
+            Self::Memory(held) if held.is_empty() => Ok(Kept::Nothing),
+            Self::Memory(held) => Ok(Kept::Memory(held.into_boxed_slice().into())),
+            Self::File(file) => Ok(Kept::File(Arc::new(file.finish()?))),
+            Self::Dropped(why) => Err(why),
+        }
+    }
+}
+
+/// The digest of the content of the start of a body; the rest may follow. `None` if it cannot be read.
+pub(super) fn digest(kept: Kept, is_chunked: bool) -> Option<Sha256> {
+    let framing = if is_chunked { BodyLength::Chunked } else { BodyLength::UntilClose };
+    Body { framing, wire: kept, ..Body::default() }.digest_so_far()
 }
 
 impl From<SpoolError> for NotKept {

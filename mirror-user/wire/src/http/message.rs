@@ -179,6 +179,9 @@ pub struct Body {
     pub length: u64,
     /// SHA-256 of the same bytes, when it was asked for.
     pub sha256: Option<[u8; 32]>,
+    /// In place of content or a digest that may not leave: the same for the same content under one key, which nobody
+    /// else has.
+    pub keyed: Option<[u8; 32]>,
     /// The bytes as on the wire, chunk framing and trailers included, when they were asked for.
     pub wire: Kept,
     /// The raw trailer section of a chunked body, without the empty line that ends it.

@@ -29,7 +29,7 @@ pub mod target;
 
 pub use content::Content;
 pub use h1::{Dechunked, InvalidResponse, ResponseProgress, ResponseReader, dechunk, whole};
-pub use keep::{BodyKeep, KeepLimits};
+pub use keep::{BodyKeep, DigestOf, KeepLimits};
 pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 
 use context::Context;

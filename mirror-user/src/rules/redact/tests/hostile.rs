@@ -2,6 +2,7 @@
 
 use super::super::{MAX_BODY_BYTES, Unredactable};
 use super::*;
+use crate::http::message::Body;
 use crate::http::coding::{self, Coding};
 
 /// Why the body of this request is withheld, if it is.
@@ -141,6 +142,49 @@ fn a_body_in_a_file_is_read_up_to_the_limit() {
     let Kept::Memory(wire) = &message.body.wire else { panic!("not read") };
     assert!(memchr::memmem::find(wire, b"alice").is_none());
     assert_eq!(withheld("", &vec![b'x'; MAX_BODY_BYTES + 1]), why(Unredactable::TooLarge));
+}
+
+#[test]
+fn what_is_withheld_or_was_not_kept_can_be_told_apart_under_one_key() {
+    let redactor = credentials();
+    let keyed = |redactor: &Redactor, body: Body| {
+        let known = ended(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let mut message = Message::clone(known.response.as_deref().expect("a response"));
+        message.body = body;
+        let redact = |message: Message| {
+            let exchange = Exchange { response: Some(Arc::new(message)), ..known.clone() };
+            Message::clone(redactor.redact(exchange, None).response.as_deref().expect("a response"))
+        };
+        let once = redact(message);
+        assert_eq!(once.body.sha256, None, "it could be reversed by trying");
+        assert_eq!(redact(once.clone()).body.keyed, once.body.keyed, "twice is as once");
+        once.body.keyed.expect("a digest under the key")
+    };
+    let dropped = |sha256: u8| Body {
+        length: 5 << 20,
+        sha256: Some([sha256; 32]),
+        wire: Kept::TooLarge,
+        ..Body::default()
+    };
+    assert_eq!(keyed(&redactor, dropped(1)), keyed(&redactor, dropped(1)));
+    assert_ne!(keyed(&redactor, dropped(1)), keyed(&redactor, dropped(2)));
+    assert_ne!(keyed(&redactor, dropped(1)), [1; 32]);
+    let other = RedactOptions {
+        key: Some(Key::new([7; 32]).expect("32 bytes")),
+        ..RedactOptions::preset(Preset::Credentials)
+    };
+    let other = Redactor::new(other).expect("options").expect("it is on");
+    assert_ne!(keyed(&redactor, dropped(1)), keyed(&other, dropped(1)));
+    let bad = |body: &[u8]| {
+        let response = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let response = [response.as_bytes(), body].concat();
+        let exchange = redactor.redact(ended(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &response), None);
+        let body = exchange.response.expect("a response").body.clone();
+        assert!(matches!(body.wire, Kept::Withheld("bad_json")), "{body:?}");
+        body.keyed.expect("a digest under the key")
+    };
+    assert_eq!(bad(b"{\"a\":1"), bad(b"{\"a\":1"));
+    assert_ne!(bad(b"{\"a\":1"), bad(b"{\"a\":2"));
 }
 
 #[test]

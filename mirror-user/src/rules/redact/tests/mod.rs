@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{Key, Preset, RedactOptions, Redactor};
 use crate::http::message::{Exchange, Kept, Message, Moment};
-use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use crate::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use crate::packet::{InterfaceId, Timestamp};
 use crate::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 
@@ -37,7 +37,7 @@ pub(super) fn credentials() -> Redactor {
 
 /// What the http room makes of a conversation, at every moment of its exchanges.
 pub(super) fn exchanges(request: &[u8], response: &[u8]) -> Vec<Exchange> {
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, ..KeepLimits::default() });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut http = HttpTable::new(options);
     let peers = Arc::new(Peers {

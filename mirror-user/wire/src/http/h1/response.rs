@@ -6,6 +6,7 @@
 //! part of its body; of any other response it holds nothing, however long it is.
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::chunk::{Chunks, Piece};
 use super::fields;
@@ -13,6 +14,7 @@ use super::framing::{self, Asked};
 use super::head::{self, Outcome, Parsed};
 use super::start::refuse_start;
 use crate::http::flaws::Flaws;
+use crate::http::keep::digest;
 use crate::http::message::{
     Body, BodyLength, Flaw, Head, HeaderLine, Kept, Message, StartLine, Version,
 };
@@ -78,6 +80,8 @@ struct KeptResponse {
     length: u64,
     /// The body as on the wire; `None` once it is longer than what may be kept.
     wire: Option<Vec<u8>>,
+    /// Of the content, once the body is not kept any more.
+    sha256: Option<Sha256>,
     trailer: Vec<u8>,
 }
 
@@ -98,8 +102,8 @@ impl Default for ResponseReader {
 
 impl ResponseReader {
     /// Prepares for the response to the next request: whether that is a HEAD, and whether the
-    /// response is kept, with a body of at most `max_body` bytes. Of a longer one, the head and the
-    /// length are kept ([`Kept::TooLarge`]).
+    /// response is kept, with a body of at most `max_body` bytes. Of a longer one, the head, the
+    /// length and the SHA-256 are kept ([`Kept::TooLarge`]).
     pub fn expect(&mut self, is_head: bool, max_body: Option<usize>) {
         self.is_head = is_head;
         self.partial.clear();
@@ -162,7 +166,8 @@ impl ResponseReader {
     /// The complete response, if it was to be kept; it is complete when [`push`](Self::push) or
     /// [`end`](Self::end) says so. The times are those of its first and its last byte.
     pub fn take(&mut self, started: Timestamp, finished: Timestamp) -> Option<Message> {
-        let KeptResponse { head, framing, flaws, length, wire, trailer } = *self.kept.take()?;
+        let KeptResponse { head, framing, flaws, length, wire, sha256, trailer } =
+            *self.kept.take()?;
         let wire = match wire {
             None => Kept::TooLarge,
             Some(bytes) if bytes.is_empty() => Kept::Nothing,
@@ -174,8 +179,9 @@ impl ResponseReader {
         let mut all_flaws = flaws;
         all_flaws.join(trailer_flaws);
         let trailers = self.lines.clone();
-        let body =
-            Body { framing, length, sha256: None, wire, trailer_bytes: trailer.into(), trailers };
+        let sha256 = sha256.map(|sha256| sha256.finalize().into());
+        let (trailer_bytes, keyed) = (trailer.into(), None);
+        let body = Body { framing, length, sha256, keyed, wire, trailer_bytes, trailers };
         Some(Message { started, finished, head, body, incomplete: None, flaws: all_flaws })
     }
 
@@ -190,7 +196,7 @@ impl ResponseReader {
     /// head and length are kept, as of one that is too long.
     pub fn forget_body(&mut self) {
         if let Some(kept) = &mut self.kept {
-            kept.wire = None;
+            kept.drop_body();
         }
     }
 
@@ -298,12 +304,15 @@ impl ResponseReader {
     fn keep_body(&mut self, bytes: &[u8], content: usize) {
         let (Some(kept), Some(max)) = (&mut self.kept, self.max_body) else { return };
         kept.length = kept.length.saturating_add(content as u64);
-        if let Some(wire) = &mut kept.wire {
-            if wire.len().saturating_add(bytes.len()) > max {
-                kept.wire = None;
-            } else {
-                wire.extend_from_slice(bytes);
+        match &mut kept.wire {
+            Some(wire) if wire.len().saturating_add(bytes.len()) <= max => {
+                return wire.extend_from_slice(bytes);
             }
+            _ => kept.drop_body(),
+        }
+        if let Some(sha256) = &mut kept.sha256 {
+            let framing = bytes.len().saturating_sub(content);
+            sha256.update(bytes.get(framing..).unwrap_or_default());
         }
     }
 }
@@ -316,7 +325,15 @@ impl KeptResponse {
             flaws: parsed.facts.flaws,
             length: 0,
             wire: Some(Vec::new()),
+            sha256: None,
             trailer: Vec::new(),
+        }
+    }
+
+    /// From here on only its length and digest are known.
+    fn drop_body(&mut self) {
+        if let Some(wire) = self.wire.take() {
+            self.sha256 = digest(Kept::Memory(wire.into()), self.framing == BodyLength::Chunked);
         }
     }
 }

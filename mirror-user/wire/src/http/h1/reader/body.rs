@@ -48,8 +48,7 @@ impl Reader {
         let (body, rest) = data.split_at_checked(taken).unwrap_or((data, &[]));
         *data = rest;
         if let Some(keeper) = &mut self.keeper {
-            keeper.content(body.get(framing..).unwrap_or_default());
-            keeper.wire(body, cx.budget);
+            keeper.take(body, framing, cx.budget);
         }
     }
 

@@ -2,17 +2,19 @@
 
 use std::io::Read;
 
+use sha2::{Digest, Sha256};
+
 use super::talk::{CONN, Talk, everything, peers};
 use crate::http::message::{Kept, Moment};
 use crate::http::slots::{CONN_BYTES, ENTRY_BYTES};
 use crate::http::{
-    BodyKeep, HttpOptions, HttpTable, KeepLimits, NotHttp, NotKept, Refusal, Unpaired, Unread,
+    BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits, NotHttp, NotKept, Refusal, Unpaired, Unread,
 };
 use crate::packet::Timestamp;
 use crate::tcp::event::{Change, CloseReason, ConnId, Side, StreamEvent};
 
 fn keeping(memory: u64, total: u64) -> HttpOptions {
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, memory, total });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, memory, total });
     HttpOptions { request_body: keep, ..everything() }
 }
 
@@ -69,6 +71,31 @@ fn a_body_beyond_its_limit_is_read_and_not_kept() {
     assert_eq!(request.body.length, 20_000);
     assert_eq!(talk.table.stats().requests.not_kept.get(NotKept::TooLarge), 1);
     talk.closed(CloseReason::Fin);
+}
+
+#[test]
+fn only_a_body_that_is_too_long_is_digested_where_that_is_enough() {
+    let content = "0123456".repeat(5_000);
+    let sha256: [u8; 32] = Sha256::digest(content.as_bytes()).into();
+    let chunks = "7;x=y\r\n0123456\r\n".repeat(5_000) + "0\r\n\r\n";
+    let messages = [
+        format!("POST /a HTTP/1.1\r\nContent-Length: 35000\r\n\r\n{content}"),
+        format!("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"),
+    ];
+    for (memory, total) in [(1_000, 1_000), (100, 1_000), (1 << 20, 1 << 20)] {
+        let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::TooLarge, memory, total });
+        for (message, piece) in messages.iter().flat_map(|one| [(one, 13), (one, 1_460)]) {
+            let options = HttpOptions { request_body: keep, ..everything() };
+            let mut talk = Talk::with(options, false);
+            for part in message.as_bytes().chunks(piece) {
+                talk.client(part);
+            }
+            talk.closed(CloseReason::Fin);
+            let body = talk.out[0].request.clone().unwrap().body.clone();
+            assert_eq!(body.length, 35_000);
+            assert_eq!(body.sha256, (total == 1_000).then_some(sha256), "{memory} {total} {piece}");
+        }
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 use std::io::Read;
 
+use sha2::{Digest, Sha256};
+
 use crate::http::h1::response::{InvalidResponse, ResponseProgress, ResponseReader};
 use crate::http::message::{BodyLength, Flaw, Kept, Message};
 use crate::packet::Timestamp;
@@ -150,6 +152,22 @@ fn response_that_is_kept_is_a_message_however_its_bytes_arrive() {
         message.body.content().unwrap().read_to_string(&mut content).unwrap();
         assert_eq!(content, "ab");
         assert!(reader.take(Timestamp::default(), Timestamp::default()).is_none(), "once");
+    }
+}
+
+#[test]
+fn body_that_is_too_long_to_keep_is_digested_however_it_is_framed() {
+    let sha256: [u8; 32] = Sha256::digest(b"0123456789ab").into();
+    for wire in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n0123456789ab",
+        "HTTP/1.1 200 OK\r\n\r\n0123456789ab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n01234\r\n7\r\n56789ab\r\n0\r\n\r\n",
+    ] {
+        for size in 1..=wire.len() {
+            let body = kept(wire.as_bytes(), size).unwrap().body;
+            assert!(matches!(body.wire, Kept::TooLarge), "{wire:?}");
+            assert_eq!((body.length, body.sha256), (12, Some(sha256)), "{wire:?} {size}");
+        }
     }
 }
 

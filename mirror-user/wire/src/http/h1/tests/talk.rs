@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::http::message::{Exchange, Message, Moment};
-use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use crate::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use crate::packet::{InterfaceId, Timestamp};
 use crate::stats::Account;
 use crate::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
@@ -23,7 +23,7 @@ pub(crate) fn peers() -> Arc<Peers> {
 
 /// Keeps everything.
 pub(crate) fn everything() -> HttpOptions {
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, ..KeepLimits::default() });
     HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() }
 }
 

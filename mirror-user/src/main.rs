@@ -64,7 +64,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
     if !reloads {
         stop.on_hangup()?;
     }
-    let (form, report) = (config.summary_form(), config.report_file());
+    let (form, report, store) = (config.summary_form(), config.report_file(), config.store());
     run::confine(&config)?;
     let (mut summary, outcome) = run::start(config, &stop)?.to_end(&stop);
     summary.snapshot.notes.extend(log.finish());
@@ -72,7 +72,9 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {
         logging::failed(&error);
     }
-    outcome.and(tell(&summary, form))?;
+    // What could not be stored is no reason to lose the summary.
+    let closed = store.map_or(Ok(()), |store| store.close());
+    outcome.and(tell(&summary, form)).and(closed)?;
     Ok(code(!summary.failed()))
 }
 

@@ -1,15 +1,15 @@
 //! Arguments of `mirror compare`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
 use mirror_compare::gate::Gate;
 
 use super::SourceArgs;
-use crate::settings::{AdminSettings, CompareSettings, DashboardSettings, RedactSettings};
-use crate::units::{Bytes, parse_duration};
+use crate::settings::{
+    AdminSettings, CompareSettings, DashboardSettings, RedactSettings, StoreSettings,
+};
 
 /// `mirror compare`.
 #[derive(Debug, Args)]
@@ -57,18 +57,12 @@ pub struct CompareArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Store")]
 pub struct StoreArgs {
-    /// Keep compared pairs in this file, redacted, to judge them again; a file of earlier runs gets more
-    #[arg(long, value_name = "FILE")]
-    pub store: Option<PathBuf>,
+    /// The file.
+    #[command(flatten)]
+    pub kept: StoreSettings,
     /// Judge what --store holds: by other rules, with another gate, of another time; nothing is captured or sent
-    #[arg(long, requires = "store", conflicts_with_all = ["from", "with", "to", "control", "double-send"])]
+    #[arg(long, requires = "store", conflicts_with_all = ["from", "with", "to", "control", "double-send", "store-size", "store-age"])]
     pub report: bool,
-    /// Size of the file [default: 1GiB]. When it is full, pairs of which there are many alike go first, and those that stay stand for them
-    #[arg(long, value_name = "SIZE", requires = "store", conflicts_with = "report")]
-    pub store_size: Option<Bytes>,
-    /// Delete pairs so long after they were stored [default: 7d]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, requires = "store", conflicts_with = "report")]
-    pub store_age: Option<Duration>,
     /// Judge pairs from this time on: when production responded (2026-01-02T03:04:05Z), to the minute
     #[arg(long, value_name = "TIME", requires = "report")]
     pub since: Option<Timestamp>,

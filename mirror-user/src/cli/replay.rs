@@ -5,7 +5,7 @@ use clap::Args;
 use super::{OutcomeArgs, SourceArgs};
 use crate::settings::{
     AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, RedactSettings,
-    TargetSettings,
+    StoreSettings, TargetSettings,
 };
 
 /// `mirror replay`.
@@ -38,6 +38,9 @@ pub struct ReplayArgs {
     /// The page that shows a comparison, of a target of --config that is compared.
     #[command(flatten)]
     pub dashboard: DashboardSettings,
+    /// Where its compared pairs are kept.
+    #[command(flatten)]
+    pub store: StoreSettings,
     /// The report, and when the replay counts as failed.
     #[command(flatten)]
     pub outcome: OutcomeArgs,

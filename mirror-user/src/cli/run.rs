@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{ConvertArgs, ReportArgs};
-use crate::settings::{AdminSettings, DashboardSettings};
+use crate::settings::{AdminSettings, DashboardSettings, StoreSettings};
 use crate::units::parse_duration;
 
 /// `mirror run`.
@@ -25,6 +25,9 @@ pub struct RunArgs {
     /// The page that shows a comparison.
     #[command(flatten)]
     pub dashboard: DashboardSettings,
+    /// Where compared pairs are kept.
+    #[command(flatten)]
+    pub store: StoreSettings,
     /// What a new file would do.
     #[command(flatten)]
     pub plan: PlanArgs,

@@ -36,6 +36,7 @@ impl File {
             redact: over(self.redact, &file.redact),
             admin: over(self.admin, &file.admin),
             dashboard: over(self.dashboard, &file.dashboard),
+            store: over(self.store, &file.store),
             targets,
             rules,
         }
@@ -96,6 +97,7 @@ impl File {
         for compare in self.targets.iter().filter_map(|target| target.compare.as_ref()) {
             compare.findings.iter().for_each(|path| apart.writes("--findings", path));
         }
+        self.store.file.iter().for_each(|path| apart.writes("--store", path));
         apart
     }
 }

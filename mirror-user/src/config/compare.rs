@@ -11,6 +11,7 @@ use super::compared::{CURL_URL, Candidate, Comparing};
 use super::file::{File, TargetSpec};
 use super::outputs::compare as outputs;
 use super::target::Run;
+use super::store::Wanted;
 use super::{Config, SummaryForm, source, store};
 use crate::cli::CompareArgs;
 use crate::dashboard;
@@ -77,23 +78,27 @@ impl CompareConfig {
             "--from: where does production's traffic come from?"
         );
         apart(args, &run)?;
-        let shown = args.dashboard.listen.is_some();
-        let store = store::open(&args.store, shown, facts(args, &run), args.to.is_none())?;
+        let wanted = Wanted {
+            reads_only: reports_stored,
+            shown: args.dashboard.listen.is_some(),
+            waits: args.to.is_none(),
+            facts: facts(args, &run),
+        };
+        let store = store::open(&args.store.kept, wanted)?;
         let comparing = Comparing::new(&args.dashboard, &run.source.from, store.clone());
         let comparison = comparing.comparison.clone();
         let stored = match store.filter(|_| reports_stored) {
             Some(store) => Some(stored(args, store, &comparing)?),
             None => None,
         };
-        let admin = run.clone();
         let mut runs = match &args.to {
             _ if stored.is_some() => Vec::new(),
             Some(_) => vec![live(&run, comparing)?],
-            None => recorded(args, run, &comparing)?,
+            None => recorded(args, &run, &comparing)?,
         };
         // The one that compares; the candidate's recording is only read.
         if let Some(compares) = runs.last_mut() {
-            compares.admin = super::admin::options(&admin, &compares.ports())?;
+            compares.admin = super::admin::options(&run, &compares.ports())?;
         }
         let (junit, html) = (create(args.junit.as_deref())?, create(args.html.as_deref())?);
         let reports = Reports { json: args.json, junit, html };
@@ -136,10 +141,10 @@ fn apart(args: &CompareArgs, run: &File) -> anyhow::Result<()> {
     args.with.iter().for_each(|path| apart.reads("--with", path.as_ref()));
     let token = &args.dashboard.token_file;
     token.iter().for_each(|path| apart.reads("--dashboard-token-file", path));
-    let store = &args.store;
-    match store.report {
-        true => store.store.iter().for_each(|path| apart.reads("--store", path)),
-        false => store.store.iter().for_each(|path| apart.writes("--store", path)),
+    let store = &args.store.kept.file;
+    match args.store.report {
+        true => store.iter().for_each(|path| apart.reads("--store", path)),
+        false => store.iter().for_each(|path| apart.writes("--store", path)),
     }
     for (flag, path) in [("--junit", &args.junit), ("--html", &args.html)] {
         path.iter().for_each(|path| apart.writes(flag, path));
@@ -156,7 +161,7 @@ fn stored(args: &CompareArgs, store: Store, comparing: &Comparing) -> anyhow::Re
 }
 
 /// Two recordings, read one after the other.
-fn recorded(args: &CompareArgs, run: File, comparing: &Comparing) -> anyhow::Result<Vec<Config>> {
+fn recorded(args: &CompareArgs, run: &File, comparing: &Comparing) -> anyhow::Result<Vec<Config>> {
     let other = SourceSettings { from: args.with.clone(), ..SourceSettings::default() };
     for from in [&run.source, &other] {
         if let Some(name) = from.from.iter().find(|from| !source::is_file(from)) {
@@ -165,12 +170,12 @@ fn recorded(args: &CompareArgs, run: File, comparing: &Comparing) -> anyhow::Res
             );
         }
     }
-    let comparison = begin(args, &facts(args, &run), comparing)?;
+    let comparison = begin(args, &facts(args, run), comparing)?;
     let recording = Recording::default();
     let mut candidate = Config::new(&other, outputs::record(recording.clone()), SUMMARY)?;
     let compare = outputs::compare(recording, comparison, findings(args)?);
     let production = Config::new(&run.source, compare, SUMMARY)?;
-    let production = production.redacting(run.redact, Preset::Credentials)?;
+    let production = production.redacting(run.redact.clone(), Preset::Credentials)?;
     // One key, so that what is equal still is.
     candidate.rules.redactor.clone_from(&production.rules.redactor);
     Ok(vec![candidate, production])

@@ -60,7 +60,7 @@ impl Config {
         page: SocketAddr,
     ) -> anyhow::Result<(Self, Shared)> {
         let settings = DashboardSettings { listen: Some(page), ..DashboardSettings::default() };
-        let comparing = Comparing::new(&settings, &[], store::for_page(&settings)?);
+        let comparing = Comparing::new(&settings, &[], store::for_page()?);
         let Comparing { comparison, redaction, .. } = comparing;
         redaction.set(redact::of_pairs(&RedactSettings::default(), None)?);
         let base_url = format!("http://{candidate}");

@@ -39,6 +39,7 @@ use crate::rules::Rules;
 use crate::rules::redact::Preset;
 use crate::settings::{AdminSettings, RedactSettings, SourceSettings, over};
 use crate::sink::compare::Shared;
+use crate::sink::compare::store::Store;
 
 /// The checked configuration of one run.
 pub struct Config {
@@ -255,6 +256,12 @@ impl Config {
     #[must_use]
     pub fn report_file(&self) -> Option<ReportFile> {
         self.report.clone()
+    }
+
+    /// Where compared pairs are kept, if they are.
+    #[must_use]
+    pub fn store(&self) -> Option<Store> {
+        self.comparison.as_ref().and_then(Shared::store).cloned()
     }
 
     /// The captured ports; empty: all.

@@ -66,6 +66,7 @@ impl TryFrom<&ReplayArgs> for File {
             redact: args.redact.clone(),
             admin: args.admin.clone(),
             dashboard: args.dashboard.clone(),
+            store: args.store.clone(),
             targets,
             rules: Vec::new(),
         })

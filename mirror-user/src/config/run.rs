@@ -33,7 +33,8 @@ impl Config {
         // What flags add is no change of the file when that is read again.
         let admin = over(args.admin.clone(), &start.file.admin);
         let dashboard = over(args.dashboard.clone(), &start.file.dashboard);
-        let file = &File { admin, dashboard, ..start.file.clone() };
+        let store = over(args.store.clone(), &start.file.store);
+        let file = &File { admin, dashboard, store, ..start.file.clone() };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let run = Run::of(file)?;
         let mut config = Self::sending(file, &run, true, summary)?;
@@ -146,7 +147,7 @@ impl Run {
             );
         }
         let (name, pace) = (run_name(), file.pace.clone());
-        let store = store::for_page(&file.dashboard)?;
+        let store = store::of_run(file)?;
         let comparing = Comparing::new(&file.dashboard, &file.source.from, store);
         Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new(), comparing })
     }

@@ -3,26 +3,33 @@
 use anyhow::ensure;
 use jiff::Timestamp;
 
+use super::file::File;
 use crate::cli::StoreArgs;
-use crate::settings::DashboardSettings;
+use crate::settings::StoreSettings;
 use crate::sink::compare::store::{Limits, MEMORY_BYTES, MIN_BYTES, Place, Range, RunFacts, Store};
 use crate::units::Bytes;
 
-/// The store of a comparison, if there is to be one: the file, or for a dashboard (`shown`) some memory. `facts` are of
-/// this run; `waits`: no pair is shed, as where recordings are read.
+/// What opens a store.
+pub(super) struct Wanted {
+    /// It is only read.
+    pub(super) reads_only: bool,
+    /// A page shows what is compared: without a file, some memory is taken.
+    pub(super) shown: bool,
+    /// Whoever compares waits, so that no pair is shed, as where recordings are read.
+    pub(super) waits: bool,
+    /// Facts of this run.
+    pub(super) facts: RunFacts,
+}
+
+/// The store of a comparison, if there is to be one.
 ///
 /// # Errors
 /// If it is too small, or the file cannot be used.
-pub(super) fn open(
-    args: &StoreArgs,
-    shown: bool,
-    facts: RunFacts,
-    waits: bool,
-) -> anyhow::Result<Option<Store>> {
-    let place = match &args.store {
-        Some(path) if args.report => Place::ReadOnly(path.clone()),
+pub(super) fn open(settings: &StoreSettings, wanted: Wanted) -> anyhow::Result<Option<Store>> {
+    let place = match &settings.file {
+        Some(path) if wanted.reads_only => Place::ReadOnly(path.clone()),
         Some(path) => Place::File(path.clone()),
-        None if shown && cfg!(feature = "store") => Place::Memory,
+        None if wanted.shown && cfg!(feature = "store") => Place::Memory,
         None => return Ok(None),
     };
     let default = match place {
@@ -30,8 +37,8 @@ pub(super) fn open(
         Place::File(_) | Place::ReadOnly(_) => Limits::default(),
     };
     let limits = Limits {
-        bytes: args.store_size.map_or(default.bytes, |Bytes(bytes)| bytes),
-        age: args.store_age.unwrap_or(default.age),
+        bytes: settings.size.map_or(default.bytes, |Bytes(bytes)| bytes),
+        age: settings.age.unwrap_or(default.age),
     };
     ensure!(
         limits.bytes >= MIN_BYTES,
@@ -39,15 +46,36 @@ pub(super) fn open(
         Bytes(limits.bytes),
         Bytes(MIN_BYTES)
     );
-    Store::open(&place, limits, facts, waits).map(Some)
+    Store::open(&place, limits, wanted.facts, wanted.waits).map(Some)
 }
 
-/// The store of a run that keeps nothing in a file: some memory, if a page shows what is compared.
+/// The store of a page that keeps nothing in a file: some memory.
 ///
 /// # Errors
 /// If there is none to be had.
-pub(super) fn for_page(dashboard: &DashboardSettings) -> anyhow::Result<Option<Store>> {
-    open(&StoreArgs::default(), dashboard.listen.is_some(), RunFacts::default(), false)
+pub(super) fn for_page() -> anyhow::Result<Option<Store>> {
+    let facts = RunFacts::default();
+    let wanted = Wanted { reads_only: false, shown: true, waits: false, facts };
+    open(&StoreSettings::default(), wanted)
+}
+
+/// The store of a run whose targets are compared as the file says.
+///
+/// # Errors
+/// If nothing is compared, or the file cannot be used.
+pub(super) fn of_run(file: &File) -> anyhow::Result<Option<Store>> {
+    let compared = file.targets.iter().find(|target| target.compare.is_some());
+    ensure!(
+        file.store.file.is_none() || compared.is_some(),
+        "store: nothing is compared; add `compare: true` to a target of the file"
+    );
+    let url = compared.map(|target| {
+        let given = target.compare.as_ref().and_then(|how| how.curl_url.clone());
+        given.unwrap_or_else(|| target.url.clone())
+    });
+    let facts = RunFacts { base_url: url.unwrap_or_default(), ..RunFacts::default() };
+    let shown = file.dashboard.listen.is_some();
+    open(&file.store, Wanted { reads_only: false, shown, waits: false, facts })
 }
 
 /// The part of the time that is judged.
@@ -63,25 +91,21 @@ pub(super) fn range(args: &StoreArgs) -> anyhow::Result<Range> {
 mod tests {
     use super::*;
 
-    fn args(size: u64) -> StoreArgs {
-        StoreArgs {
-            store: Some("/nowhere/f.db".into()),
-            store_size: Some(Bytes(size)),
-            ..StoreArgs::default()
-        }
-    }
-
     #[test]
     fn a_store_is_neither_too_small_nor_of_no_time() {
-        let refused = |args: &StoreArgs| {
-            let opened = open(args, false, RunFacts::default(), true);
+        let refused = |size: u64| {
+            let file = Some("/nowhere/f.db".into());
+            let settings = StoreSettings { file, size: Some(Bytes(size)), age: None };
+            let facts = RunFacts::default();
+            let opened =
+                open(&settings, Wanted { reads_only: false, shown: false, waits: true, facts });
             opened.err().map_or_else(String::new, |error| format!("{error:#}"))
         };
-        assert_eq!(refused(&args(1 << 20)), "--store-size 1MiB: a store takes at least 16MiB");
-        let missing = refused(&args(16 << 20));
+        assert_eq!(refused(1 << 20), "--store-size 1MiB: a store takes at least 16MiB");
+        let missing = refused(16 << 20);
         assert!(missing.starts_with("--store /nowhere/f.db: it cannot be created"), "{missing}");
         let [since, until] = [5, 4].map(|at| Some(Timestamp::from_second(at).unwrap()));
-        assert!(range(&StoreArgs { since, until, ..args(0) }).is_err());
-        assert!(range(&args(0)).unwrap().is_all());
+        assert!(range(&StoreArgs { since, until, ..StoreArgs::default() }).is_err());
+        assert!(range(&StoreArgs::default()).unwrap().is_all());
     }
 }

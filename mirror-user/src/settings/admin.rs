@@ -50,10 +50,19 @@ impl AdminSettings {
                  or add a token file (admin.token-file) or client certificates (admin.tls.client-ca)"
             ));
         }
-        (listen.port() != 0 && is_captured(listen.port())).then(|| {
-            format!(
-                "admin {listen}: this port is captured, so requests to it would be shadowed; choose another one"
-            )
-        })
+        captured("admin", listen, is_captured)
     }
+}
+
+/// What is wrong with an address at which `server` listens: its port is captured.
+pub(super) fn captured(
+    server: &str,
+    listen: SocketAddr,
+    is_captured: impl Fn(u16) -> bool,
+) -> Option<String> {
+    (listen.port() != 0 && is_captured(listen.port())).then(|| {
+        format!(
+            "{server} {listen}: this port is captured, so requests to it would be shadowed; choose another one"
+        )
+    })
 }

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::admin::captured;
 use super::define::settings;
 use crate::rules::sample::Portion;
 use crate::sink::replay::TargetUrl;
+use crate::units::Bytes;
 
 settings! {
     /// Compares the target's responses with production's. `true` compares with the defaults.
@@ -44,6 +47,18 @@ settings! {
     }
 }
 
+settings! {
+    /// A file that keeps compared pairs, redacted, so that they can be judged again.
+    pub struct StoreSettings under "Store", changed AtNextStart {
+        /// Keep compared pairs in this file, redacted, for `mirror compare --report` to judge them again; a file of earlier runs gets more
+        setting file: Option<PathBuf> { key: "file", flag: "store" }
+        /// Size of the file. When it is full, pairs of which there are many alike go first, and those that stay stand for them
+        setting size: Option<Bytes> { key: "size", flag: "store-size", requires: "file", default: "1GiB" }
+        /// Delete pairs so long after they were stored
+        setting age: Option<Duration> { key: "age", flag: "store-age", requires: "file", default: "7d" }
+    }
+}
+
 impl DashboardSettings {
     /// What is wrong with the address, for flags and file alike; `None` if nothing is. `is_captured` tells
     /// whether a port is.
@@ -56,10 +71,6 @@ impl DashboardSettings {
                  file (--dashboard-token-file, dashboard.token-file)"
             ));
         }
-        (listen.port() != 0 && is_captured(listen.port())).then(|| {
-            format!(
-                "dashboard {listen}: this port is captured, so requests to it would be shadowed; choose another one"
-            )
-        })
+        captured("dashboard", listen, is_captured)
     }
 }

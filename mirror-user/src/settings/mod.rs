@@ -40,7 +40,7 @@ mod tests;
 
 pub use self::admin::{AdminSettings, AdminTlsSettings};
 pub use self::body_mark::{BodyFields, BodyMarkSettings, JsonMarks};
-pub use self::compare::{CompareSettings, DashboardSettings};
+pub use self::compare::{CompareSettings, DashboardSettings, StoreSettings};
 pub(crate) use self::environment::environment;
 pub use self::fields::FieldLines;
 pub use self::load::{LoadSettings, RampSettings};

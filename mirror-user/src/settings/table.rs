@@ -3,7 +3,7 @@
 use super::define::{Setting, Settings, Slot, Visit};
 use super::{
     AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, TargetSettings,
+    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// All settings as a Markdown table, by their keys in a file.
@@ -17,6 +17,7 @@ pub(crate) fn all() -> String {
         &rows::<RedactSettings>("redact"),
         &rows::<AdminSettings>("admin"),
         &rows::<DashboardSettings>("dashboard"),
+        &rows::<StoreSettings>("store"),
         &rows::<TargetSettings>("targets.NAME"),
         &rows::<CompareSettings>("targets.NAME.compare"),
     ]

@@ -7,7 +7,7 @@ use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
 use crate::settings::{
     AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, TargetSettings,
+    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 use crate::sink::replay::Credentials;
 
@@ -31,6 +31,8 @@ pub struct File {
     pub admin: AdminSettings,
     /// Where a comparison is shown.
     pub dashboard: DashboardSettings,
+    /// Where compared pairs are kept.
+    pub store: StoreSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go where; without rules, all requests go to all targets.

@@ -10,8 +10,8 @@ use crate::settings::{
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
 /// Top-level keys, except settings that are not in a group.
-const KEYS: [&str; 8] =
-    ["version", "source", "pace", "redact", "admin", "dashboard", "targets", "rules"];
+const KEYS: [&str; 9] =
+    ["version", "source", "pace", "redact", "admin", "dashboard", "store", "targets", "rules"];
 
 /// The root of an empty file.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
@@ -83,9 +83,13 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let dashboard = fields.get("dashboard").and_then(|node| {
         served(reader, node, |dashboard: &DashboardSettings| dashboard.problem(captured))
     });
+    let store = fields.get("store").and_then(|node| read::map(reader, node));
     let compares = targets.iter().any(|target| target.compare.is_some());
-    if let (false, Some(node)) = (compares, fields.get("dashboard")) {
-        reader.wrong(node.at, "dashboard: nothing is compared; add `compare: true` to a target");
+    for key in ["dashboard", "store"] {
+        if let (false, Some(node)) = (compares, fields.get(key)) {
+            let advice = "nothing is compared; add `compare: true` to a target";
+            reader.wrong(node.at, format!("{key}: {advice}"));
+        }
     }
     let pace = fields.get("pace").and_then(|node| pace(reader, node));
     let redact = fields.get("redact").and_then(|node| read::map(reader, node));
@@ -97,6 +101,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         redact: redact.map(|(redact, _)| redact).unwrap_or_default(),
         admin: admin.unwrap_or_default(),
         dashboard: dashboard.unwrap_or_default(),
+        store: store.map(|(store, _)| store).unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::settings::schema::{map, properties_of};
 use crate::settings::{
     AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, TargetSettings,
+    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// The file, its targets and its rules, without the settings.
@@ -29,6 +29,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     add("file", "redact", optional(map::<RedactSettings>()));
     add("file", "admin", optional(map::<AdminSettings>()));
     add("file", "dashboard", optional(map::<DashboardSettings>()));
+    add("file", "store", optional(map::<StoreSettings>()));
     let alone = properties_of::<NoiseSettings>().into_iter().chain(properties_of::<BodySettings>());
     for (key, value) in alone {
         add("file", &key, value);

@@ -25,7 +25,7 @@ fn every_key_is_read_and_printed_alike() {
     assert_eq!(file.rules.len(), 4);
     // What looks at responses conflicts with having none.
     let looks =
-        |line: &&str| ["dashboard:", "    compare:"].iter().all(|key| !line.starts_with(key));
+        |line: &&str| ["dashboard:", "store:", "    compare:"].iter().all(|key| !line.starts_with(key));
     let other = EVERYTHING
         .lines()
         .filter(looks)
@@ -426,6 +426,8 @@ fn one_target_is_compared_and_its_control_is_not_this_host() {
             "dashboard: { listen: 127.0.0.1:8888 }\n",
             "nothing is compared",
         ),
+        ("  a: { url: http://a }\n", "store: { file: /a.db }\n", "nothing is compared"),
+        (one, "store: { size: 1GiB }\n", "size without file"),
         (one, "dashboard: { listen: 127.0.0.1:8080 }\n", "this port is captured"),
         (one, "dashboard: { listen: 0.0.0.0:8888 }\n", "token-file"),
     ] {

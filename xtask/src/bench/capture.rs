@@ -159,6 +159,20 @@ pub(super) fn long_answers(file: &Path, connections: u32, bytes: u64) -> anyhow:
     talks.end()
 }
 
+/// So many exchanges on one connection, each with its own request and answer.
+pub(super) fn exchanges(
+    file: &Path,
+    count: u32,
+    exchange: impl Fn(u32) -> (String, String),
+) -> anyhow::Result<u64> {
+    let mut talks = Talks::begin(file, 1)?;
+    for n in 0..count {
+        let (request, answer) = exchange(n);
+        talks.say(request.as_bytes(), answer.as_bytes())?;
+    }
+    talks.end()
+}
+
 /// How much of a body one generated packet holds.
 const SEGMENT_BYTES: usize = 1_400;
 
@@ -198,6 +212,11 @@ impl Talks {
         )
         .into_bytes();
         answer.resize(answer.len() + body, b'x');
+        self.say(request, &answer)
+    }
+
+    /// Every client asks this, and is answered that.
+    fn say(&mut self, request: &[u8], answer: &[u8]) -> anyhow::Result<()> {
         let (asked, answered) = (u32::try_from(request.len())?, u32::try_from(answer.len())?);
         let (client_seq, server_seq) = (self.client_seq, self.server_seq);
         for client in 0..self.connections {

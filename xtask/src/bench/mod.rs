@@ -37,10 +37,11 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["offline", options @ ..] => offline::run(&Options::of(options)?),
         ["rules"] => rules::run(),
         ["compare"] => compare::run(),
+        ["compare", "pairs"] => compare::pairs(),
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], or replay [speed|lateness|memory|live]…"
         ),
     }
 }

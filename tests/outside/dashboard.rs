@@ -652,40 +652,104 @@ fn chromium_asks_for_a_token_where_there_is_one() {
     browser.wait_for("GET /products/{id}");
 }
 
+/// A recording of 300 endpoints, whose responses have 200 members each, all of which the candidate changed.
+fn wide(candidate: bool) -> Vec<u8> {
+    let value = if candidate { 2 } else { 1 };
+    let fields: Vec<String> =
+        (0..200).map(|n| format!(r#""group{}field{n}":{value}"#, n % 10)).collect();
+    let answer = response("200 OK", &format!("{{{}}}", fields.join(",")));
+    let say = |talk: Talk, n: usize| {
+        // Words that no template takes for identifiers, and not too many at one place.
+        let letter = |n: usize| char::from(b'a' + u8::try_from(n).unwrap());
+        let path = format!("/part{}/list{}", letter(n / 20), letter(n % 20));
+        talk.client(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).server(&answer)
+    };
+    (0..WIDE_REQUESTS).fold(Talk::new().open(), |talk, _| (0..300).fold(talk, say)).close().pcap()
+}
+
+/// Requests to each of its endpoints: enough for a verdict.
+const WIDE_REQUESTS: usize = 8;
+
 #[test]
 #[ignore = "needs chromium: cargo xtask test"]
 fn chromium_stays_usable_with_300_endpoints_of_200_fields() {
-    let body = |candidate: bool| {
-        let value = if candidate { 2 } else { 1 };
-        let fields: Vec<String> =
-            (0..200).map(|n| format!(r#""group{}field{n}":{value}"#, n % 10)).collect();
-        response("200 OK", &format!("{{{}}}", fields.join(",")))
-    };
-    let recording = |candidate: bool| {
-        let answer = body(candidate);
-        let say = |talk: Talk, n: usize| {
-            // Words that no template takes for identifiers, and not too many at one place.
-            let letter = |n: usize| char::from(b'a' + u8::try_from(n).unwrap());
-            let path = format!("/part{}/list{}", letter(n / 20), letter(n % 20));
-            talk.client(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).server(&answer)
-        };
-        (0..3).fold(Talk::new().open(), |talk, _| (0..300).fold(talk, say)).close().pcap()
-    };
-    let running = Running::start(&recording(false), &recording(true), &[]);
+    let running = Running::start(&wide(false), &wide(true), &[]);
     let browser = Browser::start();
+    let rows = || browser.count("table.endpoints tbody tr");
     browser.open(&running.url(""));
-    until("all endpoints are shown", || browser.count("table.endpoints tbody tr") == 300);
+    until("all endpoints are shown", || rows() == 300);
+    assert_eq!(browser.count("table.endpoints svg.spark"), 300);
     browser.type_into("#search", "partb/listc");
-    until("one is left", || browser.count("table.endpoints tbody tr") == 1);
+    until("one is left", || rows() == 1);
     let drawn = browser.value(
         "(() => { const from = performance.now(); const input = document.getElementById('search'); input.value = ''; \
          input.dispatchEvent(new Event('input')); document.body.offsetHeight; return performance.now() - from; })()",
     );
     eprintln!("300 endpoints are drawn in {drawn} ms");
+    browser.click("[data-key='only']");
+    until("all of them fail", || rows() == 300);
+    browser.click("[data-key='sort-name']");
+    let first = "document.querySelector('table.endpoints tbody a').textContent";
+    until("they are in order", || browser.value(first) == "GET /parta/lista");
     browser.click("table.endpoints tbody tr:first-child a");
     until("all fields are shown", || browser.count(".leaf") == 200);
+    browser.wait_for("Latency");
+    assert_eq!(browser.count("section figure svg[role=img]"), 2, "latency and trend");
     pictures(&browser, "large");
+    browser.type_into("main [data-key='search']", "field199");
+    until("one field is left", || browser.count(".leaf") == 1);
     browser.click(".leaf");
     browser.wait_for("Sample pairs");
-    assert_eq!(browser.count("article.sample"), 3);
+    assert_eq!(browser.count("article.sample"), 5);
+    browser.click("#ignore");
+    browser.wait_for("Judged anew with a rule made here: 2,400 of 2,400 pairs");
+    browser.click("article.sample h3 a");
+    browser.wait_for("As a command");
+    assert_eq!(browser.count(".body .line.left") + browser.count(".body .line.right"), 398);
+    browser.open(&running.url("#/rules"));
+    browser.wait_for("Rules made here");
+    browser.open(&running.url("#/"));
+    browser.click("#live");
+    browser.wait_for("GET /parta/lista");
+    browser.open(&running.url("#/requests"));
+    until("the last requests are shown", || browser.count("tbody tr") == 200);
+    browser.open(&running.url("#/health"));
+    browser.wait_for("Delivered");
+    browser.value("(window.confirm = () => true)");
+    browser.click("#reset");
+    browser.wait_for("0 pairs");
+    browser.open(&running.url("#/"));
+    browser.click("#range option[value='all']");
+    browser.wait_for("Judged anew: 2,400 of 2,400 pairs");
+    until("they are there again", || rows() == 300);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs chromium: cargo xtask test"]
+fn chromium_fits_a_phone_and_follows_the_colours_that_are_wished() {
+    let running = Running::start(&shop(false), &shop(true), &[]);
+    let browser = Browser::start();
+    let product = "GET%20%2Fproducts%2F%7Bid%7D";
+    let pages = [
+        ("#/".to_owned(), "GET /products/{id}"),
+        (format!("#/endpoint/{product}"), "Latency"),
+        (format!("#/field/{product}/body.price/value"), "Sample pairs"),
+        ("#/requests".to_owned(), "without a difference"),
+        ("#/rules".to_owned(), "Rules in effect"),
+        ("#/health".to_owned(), "Delivered"),
+    ];
+    browser.size(390, 844, true);
+    let mut colours = Vec::new();
+    for dark in [false, true] {
+        browser.dark(dark);
+        for (page, text) in &pages {
+            browser.open(&running.url(page));
+            browser.wait_for(text);
+            let wide = browser.value("document.documentElement.scrollWidth");
+            assert!(wide.as_u64().unwrap() <= 390, "{page}: {wide}");
+        }
+        colours.push(browser.value("getComputedStyle(document.body).backgroundColor"));
+    }
+    assert_ne!(colours[0], colours[1]);
 }

@@ -25,11 +25,11 @@ use crate::sink::replay::{
 /// Exchanges of which not all sides are known yet: what a busy host has in flight.
 const MAX_WAITING: usize = 10_000;
 /// Bytes of their heads and bodies, about.
-const MAX_WAITING_BYTES: usize = 64 << 20;
+const MAX_WAITING_BYTES: usize = 32 << 20;
 /// Complete pairs that wait to be compared.
 const MAX_QUEUED: usize = 1_000;
 /// Bytes of their heads and bodies, about.
-const MAX_QUEUED_BYTES: usize = 64 << 20;
+const MAX_QUEUED_BYTES: usize = 32 << 20;
 
 /// A target that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,13 +51,13 @@ use crate::stats::{Account, Note};
 /// Pairs that wait to be stored: what comes in some seconds, while a batch is written.
 const MAX_QUEUED: usize = 4_096;
 /// Bytes that they take together.
-const MAX_QUEUED_BYTES: usize = 64 << 20;
+const MAX_QUEUED_BYTES: usize = 32 << 20;
 /// Bytes of one pair before it is compressed; a larger one is not stored.
 const MAX_PAIR_BYTES: usize = 8 << 20;
 /// The part of a store that one pair may take, and one batch, about.
 const PART_OF_STORE: u64 = 16;
 /// Bytes of a store in memory: what a dashboard without a file judges anew.
-pub const MEMORY_BYTES: u64 = 64 << 20;
+pub const MEMORY_BYTES: u64 = 32 << 20;
 /// Bytes of the smallest store: one pair of the common size takes a sixteenth of it.
 pub const MIN_BYTES: u64 = 16 << 20;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use mirror_compare::comparison::{Comparison, Options, Pair, Spec};
+use mirror_compare::count::COUNT_BYTES;
 use mirror_compare::difference::Class;
 use mirror_compare::gate::{Gate, Outcome};
 use mirror_compare::lift::Content;
@@ -137,6 +138,32 @@ fn a_rule_that_never_matched_is_told_and_one_that_did_counts() {
     let (_, field) = report.fields().next().unwrap();
     assert_eq!((field.verdict, field.raw), (Verdict::Forgiven, 0));
     assert_eq!(field.forgiven[r#"{"path":"body.a","ignore":"value"}"#], 3);
+}
+
+#[test]
+fn fields_are_bounded_in_bytes_and_those_beyond_are_counted() {
+    let mut comparison = Comparison::new(Options::default());
+    let name = "k".repeat(250);
+    let deep = |leaf: &str| {
+        let (open, close) = (format!("{{\"{name}\":").repeat(100), "}".repeat(100));
+        format!("{open}{{{leaf}}}{close}")
+    };
+    let pairs = 1_200;
+    for id in 0..pairs {
+        let leaf = |value: u32| deep(&format!("\"field-{}\":{value}", "x".repeat(1 + id % 90) + &letters(id)));
+        push(&mut comparison, id, json(&leaf(1)), Answer::Response(json(&leaf(2))));
+    }
+    let report = comparison.report();
+    let endpoint = &report.endpoints[0];
+    let bytes: usize = endpoint.fields.iter().map(|field| field.path.len()).sum();
+    assert!(2 * bytes <= COUNT_BYTES, "{bytes}");
+    assert_eq!(endpoint.fields.len() as u64 + endpoint.beyond, pairs as u64);
+    assert!(endpoint.beyond > 0 && endpoint.differing == pairs as u64);
+}
+
+/// A number that no name takes for an identifier.
+fn letters(n: usize) -> String {
+    n.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
 }
 
 #[test]

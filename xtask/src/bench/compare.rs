@@ -118,7 +118,7 @@ fn measure(kind: Kind) -> anyhow::Result<Measured> {
     let overview: Value = serde_json::from_str(&get(&address, "/api/v1/overview")?)?;
     drop(child);
     let looks = page.join().ok().context("the page ended early")?;
-    let (compared, stored) = (delivered(&overview, "compared")?, delivered(&overview, "stored pairs")?);
+    let (compared, stored) = (delivered(&overview, "exchanges")?, delivered(&overview, "stored pairs")?);
     ensure!(compared == u64::from(PAIRS), "only {compared} pairs were compared: {overview:#}");
     Ok(Measured { took, cpu, peak_mib, looks, compared, stored })
 }

@@ -6,8 +6,8 @@ use rustix::process::{getpriority_process, setpriority_process};
 /// that costs nothing; on a saturated one, shadow requests are dropped and counted.
 const NICE: i32 = 10;
 
-/// How much more of it a thread gives up whose work may wait longest.
-const FURTHER: i32 = 5;
+/// How much more of it a thread gives up whose work may wait longest: all that there is.
+const FURTHER: i32 = 9;
 
 /// Lowers the priority of this thread further, below those that capture and send.
 pub fn give_way_further() {

@@ -79,6 +79,13 @@ impl<'t> Decimal<'t> {
         Self { negative, digits: Digits(kept, part), exponent }
     }
 
+    /// True if one is the other with its sign changed.
+    pub(crate) fn is_negative_of(&self, other: &Self) -> bool {
+        let is_zero = self.digits.is_empty();
+        let same = self.exponent == other.exponent && self.digits == other.digits;
+        self.negative != other.negative && same && !is_zero
+    }
+
     /// True if one is the other times a power of ten.
     pub(crate) fn same_digits(&self, other: &Self) -> bool {
         self.negative == other.negative && self.digits == other.digits && !self.digits.is_empty()

@@ -24,17 +24,14 @@ pub(crate) fn of(left: Value<'_>, right: Value<'_>) -> Option<Hint> {
 }
 
 fn numbers(a: &str, b: &str) -> Option<Hint> {
-    let negated = |text: &str| match text.strip_prefix('-') {
-        Some(rest) => rest.to_owned(),
-        None => format!("-{text}"),
-    };
-    if Decimal::new(a) == Decimal::new(b) {
+    let (left, right) = (Decimal::new(a), Decimal::new(b));
+    if left == right {
         return Some(Hint::Notation);
     }
-    if Decimal::new(a) == Decimal::new(&negated(b)) {
+    if left.is_negative_of(&right) {
         return Some(Hint::Sign);
     }
-    if Decimal::new(a).same_digits(&Decimal::new(b)) {
+    if left.same_digits(&right) {
         return Some(Hint::Scale);
     }
     let (x, y): (f64, f64) = (a.parse().ok()?, b.parse().ok()?);

@@ -216,7 +216,7 @@ impl<'r> Differ<'r> {
         }
         match rule {
             Some((at, Effect::Ignore(Ignore::All | Ignore::Value))) => {
-                let (class, sides) = (class_of(left, right), [self.shown(left), self.shown(right)]);
+                let (class, sides) = (self.class_of(left, right), [self.shown(left), self.shown(right)]);
                 return self.emit(class, sides, None, Some(Forgiven::Rule(at)));
             }
             Some((at, Effect::TypeOnly)) if self.types_only.is_none() => {
@@ -246,7 +246,7 @@ impl<'r> Differ<'r> {
             (Value::Array(_), Value::Array(_)) => self.lists(rule, left, right),
             (Value::Object(_), Value::Object(_)) => self.members(rule, left, right),
             values => {
-                let class = class_of(left, right);
+                let class = self.class_of(left, right);
                 let is_typed = class == Class::Value;
                 let exact = self.how.defaults.numbers == Numbers::Exact;
                 let forgiven = match values {
@@ -257,6 +257,25 @@ impl<'r> Differ<'r> {
                 let hint = if forgiven.is_none() { hint::of(values.0, values.1) } else { None };
                 self.emit(class, [self.shown(left), self.shown(right)], hint, forgiven);
             }
+        }
+    }
+
+    /// The class of a difference between two values that are not both lists or both objects.
+    fn class_of(&self, left: At<'_>, right: At<'_>) -> Class {
+        // Only a comparison that tells integers from floats comes here with equal numbers.
+        let exact = self.how.defaults.numbers == Numbers::Exact;
+        match (left.value(), right.value()) {
+            (Value::Null, Value::Null) => Class::Value,
+            (Value::Null, _) | (_, Value::Null) => Class::Null,
+            (Value::Number(a), Value::Number(b))
+                if exact && scalars::same_number(a, b, Numbers::Value) =>
+            {
+                Class::Type
+            }
+            (left, right) if std::mem::discriminant(&left) == std::mem::discriminant(&right) => {
+                Class::Value
+            }
+            _ => Class::Type,
         }
     }
 
@@ -296,22 +315,6 @@ impl<'r> Differ<'r> {
             _ => return None,
         };
         (left == right).then_some(Forgiven::Shape(left))
-    }
-}
-
-/// The class of a difference between two values that are not both lists or both objects.
-fn class_of(left: At<'_>, right: At<'_>) -> Class {
-    match (left.value(), right.value()) {
-        (Value::Null, Value::Null) => Class::Value,
-        (Value::Null, _) | (_, Value::Null) => Class::Null,
-        // Only a comparison that tells integers from floats comes here with equal numbers.
-        (Value::Number(a), Value::Number(b)) if scalars::same_number(a, b, Numbers::Value) => {
-            Class::Type
-        }
-        (left, right) if std::mem::discriminant(&left) == std::mem::discriminant(&right) => {
-            Class::Value
-        }
-        _ => Class::Type,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{At, Differ, class_of};
+use super::{At, Differ};
 use crate::difference::{Class, Forgiven, Hint};
 use crate::rules::{Effect, Ignore};
 use crate::tree::Value;
@@ -76,7 +76,7 @@ impl Differ<'_> {
             Some(_) if it.is_same(left, right) => {}
             Some(forgiven) => {
                 let sides = [it.shown(left), it.shown(right)];
-                it.emit(class_of(left, right), sides, None, Some(forgiven));
+                it.emit(it.class_of(left, right), sides, None, Some(forgiven));
             }
             None => it.unlike(left, right),
         });

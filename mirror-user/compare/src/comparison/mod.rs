@@ -31,8 +31,8 @@ use crate::verdict::Thresholds;
 pub const SAMPLE_BYTES: usize = 24 << 20;
 /// Bytes that those may take beside.
 pub const FIRST_SAMPLE_BYTES: usize = 8 << 20;
-/// Differences of one pair that its finding lists.
-const LISTED: usize = 100;
+/// Differences of one pair that its finding lists: a field that is not among them has no sample in it.
+const LISTED: usize = 256;
 /// The last pairs that are kept with their messages.
 pub const RECENT: usize = 200;
 /// Bytes that they take together, about.

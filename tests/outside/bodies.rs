@@ -112,7 +112,12 @@ fn what_cannot_be_read_is_a_difference_of_its_own_and_no_pair_is_dropped() {
         ("/broken", good(), Answer::json("{\"a\":"), &["body unreadable"]),
         ("/coding", packed(gzip(b"{}")), packed(b"no gzip".to_vec()), &["body unreadable"]),
         ("/deep", good(), Answer::json("[".repeat(100_000)), &["body unreadable"]),
-        ("/deep-both", Answer::json("[".repeat(90_000)), Answer::json("[".repeat(90_001)), &["body value"]),
+        (
+            "/deep-both",
+            Answer::json("[".repeat(90_000)),
+            Answer::json("[".repeat(90_001)),
+            &["body value"],
+        ),
         ("/empty", good(), Answer::json(""), &["body missing"]),
         (
             "/error",
@@ -126,14 +131,24 @@ fn what_cannot_be_read_is_a_difference_of_its_own_and_no_pair_is_dropped() {
             Answer::new("text/html", "<script>alert(1)</script>"),
             &["body format", "header.content-type value"],
         ),
-        ("/key", Answer::json(key.clone()), Answer::json(key.replace(":1", ":2")), &["body.* value"]),
+        (
+            "/key",
+            Answer::json(key.clone()),
+            Answer::json(key.replace(":1", ":2")),
+            &["body.* value"],
+        ),
         (
             "/latin",
             Answer::new("text/plain", "caf\u{e9}"),
             Answer::new("text/plain", b"caf\xe9".to_vec()),
             &["body unreadable"],
         ),
-        ("/plain", good(), Answer::new("text/plain", "{\"a\":1}"), &["body format", "header.content-type value"]),
+        (
+            "/plain",
+            good(),
+            Answer::new("text/plain", "{\"a\":1}"),
+            &["body format", "header.content-type value"],
+        ),
         (
             "/proto",
             Answer::json(r#"{"__proto__":{"a":1}}"#),
@@ -141,7 +156,12 @@ fn what_cannot_be_read_is_a_difference_of_its_own_and_no_pair_is_dropped() {
             &["body.__proto__.a value"],
         ),
         ("/same", Answer::json("{\"a\":1"), Answer::json("{\"a\":1"), &[]),
-        ("/xml", Answer::new("text/xml", "<a/>"), Answer::new("text/xml", "<a>"), &["body unreadable"]),
+        (
+            "/xml",
+            Answer::new("text/xml", "<a/>"),
+            Answer::new("text/xml", "<a>"),
+            &["body unreadable"],
+        ),
     ];
     let production = recording(cases.iter().map(|(path, left, ..)| (*path, left)), REQUESTS);
     let candidate = recording(cases.iter().map(|(path, _, right, _)| (*path, right)), REQUESTS);
@@ -198,7 +218,11 @@ fn long_responses_of_a_candidate_differ_by_their_digest_however_they_are_framed(
         let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: identity\r\nTransfer-Encoding: chunked";
         let body = String::from_utf8(body(last)).unwrap();
         let (first, second) = body.split_at(1_000_001);
-        format!("{head}\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len())
+        format!(
+            "{head}\r\n\r\n{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n",
+            first.len(),
+            second.len()
+        )
     };
     for (last, expected) in [(b'x', vec![]), (b'y', vec!["body value".to_owned()])] {
         let answer = chunked(last);

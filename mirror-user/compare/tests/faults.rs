@@ -150,7 +150,9 @@ fn fields_are_bounded_in_bytes_and_those_beyond_are_counted() {
     };
     let pairs = 1_200;
     for id in 0..pairs {
-        let leaf = |value: u32| deep(&format!("\"field-{}\":{value}", "x".repeat(1 + id % 90) + &letters(id)));
+        let leaf = |value: u32| {
+            deep(&format!("\"field-{}\":{value}", "x".repeat(1 + id % 90) + &letters(id)))
+        };
         push(&mut comparison, id, json(&leaf(1)), Answer::Response(json(&leaf(2))));
     }
     let report = comparison.report();

@@ -118,7 +118,8 @@ fn measure(kind: Kind) -> anyhow::Result<Measured> {
     let overview: Value = serde_json::from_str(&get(&address, "/api/v1/overview")?)?;
     drop(child);
     let looks = page.join().ok().context("the page ended early")?;
-    let (compared, stored) = (delivered(&overview, "exchanges")?, delivered(&overview, "stored pairs")?);
+    let (compared, stored) =
+        (delivered(&overview, "exchanges")?, delivered(&overview, "stored pairs")?);
     ensure!(compared == u64::from(PAIRS), "only {compared} pairs were compared: {overview:#}");
     Ok(Measured { took, cpu, peak_mib, looks, compared, stored })
 }
@@ -201,5 +202,7 @@ fn delivered(overview: &Value, start: &str) -> anyhow::Result<u64> {
         account.get("name").and_then(Value::as_str).is_some_and(|name| name.starts_with(start))
     };
     let account = accounts.context("no accounts")?.iter().rfind(is_it);
-    account.and_then(|account| account.get("delivered")?.as_u64()).with_context(|| format!("no {start}"))
+    account
+        .and_then(|account| account.get("delivered")?.as_u64())
+        .with_context(|| format!("no {start}"))
 }

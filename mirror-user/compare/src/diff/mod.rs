@@ -216,7 +216,8 @@ impl<'r> Differ<'r> {
         }
         match rule {
             Some((at, Effect::Ignore(Ignore::All | Ignore::Value))) => {
-                let (class, sides) = (self.class_of(left, right), [self.shown(left), self.shown(right)]);
+                let (class, sides) =
+                    (self.class_of(left, right), [self.shown(left), self.shown(right)]);
                 return self.emit(class, sides, None, Some(Forgiven::Rule(at)));
             }
             Some((at, Effect::TypeOnly)) if self.types_only.is_none() => {

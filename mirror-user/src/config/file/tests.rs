@@ -24,8 +24,9 @@ fn every_key_is_read_and_printed_alike() {
     assert_eq!(file.targets.len(), 3);
     assert_eq!(file.rules.len(), 4);
     // What looks at responses conflicts with having none.
-    let looks =
-        |line: &&str| ["dashboard:", "store:", "    compare:"].iter().all(|key| !line.starts_with(key));
+    let looks = |line: &&str| {
+        ["dashboard:", "store:", "    compare:"].iter().all(|key| !line.starts_with(key))
+    };
     let other = EVERYTHING
         .lines()
         .filter(looks)

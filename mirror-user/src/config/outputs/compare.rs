@@ -11,10 +11,10 @@ use mirror_compare::gate::Gate;
 
 use super::replay::ReplayTarget;
 use super::{Opened, Opening, OutputPlan, keep, keep_or_digest, outlet};
-use crate::http::HttpOptions;
-use crate::rules::redact::MAX_BODY_BYTES;
 use crate::files::{self, Existing};
+use crate::http::HttpOptions;
 use crate::pipeline::Outlet;
+use crate::rules::redact::MAX_BODY_BYTES;
 use crate::rules::route::TargetId;
 use crate::rules::sample::Portion;
 use crate::sink::compare::store::{Store, StoreSink};

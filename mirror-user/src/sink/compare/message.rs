@@ -174,7 +174,8 @@ fn content(body: &Body) -> Content<'_> {
         let keyed: String = keyed.map(|byte| format!("{byte:02x}")).collect();
         return Content::Unknown(format!("{why}, digest {keyed}").into());
     }
-    let digest = || Content::Digest(body.length, body.sha256.or(body.keyed).or_else(|| body.digest()));
+    let digest =
+        || Content::Digest(body.length, body.sha256.or(body.keyed).or_else(|| body.digest()));
     let Some(content) = body.content() else { return digest() };
     let mut bytes = Vec::new();
     match content.take(most + 1).read_to_end(&mut bytes) {

@@ -2,8 +2,8 @@
 
 use super::super::{MAX_BODY_BYTES, Unredactable};
 use super::*;
-use crate::http::message::Body;
 use crate::http::coding::{self, Coding};
+use crate::http::message::Body;
 
 /// Why the body of this request is withheld, if it is.
 fn withheld(headers: &str, body: &[u8]) -> Option<&'static str> {
@@ -148,7 +148,10 @@ fn a_body_in_a_file_is_read_up_to_the_limit() {
 fn what_is_withheld_or_was_not_kept_can_be_told_apart_under_one_key() {
     let redactor = credentials();
     let keyed = |redactor: &Redactor, body: Body| {
-        let known = ended(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let known = ended(
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        );
         let mut message = Message::clone(known.response.as_deref().expect("a response"));
         message.body = body;
         let redact = |message: Message| {
@@ -176,9 +179,13 @@ fn what_is_withheld_or_was_not_kept_can_be_told_apart_under_one_key() {
     let other = Redactor::new(other).expect("options").expect("it is on");
     assert_ne!(keyed(&redactor, dropped(1)), keyed(&other, dropped(1)));
     let bad = |body: &[u8]| {
-        let response = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        let response = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         let response = [response.as_bytes(), body].concat();
-        let exchange = redactor.redact(ended(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &response), None);
+        let exchange =
+            redactor.redact(ended(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", &response), None);
         let body = exchange.response.expect("a response").body.clone();
         assert!(matches!(body.wire, Kept::Withheld("bad_json")), "{body:?}");
         body.keyed.expect("a digest under the key")

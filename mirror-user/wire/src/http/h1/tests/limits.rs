@@ -8,7 +8,8 @@ use super::talk::{CONN, Talk, everything, peers};
 use crate::http::message::{Kept, Moment};
 use crate::http::slots::{CONN_BYTES, ENTRY_BYTES};
 use crate::http::{
-    BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits, NotHttp, NotKept, Refusal, Unpaired, Unread,
+    BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits, NotHttp, NotKept, Refusal, Unpaired,
+    Unread,
 };
 use crate::packet::Timestamp;
 use crate::tcp::event::{Change, CloseReason, ConnId, Side, StreamEvent};

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::response;
 use libfuzzer_sys::fuzz_target;
 use mirror_compare::comparison::{Comparison, Options, Pair};
@@ -11,8 +13,19 @@ use mirror_compare::lift::{Content, lift};
 use mirror_compare::limits::Limits;
 use mirror_compare::pair::{Answer, Request};
 use mirror_compare::report::html::Page;
-use mirror_compare::report::junit;
 use mirror_compare::report::table::Table;
+use mirror_compare::report::{Finding, junit};
+
+fn push(comparison: &mut Comparison, kind: &[u8], left: &[u8], right: &[u8]) -> Arc<Finding> {
+    comparison.push(&Pair {
+        id: "1".into(),
+        request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
+        production: response(kind, left),
+        candidate: Answer::Response(response(kind, right)),
+        control: None,
+        again: None,
+    })
+}
 
 /// True if it is read as what its type says.
 fn is_json(body: &[u8]) -> bool {
@@ -26,25 +39,15 @@ fuzz_target!(|input: (u8, &[u8], &[u8])| {
     let (how, left, right) = input;
     let kind = TYPES[usize::from(how & 3)];
     let mut comparison = Comparison::new(Options::default());
-    let mut push = |left, right| {
-        comparison.push(&Pair {
-            id: "1".into(),
-            request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
-            production: response(kind, left),
-            candidate: Answer::Response(response(kind, right)),
-            control: None,
-            again: None,
-        })
-    };
-    assert!(push(left, left).differences.is_empty());
+    assert!(push(&mut comparison, kind, left, left).differences.is_empty());
     // Written in another way, so that all that is in it is compared.
     if let (0, Some((first @ (b'{' | b'['), rest))) = (how & 3, left.split_first())
         && is_json(left)
     {
         let spaced = [&[*first, b' '], rest].concat();
-        assert!(push(left, &spaced).differences.is_empty());
+        assert!(push(&mut comparison, kind, left, &spaced).differences.is_empty());
     }
-    let _ = push(left, right);
+    let _ = push(&mut comparison, kind, left, right);
     let report = comparison.report();
     let _ = (Page(&report).to_string(), Table(&report).to_string());
     junit::write(&report, &mut Vec::new()).expect("a Vec takes all");

@@ -720,6 +720,7 @@ fn chromium_stays_usable_with_300_endpoints_of_200_fields() {
     browser.click("#reset");
     browser.wait_for("0 pairs");
     browser.open(&running.url("#/"));
+    browser.wait_for("Nothing is compared yet");
     browser.click("#range option[value='all']");
     browser.wait_for("Judged anew: 2,400 of 2,400 pairs");
     until("they are there again", || rows() == 300);

@@ -11,7 +11,7 @@ use super::*;
 
 fn finding(id: usize, endpoint: &str, kind: u64, minute: i64) -> Arc<Finding> {
     let shown = Shown {
-        path: format!("body.field{kind}"),
+        path: format!("body.field{kind}").into(),
         pointer: String::new(),
         class: Class::Value,
         hint: None,

@@ -50,6 +50,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "a stream is put together without knowing what is said on it",
     ),
     ("http", &["tcp", "syntax"], "messages are read without knowing who wants them"),
+    ("har", &["http", "syntax"], "entries are what was said, without knowing who asks"),
     (
         "rules",
         &["http", "tcp", "syntax", "json_path"],
@@ -94,6 +95,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "pipeline",
         &[
             "source",
+            "har",
             "decode",
             "tcp",
             "http",

@@ -1,4 +1,4 @@
-//! Turns the source settings into a packet source.
+//! Turns the source settings into a source of packets, or of what HAR files hold.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use crate::filter::Watch;
+use crate::har::{Index, Reader};
 use crate::logging::emit;
 use crate::settings::SourceSettings;
 use crate::source::again::RepeatedSource;
@@ -36,6 +37,11 @@ pub(crate) enum Source {
         paths: Vec<PathBuf>,
         passes: u32,
     },
+    /// Files of HTTP, not of packets.
+    Hars {
+        paths: Vec<PathBuf>,
+        passes: u32,
+    },
     Reader {
         name: &'static str,
         reader: Box<dyn Read + Send>,
@@ -44,9 +50,17 @@ pub(crate) enum Source {
 
 /// An open source.
 pub(crate) struct Opened {
-    pub(crate) source: Box<dyn PacketSource>,
+    pub(crate) input: Input,
     /// For interfaces.
     pub(crate) live: Option<Live>,
+}
+
+/// What is read.
+pub(crate) enum Input {
+    /// Packets.
+    Packets(Box<dyn PacketSource>),
+    /// Entries of HAR files.
+    Har(Box<Reader>),
 }
 
 /// What controls, measures and shows a live capture while it runs.
@@ -77,11 +91,20 @@ impl Source {
                 own: None,
             }),
             (_, []) => {
+                let (hars, others): (Vec<&String>, Vec<&String>) =
+                    files.iter().partition(|file| is_har(file));
+                if let ([har, ..], [other, ..]) = (hars.as_slice(), others.as_slice()) {
+                    bail!("--from: {har} is a HAR and {other} is not; give one kind at a time");
+                }
+                let paths = files.iter().map(PathBuf::from).collect();
+                if !hars.is_empty() {
+                    return Ok(Self::Hars { paths, passes });
+                }
                 ensure!(
                     passes == 1 || !files.iter().any(|file| *file == "-"),
                     "--loop: standard input can be read only once; write it to a file first"
                 );
-                Ok(Self::Files { paths: files.iter().map(PathBuf::from).collect(), passes })
+                Ok(Self::Files { paths, passes })
             }
             ([file, ..], [interface, ..]) => {
                 bail!(
@@ -95,8 +118,13 @@ impl Source {
     pub(crate) fn namespace(&self) -> Namespace {
         match self {
             Self::Live { namespace, .. } => namespace.clone(),
-            Self::Files { .. } | Self::Reader { .. } => Namespace::default(),
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => Namespace::default(),
         }
+    }
+
+    /// True for files without packets.
+    pub(crate) fn has_no_packets(&self) -> bool {
+        matches!(self, Self::Hars { .. })
     }
 
     /// True for interfaces.
@@ -108,7 +136,7 @@ impl Source {
     pub(crate) fn ring_bytes(&self) -> Option<u64> {
         match self {
             Self::Live { ring_bytes, .. } => Some(u64::from(*ring_bytes)),
-            Self::Files { .. } | Self::Reader { .. } => None,
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => None,
         }
     }
 
@@ -142,7 +170,7 @@ impl Source {
     pub(crate) fn own_sockets(&mut self) -> Option<OwnSockets> {
         match self {
             Self::Live { own, .. } => Some(own.get_or_insert_default().clone()),
-            Self::Files { .. } | Self::Reader { .. } => None,
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => None,
         }
     }
 
@@ -150,13 +178,14 @@ impl Source {
     pub(crate) fn is_recorded(&self) -> bool {
         match self {
             Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
+            Self::Hars { .. } => true,
             Self::Live { .. } | Self::Reader { .. } => false,
         }
     }
 
     /// Opens the source. A live one that `persists` retries if it cannot capture any more.
     pub(crate) fn open(self, watch: &Watch, persists: bool) -> anyhow::Result<Opened> {
-        let source = match self {
+        let source: Box<dyn PacketSource> = match self {
             Self::Live {
                 interfaces,
                 cgroup,
@@ -187,14 +216,29 @@ impl Source {
                 emit!(Attached, source = %source, "attached to {source}; Ctrl-C ends it");
                 let (control, health) = (source.control(), source.health());
                 let live = Live { control, meter: source.meter()?, health, pause };
-                return Ok(Opened { source: Box::new(source), live: Some(live) });
+                return Ok(Opened { input: Input::Packets(Box::new(source)), live: Some(live) });
+            }
+            Self::Hars { paths, passes } => {
+                let input = Input::Har(Box::new(Reader::new(Index::of(&paths)?, passes)));
+                return Ok(Opened { input, live: None });
             }
             Self::Files { paths, passes: 1 } => folder::open(&paths)?,
             Self::Files { paths, passes } => Box::new(RepeatedSource::open(paths, passes)?),
             Self::Reader { name, reader } => Box::new(FileSource::from_reader(name, reader)?),
         };
-        Ok(Opened { source, live: None })
+        Ok(Opened { input: Input::Packets(source), live: None })
     }
+}
+
+/// Opens recordings: captures and folders of them, or HAR files.
+///
+/// # Errors
+/// If they cannot be read; the message names them.
+pub(crate) fn recorded(paths: &[PathBuf]) -> anyhow::Result<Input> {
+    Ok(match paths.iter().any(is_har) {
+        true => Input::Har(Box::new(Reader::new(Index::of(paths)?, 1))),
+        false => Input::Packets(folder::open(paths)?),
+    })
 }
 
 /// The pods of the settings.
@@ -216,7 +260,7 @@ fn namespace(args: &SourceSettings) -> anyhow::Result<Namespace> {
 /// True if `--from` names a file and not an interface: it exists, or it looks like a path.
 pub(crate) fn is_file(from: &str) -> bool {
     let path = Path::new(from);
-    let endings = ["pcap", "pcapng", "cap"];
+    let endings = ["pcap", "pcapng", "cap", "har"];
     from == "-"
         || from.contains('/')
         || path
@@ -224,4 +268,9 @@ pub(crate) fn is_file(from: &str) -> bool {
             .and_then(|ending| ending.to_str())
             .is_some_and(|ending| endings.contains(&ending))
         || path.exists()
+}
+
+/// True if `--from` names a HAR.
+fn is_har(from: impl AsRef<Path>) -> bool {
+    from.as_ref().extension().is_some_and(|ending| ending.eq_ignore_ascii_case("har"))
 }

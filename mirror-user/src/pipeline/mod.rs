@@ -8,12 +8,13 @@
 //! key would choose among them.
 //!
 //! In front of the rules stands a [`Front`]: packets and the stages that turn them into exchanges
-//! ([`Packets`]). What changes while packets pass (`handover`) takes effect between two exchanges; targets
+//! ([`Packets`]), or HAR files ([`HarFront`]). What changes while packets pass (`handover`) takes effect between two exchanges; targets
 //! that go end on threads of their own (`retired`).
 
 mod counts;
 mod front;
 mod handover;
+mod har;
 mod outlet;
 mod packets;
 mod retired;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use self::counts::Counts;
 pub use self::front::{Front, Observed, Reading};
 pub use self::handover::{Change, Handover, Reloads};
+pub use self::har::HarFront;
 pub use self::outlet::Outlet;
 pub use self::packets::Packets;
 use self::retired::Retired;

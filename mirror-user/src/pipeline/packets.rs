@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::front::{Front, Observed, Reading};
 use crate::decode::{Decoder, Skip};
 use crate::filter::Ports;
-use crate::http::HttpTable;
 use crate::http::message::Exchange;
+use crate::http::{HttpStats, HttpTable};
 use crate::packet::Packet;
 use crate::recorder::Recorder;
 use crate::source::{Next, PacketSource};
-use crate::stats::{Note, Topic};
+use crate::stats::{Account, Note, Topic};
 use crate::tcp::FlowTable;
 use crate::tcp::event::StreamEvent;
 
@@ -18,6 +18,19 @@ use crate::tcp::event::StreamEvent;
 /// want: a stop, the progress line, a snapshot. So few that it is 1 s where packets come just often
 /// enough that the source is never idle, 250 a second.
 const PACKETS_PER_PAUSE: u64 = 256;
+
+/// What the `http` stage counted: its accounts, and what explains them.
+pub(super) fn of_http(http: &HttpStats) -> (Vec<Account>, Vec<Note>) {
+    let notes = [
+        Note::new(Topic::Http, http.notes()),
+        Note::new(Topic::RequestFlaws, http.requests.flaws.non_zero()),
+        Note::new(Topic::ResponseFlaws, http.responses.flaws.non_zero()),
+        Note::new(Topic::RequestsRefused, http.requests.refused.non_zero()),
+        Note::new(Topic::ResponsesRefused, http.responses.refused.non_zero()),
+        Note::new(Topic::BodiesNotKept, http.requests.not_kept.non_zero()),
+    ];
+    (http.accounts(), notes.into_iter().flatten().collect())
+}
 
 /// From packets to exchanges.
 pub struct Packets {
@@ -155,24 +168,20 @@ impl Front for Packets {
     }
 
     fn observe(&self) -> Observed {
-        let (tcp, http) = (self.flows.stats(), self.http.stats());
+        let tcp = self.flows.stats();
+        let (of_messages, of_http) = of_http(self.http.stats());
         let mut accounts = vec![self.source.account(), self.decoder.account(), tcp.bytes()];
-        accounts.extend(http.accounts());
+        accounts.extend(of_messages);
         let of_stages = [
             Note::new(Topic::SegmentsByKind, tcp.segments.non_zero()),
             Note::new(Topic::Gaps, tcp.gaps.non_zero()),
             Note::new(Topic::ConnectionsEnded, tcp.closed.non_zero()),
             Note::new(Topic::Datagrams, self.decoder.datagrams().non_zero()),
-            Note::new(Topic::Http, http.notes()),
-            Note::new(Topic::RequestFlaws, http.requests.flaws.non_zero()),
-            Note::new(Topic::ResponseFlaws, http.responses.flaws.non_zero()),
-            Note::new(Topic::RequestsRefused, http.requests.refused.non_zero()),
-            Note::new(Topic::ResponsesRefused, http.responses.refused.non_zero()),
-            Note::new(Topic::BodiesNotKept, http.requests.not_kept.non_zero()),
         ];
         let mut notes = self.source.notes();
         notes.extend(self.decoder.notes());
         notes.extend(of_stages.into_iter().flatten());
+        notes.extend(of_http);
         let copies = self.recorder.as_ref().map(Recorder::account).into_iter().collect();
         Observed { accounts, copies, notes }
     }

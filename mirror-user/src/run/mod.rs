@@ -30,7 +30,7 @@ pub(crate) use self::replays::Replays;
 use crate::admin::{Admin, Serving};
 use crate::config::Config;
 use crate::config::outputs::{Opened, Opening};
-use crate::config::source::{self, Live, Source};
+use crate::config::source::{self, Input, Live, Source};
 use crate::confine::Bounds;
 use crate::dashboard::{self, Dashboard, Watched};
 use crate::decode::{self, Decoder};
@@ -40,7 +40,7 @@ use crate::guard::Guard;
 use crate::http::HttpTable;
 use crate::metrics::Sources;
 use crate::otlp::{Exporting, Plan, Telemetry};
-use crate::pipeline::{Beside, Packets, Pipeline};
+use crate::pipeline::{Beside, Front, HarFront, Packets, Pipeline};
 use crate::priority;
 use crate::privileges::{self, Duty};
 use crate::progress::Progress;
@@ -150,7 +150,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         (open(source)?, output)
     };
     let Opened { outlets, recorder, monitors, prints } = output;
-    let source::Opened { source, live } = opened;
+    let source::Opened { input, live } = opened;
     // Exchanges on the same terminal would break the progress line, and show that the run is alive
     // anyway.
     let progress = if prints { Progress::beside_output() } else { Progress::on_terminal() };
@@ -194,12 +194,18 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     if let Some(reading) = reading {
         privileges::keep_for(reading)?;
     }
-    let decoder = Decoder::new(decode::Limits::default()).watching(watch);
-    let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
-    let front = Packets::new(source, decoder, flows, HttpTable::new(http)).recorded_by(recorder);
+    let http = HttpTable::new(http);
+    let front: Box<dyn Front> = match input {
+        Input::Packets(source) => {
+            let decoder = Decoder::new(decode::Limits::default()).watching(watch);
+            let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
+            Box::new(Packets::new(source, decoder, flows, http).recorded_by(recorder))
+        }
+        Input::Har(reader) => Box::new(HarFront::new(reader, watch, http)),
+    };
     let counters = Arc::clone(&snapshots);
     let beside = Beside { progress, handover, guard, snapshots };
-    let pipeline = Pipeline::new(Box::new(front), rules, outlets, beside);
+    let pipeline = Pipeline::new(front, rules, outlets, beside);
     let (_admin, _telemetry) = (admin, telemetry);
     Ok(Run { pipeline, replays, run_for, _admin, dashboard, _telemetry, comparison, counters })
 }

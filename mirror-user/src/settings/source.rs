@@ -17,7 +17,7 @@ use crate::units::Bytes;
 settings! {
     /// Where packets come from.
     pub struct SourceSettings under "Source", changed AtNextStart {
-        /// Interfaces (`veth*` matches names, `any` is all; interfaces that appear later are included), capture files or directories of them (merged in order of time), or `-` for standard input
+        /// Interfaces (`veth*` matches names, `any` is all; interfaces that appear later are included), capture files or directories of them (merged in order of time), HAR files, or `-` for standard input
         setting from: Vec<String> {
             key: "from",
             value: "IFACE|FILE|DIR|-",

@@ -10,7 +10,7 @@ use crate::config::file::File;
 use crate::config::source::{Opened, Source};
 use crate::confine::{self, Bounds};
 use crate::filter::{Choice, Watch};
-use crate::pipeline::Packets;
+use crate::pipeline::Front;
 use crate::priority;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
@@ -25,7 +25,7 @@ pub(super) fn front(
     next: &File,
     time: Duration,
     stop: &Stop,
-) -> anyhow::Result<Packets> {
+) -> anyhow::Result<Box<dyn Front>> {
     let source = Source::new(&present.source, 1)?;
     ensure!(source.is_live(), "--live: --config names capture files; give them with --against");
     // In the order of a run: confined and without the capabilities of others before any thread starts.
@@ -39,11 +39,11 @@ pub(super) fn front(
     privileges::hide_memory()?;
     privileges::keep_for(Duty::Open)?;
     let elsewhere = source.namespace().is_other();
-    let Opened { source, .. } = source.open(&Watch::new(choice(present, next)), false)?;
+    let Opened { input, .. } = source.open(&Watch::new(choice(present, next)), false)?;
     privileges::keep_for(Duty::Read(elsewhere))?;
     stop.request_at_signals()?;
     stop.request_after(time)?;
-    Ok(stages(present, next, source, TcpLimits::default()))
+    Ok(stages(present, next, input, TcpLimits::default()))
 }
 
 /// What either file could want.

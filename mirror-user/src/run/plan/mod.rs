@@ -25,12 +25,12 @@ pub use self::report::Report;
 use crate::cli::RunArgs;
 use crate::config::command;
 use crate::config::file::File;
+use crate::config::source::{self, Input};
 use crate::decode::{Decoder, Limits};
-use crate::filter::Ports;
+use crate::filter::{Ports, Watch};
 use crate::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
-use crate::pipeline::{Front, Packets, Reading};
+use crate::pipeline::{Front, HarFront, Packets, Reading};
 use crate::shutdown::Stop;
-use crate::source::{PacketSource, folder};
 use crate::tcp::{FlowTable, TcpLimits};
 
 /// A file's reader never waits; what is passed on is what it has.
@@ -50,7 +50,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<Report> {
     let stop = Stop::default();
     let mut front = match plan.live {
         Some(time) => live::front(&present, &next, time, &stop)?,
-        None => stages(&present, &next, folder::open(&plan.against)?, TcpLimits::for_files()),
+        None => {
+            let input = source::recorded(&plan.against)?;
+            stages(&present, &next, input, TcpLimits::for_files())
+        }
     };
     let mut exchanges = Vec::new();
     loop {
@@ -87,17 +90,17 @@ fn ports(present: &File, next: &File) -> Ports {
 }
 
 /// The stages that find everything in the source that either file could want.
-fn stages(
-    present: &File,
-    next: &File,
-    source: Box<dyn PacketSource>,
-    limits: TcpLimits,
-) -> Packets {
+fn stages(present: &File, next: &File, input: Input, limits: TcpLimits) -> Box<dyn Front> {
     let files = [present, next];
     let server_ports = ports(present, next);
     let total = files.map(File::longest_body).into_iter().max().unwrap_or_default();
     let request_body = BodyKeep::Keep(KeepLimits { total, ..KeepLimits::default() });
     let http = HttpTable::new(HttpOptions { request_body, ..HttpOptions::default() });
-    let flows = FlowTable::new(TcpLimits { server_ports, ..limits });
-    Packets::new(source, Decoder::new(Limits::default()), flows, http)
+    match input {
+        Input::Packets(source) => {
+            let flows = FlowTable::new(TcpLimits { server_ports, ..limits });
+            Box::new(Packets::new(source, Decoder::new(Limits::default()), flows, http))
+        }
+        Input::Har(reader) => Box::new(HarFront::new(reader, Watch::default(), http)),
+    }
 }

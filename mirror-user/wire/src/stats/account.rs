@@ -20,6 +20,9 @@ pub enum Seam {
     /// Packets of capture files, into the source.
     #[strum(serialize = "packets")]
     Packets,
+    /// Entries of HAR files, in the place of packets.
+    #[strum(serialize = "HAR entries")]
+    Entries,
     /// Packets into `decode`, segments out of it.
     #[strum(serialize = "segments")]
     Segments,

@@ -148,20 +148,22 @@ fn fields<'a>(bytes: &'a [u8], lines: &[HeaderLine]) -> Vec<(Cow<'a, str>, Cow<'
     lines.iter().map(|line| (part(&line.name), part(&line.value))).collect()
 }
 
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+/// Bytes as text: UTF-8, or else ISO 8859-1.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
     digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// RFC 3339 in UTC with nanoseconds; the epoch for a time that jiff cannot hold.
-fn rfc3339(at: Timestamp) -> String {
+pub(super) fn rfc3339(at: Timestamp) -> String {
     let nanos = i128::from(at.as_nanos());
     let at = jiff::Timestamp::from_nanosecond(nanos).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{at:.9}")

@@ -5,12 +5,15 @@
 //! and each kind documents its limits. The pipeline calls all sinks on one thread.
 
 pub mod compare;
+mod decoded;
 pub mod findings;
+pub mod har;
 pub mod jsonl;
 pub mod lines;
 pub mod packets;
 pub mod replay;
 pub mod table;
+mod url;
 
 use std::time::Duration;
 

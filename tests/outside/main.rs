@@ -17,6 +17,7 @@ mod dashboard;
 mod database;
 mod exact;
 mod faults;
+mod har;
 mod hostile;
 mod layering;
 mod memory;
@@ -28,6 +29,7 @@ mod redaction;
 mod replay;
 mod stages;
 mod store;
+mod stubs;
 mod targets;
 #[cfg(feature = "otlp")]
 mod telemetry;

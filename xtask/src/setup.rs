@@ -141,22 +141,64 @@ pub(crate) fn ensure_chart_tools() -> bool {
     are_there()
 }
 
-/// A receiver of OTLP, from PyPI.
-const COLLECTOR: &str = "oteltap==1.0.0";
+/// Packages of npm that judge what is written for others: a server of stubs, which is a jar, and a judge of HAR.
+const STUBS: [&str; 2] = ["wiremock@3.13.2", "har-validator-compiled@1.0.0"];
 
-/// Installs it below `target/tools/otlp`, unless it is there. True when it is there at the end.
+/// What these run on.
+const STUB_TOOLS: &[Tool] = &[
+    Tool { program: "java", package: "default-jre-headless" },
+    Tool { program: "node", package: "nodejs" },
+];
+
+/// Installs WireMock and har-validator below `target/tools/stubs`, unless they are there. True when they are there at
+/// the end.
+pub(crate) fn ensure_stub_tools() -> bool {
+    let folder = root().join("target/tools/stubs");
+    let files = ["wiremock.jar", "har-validator/dist/cjs/index.js"];
+    let are_there = || files.iter().all(|name| folder.join(name).is_file());
+    if !ensure_tools(STUB_TOOLS) {
+        return false;
+    }
+    if are_there() {
+        return true;
+    }
+    let [wiremock, har] = STUBS;
+    println!("installing {wiremock} and {har}");
+    let script = "set -eu; rm -rf \"$1\"; mkdir -p \"$1\"; cd \"$1\"; \
+        npm pack --silent \"$2\"; tar -xzf ./*.tgz; rm ./*.tgz; \
+        mv package/build/wiremock-standalone-*.jar wiremock.jar; rm -r package; \
+        npm pack --silent \"$3\"; tar -xzf ./*.tgz; rm ./*.tgz; mv package har-validator";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(&folder).args([wiremock, har]);
+    if let Err(error) = run_command(&mut shell) {
+        eprintln!("the tests of stubs need npm: {error:#}");
+    }
+    are_there()
+}
+
+/// The judge of descriptions of APIs, from PyPI. True when it is there at the end.
+pub(crate) fn ensure_openapi_tools() -> bool {
+    ensure_of_pypi("openapi", "openapi-spec-validator", "0.7.2")
+}
+
+/// A receiver of OTLP, from PyPI. True when it is there at the end.
 pub(crate) fn ensure_collector() -> bool {
-    let folder = root().join("target/tools/otlp");
-    let is_there = || folder.join("bin/oteltap").is_file();
+    ensure_of_pypi("otlp", "oteltap", "1.0.0")
+}
+
+/// Installs a package below `target/tools/FOLDER`, unless its program of the same name is there.
+fn ensure_of_pypi(folder: &str, name: &str, version: &str) -> bool {
+    let folder = root().join("target/tools").join(folder);
+    let is_there = || folder.join("bin").join(name).is_file();
     if is_there() {
         return true;
     }
-    println!("installing {COLLECTOR}");
+    println!("installing {name} {version}");
     let script = "set -eu; python3 -m venv \"$1\"; \"$1/bin/pip\" --quiet install \"$2\"";
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh"]).arg(&folder).arg(COLLECTOR);
+    shell.args(["-c", script, "sh"]).arg(&folder).arg(format!("{name}=={version}"));
     if let Err(error) = run_command(&mut shell) {
-        eprintln!("the tests of OTLP need python3 with venv: {error:#}");
+        eprintln!("tests with {name} need python3 with venv: {error:#}");
     }
     is_there()
 }

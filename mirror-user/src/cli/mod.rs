@@ -1,5 +1,6 @@
 //! The command line. [`config`](crate::config) turns it into a configuration.
 
+mod capture;
 mod compare;
 mod convert;
 mod generate;
@@ -15,11 +16,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::files::rotate::Rotation;
-use crate::settings::{AdminSettings, FilterSettings, RedactSettings};
+use crate::settings::{FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 use crate::version;
 
+pub use self::capture::{CaptureArgs, StubFormat};
 pub use self::compare::{CompareArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
@@ -90,12 +91,14 @@ pub enum Command {
         docs/compare.md describes rules, noise and verdicts. \
         Exit codes: 0 passed, 1 the gate failed, 2 error, 3 not enough data.")]
     Compare(CompareArgs),
-    /// Write captured traffic to a file: .pcap, .pcapng or .jsonl
+    /// Write captured traffic to a file: .pcap, .pcapng, .jsonl or .har, or as stubs for Hoverfly, WireMock, Microcks or OpenAPI
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap --rotate 100MiB,1h,keep=24\n  \
-        mirror capture --from eth0 --port 8080 --to - | tshark -r - -Y http.request\n\n\
+        mirror capture --from eth0 --port 8080 --to - | tshark -r - -Y http.request\n  \
+        mirror capture --from eth0 --port 8080 --to day.har\n  \
+        mirror capture --from eth0 --side client --port 9000 --to stubs --format wiremock\n\n\
         Credentials are replaced by tokens (--redact). Packet files therefore hold rebuilt packets with the \
         redacted HTTP of each connection; --raw writes the original packets, including credentials and \
         personal data. Files are created readable only by their owner.")]
@@ -142,38 +145,6 @@ pub struct ReportArgs {
     /// Print the summary as JSON
     #[arg(long, help_heading = "Output")]
     pub json: bool,
-}
-
-/// `mirror capture`.
-#[derive(Debug, Args)]
-pub struct CaptureArgs {
-    /// Where packets come from.
-    #[command(flatten)]
-    pub source: SourceArgs,
-    /// The file to write; its extension selects the format. `-` is standard output, as pcap
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub to: PathBuf,
-    /// Start a new file at this size or after this time, whichever comes first, and keep the last N files. Names contain the time of the first record, such as day-20261128T212149Z.pcap
-    #[arg(long, value_name = "SIZE,TIME,keep=N", help_heading = "Output")]
-    pub rotate: Option<Rotation>,
-    /// Overwrite an existing file; without this, a file that is not empty is refused
-    #[arg(long, help_heading = "Output")]
-    pub overwrite: bool,
-    /// Leave bodies out of .jsonl files
-    #[arg(long, help_heading = "Output")]
-    pub no_bodies: bool,
-    /// Write packets as they were captured, without redaction (.pcap and .pcapng)
-    #[arg(long, help_heading = "Output")]
-    pub raw: bool,
-    /// What is redacted.
-    #[command(flatten)]
-    pub redact: RedactSettings,
-    /// Metrics and health.
-    #[command(flatten)]
-    pub admin: AdminSettings,
-    /// How the result is reported.
-    #[command(flatten)]
-    pub report: ReportArgs,
 }
 
 /// `mirror inspect`.

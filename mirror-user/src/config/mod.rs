@@ -3,6 +3,7 @@
 
 pub(crate) mod admin;
 mod beside;
+mod capture;
 pub mod command;
 pub(crate) mod compare;
 pub(crate) mod compared;
@@ -24,13 +25,12 @@ pub(crate) mod target;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 
-use self::outputs::{Messages, OutputPlan};
+use self::outputs::OutputPlan;
 use self::source::Source;
 use self::start::Followed;
-use crate::cli::{CaptureArgs, DoctorArgs, InspectArgs, SourceArgs};
-use crate::files::{Destination, Existing};
+use crate::cli::{DoctorArgs, InspectArgs, SourceArgs};
 use crate::filter::{Choice, Ports, Watch};
 use crate::guard;
 use crate::otlp;
@@ -78,43 +78,6 @@ pub enum SummaryForm {
 }
 
 impl Config {
-    /// The configuration of `mirror capture`.
-    ///
-    /// # Errors
-    /// What is wrong with the command line, and how to fix it.
-    pub fn for_capture(args: &CaptureArgs) -> anyhow::Result<Self> {
-        let (file, written) = (&args.to, args.into());
-        let output = match file.extension().and_then(|ending| ending.to_str()) {
-            Some("pcap" | "pcapng") => packets(args)?,
-            Some("jsonl") => outputs::files::json_lines(Some(written), !args.no_bodies),
-            _ if file.as_os_str() == "-" => packets(args)?,
-            _ => bail!(
-                "{}: the extension names no known format; use .pcap, .pcapng or .jsonl, or `-` for pcap on standard output",
-                file.display()
-            ),
-        };
-        ensure!(
-            !args.raw || output.messages == Messages::Untouched,
-            "--raw: applies to .pcap and .pcapng only; leave it out, or use --redact none"
-        );
-        let to_stdout = args.to.as_os_str() == "-";
-        ensure!(
-            !(to_stdout && args.rotate.is_some()),
-            "--rotate: standard output cannot be rotated; write to a file"
-        );
-        ensure!(
-            !(to_stdout && args.report.json),
-            "--json: standard output carries the packets; write them to a file"
-        );
-        let summary = match (args.report.json, to_stdout) {
-            (true, _) => SummaryForm::Json,
-            (false, true) => SummaryForm::TextOnStderr,
-            (false, false) => SummaryForm::Text,
-        };
-        let (source, redact) = (&args.source, &args.redact);
-        Self::shown(source, output, summary, (redact, Preset::Credentials), Some(&args.admin))
-    }
-
     /// The configuration of `mirror inspect`.
     ///
     /// # Errors
@@ -268,28 +231,6 @@ impl Config {
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.watch.choice().ports.clone()
-    }
-}
-
-/// The output of a packet file. Original packets are written only with an explicit `--raw`.
-fn packets(args: &CaptureArgs) -> anyhow::Result<OutputPlan> {
-    let name = args.to.display();
-    ensure!(
-        args.raw || args.redact.preset != Some(Preset::None),
-        "{name}: --redact none would write the original packets; add --raw to confirm"
-    );
-    ensure!(
-        !args.raw || matches!(args.redact.preset, None | Some(Preset::None)),
-        "{name}: --raw writes the original packets and redacts nothing; leave out --raw or --redact"
-    );
-    let file = args.into();
-    Ok(if args.raw { outputs::files::raw_packets(file) } else { outputs::files::packets(file) })
-}
-
-impl From<&CaptureArgs> for Destination {
-    fn from(args: &CaptureArgs) -> Self {
-        let existing = if args.overwrite { Existing::Overwrite } else { Existing::Refuse };
-        Self { path: args.to.clone(), existing, rotation: args.rotate }
     }
 }
 

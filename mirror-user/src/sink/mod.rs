@@ -12,6 +12,7 @@ pub mod jsonl;
 pub mod lines;
 pub mod packets;
 pub mod replay;
+pub mod stubs;
 pub mod table;
 mod url;
 

@@ -22,7 +22,7 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 10] = [
+const JUDGED: [Judged; 13] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged {
@@ -34,6 +34,13 @@ const JUDGED: [Judged; 10] = [
     Judged { program: "outside", filter: "::systemd_", are_there: || ensure_tools(setup::SYSTEMD) },
     Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },
     Judged { program: "outside", filter: "::otlp_", are_there: setup::ensure_collector },
+    Judged { program: "outside", filter: "::wiremock_", are_there: setup::ensure_stub_tools },
+    Judged {
+        program: "outside",
+        filter: "::openapi_spec_validator_",
+        are_there: setup::ensure_openapi_tools,
+    },
+    Judged { program: "outside", filter: "::har_validator_", are_there: setup::ensure_stub_tools },
     Judged {
         program: "outside",
         filter: "::chromium_",

@@ -3,8 +3,10 @@
 
 pub(crate) mod compare;
 pub(crate) mod files;
+pub(crate) mod har;
 pub(crate) mod replay;
 pub(crate) mod shown;
+pub(crate) mod stubs;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

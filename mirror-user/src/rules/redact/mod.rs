@@ -55,6 +55,13 @@ use crate::http::message::{Body, Exchange, Flaw, Kept, Message};
 use crate::stats::{Note, Topic};
 use crate::tcp::event::Side;
 
+/// True for a token that stands in the place of a text, in whole. Numbers, cards and telephone numbers have tokens that only
+/// their detectors know.
+#[must_use]
+pub fn is_token(value: &[u8]) -> bool {
+    tokens::is_token(value)
+}
+
 /// Redacts exchanges.
 pub struct Redactor {
     plan: Plan,

@@ -120,6 +120,9 @@ pub enum Topic {
     /// Packets that a sink wrote.
     #[strum(serialize = "packets")]
     WrittenPackets,
+    /// What exchanges became as stubs.
+    #[strum(serialize = "exported stubs")]
+    ExportedStubs,
 }
 
 impl Topic {

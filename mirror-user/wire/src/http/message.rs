@@ -260,7 +260,7 @@ impl Head {
     }
 
     /// Every field's name and value in their order.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + '_ {
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone + '_ {
         self.headers.iter().map(|line| (self.bytes(&line.name), self.bytes(&line.value)))
     }
 

@@ -28,7 +28,10 @@ mod stats;
 pub mod target;
 
 pub use content::Content;
-pub use h1::{Dechunked, InvalidResponse, ResponseProgress, ResponseReader, dechunk, whole};
+pub use h1::{
+    Dechunked, InvalidRequest, InvalidResponse, ReadRequest, RequestProgress, RequestReader,
+    ResponseProgress, ResponseReader, dechunk, whole,
+};
 pub use keep::{BodyKeep, DigestOf, KeepLimits};
 pub use stats::{HttpCount, HttpStats, NotHttp, NotKept, Refusal, SideStats, Unpaired, Unread};
 

@@ -231,6 +231,11 @@ impl Facts {
         }
     }
 
+    /// True when there is a `Host`.
+    pub(super) fn has_host(&self) -> bool {
+        self.host
+    }
+
     /// True when there is a `Content-Length`, readable or not.
     pub(super) fn has_length(&self) -> bool {
         self.length.is_some() || self.flaws.contains(Flaw::BadLength)

@@ -11,6 +11,7 @@ mod framing;
 mod head;
 mod proxy;
 mod reader;
+mod request;
 mod response;
 mod start;
 mod waiting;
@@ -21,4 +22,5 @@ mod tests;
 
 pub(super) use chunk::{Chunks, Piece};
 pub use chunk::{Dechunked, dechunk};
+pub use request::{InvalidRequest, ReadRequest, RequestProgress, RequestReader};
 pub use response::{InvalidResponse, ResponseProgress, ResponseReader};

@@ -8,6 +8,7 @@ mod pairing;
 mod property;
 mod protocol;
 mod recovery;
+mod request;
 mod response;
 mod talk;
 mod unseen_head;

@@ -1,8 +1,10 @@
 //! A number's value, exactly: `1`, `1.0` and `10e-1` are the same, and no digit is lost.
 
+use std::fmt;
+
 /// A number's sign, its digits without zeros at either end, and the power of ten of the last one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Decimal<'t> {
+pub struct Decimal<'t> {
     negative: bool,
     /// In two parts, before and behind the point.
     digits: Digits<'t>,
@@ -52,7 +54,8 @@ fn exponent_of(text: &str) -> i64 {
 
 impl<'t> Decimal<'t> {
     /// Of a number in JSON's grammar.
-    pub(crate) fn new(text: &'t str) -> Self {
+    #[must_use]
+    pub fn new(text: &'t str) -> Self {
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
             None => (false, text),
@@ -97,9 +100,36 @@ impl<'t> Decimal<'t> {
     }
 }
 
+/// In JSON's grammar, and the same text for the same value: `-123`, `123e-2`, `1e2`.
+impl fmt::Display for Decimal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.digits.is_empty() {
+            return f.write_str("0");
+        }
+        let Digits(whole, part) = &self.digits;
+        write!(f, "{}{whole}{part}", if self.negative { "-" } else { "" })?;
+        if self.exponent == 0 { Ok(()) } else { write!(f, "e{}", self.exponent) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_same_value_has_one_text_which_is_that_value() {
+        for (text, shown) in [
+            ("100", "1e2"),
+            ("1.0", "1"),
+            ("-0.0500", "-5e-2"),
+            ("12.340e5", "1234e3"),
+            ("-0", "0"),
+            ("9223372036854775809", "9223372036854775809"),
+        ] {
+            assert_eq!(Decimal::new(text).to_string(), shown, "{text}");
+            assert_eq!(Decimal::new(shown), Decimal::new(text), "{text}");
+        }
+    }
 
     #[test]
     fn a_number_is_its_value_and_not_its_text() {

@@ -3,7 +3,7 @@
 
 pub mod comparison;
 pub mod count;
-mod decimal;
+pub mod decimal;
 pub mod details;
 pub mod diff;
 pub mod difference;

@@ -23,6 +23,9 @@ pub enum Seam {
     /// Entries of HAR files, in the place of packets.
     #[strum(serialize = "HAR entries")]
     Entries,
+    /// Lines of JSON, one exchange each, in the place of packets.
+    #[strum(serialize = "lines")]
+    Lines,
     /// Packets into `decode`, segments out of it.
     #[strum(serialize = "segments")]
     Segments,
@@ -53,6 +56,9 @@ pub enum Seam {
     /// Requests into a replay; out of it, those that got a response.
     #[strum(serialize = "shadow requests")]
     ShadowRequests,
+    /// Requests to a stub server; out of it, those that got a recorded response.
+    #[strum(serialize = "stub requests")]
+    StubRequests,
     /// Compared pairs into a store.
     #[strum(serialize = "stored pairs")]
     StoredPairs,

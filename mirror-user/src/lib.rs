@@ -54,6 +54,7 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod shutdown;
+pub mod stub;
 pub mod summary;
 pub mod units;
 pub mod version;

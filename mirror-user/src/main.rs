@@ -51,6 +51,12 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => {
             return compare::run(args, &mut io::stdout()).map(ExitCode::from);
         }
+        Command::Stub(args) => {
+            let ended = run::stub::run(args, &mut io::stdout());
+            // Misses may repeat.
+            let _ = log.finish();
+            return ended.map(code);
+        }
         Command::Doctor(args) => return run_doctor(args).map(code),
         Command::Demo(args) => {
             return demo::run(args, &mut io::stdout()).map(|()| code(true));

@@ -89,6 +89,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         &["sink", "admin", "metrics", "listener", "privileges"],
         "it shows a comparison, and does not know how that came about",
     ),
+    (
+        "stub",
+        &["sink", "rules", "http", "tcp", "json_path", "syntax", "listener"],
+        "it answers from what it is given, wherever that was recorded",
+    ),
     ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),
     ("report", &["summary", "files"], "it writes the summary"),
     (

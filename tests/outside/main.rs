@@ -29,6 +29,7 @@ mod redaction;
 mod replay;
 mod stages;
 mod store;
+mod stub;
 mod stubs;
 mod targets;
 #[cfg(feature = "otlp")]

@@ -9,6 +9,7 @@ mod outcome;
 mod replay;
 mod run;
 mod source;
+mod stub;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub use self::outcome::OutcomeArgs;
 pub use self::replay::ReplayArgs;
 pub use self::run::{ConfigArgs, ConfigCommand, PlanArgs, RunArgs};
 pub use self::source::SourceArgs;
+pub use self::stub::{AnswerArgs, MatchingArgs, StubArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -109,6 +111,16 @@ pub enum Command {
         mirror inspect --from day.pcap --json | jq .request.target\n  \
         mirror inspect --from eth0 --port 8080 --summary")]
     Inspect(InspectArgs),
+    /// Answer requests as recorded: the collaborators of a shadow, without reaching them
+    #[command(after_help = "Examples:\n  \
+        mirror stub --from day.pcap\n  \
+        mirror stub --from day.jsonl --listen 0.0.0.0:9100 --alias stub.test.svc --fail-on 'misses>0'\n  \
+        mirror stub --from recordings/ --template '/orders/{id}' --ignore-query ts --latency 0.5\n  \
+        http_proxy=http://127.0.0.1:9100 curl http://users.internal:8080/v1/users/42\n\n\
+        A request that was not recorded gets 502 with the nearest recorded one, and leaves for no other server. \
+        docs/stub.md says how requests are recognized. Exit codes: 0 success, 1 a --fail-on bound was crossed, \
+        2 error.")]
+    Stub(StubArgs),
     /// Run from a configuration file: several targets, rules, sampling
     #[command(after_help = "Examples:\n  \
         mirror run --config mirror.yaml\n  \

@@ -20,6 +20,7 @@ mod run;
 pub(crate) mod source;
 pub(crate) mod start;
 mod store;
+pub(crate) mod stub;
 pub(crate) mod target;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

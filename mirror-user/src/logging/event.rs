@@ -58,6 +58,10 @@ pub enum Event {
     SampleLowered,
     SampleRaised,
     GuardFailed,
+    // The stub server.
+    StubListening,
+    StubMissed,
+    StubFailed,
     // The admin endpoint.
     AdminListening,
     AdminFailed,
@@ -95,7 +99,8 @@ impl Event {
             | Self::CaptureLost
             | Self::AdminFailed
             | Self::DashboardFailed
-            | Self::StoreFailed => Level::ERROR,
+            | Self::StoreFailed
+            | Self::StubFailed => Level::ERROR,
             Self::RunWarning
             | Self::RepeatsLeftOut
             | Self::PrivilegesKept
@@ -118,6 +123,7 @@ impl Event {
             | Self::HostsRefused
             | Self::ConnectionsReduced
             | Self::DescriptorsExhausted
+            | Self::StubMissed
             | Self::RequestsLate
             | Self::OtlpFailed
             | Self::OtlpUnavailable => Level::WARN,
@@ -141,6 +147,7 @@ impl Event {
             | Self::CopyingResumed
             | Self::SampleRaised
             | Self::BreakerClosed
+            | Self::StubListening
             | Self::AdminListening
             | Self::ReplayPauses => Level::INFO,
             Self::KernelPacket => Level::DEBUG,

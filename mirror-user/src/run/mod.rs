@@ -20,6 +20,7 @@ pub mod plan;
 mod reload;
 mod replays;
 mod self_capture;
+pub mod stub;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -6,11 +6,12 @@ use std::process::Command;
 use crate::support::binary;
 
 /// Every command that has flags or arguments.
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "replay",
     "compare",
     "capture",
     "inspect",
+    "stub",
     "run",
     "doctor",
     "config",

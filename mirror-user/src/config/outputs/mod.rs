@@ -6,6 +6,7 @@ pub(crate) mod files;
 pub(crate) mod har;
 pub(crate) mod replay;
 pub(crate) mod shown;
+pub(crate) mod stub;
 pub(crate) mod stubs;
 
 use std::net::SocketAddr;

@@ -117,6 +117,15 @@ pub enum Topic {
     /// Stored pairs that were deleted again.
     #[strum(serialize = "store")]
     Store,
+    /// What recorded exchanges are as stubs.
+    #[strum(serialize = "stubs")]
+    Stubs,
+    /// Requests to a stub server without a recorded response, by method and template of paths.
+    #[strum(serialize = "stub misses")]
+    StubMisses,
+    /// Connections to a stub server.
+    #[strum(serialize = "stub connections")]
+    StubConnections,
     /// Packets that a sink wrote.
     #[strum(serialize = "packets")]
     WrittenPackets,

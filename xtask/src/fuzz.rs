@@ -12,7 +12,7 @@ use crate::{cargo, root, run_command, setup};
 const SMOKE_SECONDS: u32 = 10;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 14] = [
+const TARGETS: [(&str, u32); 15] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
@@ -25,6 +25,7 @@ const TARGETS: [(&str, u32); 14] = [
     ("redact", 16_384),
     ("har", 8_192),
     ("pipeline", 262_144),
+    ("stub", 8_192),
     ("config", 8_192),
     ("convert", 8_192),
 ];

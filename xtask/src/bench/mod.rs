@@ -10,6 +10,7 @@ mod offline;
 mod program;
 mod replay;
 mod rules;
+mod stub;
 
 use std::fmt;
 use std::fs::File;
@@ -38,10 +39,11 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["rules"] => rules::run(),
         ["compare"] => compare::run(),
         ["compare", "pairs"] => compare::pairs(),
+        ["stub"] => stub::run(),
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], stub, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

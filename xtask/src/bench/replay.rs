@@ -219,7 +219,7 @@ struct Turn {
 }
 
 /// The number beside `label` in what wrk prints.
-fn wrk_number(said: &str, label: &str) -> anyhow::Result<f64> {
+pub(super) fn wrk_number(said: &str, label: &str) -> anyhow::Result<f64> {
     let line = said.lines().find(|line| line.contains(label));
     let line = line.with_context(|| format!("wrk said no {label:?}: {said}"))?;
     line.split_whitespace()
@@ -367,7 +367,7 @@ impl Lab {
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for a real program, with a deadline")]
-fn wait_until_said(file: &Path, text: &str, program: &mut Guard) -> anyhow::Result<()> {
+pub(super) fn wait_until_said(file: &Path, text: &str, program: &mut Guard) -> anyhow::Result<()> {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
     while !fs::read_to_string(file)?.contains(text) {
         if program.0.try_wait()?.is_some() || std::time::Instant::now() > deadline {

@@ -94,6 +94,8 @@ mod tests {
             format!("110201543:AA{}", "Hq7_x-W9kL3".repeat(3)),
             format!("MTIzNDU2Nzg5MDEyMzQ1Njc4.Gh3_-x.{}", "aB3-".repeat(8)),
             format!("patAbCdEf0123456Z.{}", hex.repeat(4)),
+            // Ends its first part in another's keyword.
+            format!("patAbCdEf012345SG.{}", hex.repeat(4)),
             format!("{}-us21", hex.repeat(2)),
             format!("discord.com/api/webhooks/123456789012345678/{}", "aB3-".repeat(17)),
         ] {

@@ -44,10 +44,11 @@ pub(super) fn each(text: &[u8], signs: Signs, mut hit: impl FnMut(Range<usize>, 
             if mark < from {
                 continue;
             }
-            if let Some((range, word)) = marked(text, mark) {
-                from = hit(range, Hit::Word(word));
-            } else if let Some((range, what)) = parted(text, mark) {
+            // A token with parts may end one of them in a keyword: `pat…SG.…`
+            if let Some((range, what)) = parted(text, mark) {
                 from = hit(range, what);
+            } else if let Some((range, word)) = marked(text, mark) {
+                from = hit(range, Hit::Word(word));
             }
         }
     }

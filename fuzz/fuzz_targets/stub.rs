@@ -50,7 +50,8 @@ fn recorded(wire: &[u8]) -> Option<Message> {
     let start = request.len.checked_sub(request.head.len())?.min(wire.len());
     let blank = wire.iter().take(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let (head, body) = whole::request(&Bytes::copy_from_slice(wire.get(blank..request.len)?))?;
-    let (started, finished, flaws) = (Timestamp::default(), Timestamp::default(), Default::default());
+    let (started, finished, flaws) =
+        (Timestamp::default(), Timestamp::default(), Default::default());
     Some(Message { started, finished, head, body, incomplete: None, flaws })
 }
 

@@ -1,6 +1,6 @@
 //! Traces and metrics by OTLP, to a collector that the standard environment variables of OpenTelemetry name.
 //!
-//! In come finished shadow requests ([`SpanSink`]) and the metrics of the run; out go export requests over HTTP with
+//! In come finished shadow requests ([`SpanSink`](crate::sink::replay::SpanSink)) and the metrics of the run; out go export requests over HTTP with
 //! protobuf. A span is the shadow's own trace, and links to the span of production that the captured request named
 //! (`traceparent`). Metrics are those of `/metrics`, every interval.
 //!

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arbitrary::Arbitrary;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use mirror_wire::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_wire::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use mirror_wire::packet::{InterfaceId, Timestamp};
 use mirror_wire::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 
@@ -20,7 +20,7 @@ enum Step {
 
 fuzz_target!(|input: (bool, Vec<Step>)| {
     let (midstream, steps) = input;
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, memory: 4096, total: 8192 });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, memory: 4096, total: 8192 });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut http = HttpTable::new(options);
     let conn = ConnId { slot: 0, serial: 0 };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use mirror_user::decode::{Decoder, Limits};
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_user::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use mirror_user::rules::Rules;
 use mirror_user::rules::tag::Marks;
 use mirror_user::source::pcap::FileSource;
@@ -17,7 +17,8 @@ use mirror_user::tcp::{FlowTable, TcpLimits};
 fuzz_target!(|file: &[u8]| {
     let reader = Box::new(Cursor::new(file.to_vec()));
     let Ok(mut source) = FileSource::from_reader("fuzz", reader) else { return };
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, memory: 1 << 16, total: 1 << 20 });
+    let keep =
+        BodyKeep::Keep(KeepLimits { digest: DigestOf::All, memory: 1 << 16, total: 1 << 20 });
     let mut decoder = Decoder::new(Limits::default());
     let mut flows = FlowTable::new(TcpLimits::default());
     let mut http = HttpTable::new(HttpOptions {

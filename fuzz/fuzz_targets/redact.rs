@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use mirror_user::http::message::{BodyLength, Exchange, Kept, Message};
-use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, KeepLimits};
+use mirror_user::http::{BodyKeep, DigestOf, HttpOptions, HttpTable, KeepLimits};
 use mirror_user::packet::{InterfaceId, Timestamp};
 use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
 use mirror_user::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
@@ -108,7 +108,7 @@ fn wire(message: &Message) -> Vec<u8> {
 }
 
 fn exchanges(client: &[u8], server: &[u8]) -> Vec<Exchange> {
-    let keep = BodyKeep::Keep(KeepLimits { digest: true, ..KeepLimits::default() });
+    let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, ..KeepLimits::default() });
     let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
     let mut http = HttpTable::new(options);
     let conn = ConnId { slot: 0, serial: 0 };

@@ -132,7 +132,7 @@ impl Writer<'_> {
         let members = self.tree.children(id).map(step);
         let mut members: Vec<_> =
             members.filter(|(_, _, states)| !self.ignored.is_end(*states)).collect();
-        members.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        members.sort_by_key(|(name, ..)| *name);
         self.out.push(b'{');
         let before = self.out.len();
         for (name, child, states) in members {

@@ -1,7 +1,7 @@
 //! Writes exchanges as HTTP Archive 1.2, for browsers' tools and whatever else reads it.
 //!
 //! Cleared exchanges in, entries out, each when it has ended. The file is a whole HAR whenever the process stops
-//! ([`file`]). Content is written decoded, as HAR has it, and as text where it is UTF-8, else in base64. Fields that HAR has
+//! (`file`). Content is written decoded, as HAR has it, and as text where it is UTF-8, else in base64. Fields that HAR has
 //! no place for begin with `_`: `_client` and `_server`, `_target`, `_incomplete`, `_requestBodyStatus`, and `_content` for a
 //! request body that `postData` cannot hold.
 //!

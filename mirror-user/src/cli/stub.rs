@@ -13,7 +13,7 @@ use crate::units::{Bytes, parse_duration};
 /// `mirror stub`.
 #[derive(Debug, Args)]
 pub struct StubArgs {
-    /// Recordings: capture files, .jsonl files of `mirror capture`, or directories of them; repeat for more
+    /// Recordings: capture files, .jsonl files of `mirror capture`, HAR files, or directories of them; repeat for more
     #[arg(long, value_name = "FILE|DIR", required = true, help_heading = "Source")]
     pub from: Vec<String>,
     /// Which connections of capture files.

@@ -146,6 +146,9 @@ fn what_capture_wrote_is_answered_from_and_several_recordings_are_one() {
     let lines = folder.join("one.jsonl");
     mirror(&["capture", "--from", &pcap, "--to", lines.to_str().unwrap()]).exits_with(0);
     fs::write(folder.join("two.pcap"), talk(&[(get("/two", "b"), ok("two"))]).pcap()).unwrap();
+    let three = talk(&[(get("/three", "c"), ok("three"))]);
+    let (three, har) = (workspace.file("three.pcap", &three.pcap()), folder.join("three.har"));
+    mirror(&["capture", "--from", &three, "--to", har.to_str().unwrap()]).exits_with(0);
     fs::write(folder.join("notes.txt"), "no recording").unwrap();
     let stub = Stub::start(workspace, &["--from", folder.to_str().unwrap()]);
     let mut client = stub.connect();
@@ -154,9 +157,11 @@ fn what_capture_wrote_is_answered_from_and_several_recordings_are_one() {
     let expected = "HTTP/1.1 200 OK\r\nX-Odd: a\r\ntransfer-encoding: chunked\r\n\r\n\
                     5\r\nabcde\r\n0\r\nX-T: 1\r\n\r\n";
     assert_eq!(client.receive(expected.len()), expected.as_bytes());
-    client.send(get("/", "a") + &get("/two", "b"));
+    client.send(get("/", "a") + &get("/two", "b") + &get("/three", "c"));
     assert_eq!(client.response(), ok("one").as_bytes());
     assert_eq!(client.response(), ok("two").as_bytes());
+    let (_, body) = head_and_body(&client.response());
+    assert_eq!(body, "three");
 }
 
 #[test]

@@ -60,7 +60,8 @@ impl ReplaySink {
             .log
             .as_ref()
             .map(|log| log.entry(LoggedRequest::new(name(), &self.target, request), due));
-        let span = self.spans.as_ref().map(|sink| {
+        // What is not to be sent has no span.
+        let span = self.spans.as_ref().filter(|_| shadow.is_ok()).map(|sink| {
             let traces = cleared.traces(marks, &self.target);
             let request = TracedRequest::new(name(), &self.target, (cleared, request), traces);
             Box::new(OpenSpan::new(sink, request))

@@ -51,13 +51,12 @@ pub(super) fn content(message: &Message) -> io::Result<Result<Decoded, Absent>> 
     if bytes.len() > MAX_DECODED_BYTES {
         return Ok(Err(Absent::TooLarge));
     }
-    let names =
-        message.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
-    let undone =
-        coding::codings(names.map(|(_, value)| value)).and_then(|codings| match bytes.is_empty() {
+    let undone = coding::codings(message.head.values("content-encoding")).and_then(|codings| {
+        match bytes.is_empty() {
             true => Ok(Cow::Borrowed(&[][..])),
             false => coding::undo(&codings, Cow::Borrowed(&bytes), MAX_DECODED_BYTES),
-        });
+        }
+    });
     Ok(match undone {
         Ok(Cow::Owned(bytes)) => Ok(Decoded { bytes, is_coded: false }),
         Ok(Cow::Borrowed(_)) => Ok(Decoded { bytes, is_coded: false }),

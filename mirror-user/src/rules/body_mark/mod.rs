@@ -60,7 +60,7 @@ impl BodyMarks {
         if unframed.content.is_empty() {
             return Ok(None);
         }
-        let codings = coding::codings(named(head, b"content-encoding")).map_err(|_| Unmarkable)?;
+        let codings = coding::codings(head.values("content-encoding")).map_err(|_| Unmarkable)?;
         let content = coding::undo(&codings, unframed.content, MAX_BODY_BYTES);
         let mut content = self.edit(head, &content.map_err(|_| Unmarkable)?)?;
         for coding in &codings {
@@ -72,7 +72,7 @@ impl BodyMarks {
     }
 
     fn edit(&self, head: &Head, content: &[u8]) -> Result<Vec<u8>, Unmarkable> {
-        let mut types = named(head, b"content-type");
+        let mut types = head.values("content-type");
         let (Some(value), None) = (types.next(), types.next()) else { return Err(Unmarkable) };
         let essence = value.split(|byte| *byte == b';').next().unwrap_or_default();
         let essence = essence.trim_ascii().to_ascii_lowercase();
@@ -84,10 +84,6 @@ impl BodyMarks {
             _ => Err(Unmarkable),
         }
     }
-}
-
-fn named<'a>(head: &'a Head, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
-    head.fields().filter(move |(one, _)| one.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// Fields that say what the body's bytes were before it was marked: digests would be wrong.

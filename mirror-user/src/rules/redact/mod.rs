@@ -234,21 +234,19 @@ impl Redactor {
             return Ok(Content::Same { extended: false });
         };
         let extended = unframed.extended;
-        let named = |name: &'static [u8]| {
-            head.fields().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        };
-        let mut transfer = named(b"transfer-encoding")
+        let mut transfer = head
+            .values("transfer-encoding")
             .flat_map(|value| value.split(|byte| *byte == b','))
             .map(<[u8]>::trim_ascii);
         if transfer.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"chunked")) {
             return Err(Unredactable::TransferCoding);
         }
-        let codings = coding::codings(named(b"content-encoding"))?;
+        let codings = coding::codings(head.values("content-encoding"))?;
         if unframed.content.is_empty() {
             return Ok(Content::Same { extended });
         }
         let content = coding::undo(&codings, unframed.content, MAX_BODY_BYTES)?;
-        let media_type = match named(b"content-type").next() {
+        let media_type = match head.field("content-type") {
             Some(value) => MediaType::of(value)?,
             None => MediaType::Other,
         };

@@ -208,9 +208,7 @@ fn body(request: &Message, content_type: &str) -> io::Result<Result<AskedBody, N
     if decoded.bytes.is_empty() {
         return Ok(Ok(AskedBody::Empty));
     }
-    let head = &request.head;
-    let names = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
-    let codings = coding::codings(names.map(|(_, value)| value)).unwrap_or_default();
+    let codings = coding::codings(request.head.values("content-encoding")).unwrap_or_default();
     // Servers of stubs undo gzip; other codings are bytes to them.
     if decoded.is_coded || codings.iter().any(|coding| *coding != coding::Coding::Gzip) {
         let mut wire = Vec::new();

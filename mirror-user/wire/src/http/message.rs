@@ -270,6 +270,12 @@ impl Head {
         self.fields().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
     }
 
+    /// The values of all fields called `name`, in any case, in their order.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + Clone {
+        let is_it = |(n, _): &(&[u8], &[u8])| n.eq_ignore_ascii_case(name.as_bytes());
+        self.fields().filter(is_it).map(|(_, value)| value)
+    }
+
     /// The bytes of one of this head's ranges; empty when the range is not inside it.
     #[must_use]
     pub fn bytes(&self, range: &Range<u32>) -> &[u8] {

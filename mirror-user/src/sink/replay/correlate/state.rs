@@ -199,7 +199,6 @@ fn content(head: &Head, body: &Body) -> Option<Vec<u8>> {
     if content.len() > MAX_BODY_BYTES {
         return None;
     }
-    let named = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"content-encoding"));
-    let codings = coding::codings(named.map(|(_, value)| value)).ok()?;
+    let codings = coding::codings(head.values("content-encoding")).ok()?;
     Some(coding::undo(&codings, content.into(), MAX_BODY_BYTES).ok()?.into_owned())
 }

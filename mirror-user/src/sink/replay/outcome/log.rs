@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use serde::Serialize;
 
 use super::not_delivered::NotDelivered;
-use crate::http::message::{Message, StartLine};
+use crate::http::message::Message;
 use crate::logging::emit;
 use crate::packet::Timestamp;
 use crate::privileges::{self, Duty};
@@ -82,11 +82,8 @@ pub(in crate::sink::replay) struct LoggedRequest {
 impl LoggedRequest {
     /// Describes the request with the name `id` to `target`.
     pub(in crate::sink::replay) fn new(id: String, target: &Arc<str>, request: &Message) -> Self {
-        let text = |part| String::from_utf8_lossy(request.head.bytes(part)).into_owned();
-        let (method, path) = match &request.head.start {
-            StartLine::Request { method, target, .. } => (text(method), text(target)),
-            StartLine::Status { .. } => (String::new(), String::new()),
-        };
+        let text = |part| String::from_utf8_lossy(part).into_owned();
+        let (method, path) = (text(request.head.method()), text(request.head.target()));
         let (target, captured_ns) = (Arc::clone(target), request.started);
         Self { id, target, captured_ns, method, path }
     }

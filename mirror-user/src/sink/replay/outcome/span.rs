@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::not_delivered::{Attribution, NotDelivered};
-use crate::http::message::{Message, StartLine};
+use crate::http::message::Message;
 use crate::packet::Timestamp;
 use crate::rules::Cleared;
 use crate::rules::trace::Traces;
@@ -75,14 +75,8 @@ impl TracedRequest {
     ) -> Self {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         let head = &request.head;
-        let (method, path) = match &head.start {
-            StartLine::Request { method, target, .. } => {
-                let target = head.bytes(target);
-                let path = target.split(|byte| matches!(byte, b'?' | b'#')).next();
-                (text(head.bytes(method)), text(path.unwrap_or_default()))
-            }
-            StartLine::Status { .. } => (String::new(), String::new()),
-        };
+        let path = head.target().split(|byte| matches!(byte, b'?' | b'#')).next();
+        let (method, path) = (text(head.method()), text(path.unwrap_or_default()));
         Self {
             id,
             target: Arc::clone(target),

@@ -13,9 +13,11 @@
 mod baggage;
 pub mod body_mark;
 pub mod edit;
+pub(crate) mod form;
 mod framing;
 pub mod host;
 mod lines;
+pub(crate) mod multipart;
 mod open;
 pub mod pair;
 mod probe;

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 
 use crate::http::coding::{self, Undecodable};
 use crate::http::message::{Kept, Message};
+use crate::rules::multipart::parameter;
 
 /// Bytes of content after decoding; beyond, it is left out. Twice what redaction reads.
 pub(super) const MAX_DECODED_BYTES: usize = 32 << 20;
@@ -68,12 +69,9 @@ pub(super) fn content(message: &Message) -> io::Result<Result<Decoded, Absent>> 
 /// Content as text, if it is UTF-8 and does not say that it is anything else.
 pub(super) fn as_text<'b>(bytes: &'b [u8], content_type: Option<&[u8]>) -> Option<&'b str> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let kind = content_type.unwrap_or_default().to_ascii_lowercase();
-    let set = kind
-        .split(|byte| *byte == b';')
-        .find_map(|part| part.trim_ascii().strip_prefix(b"charset="));
-    let is_utf8 = match set.map(|set| set.trim_ascii()) {
-        None | Some(b"utf-8" | b"utf8" | b"\"utf-8\"" | b"us-ascii") => true,
+    let set = content_type.and_then(|kind| parameter(kind, b"charset"));
+    let is_utf8 = match set.map(<[u8]>::to_ascii_lowercase).as_deref() {
+        None | Some(b"utf-8" | b"utf8" | b"us-ascii") => true,
         Some(_) => text.is_ascii(),
     };
     is_utf8.then_some(text)

@@ -1,8 +1,9 @@
 //! Fields in a form (the URL Standard, §5).
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{Splices, Unmarkable};
+use crate::rules::form;
 
 /// What is not encoded: the rest is, so that any decoder reads it.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*');
@@ -18,7 +19,7 @@ pub(super) fn mark(marks: &[(String, String)], text: &[u8]) -> Result<Vec<u8>, U
     for pair in text.split(|byte| *byte == b'&') {
         let end = start + pair.len();
         let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let name = decoded(pair.get(..equals).unwrap_or_default());
+        let name = form::decoded(pair.get(..equals).unwrap_or_default());
         let mark = marks.iter().zip(&mut is_there).find(|((mark, _), _)| mark.as_bytes() == name);
         if let Some(((_, value), is_there)) = mark {
             *is_there = true;
@@ -36,12 +37,6 @@ pub(super) fn mark(marks: &[(String, String)], text: &[u8]) -> Result<Vec<u8>, U
         out.extend_from_slice(format!("{name}={value}").as_bytes());
     }
     Ok(out)
-}
-
-fn decoded(name: &[u8]) -> Vec<u8> {
-    let blanks: Vec<u8> =
-        name.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    percent_decode(&blanks).collect()
 }
 
 #[cfg(test)]

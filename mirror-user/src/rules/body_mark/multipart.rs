@@ -1,6 +1,7 @@
 //! Parts in `multipart/form-data` (RFC 7578).
 
 use super::{Splices, Unmarkable};
+use crate::rules::multipart;
 
 /// The body with these parts: every part of the name gets the value, or one is added at the end. `media_type` is the
 /// value of `Content-Type`.
@@ -12,25 +13,18 @@ pub(super) fn mark(
     if marks.is_empty() {
         return Err(Unmarkable);
     }
-    let boundary = parameter(media_type, b"boundary").ok_or(Unmarkable)?;
+    let boundary = multipart::parameter(media_type, b"boundary").ok_or(Unmarkable)?;
     let delimiter = [b"--", boundary].concat();
     let mut splices = Splices::new(text);
     let mut is_there = vec![false; marks.len()];
     let mut begin = None;
-    for at in memchr::memmem::find_iter(text, &delimiter) {
-        // At the beginning of a line (RFC 2046 §5.1.1), and not the beginning of a longer one.
+    for at in multipart::delimiters(text, &delimiter) {
         let behind = text.get(at + delimiter.len()..).unwrap_or_default();
-        let is_line = at == 0 || text.get(at - 1) == Some(&b'\n');
-        let is_whole = matches!(behind, [b'\r' | b'\n' | b' ' | b'\t', ..] | [b'-', b'-', ..]);
-        if !is_line || !is_whole {
-            continue;
-        }
         if let Some(begin) = begin {
-            // The line end before the delimiter belongs to it.
-            let before = text.get(begin..at).ok_or(Unmarkable)?;
-            let end = at - if before.ends_with(b"\r\n") { 2 } else { 1 };
+            let end = multipart::end_before(text, at);
             let part = text.get(begin..end).ok_or(Unmarkable)?;
-            let (name, content) = part_of(part).ok_or(Unmarkable)?;
+            let (head, content) = multipart::split(part).ok_or(Unmarkable)?;
+            let name = name_of(head).unwrap_or_default();
             let mark =
                 marks.iter().zip(&mut is_there).find(|((mark, _), _)| mark.as_bytes() == name);
             if let Some(((_, value), is_there)) = mark {
@@ -54,43 +48,11 @@ pub(super) fn mark(
     Err(Unmarkable)
 }
 
-/// The name of a part, and where its content starts.
-fn part_of(part: &[u8]) -> Option<(&[u8], usize)> {
-    let (head, blank) = match memchr::memmem::find(part, b"\r\n\r\n") {
-        Some(head) => (head, 4),
-        None => (memchr::memmem::find(part, b"\n\n")?, 2),
-    };
-    let lines = part.get(..head)?.split(|byte| *byte == b'\n');
-    let disposition = lines.filter_map(|line| {
-        let (name, value) = line.split_at_checked(memchr::memchr(b':', line)?)?;
-        let is_it = name.trim_ascii().eq_ignore_ascii_case(b"content-disposition");
-        is_it.then(|| value.get(1..)).flatten()
-    });
-    let name = disposition.filter_map(|value| parameter(value, b"name")).next();
-    Some((name.unwrap_or_default(), head + blank))
-}
-
-/// A parameter of a field's value, without its quotes (RFC 9110 §5.6.6). Names with escapes are no marks.
-fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = value;
-    loop {
-        // Not within quotes.
-        let mut quoted = false;
-        let next = rest.iter().position(|byte| {
-            quoted ^= *byte == b'"';
-            *byte == b';' && !quoted
-        });
-        rest = rest.get(next? + 1..)?;
-        let equals = memchr::memchr(b'=', rest)?;
-        let (key, behind) = rest.split_at_checked(equals)?;
-        if key.trim_ascii().eq_ignore_ascii_case(name) {
-            let behind = behind.get(1..)?.trim_ascii_start();
-            return match behind.strip_prefix(b"\"") {
-                Some(text) => text.get(..memchr::memchr(b'"', text)?),
-                None => behind.split(|byte| *byte == b';' || byte.is_ascii_whitespace()).next(),
-            };
-        }
-    }
+/// The name of a part with this head.
+fn name_of(head: &[u8]) -> Option<&[u8]> {
+    let is_it = |(name, _): &(&[u8], &[u8])| name.eq_ignore_ascii_case(b"content-disposition");
+    let mut dispositions = multipart::fields(head).filter(is_it);
+    dispositions.find_map(|(_, value)| multipart::parameter(value, b"name"))
 }
 
 #[cfg(test)]

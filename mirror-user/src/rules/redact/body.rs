@@ -12,6 +12,7 @@ use super::multipart;
 use super::names::Treatment;
 use super::report::{Unredactable, Where};
 use super::url::{self, PairsOf};
+use crate::rules::multipart::parameter;
 
 /// How a body is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -243,25 +244,6 @@ fn has_controls(content: &[u8]) -> bool {
 
 /// Block size in bytes: a few vector registers.
 const CONTROL_BLOCK: usize = 256;
-
-/// A parameter of a header's value (RFC 9110 §5.6.6), without quotes.
-pub(super) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut rest = value.get(memchr::memchr(b';', value)?..)?;
-    while let Some(after) = rest.strip_prefix(b";") {
-        let equals = memchr::memchr(b'=', after)?;
-        let (found, value) = after.split_at_checked(equals)?;
-        let value = value.get(1..)?.trim_ascii_start();
-        let (value, behind) = match value.strip_prefix(b"\"") {
-            Some(quoted) => quoted.split_at_checked(memchr::memchr(b'"', quoted)?)?,
-            None => value.split_at_checked(memchr::memchr(b';', value).unwrap_or(value.len()))?,
-        };
-        if found.trim_ascii().eq_ignore_ascii_case(name) {
-            return Some(value.trim_ascii());
-        }
-        rest = behind.get(memchr::memchr(b';', behind)?..)?;
-    }
-    None
-}
 
 /// True for encodings that are supersets of ASCII.
 fn has_ascii(charset: &[u8]) -> bool {

@@ -5,6 +5,7 @@ use super::context::Context;
 use super::names::Treatment;
 use super::replacer::Replacer;
 use super::report::{Unredactable, Where};
+use crate::rules::multipart;
 
 /// Rewrites the parts; `None` if nothing is to be replaced.
 ///
@@ -18,14 +19,7 @@ pub(super) fn rewrite(
     let delimiter = [b"--", boundary].concat();
     let mut out = Vec::new();
     let mut edits = Replacer::new(text, &mut out);
-    let mut places = memchr::memmem::find_iter(text, &delimiter)
-        // At the beginning of a line (RFC 2046 §5.1.1).
-        .filter(|at| *at == 0 || text.get(at - 1) == Some(&b'\n'))
-        // And not the beginning of a longer one.
-        .filter(|at| {
-            let behind = text.get(at + delimiter.len()..).unwrap_or_default();
-            matches!(behind, [b'\r' | b'\n' | b' ' | b'\t', ..] | [b'-', b'-', ..])
-        });
+    let mut places = multipart::delimiters(text, &delimiter);
     let Some(mut at) = places.next() else { return Err(Unredactable::BadMultipart) };
     edits.edit(0..at, |preamble, out| context.text(&Where::Body, preamble, out));
     loop {
@@ -38,11 +32,7 @@ pub(super) fn rewrite(
             return Ok(edits.finish().then_some(out));
         }
         let Some(next) = places.next() else { return Err(Unredactable::BadMultipart) };
-        // The line end before the delimiter belongs to it.
-        let end = match text.get(..next) {
-            Some([.., b'\r', b'\n']) => next - 2,
-            _ => next - 1,
-        };
+        let end = multipart::end_before(text, next);
         part(context, &mut edits, begin, text.get(begin..end).ok_or(Unredactable::BadMultipart)?)?;
         at = next;
     }
@@ -54,21 +44,15 @@ fn part(
     begin: usize,
     part: &[u8],
 ) -> Result<(), Unredactable> {
-    let (head, blank) = match memchr::memmem::find(part, b"\r\n\r\n") {
-        Some(head) => (head, 4),
-        None => (memchr::memmem::find(part, b"\n\n").ok_or(Unredactable::BadMultipart)?, 2),
-    };
-    let content_at = head + blank;
-    let (head, content) =
-        (part.get(..head).unwrap_or_default(), part.get(content_at..).unwrap_or_default());
+    let (head, content_at) = multipart::split(part).ok_or(Unredactable::BadMultipart)?;
+    let content = part.get(content_at..).unwrap_or_default();
     let mut name: &[u8] = b"";
     let mut media_type: Option<&[u8]> = None;
-    for line in head.split(|byte| *byte == b'\n') {
-        let Some(colon) = memchr::memchr(b':', line) else { continue };
-        let (field, value) = line.split_at_checked(colon).unwrap_or_default();
-        let value = value.get(1..).unwrap_or_default().trim_ascii();
-        match field.trim_ascii().to_ascii_lowercase().as_slice() {
-            b"content-disposition" => name = body::parameter(value, b"name").unwrap_or_default(),
+    for (field, value) in multipart::fields(head) {
+        match field.to_ascii_lowercase().as_slice() {
+            b"content-disposition" => {
+                name = multipart::parameter(value, b"name").unwrap_or_default()
+            }
             b"content-type" => media_type = Some(value),
             b"content-transfer-encoding"
                 if !matches!(

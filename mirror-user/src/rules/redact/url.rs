@@ -1,10 +1,11 @@
 //! Request targets and other references (RFC 3986), and `name=value` pairs as forms send them.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
+use percent_encoding::{AsciiSet, percent_decode, percent_encode};
 
 use super::context::Context;
 use super::replacer::Replacer;
 use super::report::Where;
+use crate::rules::form::{self, RESERVED};
 
 /// Rewrites a reference: user information, path, query and fragment. Returns false, with nothing written,
 /// if nothing is to be replaced.
@@ -214,18 +215,13 @@ fn needs_decoding(raw: &[u8]) -> bool {
 
 /// Invalid percent-encoding stays unchanged.
 fn decode(raw: &[u8], how: Coded, out: &mut Vec<u8>) {
-    if how != Coded::Pair || memchr::memchr(b'+', raw).is_none() {
-        out.extend(percent_decode(raw));
-        return;
+    match how {
+        Coded::Pair => form::decode(raw, out),
+        _ => out.extend(percent_decode(raw)),
     }
-    let blank = |byte: &u8| if *byte == b'+' { b' ' } else { *byte };
-    out.extend(percent_decode(&raw.iter().map(blank).collect::<Vec<u8>>()));
 }
-
-/// All but the unreserved characters (RFC 3986 §2.3).
-const WORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same, except characters without a special meaning in a path or query.
-const PART: &AsciiSet = &WORD
+const PART: &AsciiSet = &RESERVED
     .remove(b'@')
     .remove(b':')
     .remove(b'!')
@@ -241,7 +237,7 @@ const PAIR: &AsciiSet = &PART.remove(b'/').remove(b'?');
 
 fn encode(text: &[u8], how: Coded, out: &mut Vec<u8>) {
     let encoded = match how {
-        Coded::Word => WORD,
+        Coded::Word => RESERVED,
         Coded::Path => PATH,
         Coded::Pair => PAIR,
     };

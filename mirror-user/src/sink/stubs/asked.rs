@@ -2,7 +2,6 @@
 
 use std::io;
 
-use percent_encoding::percent_decode;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -10,6 +9,7 @@ use super::NotExported;
 use crate::http::coding;
 use crate::http::message::{Exchange, Message};
 use crate::http::target::{RequestTarget, TargetForm};
+use crate::rules::form;
 use crate::rules::redact::is_token;
 use crate::sink::decoded::{as_text, content};
 use crate::sink::jsonl::text;
@@ -237,11 +237,7 @@ fn body(request: &Message, content_type: &str) -> io::Result<Result<AskedBody, N
 /// Names and values of a query or a form, decoded; `None` if they are no text then.
 fn pairs(query: &[u8]) -> Option<Vec<(String, Matched)>> {
     let parts = query.split(|byte| *byte == b'&').filter(|part| !part.is_empty());
-    let decoded = |part: &[u8]| {
-        let spaced: Vec<u8> =
-            part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        percent_decode(&spaced).decode_utf8().ok().map(std::borrow::Cow::into_owned)
-    };
+    let decoded = |part: &[u8]| String::from_utf8(form::decoded(part)).ok();
     parts
         .map(|part| {
             let at = part.iter().position(|byte| *byte == b'=').unwrap_or(part.len());

@@ -13,6 +13,7 @@ use strum::IntoStaticStr;
 
 use crate::http::coding;
 use crate::json_path::{Paths, States};
+use crate::rules::multipart::parameter;
 
 /// A longer canonical body is known by its SHA-256, so that a stub of an upload costs no memory. Differing fields of
 /// bodies are named up to this length.
@@ -159,12 +160,7 @@ impl Writer<'_> {
 /// The boundary of a multipart type (RFC 2046 §5.1.1).
 fn boundary(media: &[u8]) -> Option<&[u8]> {
     let is_multipart = media.get(..10)?.eq_ignore_ascii_case(b"multipart/");
-    let mut parameters = media.split(|byte| *byte == b';').skip(1).map(<[u8]>::trim_ascii);
-    let value = parameters.find_map(|parameter| {
-        let (name, value) = parameter.split_at_checked(b"boundary=".len())?;
-        name.eq_ignore_ascii_case(b"boundary=").then_some(value)
-    })?;
-    let value = value.strip_prefix(b"\"").and_then(|v| v.strip_suffix(b"\"")).unwrap_or(value);
+    let value = parameter(media, b"boundary")?;
     (is_multipart && !value.is_empty()).then_some(value)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn canonical(path: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// What `%41` at the start stands for, and what is behind it.
-pub(super) fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
+fn decoded(text: &[u8]) -> Option<(u8, &[u8])> {
     let [b'%', high, low, rest @ ..] = text else { return None };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let value = digit(high)? << 4 | digit(low)?;

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::path::{decoded, is_unreserved};
+use percent_encoding::percent_encode;
+
+use super::path::is_unreserved;
+use crate::rules::form::{self, RESERVED};
 
 /// Parameters sorted by name, those of one name in their order, without `ignored` ones.
 pub(super) fn canonical<'a>(query: &'a [u8], ignored: &[Vec<u8>]) -> Cow<'a, [u8]> {
@@ -10,18 +13,19 @@ pub(super) fn canonical<'a>(query: &'a [u8], ignored: &[Vec<u8>]) -> Cow<'a, [u8
         return Cow::Borrowed(query);
     }
     let mut all: Vec<(Vec<u8>, Vec<u8>)> = parameters(query)
-        .map(|(name, value)| (plain(name), plain(value)))
+        .map(|(name, value)| (form::decoded(name), form::decoded(value)))
         .filter(|(name, _)| !ignored.contains(name))
         .collect();
     all.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let encoded = |text| percent_encode(text, RESERVED).flat_map(str::bytes);
     let mut out = Vec::with_capacity(query.len());
     for (name, value) in &all {
         if !out.is_empty() {
             out.push(b'&');
         }
-        encode(name, &mut out);
+        out.extend(encoded(name));
         out.push(b'=');
-        encode(value, &mut out);
+        out.extend(encoded(value));
     }
     Cow::Owned(out)
 }
@@ -51,33 +55,4 @@ fn is_canonical(query: &[u8]) -> bool {
             && !name.is_empty()
             && [name, value].iter().all(|part| part.iter().all(|b| is_unreserved(*b)))
     })
-}
-
-/// Without percent-encoding, and with spaces for `+`, as forms have it (WHATWG URL §5.1).
-fn plain(text: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, after @ ..] = rest {
-        let (byte, after) = match (decoded(rest), first) {
-            (Some(decoded), _) => decoded,
-            (None, b'+') => (b' ', after),
-            (None, _) => (*first, after),
-        };
-        out.push(byte);
-        rest = after;
-    }
-    out
-}
-
-fn encode(text: &[u8], out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text {
-        match is_unreserved(*byte) {
-            true => out.push(*byte),
-            false => {
-                let digit = |place: u8| DIGITS.get(usize::from(place)).copied().unwrap_or(b'0');
-                out.extend([b'%', digit(byte >> 4), digit(byte & 0xf)]);
-            }
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 
 use super::sites::cookie_kind;
 use super::table::Lookup;
@@ -11,9 +11,7 @@ use super::tokens::{
     SECRET, is_distinctive, is_id_name, is_secret_name, kind_of_name, resource_of,
 };
 use super::translate::{Awaited, Translator};
-
-/// The characters that are percent-encoded in a URL or a form: all but RFC 3986's unreserved ones.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::rules::form::RESERVED;
 
 /// The delimiters at which a text is split if it is not a value as a whole: first those of a
 /// field's value, then those of a URL.
@@ -107,7 +105,7 @@ impl<'a> Translator<'a> {
 
     fn put(&self, value: &str, out: &mut String) {
         if self.encodes {
-            out.extend(utf8_percent_encode(value, ENCODED));
+            out.extend(utf8_percent_encode(value, RESERVED));
         } else {
             out.push_str(value);
         }
@@ -229,7 +227,7 @@ impl<'a> Translator<'a> {
             Err(_) => false,
         };
         if changed {
-            out.extend(utf8_percent_encode(&new, ENCODED));
+            out.extend(utf8_percent_encode(&new, RESERVED));
         } else {
             out.push_str(raw);
         }

@@ -48,6 +48,14 @@ fn read(file: &std::fs::File) -> Result<Vec<u8>, Unredactable> {
     Ok(bytes)
 }
 
+/// True for a field that is a digest of the body: wrong once the body was changed, and before, something to try values
+/// against.
+pub(super) fn is_digest(name: &[u8]) -> bool {
+    const DIGESTS: [&[u8]; 5] =
+        [b"content-md5", b"content-digest", b"digest", b"repr-digest", b"x-amz-content-sha256"];
+    DIGESTS.iter().any(|digest| digest.eq_ignore_ascii_case(name))
+}
+
 /// Frames content like the original body; a chunked one becomes a single chunk.
 pub(super) fn frame(framing: BodyLength, content: Vec<u8>, trailer: &[u8]) -> Vec<u8> {
     if framing != BodyLength::Chunked {

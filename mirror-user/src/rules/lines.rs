@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::baggage;
-use super::body_mark::describes_body;
+use super::framing::is_digest;
 use super::tag::{Baggage, Marks, NotSent};
 use super::trace::{LINK, Trace, TraceIds, TraceParent};
 use crate::http::message::{ExchangeId, Head, HeaderLine, Message, StartLine, Version};
@@ -123,7 +123,7 @@ impl<'a> Lines<'a> {
                 Role::Baggage | Role::TraceParent | Role::TraceState | Role::Other
                     if has_connection && self.connection_lists(name) => {}
                 Role::TraceParent | Role::TraceState | Role::Other if marks.edits.hides(name) => {}
-                Role::Other if new_length.is_some() && describes_body(name) => {}
+                Role::Other if new_length.is_some() && is_digest(name) => {}
                 Role::Host => {
                     host_missing &= value.is_empty();
                     self.write_line(line, out, |out| marks.host.apply(value, target, out));

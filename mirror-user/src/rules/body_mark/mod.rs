@@ -86,13 +86,6 @@ impl BodyMarks {
     }
 }
 
-/// Fields that say what the body's bytes were before it was marked: digests would be wrong.
-pub(super) fn describes_body(name: &[u8]) -> bool {
-    const DIGESTS: [&[u8]; 5] =
-        [b"content-md5", b"content-digest", b"digest", b"repr-digest", b"x-amz-content-sha256"];
-    DIGESTS.iter().any(|digest| digest.eq_ignore_ascii_case(name))
-}
-
 /// Pieces of a text that are replaced, in order.
 struct Splices<'a> {
     text: &'a [u8],

@@ -120,8 +120,8 @@ impl<'a> RequestFacts<'a> {
     /// The value of this cookie (RFC 6265 §5.4), from the first `Cookie` line that contains it.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<&'a [u8]> {
-        let cookies = self.head.fields().filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"));
-        cookies.flat_map(|(_, value)| value.split(|byte| *byte == b';')).find_map(|pair| {
+        let cookies = self.head.values("cookie");
+        cookies.flat_map(|value| value.split(|byte| *byte == b';')).find_map(|pair| {
             let pair = pair.trim_ascii();
             let at = memchr(b'=', pair)?;
             (pair.get(..at)? == name.as_bytes()).then(|| pair.get(at.saturating_add(1)..))?

@@ -30,15 +30,13 @@ fn is_false(is: &bool) -> bool {
 
 /// Those of a request (§4.2).
 pub(super) fn sent(head: &Head) -> Vec<Cookie> {
-    let fields = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
-    let pairs = fields.flat_map(|(_, value)| value.split(|byte| *byte == b';'));
+    let pairs = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
     pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()).map(pair).collect()
 }
 
 /// Those of a response (§4.1).
 pub(super) fn set(head: &Head) -> Vec<Cookie> {
-    let fields = head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"set-cookie"));
-    fields.map(|(_, value)| cookie(value)).collect()
+    head.values("set-cookie").map(cookie).collect()
 }
 
 fn cookie(value: &[u8]) -> Cookie {

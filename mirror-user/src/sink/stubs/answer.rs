@@ -51,9 +51,8 @@ impl Answer {
             Err(_) => return Ok(Err(NotExported::BodyNotKept)),
         };
         let named: Vec<String> = head
-            .fields()
-            .filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"))
-            .flat_map(|(_, value)| value.split(|byte| *byte == b','))
+            .values("connection")
+            .flat_map(|value| value.split(|byte| *byte == b','))
             .map(|name| text(name.trim_ascii()).to_ascii_lowercase())
             .collect();
         let stays = |name: &str| {

@@ -71,9 +71,8 @@ impl Recorded {
 fn closes(response: &Message) -> bool {
     use crate::http::message::StartLine::Status;
     let says = |option: &str| {
-        let values =
-            response.head.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"connection"));
-        let mut options = values.flat_map(|(_, value)| value.split(|byte| *byte == b','));
+        let values = response.head.values("connection");
+        let mut options = values.flat_map(|value| value.split(|byte| *byte == b','));
         options.any(|it| it.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
     };
     let is_old = matches!(response.head.start, Status { version: Version::Http10, .. });

@@ -1,11 +1,11 @@
 //! Marks in the body, by its type: repeated flags on the command line, maps in a file.
 
 use clap::builder::ValueParser;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgMatches};
 use serde_json::{Value as Json, json};
 
 use super::define::{Setting, Slot, settings};
-use super::slot::help;
+use super::fields::{over, repeated};
 use crate::rules::body_mark::{BodyMarks, JsonMark};
 use crate::yaml::{Node, Reader, Value as Tree, write};
 
@@ -37,18 +37,6 @@ pub struct JsonMarks(pub Vec<JsonMark>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyFields(pub Vec<(String, String)>);
 
-/// `own` over `under`: those of `under` with other names stay, before the others.
-fn over<T: Clone>(own: &mut Vec<T>, under: &[T], is_same: impl Fn(&T, &T) -> bool) {
-    let others: Vec<T> =
-        under.iter().filter(|it| !own.iter().any(|own| is_same(own, it))).cloned().collect();
-    own.splice(0..0, others);
-}
-
-fn arg(setting: &'static Setting, arg: Arg) -> Arg {
-    let help = help(setting, "; repeat for more");
-    arg.help(help).value_name(setting.value).action(ArgAction::Append)
-}
-
 impl Slot for JsonMarks {
     fn is_given(&self) -> bool {
         !self.0.is_empty()
@@ -58,8 +46,8 @@ impl Slot for JsonMarks {
         over(&mut self.0, &under.0, |one, other| one.path() == other.path());
     }
 
-    fn define(setting: &'static Setting, define: Arg) -> Arg {
-        arg(setting, define).value_parser(ValueParser::new(str::parse::<JsonMark>))
+    fn define(setting: &'static Setting, arg: Arg) -> Arg {
+        repeated(setting, arg).value_parser(ValueParser::new(str::parse::<JsonMark>))
     }
 
     fn take(matches: &mut ArgMatches, flag: &str) -> Self {
@@ -136,8 +124,8 @@ impl Slot for BodyFields {
         over(&mut self.0, &under.0, |one, other| one.0 == other.0);
     }
 
-    fn define(setting: &'static Setting, define: Arg) -> Arg {
-        arg(setting, define).value_parser(ValueParser::new(field))
+    fn define(setting: &'static Setting, arg: Arg) -> Arg {
+        repeated(setting, arg).value_parser(ValueParser::new(field))
     }
 
     fn take(matches: &mut ArgMatches, flag: &str) -> Self {

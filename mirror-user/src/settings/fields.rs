@@ -13,24 +13,30 @@ use crate::yaml::{Node, Reader, write};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldLines(pub Vec<(String, String)>);
 
+/// Name by name: those of `under` with other names stay, before `own`.
+pub(super) fn over<T: Clone>(own: &mut Vec<T>, under: &[T], is_same: impl Fn(&T, &T) -> bool) {
+    let others: Vec<T> =
+        under.iter().filter(|it| !own.iter().any(|own| is_same(own, it))).cloned().collect();
+    own.splice(0..0, others);
+}
+
+/// A flag for each name.
+pub(super) fn repeated(setting: &'static Setting, arg: Arg) -> Arg {
+    let help = help(setting, "; repeat for more");
+    arg.help(help).value_name(setting.value).action(ArgAction::Append)
+}
+
 impl Slot for FieldLines {
     fn is_given(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Field by field: fields of `under` with other names stay.
     fn over(&mut self, under: &Self) {
-        let own = std::mem::take(&mut self.0);
-        let is_own = |name: &str| own.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
-        let others = under.0.iter().filter(|(name, _)| !is_own(name)).cloned();
-        self.0 = others.collect();
-        self.0.extend(own);
+        over(&mut self.0, &under.0, |(one, _), (other, _)| one.eq_ignore_ascii_case(other));
     }
 
     fn define(setting: &'static Setting, arg: Arg) -> Arg {
-        let help = help(setting, "; repeat for more");
-        let arg = arg.help(help).value_name(setting.value).action(ArgAction::Append);
-        arg.value_parser(ValueParser::new(field_line))
+        repeated(setting, arg).value_parser(ValueParser::new(field_line))
     }
 
     fn take(matches: &mut ArgMatches, flag: &str) -> Self {

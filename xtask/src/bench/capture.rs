@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -121,6 +121,23 @@ fn nginx(folder: &Path, port: u16) -> anyhow::Result<Guard> {
     let mut nginx = Guard(child);
     wait_for_port(port, &mut nginx.0)?;
     Ok(nginx)
+}
+
+/// The configuration of an nginx of one thread that gives `body` to everybody, at `listen`.
+pub(super) fn nginx_config(folder: &Path, listen: &str, body: &str) -> anyhow::Result<PathBuf> {
+    let name = folder.display();
+    let config = folder.join("nginx.conf");
+    fs::write(
+        &config,
+        format!(
+            "daemon off; master_process off; user root; pid {name}/pid; error_log stderr crit;\n\
+             events {{ worker_connections 4096; }}\n\
+             http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {name}/b;\n\
+             proxy_temp_path {name}/p; fastcgi_temp_path {name}/f; uwsgi_temp_path {name}/u; scgi_temp_path {name}/s;\n\
+             server {{ listen {listen}; location / {{ return 200 \"{body}\"; }} }} }}\n"
+        ),
+    )?;
+    Ok(config)
 }
 
 #[expect(clippy::disallowed_methods, reason = "waits for a real server")]

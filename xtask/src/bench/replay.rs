@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::capture::{self, Guard};
+use super::capture::{self, Guard, nginx_config};
 use super::lab::{cpu_time, in_namespace};
 use super::live::interrupt;
 use super::load::{Times, ask};
@@ -203,7 +203,7 @@ impl Bench {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let folder = self.scratch.join("nginx");
         fs::create_dir(&folder)?;
-        let config = nginx_config(&folder, &format!("127.0.0.1:{port}"))?;
+        let config = nginx_config(&folder, &format!("127.0.0.1:{port}"), "hello")?;
         let child =
             Command::new("nginx").arg("-c").arg(&config).spawn().context("nginx: cannot be run")?;
         let mut process = Guard(child);
@@ -245,22 +245,6 @@ fn number(value: &Value, pointer: &str) -> anyhow::Result<f64> {
     number.with_context(|| format!("no number at {pointer}"))
 }
 
-fn nginx_config(folder: &Path, listen: &str) -> anyhow::Result<PathBuf> {
-    let name = folder.display();
-    let config = folder.join("nginx.conf");
-    fs::write(
-        &config,
-        format!(
-            "daemon off; master_process off; user root; pid {name}/pid; error_log stderr crit;\n\
-             events {{ worker_connections 4096; }}\n\
-             http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {name}/b;\n\
-             proxy_temp_path {name}/p; fastcgi_temp_path {name}/f; uwsgi_temp_path {name}/u; scgi_temp_path {name}/s;\n\
-             server {{ listen {listen}; location / {{ return 200 \"hello\"; }} }} }}\n"
-        ),
-    )?;
-    Ok(config)
-}
-
 /// Three namespaces: customers, production, and the target; gone when this is dropped.
 struct Lab {
     names: [String; 3],
@@ -297,7 +281,7 @@ impl Lab {
         let nginx = |name: &str, nice: &str| -> anyhow::Result<Guard> {
             let folder = scratch.join(name);
             fs::create_dir(&folder)?;
-            let config = nginx_config(&folder, "8080")?;
+            let config = nginx_config(&folder, "8080", "hello")?;
             let command = ["nice", "-n", nice, "nginx", "-c", &config.to_string_lossy()];
             Ok(Guard(in_namespace(name, &command).spawn().context("nginx: cannot be run")?))
         };

@@ -4,12 +4,14 @@
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::capture::{self, Guard};
+use super::capture::{self, Guard, nginx_config};
 use super::lab::cpu_time;
 use super::replay::{wait_until_said, wrk_number};
 use super::{Contender, median};
@@ -75,7 +77,7 @@ fn record(path: &Path) -> anyhow::Result<()> {
     let mut file = BufWriter::new(fs::File::create(path)?);
     for n in 0..STUBS {
         let target = format!("/v1/users/{n}?page=1&source=web");
-        let body = base64_of(&format!("{n:0BODY_BYTES$}").into_bytes());
+        let body = BASE64.encode(format!("{n:0BODY_BYTES$}"));
         let line = serde_json::json!({
             "id": format!("{n}-0"),
             "request": { "method": "GET", "target": target, "headers": [["Host", "users.internal"]] },
@@ -93,22 +95,6 @@ fn record(path: &Path) -> anyhow::Result<()> {
         writeln!(file, "{line}")?;
     }
     Ok(file.flush()?)
-}
-
-/// RFC 4648 §4, of digits.
-fn base64_of(bytes: &[u8]) -> String {
-    const CODE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for three in bytes.chunks(3) {
-        let word = three.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte));
-        let word = word << (8 * (3 - three.len()));
-        for place in 0..4 {
-            let digit = (word >> (18 - 6 * place) & 0x3f) as usize;
-            let is_there = place <= three.len();
-            out.push(if is_there { CODE.get(digit).map_or('=', |c| char::from(*c)) } else { '=' });
-        }
-    }
-    out
 }
 
 /// A server under measurement.
@@ -141,7 +127,7 @@ impl Server {
 
     fn nginx(scratch: &Path) -> anyhow::Result<Self> {
         let address = free_address()?;
-        let config = nginx_config(scratch, &address)?;
+        let config = nginx_config(scratch, &address, &"0".repeat(BODY_BYTES))?;
         let child = Command::new("nginx").arg("-c").arg(&config).spawn();
         let mut process = Guard(child.context("nginx: cannot be run")?);
         let port = address.rsplit(':').next().unwrap_or_default().parse()?;
@@ -165,20 +151,4 @@ impl Server {
 
 fn free_address() -> anyhow::Result<String> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
-fn nginx_config(folder: &Path, listen: &str) -> anyhow::Result<PathBuf> {
-    let (name, body) = (folder.display(), "0".repeat(BODY_BYTES));
-    let config = folder.join("nginx.conf");
-    fs::write(
-        &config,
-        format!(
-            "daemon off; master_process off; user root; pid {name}/pid; error_log stderr crit;\n\
-             events {{ worker_connections 4096; }}\n\
-             http {{ access_log off; keepalive_requests 100000000; client_body_temp_path {name}/b;\n\
-             proxy_temp_path {name}/p; fastcgi_temp_path {name}/f; uwsgi_temp_path {name}/u; scgi_temp_path {name}/s;\n\
-             server {{ listen {listen}; location / {{ return 200 \"{body}\"; }} }} }}\n"
-        ),
-    )?;
-    Ok(config)
 }

@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::response;
+use common::pair;
 use libfuzzer_sys::fuzz_target;
-use mirror_compare::comparison::{Comparison, Options, Pair, Spec};
+use mirror_compare::comparison::{Comparison, Options, Spec};
 use mirror_compare::gate::Gate;
-use mirror_compare::pair::{Answer, Request};
 
 fuzz_target!(|input: (&str, &[u8], &[u8], &str)| {
     let (spec, left, right, gate) = input;
@@ -16,14 +15,7 @@ fuzz_target!(|input: (&str, &[u8], &[u8], &str)| {
     let Ok((options, gate)) = spec.options(Options::default()) else { return };
     let mut comparison = Comparison::new(options);
     let kind = b"application/json";
-    comparison.push(&Pair {
-        id: "1".into(),
-        request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
-        production: response(kind, left),
-        candidate: Answer::Response(response(kind, right)),
-        control: None,
-        again: None,
-    });
+    comparison.push(&pair(kind, left, right));
     let report = comparison.report();
     let _ = gate.map(|gate| gate.judge(&report));
 });

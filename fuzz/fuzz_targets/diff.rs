@@ -6,25 +6,17 @@ mod common;
 
 use std::sync::Arc;
 
-use common::response;
+use common::pair;
 use libfuzzer_sys::fuzz_target;
-use mirror_compare::comparison::{Comparison, Options, Pair};
+use mirror_compare::comparison::{Comparison, Options};
 use mirror_compare::lift::{Content, lift};
 use mirror_compare::limits::Limits;
-use mirror_compare::pair::{Answer, Request};
 use mirror_compare::report::html::Page;
 use mirror_compare::report::table::Table;
 use mirror_compare::report::{Finding, junit};
 
 fn push(comparison: &mut Comparison, kind: &[u8], left: &[u8], right: &[u8]) -> Arc<Finding> {
-    comparison.push(&Pair {
-        id: "1".into(),
-        request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
-        production: response(kind, left),
-        candidate: Answer::Response(response(kind, right)),
-        control: None,
-        again: None,
-    })
+    comparison.push(&pair(kind, left, right))
 }
 
 /// True if it is read as what its type says.

@@ -6,10 +6,9 @@ mod common;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use common::response;
+use common::pair;
 use libfuzzer_sys::fuzz_target;
 use mirror_compare::comparison::{Options, Pair};
-use mirror_compare::pair::{Answer, Request};
 use mirror_user::admin::Access;
 use mirror_user::dashboard::{Watched, answer};
 use mirror_user::sink::compare::Shared;
@@ -32,11 +31,7 @@ fn page() -> Arc<Watched> {
         let kind = b"application/json";
         comparison.lock().push(&Pair {
             id: n.to_string().into(),
-            request: Request { method: "GET", target: "/a", fields: &[], body: b"" },
-            production: response(kind, left.as_bytes()),
-            candidate: Answer::Response(response(kind, right.as_bytes())),
-            control: None,
-            again: None,
+            ..pair(kind, left.as_bytes(), right.as_bytes())
         });
     }
     Watched::new(comparison)

@@ -167,6 +167,11 @@ fn recorded(cases: &[Case]) -> Vec<u8> {
     talk.close().pcap()
 }
 
+/// The command that exports a recording with all that is in it.
+fn export<'a>(from: &'a str, to: &'a Path, format: &'a str) -> [&'a str; 9] {
+    ["capture", "--redact", "none", "--from", from, "--to", plain(to), "--format", format]
+}
+
 fn plain(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -271,20 +276,10 @@ fn wiremock_answers_every_exported_request_as_it_was_recorded() {
     let cases = cases();
     let from = workspace.file("day.pcap", &recorded(&cases));
     let folder = workspace.path("stubs");
-    mirror(&[
-        "capture",
-        "--redact",
-        "none",
-        "--from",
-        &from,
-        "--to",
-        plain(&folder),
-        "--format",
-        "wiremock",
-    ])
-    .exits_with(0)
-    .says(&format!("seen {0} = delivered {0}", cases.len()))
-    .says("requests 28, answers 31, merged 2");
+    mirror(&export(&from, &folder, "wiremock"))
+        .exits_with(0)
+        .says(&format!("seen {0} = delivered {0}", cases.len()))
+        .says("requests 28, answers 31, merged 2");
     let server = WireMock::start(&folder);
     answers_as_recorded(&server, &cases);
     // The last answer of a sequence repeats, and what means the same is the same.
@@ -498,17 +493,7 @@ fn a_place_for_stubs_is_not_overwritten_unless_asked() {
     let folder = workspace.path("stubs");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("mine"), "mine").unwrap();
-    let args = [
-        "capture",
-        "--redact",
-        "none",
-        "--from",
-        &from,
-        "--to",
-        plain(&folder),
-        "--format",
-        "wiremock",
-    ];
+    let args = export(&from, &folder, "wiremock");
     mirror(&args).exits_with(2).complains(&["stubs", "not empty", "--overwrite"]);
     mirror(&[&args[..], &["--overwrite"]].concat()).exits_with(0);
     let mappings = read(&folder.join("mappings/users.internal_8080.json"));

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::{JSON, asked, case, cases, plain, read, recorded};
+use super::{JSON, asked, case, cases, export, plain, read, recorded};
 use crate::support::{Workspace, mirror};
 
 fn description() -> (Workspace, Value) {
@@ -97,20 +97,10 @@ fn artefacts_of_microcks_begin_lines_as_it_looks_for_them_and_have_one_answer_fo
     ));
     let from = workspace.file("day.pcap", &recorded(&cases));
     let folder = workspace.path("shop");
-    mirror(&[
-        "capture",
-        "--redact",
-        "none",
-        "--from",
-        &from,
-        "--to",
-        plain(&folder),
-        "--format",
-        "microcks",
-    ])
-    .exits_with(0)
-    // The first three answers of the sequence.
-    .says("examples_left_out 3");
+    mirror(&export(&from, &folder, "microcks"))
+        .exits_with(0)
+        // The first three answers of the sequence.
+        .says("examples_left_out 3");
     let job = &read(&folder.join("openapi.json"))["paths"]["/v1/job"]["get"]["responses"];
     assert_eq!(
         job["200"]["content"]["text/plain"]["examples"],

@@ -8,16 +8,14 @@
 # stays in it, and what production does later does not come. So runs are short, and each begins with a new clone.
 set -eu
 
-: "${PRODUCTION:?a connection string}" "${GOLDEN:?a connection string}"
+. "$(dirname "$0")/connect.sh"
 patience=${PATIENCE:-60}
 
-production() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$PRODUCTION" "$@"; }
-golden() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$GOLDEN" "$@"; }
 # A later parameter wins, so that the same string leads to another database of the server.
 beside() {
     database=$1
     shift
-    psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$GOLDEN dbname=$database" "$@"
+    run "$GOLDEN dbname=$database" "$@"
 }
 
 create() {

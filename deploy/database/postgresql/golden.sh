@@ -10,12 +10,9 @@
 # there and empty. PRODUCTION's user may replicate and read the published tables; GOLDEN's is a superuser.
 set -eu
 
-: "${PRODUCTION:?a connection string}" "${GOLDEN:?a connection string}"
 here=$(dirname "$0")
+. "$here/connect.sh"
 patience=${PATIENCE:-600}
-
-production() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$PRODUCTION" "$@"; }
-golden() { psql --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --dbname "$GOLDEN" "$@"; }
 
 # until_true WHAT QUERY: waits until the query at the golden database says t.
 until_true() {

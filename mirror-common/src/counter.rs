@@ -39,11 +39,14 @@ pub enum Outcome {
     /// Watched, but it interrupted [`SCRATCH_PLACES`](crate::SCRATCH_PLACES) others on its CPU that
     /// were being copied.
     NoScratch = 15,
+    /// Watched and in the sample, but of a connection that the guard leaves out for now, because nobody could take what it
+    /// would cost.
+    LoadShed = 16,
 }
 
 impl Outcome {
     /// Every outcome, in the order of the counters.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Copied,
         Self::NotTcp,
         Self::NotWatched,
@@ -60,6 +63,7 @@ impl Outcome {
         Self::SampledOut,
         Self::NotRequest,
         Self::NoScratch,
+        Self::LoadShed,
     ];
 
     /// Its name in summaries.
@@ -82,6 +86,7 @@ impl Outcome {
             Self::SampledOut => "sampled_out",
             Self::NotRequest => "not_request",
             Self::NoScratch => "no_scratch",
+            Self::LoadShed => "load_shed",
         }
     }
 }

@@ -61,6 +61,9 @@ impl Switch {
 pub struct Settings {
     /// A connection is wanted when its [hash](Ends::hash) is below this, out of [`SAMPLE_ALL`].
     pub sample: u64,
+    /// The part of the sample that is copied at the moment, by the same hash: no more than `sample`, and less while
+    /// the guard sheds load.
+    pub copied: u64,
     /// The reader is woken when the bytes that wait in the ring pass this number.
     pub wake_bytes: u32,
     /// So many bytes are copied of a packet to the server, from its link header on.
@@ -101,7 +104,7 @@ pub mod flag {
     pub const OWN_SOCKETS: u32 = 1 << 12;
 }
 
-const _: () = assert!(size_of::<Settings>() == 24 && align_of::<Settings>() == 8);
+const _: () = assert!(size_of::<Settings>() == 32 && align_of::<Settings>() == 8);
 
 /// Settings and the ports that are watched: what one look-up gives.
 #[repr(C)]
@@ -221,8 +224,11 @@ impl Settings {
         if !self.wants_side(way, direction) {
             return Err(Outcome::OtherSide);
         }
-        if self.sample < SAMPLE_ALL && u64::from(ends.hash()) >= self.sample {
-            return Err(Outcome::SampledOut);
+        if self.copied < SAMPLE_ALL {
+            let hash = u64::from(ends.hash());
+            if hash >= self.copied {
+                return Err(if hash >= self.sample { Outcome::SampledOut } else { Outcome::LoadShed });
+            }
         }
         if self.wants_addresses(networks, ends, way) { Ok(()) } else { Err(Outcome::OtherNetwork) }
     }
@@ -300,8 +306,9 @@ impl Settings {
         let mut bytes = [0; size_of::<Self>()];
         let words = [self.wake_bytes, self.snaplen_to_server, self.snaplen_to_client, self.flags];
         let words = words.iter().flat_map(|word| word.to_ne_bytes());
-        for (byte, value) in
-            bytes.iter_mut().zip(self.sample.to_ne_bytes().into_iter().chain(words))
+        let samples = [self.sample, self.copied];
+        let samples = samples.iter().flat_map(|sample| sample.to_ne_bytes());
+        for (byte, value) in bytes.iter_mut().zip(samples.chain(words))
         {
             *byte = value;
         }

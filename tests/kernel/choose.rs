@@ -331,10 +331,10 @@ fn another_thread_lowers_the_sample_and_stops_the_copying() {
         };
         let ask = |n: u32| drop(lab.curl(&[&format!("{URL}/n/{n}")]));
         ask(1);
-        in_thread(|control| control.set_sample(Sample::percent(0.0)).unwrap());
+        in_thread(|control| control.limit_sample(Sample::percent(0.0)).unwrap());
         ask(2);
-        assert!(refused(&source, Outcome::SampledOut) > 0);
-        in_thread(|control| control.set_sample(Sample::ALL).unwrap());
+        assert!(refused(&source, Outcome::LoadShed) > 0);
+        in_thread(|control| control.limit_sample(Sample::ALL).unwrap());
         ask(3);
         assert_eq!(refused(&source, Outcome::Paused), 0);
         in_thread(|control| control.set_copying(false).unwrap());

@@ -97,7 +97,7 @@ fn a_processor_limit_lowers_the_sample_under_load_and_raises_it_afterwards() {
         says(&mirror, "sample raised", raised + 1);
         let summary = mirror.summary();
         assert_balance(&summary);
-        assert!(dropped(&summary, "kernel", "sampled_out") > 0, "{summary:#}");
+        assert!(dropped(&summary, "kernel", "load_shed") > 0, "{summary:#}");
         assert!(summary["notes"].to_string().contains("smallest_sample_one_in"), "{summary:#}");
     });
 }

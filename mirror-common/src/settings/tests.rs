@@ -22,12 +22,19 @@ fn the_switch_changes_one_byte() {
 
 #[test]
 fn settings_stand_in_the_map_field_by_field() {
-    let settings =
-        Settings { sample: 1, wake_bytes: 2, snaplen_to_server: 3, snaplen_to_client: 4, flags: 5 };
+    let settings = Settings {
+        sample: 1,
+        copied: 2,
+        wake_bytes: 3,
+        snaplen_to_server: 4,
+        snaplen_to_client: 5,
+        flags: 6,
+    };
     let bytes = settings.to_bytes();
     assert_eq!(bytes[..8], 1_u64.to_ne_bytes());
-    for (place, value) in [2_u32, 3, 4, 5].into_iter().enumerate() {
-        assert_eq!(bytes[8 + place * 4..][..4], value.to_ne_bytes());
+    assert_eq!(bytes[8..16], 2_u64.to_ne_bytes());
+    for (place, value) in [3_u32, 4, 5, 6].into_iter().enumerate() {
+        assert_eq!(bytes[16 + place * 4..][..4], value.to_ne_bytes());
     }
 }
 
@@ -48,6 +55,7 @@ fn ends(client: [u8; 4], server: [u8; 4]) -> Ends {
 
 const ALL: Settings = Settings {
     sample: SAMPLE_ALL,
+    copied: SAMPLE_ALL,
     wake_bytes: 0,
     snaplen_to_server: 0,
     snaplen_to_client: 0,
@@ -91,8 +99,10 @@ fn sides_need_a_direction() {
 fn a_sample_of_nothing_and_requests_alone() {
     let nets = OneNet(List::Either, Listed::Included);
     let ends = ends([10, 0, 0, 1], [10, 0, 0, 2]);
-    let none = Settings { sample: 0, ..ALL };
+    let none = Settings { sample: 0, copied: 0, ..ALL };
     assert_eq!(none.judge(&nets, &ends, Way::ToServer, None), Err(Outcome::SampledOut));
+    let shed = Settings { copied: 0, ..ALL };
+    assert_eq!(shed.judge(&nets, &ends, Way::ToServer, None), Err(Outcome::LoadShed));
     let requests = Settings { flags: flag::REQUESTS_ONLY, ..ALL };
     assert_eq!(requests.judge(&nets, &ends, Way::ToServer, None), Ok(()));
     assert_eq!(requests.judge(&nets, &ends, Way::ToClient, None), Err(Outcome::NotRequest));

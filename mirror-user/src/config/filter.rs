@@ -31,6 +31,8 @@ pub(super) fn guard(args: &GuardSettings) -> Limits {
     Limits {
         cpu: args.cpu_limit.map(|percent| percent.0 / 100.0),
         memory: args.memory_limit.map(|bytes| bytes.0),
+        shed_load: args.shed_load.unwrap_or_default(),
+        min_sample: args.min_sample.map(|percent| percent.0 / 100.0),
         pause_file: args.pause_file.clone(),
     }
 }

@@ -183,7 +183,7 @@ impl Config {
             );
             ensure!(
                 guard == guard::Limits::default(),
-                "--cpu-limit, --memory-limit, --pause-file: apply to interfaces only; leave them out"
+                "--cpu-limit, --memory-limit, --shed-load, --min-sample, --pause-file: apply to interfaces only; leave them out"
             );
             filter::ensure_of_files(&choice)?;
         }

@@ -1,37 +1,51 @@
-//! Keeps mirror's use of CPU and memory within its limits, so that production does not notice it, and
-//! pauses copying on request.
+//! Keeps mirror out of production's way: within its limits of CPU and memory, out of processors that production needs, and
+//! from capturing what no target takes. Pauses copying on request.
 //!
-//! Input: the limits ([`Limits`]), signals, a pause file. Output: the share of connections that the
-//! kernel program copies, set through its [`Control`]. It runs on a thread of its own, so that it works
+//! Input: the limits ([`Limits`]), the load of the host, what targets take, signals, a pause file. Output: the share of
+//! connections that the kernel program copies, set through its [`Control`]; what is left out is counted there as
+//! `load_shed`. It runs on a thread of its own, so that it works
 //! when the pipeline is overloaded. It never fails a run; each step is reported as an event and counted.
 
+mod counts;
+mod deliveries;
+mod excess;
 mod governor;
+mod host;
 mod usage;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
+use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
-use self::governor::{Governor, Step};
-use self::usage::Usage;
+pub use self::counts::{Counts, Figures, Last};
+use self::deliveries::Deliveries;
+pub use self::excess::Cause;
+use self::governor::{Bounds, Governor, Measured, Step};
+pub use self::host::Host;
+use self::host::HostMeter;
+use self::usage::{Usage, Used};
 use crate::filter::Sample;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
 use crate::shutdown::Stop;
+use crate::sink::replay::ReplayMonitors;
 use crate::source::live::pods::PauseSwitch;
 use crate::source::live::{Control, Meter};
-use crate::stats::{Note, Topic};
 
 /// How often signals and the pause file are polled: half of the 100 ms within which copying must stop.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Polls for each measurement: one second, long enough that a short burst does not count as load.
 const POLLS_PER_MEASUREMENT: u32 = 20;
+
+/// The smallest sample unless asked otherwise: what is left then is the cost of skipping packets.
+const MIN_SAMPLE: f64 = 0.001;
 
 /// How much of the host mirror may use.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,65 +54,42 @@ pub struct Limits {
     pub cpu: Option<f64>,
     /// Bytes of resident memory.
     pub memory: Option<u64>,
+    /// When load is shed for production's or a target's sake.
+    pub shed_load: ShedLoad,
+    /// The smallest share of connections that is copied, above 0 and up to 1; `None`: [`MIN_SAMPLE`].
+    pub min_sample: Option<f64>,
     /// While this file exists, nothing is copied.
     pub pause_file: Option<PathBuf>,
 }
 
-/// Counts of what the guard has done.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pauses: AtomicU64,
-    lowered: AtomicU64,
-    raised: AtomicU64,
-    /// The smallest share of connections that was ever copied, out of 2³²; 0 if it was never lowered.
-    smallest: AtomicU64,
-    /// Share of one CPU that was used in the last second, as the bits of an `f64`; NaN before the first.
-    cpu: AtomicU64,
-    limits: Limits,
+/// When fewer connections are copied because targets do not take more, or production needs the processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, EnumIter, EnumMessage, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ShedLoad {
+    /// While only targets get the traffic, and no gate is to judge it
+    #[default]
+    Auto,
+    /// Also for files and reports, which then lack connections
+    Always,
+    /// Never
+    Off,
 }
 
-/// What the guard has done so far, and within which limits.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Figures {
-    /// How often copying was paused.
-    pub pauses: u64,
-    /// How often the sample was lowered.
-    pub lowered: u64,
-    /// How often it was raised again.
-    pub raised: u64,
-    /// Share of one CPU that was used in the last second, the kernel programs included; `None` without a
-    /// limit, as nothing is measured then.
-    pub cpu: Option<f64>,
-    /// Its limits.
-    pub limits: Limits,
-}
-
-impl Counts {
-    fn within(limits: Limits) -> Self {
-        Self { limits, cpu: AtomicU64::new(f64::NAN.to_bits()), ..Self::default() }
+impl Limits {
+    /// True when something can change the sample.
+    fn govern(&self, has_targets: bool) -> bool {
+        let sheds = match self.shed_load {
+            ShedLoad::Auto => has_targets,
+            ShedLoad::Always => true,
+            ShedLoad::Off => false,
+        };
+        sheds || self.cpu.is_some() || self.memory.is_some()
     }
 
-    /// The counts so far.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        Figures {
-            pauses: self.pauses.load(Relaxed),
-            lowered: self.lowered.load(Relaxed),
-            raised: self.raised.load(Relaxed),
-            cpu: Some(f64::from_bits(self.cpu.load(Relaxed))).filter(|cpu| cpu.is_finite()),
-            limits: self.limits.clone(),
-        }
-    }
-
-    /// The counts for the summary.
-    #[must_use]
-    pub fn note(&self) -> Option<Note> {
-        let smallest = self.smallest.load(Relaxed);
-        let one_in = Sample::ALL.threshold().checked_div(smallest).unwrap_or(0);
-        let counts = [&self.pauses, &self.lowered, &self.raised].map(|count| count.load(Relaxed));
-        let [pauses, lowered, raised] = counts;
-        let counts = [("pauses", pauses), ("lowered", lowered), ("raised", raised)];
-        Note::new(Topic::Guard, counts.into_iter().chain([("smallest_sample_one_in", one_in)]))
+    fn bounds(&self) -> Bounds {
+        let halvings = -self.min_sample.unwrap_or(MIN_SAMPLE).log2();
+        // Down to the smallest sample, not below it; a float is cut to the bounds of the integer.
+        Bounds { cpu: self.cpu, memory: self.memory, steps: halvings as u32 }
     }
 }
 
@@ -107,6 +98,8 @@ pub struct Guard {
     limits: Limits,
     control: Control,
     usage: Usage,
+    host: HostMeter,
+    deliveries: Deliveries,
     governor: Governor,
     counts: Arc<Counts>,
     /// Also pauses, beside signals and the file.
@@ -115,15 +108,18 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard for the kernel program behind `control`.
+    /// A guard for the kernel program behind `control`, whose packets go to `targets` if there are any.
     #[must_use]
-    pub fn new(limits: Limits, control: Control, meter: Meter) -> Self {
+    pub fn new(limits: Limits, control: Control, meter: Meter, targets: ReplayMonitors) -> Self {
+        let usage = Usage::new(meter);
         Self {
-            governor: Governor::new(limits.cpu, limits.memory),
+            governor: Governor::new(limits.bounds()),
             counts: Arc::new(Counts::within(limits.clone())),
             limits,
             control,
-            usage: Usage::new(meter),
+            host: HostMeter::new(usage.measured_at()),
+            usage,
+            deliveries: Deliveries::new(targets),
             switch: PauseSwitch::default(),
             paused: false,
         }
@@ -159,7 +155,7 @@ impl Guard {
                 let file = self.limits.pause_file.as_ref();
                 let asked = signalled || self.switch.is_on();
                 self.pause(asked || file.is_some_and(|file| file.exists()));
-                if self.governor.governs() {
+                if self.limits.govern(self.deliveries.has_targets()) {
                     poll = (poll + 1) % POLLS_PER_MEASUREMENT;
                     self.measure(poll);
                 }
@@ -194,9 +190,8 @@ impl Guard {
     fn measure(&mut self, poll: u32) {
         match poll {
             0 => {
-                let used = self.usage.since_last();
-                self.counts.cpu.store(used.cpu.to_bits(), Relaxed);
-                if let Some(step) = self.governor.judge(used) {
+                let measured = self.measured();
+                if let Some(step) = self.governor.judge(&measured) {
                     self.step(step);
                 }
             }
@@ -205,21 +200,32 @@ impl Guard {
         }
     }
 
+    fn measured(&mut self) -> Measured {
+        let used = self.usage.since_last();
+        let host = self.host.since_last(self.usage.measured_at());
+        let delivered = self.deliveries.since_last();
+        let sheds = match self.limits.shed_load {
+            ShedLoad::Auto => delivered.may_be_less,
+            ShedLoad::Always => true,
+            ShedLoad::Off => false,
+        };
+        let Used { cpu, .. } = used;
+        self.counts.found(Last { cpu: Some(cpu), host });
+        Measured { used, host: host.filter(|_| sheds), taken: delivered.taken.filter(|_| sheds) }
+    }
+
     fn step(&mut self, step: Step) {
         let sample = Sample::out_of_2_32(self.governor.threshold());
-        if let Err(error) = self.control.set_sample(sample) {
+        if let Err(error) = self.control.limit_sample(sample) {
             emit!(GuardFailed, "{error:#}");
             return;
         }
         let counter = match step {
-            Step::Down(_) => &self.counts.lowered,
+            Step::Down(why) => &self.counts.lowered[why.cause()],
             Step::Up => &self.counts.raised,
         };
         counter.fetch_add(1, Relaxed);
-        let smallest = self.counts.smallest.load(Relaxed);
-        if smallest == 0 || sample.threshold() < smallest {
-            self.counts.smallest.store(sample.threshold(), Relaxed);
-        }
+        self.counts.sampled(sample);
         let one_in = Sample::ALL.threshold() / sample.threshold().max(1);
         match step {
             Step::Down(why) => emit!(

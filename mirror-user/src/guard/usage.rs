@@ -33,6 +33,12 @@ impl Usage {
         self.meter.begin();
     }
 
+    /// When the last measurement was made, on the monotonic clock.
+    pub(super) fn measured_at(&self) -> Duration {
+        let [wall, _] = self.last;
+        wall
+    }
+
     /// What was used since the last call. The time of the kernel programs is the number of packets
     /// times the cost of a packet while it was measured: measuring makes every BPF program of the host
     /// slower, so it is done for a twentieth of the time only.

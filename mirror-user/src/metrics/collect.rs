@@ -9,7 +9,7 @@ use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 use super::figures::{Capture, Figures};
 use super::ready::NotReady;
 use super::table::Metric;
-use crate::guard;
+use crate::guard::{self, Host, Last};
 use crate::pipeline::Reloads;
 use crate::process::Process;
 use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, RuleFigures, SpanCounts};
@@ -260,10 +260,19 @@ fn pods(points: &mut Points, pods: &PodFigures) {
 
 fn guard(points: &mut Points, guard: &guard::Figures) {
     points.whole(Metric::GuardPauses, &[], guard.pauses);
-    points.whole(Metric::GuardSampleSteps, &["lowered"], guard.lowered);
-    points.whole(Metric::GuardSampleSteps, &["raised"], guard.raised);
-    if let Some(cpu) = guard.cpu {
+    for (cause, count) in guard.lowered {
+        points.whole(Metric::GuardSampleSteps, &["lowered", cause.into()], count);
+    }
+    points.whole(Metric::GuardSampleSteps, &["raised", "headroom"], guard.raised);
+    let Last { cpu, host } = guard.last;
+    if let Some(cpu) = cpu {
         points.put(Metric::GuardCpu, &[], Value::Real(cpu));
+    }
+    if let Some(Host { idle, waiting, softirq, memory, .. }) = host {
+        points.put(Metric::HostIdle, &[], Value::Real(idle));
+        points.put(Metric::HostWaiting, &[], Value::Real(waiting));
+        points.put(Metric::HostSoftirq, &[], Value::Real(softirq));
+        points.put(Metric::HostMemoryWaiting, &[], Value::Real(memory));
     }
     if let Some(cpu) = guard.limits.cpu {
         points.put(Metric::GuardCpuLimit, &[], Value::Real(cpu));

@@ -158,7 +158,8 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     let replays = Replays::new(monitors, progress.clone());
     let (guard, live) = match live {
         Some(Live { control, meter, health, pause }) => {
-            let guard = Guard::new(guard, control.clone(), meter).paused_by(pause);
+            let targets = replays.monitors.clone();
+            let guard = Guard::new(guard, control.clone(), meter, targets).paused_by(pause);
             let guard = guard.start(stop.clone())?;
             (Some(guard), Some((health, control)))
         }

@@ -10,6 +10,7 @@ use super::define::settings;
 use super::shares::{CpuLimit, MemoryLimit, Percent};
 use super::snaplen::SnaplenPart;
 use crate::filter::{NetworkRule, Side};
+use crate::guard::ShedLoad;
 use crate::rules::select::PortRange;
 use crate::source::live::{Hook, KernelLog, Order, PodSelection};
 use crate::units::Bytes;
@@ -97,6 +98,10 @@ settings! {
         setting cpu_limit: Option<CpuLimit> { key: "cpu-limit" }
         /// Sample fewer connections while mirror uses more memory than this (interfaces only)
         setting memory_limit: Option<MemoryLimit> { key: "memory-limit" }
+        /// Sample fewer connections while no target takes what is captured, or while production needs the processors that mirror uses (interfaces only)
+        setting shed_load: Option<ShedLoad> { key: "shed-load", default: "auto" }
+        /// The smallest percentage of connections that is captured when load is shed or a limit is exceeded (interfaces only)
+        setting min_sample: Option<Percent> { key: "min-sample", default: "0.1" }
         /// Pause capturing while this file exists (interfaces only). SIGUSR1 also pauses, SIGUSR2 resumes
         setting pause_file: Option<PathBuf> { key: "pause-file" }
     }

@@ -76,6 +76,7 @@ impl Compared {
         let meeting = Meeting::new(self.control.is_some());
         candidate.observer = Some(meeting.observer(Role::Candidate));
         candidate.ask_again = self.ask_again;
+        candidate.needs_all = self.gate.is_some();
         Beside { meeting, compared: self }
     }
 }

@@ -14,6 +14,7 @@ use super::pace::{CopyCount, Speed};
 use super::shares::{CpuLimit, FailureShare, MemoryLimit, Percent, Threshold};
 use super::snaplen::SnaplenPart;
 use crate::filter::{NetworkRule, Side};
+use crate::guard::ShedLoad;
 use crate::rules::Noise;
 use crate::rules::redact::{Detector, Preset};
 use crate::rules::select::PortRange;
@@ -134,6 +135,7 @@ words! {
     Baggage: "BAGGAGE";
     Ambiguous: "AMBIGUOUS";
     Noise: "drop|keep";
+    ShedLoad: "WHEN";
     Victim: "WHICH";
     IdleClose: "WHAT";
     Preset: "PRESET";

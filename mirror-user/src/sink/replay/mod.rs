@@ -43,7 +43,7 @@ use self::key::ExchangeKey;
 pub use self::load::breaker::{BreakerOptions, BreakerState};
 use self::load::ramp::Ramp;
 pub use self::load::ramp::RampOptions;
-pub use self::monitor::{ReplayMonitor, ReplayMonitors};
+pub use self::monitor::{ReplayMonitor, ReplayMonitors, Taken};
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 pub use self::outcome::buckets::{BOUNDS_MICROS, Distribution};
 use self::outcome::by_rule::ByRule;
@@ -109,6 +109,8 @@ pub struct ReplaySink {
     by_rule: ByRule,
     observer: Option<Arc<dyn OutcomeObserver>>,
     ask_again: Portion,
+    /// As [`ReplayOptions::needs_all`].
+    needs_all: bool,
     /// Queued requests whose responses of production are needed; `None` without correlation.
     open: Option<HashSet<ExchangeKey>>,
     /// The number of this pass over the capture.
@@ -155,6 +157,7 @@ impl ReplaySink {
             by_rule: ByRule::default(),
             observer: options.observer.clone(),
             ask_again: options.ask_again,
+            needs_all: options.needs_all,
             open: options.correlate.then(HashSet::new),
             pass: 0,
             queue: Arc::clone(&queue),
@@ -183,6 +186,7 @@ impl ReplaySink {
             target: Arc::clone(&self.target),
             queue: Arc::clone(&self.queue),
             rules: self.by_rule.rules(),
+            needs_all: self.needs_all,
             report: Arc::clone(&self.report),
         }
     }

@@ -7,12 +7,26 @@ use super::outcome::by_rule::Rules;
 use super::outcome::figures::ReplayFigures;
 use super::{ReplayProgress, ReplayReport};
 
+/// What a target was offered, and what it did not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Requests that were to be replayed.
+    pub offered: u64,
+    /// Those of them for which the target, or the queue in front of it, had no room.
+    pub not_taken: u64,
+    /// As [`ReplayOptions::needs_all`](super::ReplayOptions::needs_all).
+    pub needs_all: bool,
+    /// False once the replay has ended.
+    pub is_running: bool,
+}
+
 /// Reads the counters of a running replay, and its report at the end.
 #[derive(Clone)]
 pub struct ReplayMonitor {
     pub(super) target: Arc<str>,
     pub(super) queue: Arc<Queue>,
     pub(super) rules: Rules,
+    pub(super) needs_all: bool,
     pub(super) report: Arc<OnceLock<ReplayReport>>,
 }
 
@@ -51,6 +65,14 @@ impl ReplayMonitor {
         figures
     }
 
+    /// What its target was offered so far, and did not take.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        let [offered, not_taken] = self.queue.counters.offered_and_not_taken();
+        let (needs_all, is_running) = (self.needs_all, !self.has_ended());
+        Taken { offered, not_taken, needs_all, is_running }
+    }
+
     /// The report; `None` until the sink has finished.
     #[must_use]
     pub fn report(&self) -> Option<ReplayReport> {
@@ -75,10 +97,22 @@ impl ReplayMonitors {
         self.list().push(monitor);
     }
 
+    /// True if there was none so far.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
     /// Those that have not ended.
     #[must_use]
     pub fn running(&self) -> Vec<ReplayMonitor> {
         self.list().iter().filter(|one| !one.has_ended()).cloned().collect()
+    }
+
+    /// What each target was offered and did not take, in the order in which they were added.
+    #[must_use]
+    pub fn taken(&self) -> Vec<Taken> {
+        self.list().iter().map(ReplayMonitor::taken).collect()
     }
 
     /// The reports of those that have ended.

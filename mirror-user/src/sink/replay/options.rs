@@ -64,6 +64,8 @@ pub struct ReplayOptions {
     /// Which part of the safe requests the target is asked twice, one time after the other, so that the observer sees
     /// what differs between two responses to the same request.
     pub ask_again: Portion,
+    /// True if somebody judges all of the traffic, so that no less of it may be captured because the target is slow.
+    pub needs_all: bool,
 }
 
 impl ReplayOptions {
@@ -91,6 +93,7 @@ impl ReplayOptions {
             fail_on: Vec::new(),
             observer: None,
             ask_again: Portion::NONE,
+            needs_all: false,
         }
     }
 

@@ -63,12 +63,12 @@ impl Control {
         state.apply(choice).inspect_err(|_| self.watch.set(before))
     }
 
-    /// Limits the share of connections that is copied, whatever the choice says: the smaller of both
-    /// samples is in force. For the guard.
+    /// Limits the share of connections that is copied, whatever the choice says: what the choice wants and this leaves out
+    /// is counted as `load_shed`. For the guard.
     ///
     /// # Errors
     /// When the kernel refuses it; the old limit then stays in force.
-    pub fn set_sample(&self, sample: Sample) -> anyhow::Result<()> {
+    pub fn limit_sample(&self, sample: Sample) -> anyhow::Result<()> {
         let mut state = self.state();
         let before = std::mem::replace(&mut state.sample_limit, sample);
         let outcome = state.apply(&self.watch.choice());
@@ -145,7 +145,7 @@ impl ProgramState {
         self.write_networks(slot, choice).context("the networks could not be written")?;
         let settings = choice.settings();
         let settings = Settings {
-            sample: settings.sample.min(self.sample_limit.threshold()),
+            copied: settings.sample.min(self.sample_limit.threshold()),
             wake_bytes: self.wake_bytes,
             flags: settings.flags | self.flags,
             ..settings

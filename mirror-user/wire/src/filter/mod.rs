@@ -152,6 +152,7 @@ impl Choice {
         };
         Settings {
             sample: self.sample.0,
+            copied: self.sample.0,
             snaplen_to_server: self.snaplen.to_server,
             snaplen_to_client: self.snaplen.to_client,
             flags: requests_only | every_kind | direction | side | self.nets.flags(),

@@ -124,6 +124,25 @@ impl NotDelivered {
 }
 
 impl NotDelivered {
+    /// True if the target, or this replay, had no room for it or did not come to it in time: with fewer requests, more of
+    /// them would be taken.
+    pub(in crate::sink::replay) fn was_not_taken(self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull
+                | Self::Displaced
+                | Self::Shed
+                | Self::NoDescriptor
+                | Self::ConnectRefused
+                | Self::ConnectTimeout
+                | Self::ConnectFailed
+                | Self::ProxyRefused
+                | Self::HandshakeFailed
+                | Self::BreakerOpen
+                | Self::ResponseTimeout
+        )
+    }
+
     /// True if another attempt may succeed.
     pub(in crate::sink::replay) fn may_retry(self) -> bool {
         self.attribution() == Attribution::Target

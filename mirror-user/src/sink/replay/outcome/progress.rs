@@ -344,4 +344,11 @@ impl Counters {
     pub(in crate::sink::replay) fn account(&self) -> Account {
         self.request_counts().account()
     }
+
+    /// Requests that were offered, and those of them for which there was no room.
+    pub(in crate::sink::replay) fn offered_and_not_taken(&self) -> [u64; 2] {
+        let counts = self.request_counts();
+        let not_taken = counts.dropped.iter().filter(|(why, _)| why.was_not_taken());
+        [counts.offered, not_taken.map(|(_, n)| n).sum()]
+    }
 }

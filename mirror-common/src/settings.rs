@@ -227,7 +227,11 @@ impl Settings {
         if self.copied < SAMPLE_ALL {
             let hash = u64::from(ends.hash());
             if hash >= self.copied {
-                return Err(if hash >= self.sample { Outcome::SampledOut } else { Outcome::LoadShed });
+                return Err(if hash >= self.sample {
+                    Outcome::SampledOut
+                } else {
+                    Outcome::LoadShed
+                });
             }
         }
         if self.wants_addresses(networks, ends, way) { Ok(()) } else { Err(Outcome::OtherNetwork) }
@@ -308,8 +312,7 @@ impl Settings {
         let words = words.iter().flat_map(|word| word.to_ne_bytes());
         let samples = [self.sample, self.copied];
         let samples = samples.iter().flat_map(|sample| sample.to_ne_bytes());
-        for (byte, value) in bytes.iter_mut().zip(samples.chain(words))
-        {
+        for (byte, value) in bytes.iter_mut().zip(samples.chain(words)) {
             *byte = value;
         }
         bytes

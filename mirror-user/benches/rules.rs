@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,9 @@ use mirror_user::http::{HttpOptions, HttpTable};
 use mirror_user::packet::{InterfaceId, Timestamp};
 use mirror_user::rules::Rules;
 use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
+use mirror_user::rules::tag::Marks;
+use mirror_user::sink::Sink;
+use mirror_user::sink::replay::{Pace, ReplayOptions, ReplaySink, Target, Victim, WhenFull};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
 
 /// 500 bytes as a browser sends them.
@@ -113,5 +117,37 @@ fn clear(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, choose, clear);
+/// What a request costs for which the queue has no room, beside one that is redacted and marked first.
+fn drop_at_full_queue(c: &mut Criterion) {
+    let mut group = c.benchmark_group("full queue");
+    let key = Some(Key::new([7; 32]).unwrap());
+    let options = RedactOptions { key, ..RedactOptions::preset(Preset::Credentials) };
+    let mut rules = rules("regex: \"/api/v2/[a-z]+\"");
+    rules.redactor = Some(Arc::new(Redactor::new(options).unwrap().unwrap()));
+    // It accepts and never responds, so that the first request takes all the room there is.
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", target.local_addr().unwrap());
+    let mut options =
+        ReplayOptions::new(Marks::default(), Pace::Live, WhenFull::Drop(Victim::Newest));
+    options.limits.queue_requests = 1;
+    let mut sink =
+        ReplaySink::start(Target::parse(&url).unwrap(), options, Arc::default()).unwrap();
+    sink.accept(&rules.clear(asked(GET)).unwrap()).unwrap();
+    let exchange = asked(GET);
+    group.bench_function("50 rules, judged and dropped", |bencher| {
+        bencher.iter(|| {
+            assert!(sink.is_full());
+            sink.refuse(&rules.judge(black_box(&exchange)).unwrap());
+        });
+    });
+    group.bench_function("50 rules, credentials, redacted and marked", |bencher| {
+        bencher.iter(|| {
+            let cleared = rules.clear(black_box(exchange.clone())).unwrap();
+            cleared.shadow_request(&Marks::default(), "staging:8080").is_ok()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, choose, clear, drop_at_full_queue);
 criterion_main!(benches);

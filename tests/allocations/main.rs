@@ -1,5 +1,6 @@
 //! What the path of a packet allocates: decode, tcp and http nothing for a packet within a message
-//! and a few times for a message; a rule that does not match nothing, however many there are. What
+//! and a few times for a message; a rule that does not match nothing, however many there are; a request that is dropped
+//! because queues are full nothing. What
 //! connections take is what `docs/limits.md` says.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,6 +9,7 @@
 #[allow(unreachable_pub, reason = "there is no outside of a test")]
 mod wire;
 
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,7 +18,11 @@ use mirror_user::decode::{Decoder, Limits};
 use mirror_user::http::message::{Exchange, Moment};
 use mirror_user::http::{BodyKeep, HttpOptions, HttpTable, ResponseProgress, ResponseReader};
 use mirror_user::packet::{InterfaceId, LinkType, Packet, Timestamp};
+use mirror_user::rules::redact::{Key, Preset, RedactOptions, Redactor};
+use mirror_user::rules::tag::Marks;
 use mirror_user::rules::{NotCleared, Rules};
+use mirror_user::sink::Sink;
+use mirror_user::sink::replay::{Pace, ReplayOptions, ReplaySink, Target, Victim, WhenFull};
 use mirror_user::tcp::event::{Change, ConnId, Peers, Side, StreamEvent};
 use mirror_user::tcp::{FlowTable, TcpLimits};
 use wire::Talk;
@@ -81,6 +87,33 @@ fn a_rule_that_does_not_match_allocates_nothing() {
         });
         assert_eq!(info.count_total, 0, "{count} rules: {info:?}");
     }
+}
+
+#[test]
+fn a_request_for_which_nobody_has_room_allocates_nothing() {
+    // A target that accepts and never responds: the first request takes all the room there is.
+    let target = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", target.local_addr().unwrap());
+    let when_full = WhenFull::Drop(Victim::Newest);
+    let mut options = ReplayOptions::new(Marks::default(), Pace::Live, when_full);
+    options.limits.queue_requests = 1;
+    let stop = Arc::default();
+    let mut sink = ReplaySink::start(Target::parse(&url).unwrap(), options, stop).unwrap();
+    let key = Some(Key::new([7; 32]).unwrap());
+    let redact = RedactOptions { key, ..RedactOptions::preset(Preset::Credentials) };
+    let mut rules = Rules::for_targets();
+    rules.redactor = Redactor::new(redact).unwrap().map(Arc::new);
+    assert!(!sink.is_full());
+    sink.accept(&rules.clear(asked(0)).unwrap()).unwrap();
+    let exchange = asked(1);
+    let info = allocation_counter::measure(|| {
+        assert!(sink.is_full());
+        sink.refuse(&rules.judge(&exchange).unwrap());
+    });
+    assert_eq!(info.count_total, 0, "{info:?}");
+    let account = sink.account();
+    assert!(account.balances(), "{account}");
+    assert_eq!((account.seen, account.dropped_for("queue_full")), (2, 1));
 }
 
 /// As many as the tcp room keeps open.

@@ -131,10 +131,12 @@ fn files_have_no_production_to_guard() {
 /// Runs a program on a terminal of its own, which closes when the program has said something that
 /// stands in its first argument. Ends with the program's exit code.
 const TERMINAL: &str = r#"
-import os, pty, sys
+import os, pty, signal, sys
 until, program = sys.argv[1].encode(), sys.argv[2:]
 process, terminal = pty.fork()
 if process == 0:
+    # Ignored where the tests themselves run below nohup.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.execv(program[0], program)
 said = b""
 while until not in said:

@@ -172,7 +172,9 @@ impl Governor {
 
     fn own_cpu(&self, used: Used) -> Finding {
         match self.bounds.cpu {
-            Some(allowed) if used.cpu > allowed => Finding::Excess(Excess::Cpu(used.cpu, allowed), 1),
+            Some(allowed) if used.cpu > allowed => {
+                Finding::Excess(Excess::Cpu(used.cpu, allowed), 1)
+            }
             Some(allowed) if used.cpu >= allowed * CPU_HEADROOM => Finding::Enough,
             _ => Finding::Headroom,
         }
@@ -183,7 +185,9 @@ impl Governor {
             Some(allowed) if used.memory > allowed => {
                 Finding::Excess(Excess::Memory(used.memory, allowed), 1)
             }
-            Some(allowed) if used.memory as f64 >= allowed as f64 * MEMORY_HEADROOM => Finding::Enough,
+            Some(allowed) if used.memory as f64 >= allowed as f64 * MEMORY_HEADROOM => {
+                Finding::Enough
+            }
             _ => Finding::Headroom,
         }
     }

@@ -88,7 +88,8 @@ impl Totals {
             return None;
         }
         let own = came(self.own_waiting, last.own_waiting);
-        let anybody = came(self.waiting[0], last.waiting[0]).max(came(self.waiting[1], last.waiting[1]));
+        let anybody =
+            came(self.waiting[0], last.waiting[0]).max(came(self.waiting[1], last.waiting[1]));
         Some(Host {
             processors: f64::from(self.processors),
             idle: idle / all,
@@ -127,7 +128,11 @@ fn own_waiting() -> Duration {
     let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let waited = threads.map(|thread| {
         let schedstat = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        schedstat.split_ascii_whitespace().nth(1).and_then(|waited| waited.parse().ok()).unwrap_or(0)
+        schedstat
+            .split_ascii_whitespace()
+            .nth(1)
+            .and_then(|waited| waited.parse().ok())
+            .unwrap_or(0)
     });
     Duration::from_nanos(waited.fold(0, u64::saturating_add))
 }
@@ -190,6 +195,8 @@ mod tests {
         // At least one tick must pass.
         let begun = std::time::Instant::now();
         let load = std::iter::repeat_with(|| meter.since_last(begun.elapsed())).flatten().next();
-        assert!(load.is_some_and(|load| load.processors >= 1.0 && (0.0..=1.0).contains(&load.idle)));
+        assert!(
+            load.is_some_and(|load| load.processors >= 1.0 && (0.0..=1.0).contains(&load.idle))
+        );
     }
 }

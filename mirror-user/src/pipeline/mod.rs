@@ -159,6 +159,16 @@ impl Pipeline {
                 continue;
             }
             self.counts.requests += u64::from(counts);
+            if exchange.request.is_some() && nobody_has_room(&self.rules, &self.outlets) {
+                match self.rules.judge(&exchange) {
+                    Ok(judged) => {
+                        self.counts.cleared += 1;
+                        self.outlets.iter_mut().for_each(|outlet| outlet.refuse(&judged));
+                    }
+                    Err(why) => self.counts.dropped.count(why),
+                }
+                continue;
+            }
             match self.rules.clear(exchange) {
                 Ok(cleared) => {
                     self.counts.cleared += u64::from(counts);
@@ -211,4 +221,10 @@ impl Pipeline {
         }
         outcome.and(self.retired.finish())
     }
+}
+
+/// True while an exchange costs what counting it costs. Never where responses are wanted: whoever compares or translates
+/// them is told of each request.
+fn nobody_has_room(rules: &Rules, outlets: &[Outlet]) -> bool {
+    !rules.remembers_open() && outlets.iter().all(|outlet| outlet.sink.is_full())
 }

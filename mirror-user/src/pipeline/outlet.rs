@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::rules::Cleared;
 use crate::rules::route::TargetId;
+use crate::rules::{Cleared, Judged};
 use crate::sink::Sink;
 use crate::stats::{Account, Note};
 
@@ -45,6 +45,14 @@ impl Outlet {
         match &self.target {
             Some(target) if !cleared.goes_to(target.id) => Ok(()),
             _ => self.sink.accept(cleared),
+        }
+    }
+
+    /// Counts an exchange that it has no room for.
+    pub(super) fn refuse(&mut self, judged: &Judged) {
+        match &self.target {
+            Some(target) if !judged.goes_to(target.id) => {}
+            _ => self.sink.refuse(judged),
         }
     }
 

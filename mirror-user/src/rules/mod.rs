@@ -66,7 +66,7 @@ impl Cleared {
     /// True if the rules send it to `target`.
     #[must_use]
     pub fn goes_to(&self, target: TargetId) -> bool {
-        self.route.as_ref().is_none_or(|route| route.targets.contains(target))
+        goes_to(self.route.as_ref(), target)
     }
 
     /// Its priority when the queue is full.
@@ -96,6 +96,32 @@ impl Cleared {
         }
         tag::sendable(request, tag::Ambiguous::Hold).err().map(Into::into)
     }
+}
+
+/// What the rules say of an exchange of which nothing is made, because nobody has room for it. It holds nothing of the
+/// exchange.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    route: Option<Route>,
+}
+
+impl Judged {
+    /// True if the rules send it to `target`.
+    #[must_use]
+    pub fn goes_to(&self, target: TargetId) -> bool {
+        goes_to(self.route.as_ref(), target)
+    }
+
+    /// Name of the rule that cleared it; `None` without rules.
+    #[must_use]
+    pub fn rule_name(&self) -> Option<&Arc<str>> {
+        self.route.as_ref().map(|route| &route.name)
+    }
+}
+
+/// Without rules, everything goes everywhere.
+fn goes_to(route: Option<&Route>, target: TargetId) -> bool {
+    route.is_none_or(|route| route.targets.contains(target))
 }
 
 /// Why an exchange was not cleared: "it was …".
@@ -221,6 +247,14 @@ impl Rules {
             open.remember(id, Decision { verdict: verdict.clone(), request });
         }
         Ok(Cleared { exchange, route: verdict?, redactor: self.redactor.clone() })
+    }
+
+    /// Judges an exchange and makes nothing of it: it is not redacted, and not remembered for later events.
+    ///
+    /// # Errors
+    /// The reason why it may not leave.
+    pub fn judge(&mut self, exchange: &Exchange) -> Result<Judged, NotCleared> {
+        self.decide(exchange).map(|route| Judged { route })
     }
 
     fn decide(&mut self, exchange: &Exchange) -> Result<Option<Route>, NotCleared> {

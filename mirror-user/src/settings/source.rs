@@ -99,7 +99,7 @@ settings! {
         /// Sample fewer connections while mirror uses more memory than this (interfaces only)
         setting memory_limit: Option<MemoryLimit> { key: "memory-limit" }
         /// Sample fewer connections while no target takes what is captured, or while production needs the processors that mirror uses (interfaces only)
-        setting shed_load: Option<ShedLoad> { key: "shed-load", default: "auto" }
+        setting shed_load: Option<ShedLoad> { key: "shed-load", env: "MIRROR_SHED_LOAD", default: "auto" }
         /// The smallest percentage of connections that is captured when load is shed or a limit is exceeded (interfaces only)
         setting min_sample: Option<Percent> { key: "min-sample", default: "0.1" }
         /// Pause capturing while this file exists (interfaces only). SIGUSR1 also pauses, SIGUSR2 resumes

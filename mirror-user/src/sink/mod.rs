@@ -18,7 +18,7 @@ mod url;
 
 use std::time::Duration;
 
-use crate::rules::Cleared;
+use crate::rules::{Cleared, Judged};
 use crate::stats::{Account, Note, Responses};
 
 /// Takes cleared exchanges.
@@ -32,6 +32,17 @@ pub trait Sink: Send {
     /// # Errors
     /// If the sink cannot continue, for example because the disk is full.
     fn accept(&mut self, cleared: &Cleared) -> anyhow::Result<()>;
+
+    /// True while it has no room for any exchange. Then [`refuse`](Self::refuse) may be called in place of
+    /// [`accept`](Self::accept), so that nothing is redacted, marked or copied that is dropped anyway.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Counts an exchange that is dropped because [`it is full`](Self::is_full).
+    fn refuse(&mut self, judged: &Judged) {
+        let _ = judged;
+    }
 
     /// Handles an event that is not an exchange. Most sinks ignore these.
     fn on(&mut self, event: Event<'_>) {

@@ -103,6 +103,11 @@ impl Lab {
         Ok(lab)
     }
 
+    /// The name of the server's namespace.
+    pub(super) fn server_name(&self) -> &str {
+        &self.server
+    }
+
     /// Both ends of the cable take packets as long as IPv4 can say.
     pub(super) fn let_pass_large_packets(&self) -> anyhow::Result<()> {
         for (namespace, device) in [(&self.server, CABLE), (&self.client, "cli")] {

@@ -10,6 +10,7 @@ mod offline;
 mod program;
 mod replay;
 mod rules;
+mod shadow;
 mod stub;
 
 use std::fmt;
@@ -28,7 +29,6 @@ const ROUNDS: usize = 5;
 /// Runs the bench that `args` name.
 pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
     match args {
-        ["live", "compare", options @ ..] => live::compare(&Options::of(options)?),
         ["live", options @ ..] => live::run(&Options::of(options)?),
         ["kernel"] => program::run(),
         // By `live`, in the customers' namespace.
@@ -36,6 +36,9 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
             load::run(address.parse()?, rate.parse()?, seconds.parse()?)
         }
         ["offline", options @ ..] => offline::run(&Options::of(options)?),
+        ["shadow", options @ ..] => shadow::run(&Options::of(options)?),
+        // By `shadow`, in the server's namespace.
+        ["late", address] => shadow::serve_late(address.parse()?),
         ["rules"] => rules::run(),
         ["compare"] => compare::run(),
         ["compare", "pairs"] => compare::pairs(),
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live [compare] [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], stub, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live or shadow [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], stub, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

@@ -53,6 +53,7 @@ use self::outcome::log::RequestLog;
 use self::outcome::misdirected::Misdirected;
 pub use self::outcome::not_delivered::{Attribution, NotDelivered};
 pub use self::outcome::observer::{OutcomeObserver, ShadowOutcome, ShadowResponse};
+use self::outcome::progress::Observers;
 pub use self::outcome::progress::ReplayProgress;
 use self::outcome::reasons::Reasons;
 pub use self::outcome::report::ReplayReport;
@@ -74,9 +75,10 @@ pub use self::transport::tls::TlsOptions;
 use crate::http::message::Moment;
 use crate::logging::emit;
 use crate::privileges::{self, Duty};
-use crate::rules::Cleared;
+use crate::rules::route::Priority;
 use crate::rules::sample::Portion;
 use crate::rules::tag::Marks;
+use crate::rules::{Cleared, Judged};
 use crate::sink::{Event, Sink};
 use crate::stats::{Account, Note, Responses, Topic};
 
@@ -253,6 +255,23 @@ impl Sink for ReplaySink {
             self.replay(cleared, request, copy);
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        // They are told of each request, with what became of it.
+        let tells_of_each = self.log.is_some() || self.spans.is_some() || self.observer.is_some();
+        // It looks at the clock at each request.
+        let ramps = self.ramp.is_some();
+        !tells_of_each && !ramps && self.room(Priority::High).is_err()
+    }
+
+    fn refuse(&mut self, judged: &Judged) {
+        for _ in 0..self.copies.count {
+            self.queue.counters.offered.fetch_add(1, Relaxed);
+            let rule = judged.rule_name().map(|rule| self.by_rule.offered(rule));
+            let observers = Observers { rule, ..Observers::default() };
+            self.queue.counters.settle(Err(NotDelivered::QueueFull), observers);
+        }
     }
 
     fn on(&mut self, event: Event<'_>) {

@@ -18,6 +18,7 @@ use super::{NotDelivered, ReplaySink, WhenFull, clock};
 use crate::http::message::{Exchange, Message, StartLine};
 use crate::logging::emit;
 use crate::rules::Cleared;
+use crate::rules::route::Priority;
 
 /// Makes the draw for asking again another one than that of samples, which would else ask all of a sample again, or none.
 const AGAIN: u64 = 0x6167_6169_6e00_0000;
@@ -32,9 +33,13 @@ impl ReplaySink {
         let id = cleared.exchange().id;
         let connection = id.connection;
         let inside = self.window.contains(request.started.earlier(self.shift));
-        let shadow = match inside {
-            true => cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from),
-            false => Err(NotDelivered::OutsideTime),
+        let shadow = match (inside, self.room(cleared.priority())) {
+            (false, _) => Err(NotDelivered::OutsideTime),
+            // Nothing is made for a request that would be dropped.
+            (true, Err(why)) => Err(why),
+            (true, Ok(())) => {
+                cleared.shadow_request(marks, &self.target).map_err(NotDelivered::from)
+            }
         };
         let due = shadow.as_ref().ok().and_then(|_| {
             let offset = self.copies.offset(connection.number(), copy);
@@ -105,6 +110,14 @@ impl ReplaySink {
                 open.clear();
             }
             open.insert(ExchangeKey { session, index });
+        }
+    }
+
+    /// Whether the queue has room for a small request of this priority. One that would wait for room has it.
+    pub(super) fn room(&self, priority: Priority) -> Result<(), NotDelivered> {
+        match self.when_full {
+            WhenFull::Drop(victim) => self.queue.room(priority, victim),
+            WhenFull::Wait => Ok(()),
         }
     }
 

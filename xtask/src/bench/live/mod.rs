@@ -11,7 +11,8 @@ use anyhow::ensure;
 
 pub(super) use self::loss::lost_in_kernel;
 use self::loss::{Bulk, Proof, prove, stream};
-use self::price::{Contender, Pair, captors, measure, senders};
+use self::price::{Contender, captors, measure};
+pub(super) use self::price::{Pair, TRIES, is_steady, wrk};
 use super::capture::Guard;
 use super::lab::{BIG_BYTES, Lab, SERVER};
 use super::load::{Times, ask};
@@ -38,26 +39,11 @@ pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What production pays for shadows to a target on its own host, with and without a comparison of the responses. Needs
-/// root.
-pub(super) fn compare(options: &Options<'_>) -> anyhow::Result<()> {
-    ensure!(setup::is_root(), "network namespaces need root");
-    setup::ensure_tools(setup::BENCH_TOOLS);
-    cargo(&["build", "--release", "--package", "mirror-user"])?;
-    let scratch = tempfile::tempdir()?;
-    let lab = Lab::new(scratch.path())?;
-    let _target = lab.target(scratch.path())?;
-    let contenders = measure(&lab, senders(options.beside), options.rounds.unwrap_or(ROUNDS))?;
-    pairs(&contenders);
-    price(&contenders);
-    Ok(())
-}
-
 pub(super) fn mirror(args: &[&str]) -> Vec<String> {
     command(&root().join("target/release/mirror").display().to_string(), args)
 }
 
-fn command(binary: &str, args: &[&str]) -> Vec<String> {
+pub(super) fn command(binary: &str, args: &[&str]) -> Vec<String> {
     [binary].iter().chain(args).map(|&part| part.to_owned()).collect()
 }
 
@@ -76,7 +62,7 @@ fn said(output: &Output) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
+pub(super) fn list<T: Display>(values: impl IntoIterator<Item = T>) -> String {
     values.into_iter().map(|value| value.to_string()).collect::<Vec<_>>().join(" ")
 }
 

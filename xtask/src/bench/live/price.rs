@@ -8,12 +8,12 @@ use anyhow::{Context, ensure};
 
 use super::{command, interrupt, load, mirror};
 use crate::bench::capture::Guard;
-use crate::bench::lab::{CABLE, Lab, SERVER, TARGET, cpu_time};
+use crate::bench::lab::{CABLE, Lab, SERVER, cpu_time};
 use crate::bench::load::Times;
 use crate::setup;
 
 /// How long production is asked in each turn: as often as it can answer, and at the fixed rate.
-const SATURATED_SECONDS: u32 = 2;
+const SATURATED_SECONDS: u64 = 2;
 const PACED_SECONDS: u64 = 3;
 
 /// How much two turns of the same may differ, so that both saw the same machine: one whose cores are
@@ -21,7 +21,7 @@ const PACED_SECONDS: u64 = 3;
 const STEADY: f64 = 0.05;
 
 /// How many pairs are tried for each that is wanted, before the machine counts as too unsteady.
-const TRIES: usize = 6;
+pub(in crate::bench) const TRIES: usize = 6;
 
 /// Somebody who captures, and what came of it pair by pair.
 pub(super) struct Contender {
@@ -36,9 +36,9 @@ pub(super) struct Contender {
 }
 
 /// The same with the capture and alone.
-pub(super) struct Pair<T> {
-    pub(super) with: T,
-    pub(super) alone: T,
+pub(in crate::bench) struct Pair<T> {
+    pub(in crate::bench) with: T,
+    pub(in crate::bench) alone: T,
 }
 
 /// Measures all of them by turns, both with as many requests as there can be and with a fixed rate of
@@ -48,7 +48,7 @@ pub(super) fn measure(
     mut contenders: Vec<Contender>,
     rounds: usize,
 ) -> anyhow::Result<Vec<Contender>> {
-    wrk(lab)?;
+    wrk(lab, SATURATED_SECONDS)?;
     for round in 1..=rounds {
         for contender in &mut contenders {
             contender.saturate(lab)?;
@@ -71,21 +71,6 @@ pub(super) fn measure(
         }
     }
     Ok(contenders)
-}
-
-/// Who sends shadows to a target on this host, with and without comparing its responses; and `other`, another build
-/// of `mirror`.
-pub(super) fn senders(other: Option<&str>) -> Vec<Contender> {
-    let send = |name| [name, "--json", "--from", CABLE, "--port", "8080", "--to", TARGET];
-    let mut all = vec![
-        ("mirror replay", mirror(&send("replay"))),
-        ("mirror compare", mirror(&send("compare"))),
-    ];
-    if let Some(other) = other {
-        all.push(("replay by the other build", command(other, &send("replay"))));
-        all.push(("compare by the other build", command(other, &send("compare"))));
-    }
-    all.into_iter().map(|(name, command)| Contender::new(name, command)).collect()
 }
 
 /// Who captures, and somebody who has nothing to capture; and `other`, another build of `mirror`.
@@ -121,14 +106,15 @@ impl Contender {
 
     /// Alone, twice with, and alone again; set aside unless both pairs of the same agree.
     fn saturate(&mut self, lab: &Lab) -> anyhow::Result<()> {
-        let steady = |(one, other): (f64, f64)| (one / other - 1.0).abs() <= STEADY;
         let mean = |(one, other): (f64, f64)| f64::midpoint(one, other);
-        let before = wrk(lab)?;
-        let (with, cpu) = during(lab, &self.command, || Ok((wrk(lab)?, wrk(lab)?)))?;
-        let alone = (before, wrk(lab)?);
-        if steady(with) && steady(alone) {
+        let before = wrk(lab, SATURATED_SECONDS)?;
+        let (with, cpu) = during(lab, &self.command, || {
+            Ok((wrk(lab, SATURATED_SECONDS)?, wrk(lab, SATURATED_SECONDS)?))
+        })?;
+        let alone = (before, wrk(lab, SATURATED_SECONDS)?);
+        if is_steady(with) && is_steady(alone) {
             self.saturated.push(Pair { with: mean(with), alone: mean(alone) });
-            let millions = (with.0 + with.1) * f64::from(SATURATED_SECONDS) / 1e6;
+            let millions = (with.0 + with.1) * SATURATED_SECONDS as f64 / 1e6;
             self.cpu_per_million.push(cpu.as_secs_f64() / millions);
         } else {
             self.set_aside += 1;
@@ -160,9 +146,14 @@ fn during<T>(
     Ok((measured, used))
 }
 
-/// Requests a second.
-fn wrk(lab: &Lab) -> anyhow::Result<f64> {
-    let (duration, url) = (format!("-d{SATURATED_SECONDS}s"), format!("http://{SERVER}/"));
+/// True if both turns saw the same machine.
+pub(in crate::bench) fn is_steady((one, other): (f64, f64)) -> bool {
+    (one / other - 1.0).abs() <= STEADY
+}
+
+/// Requests a second, over so many seconds.
+pub(in crate::bench) fn wrk(lab: &Lab, seconds: u64) -> anyhow::Result<f64> {
+    let (duration, url) = (format!("-d{seconds}s"), format!("http://{SERVER}/"));
     let output = lab.client(&["wrk", "-t1", "-c32", &duration, &url]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));

@@ -183,6 +183,15 @@ impl Queue {
         self.outstanding.load(SeqCst)
     }
 
+    /// Checks for space for a request of which nothing was made yet.
+    pub(in crate::sink::replay) fn room(
+        &self,
+        priority: Priority,
+        victim: Victim,
+    ) -> Result<(), NotDelivered> {
+        self.check_space(JOB_OVERHEAD_BYTES, priority, victim)
+    }
+
     /// Checks for space without waiting. Priorities share the limits: low priority may fill half of
     /// them, and only high priority may exceed them by 1/8.
     fn check_space(

@@ -73,16 +73,16 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "a sink knows no source; what both need is below them, such as `recorder` or `files`",
     ),
     (
+        "guard",
+        &["source", "sink", "filter", "privileges", "process", "shutdown"],
+        "it slows a source down, by what the host and the targets say; neither knows of it",
+    ),
+    (
         "settings",
-        &["yaml", "filter", "rules", "sink", "source"],
+        &["yaml", "filter", "rules", "sink", "source", "guard"],
         "it says what can be set, for flags and files alike; what a run makes of it is above",
     ),
     // What joins them.
-    (
-        "guard",
-        &["source", "filter", "privileges", "process", "shutdown"],
-        "it slows a source down, whatever it feeds",
-    ),
     ("progress", &["sink"], "it shows counters"),
     (
         "dashboard",

@@ -39,7 +39,7 @@ const MAX_WAITING: f64 = 0.5;
 const MAX_SOFTIRQ: f64 = 0.5;
 
 /// The share of all processors' time that mirror may use while production needs them.
-pub(super) const MAX_SHARE: f64 = 0.04;
+pub(super) const MAX_SHARE: f64 = 0.03;
 
 /// A process that waits for memory for more than this share of the time is too much.
 const MAX_MEMORY_WAIT: f64 = 0.1;

@@ -78,7 +78,7 @@ fn each_pressure_of_the_host_counts_while_mirror_uses_more_than_its_share() {
     ];
     for (host, excess) in pressed {
         assert_eq!(judge(host, 0.2), Some(Step::Down(excess)));
-        assert_eq!(judge(host, 0.07), None, "that is less than its share of two processors");
+        assert_eq!(judge(host, 0.05), None, "that is less than its share of two processors");
     }
     assert_eq!(judge(CALM, 0.9), None);
     let memory = Host { memory: 0.2, ..CALM };
@@ -139,13 +139,13 @@ fn a_saturated_host_gives_mirror_its_share_until_there_is_room_again() {
     let mut governor = Governor::new(bounds());
     let saturated = Simulated { production: 1.0, mirror: 0.3, target: 0.3, takes: 1.0 };
     let samples = saturated.run(&mut governor, 600);
-    assert_eq!(samples.get(2..), Some(&[8; 598][..]), "0.3 / 8 is within {MAX_SHARE}");
+    assert_eq!(samples.get(2..), Some(&[16; 598][..]), "0.3 / 16 is within {MAX_SHARE}");
     let calm = Simulated { production: 0.2, ..saturated };
     let samples = calm.run(&mut governor, 60);
     assert!(samples.is_sorted_by(|a, b| a >= b), "{samples:?}");
-    assert_eq!((samples[0], samples[59]), (8, 1));
+    assert_eq!((samples[0], samples[59]), (16, 1));
     let steps = samples.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    assert_eq!(steps, 3, "one after the other");
+    assert_eq!(steps, 4, "one after the other");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One turn: production alone, then with somebody beside it once that has settled.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -64,7 +64,7 @@ pub(super) struct Paced {
 
 /// Who shadows, and who only captures; and `other`, another build of `mirror`.
 pub(super) fn contenders(other: Option<&str>) -> Vec<Contender> {
-    let send = |name, to| [name, "--from", CABLE, "--port", "8080", "--to", to];
+    let send = |name, to| [name, "--json", "--from", CABLE, "--port", "8080", "--to", to];
     let peer = "tcpdump -i srv -w /dev/null port 8080".split(' ').map(str::to_owned).collect();
     let mut all = vec![
         Contender::new("replay", mirror(&send("replay", TARGET)), Target::Healthy),
@@ -164,14 +164,11 @@ impl Contender {
         settle: impl FnOnce() -> anyhow::Result<S>,
         measure: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<(S, Turn<T>)> {
-        let report = scratch.join("report.json");
-        let mut command = self.command.clone();
-        let shadows = command.iter().any(|word| word == "--to");
-        if shadows {
-            command.extend(["--report".to_owned(), report.display().to_string()]);
-        }
+        let summary = scratch.join("summary.json");
+        let shadows = self.command.iter().any(|word| word == "--to");
         let late = (self.target != Target::Healthy).then(|| start_late(lab)).transpose()?;
-        let mut child = Guard(lab.server(&command, Stdio::null())?);
+        let output = File::create(&summary)?;
+        let mut child = Guard(lab.server(&self.command, output.into())?);
         lab.wait_until_attached(&mut child.0)?;
         let _late = late.filter(|_| self.target == Target::Late);
         let settled = settle()?;
@@ -180,16 +177,16 @@ impl Contender {
         let cpu = cpu_time(child.0.id())?.saturating_sub(before).as_secs_f64();
         interrupt(&child)?;
         child.0.wait()?;
-        let delivered = if shadows { delivered(&report)? } else { 0.0 };
+        let delivered = if shadows { delivered(&summary)? } else { 0.0 };
         Ok((settled, Turn { found, cpu, delivered }))
     }
 }
 
 /// How many requests the target responded to.
-fn delivered(report: &Path) -> anyhow::Result<f64> {
-    let text = fs::read_to_string(report).context("mirror wrote no report")?;
-    let report: Value = serde_json::from_str(&text)?;
-    report.pointer("/replays/0/answered").and_then(Value::as_f64).context("no replay in the report")
+fn delivered(summary: &Path) -> anyhow::Result<f64> {
+    let summary: Value = serde_json::from_str(&fs::read_to_string(summary)?)?;
+    let answered = summary.pointer("/replays/0/answered");
+    answered.and_then(Value::as_f64).context("no replay in the summary")
 }
 
 /// Starts the target that is late, in the server's namespace.

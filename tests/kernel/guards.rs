@@ -15,7 +15,7 @@ const URL: &str = "http://10.77.0.1:8080";
 const COUNTS: [&str; 7] = ["inspect", "--from", CABLE, "--port", "8080", "--summary", "--json"];
 
 /// Waits until mirror has said this so many times.
-fn says(mirror: &Mirror, what: &str, times: usize) {
+pub(crate) fn says(mirror: &Mirror, what: &str, times: usize) {
     until(what, || mirror.said().matches(what).count() >= times);
 }
 
@@ -54,10 +54,10 @@ fn a_signal_and_a_file_pause_the_copying_without_detaching() {
 }
 
 /// A customer that asks on connection after connection until it is dropped.
-struct Busy(Child);
+pub(crate) struct Busy(Child);
 
 impl Busy {
-    fn start(lab: &Lab) -> Self {
+    pub(crate) fn start(lab: &Lab) -> Self {
         let mut wrk = lab.client("wrk");
         wrk.args(["-t1", "-c16", "-d600s", "-H", "Connection: close", URL]);
         Self(wrk.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())

@@ -21,4 +21,5 @@ mod pods_real;
 mod privileges;
 mod reload;
 mod shadow;
+mod shed_load;
 mod watch;

@@ -1,4 +1,4 @@
-//! What is left of the host for production: idle processors, who waits for one, network interrupts, memory.
+//! What is left of the host for production: spare processors, who waits for one, network interrupts, memory.
 //!
 //! From `/proc/stat` (proc(5)), `/proc/pressure` and the `cpu.pressure` of mirror's own cgroup (pressure stall information,
 //! Linux 4.20; it can be off), and `/proc/self/task/*/schedstat`. What cannot be read counts as no pressure.
@@ -12,7 +12,8 @@ use std::time::Duration;
 pub struct Host {
     /// How many processors are online.
     pub processors: f64,
-    /// Share of all processors' time in which they had nothing to do.
+    /// Share of all processors' time in which they had nothing to do, or worked for processes of low priority other than
+    /// mirror: those give way to production by themselves.
     pub idle: f64,
     /// Share of the time in which a process other than mirror waited for a processor. No more than that: the kernel tells in
     /// which time anybody waited, and what mirror's threads waited is subtracted from it, all of them together.
@@ -36,8 +37,10 @@ struct Totals {
     /// Wall time.
     now: Duration,
     processors: u32,
-    /// Ticks of all processors: all, idle, in software interrupts.
+    /// Ticks of all processors: all, spare, in software interrupts.
     ticks: [u64; 3],
+    /// Ticks of mirror's threads in user space, which are of low priority, too.
+    own_ticks: u64,
     /// How long some process waited for a processor: on the host, in mirror's cgroup.
     waiting: [Duration; 2],
     /// How long mirror's threads waited for one.
@@ -71,6 +74,7 @@ impl HostMeter {
             now,
             processors,
             ticks,
+            own_ticks: user_ticks(&read("/proc/self/stat")),
             waiting: [some(&read("/proc/pressure/cpu")), some(&cgroup.unwrap_or_default())],
             own_waiting: own_waiting(),
             memory: some(&read("/proc/pressure/memory")),
@@ -82,8 +86,9 @@ impl Totals {
     fn since(&self, last: &Self) -> Option<Host> {
         let span = self.now.checked_sub(last.now).filter(|span| !span.is_zero())?.as_secs_f64();
         let came = |now: Duration, last: Duration| now.saturating_sub(last).as_secs_f64() / span;
-        let [all, idle, softirq] =
+        let [all, spare, softirq] =
             [0, 1, 2].map(|n| (self.ticks[n].saturating_sub(last.ticks[n])) as f64);
+        let mirror = self.own_ticks.saturating_sub(last.own_ticks) as f64;
         if all == 0.0 || self.processors == 0 {
             return None;
         }
@@ -92,7 +97,7 @@ impl Totals {
             came(self.waiting[0], last.waiting[0]).max(came(self.waiting[1], last.waiting[1]));
         Some(Host {
             processors: f64::from(self.processors),
-            idle: idle / all,
+            idle: (spare - mirror).max(0.0) / all,
             waiting: (anybody - own).max(0.0),
             softirq: softirq / all,
             memory: came(self.memory, last.memory),
@@ -100,7 +105,7 @@ impl Totals {
     }
 }
 
-/// How many processors there are, and their ticks: all, idle, in software interrupts.
+/// How many processors there are, and their ticks: all, spare, in software interrupts.
 fn ticks(stat: &str) -> (u32, [u64; 3]) {
     let lines = stat.lines().map_while(|line| line.strip_prefix("cpu"));
     let processors = lines.clone().filter(|line| !line.starts_with(' ')).count();
@@ -112,8 +117,14 @@ fn ticks(stat: &str) -> (u32, [u64; 3]) {
         .map(|field| field.parse().unwrap_or(0))
         .collect();
     let field = |n: usize| all.get(n).copied().unwrap_or(0);
-    let idle = field(3).saturating_add(field(4));
-    (u32::try_from(processors).unwrap_or(0), [all.iter().sum(), idle, field(6)])
+    let spare = [1, 3, 4].map(field).into_iter().fold(0, u64::saturating_add);
+    (u32::try_from(processors).unwrap_or(0), [all.iter().sum(), spare, field(6)])
+}
+
+/// The ticks in user space of the process of this `stat`: its 14th field, behind a name that may contain anything.
+fn user_ticks(stat: &str) -> u64 {
+    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    rest.split_ascii_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
 }
 
 /// The total of the line `some` of a pressure file.
@@ -152,9 +163,16 @@ mod tests {
 
     #[test]
     fn ticks_are_those_of_all_processors() {
-        assert_eq!(ticks(STAT), (2, [1000, 740, 100]));
+        assert_eq!(ticks(STAT), (2, [1000, 750, 100]));
         assert_eq!(ticks(""), (0, [0, 0, 0]));
         assert_eq!(ticks("cpu  x y"), (0, [0, 0, 0]));
+    }
+
+    #[test]
+    fn a_name_may_look_like_fields() {
+        let text = "7 (a) b 1) S 1 7 7 0 -1 4194560 1 0 0 0 23 3 0 0 20 0 5 0 1234 5678 90";
+        assert_eq!(user_ticks(text), 23);
+        assert_eq!(user_ticks("7 (a"), 0);
     }
 
     #[test]
@@ -171,7 +189,8 @@ mod tests {
         let now = Totals {
             now: Duration::from_secs(2),
             processors: 4,
-            ticks: [800, 200, 80],
+            ticks: [800, 300, 80],
+            own_ticks: 100,
             waiting: [Duration::from_millis(1200), Duration::from_millis(1400)],
             own_waiting: Duration::from_millis(1000),
             memory: Duration::from_millis(20),

@@ -185,7 +185,7 @@ impl Metric {
             Self::GuardCpu => of(Gauge, "mirror_guard_cpu", Ratio, "Share of one processor that mirror used in the last second, its kernel program included, as the guard measures it; absent without a limit"),
             Self::GuardCpuLimit => of(Gauge, "mirror_guard_cpu_limit", Ratio, "Share of one processor that mirror may use; absent without a limit"),
             Self::GuardMemoryLimit => of(Gauge, "mirror_guard_memory_limit", Bytes, "Resident memory that mirror may use; absent without a limit"),
-            Self::HostIdle => of(Gauge, "mirror_host_idle", Ratio, "Share of all processors' time of the last second in which they had nothing to do, as the guard measures it; absent while it measures nothing"),
+            Self::HostIdle => of(Gauge, "mirror_host_idle", Ratio, "Share of all processors' time of the last second in which they had nothing to do, or worked for processes of low priority other than mirror, as the guard measures it; absent while it measures nothing"),
             Self::HostWaiting => of(Gauge, "mirror_host_waiting", Ratio, "Share of the last second in which a process other than mirror waited for a processor, at least"),
             Self::HostSoftirq => of(Gauge, "mirror_host_softirq", Ratio, "Share of all processors' time of the last second that went to software interrupts"),
             Self::HostMemoryWaiting => of(Gauge, "mirror_host_memory_waiting", Ratio, "Share of the last second in which a process waited for memory"),

@@ -185,7 +185,8 @@ impl Contender {
 /// How many requests the target responded to.
 fn delivered(summary: &Path) -> anyhow::Result<f64> {
     let summary: Value = serde_json::from_str(&fs::read_to_string(summary)?)?;
-    let answered = summary.pointer("/replays/0/answered");
+    // A comparison tells of pairs.
+    let answered = summary.pointer("/replays/0/answered").or_else(|| summary.pointer("/pairs"));
     answered.and_then(Value::as_f64).context("no replay in the summary")
 }
 

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
             load::run(address.parse()?, rate.parse()?, seconds.parse()?)
         }
         ["offline", options @ ..] => offline::run(&Options::of(options)?),
+        ["shadow", "plot"] => shadow::plot(),
         ["shadow", options @ ..] => shadow::run(&Options::of(options)?),
         // By `shadow`, in the server's namespace.
         ["late", address] => shadow::serve_late(address.parse()?),
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &[&str]) -> anyhow::Result<()> {
         ["replay"] => replay::run(&replay::PARTS),
         ["replay", parts @ ..] => replay::run(parts),
         _ => bail!(
-            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live or shadow [--rounds N] [--beside BINARY], kernel, rules, compare [pairs], stub, or replay [speed|lateness|memory|live]…"
+            "usage: cargo xtask bench offline [--pcap FILE] [--beside BINARY], live or shadow [--rounds N] [--beside BINARY], shadow plot, kernel, rules, compare [pairs], stub, or replay [speed|lateness|memory|live]…"
         ),
     }
 }

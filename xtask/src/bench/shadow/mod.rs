@@ -6,6 +6,7 @@
 //! production, too.
 
 mod late;
+mod plot;
 mod turn;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 
 pub(super) use self::late::serve as serve_late;
+pub(super) use self::plot::run as plot;
 use self::turn::{Contender, Paced, RATES, contenders};
 use super::lab::Lab;
 use super::live::list;

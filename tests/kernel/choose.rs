@@ -211,6 +211,27 @@ fn cut_responses_cost_only_themselves() {
     });
 }
 
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_replay_copies_the_beginnings_of_responses_and_knows_where_they_end() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Answer);
+        let to = format!("http://{}", target.address());
+        let replay = ["replay", "--json", "--from", CABLE, "--port", "8080", "--to", &to];
+        let mirror = Mirror::start(lab, &replay);
+        // On one connection.
+        let big = format!("{URL}/big");
+        lab.curl(&[&big, "-o", "/dev/null", &big, "-o", "/dev/null", &format!("{URL}/2")]);
+        let summary = mirror.summary();
+        assert_eq!(account(&summary, "requests"), (3, 3, vec![]), "{summary:#}");
+        assert_eq!(account(&summary, "responses"), (3, 3, vec![]), "{summary:#}");
+        assert_eq!(account(&summary, "shadow requests"), (3, 3, vec![]), "{summary:#}");
+        let notes = summary["notes"].to_string();
+        assert!(notes.contains("left out on purpose") && !notes.contains("gaps"), "{notes}");
+    });
+}
+
 /// Attaches to the cable in this process.
 fn attach(choice: Choice) -> LiveSource {
     attach_with_log(choice, KernelLog::Off)

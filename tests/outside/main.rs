@@ -7,6 +7,7 @@ mod support;
 
 mod admin;
 mod bodies;
+mod brief;
 mod chart;
 mod cli;
 mod compare;

@@ -16,6 +16,7 @@ pub(crate) fn choice(args: &FilterSettings) -> anyhow::Result<Choice> {
         sample: args.sample.map(|share| Sample::percent(share.0)).unwrap_or_default(),
         requests_only: args.requests_only,
         snaplen: SnaplenPart::joined(&args.snaplen),
+        brief_responses: false,
         every_kind: false,
     })
 }

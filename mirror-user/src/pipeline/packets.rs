@@ -175,6 +175,7 @@ impl Front for Packets {
         let of_stages = [
             Note::new(Topic::SegmentsByKind, tcp.segments.non_zero()),
             Note::new(Topic::Gaps, tcp.gaps.non_zero()),
+            Note::new(Topic::Omitted, [("bytes_of_responses", tcp.omitted_bytes)]),
             Note::new(Topic::ConnectionsEnded, tcp.closed.non_zero()),
             Note::new(Topic::Datagrams, self.decoder.datagrams().non_zero()),
         ];

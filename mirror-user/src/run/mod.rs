@@ -129,6 +129,10 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     if let (Some(limit), Some(ring)) = (guard.memory, source.ring_bytes()) {
         memory::share(limit, ring, &mut http, &mut tcp);
     }
+    if source.is_live() && output.wants_no_response_bodies() {
+        watch.set(watch.choice().with_brief_responses().into());
+    }
+    tcp.brief_responses = watch.choice().brief_responses;
     let server_ports = watch.choice().ports.clone();
     let mut targeting = Targeting {
         stop: stop.clone(),

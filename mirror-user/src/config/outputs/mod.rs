@@ -119,6 +119,11 @@ impl OutputPlan {
         }
     }
 
+    /// True if it sends requests alone, and nobody looks at bodies of responses.
+    pub(crate) fn wants_no_response_bodies(&self) -> bool {
+        self.sends && self.http.response_body == BodyKeep::Count
+    }
+
     /// Opens the files and connects to the targets.
     ///
     /// # Errors

@@ -140,6 +140,9 @@ impl Active {
 
     fn choice(&self, next: &File, routes: &Routes) -> anyhow::Result<Choice> {
         let choice = narrowed(filter::choice(&next.source.filter)?, routes);
+        // Whether bodies of responses are seen was decided at the start.
+        let is_brief = self.handles.watch.choice().brief_responses;
+        let choice = if is_brief { choice.with_brief_responses() } else { choice };
         if self.run.is_live {
             ensure!(!choice.ports.is_empty(), "source.ports: none; name some");
             admin::ensure_sound(&next.admin, &choice.ports)?;

@@ -134,7 +134,7 @@ impl Packets {
         let ends_with_side = message.body.framing == BodyLength::UntilClose;
         match message.incomplete {
             Some(Incomplete::Closed) => stream.finish(from, message.finished, writer),
-            None | Some(Incomplete::Gap) if ends_with_side => {
+            None | Some(Incomplete::Gap | Incomplete::Omitted) if ends_with_side => {
                 stream.finish(from, message.finished, writer)
             }
             Some(Incomplete::Idle | Incomplete::Evicted | Incomplete::EndOfInput) => {
@@ -143,7 +143,11 @@ impl Packets {
             }
             None
             | Some(
-                Incomplete::Gap | Incomplete::Reset | Incomplete::Refused | Incomplete::BodyNotSent,
+                Incomplete::Gap
+                | Incomplete::Omitted
+                | Incomplete::Reset
+                | Incomplete::Refused
+                | Incomplete::BodyNotSent,
             ) => Ok(()),
         }
     }

@@ -39,6 +39,9 @@ pub struct Choice {
     pub requests_only: bool,
     /// How much of each packet.
     pub snaplen: Snaplen,
+    /// No more than [`BRIEF_BYTES`] of a packet to the client: nobody wants bodies of responses, and their heads say where
+    /// they end.
+    pub brief_responses: bool,
     /// Packets that carry no stream, too: those that are not TCP, and bare acknowledgments. Live
     /// alone; nothing but `doctor` looks at them.
     pub every_kind: bool,
@@ -102,6 +105,10 @@ impl Snaplen {
     pub const WHOLE: u32 = u32::MAX;
 }
 
+/// What is copied of a packet to the client where nobody wants bodies: common heads of responses whole, from the link header
+/// on, and 6 % of a packet of 64 KiB as segmentation offload makes them.
+pub const BRIEF_BYTES: u32 = 4096;
+
 impl Default for Snaplen {
     fn default() -> Self {
         Self { to_server: Self::WHOLE, to_client: Self::WHOLE }
@@ -113,6 +120,13 @@ impl Choice {
     #[must_use]
     pub fn of_ports(ports: Ports) -> Self {
         Self { ports, ..Self::default() }
+    }
+
+    /// The same with [`brief_responses`](Self::brief_responses), unless how much of a packet to the client is wanted was said.
+    #[must_use]
+    pub fn with_brief_responses(&self) -> Self {
+        let brief_responses = self.snaplen.to_client == Snaplen::WHOLE;
+        Self { brief_responses, ..self.clone() }
     }
 
     /// How many bytes are wanted of a segment's packet, which was seen where directions are not
@@ -130,8 +144,15 @@ impl Choice {
         self.settings().judge(&self.nets, &ends, way, None)?;
         Ok(match way {
             Way::ToServer => self.snaplen.to_server,
-            Way::ToClient => self.snaplen.to_client,
+            Way::ToClient => self.snaplen_to_client(),
         })
+    }
+
+    fn snaplen_to_client(&self) -> u32 {
+        match self.brief_responses {
+            true => self.snaplen.to_client.min(BRIEF_BYTES),
+            false => self.snaplen.to_client,
+        }
     }
 
     /// As the kernel program gets it, without what is not of the choice.
@@ -154,7 +175,7 @@ impl Choice {
             sample: self.sample.0,
             copied: self.sample.0,
             snaplen_to_server: self.snaplen.to_server,
-            snaplen_to_client: self.snaplen.to_client,
+            snaplen_to_client: self.snaplen_to_client(),
             flags: requests_only | every_kind | direction | side | self.nets.flags(),
             ..Settings::default()
         }

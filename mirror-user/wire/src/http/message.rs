@@ -213,6 +213,8 @@ pub enum Kept {
 pub enum Incomplete {
     /// Bytes of it were never seen.
     Gap,
+    /// Where it ended was left out on purpose, as nobody wants bodies of responses.
+    Omitted,
     /// Its connection ended before it did.
     Closed,
     /// Its connection was reset before it ended.

@@ -140,6 +140,9 @@ impl HttpTable {
         match (conn, change) {
             (Found::Read(conn), Change::Data(side, bytes)) => conn.data(side, &bytes, &mut cx),
             (Found::Read(conn), Change::Gap(side, missing)) => conn.gap(side, missing, &mut cx),
+            (Found::Read(conn), Change::Omitted(side, missing)) => {
+                conn.omitted(side, missing, &mut cx);
+            }
             (Found::Read(conn), Change::Finished(side)) => conn.finished(side, &mut cx),
             (Found::Unread { is_new }, change) => cx.no_room(is_new, &change),
             (Found::Nothing | Found::Read(_), _) => {}

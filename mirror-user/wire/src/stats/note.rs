@@ -30,6 +30,9 @@ pub enum Topic {
     /// Why gaps were given up.
     #[strum(serialize = "gaps")]
     Gaps,
+    /// What was not copied because nobody wants it.
+    #[strum(serialize = "left out on purpose")]
+    Omitted,
     /// How connections ended.
     #[strum(serialize = "connections ended")]
     ConnectionsEnded,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::event::{Change, CloseReason, ConnId, Peers, StreamEvent};
+use super::event::{Change, CloseReason, ConnId, Peers, Side, StreamEvent};
 use super::flow::{Context, Flow, Opening, State};
 use super::key::End;
 use super::roles;
@@ -103,7 +103,7 @@ impl Flow {
         self.halves[end].next = piece.end();
         self.emit_data(end, piece.payload, piece.at, cx);
         if piece.cut > 0 {
-            self.emit_gap(end, piece.cut, GapReason::Cut, cx);
+            self.emit_cut(end, piece.cut, cx);
         }
         if piece.fin {
             self.finish_half(end, cx);
@@ -136,6 +136,16 @@ impl Flow {
         cx.stats.gap_bytes.add(why, u64::from(bytes));
         self.open(cx);
         self.emit(Change::Gap(self.side(end), u64::from(bytes)), cx);
+    }
+
+    /// Bytes that the capture cut off, of which those of responses may not have been wanted.
+    fn emit_cut(&mut self, end: End, bytes: u32, cx: &mut Context<'_>) {
+        if !(cx.limits.brief_responses && self.side(end) == Side::Server) {
+            return self.emit_gap(end, bytes, GapReason::Cut, cx);
+        }
+        cx.stats.omitted_bytes += u64::from(bytes);
+        self.open(cx);
+        self.emit(Change::Omitted(Side::Server, u64::from(bytes)), cx);
     }
 
     /// Ends the connection: emits the held bytes with the gaps before them, then the end.

@@ -77,6 +77,9 @@ pub enum Change {
     Data(Side, Bytes),
     /// The next bytes that `Side` sent were not captured: how many (0: an unknown number).
     Gap(Side, u64),
+    /// So many of the next bytes that `Side` sent were left out on purpose
+    /// ([`TcpLimits::brief_responses`](super::TcpLimits::brief_responses)). Whoever can read on without them has lost nothing.
+    Omitted(Side, u64),
     /// `Side` will send nothing more (FIN, in order).
     Finished(Side),
     /// It ended; its slot may be reused from now on.

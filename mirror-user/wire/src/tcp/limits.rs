@@ -44,6 +44,9 @@ pub struct TcpLimits {
     /// Ports that servers listen on, if known; they decide which end is the client if no SYN was
     /// captured.
     pub server_ports: Ports,
+    /// True if only the beginning of each packet to the client was asked for: what is missing at its end is
+    /// [`Change::Omitted`](super::event::Change::Omitted), and no gap.
+    pub brief_responses: bool,
 }
 
 /// What a held segment costs besides its bytes: its entry in the queue and its allocation.
@@ -90,6 +93,7 @@ impl Default for TcpLimits {
             half_open: Duration::from_secs(63),
             linger: Duration::from_secs(60),
             server_ports: Ports::default(),
+            brief_responses: false,
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct TcpStats {
     pub gaps: Tally<GapReason>,
     /// The bytes in these gaps, by reason.
     pub gap_bytes: Tally<GapReason>,
+    /// Bytes that were left out on purpose.
+    pub omitted_bytes: u64,
     /// Segments with urgent data; it is kept in line (RFC 6093 §5).
     pub urgent: u64,
     /// Connections reported.

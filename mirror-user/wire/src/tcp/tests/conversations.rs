@@ -294,6 +294,23 @@ fn bytes_that_the_capture_cut_are_a_gap() {
 }
 
 #[test]
+fn what_is_cut_of_responses_on_purpose_is_no_gap() {
+    let mut talk = Talk::new(100, 500);
+    let mut observer = Observer::new(TcpLimits { brief_responses: true, ..TcpLimits::default() });
+    observer.push(talk.handshake());
+    let mut request = talk.client(b"abcdef");
+    let mut response = talk.server(b"uvwxyz");
+    for cut in [&mut request, &mut response] {
+        cut.payload.truncate(2);
+        cut.cut = 4;
+    }
+    observer.push([request, response, talk.server(b"next")]);
+    assert_eq!(observer.story(), "open c:ab c-4 s:uv s~4 s:next");
+    assert_eq!((observer.table.stats().omitted_bytes, observer.table.stats().gaps.total()), (4, 1));
+    observer.end();
+}
+
+#[test]
 fn a_loss_of_more_than_a_window_is_reported_exactly() {
     let (mut talk, mut observer) = begun(100, 500);
     observer.push([talk.client(b"a")]);

@@ -116,6 +116,7 @@ impl Observer {
                     words.push((None, if midstream { "open~" } else { "open" }.to_owned()));
                 }
                 Change::Gap(side, n) => words.push((None, format!("{}-{n}", letter(side)))),
+                Change::Omitted(side, n) => words.push((None, format!("{}~{n}", letter(side)))),
                 Change::Finished(side) => words.push((None, format!("{}.", letter(side)))),
                 Change::Closed(why) => words.push((None, <&str>::from(why).to_owned())),
             }

@@ -15,11 +15,32 @@ impl Conn {
         }
         let gap_bytes = &mut cx.side(side).gap_bytes;
         *gap_bytes = gap_bytes.saturating_add(missing);
-        self.pass_over(side, missing, cx);
+        self.pass_over(side, missing, Incomplete::Gap, cx);
+    }
+
+    /// Bytes of one side were left out on purpose. Within a body whose framing reaches beyond them nothing is lost; anywhere
+    /// else it is as with a gap.
+    pub(in crate::http) fn omitted(&mut self, side: Side, n: u64, cx: &mut Context<'_>) {
+        if self.over {
+            return;
+        }
+        let omitted = &mut cx.side(side).omitted_bytes;
+        *omitted = omitted.saturating_add(n);
+        if !self.reader(side).omit(n) {
+            self.pass_over(side, n, Incomplete::Omitted, cx);
+        } else if self.reader(side).is_bodiless() {
+            self.end(side, None, cx);
+        }
     }
 
     /// Reads on behind bytes that were never seen and have been counted.
-    pub(super) fn pass_over(&mut self, side: Side, missing: u64, cx: &mut Context<'_>) {
+    pub(super) fn pass_over(
+        &mut self,
+        side: Side,
+        missing: u64,
+        why: Incomplete,
+        cx: &mut Context<'_>,
+    ) {
         // What is released may hold what is behind it again.
         while let Some(chosen) = self.reader(side).choose_before_gap(missing) {
             self.choose(side, &chosen, cx);
@@ -29,8 +50,8 @@ impl Conn {
             Gap::End => self.end(side, None, cx),
             Gap::Lost => {
                 cx.side(side).lost_framing += 1;
-                self.end(side, Some(Incomplete::Gap), cx);
-                self.reader(side).lose(Incomplete::Gap, cx);
+                self.end(side, Some(why), cx);
+                self.reader(side).lose(why, cx);
                 self.doubt(side);
             }
         }

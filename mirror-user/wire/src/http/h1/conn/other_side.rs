@@ -5,7 +5,7 @@ use super::{Conn, Pairing, ResponseTo};
 use crate::http::Context;
 use crate::http::h1::reader::{Chosen, Held};
 use crate::http::h1::start;
-use crate::http::message::BodyLength;
+use crate::http::message::{BodyLength, Incomplete};
 use crate::http::stats::NotHttp;
 use crate::tcp::event::Side;
 
@@ -55,11 +55,11 @@ impl Conn {
     pub(super) fn read_held(&mut self, side: Side, held: &Held, cx: &mut Context<'_>) {
         let now = std::mem::replace(&mut cx.at, held.since);
         if let Some(missing) = held.missing_before {
-            self.pass_over(side, missing, cx);
+            self.pass_over(side, missing, Incomplete::Gap, cx);
         }
         self.read(side, &held.bytes, cx);
         if held.gap {
-            self.pass_over(side, 0, cx);
+            self.pass_over(side, 0, Incomplete::Gap, cx);
         }
         cx.at = now;
     }

@@ -49,6 +49,27 @@ impl Reader {
         Gap::Lost
     }
 
+    /// Passes over `n` bytes of a body that nobody wants; false where they may be something else.
+    pub(in crate::http::h1) fn omit(&mut self, n: u64) -> bool {
+        // A digest of what is left would be a wrong one.
+        if self.keeper.is_some() {
+            return false;
+        }
+        let passed = match &mut self.state {
+            State::Length(left) if n <= *left => {
+                *left -= n;
+                true
+            }
+            State::Chunked(chunks) => chunks.skip(n),
+            State::UntilClose => true,
+            _ => false,
+        };
+        if passed {
+            self.length = self.length.saturating_add(n);
+        }
+        passed
+    }
+
     /// Framing is lost: the next message is looked for. A head under way is cut.
     pub(in crate::http::h1) fn lose(&mut self, why: Incomplete, cx: &mut Context<'_>) {
         self.cut_head(why, cx);

@@ -4,6 +4,7 @@ mod accounts;
 mod cases;
 mod early;
 mod limits;
+mod omitted;
 mod pairing;
 mod property;
 mod protocol;

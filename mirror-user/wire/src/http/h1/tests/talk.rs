@@ -92,6 +92,11 @@ impl Talk {
         self
     }
 
+    pub(crate) fn omitted(&mut self, side: Side, n: u64) -> &mut Self {
+        self.change(Change::Omitted(side, n));
+        self
+    }
+
     pub(crate) fn finished(&mut self, side: Side) -> &mut Self {
         self.change(Change::Finished(side));
         self

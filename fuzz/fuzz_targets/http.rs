@@ -15,13 +15,15 @@ use mirror_wire::tcp::event::{Change, CloseReason, ConnId, Peers, Side, StreamEv
 enum Step {
     Data { from_client: bool, bytes: Vec<u8> },
     Gap { from_client: bool, missing: u16 },
+    Omitted { from_client: bool, n: u16 },
     Finished { from_client: bool },
 }
 
-fuzz_target!(|input: (bool, Vec<Step>)| {
-    let (midstream, steps) = input;
+fuzz_target!(|input: (bool, bool, Vec<Step>)| {
+    let (midstream, keeps, steps) = input;
     let keep = BodyKeep::Keep(KeepLimits { digest: DigestOf::All, memory: 4096, total: 8192 });
-    let options = HttpOptions { request_body: keep, response_body: keep, ..HttpOptions::default() };
+    let response_body = if keeps { keep } else { BodyKeep::Count };
+    let options = HttpOptions { request_body: keep, response_body, ..HttpOptions::default() };
     let mut http = HttpTable::new(options);
     let conn = ConnId { slot: 0, serial: 0 };
     let peers = Arc::new(Peers {
@@ -44,6 +46,7 @@ fuzz_target!(|input: (bool, Vec<Step>)| {
             Step::Gap { from_client, missing } => {
                 Change::Gap(side(from_client), u64::from(missing))
             }
+            Step::Omitted { from_client, n } => Change::Omitted(side(from_client), u64::from(n)),
             Step::Finished { from_client } => Change::Finished(side(from_client)),
         });
     }

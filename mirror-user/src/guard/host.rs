@@ -37,16 +37,28 @@ struct Totals {
     /// Wall time.
     now: Duration,
     processors: u32,
-    /// Ticks of all processors: all, spare, in software interrupts.
-    ticks: [u64; 3],
+    /// Ticks of all processors.
+    ticks: Ticks,
     /// Ticks of mirror's threads in user space, which are of low priority, too.
     own_ticks: u64,
-    /// How long some process waited for a processor: on the host, in mirror's cgroup.
-    waiting: [Duration; 2],
+    /// How long some process of the host waited for a processor.
+    waiting: Duration,
+    /// The same of mirror's cgroup.
+    cgroup_waiting: Duration,
     /// How long mirror's threads waited for one.
     own_waiting: Duration,
     /// How long some process waited for memory.
     memory: Duration,
+}
+
+/// Ticks of all processors since boot.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Ticks {
+    all: u64,
+    /// Idle, or in user space for processes of low priority.
+    spare: u64,
+    /// In software interrupts.
+    softirq: u64,
 }
 
 impl HostMeter {
@@ -75,7 +87,8 @@ impl HostMeter {
             processors,
             ticks,
             own_ticks: user_ticks(&read("/proc/self/stat")),
-            waiting: [some(&read("/proc/pressure/cpu")), some(&cgroup.unwrap_or_default())],
+            waiting: some(&read("/proc/pressure/cpu")),
+            cgroup_waiting: some(&cgroup.unwrap_or_default()),
             own_waiting: own_waiting(),
             memory: some(&read("/proc/pressure/memory")),
         }
@@ -86,27 +99,27 @@ impl Totals {
     fn since(&self, last: &Self) -> Option<Host> {
         let span = self.now.checked_sub(last.now).filter(|span| !span.is_zero())?.as_secs_f64();
         let came = |now: Duration, last: Duration| now.saturating_sub(last).as_secs_f64() / span;
-        let [all, spare, softirq] =
-            [0, 1, 2].map(|n| (self.ticks[n].saturating_sub(last.ticks[n])) as f64);
-        let mirror = self.own_ticks.saturating_sub(last.own_ticks) as f64;
+        let ticks = |pick: fn(&Totals) -> u64| pick(self).saturating_sub(pick(last)) as f64;
+        let all = ticks(|totals| totals.ticks.all);
+        let spare = ticks(|totals| totals.ticks.spare) - ticks(|totals| totals.own_ticks);
         if all == 0.0 || self.processors == 0 {
             return None;
         }
         let own = came(self.own_waiting, last.own_waiting);
         let anybody =
-            came(self.waiting[0], last.waiting[0]).max(came(self.waiting[1], last.waiting[1]));
+            came(self.waiting, last.waiting).max(came(self.cgroup_waiting, last.cgroup_waiting));
         Some(Host {
             processors: f64::from(self.processors),
-            idle: (spare - mirror).max(0.0) / all,
+            idle: spare.max(0.0) / all,
             waiting: (anybody - own).max(0.0),
-            softirq: softirq / all,
+            softirq: ticks(|totals| totals.ticks.softirq) / all,
             memory: came(self.memory, last.memory),
         })
     }
 }
 
-/// How many processors there are, and their ticks: all, spare, in software interrupts.
-fn ticks(stat: &str) -> (u32, [u64; 3]) {
+/// How many processors there are, and their ticks.
+fn ticks(stat: &str) -> (u32, Ticks) {
     let lines = stat.lines().map_while(|line| line.strip_prefix("cpu"));
     let processors = lines.clone().filter(|line| !line.starts_with(' ')).count();
     let all: Vec<u64> = lines
@@ -118,7 +131,8 @@ fn ticks(stat: &str) -> (u32, [u64; 3]) {
         .collect();
     let field = |n: usize| all.get(n).copied().unwrap_or(0);
     let spare = [1, 3, 4].map(field).into_iter().fold(0, u64::saturating_add);
-    (u32::try_from(processors).unwrap_or(0), [all.iter().sum(), spare, field(6)])
+    let ticks = Ticks { all: all.iter().sum(), spare, softirq: field(6) };
+    (u32::try_from(processors).unwrap_or(0), ticks)
 }
 
 /// The ticks in user space of the process of this `stat`: its 14th field, behind a name that may contain anything.
@@ -163,9 +177,9 @@ mod tests {
 
     #[test]
     fn ticks_are_those_of_all_processors() {
-        assert_eq!(ticks(STAT), (2, [1000, 750, 100]));
-        assert_eq!(ticks(""), (0, [0, 0, 0]));
-        assert_eq!(ticks("cpu  x y"), (0, [0, 0, 0]));
+        assert_eq!(ticks(STAT), (2, Ticks { all: 1000, spare: 750, softirq: 100 }));
+        assert_eq!(ticks(""), (0, Ticks::default()));
+        assert_eq!(ticks("cpu  x y"), (0, Ticks::default()));
     }
 
     #[test]
@@ -189,9 +203,10 @@ mod tests {
         let now = Totals {
             now: Duration::from_secs(2),
             processors: 4,
-            ticks: [800, 300, 80],
+            ticks: Ticks { all: 800, spare: 300, softirq: 80 },
             own_ticks: 100,
-            waiting: [Duration::from_millis(1200), Duration::from_millis(1400)],
+            waiting: Duration::from_millis(1200),
+            cgroup_waiting: Duration::from_millis(1400),
             own_waiting: Duration::from_millis(1000),
             memory: Duration::from_millis(20),
         };
@@ -211,9 +226,8 @@ mod tests {
     #[test]
     fn this_host_has_processors() {
         let mut meter = HostMeter::new(Duration::ZERO);
-        // At least one tick must pass.
-        let begun = std::time::Instant::now();
-        let load = std::iter::repeat_with(|| meter.since_last(begun.elapsed())).flatten().next();
+        // Until at least one tick has passed.
+        let load = (1..).find_map(|second| meter.since_last(Duration::from_secs(second)));
         assert!(
             load.is_some_and(|load| load.processors >= 1.0 && (0.0..=1.0).contains(&load.idle))
         );

@@ -1,4 +1,4 @@
-//! `cargo xtask bench shadow plot`: what the guard does over time, drawn from a real run into `docs/images/production-first.svg`.
+//! `cargo xtask bench shadow plot`: what the guard does over time, drawn from a real run into `docs/pictures/production-first.svg`.
 //!
 //! Customers ask at a fixed rate, then as often as they get answers, then at the fixed rate again, while mirror shadows to a
 //! target on the same host. Each second its own metrics tell how many of production's packets passed, which share of
@@ -58,7 +58,7 @@ pub(in crate::bench) fn run() -> anyhow::Result<()> {
         }
     }
     let seconds = per_second(&seconds);
-    let file = root().join("docs/images/production-first.svg");
+    let file = root().join("docs/pictures/production-first.svg");
     fs::create_dir_all(file.parent().unwrap_or(Path::new(".")))?;
     fs::write(&file, draw(&seconds))?;
     println!("{}: {} seconds", file.display(), seconds.len());

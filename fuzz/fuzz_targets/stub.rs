@@ -3,6 +3,7 @@
 #![no_main]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
@@ -24,6 +25,8 @@ fn options() -> Options {
     Options {
         listen: ([127, 0, 0, 1], 0).into(),
         connections: 1,
+        idle_timeout: Duration::from_secs(300),
+        client_timeout: Duration::from_secs(30),
         max_body: MAX_BODY,
         matching: Matching {
             headers: vec!["accept".to_owned()],

@@ -91,7 +91,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "stub",
-        &["sink", "rules", "http", "tcp", "json_path", "syntax", "listener"],
+        &["sink", "rules", "http", "tcp", "json_path", "syntax", "listener", "pem"],
         "it answers from what it is given, wherever that was recorded",
     ),
     ("summary", &["sink"], "it is the last look at the counters; those who count use `stats`"),

@@ -6,6 +6,8 @@ mod client;
 mod hostile;
 #[path = "stub/recordings.rs"]
 mod recordings;
+#[path = "stub/tls.rs"]
+mod tls;
 
 use std::process::Command;
 

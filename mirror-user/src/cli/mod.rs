@@ -30,7 +30,7 @@ pub use self::outcome::OutcomeArgs;
 pub use self::replay::ReplayArgs;
 pub use self::run::{ConfigArgs, ConfigCommand, PlanArgs, RunArgs};
 pub use self::source::SourceArgs;
-pub use self::stub::{AnswerArgs, MatchingArgs, StubArgs};
+pub use self::stub::{AnswerArgs, MatchingArgs, ServerTlsArgs, StubArgs};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -115,6 +115,7 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror stub --from day.pcap\n  \
         mirror stub --from day.jsonl --listen 0.0.0.0:9100 --alias stub.test.svc --fail-on 'misses>0'\n  \
+        mirror stub --from day.har --tls-authority authority/   # https, too: clients trust authority/ca.pem\n  \
         mirror stub --from recordings/ --template '/orders/{id}' --ignore-query ts --latency 0.5\n  \
         http_proxy=http://127.0.0.1:9100 curl http://users.internal:8080/v1/users/42\n\n\
         A request that was not recorded gets 502 with the nearest recorded one, and leaves for no other server. \

@@ -1,6 +1,7 @@
 //! Arguments of `mirror stub`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -30,12 +31,21 @@ pub struct StubArgs {
     /// Connections that may be open at the same time; others wait
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Server")]
     pub connections: u32,
+    /// Time between two requests of a connection, before it is ended
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration, help_heading = "Server")]
+    pub idle_timeout: Duration,
+    /// Time for a client to send a whole request, to perform the handshake of TLS, or to take the next bytes of a response
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration, help_heading = "Server")]
+    pub client_timeout: Duration,
     /// The largest request body that is read
     #[arg(long, value_name = "SIZE", default_value = "2MiB", help_heading = "Server")]
     pub max_body: Bytes,
     /// Stop after this time; without it, run until Ctrl-C
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, help_heading = "Server")]
     pub run_for: Option<Duration>,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: ServerTlsArgs,
     /// How requests are recognized.
     #[command(flatten)]
     pub matching: MatchingArgs,
@@ -54,6 +64,21 @@ pub struct StubArgs {
     /// Exit with code 1 if this holds at the end: `misses>0`, or a share of all requests, `misses>1%`; repeat for more
     #[arg(long, value_name = "BOUND", help_heading = "Output")]
     pub fail_on: Vec<FailOn>,
+}
+
+/// TLS with clients, at the same port: as a server, and in the tunnels of a proxy (CONNECT).
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct ServerTlsArgs {
+    /// Speak https, too, with a certificate for each host, signed by the authority in this directory. `ca.pem`, for clients to trust, and `ca.key` are made in it if they are not there
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["tls_cert", "tls_key"])]
+    pub tls_authority: Option<PathBuf>,
+    /// Speak https, too, with this certificate and its chain (PEM), whatever the host
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// How requests are recognized.

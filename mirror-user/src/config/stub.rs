@@ -10,13 +10,14 @@ use anyhow::{Context, bail, ensure};
 
 use super::file::File;
 use super::{Config, SummaryForm, admin, outputs, redact, source};
-use crate::cli::{AnswerArgs, MatchingArgs, StubArgs};
+use crate::cli::{AnswerArgs, MatchingArgs, ServerTlsArgs, StubArgs};
 use crate::json_path::Paths;
 use crate::rules::Rules;
 use crate::rules::redact::{Preset, Redactor};
 use crate::settings::SourceSettings;
 use crate::stub::book::{Builder, MAX_BOOK_BYTES};
 use crate::stub::canonical::{self, Matching};
+use crate::stub::serve::Tls;
 use crate::stub::{AfterLast, FailOn, Options, Recording, Upstream};
 
 /// The longest request body that may be allowed: all of them lie in memory.
@@ -31,6 +32,7 @@ pub(crate) struct StubConfig {
     /// What they fill.
     pub(crate) recording: Recording,
     pub(crate) options: Arc<Options>,
+    pub(crate) tls: Option<Tls>,
     pub(crate) admin: Option<crate::admin::Options>,
     /// How long to serve; `None`: until stopped.
     pub(crate) run_for: Option<Duration>,
@@ -59,12 +61,15 @@ impl StubConfig {
         let mut rules = Rules::for_reports();
         rules.redactor = redactor;
         let file = File { admin: args.admin.clone(), ..File::default() };
+        let admin = admin::options(&file, &crate::filter::Ports::default())?;
         Ok(Self {
             runs,
             lines: (!lines.is_empty()).then_some((lines, rules)),
             recording,
             options,
-            admin: admin::options(&file, &crate::filter::Ports::default())?,
+            admin,
+            // The last, as it may make files.
+            tls: tls(&args.tls)?,
             run_for: args.run_for,
             fail_on: args.fail_on.clone(),
             json: args.json,
@@ -131,6 +136,15 @@ fn ending(path: &Path) -> Option<&str> {
         .find(|known| ending.eq_ignore_ascii_case(known))
 }
 
+fn tls(args: &ServerTlsArgs) -> anyhow::Result<Option<Tls>> {
+    match args {
+        ServerTlsArgs { tls_authority: Some(folder), .. } => Tls::by_authority(folder),
+        ServerTlsArgs { tls_cert: Some(cert), tls_key: Some(key), .. } => Tls::given(cert, key),
+        _ => return Ok(None),
+    }
+    .map(Some)
+}
+
 fn options(args: &StubArgs) -> anyhow::Result<Options> {
     let AnswerArgs { after_last, by_state, latency, fault, pass } = &args.answers;
     ensure!(
@@ -142,15 +156,24 @@ fn options(args: &StubArgs) -> anyhow::Result<Options> {
         "--max-body: bodies lie in memory while they are read; give at most {} MiB",
         MAX_BODY_LIMIT >> 20
     );
+    for (flag, time) in
+        [("--idle-timeout", args.idle_timeout), ("--client-timeout", args.client_timeout)]
+    {
+        ensure!(!time.is_zero(), "{flag}: no client is as fast as that; give at least 1ms");
+    }
     let aliases = args.matching.alias.iter().map(|alias| pair("--alias", alias));
     let pass = pass.iter().map(|text| {
         let (host, to) = pair("--pass", text)?;
         let known = canonical::host(host.as_bytes()).into_owned();
-        Ok((known, upstream(to.unwrap_or(host))))
+        let is_named = to.is_some();
+        let address = with_port(to.unwrap_or(host));
+        Ok((known, Upstream { address, is_named }))
     });
     Ok(Options {
         listen: args.listen,
         connections: usize::try_from(args.connections).unwrap_or(usize::MAX),
+        idle_timeout: args.idle_timeout,
+        client_timeout: args.client_timeout,
         max_body: usize::try_from(args.max_body.0).unwrap_or(usize::MAX),
         matching: matching(&args.matching)?,
         aliases: aliases.collect::<anyhow::Result<_>>()?,
@@ -193,11 +216,11 @@ fn pair(flag: &str, text: &str) -> anyhow::Result<(String, Option<String>)> {
 }
 
 /// With the port of `http` where there is none.
-fn upstream(host: String) -> Upstream {
+fn with_port(host: String) -> String {
     let has_port = host.rsplit_once(':').is_some_and(|(name, port)| {
         !port.is_empty()
             && port.bytes().all(|byte| byte.is_ascii_digit())
             && (name.ends_with(']') || !name.contains(':'))
     });
-    Upstream(if has_port { host } else { format!("{host}:80") })
+    if has_port { host } else { format!("{host}:80") }
 }

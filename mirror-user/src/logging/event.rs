@@ -60,6 +60,8 @@ pub enum Event {
     GuardFailed,
     // The stub server.
     StubListening,
+    StubAuthorityMade,
+    StubHandshakeFailed,
     StubMissed,
     StubFailed,
     // The admin endpoint.
@@ -123,6 +125,7 @@ impl Event {
             | Self::HostsRefused
             | Self::ConnectionsReduced
             | Self::DescriptorsExhausted
+            | Self::StubHandshakeFailed
             | Self::StubMissed
             | Self::RequestsLate
             | Self::OtlpFailed
@@ -148,6 +151,7 @@ impl Event {
             | Self::SampleRaised
             | Self::BreakerClosed
             | Self::StubListening
+            | Self::StubAuthorityMade
             | Self::AdminListening
             | Self::ReplayPauses => Level::INFO,
             Self::KernelPacket => Level::DEBUG,

@@ -50,13 +50,23 @@ pub fn run(args: &StubArgs, out: &mut dyn Write) -> anyhow::Result<bool> {
     let running = bound.serve(Arc::clone(&served.server), most)?;
     let (stubs, exchanges) = (served.loading.stubs, served.loading.kept);
     let hosts = served.server.hosts();
+    if let Some((file, true)) = served.server.authority() {
+        let file = file.display();
+        emit!(
+            StubAuthorityMade,
+            file = %file,
+            "stub: a certificate authority was made; let clients trust {file}, and keep the key beside it private: who \
+             has it can stand in for any host at these clients"
+        );
+    }
+    let schemes = if served.server.speaks_tls() { "http and https" } else { "http" };
     emit!(
         StubListening,
         address = %address,
         stubs,
         exchanges,
         hosts,
-        "stub: http://{address}/ answers {stubs} requests of {hosts} hosts as recorded; Ctrl-C ends it"
+        "stub: http://{address}/ answers {stubs} requests of {hosts} hosts as recorded, by {schemes}; Ctrl-C ends it"
     );
     run_for.map_or(Ok(()), |time| stop.request_after(time))?;
     while !stop.requested() {
@@ -98,7 +108,7 @@ struct Served {
 impl Served {
     /// Reads the recordings.
     fn load(config: StubConfig, stop: &Stop) -> anyhow::Result<Self> {
-        let StubConfig { runs, lines, recording, options, .. } = config;
+        let StubConfig { runs, lines, recording, options, tls, .. } = config;
         let mut summary = Summary::default();
         for run in runs {
             let (one, outcome) = super::start(run, stop)?.to_end(stop);
@@ -117,7 +127,7 @@ impl Served {
         let (book, loading) = builder.finish();
         ensure!(stop.requested() || !book.is_empty(), "--from: {}", nothing(&loading));
         let counts = Arc::<Counts>::default();
-        let server = Arc::new(Server::new(options, book, Arc::clone(&counts)));
+        let server = Arc::new(Server::new(options, book, Arc::clone(&counts)).with_tls(tls));
         Ok(Self { summary, loading, server, counts })
     }
 

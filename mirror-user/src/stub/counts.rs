@@ -56,6 +56,11 @@ pub struct Counts {
     not_served: EnumMap<NotServed, AtomicU64>,
     /// Connections so far.
     connections: AtomicU64,
+    /// Those of them that were made secure by TLS, and those that failed to be.
+    secured: AtomicU64,
+    handshakes_failed: AtomicU64,
+    /// CONNECT that was answered with a tunnel. It is no request for a recorded response.
+    tunnels: AtomicU64,
     misses: Mutex<Misses>,
 }
 
@@ -69,6 +74,16 @@ struct Misses {
 impl Counts {
     pub(super) fn connection(&self) {
         self.connections.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn tunnel(&self) {
+        self.tunnels.fetch_add(1, Relaxed);
+    }
+
+    /// A handshake of TLS has ended.
+    pub(super) fn handshake(&self, is_done: bool) {
+        let counter = if is_done { &self.secured } else { &self.handshakes_failed };
+        counter.fetch_add(1, Relaxed);
     }
 
     /// A request came, or the beginning of one.
@@ -134,7 +149,13 @@ impl Counts {
         let mut sorted: Vec<(String, u64)> =
             misses.count.iter().map(|(name, n)| (name.clone(), *n)).collect();
         sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        let connections = [("opened", self.connections.load(Relaxed))];
+        let connections = [
+            ("opened", &self.connections),
+            ("secured", &self.secured),
+            ("handshakes_failed", &self.handshakes_failed),
+            ("tunnels", &self.tunnels),
+        ];
+        let connections = connections.map(|(name, count)| (name, count.load(Relaxed)));
         let notes =
             [Note::new(Topic::StubMisses, sorted), Note::new(Topic::StubConnections, connections)];
         notes.into_iter().flatten().collect()

@@ -33,7 +33,7 @@ struct Difference {
 
 impl Miss {
     /// For a request to which nothing was found, for this reason.
-    pub(super) fn new(book: &Book, asked: &Canonical<'_>, why: NotServed) -> Self {
+    pub(super) fn new(book: &Book, asked: &Canonical<'_>, why: NotServed, scheme: &str) -> Self {
         let nearest = book.nearest(asked);
         let mut text = "mirror stub: ".to_owned();
         text.push_str(match why {
@@ -47,7 +47,7 @@ impl Miss {
         let _ = writeln!(
             text,
             "  {}",
-            request(asked.method, asked.host.as_deref(), &asked.path, &asked.query)
+            request(scheme, asked.method, asked.host.as_deref(), &asked.path, &asked.query)
         );
         let mut differs = "nothing";
         match (&nearest, why) {
@@ -56,7 +56,7 @@ impl Miss {
                 differs = "host";
             }
             (Some((stub, near)), NotServed::Missed) => {
-                let of = request(&stub.method, Some(&stub.host), &stub.path, &stub.query);
+                let of = request(scheme, &stub.method, Some(&stub.host), &stub.path, &stub.query);
                 let _ = writeln!(text, "nearest: exchange {}\n  {of}", stub.id);
                 describe(&difference(stub, *near, asked), &mut text);
                 differs = near.into();
@@ -84,10 +84,10 @@ fn describe(difference: &Difference, text: &mut String) {
     }
 }
 
-/// `GET http://shop/a?b=1`.
-fn request(method: &[u8], host: Option<&[u8]>, path: &[u8], query: &[u8]) -> String {
+/// `GET http://shop/a?b=1`. A recording does not say by which scheme, so that it is shown as the one that is asked by.
+fn request(scheme: &str, method: &[u8], host: Option<&[u8]>, path: &[u8], query: &[u8]) -> String {
     let text = String::from_utf8_lossy;
-    let host = host.map(|host| format!("http://{}", text(host))).unwrap_or_default();
+    let host = host.map(|host| format!("{scheme}://{}", text(host))).unwrap_or_default();
     let mark = if query.is_empty() { "" } else { "?" };
     shown(&format!("{} {host}{}{mark}{}", text(method), text(path), text(query)))
 }

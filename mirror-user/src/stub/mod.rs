@@ -7,6 +7,7 @@
 //!
 //! Everything is bounded: what is kept of recordings, connections, requests, waits.
 
+mod authority;
 pub mod book;
 pub mod canonical;
 mod counts;

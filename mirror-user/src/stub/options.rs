@@ -18,6 +18,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Connections that are open at the same time; others wait.
     pub connections: usize,
+    /// Between two requests of a connection.
+    pub idle_timeout: Duration,
+    /// For a client: to send a whole request, to perform the handshake of TLS, to take the next bytes of a response.
+    pub client_timeout: Duration,
     /// Bytes of a request's body; a longer one is refused.
     pub max_body: usize,
     /// How requests are recognized.

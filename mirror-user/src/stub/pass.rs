@@ -17,9 +17,14 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes that are read at once.
 const BLOCK: usize = 16 * 1024;
 
-/// A server that is asked: `HOST:PORT`.
+/// A server that is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream(pub String);
+pub struct Upstream {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The operator chose it; otherwise it is the host of the request.
+    pub is_named: bool,
+}
 
 /// A request as it is passed on.
 pub(super) struct Passed {
@@ -90,7 +95,8 @@ impl Passed {
     }
 
     async fn copy(self, client: &mut (impl AsyncWrite + Unpin), sent: &mut bool) -> io::Result<()> {
-        let mut server = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.upstream.0)).await??;
+        let mut server =
+            timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.upstream.address)).await??;
         timeout(READ_TIMEOUT, server.write_all(&self.bytes)).await??;
         let mut reader = ResponseReader::default();
         reader.expect(self.is_head, None);

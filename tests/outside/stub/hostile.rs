@@ -99,6 +99,36 @@ fn clients_that_never_read_and_never_end_disturb_nobody_and_are_counted() {
 }
 
 #[test]
+fn every_wait_for_a_client_ends() {
+    let body = "x".repeat(900_000);
+    let recorded = talk(&[(get("/big", "a"), ok(&body))]);
+    let authority = Workspace::new();
+    let times = ["--client-timeout", "100ms", "--idle-timeout", "200ms"];
+    let tls = ["--tls-authority", authority.path("made").to_str().unwrap()].map(str::to_owned);
+    let flags = [&times[..], &["--admin", "127.0.0.1:0"], &[&tls[0], &tls[1]]].concat();
+    let stub = Stub::of("a.pcap", &recorded.pcap(), &flags);
+    // One that begins a request, and says no more.
+    let (head, _) = head_and_body(&stub.ask("POST /big HTTP/1.1\r\nHost: a\r\n"));
+    assert!(head.starts_with("HTTP/1.1 408 "), "{head}");
+    // One that says nothing at all, and one that says nothing after a request.
+    assert_eq!(stub.ask(""), b"");
+    assert_eq!(stub.ask(&get("/big", "a")), ok(&body).as_bytes());
+    // One that begins a handshake (RFC 8446 §5.1), and goes no further.
+    assert_eq!(stub.ask("\u{16}\u{3}\u{1}\u{2}\0"), b"");
+    // One that asks for more than the kernel's buffers hold, and reads nothing.
+    let mut deaf = stub.connect();
+    deaf.send(get("/big", "a").repeat(100));
+    let labels = [("seam", "stub_requests"), ("reason", "not_read")];
+    until("it is given up", || stub.endpoint().scrape().sum("mirror_dropped_total", &labels) > 0.0);
+    let failed = [("topic", "stub_connections"), ("detail", "handshakes_failed")];
+    assert_eq!(stub.endpoint().scrape().sum("mirror_detail_total", &failed), 1.0);
+    let (seen, served, dropped) = balanced(&stub.end(0), "stub requests");
+    let reasons: Vec<&str> = dropped.iter().map(|(why, _)| why.as_str()).collect();
+    assert_eq!(reasons, ["unfinished", "not_read"]);
+    assert_eq!(seen, served + dropped.iter().map(|(_, n)| n).sum::<u64>());
+}
+
+#[test]
 fn beyond_the_connections_clients_wait_for_their_turn() {
     let recorded = talk(&[(get("/", "a"), ok("x"))]);
     let stub = Stub::of("a.pcap", &recorded.pcap(), &["--connections", "1"]);
@@ -143,6 +173,8 @@ fn recordings_without_anything_to_answer_are_refused_with_the_reason() {
         ("--pass", ""),
         ("--fault", "crash"),
         ("--latency", "fast"),
+        ("--idle-timeout", "0s"),
+        ("--client-timeout", "0s"),
         ("--fail-on", "errors>0"),
         ("--template", "orders"),
     ] {

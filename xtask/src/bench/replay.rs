@@ -352,10 +352,10 @@ impl Lab {
 
 #[expect(clippy::disallowed_methods, reason = "waits for a real program, with a deadline")]
 pub(super) fn wait_until_said(file: &Path, text: &str, program: &mut Guard) -> anyhow::Result<()> {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !fs::read_to_string(file)?.contains(text) {
         if program.0.try_wait()?.is_some() || std::time::Instant::now() > deadline {
-            bail!("mirror did not start: {}", fs::read_to_string(file)?);
+            bail!("it did not start: {}", fs::read_to_string(file)?);
         }
         std::thread::sleep(Duration::from_millis(20));
     }

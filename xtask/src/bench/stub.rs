@@ -1,5 +1,6 @@
 //! `cargo xtask bench stub`: `mirror stub` with 10,000 recorded responses of 1 KiB, beside nginx, which gives one fixed
-//! response of that length. Each has one thread; wrk asks for all paths in turn. Who is compared takes turns.
+//! response of that length, and WireMock, which has the same stubs. The first two have one thread, WireMock as many as it
+//! wants; wrk asks for all paths in turn. Who is compared takes turns.
 
 use std::fs;
 use std::io::{BufWriter, Write};
@@ -37,10 +38,20 @@ pub(super) fn run() -> anyhow::Result<()> {
     let script = scratch.path().join("all.lua");
     fs::write(&script, SCRIPT)?;
     let (stub, nginx) = (Server::stub(scratch.path(), &recording)?, Server::nginx(scratch.path())?);
+    let wiremock = match setup::ensure_stub_tools() {
+        true => Some(Server::wiremock(scratch.path())?),
+        false => None,
+    };
+    if wiremock.is_none() {
+        println!("without WireMock: it needs java and npm");
+    }
+    // What the virtual machine has not compiled yet is no matter of stubs.
+    wiremock.as_ref().map(|wiremock| wiremock.turn(&script)).transpose()?;
     println!(
         "{STUBS} stubs of {BODY_BYTES} B, wrk with 64 connections, {SECONDS} s each, by turns:"
     );
     let mut ratios = Vec::new();
+    let mut beside_wiremock = Vec::new();
     for round in 1..=ROUNDS {
         let (ours, theirs) = (stub.turn(&script)?, nginx.turn(&script)?);
         println!(
@@ -48,6 +59,14 @@ pub(super) fn run() -> anyhow::Result<()> {
             ours.rate, ours.cpu, theirs.rate, theirs.cpu
         );
         ratios.push((ours.rate, ours.cpu, ours.cpu / theirs.cpu));
+        if let Some(wiremock) = &wiremock {
+            let theirs = wiremock.turn(&script)?;
+            println!(
+                "           WireMock {:6.0} requests/s, {:5.0} us of cpu each",
+                theirs.rate, theirs.cpu
+            );
+            beside_wiremock.push((theirs.cpu / ours.cpu, ours.rate / theirs.rate));
+        }
     }
     let middle = |part: fn(&(f64, f64, f64)) -> f64| median(ratios.iter().map(part));
     println!("  requests/s: {:.0}", middle(|one| one.0));
@@ -57,6 +76,13 @@ pub(super) fn run() -> anyhow::Result<()> {
         1e6 / middle(|one| one.1)
     );
     println!("  cpu a request / nginx's: {:.2}", middle(|one| one.2));
+    if wiremock.is_some() {
+        println!(
+            "  WireMock's cpu a request / ours: {:.0}; our requests/s / WireMock's: {:.0}",
+            median(beside_wiremock.iter().map(|one| one.0)),
+            median(beside_wiremock.iter().map(|one| one.1))
+        );
+    }
     Ok(())
 }
 
@@ -97,6 +123,22 @@ fn record(path: &Path) -> anyhow::Result<()> {
     Ok(file.flush()?)
 }
 
+/// The stub of one path, for WireMock.
+fn mapping(n: u32) -> serde_json::Value {
+    serde_json::json!({
+        "request": {
+            "method": "GET",
+            "urlPath": format!("/v1/users/{n}"),
+            "queryParameters": { "source": { "equalTo": "web" }, "page": { "equalTo": "1" } },
+        },
+        "response": {
+            "status": 200,
+            "headers": { "Server": "users", "Content-Type": "text/plain" },
+            "body": format!("{n:0BODY_BYTES$}"),
+        },
+    })
+}
+
 /// A server under measurement.
 struct Server {
     address: String,
@@ -132,6 +174,31 @@ impl Server {
         let mut process = Guard(child.context("nginx: cannot be run")?);
         let port = address.rsplit(':').next().unwrap_or_default().parse()?;
         capture::wait_for_port(port, &mut process.0)?;
+        Ok(Self { address, process })
+    }
+
+    /// With the same stubs as mirror has, and without what it keeps for whoever looks at its log.
+    fn wiremock(scratch: &Path) -> anyhow::Result<Self> {
+        let folder = scratch.join("wiremock");
+        fs::create_dir_all(folder.join("mappings"))?;
+        let mappings: Vec<_> = (0..STUBS).map(mapping).collect();
+        let file = fs::File::create(folder.join("mappings/all.json"))?;
+        serde_json::to_writer(BufWriter::new(file), &serde_json::json!({ "mappings": mappings }))?;
+        let address = free_address()?;
+        let port = address.rsplit(':').next().unwrap_or_default();
+        let said = scratch.join("wiremock.txt");
+        let child = Command::new("java")
+            .args(["-Xmx1g", "-jar"])
+            .arg(root().join("target/tools/stubs/wiremock.jar"))
+            .args(["--bind-address", "127.0.0.1", "--port", port, "--root-dir"])
+            .arg(&folder)
+            .args(["--no-request-journal", "--disable-request-logging"])
+            .stdout(fs::File::create(&said)?)
+            .stderr(Stdio::null())
+            .spawn()
+            .context("java: cannot be run")?;
+        let mut process = Guard(child);
+        wait_until_said(&said, "port:", &mut process)?;
         Ok(Self { address, process })
     }
 

@@ -165,9 +165,9 @@ impl Book {
         let asked = self.matching.canonical(Facts::of(request), request.fields());
         match self.answer(&asked) {
             Found::Step(step) => Ok(Arc::clone(&step.response)),
-            Found::Nothing => Err(Miss::new(self, &asked, NotServed::Missed).response),
-            Found::Ambiguous => Err(Miss::new(self, &asked, NotServed::Ambiguous).response),
-            Found::Ended => Err(Miss::new(self, &asked, NotServed::Exhausted).response),
+            Found::Nothing => Err(Miss::new(self, &asked, NotServed::Missed, "http").response),
+            Found::Ambiguous => Err(Miss::new(self, &asked, NotServed::Ambiguous, "http").response),
+            Found::Ended => Err(Miss::new(self, &asked, NotServed::Exhausted, "http").response),
         }
     }
 

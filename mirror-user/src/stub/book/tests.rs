@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -17,6 +18,8 @@ fn options() -> Options {
     Options {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         connections: 1,
+        idle_timeout: Duration::from_secs(300),
+        client_timeout: Duration::from_secs(30),
         max_body: 1 << 20,
         matching: Matching::default(),
         aliases: Vec::new(),

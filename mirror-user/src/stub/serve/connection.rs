@@ -1,4 +1,4 @@
-//! One connection: requests are read, answered in their order, and written.
+//! One connection: requests are read, answered in their order, and written; within TLS or a tunnel, too.
 
 use std::io;
 use std::ops::ControlFlow::{self, Break, Continue};
@@ -9,17 +9,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::Server;
 use super::outgoing::Outgoing;
 use super::reply::{self, Answer};
+use super::tls::HANDSHAKE;
+use super::wire::{Unread, Wire};
+use super::{By, Server};
 use crate::http::{InvalidRequest, RequestProgress, RequestReader};
 use crate::stub::counts::NotServed;
 use crate::stub::pass::Broken;
 
-/// Between two requests. Clients keep connections for less; load balancers for up to some minutes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// From the first byte of a request to its last.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that are read at once, and the memory of a connection between requests.
 const BLOCK: usize = 8 * 1024;
 /// After a last response, for the client to have read it: a reset in its place would take it away (RFC 9112 §9.6).
@@ -35,11 +33,15 @@ enum End {
     Said,
     /// At once.
     Reset,
+    /// It does not: what follows is for this host, most likely within TLS.
+    Tunnel(String),
 }
 
 struct Connection<'s> {
     server: &'s Server,
-    stream: TcpStream,
+    stream: &'s mut Wire,
+    /// How its requests come.
+    by: By,
     reader: RequestReader,
     /// Bytes since the end of the last request.
     input: BytesMut,
@@ -56,26 +58,64 @@ struct Connection<'s> {
 pub(super) async fn serve(server: &Server, stream: TcpStream) {
     // Responses are whole, and none waits for more bytes.
     let _ = stream.set_nodelay(true);
-    let mut connection = Connection {
-        server,
-        stream,
-        reader: RequestReader::new(server.options.max_body),
-        input: BytesMut::with_capacity(BLOCK),
-        held: 0,
-        out: Outgoing::default(),
-        deadline: None,
-        continued: false,
-    };
-    let end = connection.run().await;
-    let lost = connection.out.take_responses();
-    server.counts.not_served(NotServed::NotRead, lost);
-    match end {
-        End::Quiet => {}
-        End::Said => connection.linger().await,
-        End::Reset => {
-            let _ = socket2::SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
+    let mut wire = Wire::Plain(stream);
+    let (mut tunnel, mut input) = (None, BytesMut::with_capacity(BLOCK));
+    loop {
+        (wire, input) = match secure(server, Unread { bytes: input, wire }, tunnel.as_deref()).await
+        {
+            Some(Unread { bytes, wire }) => (wire, bytes),
+            None => return,
+        };
+        let mut connection = Connection {
+            server,
+            by: By { tls: matches!(wire, Wire::Secured(_)), tunnel: tunnel.is_some() },
+            stream: &mut wire,
+            reader: RequestReader::new(server.options.max_body),
+            input,
+            held: 0,
+            out: Outgoing::new(server.options.client_timeout),
+            deadline: None,
+            continued: false,
+        };
+        let end = connection.run().await;
+        let lost = connection.out.take_responses();
+        server.counts.not_served(NotServed::NotRead, lost);
+        match end {
+            End::Quiet => return,
+            End::Said => return connection.linger().await,
+            End::Reset => {
+                let socket = socket2::SockRef::from(connection.stream.socket());
+                let _ = socket.set_linger(Some(Duration::ZERO));
+                return;
+            }
+            End::Tunnel(host) => {
+                tunnel = Some(host);
+                input = std::mem::take(&mut connection.input);
+            }
         }
     }
+}
+
+/// Performs the handshake of TLS if the client begins one; `None` if nobody is there to serve.
+async fn secure(server: &Server, unread: Unread, host: Option<&str>) -> Option<Unread> {
+    let Some(tls) = &server.tls else { return Some(unread) };
+    let Unread { mut bytes, mut wire } = unread;
+    if bytes.is_empty() {
+        bytes.reserve(BLOCK);
+        let read = timeout(server.options.idle_timeout, wire.read_buf(&mut bytes)).await;
+        read.ok()?.ok().filter(|length| *length > 0)?;
+    }
+    if bytes.first() != Some(&HANDSHAKE) {
+        return Some(Unread { bytes, wire });
+    }
+    let address = wire.socket().local_addr().map(|address| address.ip().to_canonical().to_string());
+    let address = address.unwrap_or_default();
+    let secured = tls.accept(Unread { bytes, wire }, host.unwrap_or(&address));
+    let secured = timeout(server.options.client_timeout, secured).await;
+    let secured = secured.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    server.shook_hands(secured.as_ref().map(drop));
+    let wire = Wire::Secured(Box::new(secured.ok()?));
+    Some(Unread { bytes: BytesMut::with_capacity(BLOCK), wire })
 }
 
 impl Drop for Connection<'_> {
@@ -115,8 +155,10 @@ impl Connection<'_> {
     /// Answers the request that is there.
     async fn respond(&mut self) -> ControlFlow<End> {
         let Some(request) = self.reader.request(&self.input) else { return Break(End::Quiet) };
-        self.server.counts.saw();
-        let answer = self.server.answer(&request);
+        let answer = self.server.answer(&request, self.by);
+        if !matches!(answer, Answer::Tunnel(_)) {
+            self.server.counts.saw();
+        }
         let (length, persists) = (request.len, request.persists);
         self.reader.next();
         self.input.advance(length);
@@ -131,7 +173,7 @@ impl Connection<'_> {
                 }
                 self.out.push(response.wire.clone(), 1);
                 if let Some((file, length)) = &response.rest {
-                    let sent = self.out.flush_file(&mut self.stream, (file, *length)).await;
+                    let sent = self.out.flush_file(self.stream, (file, *length)).await;
                     self.sent(sent)?;
                 }
                 !response.closes
@@ -139,6 +181,11 @@ impl Connection<'_> {
             Answer::Missed(response) => {
                 self.out.push(response, 0);
                 true
+            }
+            Answer::Tunnel(host) => {
+                self.out.push(reply::TUNNEL, 0);
+                self.flush().await?;
+                return Break(End::Tunnel(host));
             }
             Answer::Fault(response, delay) => {
                 self.server.counts.not_served(NotServed::Fault, 1);
@@ -154,7 +201,7 @@ impl Connection<'_> {
             }
             Answer::Pass(passed) => {
                 self.flush().await?;
-                match passed.relay(&mut self.stream).await {
+                match passed.relay(self.stream).await {
                     Ok(()) => self.server.counts.not_served(NotServed::Passed, 1),
                     Err(broken) => {
                         self.server.counts.not_served(NotServed::PassFailed, 1);
@@ -183,9 +230,10 @@ impl Connection<'_> {
         }
         self.input.reserve(BLOCK);
         let read = if self.input.is_empty() {
-            timeout(IDLE_TIMEOUT, self.stream.read_buf(&mut self.input)).await
+            timeout(self.server.options.idle_timeout, self.stream.read_buf(&mut self.input)).await
         } else {
-            let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + REQUEST_TIMEOUT);
+            let patience = self.server.options.client_timeout;
+            let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + patience);
             timeout_at(deadline, self.stream.read_buf(&mut self.input)).await
         };
         let has_begun = !self.input.is_empty();
@@ -232,7 +280,7 @@ impl Connection<'_> {
     }
 
     async fn flush(&mut self) -> ControlFlow<End> {
-        let sent = self.out.flush(&mut self.stream).await;
+        let sent = self.out.flush(self.stream).await;
         self.sent(sent)
     }
 

@@ -8,8 +8,12 @@
 mod connection;
 mod outgoing;
 mod reply;
+mod tls;
+mod wire;
 
+use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -17,6 +21,7 @@ use std::time::Duration;
 use crossbeam_channel::Receiver;
 
 use self::reply::Answer;
+pub use self::tls::Tls;
 use super::book::{Book, Found};
 use super::canonical::Facts;
 use super::counts::{Counts, NotServed};
@@ -25,6 +30,7 @@ use super::miss::Miss;
 use super::options::Options;
 use super::pass::Passed;
 use crate::http::ReadRequest;
+use crate::http::target::RequestTarget;
 use crate::listener::{Listener, Serving};
 use crate::logging::emit;
 
@@ -40,8 +46,19 @@ pub struct Server {
     options: Arc<Options>,
     book: Book,
     counts: Arc<Counts>,
+    /// For clients that want it.
+    tls: Option<Tls>,
     /// Bytes of requests that connections hold.
     held: AtomicUsize,
+}
+
+/// How a request comes.
+#[derive(Clone, Copy, Debug)]
+struct By {
+    /// Within TLS.
+    tls: bool,
+    /// Within a tunnel to a host.
+    tunnel: bool,
 }
 
 /// A stub server that listens and does not answer yet: connections wait.
@@ -105,7 +122,25 @@ impl Server {
     /// Answers from `book`.
     #[must_use]
     pub fn new(options: Arc<Options>, book: Book, counts: Arc<Counts>) -> Self {
-        Self { options, book, counts, held: AtomicUsize::new(0) }
+        Self { options, book, counts, tls: None, held: AtomicUsize::new(0) }
+    }
+
+    /// Speaks TLS, too, with clients that begin so, and opens tunnels to hosts of which it has their certificate.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The certificate authority that clients are to trust, if it is this server's own, and whether it was made just now.
+    #[must_use]
+    pub fn authority(&self) -> Option<(&Path, bool)> {
+        self.tls.as_ref()?.authority()
+    }
+
+    /// True if it speaks TLS.
+    #[must_use]
+    pub fn speaks_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// How many hosts were recorded.
@@ -121,8 +156,13 @@ impl Server {
     }
 
     /// What a request gets.
-    fn answer(&self, request: &ReadRequest<'_>) -> Answer {
-        let asked = self.book.matching().canonical(Facts::of(request), request.fields());
+    fn answer(&self, request: &ReadRequest<'_>, by: By) -> Answer {
+        if request.method == b"CONNECT" {
+            return self.tunnel(request, by);
+        }
+        let mut asked = self.book.matching().canonical(Facts::of(request), request.fields());
+        // To whom it has a tunnel is said on purpose, as to a proxy.
+        asked.is_absolute |= by.tunnel;
         let mut delay = Duration::ZERO;
         for fault in &self.options.faults {
             match fault.hits(request.method, &asked.path) {
@@ -141,16 +181,14 @@ impl Server {
             Found::Ambiguous => NotServed::Ambiguous,
             Found::Ended => NotServed::Exhausted,
         };
-        if request.method == b"CONNECT" {
-            self.counts.missed(why, request.method, b"*");
-            return Answer::Missed(reply::no_tunnel());
-        }
         let upstream = asked.host.as_deref().and_then(|host| self.options.pass.get(host));
-        if let Some(upstream) = upstream {
+        // What comes encrypted leaves as plain text for nobody but a server that the operator chose.
+        if let Some(upstream) = upstream.filter(|upstream| upstream.is_named || !by.tls) {
             return Answer::Pass(Passed::new(request, upstream.clone()));
         }
         self.counts.missed(why, request.method, request.target);
-        let miss = Miss::new(&self.book, &asked, why);
+        let scheme = if by.tls { "https" } else { "http" };
+        let miss = Miss::new(&self.book, &asked, why, scheme);
         // Nothing that was captured is in the log: which exchange it is, and which part of it differs.
         let nearest = miss.nearest.as_deref().unwrap_or("none");
         emit!(
@@ -162,6 +200,39 @@ impl Server {
             miss.differs
         );
         Answer::Missed(miss.response)
+    }
+
+    /// What CONNECT gets.
+    fn tunnel(&self, request: &ReadRequest<'_>, by: By) -> Answer {
+        let target = RequestTarget::parse(request.method, request.target);
+        let host = std::str::from_utf8(target.host()).ok().and_then(|text| {
+            let (host, _port) = text.rsplit_once(':')?;
+            Some(host.trim_start_matches('[').trim_end_matches(']').to_owned())
+        });
+        match host.filter(|_| self.tls.is_some() && !by.tunnel) {
+            Some(host) => {
+                self.counts.tunnel();
+                Answer::Tunnel(host)
+            }
+            None => {
+                self.counts.missed(NotServed::Missed, request.method, b"*");
+                Answer::Missed(reply::no_tunnel())
+            }
+        }
+    }
+
+    /// A handshake of TLS has ended.
+    fn shook_hands(&self, ended: Result<(), &io::Error>) {
+        self.counts.handshake(ended.is_ok());
+        let Err(error) = ended else { return };
+        let advice = self.authority().map(|(file, _)| {
+            format!("; if it does not trust the certificate, give it {}", file.display())
+        });
+        emit!(
+            StubHandshakeFailed,
+            "stub: a client's TLS handshake failed: {error}{}",
+            advice.unwrap_or_default()
+        );
     }
 
     /// Counts bytes that a connection holds now instead of `before`.

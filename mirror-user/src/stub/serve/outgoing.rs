@@ -12,9 +12,6 @@ use tokio::time::timeout;
 
 use crate::http::message::Spooled;
 
-/// For a client to take the next bytes.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Bytes that wait before they are written.
 const MAX_WAITING: usize = 256 * 1024;
 
@@ -25,8 +22,9 @@ const SLICES: usize = 32;
 const BLOCK: usize = 64 * 1024;
 
 /// Responses that wait to be written.
-#[derive(Default)]
 pub(super) struct Outgoing {
+    /// For a client to take the next bytes.
+    patience: Duration,
     waiting: VecDeque<Bytes>,
     bytes: usize,
     /// How many recorded responses these are.
@@ -34,6 +32,11 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
+    /// For a client that takes the next bytes within `patience`.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { patience, waiting: VecDeque::new(), bytes: 0, responses: 0 }
+    }
+
     /// A response, or a part of one; `responses` recorded ones end with it.
     pub(super) fn push(&mut self, bytes: Bytes, responses: u64) {
         self.bytes = self.bytes.saturating_add(bytes.len());
@@ -56,17 +59,17 @@ impl Outgoing {
     /// Writes all that waits.
     ///
     /// # Errors
-    /// If the client has gone, or takes no bytes for [`WRITE_TIMEOUT`].
+    /// If the client has gone, or takes no bytes for too long.
     pub(super) async fn flush(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
         while let Some(first) = self.waiting.front() {
             let written = match self.waiting.len() {
-                1 => timeout(WRITE_TIMEOUT, to.write(first)).await??,
+                1 => timeout(self.patience, to.write(first)).await??,
                 _ => {
                     let mut slices = [IoSlice::new(&[]); SLICES];
                     for (slice, bytes) in slices.iter_mut().zip(&self.waiting) {
                         *slice = IoSlice::new(bytes);
                     }
-                    timeout(WRITE_TIMEOUT, to.write_vectored(&slices)).await??
+                    timeout(self.patience, to.write_vectored(&slices)).await??
                 }
             };
             if written == 0 {
@@ -74,7 +77,7 @@ impl Outgoing {
             }
             self.advance(written);
         }
-        timeout(WRITE_TIMEOUT, to.flush()).await??;
+        timeout(self.patience, to.flush()).await??;
         self.bytes = 0;
         Ok(())
     }
@@ -109,7 +112,7 @@ impl Outgoing {
             let mut bytes = bytes.ok_or(io::ErrorKind::UnexpectedEof)?;
             at = at.saturating_add(read as u64);
             while !bytes.is_empty() {
-                let written = timeout(WRITE_TIMEOUT, to.write(bytes)).await??;
+                let written = timeout(self.patience, to.write(bytes)).await??;
                 if written == 0 {
                     return Err(io::ErrorKind::WriteZero.into());
                 }

@@ -21,10 +21,15 @@ pub(super) enum Answer {
     Reset(Duration),
     /// That of a real server.
     Pass(Passed),
+    /// None: what follows is for this host.
+    Tunnel(String),
 }
 
 /// A client waits for it before it sends a body (RFC 9110 §10.1.1).
 pub(super) const CONTINUE: Bytes = Bytes::from_static(b"HTTP/1.1 100 Continue\r\n\r\n");
+
+/// The response to CONNECT, behind which the tunnel begins (RFC 9110 §9.3.6).
+pub(super) const TUNNEL: Bytes = Bytes::from_static(b"HTTP/1.1 200 Connection Established\r\n\r\n");
 
 /// A response without content.
 pub(super) fn status(code: u16) -> Bytes {
@@ -58,9 +63,9 @@ pub(super) fn timed_out() -> Bytes {
     last("408 Request Timeout", "mirror stub: the request did not come whole in time\n")
 }
 
-/// A response to CONNECT.
+/// A response to CONNECT where there is no certificate, or within a tunnel.
 pub(super) fn no_tunnel() -> Bytes {
-    let text = "mirror stub: it opens no tunnels; recorded responses are given over http alone\n";
+    let text = "mirror stub: CONNECT leads to a host within TLS, once, and where --tls-authority or --tls-cert is given\n";
     own("501 Not Implemented", "", text)
 }
 

@@ -1,4 +1,4 @@
-//! TLS to a target. Beside it, only `pem` and `admin::tls`, the other side of TLS, use rustls.
+//! TLS to a target. Beside it, only `pem` and the other side of TLS, `admin::tls` and `stub::serve::tls`, use rustls.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -32,6 +32,7 @@ pub mod rules;
 
 pub mod sink;
 
+mod command;
 pub mod compare;
 pub mod confine;
 pub mod dashboard;
@@ -40,6 +41,7 @@ pub mod descriptors;
 pub mod doctor;
 pub mod files;
 pub mod guard;
+pub mod hooks;
 mod listener;
 pub mod logging;
 pub mod metrics;
@@ -49,6 +51,7 @@ pub mod priority;
 pub mod privileges;
 pub mod process;
 pub mod progress;
+mod psql;
 pub mod recorder;
 pub mod report;
 pub mod run;

@@ -10,7 +10,7 @@ use mirror_user::config::{Config, SummaryForm};
 use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{cli, compare, config, demo, doctor, logging, run};
+use mirror_user::{cli, compare, config, demo, doctor, hooks, logging, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -64,6 +64,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         Command::Completions(args) => {
             return Ok(cli::completions(args, &mut io::stdout()).map(|()| code(true))?);
         }
+        Command::HooksHelper => return hooks::serve().map(|()| code(true)),
         Command::Man(args) => return cli::man(args, &mut io::stdout()).map(|()| code(true)),
     };
     let stop = Stop::on_signals()?;
@@ -71,8 +72,7 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
         stop.on_hangup()?;
     }
     let (form, report, store) = (config.summary_form(), config.report_file(), config.store());
-    run::confine(&config)?;
-    let (mut summary, outcome) = run::start(config, &stop)?.to_end(&stop);
+    let (mut summary, outcome) = run::carry_out(config, &stop)?;
     summary.snapshot.notes.extend(log.finish());
     // A full disk must not hide how the run ended.
     if let Some(Err(error)) = report.map(|report| report.write(&summary)) {

@@ -13,6 +13,7 @@ mod compare;
 mod container;
 mod faults;
 mod guards;
+mod hooks;
 mod memory_limit;
 mod metrics;
 mod placement;

@@ -204,3 +204,47 @@ fn postgresql_a_shadow_on_a_clone_responds_as_production_does() {
     // Replication went on.
     until("the golden database follows", || databases.golden("SELECT count(*) FROM orders") == "4");
 }
+
+#[test]
+#[ignore = "needs postgresql and python3-psycopg2: cargo xtask test"]
+fn postgresql_each_pass_over_a_recording_has_a_fresh_clone() {
+    let databases = Databases::start();
+    databases.production.query("INSERT INTO orders (item) VALUES ('before')");
+    databases.script("golden.sh", &["create"]);
+    let answer = "HTTP/1.1 201 Created\r\nContent-Length: 8\r\n\r\norder 2\n";
+    let captured = ["tea", "coffee", "milk"].into_iter().fold(Talk::new().open(), |talk, item| {
+        talk.client(order(item).replace("Connection: close\r\n", "")).server(answer)
+    });
+    let workspace = Workspace::new();
+    let from = workspace.file("orders.pcap", &captured.close().pcap());
+    let told = workspace.path("told");
+    let shop = Service::start(&mut python(&databases.shadow.dsn_of("run")));
+    let all = "SELECT string_agg(id || item, chr(32) ORDER BY id) FROM orders";
+    let config = format!(
+        "version: 1\nsource: {{ from: '{from}' }}\ntargets: {{ shop: {{ url: 'http://{}' }} }}\n\
+         pace: {{ loop: 2, speed: max }}\nhooks:\n  \
+         before-run: [{SCRIPTS}/clone.sh, create, run]\n  \
+         after-run:\n    - sh\n    - -c\n    - |\n      psql -XAtq -d \"$GOLDEN dbname=run\" -c '{all}' >> \"$0\"\n      \
+         echo \"$MIRROR_PASS $MIRROR_WAL_LSN\" >> \"$0\"\n      exec {SCRIPTS}/clone.sh drop run\n    - {}\n  \
+         wal-lsn: {}\n",
+        shop.address,
+        told.display(),
+        databases.production.dsn()
+    );
+    let config = workspace.file("mirror.yaml", config.as_bytes());
+    let said = databases
+        .succeeds(Command::new(crate::support::binary()).args(["run", "--config", &config]));
+    assert!(said.contains("seen 6 = delivered 6"), "{said}");
+    let told = std::fs::read_to_string(told).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let [first, first_pass, second, second_pass] = lines[..] else { panic!("{told}") };
+    // The second pass draws the same ids, and finds nothing of the first.
+    assert_eq!((first, second), ("1before 2tea 3coffee 4milk", "1before 2tea 3coffee 4milk"));
+    for (line, pass) in [(first_pass, "1 "), (second_pass, "2 ")] {
+        let lsn = line.strip_prefix(pass).expect(line);
+        let behind = format!("SELECT '{lsn}'::pg_lsn <= pg_current_wal_lsn()");
+        assert_eq!(databases.production.query(&behind), "t");
+    }
+    let left = "SELECT count(*) FROM pg_database WHERE datname = 'run'";
+    assert_eq!(databases.shadow.query(left), "0");
+}

@@ -29,6 +29,9 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("shutdown", &["privileges"], "it says that the run is to end, and not how"),
     ("priority", &[], "it asks the kernel, and nobody else"),
     ("descriptors", &[], "it asks the kernel, and nobody else"),
+    ("command", &[], "it runs a program, whoever wants it"),
+    ("psql", &["command"], "it asks a database, whoever wants to know"),
+    ("hooks", &["command", "psql"], "it runs what the operator named; when, is above it"),
     ("process", &[], "it asks the kernel, and nobody else"),
     ("listener", &["privileges"], "it hands connections to whoever serves them"),
     ("pem", &[], "it reads files of certificates, whoever shows or checks them"),
@@ -79,7 +82,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "settings",
-        &["yaml", "filter", "rules", "sink", "source", "guard"],
+        &["yaml", "filter", "rules", "sink", "source", "guard", "psql"],
         "it says what can be set, for flags and files alike; what a run makes of it is above",
     ),
     // What joins them.
@@ -109,6 +112,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
             "filter",
             "recorder",
             "guard",
+            "hooks",
             "progress",
             "summary",
             "privileges",

@@ -19,6 +19,7 @@ mod database;
 mod exact;
 mod faults;
 mod har;
+mod hooks;
 mod hostile;
 mod layering;
 mod memory;

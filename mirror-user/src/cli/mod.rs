@@ -151,6 +151,9 @@ pub enum Command {
         mirror man --to /usr/share/man/man1")]
     Man(ManArgs),
 }
+    /// Run the hooks of the process that has started this one
+    #[command(name = crate::hooks::HELPER, hide = true)]
+    HooksHelper,
 
 /// How the result is reported.
 #[derive(Debug, Args)]

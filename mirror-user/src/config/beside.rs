@@ -37,6 +37,7 @@ impl File {
             admin: over(self.admin, &file.admin),
             dashboard: over(self.dashboard, &file.dashboard),
             store: over(self.store, &file.store),
+            hooks: over(self.hooks, &file.hooks),
             targets,
             rules,
         }

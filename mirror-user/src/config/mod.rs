@@ -12,6 +12,7 @@ mod dashboard;
 pub(crate) mod demo;
 pub mod file;
 pub(crate) mod filter;
+mod hooks;
 pub(crate) mod outputs;
 pub mod redact;
 mod replay;
@@ -67,6 +68,8 @@ pub struct Config {
     pub(crate) telemetry: Option<otlp::Plan>,
 }
 
+    /// What is run at its turning points.
+    pub(crate) hooks: Option<crate::hooks::Plan>,
 /// How the summary is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SummaryForm {
@@ -209,6 +212,7 @@ impl Config {
             telemetry: None,
         }
     }
+            hooks: None,
 
     /// How the summary is printed.
     #[must_use]

@@ -11,6 +11,7 @@ use crate::cli::{OutcomeArgs, ReplayArgs, SourceArgs};
 use crate::files::apart::Apart;
 use crate::files::{self, Existing};
 use crate::report::ReportFile;
+use crate::settings::HookSettings;
 use crate::sink::replay::TargetUrl;
 
 impl Config {
@@ -67,6 +68,7 @@ impl TryFrom<&ReplayArgs> for File {
             admin: args.admin.clone(),
             dashboard: args.dashboard.clone(),
             store: args.store.clone(),
+            hooks: HookSettings::default(),
             targets,
             rules: Vec::new(),
         })

@@ -11,7 +11,7 @@ use super::routes::narrowed;
 use super::source::Source;
 use super::start::Start;
 use super::target::{Run, replay_target};
-use super::{Config, SummaryForm, admin, dashboard, redact, run_name, store};
+use super::{Config, SummaryForm, admin, dashboard, hooks, redact, run_name, store};
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
 use crate::otlp;
@@ -91,7 +91,8 @@ impl Config {
             let rules = config.rules.redactor.as_deref();
             run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
         }
-        Ok(Self { telemetry: otlp::Plan::from_environment()?, ..config })
+        let hooks = hooks::plan(&file.hooks, &run.name, &config.source, passes);
+        Ok(Self { telemetry: otlp::Plan::from_environment()?, hooks, ..config })
     }
 
     /// Shows the comparison of a target that is compared, in the summary and in a browser.

@@ -14,6 +14,7 @@ pub enum Event {
     RunWarning,
     RepeatsLeftOut,
     PrivilegesKept,
+    HookDone,
     // The dashboard.
     DashboardListening,
     DashboardStays,
@@ -130,7 +131,8 @@ impl Event {
             | Self::RequestsLate
             | Self::OtlpFailed
             | Self::OtlpUnavailable => Level::WARN,
-            Self::DashboardListening
+            Self::HookDone
+            | Self::DashboardListening
             | Self::DashboardStays
             | Self::ConfigReloaded
             | Self::ConfigUnchanged

@@ -23,6 +23,7 @@ mod retired;
 mod tests;
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use self::counts::Counts;
@@ -34,6 +35,7 @@ pub use self::outlet::Outlet;
 pub use self::packets::Packets;
 use self::retired::Retired;
 use crate::guard;
+use crate::hooks::Hooks;
 use crate::http::message::{Exchange, Moment, StartLine};
 use crate::progress::Progress;
 use crate::rules::Rules;
@@ -71,6 +73,8 @@ pub struct Beside {
     pub guard: Option<Arc<guard::Counts>>,
     /// Where other threads get its counters while it runs.
     pub snapshots: Arc<SnapshotSlot>,
+    /// What is run between two passes over the same recording.
+    pub hooks: Option<Hooks>,
 }
 
 impl Pipeline {
@@ -87,6 +91,13 @@ impl Pipeline {
             retired: Retired::default(),
             interfaces: 0,
         }
+    }
+
+    /// The same, which runs these between two passes over a recording.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: Option<Hooks>) -> Self {
+        self.beside.hooks = hooks;
+        self
     }
 
     /// Runs until the front ends or `stop` is requested, then finishes every stage.
@@ -116,10 +127,38 @@ impl Pipeline {
                     self.outlets.iter_mut().try_for_each(|outlet| outlet.sink.flush())?;
                     self.look(stop);
                 }
-                Reading::Rewound(shift) => self.emit(Event::Rewound(shift)),
+                Reading::Rewound(shift) => {
+                    self.emit(Event::Rewound(shift));
+                    self.between_passes(stop)?;
+                }
                 Reading::End => return Ok(()),
             }
         }
+    }
+
+    /// Lets the hooks bring what a pass has changed back to where it was. Whatever a pass has sent is answered before, and the
+    /// next one begins after that.
+    fn between_passes(&mut self, stop: &Stop) -> anyhow::Result<()> {
+        let Some(hooks) = self.beside.hooks.clone() else { return Ok(()) };
+        while self.is_delivering() && !stop.requested() {
+            self.look(stop);
+            thread::park_timeout(IDLE_WAIT);
+        }
+        let mut look = || {
+            self.look(stop);
+            true
+        };
+        hooks.end_pass(&mut look)?;
+        if !stop.requested() {
+            hooks.begin_pass(&mut look)?;
+        }
+        self.look(stop);
+        self.emit(Event::Resumed);
+        Ok(())
+    }
+
+    fn is_delivering(&self) -> bool {
+        self.outlets.iter().any(|outlet| outlet.account().in_flight > 0)
     }
 
     /// Looks at what other threads want.

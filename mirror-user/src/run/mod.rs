@@ -1,6 +1,7 @@
 //! Starts a run from its configuration, in this order:
 //!
-//! 1. The configuration is complete and checked; only the files that it names are open.
+//! 1. The configuration is complete and checked; only the files that it names are open. The helper of hooks is started,
+//!    and runs `before-run` ([`carry_out`]).
 //! 2. [`confine`]: this thread is restricted to its output files and targets (Landlock). Threads
 //!    inherit the restriction when they start, so no other thread runs before.
 //! 3. The ports of the admin endpoint and the dashboard are taken, so that one that is taken already is reported before
@@ -13,7 +14,8 @@
 //!    target contacted.
 //! 6. The guard, the watcher of the configuration file, the admin endpoint and the dashboard start.
 //! 7. This thread keeps only the capabilities for reading.
-//! 8. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
+//! 8. `on-ready` is run. The timer of `--for` starts; then the first packet is read ([`Run::to_end`]).
+//! 9. However the run has ended, `after-run` is run.
 
 mod memory;
 pub mod plan;
@@ -38,7 +40,9 @@ use crate::decode::{self, Decoder};
 use crate::files::Destination;
 use crate::filter::Ports;
 use crate::guard::Guard;
+use crate::hooks::Hooks;
 use crate::http::HttpTable;
+use crate::logging;
 use crate::metrics::Sources;
 use crate::otlp::{Exporting, Plan, Telemetry};
 use crate::pipeline::{Beside, Front, HarFront, Packets, Pipeline};
@@ -68,6 +72,40 @@ pub struct Run {
     /// The comparison of a target that is compared, if there is or was one.
     comparison: Option<Shared>,
     counters: Arc<SnapshotSlot>,
+}
+
+/// Confines this process, starts the run and carries it to its end, with its hooks before, between and after. The second
+/// result is how the run ended; the summary holds even if that is an error.
+///
+/// # Errors
+/// If the run could not be started.
+pub fn carry_out(mut config: Config, stop: &Stop) -> anyhow::Result<(Summary, anyhow::Result<()>)> {
+    let hooks = config.hooks.take().map(Hooks::start).transpose()?;
+    let goes_on = || !stop.requested();
+    hooks.iter().try_for_each(|hooks| hooks.begin_pass(goes_on))?;
+    let ran = confined(config, hooks.as_ref(), stop);
+    let after = hooks.map_or(Ok(()), |hooks| hooks.end_pass(|| true));
+    match ran {
+        Ok((summary, outcome)) => Ok((summary, outcome.and(after))),
+        Err(error) => {
+            if let Err(after) = after {
+                logging::failed(&after);
+            }
+            Err(error)
+        }
+    }
+}
+
+fn confined(
+    config: Config,
+    hooks: Option<&Hooks>,
+    stop: &Stop,
+) -> anyhow::Result<(Summary, anyhow::Result<()>)> {
+    confine(&config)?;
+    let mut run = start(config, stop)?;
+    run.pipeline = run.pipeline.with_hooks(hooks.cloned());
+    hooks.map_or(Ok(()), |hooks| hooks.ready(|| !stop.requested()))?;
+    Ok(run.to_end(stop))
 }
 
 /// Confines this thread, and the threads that it will start, to what this run needs. Only for live
@@ -210,7 +248,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         Input::Har(reader) => Box::new(HarFront::new(reader, watch, http)),
     };
     let counters = Arc::clone(&snapshots);
-    let beside = Beside { progress, handover, guard, snapshots };
+    let beside = Beside { progress, handover, guard, snapshots, hooks: None };
     let pipeline = Pipeline::new(front, rules, outlets, beside);
     let (_admin, _telemetry) = (admin, telemetry);
     Ok(Run { pipeline, replays, run_for, _admin, dashboard, _telemetry, comparison, counters })

@@ -2,8 +2,8 @@
 
 use super::define::{Setting, Settings, Slot, Visit};
 use super::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
+    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// All settings as a Markdown table, by their keys in a file.
@@ -18,6 +18,7 @@ pub(crate) fn all() -> String {
         &rows::<AdminSettings>("admin"),
         &rows::<DashboardSettings>("dashboard"),
         &rows::<StoreSettings>("store"),
+        &rows::<HookSettings>("hooks"),
         &rows::<TargetSettings>("targets.NAME"),
         &rows::<CompareSettings>("targets.NAME.compare"),
     ]

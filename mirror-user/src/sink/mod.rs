@@ -94,6 +94,8 @@ pub enum Event<'a> {
     /// The same capture is read again: from here on, the times of exchanges are later than recorded
     /// by this much.
     Rewound(Duration),
+    /// Reading goes on after it was held up: what comes is not late.
+    Resumed,
     /// Production's responses so far; sent periodically.
     Production(Responses),
 }

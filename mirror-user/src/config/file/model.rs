@@ -6,8 +6,8 @@ use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
 use crate::settings::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
+    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 use crate::sink::replay::Credentials;
 
@@ -33,6 +33,8 @@ pub struct File {
     pub dashboard: DashboardSettings,
     /// Where compared pairs are kept.
     pub store: StoreSettings,
+    /// What is run at the turning points of a run.
+    pub hooks: HookSettings,
     /// Where requests may go.
     pub targets: Vec<TargetSpec>,
     /// Which requests go where; without rules, all requests go to all targets.

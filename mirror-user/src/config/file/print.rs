@@ -20,7 +20,7 @@ impl File {
 }
 
 fn file(
-    File { source, pace, noise, bodies, redact, admin, dashboard, store, targets, rules }: &File,
+    File { source, pace, noise, bodies, redact, admin, dashboard, store, hooks, targets, rules }: &File,
 ) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
@@ -33,6 +33,7 @@ fn file(
         .with("admin", print(admin).0)
         .with("dashboard", print(dashboard).0)
         .with("store", print(store).0)
+        .with("hooks", print(hooks).0)
         .with("targets", targets)
         .with("rules", rules.iter().map(|one| rule(one).into()).collect::<Vec<Value>>())
         .0

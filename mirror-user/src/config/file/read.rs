@@ -10,8 +10,18 @@ use crate::settings::{
 use crate::yaml::{self, Node, Place, Problems, Reader, Value};
 
 /// Top-level keys, except settings that are not in a group.
-const KEYS: [&str; 9] =
-    ["version", "source", "pace", "redact", "admin", "dashboard", "store", "targets", "rules"];
+const KEYS: [&str; 10] = [
+    "version",
+    "source",
+    "pace",
+    "redact",
+    "admin",
+    "dashboard",
+    "store",
+    "hooks",
+    "targets",
+    "rules",
+];
 
 /// The root of an empty file.
 const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
@@ -84,6 +94,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         served(reader, node, |dashboard: &DashboardSettings| dashboard.problem(captured))
     });
     let store = fields.get("store").and_then(|node| read::map(reader, node));
+    let hooks = fields.get("hooks").and_then(|node| read::map(reader, node));
     let compares = targets.iter().any(|target| target.compare.is_some());
     for key in ["dashboard", "store"] {
         if let (false, Some(node)) = (compares, fields.get(key)) {
@@ -102,6 +113,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         admin: admin.unwrap_or_default(),
         dashboard: dashboard.unwrap_or_default(),
         store: store.map(|(store, _)| store).unwrap_or_default(),
+        hooks: hooks.map(|(hooks, _)| hooks).unwrap_or_default(),
         targets,
         rules: reader.list(fields.get("rules"), read_rules::rule),
     })

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::settings::schema::{map, properties_of};
 use crate::settings::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, NoiseSettings, PaceSettings,
-    RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
+    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// The file, its targets and its rules, without the settings.
@@ -30,6 +30,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     add("file", "admin", optional(map::<AdminSettings>()));
     add("file", "dashboard", optional(map::<DashboardSettings>()));
     add("file", "store", optional(map::<StoreSettings>()));
+    add("file", "hooks", optional(map::<HookSettings>()));
     let alone = properties_of::<NoiseSettings>().into_iter().chain(properties_of::<BodySettings>());
     for (key, value) in alone {
         add("file", &key, value);

@@ -16,6 +16,7 @@ pub(super) fn between(old: &File, new: &File) -> Vec<Difference> {
     keys.extend(differences("admin", &old.admin, &new.admin));
     keys.extend(differences("dashboard", &old.dashboard, &new.dashboard));
     keys.extend(differences("store", &old.store, &new.store));
+    keys.extend(differences("hooks", &old.hooks, &new.hooks));
     let changed = |(key, takes)| (key, format!("changed; takes effect {takes}"));
     let mut all: Vec<Difference> = keys.into_iter().map(changed).collect();
     all.extend(targets(old, new));

@@ -99,6 +99,7 @@ impl Active {
         changed.extend(at_next_start("admin", &self.file.admin, &next.admin));
         changed.extend(at_next_start("dashboard", &self.file.dashboard, &next.dashboard));
         changed.extend(at_next_start("store", &self.file.store, &next.store));
+        changed.extend(at_next_start("hooks", &self.file.hooks, &next.hooks));
         let first = [("correlate", next.correlates()), ("compare", next.compares())];
         for (key, _) in first.into_iter().filter(|(_, is)| *is && !self.keeps_responses) {
             changed.push(format!("{key}, the first time"));

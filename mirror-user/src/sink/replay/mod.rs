@@ -67,7 +67,6 @@ pub use self::schedule::copies::Copies;
 pub use self::schedule::pace::{Pace, Rate};
 pub use self::schedule::window::{Point, Window};
 pub use self::transport::connections::Connections;
-#[cfg(feature = "otlp")]
 pub(crate) use self::transport::dial::Dialer;
 pub use self::transport::target::{Forbidden, OnConnect, Target};
 pub use self::transport::target_url::{Credentials, TargetUrl};
@@ -285,6 +284,7 @@ impl Sink for ReplaySink {
                 self.pass = self.pass.saturating_add(1);
                 self.schedule.restart();
             }
+            Event::Resumed => self.schedule.resume(clock::now()),
             Event::Interfaces(_) => {}
         }
     }

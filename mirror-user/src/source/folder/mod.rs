@@ -215,6 +215,19 @@ fn is_named_so(file: &Path) -> bool {
     matches!(ending, Some("pcap" | "pcapng" | "cap")) && !is_empty
 }
 
+/// When the first packet of these files and folders was captured; `None` if there is none, or none that can be read.
+#[must_use]
+pub fn begins(paths: &[PathBuf]) -> Option<Timestamp> {
+    let files = paths.iter().flat_map(|path| match std::fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(_) => vec![path.clone()],
+    });
+    // Standard input can be read once.
+    let captures = files.filter(|file| file.is_file());
+    let times = captures.filter_map(|file| first_time(&file).ok());
+    times.min().filter(|at| at.as_nanos() < u64::MAX)
+}
+
 /// The time of the first packet of a capture; captures without packets come last.
 fn first_time(file: &Path) -> anyhow::Result<Timestamp> {
     match FileSource::open(file)?.next(Duration::ZERO)? {

@@ -111,6 +111,16 @@ impl Schedule {
             self.gaps = Gaps { longest: self.gaps.longest, ..Gaps::default() };
         }
     }
+
+    /// Nothing further is due before [`HEAD_START`] after `now`; gaps and rate stay as they are.
+    pub(in crate::sink::replay) fn resume(&mut self, now: Instant) {
+        let earliest = now + HEAD_START;
+        self.latest = self.latest.map(|latest| latest.max(earliest));
+        if let (Pace::Rate(rate), Some((_, origin))) = (self.pace, &mut self.origin) {
+            let next = later(*origin, rate.offset(self.scheduled));
+            *origin = later(*origin, earliest.saturating_duration_since(next));
+        }
+    }
 }
 
 fn later(origin: Instant, gap: Duration) -> Instant {
@@ -181,6 +191,37 @@ mod tests {
         schedule.restart();
         assert_eq!(due(&mut schedule, 0), Some(7));
         assert_eq!(due(&mut schedule, 7), Some(14));
+    }
+
+    #[test]
+    fn after_a_hold_up_nothing_is_late() {
+        let start = now();
+        let held_up = start + Duration::from_secs(60);
+        let since = |at: Option<Instant>| at.map(|at| at.duration_since(held_up).as_millis());
+        let mut rate = Schedule::new(Pace::Rate("10".parse().unwrap()), None);
+        let mut recorded = Schedule::new(Pace::Recorded { speed: 1.0 }, None);
+        for n in 0..10 {
+            rate.due(second(0), Duration::ZERO, || start);
+            recorded.due(second(n), Duration::ZERO, || start);
+        }
+        for schedule in [&mut rate, &mut recorded] {
+            schedule.restart();
+            schedule.resume(held_up);
+        }
+        let head_start = HEAD_START.as_millis();
+        let due =
+            |schedule: &mut Schedule, n| since(schedule.due(second(n), Duration::ZERO, || start));
+        let rates = [due(&mut rate, 0), due(&mut rate, 0)];
+        assert_eq!(rates, [Some(head_start), Some(head_start + 100)]);
+        let recorded = [due(&mut recorded, 0), due(&mut recorded, 1)];
+        assert_eq!(recorded, [Some(head_start), Some(head_start + 1_000)]);
+        // One that was not held up for long keeps its times.
+        let mut short = Schedule::new(Pace::Rate("10".parse().unwrap()), None);
+        let first = short.due(second(0), Duration::ZERO, || start).unwrap();
+        short.due(second(0), Duration::ZERO, || start);
+        short.resume(start);
+        let third = short.due(second(0), Duration::ZERO, || start).unwrap();
+        assert_eq!(third - first, Duration::from_millis(200));
     }
 
     #[test]

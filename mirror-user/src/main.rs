@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use mirror_user::cli::{Cli, Command, DoctorArgs};
-use mirror_user::config::{Config, SummaryForm};
+use mirror_user::config::{Config, Preflight, SummaryForm};
 use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
@@ -90,6 +90,9 @@ fn code(holds: bool) -> ExitCode {
 
 fn run_doctor(args: &DoctorArgs) -> anyhow::Result<bool> {
     let out = &mut io::stdout();
+    if let Some(preflight) = Preflight::new(args)? {
+        return doctor::preflight::run(&preflight, args.json, out);
+    }
     match (&args.watch, Config::for_watch(args)?) {
         (Some(interface), Some(capture)) => doctor::watch::run(interface, capture, args.json, out),
         _ => doctor::run(args.json, out).map(|()| true),

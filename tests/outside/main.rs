@@ -27,6 +27,7 @@ mod metrics;
 mod packages;
 mod pipeline;
 mod plan;
+mod preflight;
 mod redaction;
 mod replay;
 mod stages;

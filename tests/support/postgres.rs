@@ -12,23 +12,38 @@ pub(crate) struct Postgres {
     folder: tempfile::TempDir,
     programs: PathBuf,
     user: Option<(u32, u32)>,
+    /// Where it listens by TCP, if it does.
+    port: Option<u16>,
 }
 
 impl Postgres {
     /// Makes a cluster, starts it and waits until it takes connections.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// The same, which listens on a port of loopback, too.
+    pub(crate) fn start_on_tcp() -> Self {
+        Self::start_with(Some(super::free_address().port()))
+    }
+
+    fn start_with(port: Option<u16>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let user = (fs::metadata("/proc/self").expect("proc").uid() == 0).then(postgres_user);
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid)).expect("root may give a folder away");
         }
-        let server = Self { folder, programs: programs(), user };
+        let server = Self { folder, programs: programs(), user, port };
         server.run(
             "initdb",
             &["--pgdata=data", "--auth=trust", "--username=shadow", "--encoding=UTF8", "--no-sync"],
         );
+        let listen = match port {
+            Some(port) => format!("127.0.0.1' -c port='{port}"),
+            None => String::new(),
+        };
         let settings = format!(
-            "-c listen_addresses='' -c fsync=off -c wal_level=logical -c unix_socket_directories='{}'",
+            "-c listen_addresses='{listen}' -c fsync=off -c wal_level=logical -c unix_socket_directories='{}'",
             server.folder.path().display()
         );
         server.run("pg_ctl", &["start", "--pgdata=data", "--wait", "--log=log", "-o", &settings]);
@@ -42,7 +57,14 @@ impl Postgres {
 
     /// The same for another of its databases.
     pub(crate) fn dsn_of(&self, database: &str) -> String {
-        format!("host={} user=shadow dbname={database}", self.socket_folder())
+        let port = self.port.map(|port| format!(" port={port}")).unwrap_or_default();
+        format!("host={}{port} user=shadow dbname={database}", self.socket_folder())
+    }
+
+    /// The same by TCP, where it listens.
+    pub(crate) fn tcp_dsn_of(&self, database: &str) -> String {
+        let port = self.port.expect("it listens by TCP");
+        format!("host=127.0.0.1 port={port} user=shadow dbname={database}")
     }
 
     /// Where its socket is.

@@ -63,9 +63,13 @@ def asks_for_rollback(environ):
 
 
 def orders(environ, start_response):
-    """Takes an order, which is the body, and answers with its number. Nothing here asks whether the
+    """Takes an order, which is the body, and answers with its number; or gives one. Nothing here asks whether the
     database keeps it; only what a database cannot take back does."""
-    if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) != ("POST", "/orders"):
+    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+    number = path.removeprefix("/orders/")
+    if method == "GET" and number.isdecimal():
+        return order(environ, start_response, int(number))
+    if (method, path) != ("POST", "/orders"):
         start_response("404 Not Found", [("Content-Length", "0")])
         return []
     item = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)).decode()
@@ -75,7 +79,18 @@ def orders(environ, start_response):
     if not environ["shadow.rollback"]:
         notify_warehouse(number)
     body = f"order {number}\n".encode()
-    start_response("201 Created", [("Content-Length", str(len(body)))])
+    head = [("Content-Length", str(len(body))), ("Location", f"/orders/{number}")]
+    start_response("201 Created", head)
+    return [body]
+
+
+def order(environ, start_response, number):
+    """Gives the item of an order that is there."""
+    with environ["shadow.connection"].cursor() as cursor:
+        cursor.execute("SELECT item FROM orders WHERE id = %s", (number,))
+        row = cursor.fetchone()
+    body = row[0].encode() if row else b""
+    start_response("200 OK" if row else "404 Not Found", [("Content-Length", str(len(body)))])
     return [body]
 
 

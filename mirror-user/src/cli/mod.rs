@@ -131,12 +131,13 @@ pub enum Command {
     Run(RunArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
-    /// Check whether this host can capture and what is missing, or find out why no request is seen on a port
+    /// Check whether this host can capture and what is missing, find out why no request is seen on a port, or whether a target could harm production
     #[command(after_help = "Examples:\n  \
         mirror doctor\n  \
-        mirror doctor --watch eth0 --port 8080\n\n\
+        mirror doctor --watch eth0 --port 8080\n  \
+        mirror doctor --target http://shadow:8080 --port 8080 --database 'host=test-db dbname=run' --probe /orders\n\n\
         Give --watch the same filters as the capture that shows nothing. For a limited time it also samples the \
-        first bytes of all packets on all interfaces. Exit code 1: no request was seen.")]
+        first bytes of all packets on all interfaces. Exit code 1: no request was seen, or the target could harm production.")]
     Doctor(DoctorArgs),
     /// Self-contained demonstration: a small production server, a shadow, real packets between them, and a candidate whose responses are compared
     Demo(DemoArgs),
@@ -150,10 +151,10 @@ pub enum Command {
         mirror man | man -l -\n  \
         mirror man --to /usr/share/man/man1")]
     Man(ManArgs),
-}
     /// Run the hooks of the process that has started this one
     #[command(name = crate::hooks::HELPER, hide = true)]
     HooksHelper,
+}
 
 /// How the result is reported.
 #[derive(Debug, Args)]
@@ -188,6 +189,7 @@ pub struct InspectArgs {
 
 /// `mirror doctor`.
 #[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("subject").args(["watch", "target"]))]
 pub struct DoctorArgs {
     /// Print the findings as JSON
     #[arg(long)]
@@ -195,8 +197,20 @@ pub struct DoctorArgs {
     /// Find out why no request is seen on --port of this interface
     #[arg(long, value_name = "IFACE")]
     pub watch: Option<String>,
-    /// Use the filters of this configuration file; flags override it
-    #[arg(long, value_name = "FILE", requires = "watch")]
+    /// Find out, before anything is sent to it, whether this target could harm production. With --config it may be a name of the file
+    #[arg(long, value_name = "URL", conflicts_with = "watch", help_heading = "Preflight")]
+    pub target: Option<String>,
+    /// Database of the shadow, as a connection string that psql understands: whether production uses it, and whether replication writes to it
+    #[arg(long, value_name = "DSN", requires = "target", value_parser = dsn, help_heading = "Preflight")]
+    pub database: Option<String>,
+    /// The contract's test endpoint, such as /orders: asked to create something with `X-Shadow-Mode: rollback`, and then whether it is there
+    #[arg(long, value_name = "PATH", requires = "target", help_heading = "Preflight")]
+    pub probe: Option<String>,
+    /// Requests will bear `X-Shadow-Mode: rollback`; with --config its target says so
+    #[arg(long, requires = "target", help_heading = "Preflight")]
+    pub rollback: bool,
+    /// Use the filters, and with --target the targets and rules, of this configuration file; flags override it
+    #[arg(long, value_name = "FILE", requires = "subject")]
     pub config: Option<PathBuf>,
     /// How long to watch; Ctrl-C ends it early
     #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, default_value = "10s", requires = "watch")]
@@ -204,6 +218,11 @@ pub struct DoctorArgs {
     /// The filters of --watch.
     #[command(flatten)]
     pub filter: FilterSettings,
+}
+
+/// A connection string, which is seen by all who see command lines.
+fn dsn(text: &str) -> Result<String, String> {
+    crate::psql::connection_string(text).map(|()| text.to_owned())
 }
 
 /// `mirror demo`.

@@ -14,6 +14,7 @@ pub mod file;
 pub(crate) mod filter;
 mod hooks;
 pub(crate) mod outputs;
+pub(crate) mod preflight;
 pub mod redact;
 mod replay;
 pub(crate) mod routes;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use anyhow::ensure;
 
 use self::outputs::OutputPlan;
+pub use self::preflight::Preflight;
 use self::source::Source;
 use self::start::Followed;
 use crate::cli::{DoctorArgs, InspectArgs, SourceArgs};
@@ -66,10 +68,10 @@ pub struct Config {
     pub(crate) dashboard: Option<crate::dashboard::Options>,
     /// Where traces and metrics are exported.
     pub(crate) telemetry: Option<otlp::Plan>,
-}
-
     /// What is run at its turning points.
     pub(crate) hooks: Option<crate::hooks::Plan>,
+}
+
 /// How the summary is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SummaryForm {
@@ -114,8 +116,8 @@ impl Config {
         let choice = filter::choice(&over(args.filter.clone(), &filter))?;
         let Some(interface) = &args.watch else {
             ensure!(
-                filter::is_open(&choice),
-                "doctor: filters apply to --watch only; add --watch IFACE, such as --watch eth0"
+                filter::is_open(&choice) || args.target.is_some(),
+                "doctor: filters apply to --watch and --target only; add --watch IFACE, such as --watch eth0"
             );
             return Ok(None);
         };
@@ -210,9 +212,9 @@ impl Config {
             comparison: None,
             dashboard: None,
             telemetry: None,
+            hooks: None,
         }
     }
-            hooks: None,
 
     /// How the summary is printed.
     #[must_use]

@@ -1,6 +1,7 @@
 //! `mirror doctor`: whether this host can capture, and if not, what is missing and what to do.
-//! [`watch`] finds out why nothing is seen on a port.
+//! [`watch`] finds out why nothing is seen on a port, [`preflight`] whether a target could harm production.
 
+pub mod preflight;
 pub mod watch;
 
 use std::fmt;

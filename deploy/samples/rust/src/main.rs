@@ -8,9 +8,11 @@ mod layer;
 
 use std::error::Error;
 
-use axum::extract::Extension;
+use axum::extract::{Extension, Path};
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::http::header::LOCATION;
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
 use axum::{Router, serve};
 use layer::{Mode, Transaction, TransactionLayer};
 use tokio::net::TcpListener;
@@ -18,7 +20,10 @@ use tokio::net::TcpListener;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let database = std::env::args().nth(1).ok_or("usage: shadow-sample DSN")?.parse()?;
-    let app = Router::new().route("/orders", post(order)).layer(TransactionLayer::new(database));
+    let app = Router::new()
+        .route("/orders", post(order))
+        .route("/orders/{id}", get(item))
+        .layer(TransactionLayer::new(database));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?);
     serve(listener, app).await?;
@@ -31,7 +36,7 @@ async fn order(
     Extension(transaction): Extension<Transaction>,
     Extension(mode): Extension<Mode>,
     item: String,
-) -> Result<(StatusCode, String), StatusCode> {
+) -> Result<impl IntoResponse, StatusCode> {
     let insert = "INSERT INTO orders (item) VALUES ($1) RETURNING id";
     let row = transaction.client().query_one(insert, &[&item]).await.map_err(|error| {
         eprintln!("order: {error}");
@@ -41,7 +46,21 @@ async fn order(
     if mode == Mode::Commit {
         notify_warehouse(id);
     }
-    Ok((StatusCode::CREATED, format!("order {id}\n")))
+    let location = [(LOCATION, format!("/orders/{id}"))];
+    Ok((StatusCode::CREATED, location, format!("order {id}\n")))
+}
+
+/// Gives the item of an order that is there.
+async fn item(
+    Extension(transaction): Extension<Transaction>,
+    Path(id): Path<i64>,
+) -> Result<String, StatusCode> {
+    let select = "SELECT item FROM orders WHERE id = $1";
+    let row = transaction.client().query_opt(select, &[&id]).await.map_err(|error| {
+        eprintln!("order: {error}");
+        StatusCode::INTERNAL_SERVER_ERROR
+    })?;
+    row.map(|row| row.get(0)).ok_or(StatusCode::NOT_FOUND)
 }
 
 /// Stands for a message, a mail or a payment: what no rollback takes back.

@@ -4,14 +4,15 @@
 //! ([`apart`]). A file that is not empty is replaced only on request.
 
 pub mod apart;
+pub mod part;
 pub mod rotate;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use self::rotate::Rotation;
 
@@ -75,6 +76,21 @@ pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// Checks that a file may get this name when it is whole.
+///
+/// # Errors
+/// When what is there is no file, or is not empty and must stay; the message names it.
+pub fn ensure_free(path: &Path, existing: Existing) -> anyhow::Result<()> {
+    let name = path.display();
+    let Ok(there) = fs::metadata(path) else { return Ok(()) };
+    ensure!(there.is_file(), "{name}: it is there and no file; choose another name");
+    ensure!(
+        there.len() == 0 || existing == Existing::Overwrite,
+        "{name}: it exists and is not empty; choose another name, or say --overwrite"
+    );
+    Ok(())
+}
+
 /// Opens a file for writing behind its end. A new file is readable by its owner only.
 ///
 /// # Errors
@@ -82,6 +98,15 @@ pub fn create(path: &Path, existing: Existing) -> anyhow::Result<File> {
 pub fn append(path: &Path) -> anyhow::Result<File> {
     let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
     opened.map_err(|error| anyhow!("{}: it cannot be written ({error})", path.display()))
+}
+
+/// Makes a folder, readable by its owner only, unless it is there.
+///
+/// # Errors
+/// When it cannot be made; the message names it.
+pub fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("{}: it cannot be created", folder.display()))
 }
 
 /// Opens a file for writing without truncating it.
@@ -99,7 +124,6 @@ pub(crate) fn folder_of(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::Write;
     use std::os::unix::fs::PermissionsExt;
 

@@ -8,17 +8,14 @@ use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tempfile::TempPath;
+use anyhow::Context;
 
+use super::part::{Part, name_of};
 use super::{Destination, Existing, folder_of};
 use crate::packet::Timestamp;
 use crate::units::{parse_bytes, parse_duration};
-
-/// The largest number of files that start in the same second.
-const MAX_PER_SECOND: u32 = 10_000;
 
 /// When a file is complete, and how many are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,31 +67,62 @@ fn is_size(part: &str) -> bool {
     part.ends_with(|last: char| last.is_ascii_digit() || "bBkKMgG".contains(last))
 }
 
+/// The complete files of a run, of which the last ones are kept.
+#[derive(Debug, Default)]
+pub struct Complete {
+    files: VecDeque<PathBuf>,
+    keep: Option<usize>,
+}
+
+impl Complete {
+    /// None so far, of which `keep` will be kept; `None`: all.
+    #[must_use]
+    pub fn keeping(keep: Option<usize>) -> Self {
+        Self { files: VecDeque::new(), keep }
+    }
+
+    /// None so far; those of earlier runs count where they may be overwritten.
+    #[must_use]
+    pub fn of(destination: &Destination, rotation: Rotation) -> Self {
+        let files = match destination.existing {
+            Existing::Refuse => VecDeque::new(),
+            Existing::Overwrite => complete_ones(&destination.path),
+        };
+        Self { files, keep: rotation.keep }
+    }
+
+    /// Adds a file, and removes those that are too many.
+    ///
+    /// # Errors
+    /// When one cannot be removed; the message names it.
+    pub fn push(&mut self, file: PathBuf) -> anyhow::Result<()> {
+        self.files.push_back(file);
+        while self.keep.is_some_and(|keep| self.files.len() > keep) {
+            if let Some(oldest) = self.files.pop_front() {
+                fs::remove_file(&oldest)
+                    .with_context(|| format!("{}: it cannot be removed", oldest.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The files of a run, one of which is being written.
 #[derive(Debug)]
 pub struct Series {
     /// The path that the names of the files are derived from.
     path: PathBuf,
     rotation: Rotation,
-    part: Option<PathBuf>,
-    begun: Instant,
-    /// The time of the first record of the current file.
-    first: Option<Timestamp>,
-    bytes: u64,
-    complete: VecDeque<PathBuf>,
+    part: Option<Part>,
+    complete: Complete,
 }
 
 impl Series {
     /// Files with names derived from `destination`, none of which is started.
     #[must_use]
     pub fn new(destination: &Destination, rotation: Rotation) -> Self {
-        let path = destination.path.clone();
-        let complete = match destination.existing {
-            Existing::Refuse => VecDeque::new(),
-            Existing::Overwrite => complete_ones(&path),
-        };
-        let (part, first, bytes) = (None, None, 0);
-        Self { path, rotation, part, begun: now(), first, bytes, complete }
+        let complete = Complete::of(destination, rotation);
+        Self { path: destination.path.clone(), rotation, part: None, complete }
     }
 
     /// Starts the next file.
@@ -102,18 +130,8 @@ impl Series {
     /// # Errors
     /// When it cannot be created; the message names the folder.
     pub fn begin(&mut self) -> anyhow::Result<File> {
-        let (stem, ending) = self.name();
-        let folder = folder_of(&self.path);
-        let part = tempfile::Builder::new()
-            .prefix(&format!("{stem}-"))
-            .suffix(&format!(".{ending}.part"))
-            .tempfile_in(&folder)
-            .with_context(|| {
-                format!("{}: no file can be created; choose another folder", folder.display())
-            })?;
-        let (file, path) = part.keep()?;
-        (self.part, self.first, self.bytes) = (Some(path), None, 0);
-        self.begun = now();
+        let (part, file) = Part::begin(&self.path)?;
+        self.part = Some(part);
         Ok(file)
     }
 
@@ -121,16 +139,14 @@ impl Series {
     /// old enough.
     #[must_use]
     pub fn is_due(&self, at: Option<Timestamp>) -> bool {
-        let Some(first) = self.first else { return false };
-        let passed = at.map_or_else(|| self.begun.elapsed(), |at| at.since(first));
-        self.rotation.bytes.is_some_and(|bytes| self.bytes >= bytes)
-            || self.rotation.span.is_some_and(|span| passed >= span)
+        self.part.as_ref().is_some_and(|part| part.is_due(self.rotation, at))
     }
 
     /// Counts a record that was written.
     pub fn wrote(&mut self, at: Timestamp, bytes: u64) {
-        self.first.get_or_insert(at);
-        self.bytes = self.bytes.saturating_add(bytes);
+        if let Some(part) = &mut self.part {
+            part.wrote(at, bytes);
+        }
     }
 
     /// Gives the file that was written its name, and removes those that are too many. One without a
@@ -141,56 +157,16 @@ impl Series {
     /// gives.
     pub fn complete(&mut self) -> anyhow::Result<()> {
         let Some(part) = self.part.take() else { return Ok(()) };
-        if self.first.is_none() && !self.complete.is_empty() {
-            return fs::remove_file(&part).with_context(|| part.display().to_string());
+        if part.is_empty() && !self.complete.files.is_empty() {
+            return part.remove();
         }
-        let at = self.first.unwrap_or_else(|| Timestamp::from_nanos(since_epoch()));
-        self.complete.push_back(self.rename(&part, at)?);
-        while self.rotation.keep.is_some_and(|keep| self.complete.len() > keep) {
-            if let Some(oldest) = self.complete.pop_front() {
-                fs::remove_file(&oldest)
-                    .with_context(|| format!("{}: it cannot be removed", oldest.display()))?;
-            }
-        }
-        Ok(())
+        self.complete.push(part.named_by_time(&self.path)?)
     }
-
-    fn rename(&self, part: &Path, at: Timestamp) -> anyhow::Result<PathBuf> {
-        let (stem, ending) = self.name();
-        let time = utc(at);
-        for n in 1..=MAX_PER_SECOND {
-            let again = if n == 1 { String::new() } else { format!("_{n}") };
-            let name = folder_of(&self.path).join(format!("{stem}-{time}{again}.{ending}"));
-            let kept = TempPath::try_from_path(part)?;
-            match kept.persist_noclobber(&name) {
-                Ok(()) => return Ok(name),
-                Err(refused) => {
-                    let _ = refused.path.keep();
-                    if refused.error.kind() != std::io::ErrorKind::AlreadyExists {
-                        return Err(refused.error)
-                            .with_context(|| format!("{}: it cannot be renamed", part.display()));
-                    }
-                }
-            }
-        }
-        bail!("{}: too many files begin in the same second; give a larger size", part.display())
-    }
-
-    /// `day` and `pcap` of `day.pcap`.
-    fn name(&self) -> (String, String) {
-        name(&self.path)
-    }
-}
-
-fn name(path: &Path) -> (String, String) {
-    let text =
-        |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    (text(path.file_stem()), text(path.extension()))
 }
 
 /// Complete files of the same name, oldest first.
 fn complete_ones(path: &Path) -> VecDeque<PathBuf> {
-    let (stem, ending) = name(path);
+    let (stem, ending) = name_of(path);
     let is_one = |file: &str| {
         let time = file.strip_prefix(&format!("{stem}-"))?.strip_suffix(&format!(".{ending}"))?;
         let time = time.split_once('_').map_or(time, |(time, _)| time);
@@ -204,23 +180,6 @@ fn complete_ones(path: &Path) -> VecDeque<PathBuf> {
         .collect();
     found.sort();
     found.into_iter().map(|(_, path)| path).collect()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a file ends in time when no record comes")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the name of a file without a record")]
-fn since_epoch() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.ok().and_then(|now| u64::try_from(now.as_nanos()).ok()).unwrap_or_default()
-}
-
-/// `20261128T212149Z`.
-fn utc(at: Timestamp) -> String {
-    let at = jiff::Timestamp::from_nanosecond(i128::from(at.as_nanos()));
-    at.unwrap_or(jiff::Timestamp::UNIX_EPOCH).strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 #[cfg(test)]

@@ -2,8 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use serde::Serialize;
@@ -35,7 +34,7 @@ impl Place {
     /// As [`file`](Self::file).
     pub fn folder(to: &Destination) -> anyhow::Result<Self> {
         let name = to.path.display();
-        make(&to.path)?;
+        files::make_folder(&to.path)?;
         let mut entries = fs::read_dir(&to.path).with_context(|| name.to_string())?;
         ensure!(
             to.existing == Existing::Overwrite || entries.next().is_none(),
@@ -57,7 +56,7 @@ impl Place {
             Self::File(file, path) => (file.try_clone()?, path.clone()),
             Self::Folder(folder, existing) => {
                 let path = folder.join(name);
-                path.parent().map_or(Ok(()), make)?;
+                path.parent().map_or(Ok(()), files::make_folder)?;
                 (files::create(&path, *existing)?, path)
             }
         };
@@ -79,9 +78,4 @@ impl Place {
         text.write_all(b"\n")?;
         self.write(name, &text.into_inner().map_err(|error| error.into_error())?)
     }
-}
-
-fn make(folder: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| format!("{}: it cannot be created", folder.display()))
 }

@@ -62,6 +62,8 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     (
         "sink",
         &[
+            "filter",
+            "syntax",
             "rules",
             "http",
             "tcp",

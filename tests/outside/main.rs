@@ -6,6 +6,7 @@
 mod support;
 
 mod admin;
+mod behaviour;
 mod bodies;
 mod brief;
 mod chart;

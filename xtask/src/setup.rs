@@ -186,11 +186,29 @@ pub(crate) fn ensure_collector() -> bool {
     ensure_of_pypi("otlp", "oteltap", "1.0.0")
 }
 
+/// A reader of Parquet, from PyPI. True when it is there at the end.
+pub(crate) fn ensure_duckdb() -> bool {
+    ensure_in_venv("duckdb", ("duckdb", "2.0.0"), |folder| {
+        // It is a module, and no program.
+        let mut python = Command::new(folder.join("bin/python"));
+        let imported = python.args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
+        imported.is_ok_and(|status| status.success())
+    })
+}
+
 /// Installs a package below `target/tools/FOLDER`, unless its program of the same name is there.
 fn ensure_of_pypi(folder: &str, name: &str, version: &str) -> bool {
+    ensure_in_venv(folder, (name, version), |folder| folder.join("bin").join(name).is_file())
+}
+
+/// The same, where `is_there` looks for it.
+fn ensure_in_venv(
+    folder: &str,
+    (name, version): (&str, &str),
+    is_there: impl Fn(&Path) -> bool,
+) -> bool {
     let folder = root().join("target/tools").join(folder);
-    let is_there = || folder.join("bin").join(name).is_file();
-    if is_there() {
+    if is_there(&folder) {
         return true;
     }
     println!("installing {name} {version}");
@@ -200,7 +218,7 @@ fn ensure_of_pypi(folder: &str, name: &str, version: &str) -> bool {
     if let Err(error) = run_command(&mut shell) {
         eprintln!("tests with {name} need python3 with venv: {error:#}");
     }
-    is_there()
+    is_there(&folder)
 }
 
 /// Installs Debian packages without questions.

@@ -91,6 +91,14 @@ impl Endpoints {
         name
     }
 
+    /// The same without the method: the template of the request's path, or the name that a pattern gives.
+    pub fn path(&mut self, method: &str, target: &str) -> String {
+        let mut name = self.name(method, target);
+        let method = name.strip_prefix(method).and_then(|path| path.strip_prefix(' '));
+        let start = method.map_or(0, |path| name.len() - path.len());
+        name.split_off(start)
+    }
+
     /// True once after names changed; [`renamed`](Self::renamed) says which.
     pub fn take_renamed(&mut self) -> bool {
         std::mem::take(&mut self.renamed)
@@ -217,6 +225,7 @@ mod tests {
             ("/u/ada%40example.com", "GET /u/{id}"),
         ] {
             assert_eq!(endpoints.name("GET", target), name, "{target}");
+            assert_eq!(format!("GET {}", endpoints.path("GET", target)), name, "{target}");
         }
     }
 
@@ -232,6 +241,7 @@ mod tests {
             spec(None, "/static/**", Some("static")),
         ]);
         assert_eq!(endpoints.name("POST", "/v1/users"), "create-user");
+        assert_eq!(endpoints.path("POST", "/v1/users"), "create-user");
         assert_eq!(endpoints.name("GET", "/v1/users"), "GET /v1/users");
         assert_eq!(endpoints.name("GET", "/users/ada/posts"), "GET /users/{name}/posts");
         assert_eq!(endpoints.name("GET", "/static/a/b.css"), "static");

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::{ReportArgs, SourceArgs};
 use crate::files::rotate::Rotation;
 use crate::settings::{AdminSettings, RedactSettings};
-use crate::sink::stubs::Format;
+use crate::sink::behaviour::Fields;
 
 /// `mirror capture`.
 #[derive(Debug, Args)]
@@ -15,7 +15,7 @@ pub struct CaptureArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The file to write; its extension selects the format: .pcap, .pcapng, .jsonl, .har, .hoverfly.json or .openapi.json. `-` is standard output, as pcap. With --format, also a directory
+    /// The file to write; its extension selects the format: .pcap, .pcapng, .jsonl, .har, .parquet, .hoverfly.json or .openapi.json. `-` is standard output, as pcap. With --format, also a directory
     #[arg(long, value_name = "FILE|DIR", help_heading = "Output")]
     pub to: PathBuf,
     /// Start a new file at this size or after this time, whichever comes first, and keep the last N files. Names contain the time of the first record, such as day-20261128T212149Z.pcap
@@ -27,9 +27,12 @@ pub struct CaptureArgs {
     /// Leave bodies out of .jsonl and .har files
     #[arg(long, help_heading = "Output")]
     pub no_bodies: bool,
-    /// Write stubs, from which another server answers in the place of the one that was captured; at the end of the run
+    /// Write one flat row for each exchange with these fields, to .jsonl or .parquet, or with --format parquet; an unknown field is refused with the list of all [.parquet without it: time, id, client, server, method, host, path, path-template, status, latency, request-bytes, response-bytes, complete]
+    #[arg(long, value_name = "FIELD,…", help_heading = "Output")]
+    pub fields: Option<Fields>,
+    /// Write stubs, from which another server answers in the place of the one that was captured, at the end of the run; or, with parquet, rows by the hour
     #[arg(long, value_enum, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Option<StubFormat>,
+    pub format: Option<CaptureFormat>,
     /// Let stubs take as long for an answer as the recorded response took
     #[arg(long, help_heading = "Output")]
     pub delays: bool,
@@ -50,9 +53,9 @@ pub struct CaptureArgs {
     pub report: ReportArgs,
 }
 
-/// What stubs are written for.
+/// What is written, where the name of a file does not say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StubFormat {
+pub enum CaptureFormat {
     /// A simulation of Hoverfly, one file
     Hoverfly,
     /// Mappings of WireMock, a directory
@@ -61,15 +64,6 @@ pub enum StubFormat {
     Openapi,
     /// Artefacts of Microcks: OpenAPI, APIExamples and a collection of Postman, a directory
     Microcks,
-}
-
-impl From<StubFormat> for Format {
-    fn from(format: StubFormat) -> Self {
-        match format {
-            StubFormat::Hoverfly => Self::Hoverfly,
-            StubFormat::Wiremock => Self::Wiremock,
-            StubFormat::Openapi => Self::Openapi,
-            StubFormat::Microcks => Self::Microcks,
-        }
-    }
+    /// Rows of --fields, in files below date=…/hour=…, a directory
+    Parquet,
 }

@@ -21,7 +21,7 @@ use crate::settings::{FilterSettings, RedactSettings};
 use crate::units::parse_duration;
 use crate::version;
 
-pub use self::capture::{CaptureArgs, StubFormat};
+pub use self::capture::{CaptureArgs, CaptureFormat};
 pub use self::compare::{CompareArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
@@ -93,13 +93,14 @@ pub enum Command {
         docs/compare.md describes rules, noise and verdicts. \
         Exit codes: 0 passed, 1 the gate failed, 2 error, 3 not enough data.")]
     Compare(CompareArgs),
-    /// Write captured traffic to a file: .pcap, .pcapng, .jsonl or .har, or as stubs for Hoverfly, WireMock, Microcks or OpenAPI
+    /// Write captured traffic to a file: .pcap, .pcapng, .jsonl, .har or .parquet, or as stubs for Hoverfly, WireMock, Microcks or OpenAPI
     #[command(after_help = "Examples:\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap\n  \
         mirror capture --from day.pcap --to day.jsonl\n  \
         mirror capture --from eth0 --port 8080 --to day.pcap --rotate 100MiB,1h,keep=24\n  \
         mirror capture --from eth0 --port 8080 --to - | tshark -r - -Y http.request\n  \
         mirror capture --from eth0 --port 8080 --to day.har\n  \
+        mirror capture --from eth0 --port 8080 --to log --format parquet --fields time,header:x-user,path-template,status\n  \
         mirror capture --from eth0 --side client --port 9000 --to stubs --format wiremock\n\n\
         Credentials are replaced by tokens (--redact). Packet files therefore hold rebuilt packets with the \
         redacted HTTP of each connection; --raw writes the original packets, including credentials and \

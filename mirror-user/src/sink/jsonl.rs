@@ -22,7 +22,7 @@ pub struct JsonLines {
 }
 
 impl Form for JsonLines {
-    fn write(&self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&mut self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()> {
         let exchange = cleared.exchange();
         let message = |message| MessageLine::new(message, self.bodies);
         let line = ExchangeLine {

@@ -28,7 +28,7 @@ pub trait Form: Send {
     ///
     /// # Errors
     /// As [`begin`](Self::begin), and if a body in a file cannot be read.
-    fn write(&self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()>;
+    fn write(&mut self, cleared: &Cleared, interface: &str, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// Writes each exchange when it has ended.
@@ -120,7 +120,7 @@ pub(super) fn exchanges(seen: u64, written: u64) -> Account {
 }
 
 /// When the exchange began, as far as it was captured.
-fn started_at(exchange: &Exchange) -> Timestamp {
+pub(super) fn started_at(exchange: &Exchange) -> Timestamp {
     let first = exchange.request.as_ref().or(exchange.response.as_ref());
     first.map(|message| message.started).unwrap_or_default()
 }

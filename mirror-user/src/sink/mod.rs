@@ -4,6 +4,7 @@
 //! A sink drops a cleared exchange only for a named reason, with a counter. Its memory is bounded,
 //! and each kind documents its limits. The pipeline calls all sinks on one thread.
 
+pub mod behaviour;
 pub mod compare;
 mod decoded;
 pub mod findings;

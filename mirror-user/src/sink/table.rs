@@ -23,7 +23,12 @@ impl Form for Table {
         )
     }
 
-    fn write(&self, cleared: &Cleared, _interface: &str, out: &mut dyn Write) -> io::Result<()> {
+    fn write(
+        &mut self,
+        cleared: &Cleared,
+        _interface: &str,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
         let exchange = cleared.exchange();
         let request = exchange.request.as_deref();
         let response = exchange.response.as_deref();

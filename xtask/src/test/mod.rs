@@ -22,7 +22,7 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 13] = [
+const JUDGED: [Judged; 14] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged {
@@ -34,6 +34,7 @@ const JUDGED: [Judged; 13] = [
     Judged { program: "outside", filter: "::systemd_", are_there: || ensure_tools(setup::SYSTEMD) },
     Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },
     Judged { program: "outside", filter: "::otlp_", are_there: setup::ensure_collector },
+    Judged { program: "outside", filter: "::duckdb_", are_there: setup::ensure_duckdb },
     Judged { program: "outside", filter: "::wiremock_", are_there: setup::ensure_stub_tools },
     Judged {
         program: "outside",

@@ -56,7 +56,7 @@ pub(crate) fn json_lines(file: Option<Destination>, bodies: bool) -> OutputPlan 
 }
 
 /// Lines to a file or to standard output.
-fn lines(form: Box<dyn Form>, file: Option<Destination>) -> anyhow::Result<Lines> {
+pub(super) fn lines(form: Box<dyn Form>, file: Option<Destination>) -> anyhow::Result<Lines> {
     let Some(file) = file else {
         return Ok(Lines::new(form, Box::new(io::stdout())));
     };

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod files;
 pub(crate) mod har;
 pub(crate) mod replay;
+pub(crate) mod rows;
 pub(crate) mod shown;
 pub(crate) mod stub;
 pub(crate) mod stubs;

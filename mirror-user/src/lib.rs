@@ -25,6 +25,7 @@ pub mod pipeline;
 // What needs no host: a crate of its own, which knows neither files nor sockets nor clocks.
 pub use mirror_wire::{decode, filter, http, json_path, packet, segment, stats, syntax, tcp};
 
+pub mod beginnings;
 pub mod har;
 pub mod source;
 

@@ -52,6 +52,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         &["segment", "filter", "syntax"],
         "a stream is put together without knowing what is said on it",
     ),
+    ("beginnings", &["tcp"], "it tells what connections begin with; who wants to know is above it"),
     ("http", &["tcp", "syntax"], "messages are read without knowing who wants them"),
     ("har", &["http", "syntax"], "entries are what was said, without knowing who asks"),
     (
@@ -62,6 +63,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     (
         "sink",
         &[
+            "beginnings",
             "filter",
             "syntax",
             "rules",
@@ -106,6 +108,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         &[
             "source",
             "har",
+            "beginnings",
             "decode",
             "tcp",
             "http",

@@ -12,7 +12,7 @@ use crate::{cargo, root, run_command, setup};
 const SMOKE_SECONDS: u32 = 10;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 15] = [
+const TARGETS: [(&str, u32); 16] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),
@@ -23,6 +23,7 @@ const TARGETS: [(&str, u32); 15] = [
     ("kept", 16_384),
     ("page", 4_096),
     ("redact", 16_384),
+    ("beginnings", 4_096),
     ("har", 8_192),
     ("pipeline", 262_144),
     ("stub", 8_192),

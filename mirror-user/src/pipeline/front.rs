@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::beginnings::Spoken;
 use crate::filter::Ports;
 use crate::http::message::Exchange;
 use crate::stats::{Account, Note};
@@ -25,6 +26,11 @@ pub trait Front: Send {
     /// # Errors
     /// When a copy of what was read could not be written.
     fn finish(&mut self, out: &mut Vec<Exchange>) -> anyhow::Result<()>;
+
+    /// What connections began with since the last call, where that is read.
+    fn spoken(&mut self) -> Vec<Spoken> {
+        Vec::new()
+    }
 
     /// The names of the interfaces that [`Peers::interface`](crate::tcp::event::Peers::interface) counts.
     fn interfaces(&self) -> &[String];

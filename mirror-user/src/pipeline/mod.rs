@@ -118,6 +118,7 @@ impl Pipeline {
     fn pump(&mut self, stop: &Stop) -> anyhow::Result<()> {
         loop {
             let reading = self.front.read(IDLE_WAIT, &mut self.exchanges)?;
+            self.tell_spoken();
             self.pass_on()?;
             match reading {
                 Reading::Exchanges => {}
@@ -222,6 +223,12 @@ impl Pipeline {
         Ok(())
     }
 
+    fn tell_spoken(&mut self) {
+        for spoken in self.front.spoken() {
+            self.emit(Event::Spoken(&spoken));
+        }
+    }
+
     fn emit(&mut self, event: Event<'_>) {
         self.outlets.iter_mut().for_each(|outlet| outlet.sink.on(event));
     }
@@ -250,6 +257,7 @@ impl Pipeline {
 
     fn finish(&mut self) -> anyhow::Result<()> {
         let read = self.front.finish(&mut self.exchanges);
+        self.tell_spoken();
         let mut outcome = self.pass_on().and(read);
         // Sinks may take long to deliver what waits; others see meanwhile what was read.
         self.beside.snapshots.publish(self.snapshot());

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::front::{Front, Observed, Reading};
+use crate::beginnings::{Beginnings, Spoken};
 use crate::decode::{Decoder, Skip};
 use crate::filter::Ports;
 use crate::http::message::Exchange;
@@ -40,6 +41,9 @@ pub struct Packets {
     recorder: Option<Recorder>,
     flows: FlowTable,
     http: HttpTable,
+    /// Reads what connections begin with, where somebody wants to know.
+    beginnings: Option<Beginnings>,
+    spoken: Vec<Spoken>,
     /// Between `flows` and `http`; reused for every packet.
     events: Vec<StreamEvent>,
     packets: u64,
@@ -62,6 +66,8 @@ impl Packets {
             recorder: None,
             flows,
             http,
+            beginnings: None,
+            spoken: Vec::new(),
             events: Vec::new(),
             packets: 0,
             next_pause: PACKETS_PER_PAUSE,
@@ -72,6 +78,12 @@ impl Packets {
     #[must_use]
     pub fn recorded_by(self, recorder: Option<Recorder>) -> Self {
         Self { recorder, ..self }
+    }
+
+    /// The same, which also tells what connections begin with.
+    #[must_use]
+    pub fn telling_beginnings(self, tells: bool) -> Self {
+        Self { beginnings: tells.then(Beginnings::default), ..self }
     }
 
     /// The way of a packet.
@@ -99,6 +111,9 @@ impl Packets {
     fn pass_on(&mut self, out: &mut Vec<Exchange>) {
         let before = out.len();
         for event in self.events.drain(..) {
+            if let Some(beginnings) = &mut self.beginnings {
+                beginnings.push(&event, &mut self.spoken);
+            }
             self.http.push(event, out);
         }
         for exchange in out.iter().skip(before).filter(|exchange| exchange.is_first_moment()) {
@@ -153,6 +168,10 @@ impl Front for Packets {
         self.flows.finish(&mut self.events);
         self.pass_on(out);
         self.recorder.as_mut().map_or(Ok(()), Recorder::finish)
+    }
+
+    fn spoken(&mut self) -> Vec<Spoken> {
+        std::mem::take(&mut self.spoken)
     }
 
     fn interfaces(&self) -> &[String] {

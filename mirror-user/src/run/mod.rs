@@ -159,7 +159,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         }
         _ => None,
     };
-    let mut http = output.http.clone();
+    let (mut http, beginnings) = (output.http.clone(), output.beginnings);
     let mut tcp = match source.is_recorded() && !output.keeps_pace {
         true => TcpLimits::for_files(),
         false => TcpLimits::default(),
@@ -243,7 +243,8 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         Input::Packets(source) => {
             let decoder = Decoder::new(decode::Limits::default()).watching(watch);
             let flows = FlowTable::new(TcpLimits { server_ports, ..tcp });
-            Box::new(Packets::new(source, decoder, flows, http).recorded_by(recorder))
+            let packets = Packets::new(source, decoder, flows, http);
+            Box::new(packets.recorded_by(recorder).telling_beginnings(beginnings))
         }
         Input::Har(reader) => Box::new(HarFront::new(reader, watch, http)),
     };

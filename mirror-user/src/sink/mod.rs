@@ -19,6 +19,7 @@ mod url;
 
 use std::time::Duration;
 
+use crate::beginnings::Spoken;
 use crate::rules::{Cleared, Judged};
 use crate::stats::{Account, Note, Responses};
 
@@ -99,4 +100,6 @@ pub enum Event<'a> {
     Resumed,
     /// Production's responses so far; sent periodically.
     Production(Responses),
+    /// What a connection began with, where the output asked for it.
+    Spoken(&'a Spoken),
 }

@@ -34,6 +34,8 @@ pub(crate) struct OutputPlan {
     pub(crate) sends: bool,
     /// True if requests are sent at recorded times, which backpressure would shift.
     pub(crate) keeps_pace: bool,
+    /// True if it wants to know what connections begin with.
+    pub(crate) beginnings: bool,
     /// The file that it writes.
     pub(crate) file: Option<Destination>,
     /// Other files that it writes.
@@ -112,6 +114,7 @@ impl OutputPlan {
             messages: Messages::Shown,
             sends: false,
             keeps_pace: false,
+            beginnings: false,
             file: None,
             writes: Vec::new(),
             folder: None,

@@ -7,7 +7,6 @@
 
 mod diagnose;
 mod evidence;
-mod first_bytes;
 mod reason;
 mod survey;
 #[cfg(test)]

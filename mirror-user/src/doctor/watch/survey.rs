@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use mirror_common::Outcome;
 
 use super::evidence::{Place, PortTraffic};
-use super::first_bytes::{self, Beginning};
+use crate::beginnings::first_bytes::{self, Beginning};
 use crate::decode::{self, Decoder, Outline, outline};
 use crate::filter::{Choice, Ports, Snaplen, Watch};
 use crate::packet::Packet;

@@ -285,7 +285,7 @@ impl Sink for ReplaySink {
                 self.schedule.restart();
             }
             Event::Resumed => self.schedule.resume(clock::now()),
-            Event::Interfaces(_) => {}
+            Event::Interfaces(_) | Event::Spoken(_) => {}
         }
     }
 

@@ -1,8 +1,8 @@
-//! Guesses a protocol from the first bytes of a payload. Only for findings; `http` parses properly.
+//! Guesses a protocol from the first bytes of a payload. Only for findings and reports; `http` parses properly.
 
 /// The kind of a payload's first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beginning {
+pub enum Beginning {
     /// A TLS handshake record with a `ClientHello` (RFC 8446 §4.1.2).
     ClientHello,
     /// Another TLS record.
@@ -22,7 +22,8 @@ pub(super) enum Beginning {
 const LONGEST_METHOD: usize = 20;
 
 /// The kind of the first bytes of `payload`.
-pub(super) fn read(payload: &[u8]) -> Beginning {
+#[must_use]
+pub fn read(payload: &[u8]) -> Beginning {
     match payload {
         [22, 3, 0..=4, _, _, 1, ..] => Beginning::ClientHello,
         [20..=23, 3, 0..=4, ..] => Beginning::TlsRecord,

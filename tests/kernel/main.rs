@@ -9,6 +9,7 @@ mod support;
 
 mod cgroup;
 mod choose;
+mod collaborators;
 mod compare;
 mod container;
 mod faults;

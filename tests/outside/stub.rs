@@ -2,6 +2,8 @@
 
 #[path = "stub/client.rs"]
 mod client;
+#[path = "stub/collaborators.rs"]
+mod collaborators;
 #[path = "stub/hostile.rs"]
 mod hostile;
 #[path = "stub/recordings.rs"]

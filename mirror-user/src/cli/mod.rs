@@ -1,6 +1,7 @@
 //! The command line. [`config`](crate::config) turns it into a configuration.
 
 mod capture;
+mod collaborators;
 mod compare;
 mod convert;
 mod generate;
@@ -22,6 +23,7 @@ use crate::units::parse_duration;
 use crate::version;
 
 pub use self::capture::{CaptureArgs, CaptureFormat};
+pub use self::collaborators::CollaboratorArgs;
 pub use self::compare::{CompareArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
@@ -110,7 +112,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  \
         mirror inspect --from day.pcap\n  \
         mirror inspect --from day.pcap --json | jq .request.target\n  \
-        mirror inspect --from eth0 --port 8080 --summary")]
+        mirror inspect --from eth0 --port 8080 --summary\n  \
+        mirror inspect --from day.pcap --collaborators --pod-address 10.0.0.5 --stub-config stub.yaml")]
     Inspect(InspectArgs),
     /// Answer requests as recorded: the collaborators of a shadow, without reaching them
     #[command(after_help = "Examples:\n  \
@@ -183,6 +186,9 @@ pub struct InspectArgs {
     /// Report where credentials and personal data occur, and how often; never prints a value
     #[arg(long, help_heading = "Output", conflicts_with_all = ["summary", "no_bodies"])]
     pub find_personal_data: bool,
+    /// Which services are called.
+    #[command(flatten)]
+    pub collaborators: CollaboratorArgs,
     /// What is redacted.
     #[command(flatten)]
     pub redact: RedactSettings,

@@ -15,19 +15,22 @@ use crate::units::{Bytes, parse_duration};
 #[derive(Debug, Args)]
 pub struct StubArgs {
     /// Recordings: capture files, .jsonl files of `mirror capture`, HAR files, or directories of them; repeat for more
-    #[arg(long, value_name = "FILE|DIR", required = true, help_heading = "Source")]
+    #[arg(
+        long,
+        value_name = "FILE|DIR",
+        required_unless_present = "config",
+        help_heading = "Source"
+    )]
     pub from: Vec<String>,
+    /// File with `from`, `listen`, `aliases` and `filter`, as `mirror inspect --collaborators --stub-config` writes it; flags override it
+    #[arg(long, value_name = "FILE", help_heading = "Source")]
+    pub config: Option<PathBuf>,
     /// Which connections of capture files.
     #[command(flatten)]
     pub filter: FilterSettings,
-    /// Where to listen, as server and as HTTP proxy; port 0 takes a free one
-    #[arg(
-        long,
-        value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:9100",
-        help_heading = "Server"
-    )]
-    pub listen: SocketAddr,
+    /// Where to listen, as server and as HTTP proxy; port 0 takes a free one [default: 127.0.0.1:9100]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Server")]
+    pub listen: Option<SocketAddr>,
     /// Connections that may be open at the same time; others wait
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "Server")]
     pub connections: u32,

@@ -4,6 +4,7 @@
 pub(crate) mod admin;
 mod beside;
 mod capture;
+mod collaborators;
 pub mod command;
 pub(crate) mod compare;
 pub(crate) mod compared;
@@ -23,6 +24,7 @@ pub(crate) mod source;
 pub(crate) mod start;
 mod store;
 pub(crate) mod stub;
+mod stub_file;
 pub(crate) mod target;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -89,6 +91,11 @@ impl Config {
     /// # Errors
     /// As [`for_capture`](Self::for_capture).
     pub fn for_inspect(args: &InspectArgs) -> anyhow::Result<Self> {
+        if let Some(output) = collaborators::output(args)? {
+            let form = if args.json { SummaryForm::TextOnStderr } else { SummaryForm::Text };
+            let redact = (&args.redact, Preset::Credentials);
+            return Self::shown(&args.source, output, form, redact, None);
+        }
         if args.find_personal_data {
             let form = if args.json { SummaryForm::TextOnStderr } else { SummaryForm::Text };
             let output = outputs::shown::findings(args.json);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::file::File;
-use super::{Config, SummaryForm, admin, outputs, redact, source};
+use super::{Config, SummaryForm, admin, outputs, redact, source, stub_file};
 use crate::cli::{AnswerArgs, MatchingArgs, ServerTlsArgs, StubArgs};
 use crate::json_path::Paths;
 use crate::rules::Rules;
 use crate::rules::redact::{Preset, Redactor};
-use crate::settings::SourceSettings;
+use crate::settings::{SourceSettings, StubFileSettings, over};
 use crate::stub::book::{Builder, MAX_BOOK_BYTES};
 use crate::stub::canonical::{self, Matching};
 use crate::stub::serve::Tls;
@@ -22,6 +23,9 @@ use crate::stub::{AfterLast, FailOn, Options, Recording, Upstream};
 
 /// The longest request body that may be allowed: all of them lie in memory.
 const MAX_BODY_LIMIT: u64 = 64 << 20;
+
+/// Where it listens, unless something else is said.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9100);
 
 /// A stub server, and what it is filled from.
 pub(crate) struct StubConfig {
@@ -44,15 +48,22 @@ impl StubConfig {
     /// # Errors
     /// What is wrong with the command line, and how to fix it.
     pub(crate) fn new(args: &StubArgs) -> anyhow::Result<Self> {
-        let options = Arc::new(options(args)?);
+        let file = args.config.as_deref().map(stub_file::load).transpose()?.unwrap_or_default();
+        let options = Arc::new(options(args, &file)?);
+        let from = if args.from.is_empty() { &file.from } else { &args.from };
+        ensure!(
+            !from.is_empty(),
+            "--from: no recording is given; say --from, or from: in --config"
+        );
+        let filter = over(args.filter.clone(), &file.filter);
         let recording = Recording::new(Builder::new(Arc::clone(&options), MAX_BOOK_BYTES));
         let redact = redact::options(args.redact.clone(), Preset::Credentials)?;
         let redactor = Redactor::new(redact)?.map(Arc::new);
-        let Sources { packets, hars, lines } = Sources::of(&args.from)?;
+        let Sources { packets, hars, lines } = Sources::of(from)?;
         let mut runs = Vec::new();
         for from in [packets, hars].into_iter().filter(|from| !from.is_empty()) {
             let settings =
-                SourceSettings { from, filter: args.filter.clone(), ..SourceSettings::default() };
+                SourceSettings { from, filter: filter.clone(), ..SourceSettings::default() };
             let output = outputs::stub::record(recording.clone());
             let mut config = Config::new(&settings, output, SummaryForm::TextOnStderr)?;
             config.rules.redactor.clone_from(&redactor);
@@ -145,7 +156,7 @@ fn tls(args: &ServerTlsArgs) -> anyhow::Result<Option<Tls>> {
     .map(Some)
 }
 
-fn options(args: &StubArgs) -> anyhow::Result<Options> {
+fn options(args: &StubArgs, file: &StubFileSettings) -> anyhow::Result<Options> {
     let AnswerArgs { after_last, by_state, latency, fault, pass } = &args.answers;
     ensure!(
         !(*by_state && *after_last == AfterLast::Again),
@@ -161,7 +172,8 @@ fn options(args: &StubArgs) -> anyhow::Result<Options> {
     {
         ensure!(!time.is_zero(), "{flag}: no client is as fast as that; give at least 1ms");
     }
-    let aliases = args.matching.alias.iter().map(|alias| pair("--alias", alias));
+    let aliases = [&args.matching.alias, &file.aliases].into_iter().find(|them| !them.is_empty());
+    let aliases = aliases.into_iter().flatten().map(|alias| pair("--alias", alias));
     let pass = pass.iter().map(|text| {
         let (host, to) = pair("--pass", text)?;
         let known = canonical::host(host.as_bytes()).into_owned();
@@ -170,7 +182,7 @@ fn options(args: &StubArgs) -> anyhow::Result<Options> {
         Ok((known, Upstream { address, is_named }))
     });
     Ok(Options {
-        listen: args.listen,
+        listen: args.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
         connections: usize::try_from(args.connections).unwrap_or(usize::MAX),
         idle_timeout: args.idle_timeout,
         client_timeout: args.client_timeout,

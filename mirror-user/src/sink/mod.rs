@@ -5,6 +5,7 @@
 //! and each kind documents its limits. The pipeline calls all sinks on one thread.
 
 pub mod behaviour;
+pub mod collaborators;
 pub mod compare;
 mod decoded;
 pub mod findings;

@@ -50,7 +50,7 @@ impl Url {
     }
 }
 
-fn is_authority(host: &[u8]) -> bool {
+pub(super) fn is_authority(host: &[u8]) -> bool {
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]!$&'()*+,;=%".contains(byte);
     !host.is_empty() && host.iter().all(is_plain)

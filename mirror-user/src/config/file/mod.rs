@@ -20,7 +20,8 @@ pub use crate::yaml::{Place, Problem, Problems};
 pub const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// Enough for 1,024 rules of 60 values.
-const LIMITS: Limits = Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024, aliases: false };
+pub(super) const LIMITS: Limits =
+    Limits { bytes: MAX_FILE_BYTES, values: 64 * 1024, aliases: false };
 
 #[cfg(test)]
 mod tests;

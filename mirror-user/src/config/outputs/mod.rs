@@ -1,6 +1,7 @@
 //! Where exchanges go. Each kind of output is a plan: what it needs from the stages before it, and how to
 //! open it. A new kind needs a file here and one line where it is selected.
 
+pub(crate) mod collaborators;
 pub(crate) mod compare;
 pub(crate) mod files;
 pub(crate) mod har;

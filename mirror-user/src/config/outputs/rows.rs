@@ -9,6 +9,7 @@ use crate::http::HttpOptions;
 use crate::sink::behaviour::{Fields, RowLines};
 
 /// Which files hold the rows.
+#[cfg_attr(not(feature = "parquet"), allow(dead_code, reason = "nobody rotates them"))]
 pub(crate) enum RowFiles {
     /// One file, or a series of files.
     File(Destination),

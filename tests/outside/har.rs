@@ -1,6 +1,6 @@
 //! HAR files as outputs and as sources: what is written is read back, judged by others, and whole at any time.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,29 +11,17 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use mirror_user::http::coding::{Coding, encode};
 use serde_json::{Value, json};
 
+use crate::support::har;
 use crate::support::memory::peak_until_its_end;
+use crate::support::scenes::captures;
 use crate::support::target::{Behaviour, RawRequest, Target};
 use crate::support::wire::{Talk, interleaved};
-use crate::support::{Workspace, binary, mirror};
+use crate::support::{Workspace, binary, mirror, plain};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fields that say how a message was framed, or name one thing only within a run.
 const OF_FRAMING: [&str; 2] = ["content-length", "transfer-encoding"];
-
-fn scenes() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps");
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut scenes: Vec<_> =
-        files.filter(|path| path.extension().is_some_and(|it| it == "pcap")).collect();
-    scenes.sort();
-    assert!(scenes.len() > 10);
-    scenes
-}
-
-fn plain(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// The exchanges of a file as `inspect` shows them.
 fn exchanges(file: &str) -> Vec<Value> {
@@ -91,7 +79,7 @@ fn kept(exchange: &Value) -> Option<String> {
 fn what_is_written_is_read_back() {
     let workspace = Workspace::new();
     let mut seen = 0;
-    for scene in scenes() {
+    for scene in captures() {
         let har = workspace.path("x.har");
         mirror(&[
             "capture",
@@ -121,7 +109,7 @@ fn reading_and_writing_again_changes_nothing() {
     let workspace = Workspace::new();
     let (one, two) = (workspace.path("one.har"), workspace.path("two.har"));
     capture(
-        plain(&scenes().into_iter().find(|scene| scene.ends_with("shopping.pcap")).unwrap()),
+        plain(&captures().into_iter().find(|scene| scene.ends_with("shopping.pcap")).unwrap()),
         plain(&one),
     );
     capture(plain(&one), plain(&two));
@@ -284,7 +272,7 @@ fn is_imported_by_chrome(har: &Value) {
 #[test]
 fn every_scene_is_imported_by_chrome() {
     let workspace = Workspace::new();
-    for scene in scenes() {
+    for scene in captures() {
         let har = workspace.path(&format!("{}.har", scene.file_stem().unwrap().to_str().unwrap()));
         capture(plain(&scene), plain(&har));
         is_imported_by_chrome(&read(&har));
@@ -301,7 +289,7 @@ fn tools() -> PathBuf {
 fn har_validator_takes_every_scene() {
     let workspace = Workspace::new();
     let mut all = Vec::new();
-    for scene in scenes() {
+    for scene in captures() {
         let har = workspace.path(&format!("{}.har", scene.file_stem().unwrap().to_str().unwrap()));
         capture(plain(&scene), plain(&har));
         all.push(har);
@@ -363,7 +351,7 @@ fn a_process_that_is_killed_leaves_a_whole_file() {
 #[test]
 fn rotated_files_are_whole_ones() {
     let workspace = Workspace::new();
-    let demo = scenes().into_iter().find(|scene| scene.ends_with("shopping.pcap")).unwrap();
+    let demo = captures().into_iter().find(|scene| scene.ends_with("shopping.pcap")).unwrap();
     let to = workspace.path("day.har");
     mirror(&["capture", "--from", plain(&demo), "--to", plain(&to), "--rotate", "4KiB"])
         .exits_with(0);
@@ -513,25 +501,18 @@ const MOST_KIB: u64 = 64 << 10;
 fn a_long_file_is_not_held_in_memory() {
     let workspace = Workspace::new();
     let path = workspace.path("long.har");
-    let mut file = std::io::BufWriter::new(File::create(&path).unwrap());
     let body = "x".repeat(1 << 20);
-    file.write_all(br#"{"log":{"version":"1.2","creator":{"name":"x","version":"1"},"entries":["#)
-        .unwrap();
     let count = LONG_BYTES >> 20;
-    for n in 0..count {
-        let between = if n == 0 { "" } else { "," };
+    let entries = (0..count).map(|n| {
         // Backwards, so that it is put in order.
         let second = 59 - n % 60;
-        write!(
-            file,
-            "{between}{{\"startedDateTime\":\"2026-01-02T03:04:{second:02}Z\",\"time\":1,\"request\":{{\"method\":\"GET\",\
+        format!(
+            "{{\"startedDateTime\":\"2026-01-02T03:04:{second:02}Z\",\"time\":1,\"request\":{{\"method\":\"GET\",\
              \"url\":\"http://a/{n}\",\"headers\":[]}},\"response\":{{\"status\":200,\"headers\":[],\"content\":{{\"size\":1,\
              \"text\":\"{body}\"}}}}}}"
         )
-        .unwrap();
-    }
-    file.write_all(b"]}}").unwrap();
-    file.into_inner().unwrap();
+    });
+    har::write(&path, entries);
     let child = Command::new(binary())
         .args(["inspect", "--summary", "--json", "--from", plain(&path)])
         .stdout(Stdio::piped())

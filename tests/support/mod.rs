@@ -4,6 +4,8 @@
 
 pub mod api;
 pub mod browser;
+pub mod har;
+pub mod hello;
 pub mod memory;
 pub mod netns;
 pub mod postgres;
@@ -42,6 +44,11 @@ impl Workspace {
         std::fs::write(&path, content).expect("the folder can be written");
         path.to_str().expect("a plain path").to_owned()
     }
+}
+
+/// A path as an argument.
+pub fn plain(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
 }
 
 /// Runs `mirror` to its end.

@@ -1,5 +1,8 @@
 //! The conversations behind `pcaps/`: each is a story, a capture and its expected exchanges.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use super::shopping;
 use super::wire::{Talk, interleaved};
 
@@ -24,6 +27,17 @@ const POST: &str = "POST /cart HTTP/1.1\r\nHost: shop.example:8080\r\nContent-Ty
 const CREATED: &str = "HTTP/1.1 201 Created\r\nLocation: /cart/1\r\nContent-Length: 0\r\n\r\n";
 const CHUNKED: &str = "POST /upload HTTP/1.1\r\nHost: shop.example:8080\r\nTransfer-Encoding: chunked\r\n\
                        Trailer: Digest\r\n\r\n4;name=value\r\nWiki\r\n5\r\npedia\r\n0\r\nDigest: abc\r\n\r\n";
+
+/// The captures of `pcaps/`, in the order of their names.
+pub fn captures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pcaps");
+    let files = fs::read_dir(folder).expect("captures").map(|entry| entry.expect("a file").path());
+    let mut captures: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|it| it == "pcap")).collect();
+    captures.sort();
+    assert!(captures.len() > 10);
+    captures
+}
 
 /// Every scene.
 pub fn all() -> Vec<Scene> {

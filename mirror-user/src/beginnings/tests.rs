@@ -2,12 +2,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
+use self::said::hello;
 use super::*;
 use crate::packet::InterfaceId;
 use crate::tcp::event::CloseReason;
+
+#[path = "../../../tests/support/hello.rs"]
+mod said;
 
 const CONN: ConnId = ConnId { slot: 3, serial: 9 };
 
@@ -32,18 +34,6 @@ fn told(parts: &[&[u8]]) -> Vec<Protocol> {
     assert!(beginnings.silent.is_empty());
     assert_eq!(beginnings.hellos, 0);
     out.into_iter().map(|spoken| spoken.protocol).collect()
-}
-
-/// What a client of rustls sends first to this server.
-fn hello(server: &str) -> Vec<u8> {
-    let config = ClientConfig::builder()
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth();
-    let name = ServerName::try_from(server.to_owned()).unwrap();
-    let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut bytes = Vec::new();
-    client.write_tls(&mut bytes).unwrap();
-    bytes
 }
 
 #[test]

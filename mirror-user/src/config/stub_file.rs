@@ -9,7 +9,7 @@ use super::file::LIMITS;
 use crate::settings::print::print;
 use crate::settings::{StubFileSettings, read};
 use crate::yaml::write::write_map;
-use crate::yaml::{self, Problems, Reader};
+use crate::yaml::{Problems, Reader};
 
 /// Reads it; `-` is standard input.
 ///
@@ -25,18 +25,9 @@ pub(super) fn load(path: &Path) -> anyhow::Result<StubFileSettings> {
 
 fn parse(text: &str) -> Result<StubFileSettings, Problems> {
     let mut reader = Reader::default();
-    let settings = match yaml::parse(text, LIMITS).as_deref() {
-        Ok([root]) => read::map(&mut reader, root).map(|(settings, _)| settings),
-        Ok([]) => None,
-        Ok([_, second, ..]) => {
-            reader.wrong(second.at, "a second YAML document; put each in its own file");
-            None
-        }
-        Err(problem) => {
-            reader.wrong(problem.at, &*problem.text);
-            None
-        }
-    };
+    let root = reader.document(text, LIMITS);
+    let settings = root.as_ref().and_then(|root| read::map(&mut reader, root));
+    let settings = settings.map(|(settings, _)| settings);
     reader.problems.sort();
     match reader.problems.is_empty() {
         true => Ok(settings.unwrap_or_default()),

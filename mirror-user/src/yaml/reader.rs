@@ -1,7 +1,7 @@
 //! Extracts typed values from the tree. Problems are collected and reading goes on, so that all problems
 //! of a file are reported at once.
 
-use super::{Key, Node, Place, Problems, Value};
+use super::{Key, Limits, Node, Place, Problems, Value, parse};
 
 /// Minimum similarity (Jaro-Winkler, 1 is equal) of a key for "did you mean".
 const MIN_SIMILARITY: f64 = 0.8;
@@ -32,6 +32,24 @@ impl<'a> Fields<'a> {
 impl Reader {
     pub(crate) fn wrong(&mut self, at: Place, text: impl Into<String>) {
         self.problems.add(at, text);
+    }
+
+    /// The only document of a text; null if it is empty.
+    pub(crate) fn document(&mut self, text: &str, limits: Limits) -> Option<Node> {
+        match parse(text, limits) {
+            Ok(documents) => {
+                if let Some(second) = documents.get(1) {
+                    self.wrong(second.at, "a second YAML document; put each in its own file");
+                    return None;
+                }
+                let empty = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
+                Some(documents.into_iter().next().unwrap_or(empty))
+            }
+            Err(problem) => {
+                self.wrong(problem.at, problem.text);
+                None
+            }
+        }
     }
 
     /// Reads a map that may have these keys.

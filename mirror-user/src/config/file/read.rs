@@ -7,7 +7,7 @@ use crate::settings::{
     AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, SourceSettings,
     read,
 };
-use crate::yaml::{self, Node, Place, Problems, Reader, Value};
+use crate::yaml::{Node, Problems, Reader};
 
 /// Top-level keys, except settings that are not in a group.
 const KEYS: [&str; 10] = [
@@ -23,9 +23,6 @@ const KEYS: [&str; 10] = [
     "rules",
 ];
 
-/// The root of an empty file.
-const EMPTY: Node = Node { at: Place { line: 1, column: 1 }, value: Value::Null };
-
 impl File {
     /// Parses a configuration file and checks it as a whole. Opens no files, resolves no names.
     ///
@@ -33,18 +30,8 @@ impl File {
     /// All problems of the file.
     pub fn parse(text: &str) -> Result<Self, Problems> {
         let mut reader = Reader::default();
-        let file = match yaml::parse(text, LIMITS).as_deref() {
-            Ok([root]) => file(&mut reader, root),
-            Ok([]) => file(&mut reader, &EMPTY),
-            Ok([_, second, ..]) => {
-                reader.wrong(second.at, "a second YAML document; put each in its own file");
-                None
-            }
-            Err(problem) => {
-                reader.wrong(problem.at, &*problem.text);
-                None
-            }
-        };
+        let root = reader.document(text, LIMITS);
+        let file = root.and_then(|root| file(&mut reader, &root));
         match file {
             Some(file) => {
                 check::check(&file, &mut reader.problems);

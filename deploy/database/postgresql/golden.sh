@@ -2,6 +2,7 @@
 # The golden database: a masked copy of production that follows it, and that nobody else writes to.
 #
 #   golden.sh create                 schema, masks, subscription; waits until the first copy is complete
+#   golden.sh schema                 schema and masks alone, for what fills it by other means (debezium.py)
 #   golden.sh status                 how far it is behind; fails if replication has stopped
 #   golden.sh recover 'STATEMENT'    carries out STATEMENT, which removes what conflicts, and goes on
 #   golden.sh drop                   ends the subscription and frees what production keeps for it
@@ -27,10 +28,14 @@ until_true() {
     done
 }
 
-create() {
+schema() {
     pg_dump --schema-only --no-publications --no-subscriptions --no-owner --no-privileges --dbname "$PRODUCTION" |
         golden >/dev/null
     golden --file "$here/masks.sql"
+}
+
+create() {
+    schema
     # An error stops the subscription, and production's WAL is kept meanwhile: better than to try for ever.
     golden --set production="$PRODUCTION" >/dev/null <<'SQL'
 SET client_min_messages = warning;
@@ -61,11 +66,12 @@ recover() {
 
 case "${1:-}" in
 create) create ;;
+schema) schema ;;
 status) status ;;
 recover) recover "${2:?a statement that removes what conflicts}" ;;
 drop) golden --command 'SET client_min_messages = warning' --command 'DROP SUBSCRIPTION shadow' ;;
 *)
-    sed -n '2,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,12s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

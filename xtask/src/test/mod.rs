@@ -59,12 +59,21 @@ const JUDGED: [Judged; 14] = [
     },
 ];
 
+/// Those that are run when they are asked for: what they need is large.
+const OPTIONAL: [(&str, Judged); 1] = [(
+    "debezium",
+    Judged { program: "outside", filter: "::debezium_", are_there: setup::ensure_debezium },
+)];
+
 /// The beginning of the names of tests that `cargo xtask kubernetes` runs.
 pub(crate) const REAL_API_SERVER: &str = "real_api_server_";
 
 /// Everything that can run here, each program whatever became of the one before. All failures, what
 /// was left out and why, and the sums stand at the end.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(optional: &[&str]) -> anyhow::Result<()> {
+    let known = |name: &&&str| OPTIONAL.iter().any(|(known, _)| known == *name);
+    ensure!(optional.iter().all(|name| known(&name)), "--with takes: debezium");
+
     let tools = ensure_tools(setup::TEST_TOOLS);
     let mut outcome = Outcome::default();
     match outcome.time("kernel object", ebpf::check) {
@@ -80,7 +89,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         outcome.run(&program.name, &mut program.command())?;
     }
     outcome.run("documentation", &mut doc_tests())?;
-    for Judged { program: name, filter, are_there } in JUDGED {
+    let asked = OPTIONAL.into_iter().filter(|(name, _)| optional.contains(name));
+    for Judged { program: name, filter, are_there } in
+        JUDGED.into_iter().chain(asked.map(|(_, judged)| judged))
+    {
         if are_there() {
             for program in programs.iter().filter(|program| program.name == name) {
                 outcome.takes_up(name, filter);

@@ -118,7 +118,8 @@ impl Drop for Production {
 fn postgresql_a_database_that_production_uses_is_found() {
     let server = Postgres::start_on_tcp();
     server.query("CREATE DATABASE copy");
-    let (shared, copy) = (server.tcp_dsn_of("postgres").unwrap(), server.tcp_dsn_of("copy").unwrap());
+    let (shared, copy) =
+        (server.tcp_dsn_of("postgres").unwrap(), server.tcp_dsn_of("copy").unwrap());
     let production = Production::start(&shared);
     let target = "http://192.0.2.1:8080";
     let look =

@@ -86,7 +86,10 @@ impl Beginnings {
                     out.push(Spoken { peers: silent.peers, at: *at, protocol });
                 }
             }
-            Change::Data(Side::Server, _) | Change::Gap(Side::Server, _) | Change::Finished(_) => {}
+            Change::Data(Side::Server, _)
+            | Change::Gap(Side::Server, _)
+            | Change::Omitted(..)
+            | Change::Finished(_) => {}
         }
     }
 

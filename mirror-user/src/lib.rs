@@ -46,6 +46,7 @@ pub mod hooks;
 mod listener;
 pub mod logging;
 pub mod metrics;
+pub mod origin;
 pub mod otlp;
 mod pem;
 pub mod priority;

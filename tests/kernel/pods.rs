@@ -371,6 +371,67 @@ fn annotations_stop_one_pod_and_all_copying_within_a_second() {
     });
 }
 
+/// More pods than there are names for, of which some end, so that all that happens to labels happens: the sums of
+/// the shadows that really arrived hold.
+#[test]
+#[ignore = "needs root and the feature kubernetes: cargo xtask test"]
+fn shadows_are_counted_by_the_pod_that_they_come_from_and_the_sums_hold() {
+    const PODS: usize = 150;
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let (api, node) = (Api::start(), Node::new(lab));
+        let target = Target::start(Behaviour::Digest);
+        let file = lab.path("mirror.yaml");
+        let config = format!(
+            "version: 1\nsource: {{ pods: {{ labels: [app=shop] }}, ports: 8080 }}\n\
+             metrics: {{ labels: [target, class, namespace, pod] }}\n\
+             targets: {{ staging: {{ url: \"{}\" }} }}\n",
+            target.url()
+        );
+        fs::write(&file, config).unwrap();
+        let args = ["run", "--config", file.to_str().unwrap(), "--admin", ADMIN, "--json"];
+        let mirror = Mirror::start_as(lab, on_node(lab, &api), &args);
+        let name = |number: usize| format!("shop-{number}");
+        let start = |number: usize| {
+            let pod = node.start(TREES[number % TREES.len()], &name(number));
+            api.apply(&name(number), &node.uid(&name(number)), shop(), json!({}));
+            pod
+        };
+        let mut running: Vec<Pod> = (0..PODS).map(start).collect();
+        until("all are attached to", || pods("attached") == PODS as f64);
+        let shadows = |pod: &str| {
+            let labels = [("target", "staging"), ("namespace", "shop"), ("pod", pod)];
+            endpoint().scrape().sum("mirror_shadow_requests_total", &labels)
+        };
+        let origins =
+            |change: &str| endpoint().scrape().sum("mirror_origins_total", &[("change", change)]);
+        assert_eq!((origins("named"), origins("beyond")), (128.0, (PODS - 128) as f64));
+        running.iter().step_by(3).for_each(|pod| pod.asks(lab, URL));
+        let all = PODS.div_ceil(3) as f64;
+        let sum = |name: &str| endpoint().scrape().sum(name, &[("target", "staging")]);
+        until("all are sent", || sum("mirror_shadow_responses_total") == all);
+
+        // Those that end make room, and what was counted of them goes to `other`.
+        let before = endpoint().scrape().sum("mirror_shadow_requests_total", &[("pod", "other")]);
+        running.drain(..40);
+        until("they are let go", || pods("attached") == (PODS - 40) as f64);
+        running.extend((PODS..PODS + 20).map(start));
+        until("new ones are attached to", || pods("attached") == (PODS - 20) as f64);
+        running.last().unwrap().asks(lab, URL);
+        until("it has a name", || shadows(&name(PODS + 19)) == 1.0);
+        let other = || endpoint().scrape().sum("mirror_shadow_requests_total", &[("pod", "other")]);
+        assert!(origins("folded") > 0.0 && other() > before);
+        until("it is responded to", || sum("mirror_shadow_responses_total") == all + 1.0);
+        let samples = endpoint().scrape();
+        samples.assert_sums_hold();
+        assert_eq!(samples.sum("mirror_shadow_requests_total", &[]), all + 1.0);
+        assert_eq!(samples.sum("mirror_shadow_response_seconds_count", &[]), all + 1.0);
+        assert!(!samples.has("mirror_shadow_requests_total", &[("workload", "shop")]));
+        drop(running);
+        assert_balance(&mirror.summary());
+    });
+}
+
 /// Prints, with `--nocapture`, how long after the start of a pod's first container its first request is
 /// captured.
 #[test]

@@ -5,6 +5,9 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::support::netns::{patience, succeed, until};
 use crate::support::scrape::{Endpoint, Samples};
@@ -233,6 +236,34 @@ fn the_endpoint_of_a_file_is_read_and_a_target_that_is_down_is_a_reason() {
     fs::write(&config, "version: 7\n").unwrap();
     until("the file is refused", || endpoint.not_ready().contains(&"config_invalid".to_owned()));
     assert_eq!(endpoint.scrape().sum("mirror_config_valid", &[]), 0.0);
+}
+
+#[test]
+fn a_target_that_fails_more_than_it_may_is_a_reason_until_it_does_not() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let target = Target::start(Behaviour::Serve(Arc::new({
+        let fails = Arc::clone(&fails);
+        move |_| {
+            let status = if fails.load(Relaxed) { "503 Service Unavailable" } else { "200 OK" };
+            format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")
+        }
+    })));
+    // Enough of a few requests to judge by.
+    let copies = ["--copies", "20", "--copies-over", "1s", "--speed", "max"];
+    let limit = ["--health-errors", "60%", "--breaker", "off"];
+    let (mut running, endpoint) = replay(&target, &[&copies[..], &limit].concat());
+    until("its failures are a reason", || endpoint.not_ready() == ["target_fails"]);
+    let told = endpoint.get("/readyz").body;
+    assert!(
+        told.contains("requests failed") && told.contains(&target.address().to_string()),
+        "{told}"
+    );
+    assert_eq!(endpoint.scrape().sum("mirror_not_ready", &[("reason", "target_fails")]), 1.0);
+    fails.store(false, Relaxed);
+    let capture = fs::read(pcaps().join("shopping.pcap")).unwrap();
+    running.child.stdin.as_mut().unwrap().write_all(&capture[24..]).unwrap();
+    until("it is well again", || endpoint.not_ready().is_empty());
+    drop(running);
 }
 
 #[test]

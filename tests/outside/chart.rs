@@ -132,6 +132,8 @@ fn chart_refuses_values_that_it_does_not_know() {
         ("cgroup=", "cgroup"),
         ("preset=pods,pods.annotation=", "pods"),
         ("config.source.pods=all", "source"),
+        ("health.errors=some", "errors"),
+        ("minReadySeconds=-1", "minReadySeconds"),
     ] {
         let output = template(&values).args(["--set", wrong]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -166,6 +168,32 @@ fn chart_rolled_out_by_configuration_names_a_new_config_map() {
     };
     assert_eq!(name("cpu.request=60"), name("cpu.request=70"));
     assert_ne!(name("memory.ring=64"), name("memory.ring=32"));
+}
+
+#[test]
+fn every_example_rolls_out_node_by_node_and_holds_its_targets_to_a_limit() {
+    for example in examples() {
+        let rendered = fs::read_to_string(example.join("rendered.yaml")).unwrap();
+        for line in ["      maxUnavailable: 1\n", "  minReadySeconds: 30\n"] {
+            assert!(rendered.contains(line), "{}: no {line}", example.display());
+        }
+        let has_endpoint = rendered.contains("MIRROR_ADMIN");
+        assert_eq!(rendered.contains("path: /readyz"), has_endpoint, "{}", example.display());
+        let config = configuration(&rendered);
+        assert!(config.contains("health:") && config.contains("errors: 20%"), "{config}");
+    }
+}
+
+#[test]
+#[ignore = "needs helm and kubernetes-validate: cargo xtask test"]
+fn chart_leaves_a_target_the_limit_of_its_own() {
+    let values = chart().join("examples/default/values.yaml");
+    let config = |more: &str| configuration(&succeeds(template(&values).args(["--set", more])));
+    let own = config("config.targets.shadow.health.errors=3%");
+    assert!(own.contains("errors: 3%") && !own.contains("20%"), "{own}");
+    assert!(config("health.errors=off").contains("errors: \"off\""));
+    let run = mirror_with_input(&["config", "check", "-"], config("health.errors=off").as_bytes());
+    run.exits_with(0);
 }
 
 #[test]

@@ -28,6 +28,11 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ("privileges", &[], "it asks the kernel, and nobody else"),
     ("shutdown", &["privileges"], "it says that the run is to end, and not how"),
     ("priority", &[], "it asks the kernel, and nobody else"),
+    (
+        "origin",
+        &[],
+        "it names where requests come from, for those who see them and those who count them",
+    ),
     ("descriptors", &[], "it asks the kernel, and nobody else"),
     ("command", &[], "it runs a program, whoever wants it"),
     ("psql", &["command"], "it asks a database, whoever wants to know"),
@@ -43,7 +48,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     // The way of a packet.
     (
         "source",
-        &["filter", "files", "privileges", "decode"],
+        &["filter", "files", "privileges", "decode", "origin"],
         "a source knows no sink and no stage after it",
     ),
     ("decode", &["segment", "filter"], "a packet is read without knowing its connection"),
@@ -76,6 +81,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
             "priority",
             "descriptors",
             "pem",
+            "origin",
         ],
         "a sink knows no source; what both need is below them, such as `recorder` or `files`",
     ),
@@ -86,7 +92,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "settings",
-        &["yaml", "filter", "rules", "sink", "source", "guard", "psql"],
+        &["yaml", "filter", "rules", "sink", "source", "guard", "psql", "origin"],
         "it says what can be set, for flags and files alike; what a run makes of it is above",
     ),
     // What joins them.
@@ -127,7 +133,10 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "metrics",
-        &["pipeline", "source", "sink", "guard", "process", "summary", "shutdown", "version"],
+        &[
+            "pipeline", "source", "sink", "guard", "process", "summary", "shutdown", "version",
+            "origin",
+        ],
         "it shows what others count; they know nothing of it",
     ),
     (

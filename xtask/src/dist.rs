@@ -50,6 +50,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Builds what the image is made of, alone. Gives the folder.
+pub(crate) fn image() -> anyhow::Result<PathBuf> {
+    let binary = build(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    let folder = root().join("target/dist");
+    let stage = folder.join("stage");
+    fs::create_dir_all(&stage)?;
+    fs::copy(&binary, stage.join("mirror"))?;
+    image_context(&folder)?;
+    Ok(folder.join("image"))
+}
+
 /// The static binary.
 fn build(target: &str) -> anyhow::Result<PathBuf> {
     let mut command = cargo_command();

@@ -33,7 +33,9 @@ cargo xtask bless             rewrite pcaps/ and the golden files, then show wha
 cargo xtask kernels [VERSION] run the kernel tests on older kernels in QEMU; --emulate without KVM,
                               and only tests of these names after --
 cargo xtask aarch64           build for 64-bit ARM, and run what can be run under emulation
-cargo xtask kubernetes        build a real API server of Kubernetes, once, and run the tests that ask it
+cargo xtask kubernetes [tests|cluster]
+                              build Kubernetes, once; run the tests that ask a real API server, and the chart
+                              in a whole cluster of one node
 cargo xtask bench WHAT        measure side by side with peers: offline, live, replay; or alone: kernel, rules
 ";
 
@@ -69,7 +71,8 @@ fn run(args: &[&str]) -> anyhow::Result<()> {
         ["corpus", directory, only] => corpus::run(Path::new(directory), Some(only)),
         ["kernels", which @ ..] => kernels::run(which),
         ["aarch64"] => aarch64::run(),
-        ["kubernetes"] => kubernetes::run(),
+        ["kubernetes"] => kubernetes::run(None),
+        ["kubernetes", only @ ("tests" | "cluster")] => kubernetes::run(Some(only)),
         ["bench", what @ ..] => bench::run(what),
         ["help" | "--help" | "-h"] | [] => {
             print!("{HELP}");

@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::{OutcomeArgs, SourceArgs};
 use crate::settings::{
-    AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, RedactSettings,
-    StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, DashboardSettings, MetricsSettings, NoiseSettings, PaceSettings,
+    RedactSettings, StoreSettings, TargetSettings,
 };
 
 /// `mirror replay`.
@@ -35,6 +35,9 @@ pub struct ReplayArgs {
     /// Metrics and health.
     #[command(flatten)]
     pub admin: AdminSettings,
+    /// What metrics tell apart.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
     /// The page that shows a comparison, of a target of --config that is compared.
     #[command(flatten)]
     pub dashboard: DashboardSettings,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::{ConvertArgs, ReportArgs};
-use crate::settings::{AdminSettings, DashboardSettings, StoreSettings};
+use crate::settings::{AdminSettings, DashboardSettings, MetricsSettings, StoreSettings};
 use crate::units::parse_duration;
 
 /// `mirror run`.
@@ -22,6 +22,9 @@ pub struct RunArgs {
     /// Metrics and health.
     #[command(flatten)]
     pub admin: AdminSettings,
+    /// What metrics tell apart.
+    #[command(flatten)]
+    pub metrics: MetricsSettings,
     /// The page that shows a comparison.
     #[command(flatten)]
     pub dashboard: DashboardSettings,

@@ -35,6 +35,7 @@ impl File {
             bodies: over(self.bodies, &file.bodies),
             redact: over(self.redact, &file.redact),
             admin: over(self.admin, &file.admin),
+            metrics: over(self.metrics, &file.metrics),
             dashboard: over(self.dashboard, &file.dashboard),
             store: over(self.store, &file.store),
             hooks: over(self.hooks, &file.hooks),

@@ -39,6 +39,7 @@ use self::start::Followed;
 use crate::cli::{DoctorArgs, InspectArgs, SourceArgs};
 use crate::filter::{Choice, Ports, Watch};
 use crate::guard;
+use crate::origin::Labels;
 use crate::otlp;
 use crate::report::ReportFile;
 use crate::rules::Rules;
@@ -64,6 +65,8 @@ pub struct Config {
     pub(crate) followed: Option<Followed>,
     /// Where metrics and health are served.
     pub(crate) admin: Option<crate::admin::Options>,
+    /// What the metrics of shadow requests tell apart.
+    pub(crate) labels: Labels,
     /// The comparison of a target that is compared, which the summary and the dashboard show.
     pub(crate) comparison: Option<Shared>,
     /// Where it is shown.
@@ -216,6 +219,7 @@ impl Config {
             report: None,
             followed: None,
             admin: None,
+            labels: Labels::default(),
             comparison: None,
             dashboard: None,
             telemetry: None,

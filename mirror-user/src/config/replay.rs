@@ -66,6 +66,7 @@ impl TryFrom<&ReplayArgs> for File {
             bodies: args.bodies.clone(),
             redact: args.redact.clone(),
             admin: args.admin.clone(),
+            metrics: args.metrics.clone(),
             dashboard: args.dashboard.clone(),
             store: args.store.clone(),
             hooks: HookSettings::default(),

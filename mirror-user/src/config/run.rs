@@ -32,9 +32,10 @@ impl Config {
         let start = Start::read(args)?;
         // What flags add is no change of the file when that is read again.
         let admin = over(args.admin.clone(), &start.file.admin);
+        let metrics = over(args.metrics.clone(), &start.file.metrics);
         let dashboard = over(args.dashboard.clone(), &start.file.dashboard);
         let store = over(args.store.clone(), &start.file.store);
-        let file = &File { admin, dashboard, store, ..start.file.clone() };
+        let file = &File { admin, metrics, dashboard, store, ..start.file.clone() };
         let summary = if args.report.json { SummaryForm::Json } else { SummaryForm::Text };
         let run = Run::of(file)?;
         let mut config = Self::sending(file, &run, true, summary)?;
@@ -70,6 +71,8 @@ impl Config {
             !(requests_only && file.watches_production()),
             "--requests-only: --ramp watches production's responses; leave one of them out, or set --ramp-production-errors off"
         );
+        let problem = file.metrics.problem_without_pods().filter(|_| file.source.pods.is_none());
+        ensure!(problem.is_none(), "{}", problem.unwrap_or_default());
         let target = |spec| {
             let target = replay_target(spec, run)?;
             Ok(if named { target } else { ReplayTarget { name: None, ..target } })
@@ -92,7 +95,8 @@ impl Config {
             run.comparing.redaction.set(redact::of_pairs(&file.redact, rules)?);
         }
         let hooks = hooks::plan(&file.hooks, &run.name, &config.source, passes);
-        Ok(Self { telemetry: otlp::Plan::from_environment()?, hooks, ..config })
+        let (labels, telemetry) = (file.metrics.chosen(), otlp::Plan::from_environment()?);
+        Ok(Self { labels, telemetry, hooks, ..config })
     }
 
     /// Shows the comparison of a target that is compared, in the summary and in a browser.

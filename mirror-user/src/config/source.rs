@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use crate::filter::Watch;
 use crate::har::{Index, Reader};
 use crate::logging::emit;
+use crate::origin::Origins;
 use crate::settings::SourceSettings;
 use crate::source::again::RepeatedSource;
 use crate::source::live::pods::{self, PauseSwitch};
@@ -174,6 +175,13 @@ impl Source {
         }
     }
 
+    /// With pods: they are told to these.
+    pub(crate) fn tell(&mut self, to: &Origins) {
+        if let Self::Live { pods: Some(pods), .. } = self {
+            pods.origins = to.clone();
+        }
+    }
+
     /// True for files on disk; piped input may be live.
     pub(crate) fn is_recorded(&self) -> bool {
         match self {
@@ -246,8 +254,9 @@ fn pods(args: &SourceSettings, selection: &PodSelection) -> anyhow::Result<PodSo
     let node = args.node.clone().context(
         "pods: of which node? set MIRROR_NODE to its name, as the chart does, or give --node",
     )?;
-    let pause = PauseSwitch::default();
-    Ok(PodSource { node, selection: selection.clone(), own: args.own_pod.clone(), pause })
+    let (pause, origins) = (PauseSwitch::default(), Origins::default());
+    let (selection, own) = (selection.clone(), args.own_pod.clone());
+    Ok(PodSource { node, selection, own, pause, origins })
 }
 
 /// The network namespace of the settings.

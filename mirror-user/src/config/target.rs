@@ -72,6 +72,7 @@ pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<Repl
         resend: how.load.idle_close.unwrap_or_default() == IdleClose::Resend,
         ramp: ramp(&how.load),
         breaker: breaker(how, run.is_live),
+        health: how.health.errors.and_then(FailureShare::share),
         log: run.log.clone(),
         fail_on: run.fail_on.clone(),
         ..ReplayOptions::new(

@@ -7,12 +7,13 @@ use enum_map::{Enum, EnumMap};
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::figures::{Capture, Figures};
+use super::groups;
 use super::ready::NotReady;
 use super::table::Metric;
 use crate::guard::{self, Host, Last};
 use crate::pipeline::Reloads;
 use crate::process::Process;
-use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, RuleFigures, SpanCounts};
+use crate::sink::replay::{BreakerState, Distribution, ReplayFigures, SpanCounts};
 use crate::source::live::PodFigures;
 use crate::source::live::pods::PodCount;
 use crate::stats::{Account, Note, Seam, Topic};
@@ -88,12 +89,12 @@ impl Points {
         &self.0[metric]
     }
 
-    fn put(&mut self, metric: Metric, labels: &[&str], value: Value) {
+    pub(super) fn put(&mut self, metric: Metric, labels: &[&str], value: Value) {
         let labels = labels.iter().map(|label| (*label).to_owned()).collect();
         self.0[metric].push(Point { labels, value });
     }
 
-    fn whole(&mut self, metric: Metric, labels: &[&str], value: u64) {
+    pub(super) fn whole(&mut self, metric: Metric, labels: &[&str], value: u64) {
         self.put(metric, labels, Value::Whole(value));
     }
 
@@ -110,6 +111,10 @@ pub(super) fn collect(figures: &Figures, requests: &Requests) -> Points {
     accounts(&mut points, figures);
     figures.snapshot.notes.iter().for_each(|note| detail(&mut points, note));
     figures.targets.iter().for_each(|target| self::target(&mut points, target));
+    groups::put(&mut points, figures);
+    for (change, count) in figures.origins.into_iter().flatten() {
+        points.whole(Metric::Origins, &[change.into()], count);
+    }
     if let Some(capture) = &figures.capture {
         self::capture(&mut points, capture);
     }
@@ -211,16 +216,10 @@ fn target(points: &mut Points, figures: &ReplayFigures) {
     points.put(Metric::TargetLateness, &labels, Value::Times(figures.late));
     points.put(Metric::TargetService, &labels, Value::Times(figures.service));
     points.put(Metric::TargetResponse, &labels, Value::Times(figures.response));
-    for RuleFigures { rule, offered, classes: of_rule, dropped, response } in &figures.rules {
-        let labels = [&*name, rule.as_str()];
-        points.whole(Metric::RuleRequests, &labels, *offered);
-        points.whole(Metric::RuleDropped, &labels, *dropped);
-        classes(points, Metric::RuleResponses, &labels, *of_rule);
-        points.put(Metric::RuleResponse, &labels, Value::Times(*response));
-    }
 }
 
-fn classes(points: &mut Points, metric: Metric, labels: &[&str], counts: [u64; 5]) {
+/// A point for each class.
+pub(super) fn classes(points: &mut Points, metric: Metric, labels: &[&str], counts: [u64; 5]) {
     // Informational responses are not final.
     for (class, count) in CLASSES.into_iter().zip(counts.into_iter().skip(1)) {
         points.whole(metric, &[labels, &[class]].concat(), count);

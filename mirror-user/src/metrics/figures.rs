@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use enum_map::EnumMap;
+
 use crate::guard;
+use crate::origin::{Labels, OriginChange, Origins};
 use crate::pipeline::{Handover, Reloads};
 use crate::process::Process;
 use crate::shutdown::Stop;
@@ -29,6 +32,8 @@ pub struct Sources {
     pub guard: Option<Arc<guard::Counts>>,
     /// With a configuration file that is followed.
     pub handover: Option<Arc<Handover>>,
+    /// Where requests come from.
+    pub origins: Origins,
     /// With spans that are exported.
     pub spans: Option<Arc<SpanCounts>>,
     /// Whether the run is to end.
@@ -50,6 +55,10 @@ pub struct Figures {
     pub guard: Option<guard::Figures>,
     /// With a configuration file that is followed.
     pub reloads: Option<Reloads>,
+    /// What the counts of shadow requests tell apart.
+    pub labels: Labels,
+    /// With labels of pods: what became of origins.
+    pub origins: Option<EnumMap<OriginChange, u64>>,
     /// With spans that are exported.
     pub spans: Option<Arc<SpanCounts>>,
     /// The run is to end.
@@ -98,6 +107,8 @@ impl Sources {
             }),
             guard: self.guard.as_ref().map(|guard| guard.figures()),
             reloads: self.handover.as_ref().map(|handover| handover.reloads()),
+            labels: self.origins.labels(),
+            origins: self.origins.changes(),
             spans: self.spans.clone(),
             is_stopping: self.stop.requested(),
             process: Process::now(),
@@ -109,5 +120,25 @@ impl Sources {
         let snapshot = self.read().await.snapshot;
         let replays = self.targets.reports_so_far();
         Summary { snapshot: (*snapshot).clone(), replays, ..Summary::default() }
+    }
+}
+
+#[cfg(test)]
+impl Figures {
+    /// Those of a run that reads files and has no targets.
+    pub(super) fn of_files(snapshot: Snapshot) -> Self {
+        Self {
+            snapshot: Arc::new(snapshot),
+            is_stalled: false,
+            targets: Vec::new(),
+            capture: None,
+            guard: None,
+            reloads: None,
+            labels: Labels::default(),
+            origins: None,
+            spans: None,
+            is_stopping: false,
+            process: Process::default(),
+        }
     }
 }

@@ -7,12 +7,13 @@
 //!
 //! Nothing is counted here, and nothing is remembered: the parts of a run count in plain numbers of
 //! their own, and a scrape reads them. An account has every reason from the start, zeros included, and
-//! its sum holds in each scrape. The names of targets and rules, which are the operator's own, are the
-//! only labels whose values are not fixed.
+//! its sum holds in each scrape. The names of targets and rules, which are the operator's own, and of
+//! pods, of which there is a limit, are the only labels whose values are not fixed.
 
 mod collect;
 mod families;
 mod figures;
+mod groups;
 mod ready;
 mod table;
 mod text;

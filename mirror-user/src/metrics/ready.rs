@@ -5,7 +5,7 @@ use std::fmt;
 use strum::{EnumIter, IntoEnumIterator, IntoStaticStr};
 
 use super::figures::{Capture, Figures};
-use crate::sink::replay::{BreakerState, ReplayFigures};
+use crate::sink::replay::{BreakerState, ReplayFigures, TargetHealth};
 use crate::stats::{Account, Seam};
 
 /// So many packets of the captured ports are traffic; the last ones of a connection that was open
@@ -32,6 +32,8 @@ pub enum NotReady {
     PodsUnknown,
     /// None of the targets answers.
     NoTargetReached,
+    /// So many of a target's requests fail that its `health.errors` is reached.
+    TargetFails,
     /// There is traffic on the captured ports, and no request was seen.
     NothingCaptured,
 }
@@ -74,6 +76,7 @@ impl Figures {
                 .map(|_| "the file was refused; the last valid one is in effect".to_owned()),
             NotReady::PodsUnknown => self.capture.as_ref().and_then(pods_unknown),
             NotReady::NoTargetReached => no_target_reached(&self.targets),
+            NotReady::TargetFails => target_fails(&self.targets),
             NotReady::NothingCaptured => {
                 self.capture.as_ref().and_then(|_| self.nothing_captured())
             }
@@ -145,13 +148,28 @@ fn unreached(target: &ReplayFigures) -> Option<String> {
     never.then(|| format!("{name}: none of {} requests was answered", target.failed))
 }
 
+/// Of targets that are held to a limit. One to which nothing is sent any more, because it failed, still fails.
+fn target_fails(targets: &[ReplayFigures]) -> Option<String> {
+    let failing = |target: &ReplayFigures| {
+        let why = match (target.health?, target.breaker) {
+            (TargetHealth::Failing { failed, all }, _) => {
+                format!("{failed} of the last {all} requests failed")
+            }
+            (TargetHealth::Well, _) if target.ramp == 0.0 => "its ramp has stopped".to_owned(),
+            (TargetHealth::Well, BreakerState::Closed) => return None,
+            (TargetHealth::Well, _) => "the circuit breaker is open".to_owned(),
+        };
+        Some(format!("{}: {why}", target.account.target.as_deref().unwrap_or_default()))
+    };
+    let failing: Vec<String> =
+        targets.iter().filter(|target| target.is_running).filter_map(failing).collect();
+    (!failing.is_empty()).then(|| failing.join("; "))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::pipeline::Reloads;
-    use crate::process::Process;
     use crate::source::live::pods::WatchProblem;
     use crate::source::live::{Copying, PodFigures};
     use crate::stats::Snapshot;
@@ -177,17 +195,8 @@ mod tests {
     }
 
     fn figures(snapshot: Snapshot) -> Figures {
-        Figures {
-            snapshot: Arc::new(snapshot),
-            is_stalled: false,
-            targets: Vec::new(),
-            capture: Some(capture()),
-            guard: None,
-            reloads: Some(Reloads::default()),
-            spans: None,
-            is_stopping: false,
-            process: Process::default(),
-        }
+        let reloads = Some(Reloads::default());
+        Figures { capture: Some(capture()), reloads, ..Figures::of_files(snapshot) }
     }
 
     fn target(breaker: BreakerState, failed: u64, delivered: u64) -> ReplayFigures {
@@ -221,12 +230,32 @@ mod tests {
         bad.reloads = Some(Reloads { is_invalid: true, ..Reloads::default() });
         bad.targets =
             vec![target(BreakerState::HalfOpen, 3, 9), target(BreakerState::Closed, 4, 0)];
+        bad.targets[1].health = Some(TargetHealth::Failing { failed: 4, all: 4 });
         let told = reasons(&bad);
         let names: Vec<&str> = told.iter().filter_map(|it| it.split(':').next()).collect();
         let all: Vec<&str> = NotReady::iter().map(Into::into).collect();
         assert_eq!(names, all);
         assert!(told[1].ends_with("eth0: not captured any more"), "{told:?}");
         assert!(told[5].contains("none of 4 requests was answered"), "{told:?}");
+    }
+
+    #[test]
+    fn a_target_that_is_held_to_a_limit_fails_also_when_nothing_is_sent_to_it_any_more() {
+        let with = |health, breaker, ramp| {
+            let fine = target(BreakerState::Closed, 0, 9);
+            let one = ReplayFigures { health, ramp, ..target(breaker, 3, 9) };
+            reasons(&Figures { targets: vec![fine, one], ..figures(kernel(9, 0, 9)) })
+        };
+        assert_eq!(with(None, BreakerState::Open, 0.0), [""; 0], "it is not");
+        let well = Some(TargetHealth::Well);
+        assert_eq!(with(well, BreakerState::Closed, 0.01), [""; 0]);
+        let failing = Some(TargetHealth::Failing { failed: 30, all: 90 });
+        let told = with(failing, BreakerState::Closed, 1.0);
+        assert_eq!(told, ["target_fails: staging: 30 of the last 90 requests failed"]);
+        let told = with(well, BreakerState::HalfOpen, 1.0);
+        assert_eq!(told, ["target_fails: staging: the circuit breaker is open"]);
+        let told = with(well, BreakerState::Closed, 0.0);
+        assert_eq!(told, ["target_fails: staging: its ramp has stopped"]);
     }
 
     #[test]

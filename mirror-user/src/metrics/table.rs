@@ -89,10 +89,11 @@ pub(super) enum Metric {
     TargetLateness,
     TargetService,
     TargetResponse,
-    RuleRequests,
-    RuleDropped,
-    RuleResponses,
-    RuleResponse,
+    ShadowRequests,
+    ShadowDropped,
+    ShadowResponses,
+    ShadowResponse,
+    Origins,
     CaptureInfo,
     CaptureAttached,
     CaptureLost,
@@ -134,7 +135,7 @@ pub(super) enum Metric {
 }
 
 const TARGET: &[&str] = &["target"];
-const RULE: &[&str] = &["target", "rule"];
+const GROUP: &[&str] = &["target", "rule", "namespace", "workload", "pod"];
 const POD: &[&str] = &["namespace", "pod", "workload"];
 const SEAM: &[&str] = &["seam", "target"];
 
@@ -161,10 +162,11 @@ impl Metric {
             Self::TargetLateness => of(Histogram, "mirror_target_lateness", Seconds, "How late shadow requests were sent: after they were due or, live, after they were captured completely").by(TARGET),
             Self::TargetService => of(Histogram, "mirror_target_service", Seconds, "From sending a shadow request to the end of its response").by(TARGET),
             Self::TargetResponse => of(Histogram, "mirror_target_response", Seconds, "From when a shadow request was due to the end of its response").by(TARGET),
-            Self::RuleRequests => of(Counter, "mirror_rule_requests", Count, "Requests that a rule sent to a target; from its first request on").by(RULE),
-            Self::RuleDropped => of(Counter, "mirror_rule_dropped", Count, "Requests of a rule without a response, for any reason").by(RULE),
-            Self::RuleResponses => of(Counter, "mirror_rule_responses", Count, "Responses to a rule's requests, by the first digit of their status").by(&["target", "rule", "class"]),
-            Self::RuleResponse => of(Histogram, "mirror_rule_response", Seconds, "From when a request of a rule was due to the end of its response").by(RULE),
+            Self::ShadowRequests => of(Counter, "mirror_shadow_requests", Count, "Shadow requests, by the labels that `metrics.labels` names; from the first one on").by(GROUP),
+            Self::ShadowDropped => of(Counter, "mirror_shadow_dropped", Count, "Those without a response, for any reason").by(GROUP),
+            Self::ShadowResponses => of(Counter, "mirror_shadow_responses", Count, "Responses to them, by the first digit of their status").by(&["target", "rule", "namespace", "workload", "pod", "class"]),
+            Self::ShadowResponse => of(Histogram, "mirror_shadow_response", Seconds, "From when one was due to the end of its response").by(GROUP),
+            Self::Origins => of(Counter, "mirror_origins", Count, "With labels of pods: what became of their values: named, folded into `other` after their end as others needed the room, or counted as `other` as there were too many").by(&["change"]),
             Self::CaptureInfo => of(Gauge, "mirror_capture_info", Count, "1; by which hook of the kernel packets are captured: TCX, clsact, XDP or cgroup").by(&["hook"]),
             Self::CaptureAttached => of(Gauge, "mirror_capture_attached", Count, "Interfaces and cgroups that are captured"),
             Self::CaptureLost => of(Gauge, "mirror_capture_lost", Count, "Interfaces and cgroups that are there, are wanted, and cannot be captured"),

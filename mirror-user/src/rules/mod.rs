@@ -40,6 +40,7 @@ use self::repeat::Repeats;
 use self::route::{NotRouted, Priority, Route, Routes, TargetId};
 use self::select::RequestFacts;
 use crate::http::message::{Exchange, Head, Moment};
+use crate::packet::InterfaceId;
 use crate::stats::{Note, Topic};
 
 /// The header that marks a shadow; a captured request with it is never mirrored again.
@@ -103,6 +104,7 @@ impl Cleared {
 #[derive(Clone, Debug)]
 pub struct Judged {
     route: Option<Route>,
+    interface: InterfaceId,
 }
 
 impl Judged {
@@ -116,6 +118,12 @@ impl Judged {
     #[must_use]
     pub fn rule_name(&self) -> Option<&Arc<str>> {
         self.route.as_ref().map(|route| &route.name)
+    }
+
+    /// The interface on which its connection was first seen.
+    #[must_use]
+    pub fn interface(&self) -> InterfaceId {
+        self.interface
     }
 }
 
@@ -254,7 +262,8 @@ impl Rules {
     /// # Errors
     /// The reason why it may not leave.
     pub fn judge(&mut self, exchange: &Exchange) -> Result<Judged, NotCleared> {
-        self.decide(exchange).map(|route| Judged { route })
+        let interface = exchange.peers.interface;
+        self.decide(exchange).map(|route| Judged { route, interface })
     }
 
     fn decide(&mut self, exchange: &Exchange) -> Result<Option<Route>, NotCleared> {

@@ -44,6 +44,7 @@ use crate::hooks::Hooks;
 use crate::http::HttpTable;
 use crate::logging;
 use crate::metrics::Sources;
+use crate::origin::Origins;
 use crate::otlp::{Exporting, Plan, Telemetry};
 use crate::pipeline::{Beside, Front, HarFront, Packets, Pipeline};
 use crate::priority;
@@ -172,11 +173,14 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
     }
     tcp.brief_responses = watch.choice().brief_responses;
     let server_ports = watch.choice().ports.clone();
+    let origins = Origins::new(config.labels);
+    source.tell(&origins);
     let mut targeting = Targeting {
         stop: stop.clone(),
         namespace: source.is_live().then(|| source.namespace()),
         own: if output.sends { source.own_sockets() } else { None },
         spans: None,
+        origins: origins.clone(),
     };
     let admitting = targeting.opening(&server_ports);
     let telemetry = telemetry.map(|plan| Telemetry::new(plan, |target| admitting.admit(target)));
@@ -224,6 +228,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         live,
         guard: guard.clone(),
         handover: handover.clone(),
+        origins,
         spans: telemetry.as_ref().map(Telemetry::counts),
         stop: stop.clone(),
     };
@@ -299,6 +304,8 @@ pub(crate) struct Targeting {
     own: Option<OwnSockets>,
     /// Who is told of each request that is sent.
     spans: Option<Arc<dyn SpanSink>>,
+    /// Where requests come from.
+    origins: Origins,
 }
 
 impl Targeting {
@@ -311,6 +318,7 @@ impl Targeting {
             stop: self.stop.clone(),
             redactor: None,
             spans: self.spans.clone(),
+            origins: self.origins.clone(),
             on_connect,
             is_captured,
         }

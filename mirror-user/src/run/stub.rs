@@ -13,6 +13,7 @@ use crate::config::stub::StubConfig;
 use crate::descriptors;
 use crate::logging::{self, emit};
 use crate::metrics::Sources;
+use crate::origin::Origins;
 use crate::pipeline::{Beside, JsonLines, Outlet, Pipeline};
 use crate::shutdown::Stop;
 use crate::sink::replay::ReplayMonitors;
@@ -91,6 +92,7 @@ fn sources(snapshots: &Arc<SnapshotSlot>, stop: &Stop) -> Sources {
         live: None,
         guard: None,
         handover: None,
+        origins: Origins::default(),
         spans: None,
         stop: stop.clone(),
     }

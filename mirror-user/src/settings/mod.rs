@@ -22,6 +22,7 @@ pub(crate) mod flags;
 mod hooks;
 mod load;
 mod marks;
+mod metrics;
 mod overlay;
 mod pace;
 pub(crate) mod print;
@@ -48,6 +49,7 @@ pub use self::fields::FieldLines;
 pub use self::hooks::HookSettings;
 pub use self::load::{LoadSettings, RampSettings};
 pub use self::marks::{MarkSettings, NoiseSettings};
+pub use self::metrics::MetricsSettings;
 pub(crate) use self::overlay::over;
 pub use self::pace::{BodySettings, CopyCount, PaceSettings, Speed};
 pub use self::redact::RedactSettings;
@@ -55,4 +57,6 @@ pub use self::shares::{CpuLimit, FailureShare, MemoryLimit, Percent, Threshold};
 pub use self::snaplen::SnaplenPart;
 pub use self::source::{FilterSettings, GuardSettings, SourceSettings};
 pub use self::stub::StubFileSettings;
-pub use self::target::{BreakerSettings, HeaderSettings, TargetSettings, TlsSettings};
+pub use self::target::{
+    BreakerSettings, HeaderSettings, HealthSettings, TargetSettings, TlsSettings,
+};

@@ -2,8 +2,8 @@
 
 use super::define::{Setting, Settings, Slot, Visit};
 use super::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
-    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, MetricsSettings,
+    NoiseSettings, PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// All settings as a Markdown table, by their keys in a file.
@@ -16,6 +16,7 @@ pub(crate) fn all() -> String {
         &rows::<BodySettings>(""),
         &rows::<RedactSettings>("redact"),
         &rows::<AdminSettings>("admin"),
+        &rows::<MetricsSettings>("metrics"),
         &rows::<DashboardSettings>("dashboard"),
         &rows::<StoreSettings>("store"),
         &rows::<HookSettings>("hooks"),

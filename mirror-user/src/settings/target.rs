@@ -8,7 +8,7 @@ use super::define::settings;
 use super::fields::FieldLines;
 use super::load::LoadSettings;
 use super::marks::MarkSettings;
-use super::shares::Threshold;
+use super::shares::{FailureShare, Threshold};
 use crate::rules::edit::{PathPrefix, RequestEdits, field_name};
 
 settings! {
@@ -34,6 +34,8 @@ settings! {
         group load: LoadSettings { }
         /// Circuit breaker.
         group breaker: BreakerSettings { key: "breaker" }
+        /// What readiness says of it.
+        group health: HealthSettings { key: "health" }
         /// Changes of header fields.
         group headers: HeaderSettings { key: "headers" }
         /// Replace the first segments of the request path: FROM becomes TO
@@ -82,6 +84,14 @@ settings! {
         setting latency: Option<Duration> { key: "latency", flag: "breaker-latency" }
         /// How long the circuit breaker stays open before one request probes the target
         setting rest: Option<Duration> { key: "rest", flag: "breaker-rest", default: "5s" }
+    }
+}
+
+settings! {
+    /// When a target counts as failing: then `/readyz` says so, and a rollout stops.
+    pub struct HealthSettings under "Target", changed WithItsTarget {
+        /// Not ready while this share of the target's requests within 30 s gets no response or a 5xx, its circuit breaker is open, or its ramp has stopped
+        setting errors: Option<FailureShare> { key: "errors", flag: "health-errors", default: "off" }
     }
 }
 

@@ -60,7 +60,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "cpu-limit" (printf "%d%%" (div (int .Values.cpu.limit) 10))
   "pause-file" "/etc/mirror-switch/pause") -}}
 {{- $file := dict "version" 1 "source" $source "max-spool" (printf "%dMiB" (int .Values.spool)) -}}
-{{- toYaml (mergeOverwrite (deepCopy .Values.config) $file) -}}
+{{- $config := deepCopy .Values.config -}}
+{{- range $name, $target := $config.targets -}}
+{{- if not $target.health -}}{{- $_ := set $target "health" (dict "errors" $.Values.health.errors) -}}{{- end -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite $config $file) -}}
 {{- end -}}
 
 {{/* With rolling changes each configuration has a ConfigMap of its own, so that pods keep theirs until replaced. */}}

@@ -6,8 +6,8 @@ use crate::rules::route::Priority;
 use crate::rules::sample::{Portion, Sample};
 use crate::rules::select::Match;
 use crate::settings::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
-    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, MetricsSettings,
+    NoiseSettings, PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 use crate::sink::replay::Credentials;
 
@@ -29,6 +29,8 @@ pub struct File {
     pub redact: RedactSettings,
     /// Where metrics and health are served.
     pub admin: AdminSettings,
+    /// What metrics tell apart.
+    pub metrics: MetricsSettings,
     /// Where a comparison is shown.
     pub dashboard: DashboardSettings,
     /// Where compared pairs are kept.

@@ -20,7 +20,20 @@ impl File {
 }
 
 fn file(
-    File { source, pace, noise, bodies, redact, admin, dashboard, store, hooks, targets, rules }: &File,
+    File {
+        source,
+        pace,
+        noise,
+        bodies,
+        redact,
+        admin,
+        metrics,
+        dashboard,
+        store,
+        hooks,
+        targets,
+        rules,
+    }: &File,
 ) -> Map {
     let targets: Map = targets.iter().map(|one| (one.name.clone(), target(one).into())).collect();
     Fields::new()
@@ -31,6 +44,7 @@ fn file(
         .and(print(bodies))
         .with("redact", print(redact).0)
         .with("admin", print(admin).0)
+        .with("metrics", print(metrics).0)
         .with("dashboard", print(dashboard).0)
         .with("store", print(store).0)
         .with("hooks", print(hooks).0)

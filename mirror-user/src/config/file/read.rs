@@ -4,18 +4,19 @@ use super::model::{File, TargetSpec, VERSION};
 use super::{LIMITS, check, read_rules, read_target};
 use crate::settings::define::Settings;
 use crate::settings::{
-    AdminSettings, BodySettings, DashboardSettings, NoiseSettings, PaceSettings, SourceSettings,
-    read,
+    AdminSettings, BodySettings, DashboardSettings, MetricsSettings, NoiseSettings, PaceSettings,
+    SourceSettings, read,
 };
 use crate::yaml::{Node, Problems, Reader};
 
 /// Top-level keys, except settings that are not in a group.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "version",
     "source",
     "pace",
     "redact",
     "admin",
+    "metrics",
     "dashboard",
     "store",
     "hooks",
@@ -59,6 +60,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
     let admin = fields
         .get("admin")
         .and_then(|node| served(reader, node, |admin: &AdminSettings| admin.problem(captured)));
+    let metrics = fields.get("metrics").and_then(|node| metrics(reader, node, source.as_ref()));
     let advice = "where requests go; write targets: { staging: { url: http://staging:8080 } }";
     let targets = reader.required(&fields, "targets", advice);
     let targets = match targets.map(|node| (node.at, reader.pairs(node).unwrap_or_default())) {
@@ -98,6 +100,7 @@ fn file(reader: &mut Reader, root: &Node) -> Option<File> {
         bodies: read::settings(reader, &fields),
         redact: redact.map(|(redact, _)| redact).unwrap_or_default(),
         admin: admin.unwrap_or_default(),
+        metrics: metrics.unwrap_or_default(),
         dashboard: dashboard.unwrap_or_default(),
         store: store.map(|(store, _)| store).unwrap_or_default(),
         hooks: hooks.map(|(hooks, _)| hooks).unwrap_or_default(),
@@ -117,6 +120,21 @@ fn served<G: Settings>(
         && let Some(problem) = problem(&settings)
     {
         reader.wrong(listen.at, problem);
+    }
+    Some(settings)
+}
+
+fn metrics(
+    reader: &mut Reader,
+    node: &Node,
+    source: Option<&SourceSettings>,
+) -> Option<MetricsSettings> {
+    let (settings, fields) = read::map::<MetricsSettings>(reader, node)?;
+    let has_pods = source.is_none_or(|source| source.pods.is_some());
+    if let (false, Some(labels), Some(problem)) =
+        (has_pods, fields.get("labels"), settings.problem_without_pods())
+    {
+        reader.wrong(labels.at, problem);
     }
     Some(settings)
 }

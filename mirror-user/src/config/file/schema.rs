@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::settings::schema::{map, properties_of};
 use crate::settings::{
-    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, NoiseSettings,
-    PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
+    AdminSettings, BodySettings, CompareSettings, DashboardSettings, HookSettings, MetricsSettings,
+    NoiseSettings, PaceSettings, RedactSettings, SourceSettings, StoreSettings, TargetSettings,
 };
 
 /// The file, its targets and its rules, without the settings.
@@ -28,6 +28,7 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     add("file", "pace", optional(map::<PaceSettings>()));
     add("file", "redact", optional(map::<RedactSettings>()));
     add("file", "admin", optional(map::<AdminSettings>()));
+    add("file", "metrics", optional(map::<MetricsSettings>()));
     add("file", "dashboard", optional(map::<DashboardSettings>()));
     add("file", "store", optional(map::<StoreSettings>()));
     add("file", "hooks", optional(map::<HookSettings>()));

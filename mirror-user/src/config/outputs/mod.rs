@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::files::Destination;
 use crate::http::{BodyKeep, DigestOf, HttpOptions, KeepLimits};
+use crate::origin::Origins;
 use crate::pipeline::Outlet;
 use crate::recorder::Recorder;
 use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
@@ -70,6 +71,8 @@ pub(crate) struct Opening {
     pub(crate) redactor: Option<Arc<Redactor>>,
     /// Who is told of each request that is sent.
     pub(crate) spans: Option<Arc<dyn SpanSink>>,
+    /// Where requests come from.
+    pub(crate) origins: Origins,
     /// Registers each connection to a target as mirror's own.
     pub(crate) on_connect: Option<OnConnect>,
     /// Tells whether packets to an address are captured, in which case it must not be a target.

@@ -154,6 +154,7 @@ impl ReplayTarget {
             );
         }
         self.options.spans.clone_from(&opening.spans);
+        self.options.origins = opening.origins.clone();
         let beside = self.compared.take().map(|compared| compared.watch(&mut self.options));
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
         let monitor = sink.monitor().named(self.name.clone());

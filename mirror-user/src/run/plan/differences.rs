@@ -14,6 +14,7 @@ pub(super) fn between(old: &File, new: &File) -> Vec<Difference> {
     keys.extend(differences("", &old.bodies, &new.bodies));
     keys.extend(differences("redact", &old.redact, &new.redact));
     keys.extend(differences("admin", &old.admin, &new.admin));
+    keys.extend(differences("metrics", &old.metrics, &new.metrics));
     keys.extend(differences("dashboard", &old.dashboard, &new.dashboard));
     keys.extend(differences("store", &old.store, &new.store));
     keys.extend(differences("hooks", &old.hooks, &new.hooks));

@@ -97,6 +97,7 @@ impl Active {
         changed.extend(at_next_start("pace", &self.file.pace, &next.pace));
         changed.extend(at_next_start("", &self.file.bodies, &next.bodies));
         changed.extend(at_next_start("admin", &self.file.admin, &next.admin));
+        changed.extend(at_next_start("metrics", &self.file.metrics, &next.metrics));
         changed.extend(at_next_start("dashboard", &self.file.dashboard, &next.dashboard));
         changed.extend(at_next_start("store", &self.file.store, &next.store));
         changed.extend(at_next_start("hooks", &self.file.hooks, &next.hooks));

@@ -15,6 +15,7 @@ use super::shares::{CpuLimit, FailureShare, MemoryLimit, Percent, Threshold};
 use super::snaplen::SnaplenPart;
 use crate::filter::{NetworkRule, Side};
 use crate::guard::ShedLoad;
+use crate::origin::Label;
 use crate::rules::Noise;
 use crate::rules::redact::{Detector, Preset};
 use crate::rules::select::PortRange;
@@ -140,6 +141,7 @@ words! {
     IdleClose: "WHAT";
     Preset: "PRESET";
     Detector: "WHAT";
+    Label: "LABEL";
 }
 
 /// Types with `FromStr` and `Display`.

@@ -41,14 +41,16 @@ use hashbrown::HashSet;
 use self::engine::queue::Queue;
 use self::key::ExchangeKey;
 pub use self::load::breaker::{BreakerOptions, BreakerState};
+use self::load::health::Health;
+pub use self::load::health::TargetHealth;
 use self::load::ramp::Ramp;
 pub use self::load::ramp::RampOptions;
 pub use self::monitor::{ReplayMonitor, ReplayMonitors, Taken};
 pub use self::options::{IdleClose, Limits, ReplayOptions, Timeouts, Victim, WhenFull};
 pub use self::outcome::buckets::{BOUNDS_MICROS, Distribution};
-use self::outcome::by_rule::ByRule;
-pub use self::outcome::by_rule::RuleReport;
-pub use self::outcome::figures::{ReplayFigures, RuleFigures};
+pub use self::outcome::figures::{GroupFigures, ReplayFigures};
+use self::outcome::groups::ByGroup;
+pub use self::outcome::groups::RuleReport;
 use self::outcome::log::RequestLog;
 use self::outcome::misdirected::Misdirected;
 pub use self::outcome::not_delivered::{Attribution, NotDelivered};
@@ -103,11 +105,12 @@ pub struct ReplaySink {
     fail_on: Vec<FailOn>,
     ramp: Option<Ramp>,
     cap: Option<Cap>,
+    health: Option<Arc<Health>>,
     reasons: Reasons,
     misdirected: Misdirected,
     /// Production's responses so far.
     production: Responses,
-    by_rule: ByRule,
+    by_group: ByGroup,
     observer: Option<Arc<dyn OutcomeObserver>>,
     ask_again: Portion,
     /// As [`ReplayOptions::needs_all`].
@@ -152,10 +155,11 @@ impl ReplaySink {
             cap: options.cap.map(|rate| {
                 Cap::new(rate, matches!(options.connections, Connections::Independent(_)))
             }),
+            health: options.health.map(|limit| Arc::new(Health::new(limit, clock::now()))),
             reasons: Reasons::default(),
             misdirected: Misdirected::new(&options.marks.host),
             production: Responses::default(),
-            by_rule: ByRule::default(),
+            by_group: ByGroup::new(options.origins.clone()),
             observer: options.observer.clone(),
             ask_again: options.ask_again,
             needs_all: options.needs_all,
@@ -186,8 +190,9 @@ impl ReplaySink {
         ReplayMonitor {
             target: Arc::clone(&self.target),
             queue: Arc::clone(&self.queue),
-            rules: self.by_rule.rules(),
             needs_all: self.needs_all,
+            groups: self.by_group.groups(),
+            health: self.health.clone(),
             report: Arc::clone(&self.report),
         }
     }
@@ -203,7 +208,7 @@ impl ReplaySink {
     fn make_report(&self) -> ReplayReport {
         let end = self.monitor().progress();
         let verdicts = self.fail_on.iter().map(|fail_on| fail_on.judge(&end)).collect();
-        let rules = self.by_rule.rules().report();
+        let rules = self.by_group.groups().report();
         ReplayReport { target: self.target.to_string(), end, rules, verdicts }
     }
 
@@ -267,8 +272,8 @@ impl Sink for ReplaySink {
     fn refuse(&mut self, judged: &Judged) {
         for _ in 0..self.copies.count {
             self.queue.counters.offered.fetch_add(1, Relaxed);
-            let rule = judged.rule_name().map(|rule| self.by_rule.offered(rule));
-            let observers = Observers { rule, ..Observers::default() };
+            let group = Some(self.by_group.offered(judged.rule_name(), judged.interface()));
+            let observers = Observers { group, ..Observers::default() };
             self.queue.counters.settle(Err(NotDelivered::QueueFull), observers);
         }
     }

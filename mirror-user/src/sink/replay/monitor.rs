@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::engine::queue::Queue;
-use super::outcome::by_rule::Rules;
+use super::load::health::Health;
 use super::outcome::figures::ReplayFigures;
-use super::{ReplayProgress, ReplayReport};
+use super::outcome::groups::Groups;
+use super::{ReplayProgress, ReplayReport, clock};
 
 /// What a target was offered, and what it did not take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,8 +26,9 @@ pub struct Taken {
 pub struct ReplayMonitor {
     pub(super) target: Arc<str>,
     pub(super) queue: Arc<Queue>,
-    pub(super) rules: Rules,
     pub(super) needs_all: bool,
+    pub(super) groups: Groups,
+    pub(super) health: Option<Arc<Health>>,
     pub(super) report: Arc<OnceLock<ReplayReport>>,
 }
 
@@ -58,9 +60,13 @@ impl ReplayMonitor {
     /// The current counters in the form in which they can be added up.
     #[must_use]
     pub fn figures(&self) -> ReplayFigures {
+        // Before the sums, so that no group has a request that is not in them.
+        let groups = self.groups.figures();
         let mut figures = self.queue.counters.figures();
         figures.account.target = Some(Arc::clone(&self.target));
-        figures.rules = self.rules.figures();
+        figures.groups = groups;
+        let outcomes = || self.queue.counters.outcomes();
+        figures.health = self.health.as_ref().map(|health| health.look(outcomes(), clock::now()));
         figures.is_running = !self.has_ended();
         figures
     }
@@ -127,7 +133,7 @@ impl ReplayMonitors {
         let so_far = |monitor: &ReplayMonitor| ReplayReport {
             target: monitor.target.to_string(),
             end: monitor.progress(),
-            rules: monitor.rules.report(),
+            rules: monitor.groups.report(),
             verdicts: Vec::new(),
         };
         let report = |monitor: &ReplayMonitor| monitor.report().unwrap_or_else(|| so_far(monitor));

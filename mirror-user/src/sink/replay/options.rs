@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use strum::{EnumIter, EnumMessage, IntoStaticStr};
 
+use crate::origin::Origins;
 use crate::rules::sample::Portion;
 use crate::rules::tag::Marks;
 use crate::sink::replay::load::breaker::BreakerOptions;
@@ -53,10 +54,14 @@ pub struct ReplayOptions {
     pub ramp: Option<RampOptions>,
     /// The circuit breaker; `None`: there is none.
     pub breaker: Option<BreakerOptions>,
+    /// The share of failed requests, from 0 to 1, at which the target is not healthy; `None`: it always is.
+    pub health: Option<f64>,
     /// The file of the request log.
     pub log: Option<Arc<File>>,
     /// Who is told of each request that was sent, as a span.
     pub spans: Option<Arc<dyn SpanSink>>,
+    /// Where requests come from, by what their metrics tell apart.
+    pub origins: Origins,
     /// When the replay counts as failed.
     pub fail_on: Vec<FailOn>,
     /// Who is given what became of each request, with the target's response.
@@ -88,8 +93,10 @@ impl ReplayOptions {
             resend: true,
             ramp: None,
             breaker: None,
+            health: None,
             log: None,
             spans: None,
+            origins: Origins::default(),
             fail_on: Vec::new(),
             observer: None,
             ask_again: Portion::NONE,

@@ -30,7 +30,7 @@ impl ReplaySink {
     /// Queues the request for one copy of the capture, or counts why it is not sent.
     pub(super) fn replay(&mut self, cleared: &Cleared, request: &Message, copy: u32) {
         let Some(marks) = self.marks.get(copy as usize) else { return };
-        let id = cleared.exchange().id;
+        let (id, interface) = (cleared.exchange().id, cleared.exchange().peers.interface);
         let connection = id.connection;
         let inside = self.window.contains(request.started.earlier(self.shift));
         let shadow = match (inside, self.room(cleared.priority())) {
@@ -74,7 +74,7 @@ impl ReplaySink {
         let observers = Observers {
             log_entry,
             span,
-            rule: cleared.rule_name().map(|rule| self.by_rule.offered(rule)),
+            group: Some(self.by_group.offered(cleared.rule_name(), interface)),
             observed: self.observer.as_ref().map(|observer| {
                 let (observer, again) = (Arc::clone(observer), None);
                 Box::new(Observed { observer, exchange: id, copy, again })

@@ -95,8 +95,9 @@ impl Ticket {
         ended: Instant,
     ) {
         self.queue.counters.times.completed(due, begun, ended);
-        if let Some(rule) = self.observers.as_ref().and_then(|observers| observers.rule.as_ref()) {
-            rule.completed(ended.saturating_duration_since(due.unwrap_or(begun)));
+        if let Some(group) = self.observers.as_ref().and_then(|observers| observers.group.as_ref())
+        {
+            group.completed(ended.saturating_duration_since(due.unwrap_or(begun)));
         }
     }
 

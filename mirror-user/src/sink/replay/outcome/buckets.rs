@@ -32,6 +32,14 @@ impl Buckets {
         self.sum_micros.fetch_add(micros, Relaxed);
     }
 
+    /// Adds what another one counted.
+    pub(in crate::sink::replay) fn add(&self, more: &Self) {
+        for (count, more) in self.counts.iter().zip(&more.counts) {
+            count.fetch_add(more.load(Relaxed), Relaxed);
+        }
+        self.sum_micros.fetch_add(more.sum_micros.load(Relaxed), Relaxed);
+    }
+
     pub(in crate::sink::replay) fn now(&self) -> Distribution {
         Distribution {
             counts: self.counts.each_ref().map(|count| count.load(Relaxed)),

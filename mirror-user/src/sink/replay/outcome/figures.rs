@@ -2,7 +2,9 @@
 //! target that was removed and added again.
 
 use super::buckets::Distribution;
+use crate::origin::Names;
 use crate::sink::replay::load::breaker::BreakerState;
+use crate::sink::replay::load::health::TargetHealth;
 use crate::stats::Account;
 
 /// The counters of one target, at one moment.
@@ -31,14 +33,16 @@ pub struct ReplayFigures {
     pub breaker: BreakerState,
     /// The share of connections that its ramp admits, from 0 to 1; 1 where it has none.
     pub ramp: f64,
+    /// How it does, if it is held to a limit.
+    pub health: Option<TargetHealth>,
     /// How late requests were sent.
     pub late: Distribution,
     /// From sending a request to the end of its response.
     pub service: Distribution,
     /// From when a request was due to the end of its response.
     pub response: Distribution,
-    /// The same by rule; empty if no rules are given.
-    pub rules: Vec<RuleFigures>,
+    /// The counts by rule and origin.
+    pub groups: Vec<GroupFigures>,
 }
 
 impl ReplayFigures {
@@ -57,10 +61,11 @@ impl ReplayFigures {
             breaker_opened: 0,
             breaker: BreakerState::Closed,
             ramp: 1.0,
+            health: None,
             late: Distribution::default(),
             service: Distribution::default(),
             response: Distribution::default(),
-            rules: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -82,24 +87,30 @@ impl ReplayFigures {
         self.is_running = other.is_running;
         self.breaker = other.breaker;
         self.ramp = other.ramp;
+        self.health = other.health;
         self.late.add(&other.late);
         self.service.add(&other.service);
         self.response.add(&other.response);
-        for rule in other.rules {
-            match self.rules.iter_mut().find(|known| known.rule == rule.rule) {
-                Some(known) => known.add(&rule),
-                None => self.rules.push(rule),
+        for group in other.groups {
+            let same = |known: &&mut GroupFigures| {
+                (&known.rule, &known.origin) == (&group.rule, &group.origin)
+            };
+            match self.groups.iter_mut().find(same) {
+                Some(known) => known.add(&group),
+                None => self.groups.push(group),
             }
         }
     }
 }
 
-/// The counters of one rule's requests to one target.
+/// The counters of the requests of one rule that come from one origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleFigures {
-    /// The name of the rule.
+pub struct GroupFigures {
+    /// The name of the rule; empty if no rules are given.
     pub rule: String,
-    /// Requests that it sent to the target.
+    /// Where they come from.
+    pub origin: Names,
+    /// Requests that were to be sent to the target.
     pub offered: u64,
     /// Responses by the first digit of their status, from 1xx to 5xx.
     pub classes: [u64; 5],
@@ -109,8 +120,9 @@ pub struct RuleFigures {
     pub response: Distribution,
 }
 
-impl RuleFigures {
-    fn add(&mut self, other: &Self) {
+impl GroupFigures {
+    /// Adds what another one counted.
+    pub fn add(&mut self, other: &Self) {
         self.offered = self.offered.saturating_add(other.offered);
         self.dropped = self.dropped.saturating_add(other.dropped);
         add_classes(&mut self.classes, other.classes);
@@ -136,8 +148,9 @@ mod tests {
             classes: [0, seen, 0, 0, 0],
             connected: 1,
             breaker,
-            rules: vec![RuleFigures {
+            groups: vec![GroupFigures {
                 rule: rule.to_owned(),
+                origin: Names::default(),
                 offered: seen,
                 classes: [0, seen, 0, 0, 0],
                 dropped: 0,
@@ -155,7 +168,7 @@ mod tests {
         assert_eq!((target.account.seen, target.sent, target.connected), (6, 6, 3));
         assert!(target.account.balances());
         assert_eq!((target.breaker, target.classes), (BreakerState::Closed, [0, 6, 0, 0, 0]));
-        let rules: Vec<_> = target.rules.iter().map(|rule| (&*rule.rule, rule.offered)).collect();
+        let rules: Vec<_> = target.groups.iter().map(|rule| (&*rule.rule, rule.offered)).collect();
         assert_eq!(rules, [("a", 5), ("b", 1)]);
     }
 }

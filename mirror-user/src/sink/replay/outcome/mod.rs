@@ -2,8 +2,8 @@
 //! verdicts, and the request log.
 
 pub(in crate::sink::replay) mod buckets;
-pub(in crate::sink::replay) mod by_rule;
 pub(in crate::sink::replay) mod figures;
+pub(in crate::sink::replay) mod groups;
 pub(in crate::sink::replay) mod log;
 pub(in crate::sink::replay) mod misdirected;
 pub(in crate::sink::replay) mod not_delivered;

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use enum_map::EnumMap;
 use serde::Serialize;
 
-use super::by_rule::RuleCounts;
 use super::figures::ReplayFigures;
+use super::groups::GroupCounts;
 use super::log::LogEntry;
 use super::not_delivered::{Attribution, NotDelivered};
 use super::observer::{Observed, ShadowResponse};
@@ -114,8 +114,8 @@ pub(in crate::sink::replay) struct Outcomes {
 pub(in crate::sink::replay) struct Observers {
     /// Its entry in the request log.
     pub(in crate::sink::replay) log_entry: Option<Box<LogEntry>>,
-    /// The counters of its rule.
-    pub(in crate::sink::replay) rule: Option<Arc<RuleCounts>>,
+    /// The counters of its rule and its origin.
+    pub(in crate::sink::replay) group: Option<Arc<GroupCounts>>,
     /// Its span.
     pub(in crate::sink::replay) span: Option<Box<OpenSpan>>,
     /// Who looks at the response.
@@ -130,12 +130,18 @@ impl StatusClasses {
     pub(in crate::sink::replay) fn count(&self, status: u16) {
         let class = usize::from(status / 100).checked_sub(1);
         if let Some(counter) = class.and_then(|class| self.0.get(class)) {
-            counter.fetch_add(1, Relaxed);
+            counter.fetch_add(1, Release);
         }
     }
 
     pub(in crate::sink::replay) fn now(&self) -> [u64; 5] {
-        self.0.each_ref().map(|count| count.load(Relaxed))
+        self.0.each_ref().map(|count| count.load(Acquire))
+    }
+
+    pub(in crate::sink::replay) fn add(&self, more: &Self) {
+        for (count, more) in self.0.iter().zip(more.now()) {
+            count.fetch_add(more, Relaxed);
+        }
     }
 }
 
@@ -224,8 +230,8 @@ impl Counters {
         if let Some(entry) = observers.log_entry {
             entry.settle(status);
         }
-        if let Some(rule) = observers.rule {
-            rule.settle(status);
+        if let Some(group) = observers.group {
+            group.settle(status);
         }
         if let Some(span) = observers.span {
             span.settle(status);
@@ -306,7 +312,7 @@ impl Counters {
         }
     }
 
-    /// The counters so far, without those by rule.
+    /// The counters so far, without those by rule and origin.
     pub(in crate::sink::replay) fn figures(&self) -> ReplayFigures {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let [late, service, response] = self.times.distributions();

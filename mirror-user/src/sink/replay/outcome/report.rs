@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::by_rule::RuleReport;
+use super::groups::RuleReport;
 use super::progress::ReplayProgress;
 use super::times::Quantiles;
 use super::verdict::Verdict;

@@ -165,6 +165,7 @@ impl Pods {
                     let pod = Arc::clone(&waiting.pod);
                     let interface = interfaces.named(&name);
                     self.counts.begin(interface, &pod);
+                    self.source.origins.begin(interface, pod.names());
                     self.waiting.remove(&uid);
                     self.attached.insert(uid, Attached { pod, cgroup, interface });
                     self.changes[PodChange::Attached] += 1;
@@ -199,6 +200,7 @@ impl Pods {
         let Attached { pod, cgroup, interface } = self.attached.remove(uid)?;
         kernel.release_cgroup(&cgroup);
         self.counts.end(interface, now);
+        self.source.origins.end(interface);
         self.changes[PodChange::Released] += 1;
         let name = pod.full_name();
         emit!(PodReleased, pod = name, "{name}: let go");

@@ -202,6 +202,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::Origins;
 
     fn known() -> (Known, PauseSwitch) {
         let source = PodSource {
@@ -209,6 +210,7 @@ mod tests {
             selection: "labels=app=shop".parse().unwrap(),
             own: Some("mirror/mirror-x".to_owned()),
             pause: PauseSwitch::default(),
+            origins: Origins::default(),
         };
         (Known::new(source.clone()), source.pause)
     }

@@ -35,6 +35,7 @@ pub use self::known::PauseSwitch;
 pub(crate) use self::selection::namespace;
 pub use self::selection::{PodSelection, Requirement};
 pub use self::watch::api_port;
+use crate::origin::Origins;
 
 /// Which pods of which node are captured.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct PodSource {
     pub own: Option<String>,
     /// Set while that annotation says so.
     pub pause: PauseSwitch,
+    /// Who is told which pod an interface stands for.
+    pub origins: Origins,
 }
 
 /// The annotation by which a pod's owner decides: a pod where it is `off` is not captured, whatever is

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::origin::Names;
+
 /// Identifies a pod: two pods that have one name after the other differ in it.
 pub(super) type Uid = Arc<str>;
 
@@ -53,6 +55,12 @@ impl Pod {
             workload: cut(&workload(metadata)),
             is_new,
         }
+    }
+
+    /// What its requests are counted by.
+    pub(super) fn names(&self) -> Names {
+        let Self { namespace, workload, name, .. } = self;
+        Names { namespace: namespace.clone(), workload: workload.clone(), pod: name.clone() }
     }
 
     /// `namespace/name`: the name of the interface that its packets were seen on.

@@ -8,10 +8,11 @@ use std::thread;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::support::free_address;
 use crate::support::netns::{CABLE, Lab, Mirror, patience, succeed, until};
+use crate::support::scrape::{ADMIN, endpoint};
 use crate::support::summary::{account, assert_balance};
 use crate::support::target::{Behaviour, Target};
+use crate::support::{binary, free_address};
 
 /// Requests of one connection, while the targets fail.
 const LIVE: usize = 2_000;
@@ -110,5 +111,41 @@ fn a_link_to_the_target_that_goes_down_and_up() {
         }
         let (seen, answered, _) = account(&summary, "shadow requests");
         assert!(seen == 60 && answered > 20, "{summary:#}");
+    });
+}
+
+/// Large bodies wait in `TMPDIR`, here a file system that is smaller than they are.
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn a_full_disk_for_large_bodies_costs_their_shadows_alone() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Digest);
+        let disk = lab.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let mut command = Command::new("unshare");
+        let script =
+            r#"mount -t tmpfs -o size=512k tmpfs "$1"; export TMPDIR="$1"; shift; exec "$@""#;
+        command.args(["--mount", "sh", "-ec", script, "sh"]).arg(disk).arg(binary());
+        let to = target.url();
+        let args = ["replay", "--from", CABLE, "--port", "8080", "--to", &to, "--json"];
+        let mirror = Mirror::start_as(lab, command, &[&args[..], &["--admin", ADMIN]].concat());
+        let body = lab.path("body");
+        std::fs::write(&body, vec![b'x'; 3 << 20]).unwrap();
+        let post = format!("@{}", body.display());
+        let url = "http://10.77.0.1:8080/";
+        // Production takes it, as it takes what comes after.
+        lab.curl(&["--data-binary", &post, &format!("{url}post")]);
+        lab.curl(&[url]);
+        target.wait_for(1, patience());
+        let metrics = endpoint().get("/metrics").body;
+        assert!(metrics.contains("spool_failed"), "{metrics}");
+        endpoint().scrape().assert_sums_hold();
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        let (seen, delivered, dropped) = account(&summary, "shadow requests");
+        assert_eq!((seen, delivered), (2, 1), "{summary:#}");
+        assert_eq!(dropped.iter().map(|(_, n)| n).sum::<u64>(), 1, "{dropped:?}");
+        assert!(summary.to_string().contains("spool_failed"), "{summary:#}");
     });
 }

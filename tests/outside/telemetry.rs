@@ -153,6 +153,23 @@ fn a_collector_that_is_away_or_never_responds_costs_counted_spans_and_nothing_el
     }
 }
 
+/// A batch of one span leaves at once, so that each request to the collector fails by itself.
+#[test]
+fn batches_are_as_large_as_the_environment_says() {
+    let target = Target::start(Behaviour::Answer);
+    let (workspace, endpoint) = (Workspace::new(), format!("http://{}", free_address()));
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+        ("OTEL_METRICS_EXPORTER", "none"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "1"),
+    ];
+    let run = replay(&workspace, &target.address().to_string(), &variables).exits_with(0);
+    let events = run.events();
+    let failed = events.iter().filter(|event| event["event"] == "otlp_failed");
+    let one = failed.filter(|event| event.to_string().contains("1 spans were not exported"));
+    assert!(one.count() >= 1, "{events:?}");
+}
+
 #[test]
 fn what_the_environment_asks_for_and_mirror_cannot_do_is_refused() {
     let workspace = Workspace::new();
@@ -160,4 +177,7 @@ fn what_the_environment_asks_for_and_mirror_cannot_do_is_refused() {
     let variables = [endpoint, ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")];
     let run = replay(&workspace, "127.0.0.1:9", &variables);
     run.complains(&["OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "http/protobuf"]);
+    let variables = [endpoint, ("OTEL_BSP_MAX_QUEUE_SIZE", "0")];
+    let run = replay(&workspace, "127.0.0.1:9", &variables);
+    run.complains(&["OTEL_BSP_MAX_QUEUE_SIZE=0", "from 1 to 65536"]);
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::batching::Batching;
 use crate::sink::replay::{Target, TargetUrl, TlsOptions};
 
 /// How long an export request may take unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise.
@@ -17,6 +18,8 @@ pub struct Plan {
     pub(super) traces: Option<Target>,
     pub(super) metrics: Option<Target>,
     pub(super) timeout: Duration,
+    /// How spans wait and leave.
+    pub(super) batching: Batching,
 }
 
 impl Plan {
@@ -46,7 +49,8 @@ impl Plan {
             ),
             None => TIMEOUT,
         };
-        Ok(Some(Self { traces, metrics, timeout }))
+        let batching = Batching::of(variable)?;
+        Ok(Some(Self { traces, metrics, timeout, batching }))
     }
 
     /// The ports that are connected to.

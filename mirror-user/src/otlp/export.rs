@@ -48,7 +48,7 @@ impl Telemetry {
             admit(target).context("OTLP")?;
         }
         let counts = Arc::<SpanCounts>::default();
-        let tracing = Arc::new(Tracing::new(resource(), Arc::clone(&counts)));
+        let tracing = Arc::new(Tracing::new(resource(), Arc::clone(&counts), plan.batching));
         Ok(Self { plan, tracing, counts })
     }
 
@@ -87,7 +87,7 @@ impl Telemetry {
     }
 
     fn export(self, sources: Sources) -> anyhow::Result<()> {
-        let Plan { traces, metrics, timeout } = self.plan;
+        let Plan { traces, metrics, timeout, batching } = self.plan;
         let meters = metrics.map(|target| {
             let collector = Collector::new(target, timeout)?;
             let exporter = MetricExporter::builder().with_http().with_http_client(collector);
@@ -96,6 +96,7 @@ impl Telemetry {
         });
         let meters = meters.transpose()?;
         let exporter = traces.map(|target| {
+            let timeout = timeout.min(batching.timeout);
             let collector = Collector::new(target, timeout)?;
             let exporter = SpanExporter::builder().with_http().with_http_client(collector);
             anyhow::Ok(exporter.with_timeout(timeout).build()?)

@@ -5,7 +5,7 @@
 //! (`traceparent`). Metrics are those of `/metrics`, every interval.
 //!
 //! It refuses gRPC, and a collector whose address is captured: its exports would be shadowed, and each shadow exported
-//! again. Nobody waits for the collector: spans beyond 4,096 are dropped and counted, a batch that could not
+//! again. Nobody waits for the collector: spans that find no room in their queue (`batching`) are dropped and counted, a batch that could not
 //! be exported is counted as lost. What is remembered are those counts and the batch on its way.
 //!
 //! ```text
@@ -14,6 +14,8 @@
 //! metrics ──Family─► Meters, each interval ┘
 //! ```
 
+#[cfg(feature = "otlp")]
+mod batching;
 #[cfg(feature = "otlp")]
 mod collector;
 #[cfg(feature = "otlp")]

@@ -22,17 +22,11 @@ use opentelemetry_sdk::trace::{
     SpanExporter as _, SpanProcessor,
 };
 
+use super::batching::Batching;
 use crate::logging::emit;
 use crate::packet::Timestamp;
 use crate::rules::trace::TraceParent;
 use crate::sink::replay::{ShadowSpan, SpanCounts, SpanSink, TracedRequest};
-
-/// Spans that wait for their export: 0.1 s at 40,000 requests/s, and 2 MiB.
-const MAX_WAITING: usize = 4_096;
-/// Spans of one export request: 100 KiB.
-const MAX_BATCH: usize = 512;
-/// How long the first span of a batch waits for others.
-const BATCH_WAIT: Duration = Duration::from_secs(1);
 
 /// The methods that a span may be named by (RFC 9110 §9, RFC 5789); others may be anything a client makes up.
 const METHODS: [&str; 9] =
@@ -45,6 +39,7 @@ pub(super) struct Tracing {
     queue: Arc<Queue>,
     resource: Resource,
     receiver: Receiver<SpanData>,
+    batching: Batching,
 }
 
 /// Where spans that were sampled wait.
@@ -56,8 +51,8 @@ struct Queue {
 }
 
 impl Tracing {
-    pub(super) fn new(resource: Resource, counts: Arc<SpanCounts>) -> Self {
-        let (sender, receiver) = bounded(MAX_WAITING);
+    pub(super) fn new(resource: Resource, counts: Arc<SpanCounts>, batching: Batching) -> Self {
+        let (sender, receiver) = bounded(batching.queue);
         let queue = Arc::new(Queue { sender: Mutex::new(Some(sender)), counts });
         // The sampler is that of the environment (`OTEL_TRACES_SAMPLER`).
         let provider = SdkTracerProvider::builder()
@@ -65,7 +60,7 @@ impl Tracing {
             .with_resource(resource.clone())
             .with_id_generator(Ids(RandomIdGenerator::default()))
             .build();
-        Self { tracer: provider.tracer("mirror"), queue, resource, receiver }
+        Self { tracer: provider.tracer("mirror"), queue, resource, receiver, batching }
     }
 
     /// Takes no further spans.
@@ -112,9 +107,9 @@ impl Tracing {
     /// The spans of the next export request; `None` if no more come.
     fn batch(&self) -> Option<Vec<SpanData>> {
         let first = self.receiver.recv().ok()?;
-        let until = now() + BATCH_WAIT;
+        let until = now() + self.batching.delay;
         let mut batch = vec![first];
-        while batch.len() < MAX_BATCH {
+        while batch.len() < self.batching.batch {
             let Ok(span) = self.receiver.recv_deadline(until) else { break };
             batch.push(span);
         }

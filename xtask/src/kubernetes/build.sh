@@ -27,9 +27,13 @@ if [ ! -e pkg/generated/openapi/zz_generated.openapi.go ]; then
     "$1/openapi-gen" -O zz_generated.openapi -p k8s.io/kubernetes/pkg/generated/openapi \
         -h hack/boilerplate/boilerplate.generatego.txt -r "$1/report.txt" -i "$packages"
 fi
-version=$vendor/k8s.io/component-base/version
+flags="-s -w"
+# What it says it is, which helm looks at, stands in two places.
+for package in component-base/version client-go/pkg/version; do
+    version=$vendor/k8s.io/$package
+    flags="$flags -X $version.gitVersion=v1.20.2 -X $version.gitMajor=1 -X $version.gitMinor=20"
+done
 for program in kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy; do
     echo "building $program"
-    go build -ldflags "-s -w -X $version.gitVersion=v1.20.2 -X $version.gitMajor=1 -X $version.gitMinor=20" \
-        -o "$1/$program" k8s.io/kubernetes/cmd/$program
+    go build -ldflags "$flags" -o "$1/$program" k8s.io/kubernetes/cmd/$program
 done

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::run_command;
 
 /// nginx as a shop, and as what shadows are sent to: each request is a line that says how it was marked. Paths
-/// below `/fail` fail.
+/// below `/fail/` fail.
 const NGINX: &str = "daemon off; master_process off; user root; pid /tmp/pid; error_log stderr crit;
 events {}
 http {
@@ -21,7 +21,7 @@ http {
     server {
         listen 8080;
         location / { return 200 \"hello\\n\"; }
-        location /fail { return 503; }
+        location /fail/ { return 503; }
     }
 }
 ";

@@ -61,7 +61,7 @@ start etcd --data-dir "$folder/etcd" --listen-client-urls $etcd --advertise-clie
 openssl genrsa -out "$folder/key.pem" 2048 2> /dev/null
 echo 'admin-token,admin,admin,system:masters' > "$folder/tokens.csv"
 start "$programs/kube-apiserver" --etcd-servers=$etcd --secure-port=6443 --insecure-port=0 \
-    --advertise-address=10.77.0.1 --bind-address=10.77.0.1 --cert-dir="$folder/certs" \
+    --advertise-address=10.77.0.1 --bind-address=10.77.0.1 --kubelet-preferred-address-types=InternalIP --cert-dir="$folder/certs" \
     --token-auth-file="$folder/tokens.csv" --authorization-mode=RBAC --allow-privileged \
     --service-account-issuer=https://kubernetes.default.svc --service-cluster-ip-range=10.96.0.0/16 \
     --service-account-signing-key-file="$folder/key.pem" --service-account-key-file="$folder/key.pem"

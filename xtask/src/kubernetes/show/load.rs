@@ -20,7 +20,8 @@ impl Load {
     pub(super) fn start(cluster: &Cluster, url: &str, number: usize) -> anyhow::Result<Self> {
         let mut curl = cluster.command("curl");
         curl.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}\\n"]);
-        curl.args(["--header", "Connection: close", "--rate", RATE]);
+        curl.args(["--header", "Connection: close", "--header", "Host: shop.example"]);
+        curl.args(["--rate", RATE]);
         curl.arg(format!("{url}/[1-{number}]"));
         let curl = curl.stdout(Stdio::piped()).spawn().context("curl: cannot be run")?;
         Ok(Self { curl, number })

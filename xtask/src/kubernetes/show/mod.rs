@@ -126,9 +126,9 @@ impl Show<'_> {
 
     fn stops(&self) -> anyhow::Result<()> {
         step("a configuration makes the target fail");
-        let load = Load::start(self.cluster, &format!("{SHOP}/failing"), 2500)?;
+        let load = Load::start(self.cluster, &format!("{SHOP}/broken"), 2500)?;
         let prefix = "config.targets.shadow.path-prefix";
-        self.helm("upgrade", &format!(" --set {prefix}.from=/failing --set {prefix}.to=/fail"))?;
+        self.helm("upgrade", &format!(" --set {prefix}.from=/broken --set {prefix}.to=/fail"))?;
         let said = wait("it is not ready because of its target", || {
             self.get("readyz").ok().filter(|said| said.contains("target_fails"))
         })?;
@@ -151,7 +151,7 @@ impl Show<'_> {
         self.rolled_out()?;
         self.ended()?;
         self.follow()?;
-        self.account("/fail", load)
+        self.account("/fail/", load)
     }
 
     fn is_deleted(&self) -> anyhow::Result<()> {

@@ -14,18 +14,29 @@ use crate::support::summary::{account, assert_balance};
 
 const CAPABILITIES: [&str; 3] = ["CAP_BPF", "CAP_PERFMON", "CAP_NET_ADMIN"];
 
+/// What the preset `netns` has besides.
+const OF_NETNS: [&str; 2] = ["CAP_SYS_ADMIN", "CAP_SYS_PTRACE"];
+
+/// Which of the chart's presets it runs as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Preset {
+    Cgroup,
+    Netns,
+}
+
 /// An OCI bundle: a root with mirror in it, and how it is run.
 struct Container {
     name: String,
     bundle: PathBuf,
+    preset: Preset,
 }
 
 impl Container {
     /// A root as the image has it; beside a binary of a test build are the libraries that it needs.
-    fn new(lab: &Lab) -> Self {
+    fn new(lab: &Lab, preset: Preset) -> Self {
         let bundle = lab.path("bundle");
         let root = bundle.join("rootfs");
-        for folder in ["usr/bin", "proc", "sys", "dev", "var/lib/mirror"] {
+        for folder in ["usr/bin", "proc", "sys", "dev", "var/lib/mirror", "run/netns"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         fs::copy(support::binary(), root.join("usr/bin/mirror")).unwrap();
@@ -36,17 +47,37 @@ impl Container {
             fs::create_dir_all(copy.parent().unwrap()).unwrap();
             fs::copy(library, copy).unwrap();
         }
-        Self { name: lab.server(), bundle }
+        Self { name: lab.server(), bundle, preset }
     }
 
-    /// The command that runs mirror in it, with all capabilities but one.
+    /// The command that runs mirror in it, with all capabilities and mounts but one.
     fn command(&self, args: &[&str], without: Option<&str>) -> Command {
+        let is_netns = self.preset == Preset::Netns;
+        let capabilities =
+            CAPABILITIES.into_iter().chain(OF_NETNS.into_iter().filter(|_| is_netns));
         let capabilities: Vec<_> =
-            CAPABILITIES.into_iter().filter(|capability| Some(*capability) != without).collect();
+            capabilities.filter(|capability| Some(*capability) != without).collect();
         let mount = |kind: &str, from: &Path, to: &str, options: &[&str]| json!({ "destination": to, "type": kind, "source": from, "options": options });
         let read_only = ["ro", "nosuid", "nodev", "noexec"];
-        let namespaces =
-            ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind }));
+        let namespaces: Vec<Value> = ["pid", "network", "ipc", "uts", "mount"]
+            .into_iter()
+            // Preset netns has `hostPID`.
+            .filter(|kind| !(is_netns && *kind == "pid"))
+            .map(|kind| json!({ "type": kind }))
+            .collect();
+        let of_preset = match self.preset {
+            Preset::Cgroup => mount("bind", &hierarchy(), "/sys/fs/cgroup", &["bind", "ro"]),
+            Preset::Netns => mount("bind", Path::new("/run/netns"), "/run/netns", &["rbind", "ro"]),
+        };
+        let mounts: Vec<Value> = [
+            mount("proc", Path::new("proc"), "/proc", &[]),
+            mount("sysfs", Path::new("sysfs"), "/sys", &read_only),
+            of_preset,
+            mount("tmpfs", Path::new("tmpfs"), "/var/lib/mirror", &["size=16m"]),
+        ]
+        .into_iter()
+        .filter(|mount| mount["destination"].as_str() != without)
+        .collect();
         let command = [&["mirror"], args].concat();
         let config = json!({
             "ociVersion": "1.0.2",
@@ -61,12 +92,7 @@ impl Container {
                 },
             },
             "root": { "path": "rootfs", "readonly": true },
-            "mounts": [
-                mount("proc", Path::new("proc"), "/proc", &[]),
-                mount("sysfs", Path::new("sysfs"), "/sys", &read_only),
-                mount("bind", &hierarchy(), "/sys/fs/cgroup", &["bind", "ro"]),
-                mount("tmpfs", Path::new("tmpfs"), "/var/lib/mirror", &["size=16m"]),
-            ],
+            "mounts": mounts,
             "linux": { "namespaces": namespaces, "cgroupsPath": format!("/{}-runc", self.name) },
         });
         fs::write(self.bundle.join("config.json"), config.to_string()).unwrap();
@@ -86,7 +112,7 @@ impl Container {
 fn it_captures_the_requests_of_another_container_with_three_capabilities() {
     Lab::run(|lab| {
         lab.start_nginx();
-        let container = Container::new(lab);
+        let container = Container::new(lab, Preset::Cgroup);
         let doctor = container.output(&["doctor", "--json"], None);
         assert!(doctor.status.success(), "{}", String::from_utf8_lossy(&doctor.stdout));
         let report: Value = serde_json::from_slice(&doctor.stdout).unwrap();
@@ -110,7 +136,7 @@ fn it_captures_the_requests_of_another_container_with_three_capabilities() {
 #[ignore = "needs root: cargo xtask test"]
 fn without_any_one_of_the_capabilities_it_does_not_start_and_names_it() {
     Lab::run(|lab| {
-        let container = Container::new(lab);
+        let container = Container::new(lab, Preset::Cgroup);
         let group = Group::new(lab);
         for left_out in CAPABILITIES {
             let args = ["inspect", "--cgroup", group.name(), "--port", "8080", "--summary"];
@@ -130,6 +156,48 @@ fn without_any_one_of_the_capabilities_it_does_not_start_and_names_it() {
                 "{left_out}: {:?}",
                 missing.collect::<Vec<_>>()
             );
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn without_what_it_sees_the_node_by_it_does_not_start_and_says_what_to_mount() {
+    Lab::run(|lab| {
+        let container = Container::new(lab, Preset::Cgroup);
+        let group = Group::new(lab);
+        let args = ["inspect", "--cgroup", group.name(), "--port", "8080", "--summary"];
+        for (left_out, named) in [("/sys", "mount sysfs on /sys"), ("/sys/fs/cgroup", group.name())]
+        {
+            let run = container.output(&args, Some(left_out));
+            let said = String::from_utf8_lossy(&run.stderr);
+            println!("without {left_out}: {said}");
+            assert_eq!(run.status.code(), Some(2), "{left_out}: {said}");
+            assert!(said.contains(named), "{left_out}: {said}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn another_namespace_takes_two_capabilities_more_and_each_is_named_where_it_is_left_out() {
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let container = Container::new(lab, Preset::Netns);
+        let namespace = format!("/run/netns/{}", lab.server());
+        let args = ["inspect", "--netns", &namespace, "--from", "srv", "--port", "8080"];
+        let args = [&args[..], &["--summary", "--json"]].concat();
+        let mirror = Mirror::start_as(lab, container.command(&args, None), &[]);
+        lab.curl(&["http://10.77.0.1:8080/"]);
+        let summary = mirror.summary();
+        assert_balance(&summary);
+        assert_eq!(account(&summary, "requests"), (1, 1, vec![]), "{summary:#}");
+        for left_out in OF_NETNS {
+            let run = container.output(&[&args[..], &["--for", "1s"]].concat(), Some(left_out));
+            let said = String::from_utf8_lossy(&run.stderr);
+            println!("without {left_out}: {said}");
+            assert_eq!(run.status.code(), Some(2), "{left_out}: {said}");
+            assert!(said.contains(left_out), "{left_out}: {said}");
         }
     });
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -222,4 +223,60 @@ fn a_real_prometheus_has_data_for_every_query_of_the_dashboard_and_the_alerts() 
         assert_eq!(series("count(mirror_seen_total) > 0"), 1);
         assert_balance(&mirror.summary());
     });
+}
+
+/// Prints, with `--nocapture`, what mirror takes of the processor for a captured request while nobody asks for its
+/// metrics, and while a scraper asks ten times a second; that of a scrape each second is a tenth of the difference.
+#[test]
+#[ignore = "needs root: cargo xtask test"]
+fn measured_what_scrapes_cost_a_capture_under_load() {
+    const ROUNDS: usize = 3;
+    Lab::run(|lab| {
+        lab.start_nginx();
+        let target = Target::start(Behaviour::Digest);
+        let to = target.url();
+        let args = ["replay", "--from", CABLE, "--port", "8080", "--to", &to, "--json"];
+        let mirror = Mirror::start(lab, &[&args[..], &["--admin", ADMIN]].concat());
+        let figures = || {
+            let samples = endpoint().scrape();
+            samples.assert_sums_hold();
+            let requests = samples.sum("mirror_seen_total", &[("seam", "requests")]);
+            (samples.sum("process_cpu_seconds_total", &[]), requests)
+        };
+        // Microseconds of CPU time for a request, and scrapes, of a run under load.
+        let measure = |scrape_every: Option<Duration>| {
+            let before = figures();
+            let mut load = lab.client("wrk");
+            load.args(["-t1", "-c8", "-d2s", "http://10.77.0.1:8080/"]).stdout(Stdio::null());
+            let mut load = load.spawn().unwrap();
+            let mut scrapes = 0;
+            while load.try_wait().unwrap().is_none() {
+                if let Some(every) = scrape_every {
+                    endpoint().scrape();
+                    scrapes += 1;
+                    next_scrape(every);
+                } else {
+                    next_scrape(Duration::from_millis(100));
+                }
+            }
+            let after = figures();
+            assert!(after.1 > before.1, "nothing was captured");
+            ((after.0 - before.0) * 1e6 / (after.1 - before.1), scrapes)
+        };
+        for round in 1..=ROUNDS {
+            let (without, _) = measure(None);
+            let (with, scrapes) = measure(Some(Duration::from_millis(100)));
+            println!(
+                "round {round}: {without:.1} µs of CPU time for a request, {with:.1} µs with {scrapes} scrapes in 2 s: {:.3} times",
+                with / without
+            );
+        }
+        assert_balance(&mirror.summary());
+    });
+}
+
+/// What a scraper does between two scrapes.
+#[expect(clippy::disallowed_methods, reason = "a scraper's interval is wall time")]
+fn next_scrape(every: Duration) {
+    std::thread::sleep(every);
 }

@@ -5,10 +5,12 @@
 //! that it gets into. `mirror-user/Cargo.toml` lists the files of the packages.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use crate::{cargo_command, root, run_command};
 
@@ -156,18 +158,27 @@ fn sbom(folder: &Path, name: &str) -> anyhow::Result<()> {
         &file,
     ])?;
     // It writes beside each manifest of the workspace.
-    for package in
-        ["mirror-common", "mirror-user", "mirror-user/wire", "xtask", "deploy/samples/rust"]
-    {
-        let written = root().join(package).join(format!("{file}.json"));
-        if package == "mirror-user" {
-            fs::copy(&written, folder.join(format!("{file}.json")))?;
-        }
-        if written.exists() {
-            fs::remove_file(written)?;
+    let file = format!("{file}.json");
+    fs::copy(root().join("mirror-user").join(&file), folder.join(&file))?;
+    for package in packages()? {
+        match fs::remove_file(package.join(&file)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
         }
     }
     Ok(())
+}
+
+/// The folders of the workspace's packages.
+fn packages() -> anyhow::Result<Vec<PathBuf>> {
+    let output = cargo_command().args(["metadata", "--no-deps", "--format-version=1"]).output()?;
+    ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata.get("packages").and_then(Value::as_array).context("no packages")?;
+    let folder = |package: &Value| {
+        Path::new(package.get("manifest_path")?.as_str()?).parent().map(Path::to_owned)
+    };
+    Ok(packages.iter().filter_map(folder).collect())
 }
 
 /// `SHA256SUMS`, as `sha256sum --check` reads it.

@@ -1,6 +1,7 @@
 //! A cluster of one node in namespaces of its own: it ends, with all that runs in it, when this is dropped.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -140,6 +141,20 @@ pub(super) fn output(command: &mut Command) -> anyhow::Result<String> {
     let Output { status, stdout, stderr } = command.output().with_context(|| text(command))?;
     ensure!(status.success(), "{}: {}", text(command), String::from_utf8_lossy(&stderr));
     Ok(String::from_utf8_lossy(&stdout).into_owned())
+}
+
+/// The same of a command that reads this.
+pub(super) fn with_input(command: &mut Command, input: &str) -> anyhow::Result<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| text(command))?;
+    // Dropped, so that it ends.
+    child.stdin.take().context("no input")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{}: {}", text(command), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// A command as it is typed, without how it gets into the namespaces.

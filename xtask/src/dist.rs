@@ -16,7 +16,7 @@ use crate::{cargo_command, root, run_command};
 
 /// What makes packages and the SBOM: crates with the version that is installed, below `target/tools`.
 const TOOLS: [(&str, &str); 3] =
-    [("cargo-deb", "3.8"), ("cargo-generate-rpm", "0.21"), ("cargo-cyclonedx", "0.5")];
+    [("cargo-deb", "^3.8"), ("cargo-generate-rpm", "^0.21"), ("cargo-cyclonedx", "^0.5")];
 
 /// What a host without Kubernetes or a collector does not need, and packages serve all hosts.
 const FEATURES: &str = "kubernetes otlp parquet";

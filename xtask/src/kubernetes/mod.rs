@@ -21,6 +21,10 @@ use crate::{dist, root, run_command};
 const TOOLS: &[Tool] = &[
     Tool::new("go", "golang-go"),
     Tool::new("dpkg-source", "dpkg-dev"),
+    Tool::new(
+        "/usr/share/gocode/src/github.com/modern-go/reflect2/reflect2.go",
+        "golang-github-modern-go-reflect2-dev",
+    ),
     Tool::new("etcd", "etcd-server"),
     Tool::new("containerd", "containerd"),
     Tool::new("runc", "runc"),

@@ -52,8 +52,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds what the image is made of, alone. Gives the folder.
+/// The folder that an image is made of: the one of the last `cargo xtask dist`, or one that is built now.
 pub(crate) fn image() -> anyhow::Result<PathBuf> {
+    let there = root().join("target/dist/image");
+    if there.join("mirror").is_file() {
+        return Ok(there);
+    }
     let binary = build(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
     let folder = root().join("target/dist");
     let stage = folder.join("stage");

@@ -56,6 +56,8 @@ pub(crate) fn run(only: Option<&str>) -> anyhow::Result<()> {
     }
     if only != Some("tests") {
         let mirror = dist::image()?;
+        println!("the image is made of {}", mirror.display());
+        run_command(Command::new(mirror.join("mirror")).arg("--version"))?;
         let cluster = Cluster::start(&programs, &mirror)?;
         show::run(&cluster)?;
     }

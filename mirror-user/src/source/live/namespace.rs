@@ -143,7 +143,7 @@ impl Namespace {
         let file = other.opened().file.with_context(|| format!("{path}: is gone"))?;
         let enter = || {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-                .with_context(|| format!("{path}: cannot be entered"))?;
+                .with_context(|| format!("{path}: cannot be entered; that takes CAP_SYS_ADMIN"))?;
             Ok(work())
         };
         thread::scope(|scope| scope.spawn(enter).join())

@@ -159,9 +159,10 @@ pub(super) fn with_input(command: &mut Command, input: &str) -> anyhow::Result<S
 
 /// A command as it is typed, without how it gets into the namespaces.
 pub(super) fn text(command: &Command) -> String {
+    let checkout = format!("{}/", root().display());
     let words = command.get_args().skip(3).map(|word| {
-        let word = word.to_string_lossy();
-        word.rsplit("/bin/").next().unwrap_or_default().to_owned()
+        let word = word.to_string_lossy().replace(&checkout, "");
+        word.replace("target/tools/charts/bin/", "")
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -105,7 +105,7 @@ impl Show<'_> {
         self.rolled_out()?;
         self.ended()?;
         self.follow()?;
-        self.account("/restart/", load)
+        self.account(&["/restart/"], load)
     }
 
     fn rolls_out(&self) -> anyhow::Result<()> {
@@ -116,7 +116,7 @@ impl Show<'_> {
         self.rolled_out()?;
         self.ended()?;
         self.follow()?;
-        self.account("/rollout/", load)?;
+        self.account(&["/rollout/"], load)?;
         let arrived = self.shadows("/rollout/")?;
         let new = arrived.iter().filter(|line| line.ends_with("rollout=two")).count();
         println!("{new} of them have the field that the new configuration sets");
@@ -151,7 +151,7 @@ impl Show<'_> {
         self.rolled_out()?;
         self.ended()?;
         self.follow()?;
-        self.account("/fail/", load)
+        self.account(&["/broken/", "/fail/"], load)
     }
 
     fn is_deleted(&self) -> anyhow::Result<()> {
@@ -166,7 +166,7 @@ impl Show<'_> {
     }
 
     /// Production responded to everything, and what mirror's pods say that they delivered is what arrived.
-    fn account(&self, path: &str, load: Load) -> anyhow::Result<()> {
+    fn account(&self, paths: &[&str], load: Load) -> anyhow::Result<()> {
         let asked = load.end()?;
         let (delivered, dropped) = wait("nothing is in flight", || {
             let metrics = self.metrics().ok()?;
@@ -175,7 +175,9 @@ impl Show<'_> {
                 .then(|| (of("mirror_delivered_total"), of("mirror_dropped_total")))
         })?;
         let (delivered, dropped) = (self.delivered.get() + delivered, self.dropped.get() + dropped);
-        let (all, here) = (self.shadows("/")?.len(), self.shadows(path)?.len());
+        let all = self.shadows("/")?;
+        let is_here = |line: &&String| paths.iter().any(|path| line.starts_with(path));
+        let (here, all) = (all.iter().filter(is_here).count(), all.len());
         println!(
             "{asked} requests, each responded to by production; {here} shadows of them arrived, the others came while \
              no pod was attached"
@@ -247,7 +249,7 @@ impl Show<'_> {
         let tree = output(
             self.cluster.command("bpftool").args(["cgroup", "tree"]).arg(self.cluster.pods()),
         )?;
-        Ok(tree.lines().filter(|line| line.contains("mirror")).count())
+        Ok(tree.lines().filter(|line| line.contains(" mirror_")).count())
     }
 
     fn rolled_out(&self) -> anyhow::Result<()> {
@@ -269,10 +271,11 @@ impl Show<'_> {
         self.run(&mut self.cluster.helm(&args))
     }
 
-    /// Runs a command and shows it with what it printed.
+    /// Runs a command and shows it with what it printed, without the chart's notes.
     fn run(&self, command: &mut std::process::Command) -> anyhow::Result<()> {
         println!("$ {}", text(command));
-        print!("{}", output(command)?);
+        let said = output(command)?;
+        said.lines().take_while(|line| *line != "NOTES:").for_each(|line| println!("{line}"));
         Ok(())
     }
 }

@@ -88,6 +88,12 @@ impl Cleared {
         self.route.as_ref().map(|route| &route.name)
     }
 
+    /// True if secrets and personal data were removed from it.
+    #[must_use]
+    pub fn is_redacted(&self) -> bool {
+        self.redactor.is_some()
+    }
+
     /// The reason why a replay would not send its request; `None` if it would.
     #[must_use]
     pub fn refusal(&self) -> Option<&'static str> {

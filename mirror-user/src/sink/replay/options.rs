@@ -107,7 +107,7 @@ impl ReplayOptions {
     /// True if somebody looks at responses, production's and the target's.
     #[must_use]
     pub fn keeps_responses(&self) -> bool {
-        self.correlate || self.observer.is_some()
+        self.correlate || self.observer.as_ref().is_some_and(|observer| observer.wants_responses())
     }
 }
 

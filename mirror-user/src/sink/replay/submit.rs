@@ -77,6 +77,7 @@ impl ReplaySink {
             group: Some(self.by_group.offered(cleared.rule_name(), interface)),
             observed: self.observer.as_ref().map(|observer| {
                 let (observer, again) = (Arc::clone(observer), None);
+                observer.offered(id);
                 Box::new(Observed { observer, exchange: id, copy, again })
             }),
         };

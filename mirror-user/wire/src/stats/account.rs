@@ -26,6 +26,12 @@ pub enum Seam {
     /// Lines of JSON, one exchange each, in the place of packets.
     #[strum(serialize = "lines")]
     Lines,
+    /// Messages of a broker's stream, in the place of packets.
+    #[strum(serialize = "stream messages")]
+    Taken,
+    /// Requests in those messages.
+    #[strum(serialize = "stream requests")]
+    TakenRequests,
     /// Packets into `decode`, segments out of it.
     #[strum(serialize = "segments")]
     Segments,
@@ -56,6 +62,9 @@ pub enum Seam {
     /// Requests into a replay; out of it, those that got a response.
     #[strum(serialize = "shadow requests")]
     ShadowRequests,
+    /// Requests into a broker's stream; out of it, those that the broker has confirmed.
+    #[strum(serialize = "published")]
+    Published,
     /// Requests to a stub server; out of it, those that got a recorded response.
     #[strum(serialize = "stub requests")]
     StubRequests,

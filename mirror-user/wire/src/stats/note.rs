@@ -114,6 +114,12 @@ pub enum Topic {
     /// What tunnels were begun by requests that were not sent.
     #[strum(serialize = "tunnel by kind")]
     TunnelByKind,
+    /// Messages to or from a broker.
+    #[strum(serialize = "broker")]
+    Broker,
+    /// Responses from a broker whose request was not there, and those that did not come.
+    #[strum(serialize = "stream responses")]
+    TakenResponses,
     /// Messages of the run that were left out as repeats.
     #[strum(serialize = "log")]
     Log,

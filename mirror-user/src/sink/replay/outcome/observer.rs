@@ -45,8 +45,18 @@ pub trait OutcomeObserver: fmt::Debug + Send + Sync {
     /// to be dropped and counted.
     fn observe(&self, outcome: ShadowOutcome);
 
+    /// A request was offered to the replay, whose outcome will come.
+    fn offered(&self, exchange: ExchangeId) {
+        let _ = exchange;
+    }
+
     /// The replay has ended: no more outcomes come.
     fn ended(&self) {}
+
+    /// True if it looks at responses, which are then kept.
+    fn wants_responses(&self) -> bool {
+        true
+    }
 }
 
 /// A request whose outcome is observed.

@@ -40,6 +40,25 @@ pub struct TlsOptions {
     pub insecure: bool,
 }
 
+impl TlsOptions {
+    /// How a client verifies its server, and what it presents.
+    ///
+    /// # Errors
+    /// If a file cannot be read or used; the message names it.
+    pub(crate) fn client_config(&self) -> anyhow::Result<ClientConfig> {
+        let builder = ClientConfig::builder();
+        let verifier = verifier(self, builder.crypto_provider())?;
+        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+        Ok(match (&self.certificate, &self.key) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(certificate), Some(key)) => builder
+                .with_client_auth_cert(pem::certificates(certificate)?, pem::key(key)?)
+                .with_context(|| format!("{}: does not match its key", certificate.display()))?,
+            _ => return Err(anyhow!("--tls-cert and --tls-key: give both or neither")),
+        })
+    }
+}
+
 /// Establishes TLS over a TCP connection.
 #[derive(Clone)]
 pub(in crate::sink::replay) struct Tls {
@@ -55,16 +74,7 @@ impl Tls {
         let name = options.server_name.as_deref().unwrap_or(host).to_owned();
         let name = ServerName::try_from(name.clone())
             .map_err(|_| anyhow!("{name}: not a name that a certificate can have"))?;
-        let builder = ClientConfig::builder();
-        let verifier = verifier(options, builder.crypto_provider())?;
-        let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
-        let mut config = match (&options.certificate, &options.key) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(certificate), Some(key)) => builder
-                .with_client_auth_cert(pem::certificates(certificate)?, pem::key(key)?)
-                .with_context(|| format!("{}: does not match its key", certificate.display()))?,
-            _ => return Err(anyhow!("--tls-cert and --tls-key: give both or neither")),
-        };
+        let mut config = options.client_config()?;
         // Only HTTP/1.1 is offered, so that a target that requires HTTP/2 refuses the handshake.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let connector = TlsConnector::from(Arc::new(config));

@@ -18,6 +18,7 @@
 #![cfg_attr(not(test), deny(clippy::print_stderr))]
 
 pub mod admin;
+pub mod broker;
 pub mod cli;
 pub mod config;
 pub mod pipeline;
@@ -41,6 +42,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod doctor;
 pub mod files;
+pub mod fleet;
 pub mod guard;
 pub mod hooks;
 mod listener;

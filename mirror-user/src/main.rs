@@ -10,7 +10,7 @@ use mirror_user::config::{Config, Preflight, SummaryForm};
 use mirror_user::logging::{Log, Options};
 use mirror_user::shutdown::Stop;
 use mirror_user::summary::Summary;
-use mirror_user::{cli, compare, config, demo, doctor, hooks, logging, run};
+use mirror_user::{cli, compare, config, demo, doctor, fleet, hooks, logging, run};
 
 /// Exit code for "could not do it"; clap's own for a command line that cannot be read.
 const COULD_NOT: u8 = 2;
@@ -58,6 +58,9 @@ fn carry_out(command: Command, log: &Log) -> anyhow::Result<ExitCode> {
             return ended.map(code);
         }
         Command::Doctor(args) => return run_doctor(args).map(code),
+        Command::Fleet(args) => {
+            return fleet::run(args, &mut io::stdout()).map(|()| code(true));
+        }
         Command::Demo(args) => {
             return demo::run(args, &mut io::stdout()).map(|()| code(true));
         }

@@ -66,12 +66,18 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "what may leave is decided without knowing where it goes",
     ),
     (
+        "broker",
+        &["rules", "http", "privileges"],
+        "it carries cleared exchanges between hosts, whatever gives or takes them",
+    ),
+    (
         "sink",
         &[
             "beginnings",
             "filter",
             "syntax",
             "rules",
+            "broker",
             "http",
             "tcp",
             "segment",
@@ -113,6 +119,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
         "pipeline",
         &[
             "source",
+            "broker",
             "har",
             "beginnings",
             "decode",
@@ -152,7 +159,7 @@ const LAYERS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// Those at the top, which put a run together out of everything: each may import all but those after it.
-const TOP: &[&str] = &["cli", "config", "run", "compare", "doctor", "demo"];
+const TOP: &[&str] = &["cli", "config", "run", "compare", "fleet", "doctor", "demo"];
 
 fn source_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -4,6 +4,7 @@ mod capture;
 mod collaborators;
 mod compare;
 mod convert;
+mod fleet;
 mod generate;
 mod log;
 mod outcome;
@@ -26,6 +27,7 @@ pub use self::capture::{CaptureArgs, CaptureFormat};
 pub use self::collaborators::CollaboratorArgs;
 pub use self::compare::{CompareArgs, StoreArgs};
 pub use self::convert::{ConvertArgs, Origin, SubsetUrl};
+pub use self::fleet::{FleetArgs, FleetCommand, FleetReportArgs};
 pub use self::generate::{CompletionsArgs, ManArgs, completions, man};
 pub use self::log::LogArgs;
 pub use self::outcome::OutcomeArgs;
@@ -82,6 +84,8 @@ pub enum Command {
         mirror replay --from eth0 --port 8080 --to http://staging:8080\n  \
         mirror replay --from day.pcap --to http://staging:8080 --speed 2\n  \
         mirror replay --from day.pcap --to http://staging:8080 --rate 100..2000/10m --fail-on 'p99>200ms'\n  \
+        mirror replay --from eth0 --port 8080 --to nats://nats:4222/prod\n  \
+        mirror replay --from nats://nats:4222/prod --to http://staging:8080\n  \
         tcpdump -U --immediate-mode -w - port 8080 | mirror replay --from - --to http://staging:8080")]
     Replay(ReplayArgs),
     /// Compare production's responses with a candidate's, by endpoint and field
@@ -133,6 +137,8 @@ pub enum Command {
         docs/configuration.md describes every key. Changes of the file take effect within a second, or at \
         SIGHUP; an invalid file is rejected, and the last valid one stays in effect.")]
     Run(RunArgs),
+    /// Ask a broker what many hosts did together
+    Fleet(FleetArgs),
     /// Check a configuration file, convert one, or print the schema
     Config(ConfigArgs),
     /// Check whether this host can capture and what is missing, find out why no request is seen on a port, or whether a target could harm production

@@ -14,7 +14,7 @@ pub struct ReplayArgs {
     /// Where packets come from.
     #[command(flatten)]
     pub source: SourceArgs,
-    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; repeat for more, each with its own queue and connections [default: the targets of --config]
+    /// The test endpoint: http://HOST:PORT, https://HOST:PORT or unix:/PATH; or a stream that others replay from: nats://HOST:4222/STREAM; repeat for more, each with its own queue and connections [default: the targets of --config]
     #[arg(long, value_name = "URL", required_unless_present = "config", help_heading = "Target")]
     pub to: Vec<String>,
     /// How targets are reached, and what they receive.

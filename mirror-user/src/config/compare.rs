@@ -72,6 +72,7 @@ impl CompareConfig {
             "--redact: what --store holds was redacted when it was stored, and stays so"
         );
         let admin = over(args.admin.clone(), &beside.admin);
+        let source = super::stream::shared(&source, "compare");
         let run = compared(args, File { source, redact, admin, ..File::default() })?;
         ensure!(
             reports_stored || !run.source.from.is_empty(),

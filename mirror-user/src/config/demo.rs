@@ -95,5 +95,6 @@ fn target(address: SocketAddr, pace: Pace, when_full: WhenFull) -> anyhow::Resul
         // What is shown is found on a busy machine, too.
         options: ReplayOptions { needs_all: true, ..ReplayOptions::new(marks, pace, when_full) },
         compared: None,
+        place: 0,
     })
 }

@@ -23,6 +23,7 @@ mod run;
 pub(crate) mod source;
 pub(crate) mod start;
 mod store;
+pub(crate) mod stream;
 pub(crate) mod stub;
 mod stub_file;
 pub(crate) mod target;
@@ -193,7 +194,7 @@ impl Config {
             );
         } else {
             ensure!(
-                run_for.is_none(),
+                run_for.is_none() || source.is_stream(),
                 "--for: applies to interfaces only; a file ends by itself; leave it out"
             );
             ensure!(
@@ -254,6 +255,10 @@ impl Config {
 
 /// An identifier that distinguishes this run's shadows: eight hex digits from the hasher's random seed.
 pub(crate) fn run_name() -> String {
-    let random = RandomState::new().build_hasher().finish();
-    format!("{:08x}", random >> 32)
+    format!("{:08x}", random() >> 32)
+}
+
+/// 64 bits that no other run has, of the hasher's random seed.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

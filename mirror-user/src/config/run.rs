@@ -10,8 +10,10 @@ use super::outputs::replay::{Bodies, ReplayTarget, replay};
 use super::routes::narrowed;
 use super::source::Source;
 use super::start::Start;
+use super::stream;
 use super::target::{Run, replay_target};
 use super::{Config, SummaryForm, admin, dashboard, hooks, redact, run_name, store};
+use crate::broker::address::Address;
 use crate::cli::RunArgs;
 use crate::filter::{Choice, Watch};
 use crate::otlp;
@@ -73,14 +75,18 @@ impl Config {
         );
         let problem = file.metrics.problem_without_pods().filter(|_| file.source.pods.is_none());
         ensure!(problem.is_none(), "{}", problem.unwrap_or_default());
-        let target = |spec| {
-            let target = replay_target(spec, run)?;
+        let target = |(place, spec)| {
+            let target = ReplayTarget { place, ..replay_target(spec, run)? };
             Ok(if named { target } else { ReplayTarget { name: None, ..target } })
         };
-        let targets: anyhow::Result<Vec<ReplayTarget>> = file.targets.iter().map(target).collect();
+        let (streams, servers): (Vec<_>, Vec<_>) =
+            file.targets.iter().enumerate().partition(|(_, spec)| Address::is_meant(&spec.url));
+        let targets: anyhow::Result<Vec<ReplayTarget>> = servers.into_iter().map(target).collect();
         let passes = file.pace.passes.map_or(1, NonZeroU32::get);
         let output = replay(targets?, bodies(file));
-        let mut config = Self::with_passes(&file.source, passes, output, summary)?;
+        let output = stream::publishing(output, &streams, run, named)?;
+        let source = stream::shared(&file.source, stream::DEFAULT_GROUP);
+        let mut config = Self::with_passes(&source, passes, output, summary)?;
         if let Some(probes) = file.noise.probes {
             config.rules.probes = probes;
         }
@@ -142,7 +148,8 @@ impl Run {
     /// # Errors
     /// If it sets the pace of a capture file, and the source is live.
     pub(super) fn of(file: &File) -> anyhow::Result<Self> {
-        let is_live = Source::new(&file.source, 1)?.is_live();
+        let source = Source::new(&file.source, 1)?;
+        let (is_live, is_stream) = (source.is_live(), source.is_stream());
         if is_live {
             refuse_for_live(&file.pace)?;
         } else {
@@ -154,7 +161,7 @@ impl Run {
         let (name, pace) = (run_name(), file.pace.clone());
         let store = store::of_run(file)?;
         let comparing = Comparing::new(&file.dashboard, &file.source.from, store);
-        Ok(Self { name, pace, is_live, log: None, fail_on: Vec::new(), comparing })
+        Ok(Self { name, pace, is_live, is_stream, log: None, fail_on: Vec::new(), comparing })
     }
 }
 

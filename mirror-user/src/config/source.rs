@@ -5,11 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use super::outputs::WatchOutcomes;
+use super::stream::{self, StreamSource};
+use crate::broker::address::Address;
 use crate::filter::Watch;
 use crate::har::{Index, Reader};
 use crate::logging::emit;
 use crate::origin::Origins;
-use crate::settings::SourceSettings;
+use crate::settings::{SourceSettings, StreamSourceSettings};
 use crate::source::again::RepeatedSource;
 use crate::source::live::pods::{self, PauseSwitch};
 use crate::source::live::{
@@ -47,6 +50,8 @@ pub(crate) enum Source {
         name: &'static str,
         reader: Box<dyn Read + Send>,
     },
+    /// Messages of a broker.
+    Stream(Box<StreamSource>),
 }
 
 /// An open source.
@@ -62,6 +67,8 @@ pub(crate) enum Input {
     Packets(Box<dyn PacketSource>),
     /// Entries of HAR files.
     Har(Box<Reader>),
+    /// Messages of a broker.
+    Stream(stream::Input),
 }
 
 /// What controls, measures and shows a live capture while it runs.
@@ -75,6 +82,19 @@ pub(crate) struct Live {
 impl Source {
     /// Reads files `passes` times.
     pub(crate) fn new(args: &SourceSettings, passes: u32) -> anyhow::Result<Self> {
+        if let Some(url) = args.from.iter().find(|from| Address::is_meant(from)) {
+            ensure!(
+                args.from.len() == 1,
+                "--from: {url} is a stream; give one, and nothing beside it"
+            );
+            ensure!(passes == 1, "--loop: a stream can be read once; leave it out");
+            return StreamSource::new(url, &args.stream)
+                .map(|source| Self::Stream(Box::new(source)));
+        }
+        ensure!(
+            args.stream == StreamSourceSettings::default(),
+            "--group, --from-sequence, --from-nkey and the like: apply to streams only; leave them out"
+        );
         let (files, interfaces): (Vec<&String>, Vec<&String>) =
             args.from.iter().partition(|from| is_file(from));
         match (files.as_slice(), interfaces.as_slice()) {
@@ -119,13 +139,28 @@ impl Source {
     pub(crate) fn namespace(&self) -> Namespace {
         match self {
             Self::Live { namespace, .. } => namespace.clone(),
-            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => Namespace::default(),
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } | Self::Stream(_) => {
+                Namespace::default()
+            }
         }
     }
 
     /// True for files without packets.
     pub(crate) fn has_no_packets(&self) -> bool {
-        matches!(self, Self::Hars { .. })
+        matches!(self, Self::Hars { .. } | Self::Stream(_))
+    }
+
+    /// True for a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
+    /// For a stream that replays are given: tells it what becomes of requests.
+    pub(crate) fn watch_outcomes(&mut self) -> Option<WatchOutcomes> {
+        match self {
+            Self::Stream(source) => Some(source.watch()),
+            _ => None,
+        }
     }
 
     /// True for interfaces.
@@ -137,7 +172,7 @@ impl Source {
     pub(crate) fn ring_bytes(&self) -> Option<u64> {
         match self {
             Self::Live { ring_bytes, .. } => Some(u64::from(*ring_bytes)),
-            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => None,
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } | Self::Stream(_) => None,
         }
     }
 
@@ -171,7 +206,7 @@ impl Source {
     pub(crate) fn own_sockets(&mut self) -> Option<OwnSockets> {
         match self {
             Self::Live { own, .. } => Some(own.get_or_insert_default().clone()),
-            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } => None,
+            Self::Files { .. } | Self::Hars { .. } | Self::Reader { .. } | Self::Stream(_) => None,
         }
     }
 
@@ -187,7 +222,7 @@ impl Source {
         match self {
             Self::Files { paths, .. } => paths.iter().all(|file| file.as_os_str() != "-"),
             Self::Hars { .. } => true,
-            Self::Live { .. } | Self::Reader { .. } => false,
+            Self::Live { .. } | Self::Reader { .. } | Self::Stream(_) => false,
         }
     }
 
@@ -225,6 +260,9 @@ impl Source {
                 let (control, health) = (source.control(), source.health());
                 let live = Live { control, meter: source.meter()?, health, pause };
                 return Ok(Opened { input: Input::Packets(Box::new(source)), live: Some(live) });
+            }
+            Self::Stream(source) => {
+                return Ok(Opened { input: Input::Stream(source.open()?), live: None });
             }
             Self::Hars { paths, passes } => {
                 let input = Input::Har(Box::new(Reader::new(Index::of(&paths)?, passes)));
@@ -271,7 +309,7 @@ pub(crate) fn is_file(from: &str) -> bool {
     let path = Path::new(from);
     let endings = ["pcap", "pcapng", "cap", "har"];
     from == "-"
-        || from.contains('/')
+        || (from.contains('/') && !Address::is_meant(from))
         || path
             .extension()
             .and_then(|ending| ending.to_str())

@@ -27,6 +27,8 @@ pub(crate) struct Run {
     pub(crate) name: String,
     pub(crate) pace: PaceSettings,
     pub(crate) is_live: bool,
+    /// True for a stream, which gives requests as they come unless a pace is named.
+    pub(crate) is_stream: bool,
     /// The log of requests.
     pub(crate) log: Option<Arc<Opened>>,
     pub(crate) fail_on: Vec<FailOn>,
@@ -53,6 +55,7 @@ pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<Repl
     target.complete(&mut edits);
     let (pace, when_full) = match run.is_live {
         true => (Pace::Live, WhenFull::Drop(how.load.drop.unwrap_or_default())),
+        false if run.is_stream && !run.pace.is_given() => (Pace::Live, WhenFull::Wait),
         false => (pace(&run.pace), WhenFull::Wait),
     };
     let copies = Copies::default();
@@ -82,7 +85,7 @@ pub(crate) fn replay_target(spec: &TargetSpec, run: &Run) -> anyhow::Result<Repl
         )
     };
     let (name, compared) = (Some(spec.name.as_str().into()), compared(spec, run)?);
-    Ok(ReplayTarget { name, target, options, compared })
+    Ok(ReplayTarget { name, target, options, compared, place: 0 })
 }
 
 fn pace(args: &PaceSettings) -> Pace {
@@ -210,8 +213,8 @@ mod tests {
     fn the_documented_defaults_are_those_that_apply() {
         let options = |how: TargetSettings, pace: PaceSettings, is_live| {
             let spec = TargetSpec { how, ..TargetSpec::new("a", "http://127.0.0.1:1") };
-            let (name, log, fail_on, comparing) = Default::default();
-            let run = Run { name, pace, is_live, log, fail_on, comparing };
+            let (name, log, fail_on, comparing, is_stream) = Default::default();
+            let run = Run { name, pace, is_live, is_stream, log, fail_on, comparing };
             format!("{:?}", replay_target(&spec, &run).unwrap().options)
         };
         for is_live in [false, true] {

@@ -81,6 +81,12 @@ pub enum Event {
     ReplayPauses,
     // The export of traces and metrics.
     OtlpFailed,
+    // The broker.
+    BrokerReady,
+    BrokerAway,
+    BrokerBack,
+    ShardLost,
+    MessageParked,
     OtlpUnavailable,
 }
 
@@ -130,10 +136,15 @@ impl Event {
             | Self::StubMissed
             | Self::RequestsLate
             | Self::OtlpFailed
+            | Self::BrokerAway
+            | Self::ShardLost
+            | Self::MessageParked
             | Self::OtlpUnavailable => Level::WARN,
             Self::HookDone
             | Self::DashboardListening
             | Self::DashboardStays
+            | Self::BrokerReady
+            | Self::BrokerBack
             | Self::ConfigReloaded
             | Self::ConfigUnchanged
             | Self::Attached

@@ -11,6 +11,8 @@
 //! ([`Packets`]), or HAR files ([`HarFront`]). What changes while packets pass (`handover`) takes effect between two exchanges; targets
 //! that go end on threads of their own (`retired`).
 
+#[cfg(feature = "nats")]
+mod broker;
 mod counts;
 mod front;
 mod handover;
@@ -26,6 +28,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+#[cfg(feature = "nats")]
+pub use self::broker::{BrokerFront, Settlement, Watching};
 use self::counts::Counts;
 pub use self::front::{Front, Observed, Reading};
 pub use self::handover::{Change, Handover, Reloads};

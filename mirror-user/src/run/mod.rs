@@ -32,7 +32,7 @@ use self::reload::Handles;
 pub(crate) use self::replays::Replays;
 use crate::admin::{Admin, Serving};
 use crate::config::Config;
-use crate::config::outputs::{Opened, Opening};
+use crate::config::outputs::{Opened, Opening, WatchOutcomes};
 use crate::config::source::{self, Input, Live, Source};
 use crate::confine::Bounds;
 use crate::dashboard::{self, Dashboard, Watched};
@@ -181,6 +181,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
         own: if output.sends { source.own_sockets() } else { None },
         spans: None,
         origins: origins.clone(),
+        watch: if output.sends { source.watch_outcomes() } else { None },
     };
     let admitting = targeting.opening(&server_ports);
     let telemetry = telemetry.map(|plan| Telemetry::new(plan, |target| admitting.admit(target)));
@@ -252,6 +253,7 @@ pub fn start(config: Config, stop: &Stop) -> anyhow::Result<Run> {
             Box::new(packets.recorded_by(recorder).telling_beginnings(beginnings))
         }
         Input::Har(reader) => Box::new(HarFront::new(reader, watch, http)),
+        Input::Stream(stream) => stream.into_front(watch, http),
     };
     let counters = Arc::clone(&snapshots);
     let beside = Beside { progress, handover, guard, snapshots, hooks: None };
@@ -306,6 +308,8 @@ pub(crate) struct Targeting {
     spans: Option<Arc<dyn SpanSink>>,
     /// Where requests come from.
     origins: Origins,
+    /// Who is told what becomes of each.
+    watch: Option<WatchOutcomes>,
 }
 
 impl Targeting {
@@ -321,6 +325,7 @@ impl Targeting {
             origins: self.origins.clone(),
             on_connect,
             is_captured,
+            watch: self.watch.clone(),
         }
     }
 }

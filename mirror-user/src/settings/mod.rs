@@ -33,6 +33,7 @@ mod shares;
 mod slot;
 mod snaplen;
 mod source;
+mod stream;
 mod stub;
 pub(crate) mod table;
 mod target;
@@ -56,6 +57,7 @@ pub use self::redact::RedactSettings;
 pub use self::shares::{CpuLimit, FailureShare, MemoryLimit, Percent, Threshold};
 pub use self::snaplen::SnaplenPart;
 pub use self::source::{FilterSettings, GuardSettings, SourceSettings};
+pub use self::stream::{StreamSourceSettings, StreamTargetSettings};
 pub use self::stub::StubFileSettings;
 pub use self::target::{
     BreakerSettings, HeaderSettings, HealthSettings, TargetSettings, TlsSettings,

@@ -46,6 +46,12 @@ settings! {
 }
 
 impl PaceSettings {
+    /// True if a speed or a rate was given.
+    #[must_use]
+    pub fn is_given(&self) -> bool {
+        self.rate.is_some() || self.speed.is_some()
+    }
+
     /// True if the replay follows the recorded times.
     #[must_use]
     pub fn has_gaps(&self) -> bool {

@@ -9,6 +9,7 @@ use mirror_common::Direction;
 use super::define::settings;
 use super::shares::{CpuLimit, MemoryLimit, Percent};
 use super::snaplen::SnaplenPart;
+use super::stream::StreamSourceSettings;
 use crate::filter::{NetworkRule, Side};
 use crate::guard::ShedLoad;
 use crate::rules::select::PortRange;
@@ -18,10 +19,10 @@ use crate::units::Bytes;
 settings! {
     /// Where packets come from.
     pub struct SourceSettings under "Source", changed AtNextStart {
-        /// Interfaces (`veth*` matches names, `any` is all; interfaces that appear later are included), capture files or directories of them (merged in order of time), HAR files, or `-` for standard input
+        /// Interfaces (`veth*` matches names, `any` is all; interfaces that appear later are included), capture files or directories of them (merged in order of time), HAR files, `-` for standard input, or a stream of NATS JetStream (nats://HOST:4222/STREAM)
         setting from: Vec<String> {
             key: "from",
-            value: "IFACE|FILE|DIR|-",
+            value: "IFACE|FILE|DIR|-|URL",
             with_spaces: true,
             required: "an interface, such as eth0, or a capture file",
             conflicts: &["pods"],
@@ -60,6 +61,8 @@ settings! {
         setting kernel_log: Option<KernelLog> { key: "kernel-log", default: "off" }
         /// Stop after this time (interfaces only); without it, run until Ctrl-C
         setting run_for: Option<Duration> { key: "for" }
+        /// A stream as the source.
+        group stream: StreamSourceSettings { key: "stream" }
         /// Which packets are captured.
         group filter: FilterSettings { }
         /// How much mirror may use.

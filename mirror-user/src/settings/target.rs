@@ -9,6 +9,7 @@ use super::fields::FieldLines;
 use super::load::LoadSettings;
 use super::marks::MarkSettings;
 use super::shares::{FailureShare, Threshold};
+use super::stream::StreamTargetSettings;
 use crate::rules::edit::{PathPrefix, RequestEdits, field_name};
 
 settings! {
@@ -36,6 +37,8 @@ settings! {
         group breaker: BreakerSettings { key: "breaker" }
         /// What readiness says of it.
         group health: HealthSettings { key: "health" }
+        /// A stream as the target.
+        group stream: StreamTargetSettings { key: "stream" }
         /// Changes of header fields.
         group headers: HeaderSettings { key: "headers" }
         /// Replace the first segments of the request path: FROM becomes TO

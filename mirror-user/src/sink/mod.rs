@@ -5,6 +5,8 @@
 //! and each kind documents its limits. The pipeline calls all sinks on one thread.
 
 pub mod behaviour;
+#[cfg(feature = "nats")]
+pub mod broker;
 pub mod collaborators;
 pub mod compare;
 mod decoded;

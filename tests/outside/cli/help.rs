@@ -6,13 +6,15 @@ use std::process::Command;
 use crate::support::binary;
 
 /// Every command that has flags or arguments.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "replay",
     "compare",
     "capture",
     "inspect",
     "stub",
     "run",
+    "fleet",
+    "fleet report",
     "doctor",
     "config",
     "config convert",

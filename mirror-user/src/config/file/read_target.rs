@@ -1,6 +1,7 @@
 //! Reads `targets`: where requests may go, and with which settings.
 
 use super::model::TargetSpec;
+use crate::broker::address::Address;
 use crate::rules::tag::HostPolicy;
 use crate::settings::{CompareSettings, TargetSettings, read};
 use crate::sink::replay::TargetUrl;
@@ -45,6 +46,7 @@ fn check(reader: &mut Reader, fields: &Fields<'_>, url: &str, how: &TargetSettin
     if let Some(node) = fields.get("tls")
         && !url.is_empty()
         && !url.starts_with("https:")
+        && !Address::is_meant(url)
     {
         reader.wrong(node.at, "tls: only with an https target; leave it out");
     }

@@ -21,7 +21,7 @@ fn problems(text: &str) -> Vec<(usize, usize, String)> {
 #[test]
 fn every_key_is_read_and_printed_alike() {
     let file = read_and_print(EVERYTHING);
-    assert_eq!(file.targets.len(), 3);
+    assert_eq!(file.targets.len(), 4);
     assert_eq!(file.rules.len(), 4);
     // What looks at responses conflicts with having none.
     let looks = |line: &&str| {

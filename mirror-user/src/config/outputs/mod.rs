@@ -8,6 +8,8 @@ pub(crate) mod har;
 pub(crate) mod replay;
 pub(crate) mod rows;
 pub(crate) mod shown;
+#[cfg(feature = "nats")]
+pub(crate) mod stream;
 pub(crate) mod stub;
 pub(crate) mod stubs;
 
@@ -24,7 +26,7 @@ use crate::rules::redact::{MAX_BODY_BYTES, Redactor};
 use crate::rules::route::TargetId;
 use crate::shutdown::Stop;
 use crate::sink::Sink;
-use crate::sink::replay::{OnConnect, ReplayMonitor, SpanSink};
+use crate::sink::replay::{OnConnect, OutcomeObserver, ReplayMonitor, SpanSink};
 
 /// An output that is not open yet.
 pub(crate) struct OutputPlan {
@@ -77,7 +79,13 @@ pub(crate) struct Opening {
     pub(crate) on_connect: Option<OnConnect>,
     /// Tells whether packets to an address are captured, in which case it must not be a target.
     pub(crate) is_captured: Option<IsCaptured>,
+    /// Puts whoever has to know what becomes of requests before the observer of a replay.
+    pub(crate) watch: Option<WatchOutcomes>,
 }
+
+/// Adds an observer before that of a replay, if it has one.
+pub(crate) type WatchOutcomes =
+    Arc<dyn Fn(Option<Arc<dyn OutcomeObserver>>) -> Arc<dyn OutcomeObserver> + Send + Sync>;
 
 /// Tells whether packets to an address are captured.
 pub(crate) type IsCaptured = Arc<dyn Fn(SocketAddr) -> anyhow::Result<bool> + Send + Sync>;

@@ -21,6 +21,8 @@ pub(crate) struct ReplayTarget {
     pub(crate) options: ReplayOptions,
     /// How its responses are compared with production's; `None`: they are not.
     pub(crate) compared: Option<Compared>,
+    /// Its place among the targets that rules name.
+    pub(crate) place: usize,
 }
 
 /// Limits on request bodies, over all targets.
@@ -82,8 +84,9 @@ fn open(mut targets: Vec<ReplayTarget>, opening: &Opening) -> anyhow::Result<Ope
     }
     probe(&targets)?;
     let mut opened = Opened::default();
-    for (place, to) in targets.into_iter().enumerate() {
-        opened.add(to.start(TargetId::new(place), opening)?);
+    for to in targets {
+        let id = TargetId::new(to.place);
+        opened.add(to.start(id, opening)?);
     }
     Ok(opened)
 }
@@ -156,6 +159,9 @@ impl ReplayTarget {
         self.options.spans.clone_from(&opening.spans);
         self.options.origins = opening.origins.clone();
         let beside = self.compared.take().map(|compared| compared.watch(&mut self.options));
+        if let Some(watch) = &opening.watch {
+            self.options.observer = Some(watch(self.options.observer.take()));
+        }
         let sink = ReplaySink::start(self.target, self.options, opening.stop.flag())?;
         let monitor = sink.monitor().named(self.name.clone());
         let outlets = vec![outlet(self.name.clone(), id, Box::new(sink))];

@@ -102,5 +102,6 @@ fn stages(present: &File, next: &File, input: Input, limits: TcpLimits) -> Box<d
             Box::new(Packets::new(source, Decoder::new(Limits::default()), flows, http))
         }
         Input::Har(reader) => Box::new(HarFront::new(reader, Watch::default(), http)),
+        Input::Stream(stream) => stream.into_front(Watch::default(), http),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use crate::admin::ConfigText;
+use crate::broker::address::Address;
 use crate::config::admin;
 use crate::config::file::{File, TargetSpec};
 use crate::config::filter;
@@ -191,6 +192,14 @@ impl Active {
         let mut outlets = Vec::new();
         for (slot, spec) in slots.iter().enumerate() {
             let Some(spec) = spec else { continue };
+            if Address::is_meant(&spec.url) {
+                ensure!(
+                    !added.contains(&slot),
+                    "{}: a stream is published to from the next start on; restart mirror",
+                    spec.url
+                );
+                continue;
+            }
             let mut to = replay_target(spec, &self.run)?;
             to.admit(&opening)?;
             // Without production's bodies every pair would differ.

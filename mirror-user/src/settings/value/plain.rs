@@ -1,7 +1,7 @@
 //! Value types whose `FromStr` and `Display` do not fit settings.
 
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -51,6 +51,23 @@ impl Value for SocketAddr {
 }
 
 impl Value for NonZeroU32 {
+    const NAME: &'static str = "N";
+    const UNIT: &'static str = "count, 1 or more";
+
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "a whole number, 1 or more".to_owned())
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn schema() -> Json {
+        count(1, None)
+    }
+}
+
+impl Value for NonZeroU64 {
     const NAME: &'static str = "N";
     const UNIT: &'static str = "count, 1 or more";
 

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Error};
+use anyhow::{Context, Error, ensure};
 use socket2::{Domain, SockRef, Socket, Type};
 use url::Url;
 
@@ -116,6 +116,10 @@ impl Target {
             });
         }
         let url = Url::parse(&text).with_context(|| format!("{text}: not a URL"))?;
+        ensure!(
+            matches!(url.scheme(), "http" | "https"),
+            "{text}: a stream is published to, and responds nothing that could be compared; name a server"
+        );
         let secure = url.scheme() == "https";
         let host = url.host_str().with_context(|| format!("{text}: has no host"))?;
         let port = url.port_or_known_default().unwrap_or(80);

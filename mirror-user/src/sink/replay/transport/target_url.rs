@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use crate::broker::address::Address;
+
 /// Replaces user and password where a URL is shown.
 const HIDDEN: &str = "***";
 
@@ -64,6 +66,10 @@ impl TargetUrl {
                 return Err(format!("{text}: give the socket's whole path, as unix:/PATH"));
             }
             return Ok(Self { text: text.to_owned(), credentials: None });
+        }
+        // Published to, instead of sent.
+        if Address::is_meant(text) {
+            return Address::read(text).map(|_| Self { text: text.to_owned(), credentials: None });
         }
         let shown = shown(text);
         let url = match Url::parse(text) {

@@ -13,6 +13,8 @@ mod collaborators;
 mod compare;
 mod container;
 mod faults;
+#[cfg(feature = "nats")]
+mod fleet;
 mod guards;
 mod hooks;
 mod memory_limit;

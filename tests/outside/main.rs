@@ -19,6 +19,8 @@ mod dashboard;
 mod database;
 mod exact;
 mod faults;
+#[cfg(feature = "nats")]
+mod fleet;
 mod har;
 mod hooks;
 mod hostile;

@@ -7,6 +7,8 @@ pub mod browser;
 pub mod har;
 pub mod hello;
 pub mod memory;
+#[cfg(feature = "nats")]
+pub mod nats;
 pub mod netns;
 pub mod postgres;
 pub mod sample;

@@ -35,6 +35,7 @@ pub(crate) const TEST_TOOLS: &[Tool] = &[
     Tool { program: "setcap", package: "libcap2-bin" },
     Tool { program: "prometheus", package: "prometheus" },
     Tool { program: "runc", package: "runc" },
+    Tool { program: "nats-server", package: "nats-server" },
 ];
 
 /// The judge of the tests whose names begin with `tshark_`.
@@ -64,6 +65,29 @@ pub(crate) const DATABASE_TOOLS: &[Tool] = &[
         package: "python3-psycopg2",
     },
 ];
+
+/// The broker of the tests whose names begin with `nats_`.
+const NATS: &[Tool] = &[
+    Tool { program: "nats-server", package: "nats-server" },
+    Tool { program: "openssl", package: "openssl" },
+];
+
+/// The broker, and what a reader of envelopes in Python needs, from PyPI. True when they are there at the end.
+pub(crate) fn ensure_nats() -> bool {
+    let packages = ["nats-py==2.16.0", "grpcio-tools==1.85.1"];
+    let folder = root().join("target/tools/envelope");
+    let is_there = || folder.join("ready").is_file();
+    if !is_there() {
+        println!("installing {}", packages.join(" and "));
+        let script = "set -eu; python3 -m venv \"$1\"; \"$1/bin/pip\" --quiet install \"$2\" \"$3\"; touch \"$1/ready\"";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "sh"]).arg(&folder).args(packages);
+        if let Err(error) = run_command(&mut shell) {
+            eprintln!("tests with a reader in Python need python3 with venv: {error:#}");
+        }
+    }
+    ensure_tools(NATS) && is_there()
+}
 
 /// What boots other kernels.
 pub(crate) const GUEST_TOOLS: &[Tool] = &[

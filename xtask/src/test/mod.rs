@@ -22,7 +22,7 @@ struct Judged {
     are_there: fn() -> bool,
 }
 
-const JUDGED: [Judged; 14] = [
+const JUDGED: [Judged; 15] = [
     Judged { program: "mirror_user", filter: "tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged { program: "outside", filter: "::tshark_", are_there: || ensure_tools(setup::TSHARK) },
     Judged {
@@ -35,6 +35,7 @@ const JUDGED: [Judged; 14] = [
     Judged { program: "outside", filter: "::chart_", are_there: setup::ensure_chart_tools },
     Judged { program: "outside", filter: "::otlp_", are_there: setup::ensure_collector },
     Judged { program: "outside", filter: "::duckdb_", are_there: setup::ensure_duckdb },
+    Judged { program: "outside", filter: "::nats_", are_there: setup::ensure_nats },
     Judged { program: "outside", filter: "::wiremock_", are_there: setup::ensure_stub_tools },
     Judged {
         program: "outside",

@@ -41,7 +41,8 @@ impl Program {
 }
 
 /// What the image and the packages have on, and a plain build has not.
-pub(crate) const FEATURES: &str = "mirror-user/kubernetes mirror-user/otlp mirror-user/parquet";
+pub(crate) const FEATURES: &str =
+    "mirror-user/kubernetes mirror-user/nats mirror-user/otlp mirror-user/parquet";
 
 /// Builds every test binary of the workspace and the programs that they start, the sample
 /// service included. One build serves all stages: with other flags cargo would choose other

@@ -25,6 +25,7 @@ const TARGETS: [(&str, u32); 16] = [
     ("redact", 16_384),
     ("beginnings", 4_096),
     ("har", 8_192),
+    ("envelope", 4_096),
     ("pipeline", 262_144),
     ("stub", 8_192),
     ("config", 8_192),

@@ -19,7 +19,7 @@ const TOOLS: [(&str, &str); 3] =
     [("cargo-deb", "^3.8"), ("cargo-generate-rpm", "^0.21"), ("cargo-cyclonedx", "^0.5")];
 
 /// What a host without Kubernetes or a collector does not need, and packages serve all hosts.
-const FEATURES: &str = "kubernetes otlp parquet";
+const FEATURES: &str = "kubernetes nats otlp parquet";
 
 /// Builds everything and shows what came of it.
 pub(crate) fn run() -> anyhow::Result<()> {

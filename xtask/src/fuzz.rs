@@ -12,7 +12,7 @@ use crate::{cargo, root, run_command, setup};
 const SMOKE_SECONDS: u32 = 10;
 
 /// The targets of `fuzz/`, each with the longest input that is worth its time.
-const TARGETS: [(&str, u32); 16] = [
+const TARGETS: [(&str, u32); 17] = [
     ("decode", 4_096),
     ("tcp", 8_192),
     ("http", 16_384),

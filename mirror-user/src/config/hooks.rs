@@ -26,7 +26,7 @@ pub(super) fn plan(
     let capture_start = match source {
         Source::Live { .. } => Some(started),
         Source::Files { paths, .. } => folder::begins(paths).and_then(time),
-        Source::Hars { .. } | Source::Reader { .. } => None,
+        Source::Hars { .. } | Source::Reader { .. } | Source::Stream(_) => None,
     };
     Some(Plan {
         before_run: before_run.clone(),

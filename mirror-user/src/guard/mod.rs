@@ -56,7 +56,7 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// When load is shed for production's or a target's sake.
     pub shed_load: ShedLoad,
-    /// The smallest share of connections that is copied, above 0 and up to 1; `None`: [`MIN_SAMPLE`].
+    /// The smallest share of connections that is copied, above 0 and up to 1; `None`: a thousandth.
     pub min_sample: Option<f64>,
     /// While this file exists, nothing is copied.
     pub pause_file: Option<PathBuf>,

@@ -84,16 +84,16 @@ fn look(lab: &Lab) -> anyhow::Result<Second> {
     let curl = ["curl", "--silent", &url];
     let output = in_namespace(lab.server_name(), &curl).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let value = |name: &str| -> anyhow::Result<f64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let value = line.and_then(|rest| rest.trim().parse().ok());
+    let value = |name: &str, label: &str| -> anyhow::Result<f64> {
+        let line = text.lines().find(|line| line.starts_with(name) && line.contains(label));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
         value.with_context(|| format!("{name} is not in /metrics"))
     };
     Ok(Second {
-        packets: value(r#"mirror_seen_total{seam="kernel",target=""}"#)?,
-        sample: value("mirror_capture_sample_ratio")?,
+        packets: value("mirror_seen_total", r#"seam="kernel""#)?,
+        sample: value("mirror_capture_sample_ratio", "")?,
         // Absent until the guard has measured once.
-        spare: value("mirror_host_idle_ratio").unwrap_or(1.0),
+        spare: value("mirror_host_idle_ratio", "").unwrap_or(1.0),
     })
 }
 

@@ -40,7 +40,8 @@ fuzz_target!(|steps: Vec<Step>| {
         };
         let (serial, told) = open.entry(slot).or_insert_with(|| {
             serial += 1;
-            let [client, server] = ["10.0.0.2:1", "10.0.0.1:2"].map(|end| end.parse().expect("an end"));
+            let [client, server] =
+                ["10.0.0.2:1", "10.0.0.1:2"].map(|end| end.parse().expect("an end"));
             let peers = Peers { client, server, interface: InterfaceId::default() };
             let opened = Change::Opened { peers: peers.into(), midstream: false };
             assert_eq!(push(conn(slot, serial), opened), 0);

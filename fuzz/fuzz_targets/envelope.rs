@@ -12,7 +12,9 @@ fuzz_target!(|data: &[u8]| {
     match (&envelope.content, envelope.part) {
         (Content::Request(request), 0) => check(&request.message, envelope.parts),
         (Content::Response(part), 0) => check(part, envelope.parts),
-        (Content::RequestBody(body) | Content::ResponseBody(body), 1..) => assert!(!body.is_empty()),
+        (Content::RequestBody(body) | Content::ResponseBody(body), 1..) => {
+            assert!(!body.is_empty())
+        }
         (Content::Report(report), _) => assert!(report.dropped.len() <= 64),
         (content, part) => panic!("part {part} is {content:?}"),
     }

@@ -31,7 +31,7 @@ impl Process {
     /// Reads them.
     #[must_use]
     pub fn now() -> Self {
-        let Stat { threads, started_ticks, virtual_bytes, resident_pages } = Stat::now();
+        let Stat { threads, started_ticks, virtual_bytes, resident_pages, .. } = Stat::now();
         let descriptors = fs::read_dir("/proc/self/fd").ok();
         Self {
             cpu: time(ClockId::ProcessCPUTime),
@@ -52,6 +52,12 @@ pub fn cpu_time() -> Duration {
     time(ClockId::ProcessCPUTime)
 }
 
+/// Clock ticks that all threads spent in user space; 0 if it cannot be read.
+#[must_use]
+pub fn user_ticks() -> u64 {
+    Stat::now().user_ticks.unwrap_or(0)
+}
+
 /// Resident memory, in bytes; 0 if it cannot be read.
 #[must_use]
 pub fn resident_bytes() -> u64 {
@@ -65,6 +71,7 @@ fn bytes(pages: u64) -> u64 {
 /// The fields of `/proc/self/stat` that are needed.
 #[derive(Debug, Default, PartialEq)]
 struct Stat {
+    user_ticks: Option<u64>,
     threads: Option<u64>,
     started_ticks: Option<u64>,
     virtual_bytes: Option<u64>,
@@ -83,6 +90,7 @@ impl Stat {
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).and_then(|field| field.parse().ok());
         Self {
+            user_ticks: field(14),
             threads: field(20),
             started_ticks: field(22),
             virtual_bytes: field(23),
@@ -109,9 +117,10 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_fields() {
-        let text = "7 (a) b 1) S 1 7 7 0 -1 4194560 1 0 0 0 2 3 0 0 20 0 5 0 1234 5678 90 1844";
+        let text = "7 (a) b 1) S 1 7 7 0 -1 4194560 1 0 0 0 23 3 0 0 20 0 5 0 1234 5678 90 1844";
         let stat = Stat::parse(text);
         let wanted = Stat {
+            user_ticks: Some(23),
             threads: Some(5),
             started_ticks: Some(1234),
             virtual_bytes: Some(5678),

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::process::user_ticks;
+
 /// The load of the host in the span of one measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Host {
@@ -86,7 +88,7 @@ impl HostMeter {
             now,
             processors,
             ticks,
-            own_ticks: user_ticks(&read("/proc/self/stat")),
+            own_ticks: user_ticks(),
             waiting: some(&read("/proc/pressure/cpu")),
             cgroup_waiting: some(&cgroup.unwrap_or_default()),
             own_waiting: own_waiting(),
@@ -135,12 +137,6 @@ fn ticks(stat: &str) -> (u32, Ticks) {
     (u32::try_from(processors).unwrap_or(0), ticks)
 }
 
-/// The ticks in user space of the process of this `stat`: its 14th field, behind a name that may contain anything.
-fn user_ticks(stat: &str) -> u64 {
-    let rest = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    rest.split_ascii_whitespace().nth(11).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
-}
-
 /// The total of the line `some` of a pressure file.
 fn some(pressure: &str) -> Duration {
     let line = pressure.lines().find_map(|line| line.strip_prefix("some "));
@@ -180,13 +176,6 @@ mod tests {
         assert_eq!(ticks(STAT), (2, Ticks { all: 1000, spare: 750, softirq: 100 }));
         assert_eq!(ticks(""), (0, Ticks::default()));
         assert_eq!(ticks("cpu  x y"), (0, Ticks::default()));
-    }
-
-    #[test]
-    fn a_name_may_look_like_fields() {
-        let text = "7 (a) b 1) S 1 7 7 0 -1 4194560 1 0 0 0 23 3 0 0 20 0 5 0 1234 5678 90";
-        assert_eq!(user_ticks(text), 23);
-        assert_eq!(user_ticks("7 (a"), 0);
     }
 
     #[test]

@@ -75,15 +75,21 @@ pub enum ShedLoad {
     Off,
 }
 
+impl ShedLoad {
+    /// Whether load is shed, where whoever gets the traffic can do with less or cannot.
+    fn applies(self, may_be_less: bool) -> bool {
+        match self {
+            Self::Auto => may_be_less,
+            Self::Always => true,
+            Self::Off => false,
+        }
+    }
+}
+
 impl Limits {
     /// True when something can change the sample.
     fn govern(&self, has_targets: bool) -> bool {
-        let sheds = match self.shed_load {
-            ShedLoad::Auto => has_targets,
-            ShedLoad::Always => true,
-            ShedLoad::Off => false,
-        };
-        sheds || self.cpu.is_some() || self.memory.is_some()
+        self.shed_load.applies(has_targets) || self.cpu.is_some() || self.memory.is_some()
     }
 
     fn bounds(&self) -> Bounds {
@@ -204,11 +210,7 @@ impl Guard {
         let used = self.usage.since_last();
         let host = self.host.since_last(self.usage.measured_at());
         let delivered = self.deliveries.since_last();
-        let sheds = match self.limits.shed_load {
-            ShedLoad::Auto => delivered.may_be_less,
-            ShedLoad::Always => true,
-            ShedLoad::Off => false,
-        };
+        let sheds = self.limits.shed_load.applies(delivered.may_be_less);
         let Used { cpu, .. } = used;
         self.counts.found(Last { cpu: Some(cpu), host });
         Measured { used, host: host.filter(|_| sheds), taken: delivered.taken.filter(|_| sheds) }

@@ -46,7 +46,7 @@ impl Context<'_> {
                 self.side(*side).bytes += bytes.len() as u64;
                 self.unread(*side, Unread::NoRoom, bytes.len());
             }
-            Change::Gap(side, missing) | Change::Omitted(side, missing) => {
+            Change::Gap(side, missing) => {
                 let gap_bytes = &mut self.side(*side).gap_bytes;
                 *gap_bytes = gap_bytes.saturating_add(*missing);
             }

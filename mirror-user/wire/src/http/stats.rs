@@ -123,8 +123,6 @@ pub struct SideStats {
     pub unread: Tally<Unread>,
     /// Bytes that the capture never saw, as far as their number is known.
     pub gap_bytes: u64,
-    /// Bytes of bodies that were left out on purpose, and passed over.
-    pub omitted_bytes: u64,
     /// Gaps that lost the framing.
     pub lost_framing: u64,
     /// Ways in which messages can be read in two ways; a message counts once for each.

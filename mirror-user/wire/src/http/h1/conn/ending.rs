@@ -24,8 +24,6 @@ impl Conn {
         if self.over {
             return;
         }
-        let omitted = &mut cx.side(side).omitted_bytes;
-        *omitted = omitted.saturating_add(n);
         if !self.reader(side).omit(n) {
             self.pass_over(side, n, Incomplete::Omitted, cx);
         } else if self.reader(side).is_bodiless() {

@@ -12,14 +12,12 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
+use crate::test::FEATURES;
 use crate::{cargo_command, root, run_command};
 
 /// What makes packages and the SBOM: crates with the version that is installed, below `target/tools`.
 const TOOLS: [(&str, &str); 3] =
     [("cargo-deb", "^3.8"), ("cargo-generate-rpm", "^0.21"), ("cargo-cyclonedx", "^0.5")];
-
-/// What a host without Kubernetes or a collector does not need, and packages serve all hosts.
-const FEATURES: &str = "kubernetes nats otlp parquet";
 
 /// Builds everything and shows what came of it.
 pub(crate) fn run() -> anyhow::Result<()> {

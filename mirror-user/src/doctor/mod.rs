@@ -1,6 +1,7 @@
 //! `mirror doctor`: whether this host can capture, and if not, what is missing and what to do.
 //! [`watch`] finds out why nothing is seen on a port, [`preflight`] whether a target could harm production.
 
+mod finding;
 pub mod preflight;
 pub mod watch;
 
@@ -12,6 +13,7 @@ use anyhow::ensure;
 use rustix::system::uname;
 use serde::Serialize;
 
+use self::finding::Mark;
 use crate::confine::{Bounds, Confined, confine};
 use crate::privileges;
 use crate::source::live::{Device, has_tcx};
@@ -29,14 +31,7 @@ pub struct Report {
 }
 
 /// One fact.
-#[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    found: String,
-    verdict: Verdict,
-    /// What to do where the verdict is not good.
-    advice: Option<String>,
-}
+type Finding = finding::Finding<Verdict>;
 
 /// What a fact means for live capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -200,18 +195,20 @@ impl Report {
     }
 }
 
+impl Mark for Verdict {
+    fn mark(&self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Lesser => "note",
+            Self::Missing => "MISSING",
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Finding { what, found, verdict, advice } in &self.findings {
-            let mark = match verdict {
-                Verdict::Good => "ok     ",
-                Verdict::Lesser => "note   ",
-                Verdict::Missing => "MISSING",
-            };
-            writeln!(f, "{mark}  {what:14}  {found}")?;
-            if let Some(advice) = advice {
-                writeln!(f, "         {:14}  {advice}", "")?;
-            }
+        for finding in &self.findings {
+            finding.write(f, 14)?;
         }
         writeln!(f, "\ninterfaces (for --from):")?;
         for Interface { name, up, first_header } in &self.interfaces {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::finding::Mark;
 use crate::config::Preflight;
 
 /// For each thing that is asked to say something.
@@ -30,14 +31,7 @@ struct Report {
 }
 
 /// The answer to one question.
-#[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    found: String,
-    verdict: Verdict,
-    /// What to do where the verdict is not good.
-    advice: Option<String>,
-}
+type Finding = super::finding::Finding<Verdict>;
 
 /// What it means for production.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -82,19 +76,21 @@ pub fn run(preflight: &Preflight, json: bool, out: &mut dyn Write) -> anyhow::Re
     Ok(well)
 }
 
+impl Mark for Verdict {
+    fn mark(&self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::NotKnown => "note",
+            Self::Warning => "WARNING",
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.target)?;
-        for Finding { what, found, verdict, advice } in &self.findings {
-            let mark = match verdict {
-                Verdict::Good => "ok     ",
-                Verdict::NotKnown => "note   ",
-                Verdict::Warning => "WARNING",
-            };
-            writeln!(f, "{mark}  {what:12}  {found}")?;
-            if let Some(advice) = advice {
-                writeln!(f, "         {:12}  {advice}", "")?;
-            }
+        for finding in &self.findings {
+            finding.write(f, 12)?;
         }
         Ok(())
     }

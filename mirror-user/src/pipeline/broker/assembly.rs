@@ -231,10 +231,7 @@ impl Assembly {
             let change = Change::Gap(Side::Server, wire_length);
             self.push(&open, finished, change, out);
         }
-        match parts {
-            1 => self.end(open, out),
-            _ => drop(self.open.insert(key, open)),
-        }
+        self.await_part(key, open, out);
     }
 
     fn response_body(
@@ -252,9 +249,15 @@ impl Assembly {
         }
         open.part += 1;
         self.say(&open, Side::Server, (open.finished, body), out);
-        match open.part == open.parts {
-            true => self.end(open, out),
-            false => drop(self.open.insert(key, open)),
+        self.await_part(key, open, out);
+    }
+
+    /// A response ends with its last part.
+    fn await_part(&mut self, key: Key, open: Open, out: &mut Vec<Exchange>) {
+        if open.part == open.parts {
+            self.end(open, out);
+        } else {
+            self.open.insert(key, open);
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 
 use super::capture::Guard;
-use crate::run_command;
+use crate::{cargo, run_command, setup};
 
 /// The server's end of the cable.
 pub(super) const CABLE: &str = "srv";
@@ -62,6 +62,14 @@ impl Lab {
             curl.is_ok_and(|output| output.status.success())
         })?;
         Ok(nginx)
+    }
+
+    /// The same with a release build of `mirror` and the programs that measure. Needs root.
+    pub(super) fn with_mirror(folder: &Path) -> anyhow::Result<Self> {
+        ensure!(setup::is_root(), "network namespaces need root");
+        setup::ensure_tools(setup::BENCH_TOOLS);
+        cargo(&["build", "--release", "--package", "mirror-user"])?;
+        Self::new(folder)
     }
 
     pub(super) fn new(folder: &Path) -> anyhow::Result<Self> {

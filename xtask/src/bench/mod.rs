@@ -10,6 +10,7 @@ mod offline;
 mod program;
 mod replay;
 mod rules;
+mod saturated;
 mod shadow;
 mod stub;
 

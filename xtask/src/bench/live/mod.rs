@@ -12,12 +12,12 @@ use anyhow::ensure;
 pub(super) use self::loss::lost_in_kernel;
 use self::loss::{Bulk, Proof, prove, stream};
 use self::price::{Contender, captors, measure};
-pub(super) use self::price::{Pair, TRIES, is_steady, wrk};
 use super::capture::Guard;
 use super::lab::{BIG_BYTES, Lab, SERVER};
 use super::load::{Times, ask};
+use super::saturated::Pair;
 use super::{Options, median};
-use crate::{cargo, root, run_command, setup};
+use crate::{root, run_command};
 
 /// How many pairs of each measurement there are unless asked otherwise.
 const ROUNDS: usize = 7;
@@ -27,11 +27,8 @@ const RATE: u64 = 40_000;
 
 /// Measures and prints tables. Needs root.
 pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
-    ensure!(setup::is_root(), "network namespaces need root");
-    setup::ensure_tools(setup::BENCH_TOOLS);
-    cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
-    let lab = Lab::new(scratch.path())?;
+    let lab = Lab::with_mirror(scratch.path())?;
     let contenders = measure(&lab, captors(options.beside), options.rounds.unwrap_or(ROUNDS))?;
     let proof = prove(&lab, scratch.path())?;
     let bulk = stream(&lab)?;
@@ -98,11 +95,12 @@ fn close(contenders: &[Contender], proof: &Proof, bulk: &[Bulk]) {
 fn pairs(contenders: &[Contender]) {
     println!("\nAll pairs (with the capture / alone)");
     for contender in contenders {
-        let rates = contender.saturated.iter().map(|it| format!("{:.0}/{:.0}", it.with, it.alone));
+        let rates =
+            contender.saturated.pairs.iter().map(|it| format!("{:.0}/{:.0}", it.with, it.alone));
         println!("  {}\n    requests/s  {}", contender.name, list(rates));
         println!(
             "    set aside, as the machine's speed changed meanwhile: {}",
-            contender.set_aside
+            contender.saturated.set_aside
         );
         let times = |pick: fn(&Times) -> f64| {
             let pairs = contender.paced.iter();
@@ -129,7 +127,7 @@ fn price(contenders: &[Contender]) {
         println!(
             "  {:34} {:.3}  {:13.2}   {:.3}   {:13.3}   {with:.0}/{alone:.0} = {:.3}",
             contender.name,
-            median(contender.saturated.iter().map(kept)),
+            median(contender.saturated.pairs.iter().map(kept)),
             median(contender.cpu_per_million.iter().copied()),
             median(contender.paced.iter().map(medians)),
             median(contender.paced.iter().map(highs)),

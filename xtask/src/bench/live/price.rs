@@ -4,41 +4,23 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
-
 use super::{command, interrupt, load, mirror};
 use crate::bench::capture::Guard;
-use crate::bench::lab::{CABLE, Lab, SERVER, cpu_time};
+use crate::bench::lab::{CABLE, Lab, cpu_time};
 use crate::bench::load::Times;
+use crate::bench::saturated::{Pair, Saturated, TURN_SECONDS, twice, wrk};
 use crate::setup;
 
-/// How long production is asked in each turn: as often as it can answer, and at the fixed rate.
-const SATURATED_SECONDS: u64 = 2;
+/// How long production is asked in each turn at the fixed rate.
 const PACED_SECONDS: u64 = 3;
-
-/// How much two turns of the same may differ, so that both saw the same machine: one whose cores are
-/// shared may be a quarter slower for seconds.
-const STEADY: f64 = 0.05;
-
-/// How many pairs are tried for each that is wanted, before the machine counts as too unsteady.
-pub(in crate::bench) const TRIES: usize = 6;
 
 /// Somebody who captures, and what came of it pair by pair.
 pub(super) struct Contender {
     pub(super) name: String,
     command: Vec<String>,
-    /// Requests a second.
-    pub(super) saturated: Vec<Pair<f64>>,
-    /// Pairs that were not steady.
-    pub(super) set_aside: usize,
+    pub(super) saturated: Saturated,
     pub(super) cpu_per_million: Vec<f64>,
     pub(super) paced: Vec<Pair<Times>>,
-}
-
-/// The same with the capture and alone.
-pub(in crate::bench) struct Pair<T> {
-    pub(in crate::bench) with: T,
-    pub(in crate::bench) alone: T,
 }
 
 /// Measures all of them by turns, both with as many requests as there can be and with a fixed rate of
@@ -48,7 +30,7 @@ pub(super) fn measure(
     mut contenders: Vec<Contender>,
     rounds: usize,
 ) -> anyhow::Result<Vec<Contender>> {
-    wrk(lab, SATURATED_SECONDS)?;
+    wrk(lab, TURN_SECONDS)?;
     for round in 1..=rounds {
         for contender in &mut contenders {
             contender.saturate(lab)?;
@@ -56,17 +38,8 @@ pub(super) fn measure(
             println!("round {round} of {rounds}: {}", contender.name);
         }
     }
-    // Every contender gets as many steady pairs: a table of fewer says less than it seems to.
     for contender in &mut contenders {
-        while contender.saturated.len() < rounds {
-            ensure!(
-                contender.set_aside < TRIES * rounds,
-                "the machine is too unsteady: of {} pairs with {} only {} saw one speed before, \
-                 during and after; try again when nothing else runs, or with fewer --rounds",
-                contender.set_aside + contender.saturated.len(),
-                contender.name,
-                contender.saturated.len(),
-            );
+        while contender.saturated.lacks(rounds, &contender.name)? {
             contender.saturate(lab)?;
         }
     }
@@ -97,27 +70,16 @@ impl Contender {
         Self {
             name: name.to_owned(),
             command,
-            saturated: Vec::new(),
-            set_aside: 0,
+            saturated: Saturated::default(),
             cpu_per_million: Vec::new(),
             paced: Vec::new(),
         }
     }
 
-    /// Alone, twice with, and alone again; set aside unless both pairs of the same agree.
     fn saturate(&mut self, lab: &Lab) -> anyhow::Result<()> {
-        let mean = |(one, other): (f64, f64)| f64::midpoint(one, other);
-        let before = wrk(lab, SATURATED_SECONDS)?;
-        let (with, cpu) = during(lab, &self.command, || {
-            Ok((wrk(lab, SATURATED_SECONDS)?, wrk(lab, SATURATED_SECONDS)?))
-        })?;
-        let alone = (before, wrk(lab, SATURATED_SECONDS)?);
-        if is_steady(with) && is_steady(alone) {
-            self.saturated.push(Pair { with: mean(with), alone: mean(alone) });
-            let millions = (with.0 + with.1) * SATURATED_SECONDS as f64 / 1e6;
-            self.cpu_per_million.push(cpu.as_secs_f64() / millions);
-        } else {
-            self.set_aside += 1;
+        let beside = || during(lab, &self.command, || twice(lab));
+        if let Some((cpu, answered)) = self.saturated.measure(lab, beside)? {
+            self.cpu_per_million.push(cpu.as_secs_f64() * 1e6 / answered);
         }
         Ok(())
     }
@@ -144,19 +106,4 @@ fn during<T>(
     interrupt(&child)?;
     child.0.wait()?;
     Ok((measured, used))
-}
-
-/// True if both turns saw the same machine.
-pub(in crate::bench) fn is_steady((one, other): (f64, f64)) -> bool {
-    (one / other - 1.0).abs() <= STEADY
-}
-
-/// Requests a second, over so many seconds.
-pub(in crate::bench) fn wrk(lab: &Lab, seconds: u64) -> anyhow::Result<f64> {
-    let (duration, url) = (format!("-d{seconds}s"), format!("http://{SERVER}/"));
-    let output = lab.client(&["wrk", "-t1", "-c32", &duration, &url]).output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let rate = text.lines().find_map(|line| line.trim().strip_prefix("Requests/sec:"));
-    rate.and_then(|rate| rate.trim().parse().ok())
-        .with_context(|| format!("wrk said no rate: {text}"))
 }

@@ -11,26 +11,20 @@ mod turn;
 
 use std::collections::BTreeMap;
 
-use anyhow::ensure;
-
 pub(super) use self::late::serve as serve_late;
 pub(super) use self::plot::run as plot;
 use self::turn::{Contender, Paced, RATES, contenders};
 use super::lab::Lab;
 use super::live::list;
 use super::{Options, median};
-use crate::{cargo, setup};
 
 /// How many pairs of each measurement there are unless asked otherwise.
 const ROUNDS: usize = 7;
 
 /// Measures and prints tables. Needs root.
 pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
-    ensure!(setup::is_root(), "network namespaces need root");
-    setup::ensure_tools(setup::BENCH_TOOLS);
-    cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
-    let lab = Lab::new(scratch.path())?;
+    let lab = Lab::with_mirror(scratch.path())?;
     let _target = lab.target(scratch.path())?;
     let rounds = options.rounds.unwrap_or(ROUNDS);
     let mut contenders = contenders(options.beside);
@@ -43,9 +37,10 @@ pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
             println!("round {round} of {rounds}: {}", contender.name);
         }
     }
-    // Every contender gets as many steady pairs: a table of fewer says less than it seems to.
     for contender in &mut contenders {
-        contender.complete(&lab, scratch.path(), rounds)?;
+        while contender.saturated.lacks(rounds, &contender.name)? {
+            contender.saturate(&lab, scratch.path())?;
+        }
     }
     close(&contenders);
     Ok(())
@@ -55,11 +50,12 @@ pub(super) fn run(options: &Options<'_>) -> anyhow::Result<()> {
 fn close(contenders: &[Contender]) {
     println!("\nAll pairs (with / alone)");
     for contender in contenders {
-        let rates = contender.saturated.iter().map(|it| format!("{:.0}/{:.0}", it.with, it.alone));
+        let rates =
+            contender.saturated.pairs.iter().map(|it| format!("{:.0}/{:.0}", it.with, it.alone));
         println!("  {}\n    requests/s    {}", contender.name, list(rates));
         println!(
             "    set aside, as the machine's speed changed meanwhile: {}",
-            contender.set_aside
+            contender.saturated.set_aside
         );
         for (rate, pairs) in &contender.paced {
             let highs = pairs.iter().map(|it| format!("{:.0}/{:.0}", it.with, it.alone));
@@ -72,7 +68,7 @@ fn close(contenders: &[Contender]) {
     let rates = RATES.map(|rate| format!("p99 at {rate}  delivered"));
     println!("  {:34} kept   delivered   CPU s/million   {}", "", rates.join("   "));
     for contender in contenders {
-        let kept = median(contender.saturated.iter().map(|it| it.with / it.alone));
+        let kept = median(contender.saturated.pairs.iter().map(|it| it.with / it.alone));
         let [delivered, cpu] = [&contender.delivered, &contender.cpu_per_million]
             .map(|all| median(all.iter().copied()));
         let paced = |(_, pairs): (&u64, &Vec<Paced>)| {

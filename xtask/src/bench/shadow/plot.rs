@@ -10,12 +10,12 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 use crate::bench::capture::Guard;
 use crate::bench::lab::{CABLE, Lab, SERVER, TARGET, in_namespace};
 use crate::bench::live::mirror;
-use crate::{cargo, root, setup};
+use crate::root;
 
 /// The phases: the requests a second, 0 for as many as there can be, and the seconds.
 const PHASES: [(u64, u64); 3] = [(10_000, 10), (0, 30), (10_000, 50)];
@@ -41,11 +41,8 @@ struct Second {
 
 /// Measures and draws. Needs root.
 pub(in crate::bench) fn run() -> anyhow::Result<()> {
-    ensure!(setup::is_root(), "network namespaces need root");
-    setup::ensure_tools(setup::BENCH_TOOLS);
-    cargo(&["build", "--release", "--package", "mirror-user"])?;
     let scratch = tempfile::tempdir()?;
-    let lab = Lab::new(scratch.path())?;
+    let lab = Lab::with_mirror(scratch.path())?;
     let _target = lab.target(scratch.path())?;
     let replay = ["replay", "--from", CABLE, "--port", "8080", "--to", TARGET, "--admin", ADMIN];
     let mut child = Guard(lab.server(&mirror(&replay), Stdio::null())?);

@@ -11,14 +11,14 @@ use serde_json::Value;
 use super::ByRate;
 use crate::bench::capture::Guard;
 use crate::bench::lab::{CABLE, Lab, SERVER, TARGET, cpu_time, in_namespace};
-use crate::bench::live::{Pair, TRIES, command, interrupt, is_steady, mirror, wrk};
+use crate::bench::live::{command, interrupt, mirror};
 use crate::bench::load::ask;
+use crate::bench::saturated::{Saturated, twice, wrk};
 
 /// Requests a second where the rate is fixed.
 pub(super) const RATES: [u64; 3] = [10_000, 20_000, 40_000];
 
-/// How long production is asked in each turn.
-const SATURATED_SECONDS: u64 = 2;
+/// How long production is asked in each turn at a fixed rate.
 const PACED_SECONDS: u64 = 3;
 
 /// How long it is asked before that, so that whoever gives way has done so: the guard looks once a second.
@@ -42,15 +42,11 @@ enum Target {
 /// Somebody beside production, and what came of it pair by pair.
 pub(super) struct Contender {
     pub(super) name: String,
-    command: Vec<String>,
-    target: Target,
-    /// Requests a second.
-    pub(super) saturated: Vec<Pair<f64>>,
+    somebody: Somebody,
+    pub(super) saturated: Saturated,
     /// The share of production's requests that the target responded to, at saturation.
     pub(super) delivered: Vec<f64>,
     pub(super) cpu_per_million: Vec<f64>,
-    /// Pairs that were not steady.
-    pub(super) set_aside: usize,
     /// p99 in microseconds, by rate.
     pub(super) paced: ByRate,
 }
@@ -80,6 +76,12 @@ pub(super) fn contenders(other: Option<&str>) -> Vec<Contender> {
     all
 }
 
+/// Whose command runs beside production.
+struct Somebody {
+    command: Vec<String>,
+    target: Target,
+}
+
 /// What was found beside somebody.
 struct Turn<T> {
     found: T,
@@ -93,53 +95,25 @@ impl Contender {
     fn new(name: &str, command: Vec<String>, target: Target) -> Self {
         Self {
             name: name.to_owned(),
-            command,
-            target,
-            saturated: Vec::new(),
+            somebody: Somebody { command, target },
+            saturated: Saturated::default(),
             delivered: Vec::new(),
             cpu_per_million: Vec::new(),
-            set_aside: 0,
             paced: ByRate::new(),
         }
     }
 
-    /// Alone, twice with, and alone again; set aside unless both pairs of the same agree.
+    /// Beside production when it is asked as often as it can answer.
     pub(super) fn saturate(&mut self, lab: &Lab, scratch: &Path) -> anyhow::Result<()> {
-        let mean = |(one, other): (f64, f64)| f64::midpoint(one, other);
-        let before = wrk(lab, SATURATED_SECONDS)?;
         let settle = || wrk(lab, SETTLING_SECONDS);
-        let measure = || Ok((wrk(lab, SATURATED_SECONDS)?, wrk(lab, SATURATED_SECONDS)?));
-        let (settling, turn) = self.beside(lab, scratch, settle, measure)?;
-        let (with, alone) = (turn.found, (before, wrk(lab, SATURATED_SECONDS)?));
-        if !(is_steady(with) && is_steady(alone)) {
-            self.set_aside += 1;
-            return Ok(());
-        }
-        self.saturated.push(Pair { with: mean(with), alone: mean(alone) });
-        let measured = (with.0 + with.1) * SATURATED_SECONDS as f64;
-        let asked = settling * SETTLING_SECONDS as f64 + measured;
-        self.delivered.push(turn.delivered / asked);
-        self.cpu_per_million.push(turn.cpu * 1e6 / measured);
-        Ok(())
-    }
-
-    /// Goes on until there are so many steady pairs.
-    pub(super) fn complete(
-        &mut self,
-        lab: &Lab,
-        scratch: &Path,
-        rounds: usize,
-    ) -> anyhow::Result<()> {
-        while self.saturated.len() < rounds {
-            ensure!(
-                self.set_aside < TRIES * rounds,
-                "the machine is too unsteady: of {} pairs with {} only {} saw one speed before, during and after; \
-                 try again when nothing else runs, or with fewer --rounds",
-                self.set_aside + self.saturated.len(),
-                self.name,
-                self.saturated.len(),
-            );
-            self.saturate(lab, scratch)?;
+        let beside = || {
+            let (settling, turn) = self.somebody.beside(lab, scratch, settle, || twice(lab))?;
+            Ok((turn.found, (settling, turn)))
+        };
+        if let Some(((settling, turn), answered)) = self.saturated.measure(lab, beside)? {
+            let asked = settling * SETTLING_SECONDS as f64 + answered;
+            self.delivered.push(turn.delivered / asked);
+            self.cpu_per_million.push(turn.cpu * 1e6 / answered);
         }
         Ok(())
     }
@@ -149,13 +123,16 @@ impl Contender {
         let load = |seconds| ask(|command| lab.client(command), SERVER, rate, seconds);
         let alone = load(PACED_SECONDS)?.high;
         let measure = || load(PACED_SECONDS);
-        let (settling, turn) = self.beside(lab, scratch, || load(SETTLING_SECONDS), measure)?;
+        let settle = || load(SETTLING_SECONDS);
+        let (settling, turn) = self.somebody.beside(lab, scratch, settle, measure)?;
         let delivered = turn.delivered / (settling.answered + turn.found.answered);
         let paced = Paced { with: turn.found.high, alone, delivered };
         self.paced.entry(rate).or_default().push(paced);
         Ok(())
     }
+}
 
+impl Somebody {
     /// What `measure` gives beside it, after `settle`.
     fn beside<S, T>(
         &self,
